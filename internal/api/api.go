@@ -1,0 +1,107 @@
+// Package api holds the JSON documents that nodes answer with under /cluster
+// and that clients read: one definition for both ends.
+package api
+
+import "time"
+
+// States of a member, as the node that answers sees it.
+const (
+	StateActive  = "active"  // up, and holds its share of the data
+	StateJoining = "joining" // up, but not yet in sync
+	StateLeaving = "leaving" // up, and handing its data over or stopping
+	StateDown    = "down"    // does not answer
+)
+
+// Cluster is the document of GET /cluster.
+type Cluster struct {
+	Node        string `json:"node"` // who answers
+	Ring        string `json:"ring"` // fingerprint of the partition table, 16 hex digits
+	Replicas    int    `json:"replicas"`
+	Partitions  int    `json:"partitions"`
+	Partitioner string `json:"partitioner"`
+	Nodes       []Node `json:"nodes"` // sorted by name
+}
+
+// Node is one member in a Cluster. What a node that is down last said of
+// itself is kept.
+type Node struct {
+	Name              string    `json:"name"`
+	State             string    `json:"state"`
+	Reason            string    `json:"reason,omitempty"` // why it is not active
+	Zone              string    `json:"zone,omitempty"`
+	Weight            int       `json:"weight"`
+	Keys              int64     `json:"keys"`       // live keys that it stores
+	Bytes             int64     `json:"bytes"`      // of their keys and values
+	Tombstones        int64     `json:"tombstones"` // deleted keys still remembered
+	PrimaryPartitions int       `json:"primary_partitions"`
+	ReplicaPartitions int       `json:"replica_partitions"`
+	HintBytes         int64     `json:"hint_bytes"` // writes that this node keeps for it until it is back
+	Version           string    `json:"version,omitempty"`
+	Started           time.Time `json:"started,omitzero"`
+}
+
+// Ring is the document of GET /cluster/ring: what a client needs to send each
+// request to an owner. The partition of a key is the high bits of the xxh3
+// (64 bits, seed 0) of its bytes: hash >> (64 - log2(partitions)).
+type Ring struct {
+	Fingerprint string     `json:"fingerprint"`
+	Hash        string     `json:"hash"` // always "xxh3-64"
+	Partitioner string     `json:"partitioner"`
+	Partitions  int        `json:"partitions"`
+	Replicas    int        `json:"replicas"`
+	Nodes       []RingNode `json:"nodes"`
+	Owners      [][]uint16 `json:"owners"` // a partition's owners as indices of Nodes, primary first
+}
+
+// RingNode is a member in a Ring.
+type RingNode struct {
+	Name   string `json:"name"`
+	Zone   string `json:"zone,omitempty"`
+	Weight int    `json:"weight"`
+}
+
+// Key is the document of GET /cluster/key/{key}.
+type Key struct {
+	Key       string     `json:"key,omitempty"`        // if it is UTF-8
+	KeyBase64 []byte     `json:"key_base64,omitempty"` // if it is not
+	Hash      string     `json:"hash"`                 // 16 hex digits
+	Partition int        `json:"partition"`
+	Owners    []KeyOwner `json:"owners"` // primary first
+}
+
+// KeyOwner is what one owner holds of a key.
+type KeyOwner struct {
+	Node      string     `json:"node"`
+	State     string     `json:"state"`
+	Found     bool       `json:"found"`             // it holds a value or a tombstone
+	Version   string     `json:"version,omitempty"` // as in the ETag, without quotes
+	Modified  *time.Time `json:"modified,omitempty"`
+	Size      int        `json:"size"` // bytes of the value
+	Expires   *time.Time `json:"expires,omitempty"`
+	Tombstone bool       `json:"tombstone,omitempty"`
+	Error     string     `json:"error,omitempty"` // why it could not be asked
+}
+
+// Error is the body of every answer that is an error.
+type Error struct {
+	Error string `json:"error"`
+
+	// Of a write that did not reach its level.
+	Acks     *int   `json:"acks,omitempty"`
+	Required *int   `json:"required,omitempty"`
+	Outcome  string `json:"outcome,omitempty"` // "unknown": the write may still appear
+}
+
+// LoadResult is the answer of /load-data.
+type LoadResult struct {
+	Loaded int64       `json:"loaded"`
+	Failed int64       `json:"failed"`
+	Errors []LineError `json:"errors"` // the first 20
+}
+
+// LineError is a line, counted from 1 (a record, where there are no lines),
+// that was not loaded.
+type LineError struct {
+	Line  int64  `json:"line"`
+	Error string `json:"error"`
+}

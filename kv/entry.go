@@ -1,0 +1,93 @@
+package kv
+
+import (
+	"bytes"
+	"time"
+
+	"github.com/zeebo/xxh3"
+)
+
+// Entry is what the cluster holds for a key: a value, or the tombstone that a
+// delete leaves so that an older value cannot come back.
+type Entry struct {
+	Version Version
+
+	// Expires is when the entry stops being readable, in milliseconds since
+	// the Unix epoch; 0 is never. A tombstone keeps the expiry of the value
+	// whose place it took.
+	Expires int64
+
+	// Tombstone marks a deleted key; Value and ContentType are empty then.
+	Tombstone bool
+
+	// ContentType is the value's media type, at most MaxContentTypeBytes;
+	// empty means application/octet-stream.
+	ContentType []byte
+
+	Value []byte
+}
+
+// Record is an entry under its key: the unit that is stored, replicated and
+// listed.
+type Record struct {
+	Key []byte
+	Entry
+}
+
+// Hash is the one hash of a key, computed once per request: its high bits are
+// the partition, its low bits find the slot (xxh3, 64 bits).
+func Hash(key []byte) uint64 { return xxh3.Hash(key) }
+
+// Exists says whether the entry is anything at all, be it a tombstone.
+func (e *Entry) Exists() bool { return e.Version != 0 }
+
+// Live says whether a reader at the time nowMillis (Unix milliseconds) sees a
+// value here.
+func (e *Entry) Live(nowMillis int64) bool {
+	return e.Version != 0 && !e.Tombstone && !e.Expired(nowMillis)
+}
+
+// Expired says whether the entry's time to live is over. An expired value
+// counts as a tombstone everywhere at once.
+func (e *Entry) Expired(nowMillis int64) bool {
+	return e.Expires != 0 && nowMillis >= e.Expires
+}
+
+// Collectable says whether the entry no longer counts at all: it is a
+// tombstone or expired, and has been for longer than grace. Such an entry is
+// neither sent nor accepted, and is removed when it is met.
+func (e *Entry) Collectable(nowMillis int64, grace time.Duration) bool {
+	if !e.Tombstone && !e.Expired(nowMillis) {
+		return false
+	}
+	// A tombstone whose expiry is still ahead was put there by a delete, and
+	// the deletion is what its grace counts from.
+	dead := e.Version.Millis()
+	if e.Expires != 0 && e.Expires <= nowMillis {
+		dead = max(dead, e.Expires)
+	}
+	return nowMillis-dead > grace.Milliseconds()
+}
+
+// Bury turns the entry into the tombstone of itself: same version, same
+// expiry, no value.
+func (e *Entry) Bury() {
+	e.Tombstone, e.Value, e.ContentType = true, nil, nil
+}
+
+// Supersedes is the merge rule: whether e takes the place of old. It is a
+// strict total order on different entries, so merging by it is commutative,
+// associative and idempotent. The higher version wins; at equal versions,
+// which do not occur while members' tags differ, a tombstone beats a value,
+// and else the larger encoded record wins.
+func (e *Entry) Supersedes(old *Entry) bool {
+	if e.Version != old.Version {
+		return e.Version > old.Version
+	}
+	if e.Tombstone != old.Tombstone {
+		return e.Tombstone
+	}
+	mine := AppendRecord(nil, &Record{Entry: *e})
+	theirs := AppendRecord(nil, &Record{Entry: *old})
+	return bytes.Compare(mine, theirs) > 0
+}

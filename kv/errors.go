@@ -1,0 +1,47 @@
+package kv
+
+import "errors"
+
+// What can go wrong with a key, in the words of the layer that finds out.
+// Each is matched with errors.Is and turned into a status in one table of
+// package server.
+var (
+	// Input that no node can accept.
+	ErrKeyEmpty           = errors.New("the key is empty")
+	ErrKeyTooLong         = errors.New("the key is longer than --max-key-bytes")
+	ErrValueTooLarge      = errors.New("the value is larger than --max-value-bytes")
+	ErrContentTypeTooLong = errors.New("the content type is longer than 255 bytes")
+	ErrLevel              = errors.New("the level asks for more replicas than a key has")
+
+	// ErrFormat is for bytes that no encoder of ours wrote; ErrShort for ones
+	// that end too early and might become a record when more arrive.
+	ErrFormat = errors.New("malformed record")
+	ErrShort  = errors.New("record cut short")
+
+	// Answers about the key.
+	ErrNotFound        = errors.New("no such key")
+	ErrConditionFailed = errors.New("the condition does not hold")
+
+	// ErrNoMemory: a replica is at its --max-memory and the write needs more.
+	ErrNoMemory = errors.New("a replica has no memory left for this write")
+
+	// ErrUnavailable: too few replicas are up to meet the level. A write may
+	// still appear.
+	ErrUnavailable = errors.New("too few replicas are up")
+
+	// ErrTimeout: the level was not met in time. A write may still appear.
+	ErrTimeout = errors.New("too few replicas answered in time")
+
+	// ErrAbsenceUnknown: no replica that is up has the key, but none of them
+	// is known to hold everything either, so it may exist.
+	ErrAbsenceUnknown = errors.New("no replica that holds everything is up, so the key may exist")
+
+	// ErrUnknownOutcome: a conditional write may or may not have been applied.
+	ErrUnknownOutcome = errors.New("the connection to the key's primary broke while it decided; the write may or may not have been applied")
+
+	// ErrOverloaded: a queue is at its bound; nothing was done.
+	ErrOverloaded = errors.New("the node is overloaded")
+
+	// ErrStopping: the node is shutting down.
+	ErrStopping = errors.New("the node is stopping")
+)

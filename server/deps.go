@@ -1,0 +1,44 @@
+package server
+
+import (
+	"time"
+
+	"httpdhs/internal/api"
+	"httpdhs/kv"
+)
+
+// Store is the cluster's map, as any node offers it.
+type Store interface {
+	// Do carries out the operations of the call and returns when each has its
+	// outcome, by the call's deadline at the latest. It keeps nothing of the
+	// call.
+	Do(*kv.Call)
+
+	// List returns a page of the cluster's keys.
+	List(*kv.ListRequest) (kv.Page, error)
+
+	// Partitions is the number of partitions, a power of two.
+	Partitions() int
+}
+
+// Cluster tells of the members.
+type Cluster interface {
+	// Cluster asks the members that are up how they are, until the deadline.
+	Cluster(deadline time.Time) api.Cluster
+
+	// Ring is the partition table in use; not to be modified.
+	Ring() *api.Ring
+
+	// Key asks the owners of key what they hold.
+	Key(key []byte, deadline time.Time) api.Key
+
+	// Ready says whether this node serves its share, or else why not.
+	Ready() (ok bool, reason string)
+}
+
+// Peers answers what other nodes say.
+type Peers interface {
+	// Exchange appends the answer to request to dst. It keeps nothing of
+	// request. An error means that the request is not one a node would send.
+	Exchange(dst, request []byte) ([]byte, error)
+}
