@@ -13,8 +13,8 @@ type Entry struct {
 	Version Version
 
 	// Expires is when the entry stops being readable, in milliseconds since
-	// the Unix epoch; 0 is never. A tombstone keeps the expiry of the value
-	// whose place it took.
+	// the Unix epoch; 0 is never. The tombstone that an expired value turns
+	// into keeps it (Bury): its grace counts from there. A delete's has none.
 	Expires int64
 
 	// Tombstone marks a deleted key; Value and ContentType are empty then.
@@ -60,12 +60,9 @@ func (e *Entry) Collectable(nowMillis int64, grace time.Duration) bool {
 	if !e.Tombstone && !e.Expired(nowMillis) {
 		return false
 	}
-	// A tombstone whose expiry is still ahead was put there by a delete, and
-	// the deletion is what its grace counts from.
-	dead := e.Version.Millis()
-	if e.Expires != 0 && e.Expires <= nowMillis {
-		dead = max(dead, e.Expires)
-	}
+	// The later of the two, whatever the time is now: so what was collectable
+	// once is so for ever.
+	dead := max(e.Version.Millis(), e.Expires)
 	return nowMillis-dead > grace.Milliseconds()
 }
 
@@ -73,6 +70,13 @@ func (e *Entry) Collectable(nowMillis int64, grace time.Duration) bool {
 // expiry, no value.
 func (e *Entry) Bury() {
 	e.Tombstone, e.Value, e.ContentType = true, nil, nil
+}
+
+// equal compares entries of the same version that are both tombstones or both
+// values.
+func (e *Entry) equal(o *Entry) bool {
+	return e.Expires == o.Expires &&
+		(e.Tombstone || bytes.Equal(e.ContentType, o.ContentType) && bytes.Equal(e.Value, o.Value))
 }
 
 // Supersedes is the merge rule: whether e takes the place of old. It is a
@@ -86,6 +90,9 @@ func (e *Entry) Supersedes(old *Entry) bool {
 	}
 	if e.Tombstone != old.Tombstone {
 		return e.Tombstone
+	}
+	if e.equal(old) {
+		return false // the common case, a record that came twice, decided without encoding it
 	}
 	mine := AppendRecord(nil, &Record{Entry: *e})
 	theirs := AppendRecord(nil, &Record{Entry: *old})

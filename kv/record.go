@@ -18,7 +18,9 @@ import (
 //
 // It is the format of the replication stream, of application/vnd.httpdhs.records
 // and of what a store keeps. Encoding the same record twice gives the same
-// bytes, and only what AppendRecord would write is decoded without an error.
+// bytes, and only what AppendRecord would write is decoded without an error. A
+// record without a key or with an expiry before the epoch is not one: it is
+// encoded, but not decoded.
 const (
 	recordFormat = 1 << 4
 
@@ -74,7 +76,7 @@ func AppendRecord(dst []byte, r *Record) []byte {
 
 // DecodeRecord reads the record at the start of src and returns what follows
 // it. The record's slices alias src. The error is ErrShort where src ends
-// before the record does, so that a reader of a stream knows to read on, and
+// before the record does and more bytes can complete it, so that a reader of a stream knows to read on, and
 // ErrFormat for anything that AppendRecord does not write. Lengths are checked
 // against the limits before anything is taken from them.
 func DecodeRecord(src []byte, lim *Limits) (r Record, rest []byte, err error) {
@@ -137,12 +139,25 @@ func DecodeRecord(src []byte, lim *Limits) (r Record, rest []byte, err error) {
 	return r, src, nil
 }
 
+// shortLength is the error for a uvarint that src, all of it, only begins: the
+// least that can come of it, by one more byte, may be beyond the limit already.
+func shortLength(src []byte, limit int, tooLarge error) error {
+	least := uint64(1)
+	for i := len(src) - 1; i >= 0 && least <= uint64(limit); i-- {
+		least = least<<7 | uint64(src[i]&0x7f)
+	}
+	if len(src) > 0 && least > uint64(limit) {
+		return tooLarge
+	}
+	return ErrShort
+}
+
 // lengthPrefix reads a canonical uvarint of at most limit.
 func lengthPrefix(src []byte, limit int, tooLarge error) (n int, rest []byte, err error) {
 	v, size := binary.Uvarint(src)
 	switch {
 	case size == 0:
-		return 0, nil, ErrShort
+		return 0, nil, shortLength(src, limit, tooLarge)
 	case size < 0, size > 1 && src[size-1] == 0:
 		return 0, nil, fmt.Errorf("%w: length is not a canonical uvarint", ErrFormat)
 	case v > uint64(limit):

@@ -61,7 +61,12 @@ func ParseETag(s string) (v Version, ok bool) {
 		return 0, false
 	}
 	n, err := strconv.ParseUint(s[1:len(s)-1], 16, 64)
-	return Version(n), err == nil && n != 0
+	if err != nil || n == 0 {
+		return 0, false
+	}
+	// Entity tags are compared byte by byte: neither "0a" nor "A" is "a".
+	var buf [18]byte
+	return Version(n), string(Version(n).AppendETag(buf[:0])) == s
 }
 
 // Clock stamps versions. Each Now is larger than every version that this

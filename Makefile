@@ -1,0 +1,72 @@
+# The commands of the house. Bare `make` lists them.
+
+VERSION   := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+BINARY    := bin/httpdhs
+PKG       ?= ./...
+FUZZTIME  ?= 10s
+BENCH     ?= .
+BENCHTIME ?= 1s
+
+STATICCHECK := go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+.PHONY: help
+help: ## list what there is
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z0-9-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## build the binary into bin/httpdhs: static, reproducible, version from git
+	CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '-X main.version=$(VERSION)' -o $(BINARY) ./cmd/httpdhs
+
+.PHONY: demo
+demo: build ## run three nodes, put a key into one, get it from another, kill one, get it again
+	@scripts/demo.sh $(BINARY)
+
+.PHONY: cluster
+cluster: build ## run three nodes in one process on ports 1234 to 1236 until Ctrl-C
+	@$(BINARY) dev
+
+.PHONY: test
+test: ## run the tests (PKG=./kv narrows it, here and below)
+	go test $(PKG)
+
+.PHONY: race
+race: ## run the tests with the race detector
+	go test -race $(PKG)
+
+.PHONY: e2e
+e2e: build ## run the tests of the real binary as a user runs it
+	go test -count=1 ./test/...
+
+.PHONY: fuzz
+fuzz: ## run each fuzz target for FUZZTIME (10s)
+	@grep -rEo --include='*_test.go' '^func Fuzz[A-Za-z0-9_]+' . | sort | while IFS=: read -r file target; do \
+		echo "== $${target#func } in $${file%/*}"; \
+		go test -run '^$$' -fuzz "^$${target#func }\$$" -fuzztime $(FUZZTIME) "$${file%/*}" </dev/null || exit 1; \
+	done
+
+.PHONY: bench
+bench: ## run the Go benchmarks (BENCH=regexp, BENCHTIME=1s)
+	go test -run '^$$' -bench '$(BENCH)' -benchmem -benchtime $(BENCHTIME) $(PKG)
+
+.PHONY: fmt
+fmt: ## format the code and tidy go.mod
+	gofmt -w .
+	go mod tidy
+
+.PHONY: lint
+lint: ## check format, go.mod, go vet and staticcheck
+	@unformatted=$$(gofmt -l .); [ -z "$$unformatted" ] || { echo "not formatted (make fmt):"; echo "$$unformatted"; exit 1; }
+	go mod tidy -diff
+	go vet ./...
+	$(STATICCHECK) ./...
+
+.PHONY: check
+check: lint build ## all that CI checks: lint, build, and every test with the race detector
+	go test -race -timeout 15m ./...
+
+.PHONY: clean
+clean: ## remove what was built
+	rm -rf bin

@@ -1,0 +1,281 @@
+package client
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"httpdhs/internal/api"
+	"httpdhs/internal/format"
+	"httpdhs/kv"
+)
+
+// loadTarget is the /load-data of a fake cluster: one map, written in the
+// order in which blocks are read at any node.
+type loadTarget struct {
+	mu       sync.Mutex
+	pairs    map[string]string
+	blocks   []int // read at each node
+	inFlight []int
+	most     []int // that were in flight at each node
+}
+
+func newLoadTarget(nodes int) *loadTarget {
+	return &loadTarget{
+		pairs: map[string]string{}, blocks: make([]int, nodes),
+		inFlight: make([]int, nodes), most: make([]int, nodes),
+	}
+}
+
+// take stores a block; records of which refuse says so fail.
+func (l *loadTarget) take(t *testing.T, node int, w http.ResponseWriter, r *http.Request, refuse func(key string) bool) {
+	l.mu.Lock()
+	l.blocks[node]++
+	l.inFlight[node]++
+	l.most[node] = max(l.most[node], l.inFlight[node])
+	l.mu.Unlock()
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		t.Errorf("cannot read a block: %v", err)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.inFlight[node]--
+	res := api.LoadResult{}
+	lim := kv.DefaultLimits()
+	for line := int64(1); len(body) > 0; line++ {
+		var rec kv.Record
+		if rec, body, err = kv.DecodeRecord(body, &lim); err != nil {
+			t.Errorf("record %d of a block: %v", line, err)
+			break
+		}
+		if refuse != nil && refuse(string(rec.Key)) {
+			res.Failed++
+			res.Errors = append(res.Errors, api.LineError{Line: line, Error: "refused"})
+			continue
+		}
+		res.Loaded++
+		l.pairs[string(rec.Key)] = string(rec.Value)
+	}
+	_ = json.NewEncoder(w).Encode(res)
+}
+
+// bigTSV makes a file of some blocks a lane, with few keys, and what has to
+// be there after it is loaded line by line.
+func bigTSV(lines int) (file string, want map[string]string) {
+	random := rand.New(rand.NewPCG(1, 2))
+	var b strings.Builder
+	want = map[string]string{}
+	for i := range lines {
+		key := fmt.Sprintf("key-%d", random.IntN(200))
+		value := fmt.Sprintf("%d-%s", i, strings.Repeat("x", 200))
+		want[key] = value
+		fmt.Fprintf(&b, "%s\t%s\n", key, value)
+	}
+	return b.String(), want
+}
+
+func loadTSV(c *Client, file string) (LoadReport, error) {
+	return c.NewLoader(LoadOptions{}).Load(background, NewSource(format.TSV, strings.NewReader(file), kv.DefaultLimits()))
+}
+
+func samePairs(t *testing.T, got, want map[string]string) {
+	t.Helper()
+	wrong := 0
+	for key, value := range want {
+		if got[key] != value {
+			wrong++
+		}
+	}
+	if wrong > 0 || len(got) != len(want) {
+		t.Errorf("%d keys, want %d; %d of them without their last value", len(got), len(want), wrong)
+	}
+}
+
+// Of the records of a key the last in the file wins, although blocks are in
+// flight at all nodes at once. No node gets more of them at a time than it
+// has lanes, and each gets some.
+func TestLoadLastWins(t *testing.T) {
+	target := newLoadTarget(3)
+	cluster := newFakeCluster(t, 3, func(node int, w http.ResponseWriter, r *http.Request) { target.take(t, node, w, r, nil) })
+	c, _ := newClient(t, Options{Addrs: []string{cluster.nodes[0].addr}})
+	file, want := bigTSV(20_000)
+	report, err := loadTSV(c, file)
+	if err != nil || report.Loaded != 20_000 || report.Failed != 0 {
+		t.Errorf("got %+v, %v", report, err)
+	}
+	samePairs(t, target.pairs, want)
+	for node := range 3 {
+		if target.blocks[node] < 2 || target.most[node] > lanesPerNode {
+			t.Errorf("node %d got %d blocks, %d at a time", node, target.blocks[node], target.most[node])
+		}
+	}
+}
+
+// Every record is sent to the primary of its key.
+func TestLoadGoesToPrimaries(t *testing.T) {
+	var cluster *fakeCluster
+	target := newLoadTarget(3)
+	cluster = newFakeCluster(t, 3, func(node int, w http.ResponseWriter, r *http.Request) {
+		target.take(t, node, w, r, func(key string) bool {
+			if cluster.primary(key) != node {
+				t.Errorf("%q was sent to node %d, its primary is %d", key, node, cluster.primary(key))
+			}
+			return false
+		})
+	})
+	c, _ := newClient(t, Options{Addrs: []string{cluster.nodes[2].addr}})
+	if _, err := loadTSV(c, "a\t1\nb\t2\nc\t3\nd\t4\ne\t5\nf\t6\ng\t7\n"); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// When a node dies in the middle of a load, its blocks go to the others, in
+// the same order, and nothing is missing.
+func TestLoadOutlivesANode(t *testing.T) {
+	target := newLoadTarget(3)
+	var dead sync.Once
+	var cluster *fakeCluster
+	cluster = newFakeCluster(t, 3, func(node int, w http.ResponseWriter, r *http.Request) {
+		if node == 1 {
+			dead.Do(func() { cluster.nodes[1].Listener.Close() })
+			hangUp(w)
+			return
+		}
+		target.take(t, node, w, r, nil)
+	})
+	c, _ := newClient(t, Options{Addrs: []string{cluster.nodes[1].addr, cluster.nodes[0].addr}})
+	file, want := bigTSV(20_000)
+	report, err := loadTSV(c, file)
+	if err != nil || report.Loaded != 20_000 {
+		t.Errorf("got %+v, %v", report, err)
+	}
+	samePairs(t, target.pairs, want)
+}
+
+// Errors name lines of the file, be they from reading it or from the nodes,
+// and none of them stops the others. A record that one node refuses is
+// offered to another before it counts as failed.
+func TestLoadNamesLines(t *testing.T) {
+	target := newLoadTarget(2)
+	cluster := newFakeCluster(t, 2, func(node int, w http.ResponseWriter, r *http.Request) {
+		target.take(t, node, w, r, func(key string) bool {
+			return strings.HasPrefix(key, "bad") || strings.HasPrefix(key, "moved") && target.blocks[1-node] == 0
+		})
+	})
+	c, _ := newClient(t, Options{Addrs: []string{cluster.nodes[0].addr}})
+	var lines []string
+	for i := 1; i <= 60; i++ {
+		switch {
+		case i%10 == 7:
+			lines = append(lines, "no tab here")
+		case i%10 == 3:
+			lines = append(lines, fmt.Sprintf("bad-%d\tv", i))
+		case i == 12:
+			lines = append(lines, "")
+		default:
+			lines = append(lines, fmt.Sprintf("moved-%d\tv", i))
+		}
+	}
+	report, err := loadTSV(c, strings.Join(lines, "\n"))
+	if err != nil || report.Loaded != 47 || report.Failed != 12 || len(report.Errors) != 12 {
+		t.Fatalf("got %+v, %v; want 47 loaded and 12 failed", report, err)
+	}
+	for i, want := range []int64{3, 7, 13, 17, 23, 27, 33, 37, 43, 47, 53, 57} {
+		if report.Errors[i].Line != want {
+			t.Errorf("error %d is of line %d, want %d", i, report.Errors[i].Line, want)
+		}
+	}
+}
+
+// A block that is refused as a whole fails with its records and the load goes
+// on; a refusal that will meet every block ends it.
+func TestLoadRefused(t *testing.T) {
+	status := 0
+	node := newFakeNode(t, func(w http.ResponseWriter, _ *http.Request) { reply(w, status, `{"error":"no"}`) })
+	c, _ := newClient(t, Options{Addrs: []string{node.addr}})
+	status = 507
+	report, err := loadTSV(c, "a\t1\nb\t2\n")
+	if err != nil || report.Failed != 2 {
+		t.Errorf("status 507: got %+v, %v; want 2 failed", report, err)
+	}
+	status = 401
+	var answer *StatusError
+	if _, err := loadTSV(c, "a\t1\nb\t2\n"); !errors.As(err, &answer) || answer.Status != 401 {
+		t.Errorf("status 401: got %v", err)
+	}
+}
+
+// With all nodes gone a load is given up, after it waited for them a while.
+func TestLoadGivesUp(t *testing.T) {
+	c, waits := newClient(t, Options{Addrs: []string{deadAddr(t)}})
+	report, err := loadTSV(c, "a\t1\n")
+	if !errors.Is(err, ErrUnreachable) || report.Loaded+report.Failed != 0 || len(*waits) != blockTries-1 {
+		t.Errorf("got %+v, %v after %v", report, err, *waits)
+	}
+}
+
+// A source that breaks off ends the load with its error.
+func TestLoadOfBrokenSource(t *testing.T) {
+	target := newLoadTarget(1)
+	cluster := newFakeCluster(t, 1, func(node int, w http.ResponseWriter, r *http.Request) { target.take(t, node, w, r, nil) })
+	c, _ := newClient(t, Options{Addrs: []string{cluster.nodes[0].addr}})
+	broken := errors.New("disk on fire")
+	src := NewSource(format.TSV, io.MultiReader(strings.NewReader("a\t1\n"), readerFunc(func([]byte) (int, error) { return 0, broken })), kv.DefaultLimits())
+	if _, err := c.NewLoader(LoadOptions{}).Load(background, src); !errors.Is(err, broken) {
+		t.Errorf("got %v, want the error of the source", err)
+	}
+}
+
+type readerFunc func([]byte) (int, error)
+
+func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
+
+// A lane whose node takes nothing holds two blocks and then holds up the
+// reading: a load's memory does not grow with the file.
+func TestLaneIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(context.Background())
+		l := newLane(nil)
+		rec := &kv.Record{Key: []byte("k"), Entry: kv.Entry{Value: make([]byte, 1000)}}
+		added := 0
+		go func() {
+			for l.add(ctx, rec, 1) == nil {
+				added += len(rec.Value)
+			}
+		}()
+		<-l.full // one block is on its way and never comes back
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		if added > 2*blockBytes {
+			t.Errorf("a lane took %d bytes, want at most two blocks of %d", added, blockBytes)
+		}
+		cancel()
+	})
+}
+
+// The formats other than TSV take the same way, deletes of a binary stream
+// included.
+func TestSourceFormats(t *testing.T) {
+	tomb := kv.AppendRecord(nil, &kv.Record{Key: []byte("k"), Entry: kv.Entry{Tombstone: true}})
+	for f, file := range map[format.Format]string{
+		format.TSV:    "k\tv\n",
+		format.CSV:    "\"k\",v\n",
+		format.NDJSON: `{"key":"k","value":"v"}`,
+		format.Binary: string(tomb),
+	} {
+		rec, line, err := NewSource(f, strings.NewReader(file), kv.DefaultLimits()).Next()
+		if err != nil || line != 1 || string(rec.Key) != "k" || rec.Tombstone != (f == format.Binary) {
+			t.Errorf("%s: got %+v, line %d, %v", f, rec, line, err)
+		}
+	}
+}

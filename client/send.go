@@ -1,0 +1,227 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/valyala/fasthttp"
+)
+
+// request is what is to be sent, wherever it goes.
+type request struct {
+	method string
+	target []byte // path and query
+	header []header
+	body   []byte
+
+	// safe says that it does no harm to send the request again after a node
+	// may have seen it.
+	safe bool
+
+	timeout time.Duration // over all attempts; 0: Options.Timeout
+}
+
+type header struct{ name, value string }
+
+// sleeper waits for d or until the context is done.
+type sleeper func(ctx context.Context, d time.Duration) error
+
+func sleepTimer(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// send asks the candidates in turn until one answers, and returns the answer,
+// a success, for the caller to release. Nodes that did not answer lately are
+// asked last. When all refuse for now (503 with Retry-After), it waits as they
+// say and goes round again, as long as the time allows.
+func (c *Client) send(ctx context.Context, candidates []*endpoint, req *request) (*fasthttp.Response, error) {
+	timeout := req.timeout
+	if timeout <= 0 {
+		timeout = c.opts.Timeout
+	}
+	a := attempts{c: c, ctx: ctx, req: req, deadline: time.Now().Add(timeout)}
+	if d, ok := ctx.Deadline(); ok && d.Before(a.deadline) {
+		a.deadline = d
+	}
+	for {
+		resp, err := a.round(candidates)
+		if err != errGoOn {
+			return resp, err
+		}
+		wait := a.retryAfter()
+		if wait <= 0 || wait >= time.Until(a.deadline) {
+			return nil, a.failure()
+		}
+		if err := c.sleep(ctx, wait); err != nil {
+			return nil, err
+		}
+		a.errs = a.errs[:0]
+	}
+}
+
+// errGoOn is what an attempt returns when another may follow.
+var errGoOn = errors.New("go on")
+
+// attempts is the state of one send.
+type attempts struct {
+	c        *Client
+	ctx      context.Context
+	req      *request
+	deadline time.Time
+	errs     []error // of this round
+}
+
+// round asks each candidate once.
+func (a *attempts) round(candidates []*endpoint) (*fasthttp.Response, error) {
+	var later []*endpoint
+	for i, e := range candidates {
+		if !e.usable(a.c.now()) {
+			later = append(later, e)
+			continue
+		}
+		left := len(candidates) - i - 1 + len(later)
+		if resp, err := a.one(e, left == 0); err != errGoOn {
+			return resp, err
+		}
+	}
+	for i, e := range later {
+		if resp, err := a.one(e, i == len(later)-1); err != errGoOn {
+			return resp, err
+		}
+	}
+	return nil, errGoOn
+}
+
+// one asks one node. A repeatable request that has somewhere else to go gets
+// half of the time that is left here, so that a node that hangs does not take
+// it all.
+func (a *attempts) one(e *endpoint, last bool) (*fasthttp.Response, error) {
+	if err := a.ctx.Err(); err != nil {
+		return nil, err
+	}
+	left := time.Until(a.deadline)
+	if left <= 0 {
+		a.errs = append(a.errs, context.DeadlineExceeded)
+		return nil, a.failure()
+	}
+	if a.req.safe && !last {
+		left /= 2
+	}
+	resp := fasthttp.AcquireResponse()
+	err := a.c.exchange(e, a.req, resp, left)
+	if err != nil {
+		fasthttp.ReleaseResponse(resp)
+		e.failed(a.c.now(), err)
+		a.c.suspect(a.c.routes.Load())
+		err = fmt.Errorf("%s: %w", e.addr, err)
+		if !a.req.safe && !nothingSent(err) {
+			return nil, fmt.Errorf("%w: %w", ErrOutcomeUnknown, err)
+		}
+		a.errs = append(a.errs, err)
+		return nil, errGoOn
+	}
+	e.succeeded()
+	if s := resp.StatusCode(); s >= 200 && s < 300 {
+		return resp, nil
+	}
+	status := statusError(resp, e.addr)
+	fasthttp.ReleaseResponse(resp)
+	if status.refused() || a.req.safe && elsewhere(status.Status) {
+		a.errs = append(a.errs, status)
+		return nil, errGoOn
+	}
+	return nil, status
+}
+
+// elsewhere says whether another node may well do what this one could not:
+// it is a fault of the node or of a proxy before it.
+func elsewhere(status int) bool {
+	switch status {
+	case fasthttp.StatusInternalServerError, fasthttp.StatusBadGateway,
+		fasthttp.StatusServiceUnavailable, fasthttp.StatusGatewayTimeout:
+		return true
+	}
+	return false
+}
+
+// retryAfter is the shortest wait that a node asked for in this round; 0 if
+// none did.
+func (a *attempts) retryAfter() time.Duration {
+	var shortest time.Duration
+	for _, err := range a.errs {
+		var status *StatusError
+		if errors.As(err, &status) && status.refused() && (shortest == 0 || status.RetryAfter < shortest) {
+			shortest = status.RetryAfter
+		}
+	}
+	return shortest
+}
+
+// failure is what to report when nobody did it: an answer if there was one,
+// for it says more than a broken connection.
+func (a *attempts) failure() error {
+	for _, err := range a.errs {
+		var status *StatusError
+		if errors.As(err, &status) {
+			return status
+		}
+	}
+	return fmt.Errorf("%w: %w", ErrUnreachable, joinErrors(a.errs))
+}
+
+// exchange sends the request to one node and reads the answer.
+func (c *Client) exchange(e *endpoint, req *request, resp *fasthttp.Response, timeout time.Duration) error {
+	out := fasthttp.AcquireRequest()
+	defer fasthttp.ReleaseRequest(out)
+	scheme := "http://"
+	if c.tls {
+		scheme = "https://"
+	}
+	uri := make([]byte, 0, len(scheme)+len(e.addr)+len(req.target))
+	uri = append(append(append(uri, scheme...), e.addr...), req.target...)
+	out.SetRequestURIBytes(uri)
+	out.Header.SetMethod(req.method)
+	if c.opts.Token != "" {
+		out.Header.Set(fasthttp.HeaderAuthorization, "Bearer "+c.opts.Token)
+	}
+	for _, h := range req.header {
+		out.Header.Set(h.name, h.value)
+	}
+	if req.body != nil {
+		// Raw: the body is read while it is sent and not copied before.
+		out.SetBodyRaw(req.body)
+	}
+	return e.host.DoTimeout(out, resp, timeout)
+}
+
+// joinErrors puts the errors of several nodes on one line.
+func joinErrors(errs []error) error {
+	if len(errs) == 1 {
+		return errs[0]
+	}
+	return &severalErrors{errs}
+}
+
+type severalErrors struct{ errs []error }
+
+func (e *severalErrors) Unwrap() []error { return e.errs }
+
+func (e *severalErrors) Error() string {
+	text := ""
+	for i, err := range e.errs {
+		if i > 0 {
+			text += "; "
+		}
+		text += err.Error()
+	}
+	return text
+}

@@ -1,0 +1,101 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"httpdhs/node"
+)
+
+// devCmd runs a cluster in one process.
+type devCmd struct {
+	Nodes    int    `default:"3" help:"Number of nodes."`
+	Port     int    `default:"1234" help:"Port of the first node; the others follow."`
+	Replicas int    `default:"2" help:"Copies of each key."`
+	LogLevel string `default:"warn" enum:"debug,info,warn,error" help:"Least level to log: ${enum}."`
+}
+
+// devNodesMax is more than one process is good for.
+const devNodesMax = 64
+
+// devStopTimeout is short: nothing here is worth waiting for.
+const devStopTimeout = 3 * time.Second
+
+func (cmd *devCmd) Validate() error {
+	switch {
+	case cmd.Nodes < 1 || cmd.Nodes > devNodesMax:
+		return fmt.Errorf("--nodes is %d, want 1 to %d", cmd.Nodes, devNodesMax)
+	case cmd.Port < 1 || cmd.Port+cmd.Nodes-1 > 65535:
+		return fmt.Errorf("--port is %d, want %d ports from 1 to 65535", cmd.Port, cmd.Nodes)
+	case cmd.Replicas < 1:
+		return fmt.Errorf("--replicas is %d, want at least 1", cmd.Replicas)
+	}
+	return nil
+}
+
+func (cmd *devCmd) Run(ctx context.Context, term *terminal) error {
+	var names []string
+	for i := range cmd.Nodes {
+		names = append(names, fmt.Sprintf("localhost:%d", cmd.Port+i))
+	}
+	log := (&logFlags{LogLevel: cmd.LogLevel}).logger(term)
+	var running cluster
+	for i, name := range names {
+		n, err := node.Open(node.Config{
+			Name:     name,
+			Members:  names,
+			Listen:   fmt.Sprintf("127.0.0.1:%d", cmd.Port+i),
+			Replicas: cmd.Replicas,
+			Log:      log.With("node", name),
+			Version:  versionName(),
+		})
+		if err != nil {
+			stop, cancel := context.WithTimeout(context.Background(), devStopTimeout)
+			defer cancel()
+			return errors.Join(err, running.Shutdown(stop))
+		}
+		running = append(running, n)
+	}
+	cmd.welcome(term.out, names)
+	return untilSignal(ctx, devStopTimeout, running)
+}
+
+// welcome says what there is and what to do with it.
+func (cmd *devCmd) welcome(out io.Writer, names []string) {
+	at := func(i int) string { return "http://" + names[i%len(names)] }
+	fmt.Fprintf(out, "A cluster of %d nodes, %d replicas of each key, all in memory:\n\n", len(names), min(cmd.Replicas, len(names)))
+	for _, name := range names {
+		fmt.Fprintf(out, "  http://%s\n", name)
+	}
+	fmt.Fprintf(out, `
+Try:
+
+  curl -X PUT -d value=hello %s/db/greeting
+  curl %s/db/greeting
+  curl %s/cluster/key/greeting
+  httpdhs load-data --sample --to %s
+
+Ctrl-C ends it.
+`, at(0), at(1), at(2), strings.Join(names, ","))
+}
+
+// cluster is several nodes of this process.
+type cluster []stopper
+
+// Shutdown stops all nodes at the same time: one after the other, the last
+// would wait for peers that are gone.
+func (c cluster) Shutdown(ctx context.Context) error {
+	errs := make(chan error)
+	for _, n := range c {
+		go func() { errs <- n.Shutdown(ctx) }()
+	}
+	var all error
+	for range c {
+		all = errors.Join(all, <-errs)
+	}
+	return all
+}

@@ -1,0 +1,148 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"httpdhs/client"
+	"httpdhs/internal/format"
+)
+
+// loadCmd loads a file.
+type loadCmd struct {
+	File   string        `arg:"" optional:"" help:"The file, or - for standard input."`
+	Sample bool          `help:"Load the names of all Unicode characters, some 35,000 pairs, instead of a file."`
+	Format string        `enum:"auto,tsv,csv,ndjson,records" default:"auto" help:"Format of the file: ${enum}. auto goes by the ending of its name, and is tsv where that says nothing."`
+	W      string        `placeholder:"LEVEL" help:"Replicas that have to store each record: one, quorum, all, live or a number."`
+	TTL    time.Duration `name:"ttl" help:"How long to keep the records, such as 1h; 0 is for ever."`
+
+	MaxKeyBytes   byteSize `default:"4096" help:"Longest key, as at the nodes."`
+	MaxValueBytes byteSize `default:"8MiB" help:"Largest value, as at the nodes."`
+
+	clientFlags
+}
+
+var formats = map[string]format.Format{
+	"tsv": format.TSV, "csv": format.CSV, "ndjson": format.NDJSON, "records": format.Binary,
+}
+
+func (cmd *loadCmd) Validate() error {
+	switch {
+	case cmd.Sample && cmd.File != "":
+		return errors.New("--sample takes no file")
+	case !cmd.Sample && cmd.File == "":
+		return errors.New("what to load: a file, - for standard input, or --sample")
+	case cmd.TTL < 0:
+		return fmt.Errorf("--ttl is %s, want more than 0", cmd.TTL)
+	}
+	store := storeFlags{MaxKeyBytes: cmd.MaxKeyBytes, MaxValueBytes: cmd.MaxValueBytes, TombstoneGrace: 1}
+	return store.check()
+}
+
+// input is what a load reads and how far it is.
+type input struct {
+	source client.Source
+	total  int64 // bytes, or records of the sample; 0: not known
+	done   func(*client.LoadReport) int64
+	close  func()
+}
+
+func (cmd *loadCmd) open(term *terminal) (*input, error) {
+	if cmd.Sample {
+		s := new(sample)
+		return &input{
+			source: s,
+			total:  s.count(),
+			done:   func(r *client.LoadReport) int64 { return r.Loaded + r.Failed },
+			close:  func() {},
+		}, nil
+	}
+	in := &input{close: func() {}}
+	src := term.in
+	if cmd.File != "-" {
+		f, err := os.Open(cmd.File)
+		if err != nil {
+			return nil, err
+		}
+		info, err := f.Stat()
+		if err == nil && info.IsDir() {
+			err = fmt.Errorf("%s is a directory", cmd.File)
+		}
+		if err != nil {
+			f.Close()
+			return nil, err
+		}
+		if info.Mode().IsRegular() {
+			in.total = info.Size()
+		}
+		src, in.close = f, func() { f.Close() }
+	}
+	f, named := formats[cmd.Format]
+	if !named {
+		f, _ = format.ByFileName(cmd.File)
+	}
+	read := &countingReader{r: src}
+	in.source = client.NewSource(f, read, limits(cmd.MaxKeyBytes, cmd.MaxValueBytes))
+	in.done = func(*client.LoadReport) int64 { return read.n.Load() }
+	return in, nil
+}
+
+func (cmd *loadCmd) Run(ctx context.Context, term *terminal) error {
+	c, err := cmd.connect()
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	in, err := cmd.open(term)
+	if err != nil {
+		return err
+	}
+	defer in.close()
+
+	loader := c.NewLoader(client.LoadOptions{W: cmd.W, TTL: cmd.TTL})
+	start := time.Now()
+	watch := startProgress(term.err, in.total, func() (int64, client.LoadReport) {
+		report := loader.Report()
+		return in.done(&report), report
+	})
+	report, err := loader.Load(ctx, in.source)
+	watch.stop()
+
+	for _, e := range report.Errors {
+		fmt.Fprintf(term.err, "line %d: %s\n", e.Line, e.Error)
+	}
+	if more := report.Failed - int64(len(report.Errors)); more > 0 && len(report.Errors) > 0 {
+		fmt.Fprintf(term.err, "and %d more records\n", more)
+	}
+	took := time.Since(start)
+	fmt.Fprintf(term.out, "loaded %d records, %d failed, in %s (%.0f records/s)\n",
+		report.Loaded, report.Failed, took.Round(time.Millisecond), perSecond(report.Loaded, took))
+	switch {
+	case err != nil:
+		return fmt.Errorf("gave up: %w", err)
+	case report.Failed > 0:
+		return fmt.Errorf("%d records were not loaded", report.Failed)
+	}
+	return nil
+}
+
+func perSecond(n int64, d time.Duration) float64 {
+	return float64(n) / max(d, time.Microsecond).Seconds()
+}
+
+// countingReader counts what goes through it.
+type countingReader struct {
+	r io.Reader
+	n atomic.Int64
+}
+
+func (c *countingReader) Read(p []byte) (int, error) {
+	n, err := c.r.Read(p)
+	c.n.Add(int64(n))
+	return n, err
+}

@@ -1,0 +1,130 @@
+// Command httpdhs runs a node of a distributed hash table over HTTP, a whole
+// cluster for trying things out, and the tools to use one from a shell.
+//
+// This package is thin: it reads flags, the environment and files, and hands
+// what they say to package node or package client. It alone knows about exit
+// statuses: 0 done, 1 not done, 2 asked for in the wrong way.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+)
+
+func main() {
+	os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}
+
+const (
+	exitOK    = 0
+	exitError = 1
+	exitUsage = 2
+)
+
+// commands is the command line. Each command is in a file of its own.
+type commands struct {
+	Version versionFlag `short:"V" env:"-" help:"Print the version."`
+
+	Server     serverCmd     `cmd:"" help:"Run a node."`
+	Dev        devCmd        `cmd:"" help:"Run a whole cluster in one process, to try things out."`
+	LoadData   loadCmd       `cmd:"" help:"Load a file of pairs into the cluster."`
+	Get        getCmd        `cmd:"" help:"Print the value of a key."`
+	Put        putCmd        `cmd:"" help:"Store a value under a key."`
+	Del        delCmd        `cmd:"" help:"Delete a key."`
+	Keys       keysCmd       `cmd:"" help:"List the keys, one a line."`
+	Status     statusCmd     `cmd:"" help:"Show the nodes of the cluster and how they are."`
+	Ring       ringCmd       `cmd:"" help:"Show who owns what, or where one key lives."`
+	VersionCmd versionCmd    `cmd:"" name:"version" help:"Print the version."`
+	Completion completionCmd `cmd:"" help:"Print a completion script for bash, zsh or fish."`
+}
+
+// terminal is where a command reads and writes.
+type terminal struct {
+	in       io.Reader
+	out, err io.Writer
+}
+
+// usageError is a fault in how the command was called, its files included.
+type usageError struct{ err error }
+
+func (e *usageError) Error() string { return e.err.Error() }
+func (e *usageError) Unwrap() error { return e.err }
+
+func usagef(format string, args ...any) error { return &usageError{fmt.Errorf(format, args...)} }
+
+// exitRequest is what kong's Exit, for which there is no way back, becomes.
+type exitRequest int
+
+// newParser builds the command line over cli.
+func newParser(cli *commands, term *terminal) (*kong.Kong, error) {
+	return kong.New(cli,
+		kong.Name("httpdhs"),
+		kong.Description("A distributed hash table over HTTP. Every flag can be set in the environment: --max-memory is HTTPDHS_MAX_MEMORY."),
+		kong.DefaultEnvars("HTTPDHS"),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true, FlagsLast: true}),
+		kong.Writers(term.out, term.err),
+		kong.Exit(func(status int) { panic(exitRequest(status)) }),
+		kong.Bind(term),
+	)
+}
+
+// run is the program without the process around it.
+func run(args []string, in io.Reader, out, stderr io.Writer) (status int) {
+	defer func() {
+		if r := recover(); r != nil {
+			code, ok := r.(exitRequest)
+			if !ok {
+				panic(r)
+			}
+			status = int(code)
+		}
+	}()
+	term := &terminal{in: in, out: out, err: stderr}
+	parser, err := newParser(new(commands), term)
+	if err != nil {
+		panic("BUG: the command line does not build: " + err.Error())
+	}
+	parsed, err := parser.Parse(args)
+	if err != nil {
+		help := "httpdhs --help"
+		if len(args) > 0 && findCommand(parser.Model.Node, args[0]) != nil {
+			help = "httpdhs " + args[0] + " --help"
+		}
+		fmt.Fprintf(stderr, "httpdhs: %s (see %s)\n", oneLine(err), help)
+		return exitUsage
+	}
+	// Of the commands that end by themselves the first signal cancels ctx;
+	// server and dev look after signals on their own.
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	parsed.BindTo(ctx, (*context.Context)(nil))
+	if err = parsed.Run(); err == nil {
+		return exitOK
+	}
+	fmt.Fprintf(stderr, "httpdhs: %s\n", oneLine(err))
+	var usage *usageError
+	if errors.As(err, &usage) {
+		return exitUsage
+	}
+	return exitError
+}
+
+func findCommand(root *kong.Node, name string) *kong.Node {
+	for _, node := range root.Children {
+		if node.Name == name {
+			return node
+		}
+	}
+	return nil
+}
+
+// oneLine keeps an error on the one line that it is promised.
+func oneLine(err error) string { return strings.Join(strings.Fields(err.Error()), " ") }

@@ -1,0 +1,97 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/schollz/progressbar/v3"
+	"golang.org/x/term"
+
+	"httpdhs/client"
+)
+
+const (
+	barEvery  = 100 * time.Millisecond
+	lineEvery = 5 * time.Second
+)
+
+// progress shows how far a load is while it runs: a bar on a terminal, and
+// elsewhere, say in a log, a line now and then.
+type progress struct {
+	quit chan struct{}
+	gone sync.WaitGroup
+}
+
+// startProgress asks sample how much of total is done, and what came of it,
+// until stop is called.
+func startProgress(w io.Writer, total int64, sample func() (done int64, report client.LoadReport)) *progress {
+	p := &progress{quit: make(chan struct{})}
+	start := time.Now()
+	every, show, end := lineEvery, func(int64, string) {}, func() {}
+	if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		bar := newBar(f, total)
+		every = barEvery
+		show = func(done int64, text string) { bar.Describe(text); _ = bar.Set64(done) }
+		end = func() { _ = bar.Exit(); fmt.Fprintln(f) }
+	} else {
+		show = func(done int64, text string) {
+			if total > 0 {
+				text = fmt.Sprintf("%3d%%  %s", 100*min(done, total)/total, text)
+			}
+			fmt.Fprintln(w, text)
+		}
+	}
+	p.gone.Go(func() {
+		tick := time.NewTicker(every)
+		defer tick.Stop()
+		defer end()
+		for {
+			select {
+			case <-p.quit:
+				if every == barEvery {
+					done, report := sample()
+					show(done, describe(&report, time.Since(start)))
+				}
+				return
+			case <-tick.C:
+				done, report := sample()
+				show(done, describe(&report, time.Since(start)))
+			}
+		}
+	})
+	return p
+}
+
+// stop ends the showing and returns when nothing more will be written.
+func (p *progress) stop() {
+	close(p.quit)
+	p.gone.Wait()
+}
+
+func describe(r *client.LoadReport, took time.Duration) string {
+	text := fmt.Sprintf("%d records, %.0f/s", r.Loaded, perSecond(r.Loaded, took))
+	if r.Failed > 0 {
+		text += fmt.Sprintf(", %d failed", r.Failed)
+	}
+	return text
+}
+
+// newBar makes a bar of total, or a spinner where that is not known. The text
+// before it has the records; the bar itself counts bytes and tells the time
+// that is left.
+func newBar(w io.Writer, total int64) *progressbar.ProgressBar {
+	if total <= 0 {
+		total = -1
+	}
+	return progressbar.NewOptions64(total,
+		progressbar.OptionSetWriter(w),
+		progressbar.OptionSetWidth(24),
+		progressbar.OptionSetPredictTime(true),
+		progressbar.OptionSetElapsedTime(true),
+		progressbar.OptionThrottle(barEvery/2),
+		progressbar.OptionSetRenderBlankState(true),
+	)
+}

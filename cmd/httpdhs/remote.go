@@ -1,0 +1,58 @@
+package main
+
+import (
+	"crypto/tls"
+	"encoding/json"
+	"io"
+	"time"
+
+	"httpdhs/client"
+)
+
+// clientFlags are those of every command that speaks to a cluster.
+type clientFlags struct {
+	To            []string      `default:"localhost:1234" help:"Nodes to ask, any of the cluster."`
+	AuthTokenFile string        `aliases:"token-file" placeholder:"FILE" help:"File with the token that the nodes want."`
+	TLSCA         string        `name:"tls-ca" placeholder:"FILE" help:"Authorities (PEM) for the certificates of the nodes; turns TLS on, as does https:// in --to."`
+	Timeout       time.Duration `default:"10s" help:"How long a request may take."`
+}
+
+// connect makes the client that the flags describe.
+func (f *clientFlags) connect() (*client.Client, error) {
+	token, err := readSecret("--auth-token-file", f.AuthTokenFile)
+	if err != nil {
+		return nil, &usageError{err}
+	}
+	var config *tls.Config
+	if f.TLSCA != "" {
+		if config, err = clientTLS(f.TLSCA); err != nil {
+			return nil, &usageError{err}
+		}
+	}
+	if f.Timeout <= 0 {
+		return nil, usagef("--timeout is %s, want more than 0", f.Timeout)
+	}
+	c, err := client.New(client.Options{
+		Addrs:     f.To,
+		Token:     token,
+		TLS:       config,
+		Timeout:   f.Timeout,
+		UserAgent: "httpdhs/" + versionName(),
+	})
+	if err != nil {
+		return nil, usagef("--to: %w", err)
+	}
+	return c, nil
+}
+
+// outputFlags are those of the commands that print a document.
+type outputFlags struct {
+	Output string `short:"o" default:"table" enum:"table,json" help:"What to print: ${enum}."`
+}
+
+func printJSON(out io.Writer, doc any) error {
+	enc := json.NewEncoder(out)
+	enc.SetIndent("", "  ")
+	enc.SetEscapeHTML(false)
+	return enc.Encode(doc)
+}

@@ -1,0 +1,100 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"text/tabwriter"
+	"time"
+
+	"httpdhs/client"
+)
+
+// ringCmd shows who owns what.
+type ringCmd struct {
+	Key *string `arg:"" optional:"" help:"Show where this key lives instead."`
+	outputFlags
+	clientFlags
+}
+
+func (cmd *ringCmd) Run(ctx context.Context, term *terminal) error {
+	c, err := cmd.connect()
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	if cmd.Key != nil {
+		doc, err := c.Key(ctx, []byte(*cmd.Key))
+		if err != nil {
+			return err
+		}
+		if cmd.Output == "json" {
+			return printJSON(term.out, doc)
+		}
+		return printKey(term.out, []byte(*cmd.Key), doc)
+	}
+	doc, err := c.Ring(ctx)
+	if err != nil {
+		return err
+	}
+	if cmd.Output == "json" {
+		return printJSON(term.out, doc)
+	}
+	return printRing(term.out, doc)
+}
+
+// printRing counts the partitions of each node.
+func printRing(out io.Writer, doc *client.Ring) error {
+	primaries, replicas, copies := make([]int, len(doc.Nodes)), make([]int, len(doc.Nodes)), 0
+	for _, owners := range doc.Owners {
+		for i, o := range owners {
+			if copies++; i == 0 {
+				primaries[o]++
+			} else {
+				replicas[o]++
+			}
+		}
+	}
+	fmt.Fprintf(out, "ring %s: %d partitions by %s, %d replicas\n\n", doc.Fingerprint, doc.Partitions, doc.Partitioner, doc.Replicas)
+	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "NODE\tZONE\tWEIGHT\tPRIMARY\tREPLICA\tSHARE")
+	for i, n := range doc.Nodes {
+		fmt.Fprintf(t, "%s\t%s\t%d\t%d\t%d\t%s\n", n.Name, orDash(n.Zone), n.Weight,
+			primaries[i], replicas[i], share(primaries[i]+replicas[i], copies))
+	}
+	return t.Flush()
+}
+
+// printKey shows what each owner holds, the primary first.
+func printKey(out io.Writer, key []byte, doc *client.Key) error {
+	fmt.Fprintf(out, "%s is in partition %d (hash %s)\n\n", client.AppendPrintable(nil, key), doc.Partition, doc.Hash)
+	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "OWNER\tROLE\tSTATE\tHOLDS\tVERSION\tMODIFIED")
+	for i, o := range doc.Owners {
+		role := "replica"
+		if i == 0 {
+			role = "primary"
+		}
+		modified := "-"
+		if o.Modified != nil {
+			modified = o.Modified.Local().Format(time.DateTime)
+		}
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", o.Node, role, o.State, holds(&o), orDash(o.Version), modified)
+	}
+	return t.Flush()
+}
+
+// holds says in a word what an owner has.
+func holds(o *client.KeyOwner) string {
+	switch {
+	case o.Error != "":
+		return "unknown: " + oneLine(fmt.Errorf("%s", o.Error))
+	case o.Tombstone:
+		return "a delete"
+	case !o.Found:
+		return "nothing"
+	case o.Expires != nil:
+		return fmt.Sprintf("%s until %s", humanBytes(int64(o.Size)), o.Expires.Local().Format(time.DateTime))
+	}
+	return humanBytes(int64(o.Size))
+}

@@ -1,0 +1,98 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"strings"
+	"time"
+)
+
+// machine knows which hosts are this machine.
+type machine struct {
+	hostname string
+	addrs    []net.IP
+	lookup   func(host string) []net.IP // nil where there is no answer
+}
+
+// lookupTimeout bounds the resolution of one name of a --conf file. A name
+// server that is away costs this much at start and no more.
+const lookupTimeout = 2 * time.Second
+
+// thisMachine asks the operating system.
+func thisMachine() *machine {
+	m := &machine{lookup: func(host string) []net.IP {
+		ctx, cancel := context.WithTimeout(context.Background(), lookupTimeout)
+		defer cancel()
+		ips, err := net.DefaultResolver.LookupIP(ctx, "ip", host)
+		if err != nil {
+			return nil // then it is not known to be this machine
+		}
+		return ips
+	}}
+	m.hostname, _ = os.Hostname()
+	addrs, _ := net.InterfaceAddrs()
+	for _, a := range addrs {
+		if ipNet, ok := a.(*net.IPNet); ok {
+			m.addrs = append(m.addrs, ipNet.IP)
+		}
+	}
+	return m
+}
+
+// is says whether host, a name or an address, is this machine.
+func (m *machine) is(host string) bool {
+	if ip := net.ParseIP(host); ip != nil {
+		return m.has(ip)
+	}
+	if strings.EqualFold(host, "localhost") || m.hostname != "" && strings.EqualFold(host, m.hostname) {
+		return true
+	}
+	for _, ip := range m.lookup(host) {
+		if m.has(ip) {
+			return true
+		}
+	}
+	return false
+}
+
+func (m *machine) has(ip net.IP) bool {
+	if ip.IsLoopback() {
+		return true
+	}
+	for _, own := range m.addrs {
+		if own.Equal(ip) {
+			return true
+		}
+	}
+	return false
+}
+
+// findSelf finds this node's own line: the one that --advertise names, else
+// the one with its port and an address of this machine. Guessing wrong would
+// give two nodes one name, so what is not certain is an error.
+func findSelf(file string, nodes []confLine, advertise string, port int, m *machine) (string, error) {
+	if advertise != "" {
+		for _, n := range nodes {
+			if strings.EqualFold(n.addr, advertise) {
+				return n.addr, nil
+			}
+		}
+		return "", fmt.Errorf("%s: no line is --advertise %s", file, advertise)
+	}
+	var fits []confLine
+	for _, n := range nodes {
+		if n.port == port && m.is(n.host) {
+			fits = append(fits, n)
+		}
+	}
+	switch len(fits) {
+	case 0:
+		return "", fmt.Errorf("%s: no line is this node: none has port %d and an address of this machine; set --port or --advertise", file, port)
+	case 1:
+		return fits[0].addr, nil
+	}
+	return "", fmt.Errorf("%s: lines %d (%s) and %d (%s) both fit this node; say which with --advertise",
+		file, fits[0].number, fits[0].addr, fits[1].number, fits[1].addr)
+}

@@ -1,0 +1,201 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"os/signal"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"httpdhs/kv"
+	"httpdhs/node"
+)
+
+// serverCmd runs one node.
+type serverCmd struct {
+	Port      int    `default:"1234" help:"Port to serve on."`
+	Bind      string `default:"127.0.0.1" help:"Address to serve on; 0.0.0.0 for all of this machine."`
+	Advertise string `placeholder:"HOST:PORT" help:"Where other nodes and clients reach this one; also its name. By default its line in --conf, else bind and port."`
+	Conf      string `placeholder:"FILE" help:"File with the host:port of every node, one a line. Without it the node is a cluster of its own."`
+	Zone      string `help:"Where the machine stands; the replicas of a key go to different zones."`
+	Weight    int    `default:"1" help:"Share of the data, relative to other nodes."`
+
+	clusterFlags
+	storeFlags
+	logFlags
+	securityFlags
+
+	ShutdownTimeout time.Duration `default:"10s" help:"How long a stop may take."`
+	PprofAddr       string        `placeholder:"HOST:PORT" help:"Serve net/http/pprof there."`
+}
+
+// clusterFlags have to be the same at all nodes.
+type clusterFlags struct {
+	Replicas    int    `default:"2" help:"Copies of each key."`
+	Partitioner string `default:"ring" enum:"ring,rendezvous,modulus" help:"How partitions are dealt to nodes: ${enum}."`
+	Partitions  int    `default:"1024" help:"Number of partitions, a power of two."`
+}
+
+// storeFlags bound what a node keeps.
+type storeFlags struct {
+	MaxMemory      byteSize      `default:"0" help:"Most memory for keys and values, such as 512MiB; 0 is no bound."`
+	MaxKeyBytes    byteSize      `default:"4096" help:"Longest key."`
+	MaxValueBytes  byteSize      `default:"8MiB" help:"Largest value."`
+	TombstoneGrace time.Duration `default:"1h" help:"How long a delete is remembered; a node that was away longer comes back empty."`
+}
+
+// logFlags say what is logged, on stderr.
+type logFlags struct {
+	LogLevel  string `default:"info" enum:"debug,info,warn,error" help:"Least level to log: ${enum}."`
+	LogFormat string `default:"text" enum:"text,json" help:"Format of the log: ${enum}."`
+	AccessLog bool   `help:"Log every request."`
+}
+
+func (f *clusterFlags) check() error {
+	switch {
+	case f.Replicas < 1:
+		return fmt.Errorf("--replicas is %d, want at least 1", f.Replicas)
+	case f.Partitions < 1 || f.Partitions&(f.Partitions-1) != 0:
+		return fmt.Errorf("--partitions is %d, want a power of two", f.Partitions)
+	}
+	return nil
+}
+
+func (f *storeFlags) check() error {
+	const lengthMax = 1 << 30
+	switch {
+	case f.MaxMemory < 0:
+		return errors.New("--max-memory is negative")
+	case f.MaxKeyBytes < 1 || f.MaxKeyBytes > lengthMax:
+		return fmt.Errorf("--max-key-bytes is %d, want 1 to %d", f.MaxKeyBytes, lengthMax)
+	case f.MaxValueBytes < 0 || f.MaxValueBytes > lengthMax:
+		return fmt.Errorf("--max-value-bytes is %d, want 0 to %d", f.MaxValueBytes, lengthMax)
+	case f.TombstoneGrace <= 0:
+		return fmt.Errorf("--tombstone-grace is %s, want more than 0", f.TombstoneGrace)
+	}
+	return nil
+}
+
+// limits of one record, for a node or for a reader of files.
+func limits(key, value byteSize) kv.Limits {
+	return kv.Limits{MaxKeyBytes: int(key), MaxValueBytes: int(value)}
+}
+
+// Validate is called by kong: what is wrong here is a fault in the usage.
+func (cmd *serverCmd) Validate() error {
+	switch {
+	case cmd.Port < 1 || cmd.Port > 65535:
+		return fmt.Errorf("--port is %d, want 1 to 65535", cmd.Port)
+	case cmd.Weight < 1:
+		return fmt.Errorf("--weight is %d, want at least 1", cmd.Weight)
+	case cmd.ShutdownTimeout <= 0:
+		return fmt.Errorf("--shutdown-timeout is %s, want more than 0", cmd.ShutdownTimeout)
+	}
+	if cmd.Advertise != "" {
+		if _, _, err := splitHostPort(cmd.Advertise); err != nil {
+			return fmt.Errorf("--advertise %w", err)
+		}
+	}
+	return errors.Join(cmd.clusterFlags.check(), cmd.storeFlags.check(), cmd.securityFlags.check())
+}
+
+func (cmd *serverCmd) Run(ctx context.Context, term *terminal) error {
+	cfg, err := cmd.config(thisMachine())
+	if err != nil {
+		return &usageError{err}
+	}
+	cfg.Log = cmd.logger(term)
+	n, err := node.Open(cfg)
+	if err != nil {
+		return err
+	}
+	return untilSignal(ctx, cmd.ShutdownTimeout, n)
+}
+
+// config is what the flags, and the files that they name, say about the node.
+func (cmd *serverCmd) config(self *machine) (node.Config, error) {
+	cfg := node.Config{
+		Listen:         net.JoinHostPort(cmd.Bind, strconv.Itoa(cmd.Port)),
+		Replicas:       cmd.Replicas,
+		Partitions:     cmd.Partitions,
+		Partitioner:    cmd.Partitioner,
+		Weight:         cmd.Weight,
+		Zone:           cmd.Zone,
+		Limits:         limits(cmd.MaxKeyBytes, cmd.MaxValueBytes),
+		MaxMemory:      int64(cmd.MaxMemory),
+		TombstoneGrace: cmd.TombstoneGrace,
+		AccessLog:      cmd.AccessLog,
+		PprofAddr:      cmd.PprofAddr,
+		Version:        versionName(),
+	}
+	if err := cmd.name(&cfg, self); err != nil {
+		return cfg, err
+	}
+	return cfg, cmd.apply(&cfg)
+}
+
+// name finds out who the node is and with whom.
+func (cmd *serverCmd) name(cfg *node.Config, self *machine) error {
+	if cmd.Conf == "" {
+		cfg.Name = cmd.Advertise
+		if cfg.Name == "" {
+			cfg.Name = net.JoinHostPort(reachable(cmd.Bind, self), strconv.Itoa(cmd.Port))
+		}
+		return nil
+	}
+	nodes, err := readConf(cmd.Conf)
+	if err != nil {
+		return err
+	}
+	cfg.Name, err = findSelf(cmd.Conf, nodes, cmd.Advertise, cmd.Port, self)
+	for _, n := range nodes {
+		cfg.Members = append(cfg.Members, n.addr)
+	}
+	return err
+}
+
+// reachable is a host under which others find what listens on bind: all
+// addresses are none.
+func reachable(bind string, self *machine) string {
+	if ip := net.ParseIP(bind); (bind == "" || ip != nil && ip.IsUnspecified()) && self.hostname != "" {
+		return self.hostname
+	}
+	return bind
+}
+
+func (f *logFlags) logger(term *terminal) *slog.Logger {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(strings.ToUpper(f.LogLevel))); err != nil {
+		panic("BUG: a log level that kong let pass: " + f.LogLevel)
+	}
+	opts := &slog.HandlerOptions{Level: level}
+	if f.LogFormat == "json" {
+		return slog.New(slog.NewJSONHandler(term.err, opts))
+	}
+	return slog.New(slog.NewTextHandler(term.err, opts))
+}
+
+// stopper is a node, or several, that run.
+type stopper interface {
+	Shutdown(context.Context) error
+}
+
+// untilSignal waits for the signal that ends ctx and takes s down, for at most
+// timeout. A second signal means that even this is too slow: it has its
+// default effect again, which is the end of the process.
+func untilSignal(ctx context.Context, timeout time.Duration, s stopper) error {
+	<-ctx.Done()
+	signal.Reset(os.Interrupt, syscall.SIGTERM)
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	defer cancel()
+	if err := s.Shutdown(ctx); err != nil {
+		return fmt.Errorf("cannot stop in good order: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,165 @@
+package format
+
+import (
+	"bytes"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+	"unicode/utf8"
+
+	"httpdhs/kv"
+)
+
+// jsonOverheadMax is what a line may take beyond its key and its value, each
+// byte of which may be written as an escape of jsonEscapeMax bytes: member
+// names, a content type, and members that are ignored.
+const (
+	jsonOverheadMax = 16 << 10
+	jsonEscapeMax   = len(`\u0000`)
+)
+
+// ndjsonDecoder reads a JSON object a line (see member for what it may hold).
+// Other members are ignored, so that a line of a listing, which has an etag,
+// can be loaded as it is.
+type ndjsonDecoder struct {
+	max int // of a line
+	ops bool
+	now func() time.Time
+	obj *object
+}
+
+func newNDJSONDecoder(opt Options) ndjsonDecoder {
+	text := opt.Limits.MaxKeyBytes + opt.Limits.MaxValueBytes
+	return ndjsonDecoder{max: jsonEscapeMax*text + jsonOverheadMax, ops: opt.Ops, now: opt.Now, obj: new(object)}
+}
+
+var (
+	errNotUTF8 = errors.New("the line is not UTF-8; give other bytes as key_base64 and value_base64")
+	errNoKey   = errors.New(`no "key" (a string) and no "key_base64"`)
+	errNoValue = errors.New(`no "value" (a string) and no "value_base64"`)
+	errNoOp    = errors.New(`no "op": want "get", "put" or "delete"`)
+)
+
+func (d ndjsonDecoder) bytesMax() int { return d.max }
+
+func (d ndjsonDecoder) decode(src []byte, last bool, op *kv.Op) (n, lines int64, err error) {
+	line, n := cutLine(src, d.max, last)
+	switch n {
+	case more:
+		return more, 0, nil
+	case nextLine:
+		return nextLine, 1, errLineTooLong(d.max)
+	}
+	if line = bytes.Trim(line, " \t\r"); len(line) == 0 {
+		return n, 1, errBlank
+	}
+	if !utf8.Valid(line) {
+		return n, 1, errNotUTF8
+	}
+	if err := d.obj.read(line); err != nil {
+		return n, 1, err
+	}
+	return n, 1, d.toOp(op)
+}
+
+// toOp makes the operation that the object asks for.
+func (d ndjsonDecoder) toOp(op *kv.Op) (err error) {
+	*op = kv.Op{Kind: kv.OpPut}
+	if op.Kind, err = d.kind(); err != nil {
+		return err
+	}
+	key, ok, err := d.obj.bytes(memberKey, memberKeyBase64)
+	if err != nil {
+		return err
+	}
+	if !ok {
+		return errNoKey
+	}
+	op.Key = key
+	if op.Kind != kv.OpPut {
+		return nil
+	}
+	if op.Value, ok, err = d.obj.bytes(memberValue, memberValueBase64); err != nil {
+		return err
+	}
+	if !ok {
+		return errNoValue
+	}
+	op.ContentType = d.obj.member[memberContentType]
+	op.Expires, err = d.expires()
+	return err
+}
+
+func (d ndjsonDecoder) kind() (kv.OpKind, error) {
+	switch name := d.obj.member[memberOp]; string(name) {
+	case "put":
+		return kv.OpPut, nil
+	case "get", "delete":
+		if !d.ops {
+			return 0, fmt.Errorf("op is %q: this endpoint takes pairs to put, /batch takes operations", name)
+		}
+		if string(name) == "get" {
+			return kv.OpGet, nil
+		}
+		return kv.OpDelete, nil
+	case "":
+		if !d.ops {
+			return kv.OpPut, nil
+		}
+		return 0, errNoOp
+	default:
+		return 0, fmt.Errorf(`op is %.32q: want "get", "put" or "delete"`, name)
+	}
+}
+
+// expires is when the pair expires, in Unix milliseconds: its time to live
+// from now on, or else the time that a listing gave for it.
+func (d ndjsonDecoder) expires() (int64, error) {
+	if ttl := d.obj.member[memberTTL]; ttl != nil {
+		life, err := ParseTTL(string(ttl))
+		return d.now().Add(life).UnixMilli(), err
+	}
+	text := d.obj.member[memberExpires]
+	if text == nil {
+		return 0, nil
+	}
+	at, err := time.Parse(time.RFC3339, string(text))
+	if err != nil || at.UnixMilli() <= 0 {
+		return 0, fmt.Errorf("expires is %.40q: want a time like 2030-01-31T12:00:00Z", text)
+	}
+	return at.UnixMilli(), nil
+}
+
+// ParseTTL reads a time to live: a Go duration, or whole seconds.
+func ParseTTL(s string) (time.Duration, error) {
+	life, err := time.ParseDuration(s)
+	if seconds, errInt := strconv.ParseInt(s, 10, 64); errInt == nil && seconds <= int64(ttlMax/time.Second) {
+		life, err = time.Duration(seconds)*time.Second, nil
+	}
+	if err != nil || life <= 0 {
+		return 0, fmt.Errorf("ttl is %.40q: want a positive duration like 90s or 12h, or whole seconds", s)
+	}
+	return life, nil
+}
+
+// ttlMax is the longest that a time.Duration can be, 292 years.
+const ttlMax = time.Duration(1<<63 - 1)
+
+// bytes is the value of a member that is given as text or as base64.
+func (o *object) bytes(text, base64Text member) (value []byte, ok bool, err error) {
+	value, encoded := o.member[text], o.member[base64Text]
+	switch {
+	case value != nil && encoded != nil:
+		return nil, false, fmt.Errorf("both %q and %q", memberNames[text], memberNames[base64Text])
+	case encoded == nil:
+		return value, value != nil, nil
+	}
+	// Decoding in place is good: it never writes beyond what it has read.
+	n, err := base64.StdEncoding.Decode(encoded, encoded)
+	if err != nil {
+		return nil, false, fmt.Errorf("%s is not base64 (RFC 4648, with padding)", memberNames[base64Text])
+	}
+	return encoded[:n:n], true, nil
+}

@@ -1,0 +1,219 @@
+package format
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+)
+
+// member is a member of a line's object that means something.
+type member uint8
+
+const (
+	memberOp          member = iota // "get", "put" or "delete"
+	memberKey                       // string, or
+	memberKeyBase64                 // base64 of any bytes
+	memberValue                     // string, or
+	memberValueBase64               // base64 of any bytes
+	memberContentType               // media type of the value
+	memberTTL                       // "90s", or a number of seconds
+	memberExpires                   // RFC 3339; ttl goes before it
+	members
+)
+
+var memberNames = [members]string{
+	"op", "key", "key_base64", "value", "value_base64", "content_type", "ttl", "expires",
+}
+
+// object is the members of one line: what their strings say, not nil where
+// they are there.
+//
+// encoding/json decides what a line means. It allocates about ten times a
+// line, so a line of the plain shape that programs write (members that are
+// strings without \u escapes) is read by scan instead, in place, and any other
+// is left to encoding/json. A fuzz test holds that both say the same.
+type object struct {
+	member  [members][]byte
+	escaped [members]bool // holds escapes that are still to be undone
+}
+
+// read reads a line, which is UTF-8. It may change it.
+func (o *object) read(line []byte) error {
+	if o.scan(line) {
+		for m := range o.member {
+			if o.escaped[m] {
+				o.member[m] = unescape(o.member[m])
+			}
+		}
+		return nil
+	}
+	return o.unmarshal(line)
+}
+
+// unmarshal reads any line. A member that is null is not there; of several
+// with one name the last counts.
+func (o *object) unmarshal(line []byte) error {
+	*o = object{}
+	if line[0] != '{' {
+		return errors.New(`want a JSON object like {"key":"a","value":"b"} on each line`)
+	}
+	var all map[string]json.RawMessage
+	if err := json.Unmarshal(line, &all); err != nil {
+		return fmt.Errorf("not JSON: %w", err)
+	}
+	for m, name := range memberNames {
+		raw := all[name]
+		switch {
+		case raw == nil, string(raw) == "null":
+			continue
+		case raw[0] == '"':
+			var s string
+			if err := json.Unmarshal(raw, &s); err != nil {
+				return fmt.Errorf("not JSON: %w", err)
+			}
+			o.member[m] = []byte(s)
+		case member(m) == memberTTL && raw[0] != '{' && raw[0] != '[':
+			o.member[m] = raw
+		default:
+			return fmt.Errorf("%s is %s: want a string", name, jsonKind(raw[0]))
+		}
+	}
+	return nil
+}
+
+// jsonKind names what begins with c, and is no string, for an error.
+func jsonKind(c byte) string {
+	switch c {
+	case '{':
+		return "an object"
+	case '[':
+		return "an array"
+	case 't', 'f':
+		return "a boolean"
+	}
+	return "a number"
+}
+
+// scan reads a line of the plain shape, without changing it, and says whether
+// it has it.
+func (o *object) scan(line []byte) bool {
+	*o = object{}
+	p := scanner{line: line}
+	if !p.token('{') {
+		return false
+	}
+	for {
+		name, escaped, ok := p.text()
+		if !ok || escaped || !p.token(':') {
+			return false
+		}
+		m := memberOf(name)
+		var value []byte
+		if value, escaped, ok = p.text(); !ok && m == memberTTL {
+			value, ok = p.digits()
+		}
+		if !ok {
+			return false
+		}
+		if m < members {
+			o.member[m], o.escaped[m] = value, escaped
+		}
+		if p.token(',') {
+			continue
+		}
+		return p.token('}') && p.at == len(line)
+	}
+}
+
+// memberOf is the member of that name, or members if it means nothing.
+func memberOf(name []byte) member {
+	for m, known := range memberNames {
+		if string(name) == known {
+			return member(m)
+		}
+	}
+	return members
+}
+
+// scanner walks over the tokens of a line.
+type scanner struct {
+	line []byte
+	at   int
+}
+
+// space steps over white space; a line has no newline.
+func (p *scanner) space() {
+	for p.at < len(p.line) && (p.line[p.at] == ' ' || p.line[p.at] == '\t' || p.line[p.at] == '\r') {
+		p.at++
+	}
+}
+
+// token steps over c and says whether it was there.
+func (p *scanner) token(c byte) bool {
+	if p.space(); p.at == len(p.line) || p.line[p.at] != c {
+		return false
+	}
+	p.at++
+	return true
+}
+
+// text steps over a string and returns what is between its quotes. It is not
+// ok where there is no string, or one that is not simple: with an escape of
+// code units or a control character.
+func (p *scanner) text() (raw []byte, escaped, ok bool) {
+	if !p.token('"') {
+		return nil, false, false
+	}
+	start := p.at
+	for ; p.at < len(p.line); p.at++ {
+		switch c := p.line[p.at]; {
+		case c == '"':
+			p.at++
+			return p.line[start : p.at-1 : p.at-1], escaped, true
+		case c < ' ':
+			return nil, false, false
+		case c == '\\':
+			escaped = true
+			if p.at++; p.at == len(p.line) || escapes[p.line[p.at]] == 0 {
+				return nil, false, false
+			}
+		}
+	}
+	return nil, false, false
+}
+
+// digits steps over a whole number that begins with no zero.
+func (p *scanner) digits() ([]byte, bool) {
+	p.space()
+	n := 0
+	for _, c := range p.line[p.at:] {
+		if c < '0' || c > '9' {
+			break
+		}
+		n++
+	}
+	raw := p.line[p.at : p.at+n : p.at+n]
+	p.at += n
+	return raw, n > 0 && raw[0] != '0'
+}
+
+// escapes are the escapes of one character, by it.
+var escapes = [256]byte{
+	'"': '"', '\\': '\\', '/': '/', 'b': '\b', 'f': '\f', 'n': '\n', 'r': '\r', 't': '\t',
+}
+
+// unescape undoes, in place, the escapes that scan let pass.
+func unescape(s []byte) []byte {
+	w := bytes.IndexByte(s, '\\')
+	for i := w; i < len(s); i++ {
+		c := s[i]
+		if c == '\\' {
+			i++
+			c = escapes[s[i]]
+		}
+		s[w] = c
+		w++
+	}
+	return s[:w:w]
+}

@@ -1,0 +1,260 @@
+// Package house holds no code: its tests keep the rules of the house that no
+// compiler knows, as ARCHITECTURE.md states them. They read the source files
+// themselves, whatever their build tags, and run in a blink.
+package house
+
+import (
+	"bytes"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const (
+	module = "httpdhs"
+
+	// linesMax is how long a file may get before it has to be split by idea.
+	linesMax = 500
+)
+
+// mayImport is the import rule: what a package of the house may import of the
+// house. Imports go downwards only, and layers side by side do not know each
+// other: each declares the small interface it needs, and node alone sees the
+// concrete types. A package that is not listed here is not allowed at all, so
+// a new one gets its line, and a reviewer who reads it.
+var mayImport = map[string][]string{
+	// What is said, and how.
+	"kv":              {},
+	"internal/api":    {},
+	"internal/format": {"kv"},
+
+	// One job each, side by side.
+	"ring":             {"kv"},
+	"shard":            {"kv"},
+	"membership":       {"kv"},
+	"replicate":        {"kv", "ring"},
+	"server":           {"kv", "internal/api", "internal/format"},
+	"server/console":   {},
+	"internal/metrics": {},
+
+	// Users of a cluster over HTTP.
+	"client": {"kv", "internal/api", "internal/format"},
+	"bench":  {"kv", "internal/api", "internal/format", "client"},
+
+	// What puts it all together.
+	"node": {
+		"kv", "internal/api", "internal/format", "internal/metrics",
+		"ring", "shard", "membership", "replicate", "server", "server/console",
+	},
+	"internal/testcluster": {"kv", "internal/api", "node", "client"},
+	"cmd/httpdhs":          {"kv", "internal/api", "internal/format", "node", "client", "bench"},
+
+	// Tests alone.
+	"internal/house": {},
+	"test":           {},
+}
+
+// onlyIn says which packages may use a library, tests included. Libraries that
+// shape what they touch stay behind one door.
+var onlyIn = map[string][]string{
+	"github.com/hashicorp/memberlist":         {"membership"},
+	"github.com/prometheus/client_golang":     {"internal/metrics"},
+	"github.com/alecthomas/kong":              {"cmd/httpdhs"},
+	"github.com/schollz/progressbar/v3":       {"cmd/httpdhs", "bench"},
+	"golang.org/x/text/unicode/runenames":     {"cmd/httpdhs"},
+	"github.com/HdrHistogram/hdrhistogram-go": {"bench"},
+}
+
+// pure are the packages whose functions do no I/O: who owns a key and which
+// write wins is worked out from arguments alone.
+var pure = []string{"kv", "ring"}
+
+// impure are the imports that a pure package would do I/O with.
+var impure = []string{"net", "net/http", "os", "os/exec", "syscall", "log", "log/slog", "github.com/valyala/fasthttp"}
+
+func TestImportsGoDownwardsOnly(t *testing.T) {
+	for _, f := range sources(t) {
+		allowed, listed := mayImport[f.pkg]
+		if !listed {
+			t.Errorf("%s: package %s is not in the import rule: add it to mayImport with what it may import", f.path, f.pkg)
+			continue
+		}
+		for _, target := range f.houseImports() {
+			switch {
+			case strings.HasPrefix(target, "cmd/"):
+				t.Errorf("%s: imports %s, and nothing may import a command", f.path, target)
+			case f.test: // may put other parts of the house together
+			case !slices.Contains(allowed, target):
+				t.Errorf("%s: package %s may not import %s: %s", f.path, f.pkg, target, describe(allowed))
+			}
+		}
+	}
+}
+
+func TestLibrariesStayBehindTheirDoor(t *testing.T) {
+	for _, f := range sources(t) {
+		for _, imported := range f.imports {
+			for library, doors := range onlyIn {
+				if within(imported, library) && !slices.Contains(doors, f.pkg) {
+					t.Errorf("%s: package %s may not use %s: only %s may", f.path, f.pkg, library, strings.Join(doors, " and "))
+				}
+			}
+		}
+	}
+}
+
+func TestPurePackagesDoNoIO(t *testing.T) {
+	for _, f := range sources(t) {
+		if f.test || !slices.Contains(pure, f.pkg) {
+			continue
+		}
+		for _, imported := range f.imports {
+			if slices.Contains(impure, imported) {
+				t.Errorf("%s: package %s does no I/O and may not import %s", f.path, f.pkg, imported)
+			}
+		}
+	}
+}
+
+func TestEveryPackageSaysWhatItIs(t *testing.T) {
+	documented := map[string]bool{}
+	for _, f := range sources(t) {
+		documented[f.pkg] = documented[f.pkg] || f.hasPackageComment
+	}
+	for pkg, ok := range documented {
+		if !ok {
+			t.Errorf("package %s has no package comment: state its job, its invariants and its concurrency", pkg)
+		}
+	}
+}
+
+func TestFilesStayShort(t *testing.T) {
+	for _, f := range sources(t) {
+		if !f.test && f.lines > linesMax {
+			t.Errorf("%s has %d lines, more than %d: split it by idea", f.path, f.lines, linesMax)
+		}
+	}
+}
+
+// The rules are only as good as what reads them: a rule that nothing breaks
+// may be one that sees nothing.
+func TestTheRulesSeeWhatTheyForbid(t *testing.T) {
+	f := parse(t, "shard/x.go", []byte("// Package shard.\npackage shard\nimport (\"os\"; \"httpdhs/replicate\"; \"httpdhs\")\n"))
+	if want := []string{"replicate", "."}; !slices.Equal(f.houseImports(), want) {
+		t.Errorf("house imports %q, want %q", f.houseImports(), want)
+	}
+	if f.pkg != "shard" || f.test || !f.hasPackageComment || f.lines != 3 {
+		t.Errorf("read as %+v", f)
+	}
+	if !within("a.org/b/c", "a.org/b") || within("a.org/bc", "a.org/b") {
+		t.Error("within does not stop at a path element")
+	}
+}
+
+func describe(allowed []string) string {
+	if len(allowed) == 0 {
+		return "it imports nothing else of the house"
+	}
+	return "of the house it may import " + strings.Join(allowed, ", ")
+}
+
+// source is what the rules look at in a Go file.
+type source struct {
+	path              string // from the module's root, with slashes
+	pkg               string // directory of path
+	test              bool
+	imports           []string
+	hasPackageComment bool
+	lines             int
+}
+
+// houseImports are the imports within the module, without its name.
+func (f *source) houseImports() []string {
+	var targets []string
+	for _, imported := range f.imports {
+		switch {
+		case imported == module:
+			targets = append(targets, ".")
+		case within(imported, module):
+			targets = append(targets, imported[len(module)+1:])
+		}
+	}
+	return targets
+}
+
+// within says whether the import path is that of the parent or below it.
+func within(imported, parent string) bool {
+	return imported == parent || strings.HasPrefix(imported, parent+"/")
+}
+
+// sources reads the Go files of the module. It opens them in this process
+// rather than asking the go command, so that go test's cache sees them change.
+func sources(t *testing.T) []source {
+	t.Helper()
+	root := filepath.Join("..", "..")
+	var files []source
+	err := filepath.WalkDir(root, func(name string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if entry.IsDir() {
+			if base := entry.Name(); name != root && (base == "testdata" || strings.HasPrefix(base, ".")) {
+				return filepath.SkipDir
+			}
+			return nil
+		}
+		if filepath.Ext(name) != ".go" {
+			return nil
+		}
+		rel, err := filepath.Rel(root, name)
+		if err != nil {
+			return err
+		}
+		text, err := os.ReadFile(name)
+		if err != nil {
+			return err
+		}
+		files = append(files, parse(t, filepath.ToSlash(rel), text))
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(files) == 0 {
+		t.Fatal(fmt.Errorf("no Go files below %s", root))
+	}
+	return files
+}
+
+func parse(t *testing.T, name string, text []byte) source {
+	t.Helper()
+	file, err := parser.ParseFile(token.NewFileSet(), name, text, parser.ImportsOnly|parser.ParseComments)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := source{
+		path:              name,
+		pkg:               path.Dir(name),
+		test:              strings.HasSuffix(name, "_test.go"),
+		hasPackageComment: commented(file),
+		lines:             bytes.Count(text, []byte("\n")),
+	}
+	for _, spec := range file.Imports {
+		f.imports = append(f.imports, strings.Trim(spec.Path.Value, "`\""))
+	}
+	return f
+}
+
+// commented says whether the file has a package comment, and not just a
+// directive above its package clause.
+func commented(file *ast.File) bool {
+	return file.Doc != nil && strings.TrimSpace(file.Doc.Text()) != ""
+}

@@ -1,0 +1,276 @@
+// Package metrics turns the counters that the house keeps anyway into
+// Prometheus metrics, all with the prefix httpdhs_.
+//
+// Nothing here is on the path of a request: a scrape calls the functions of
+// Sources, which read counters, and the answers become metrics on the spot.
+// The structs below are this package's own, so that it imports nothing of the
+// packages that count; whoever wires a node fills them in.
+package metrics
+
+import (
+	"runtime"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+)
+
+// Sources are where a scrape reads from. A nil function leaves its metrics
+// out. Scrapes may run at the same time, so the functions are safe for
+// concurrent use; they should return in microseconds.
+type Sources struct {
+	Version string // of the binary
+
+	Ready       func() bool // whether the node serves its share
+	Store       func() Store
+	HTTP        func() HTTP
+	Coordinator func() Coordinator
+	Peers       func() []Peer
+	Ring        func() Ring
+}
+
+// Store is what this node holds.
+type Store struct {
+	Keys       int64 // live keys
+	Tombstones int64 // deleted keys still remembered
+
+	Bytes          int64 // of live keys and their values
+	AccountedBytes int64 // what the store takes, as counted against MaxBytes
+	MaxBytes       int64 // 0: no bound
+}
+
+// HTTP is what the server has answered since it started.
+type HTTP struct {
+	Requests []RequestCount
+
+	Malformed  int64 // requests that could not be read
+	Overloaded int64 // requests refused since too many bodies were in memory
+	Panics     int64 // requests whose handler panicked
+
+	Conns         int64 // open right now
+	RejectedConns int64 // turned away at the bound
+	SlowConns     int64 // cut for taking too long
+
+	// Request bodies in memory right now.
+	InFlightBytes     int64 // of clients
+	PeerInFlightBytes int64 // of other nodes
+}
+
+// RequestCount is the number of requests with one method and class of status.
+// Each pair occurs once. Methods come from clients: whoever counts folds the
+// ones it does not know into one, or else there is no end to the pairs.
+type RequestCount struct {
+	Method string // get, put, ..., other
+	Code   string // 2xx, 3xx, 4xx, 5xx
+	Count  int64
+}
+
+// Coordinator is what became of the operations that this node coordinated.
+type Coordinator struct {
+	Reads       int64
+	Writes      int64
+	ReadRepairs int64 // records sent to replicas that a read found stale
+	Restamps    int64 // writes stamped again since a newer version was there
+	Unavailable int64 // operations with too few replicas up
+	Timeouts    int64 // operations whose level was not met in time
+	Overloads   int64 // operations refused since a queue was full
+}
+
+// Peer is another node as this one sees it. Names are unique.
+type Peer struct {
+	Name   string
+	State  string // one of PeerStates
+	Synced bool   // as it last said: it holds all that it owns
+
+	QueueBytes     int64 // waiting to be sent; the hints, if it is down
+	SentRecords    int64 // acknowledged
+	SentBatches    int64 // acknowledged
+	SendErrors     int64 // batches that broke off or were refused
+	DroppedRecords int64 // the oldest of a full queue
+}
+
+// PeerStates are the states that a Peer can have. Each is a metric of its own,
+// 1 for the state that it is in and 0 for the others.
+var PeerStates = []string{"up", "recovering", "down"}
+
+// Ring is the partition table in use and this node's part of it.
+type Ring struct {
+	Fingerprint       string
+	PrimaryPartitions int
+	ReplicaPartitions int
+}
+
+// New makes a registry of everything: the sources, the Go runtime and the
+// process.
+func New(src Sources) *prometheus.Registry {
+	reg := prometheus.NewPedanticRegistry()
+	reg.MustRegister(
+		&collector{src: src},
+		collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+	)
+	return reg
+}
+
+// collector reads the sources at each scrape. It has no state.
+type collector struct{ src Sources }
+
+func newDesc(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc("httpdhs_"+name, help, labels, nil)
+}
+
+var (
+	buildInfo = newDesc("build_info", "The binary that runs; always 1.", "version", "goversion")
+	ready     = newDesc("ready", "Whether the node serves its share of the data, as /readyz says.")
+
+	storeKeys       = newDesc("store_keys", "Live keys that this node stores.")
+	storeTombstones = newDesc("store_tombstones", "Deleted keys that this node still remembers.")
+	storeData       = newDesc("store_data_bytes", "Bytes of the live keys and their values.")
+	storeMemory     = newDesc("store_memory_bytes", "What the store takes, as counted against its bound.")
+	storeMemoryMax  = newDesc("store_memory_limit_bytes", "The bound of --max-memory; 0 is none.")
+
+	httpRequests      = newDesc("http_requests_total", "Requests answered, by method and class of status.", "method", "code")
+	httpMalformed     = newDesc("http_malformed_requests_total", "Requests that could not be read.")
+	httpOverloaded    = newDesc("http_overloaded_requests_total", "Requests refused since too many bodies were in memory.")
+	httpPanics        = newDesc("http_panics_total", "Requests whose handler panicked.")
+	httpConns         = newDesc("http_connections", "Open connections.")
+	httpRejectedConns = newDesc("http_rejected_connections_total", "Connections turned away since there were too many.")
+	httpSlowConns     = newDesc("http_slow_connections_total", "Connections cut since the client took too long.")
+	httpInFlight      = newDesc("http_in_flight_bytes", "Request bodies in memory, by whether a client or another node sent them.", "from")
+
+	coordReads       = newDesc("coordinator_reads_total", "Reads that this node coordinated.")
+	coordWrites      = newDesc("coordinator_writes_total", "Writes that this node coordinated.")
+	coordRepairs     = newDesc("coordinator_read_repairs_total", "Records sent to replicas that a read found stale.")
+	coordRestamps    = newDesc("coordinator_restamps_total", "Writes stamped again since a newer version was there.")
+	coordOverloads   = newDesc("coordinator_overloads_total", "Operations refused since the queue to an owner was full.")
+	coordUnavailable = newDesc("coordinator_unavailable_total", "Operations that failed since too few replicas were up.")
+	coordTimeouts    = newDesc("coordinator_timeouts_total", "Operations whose level was not met in time.")
+
+	peerState      = newDesc("peer_state", "1 for the state that the peer is in, 0 for the others.", "peer", "state")
+	peerSynced     = newDesc("peer_synced", "Whether the peer holds all that it owns, as it last said.", "peer")
+	peerQueueBytes = newDesc("peer_queue_bytes", "Bytes waiting to be sent to the peer: the hints, if it is down.", "peer")
+	peerRecords    = newDesc("peer_sent_records_total", "Records that the peer acknowledged.", "peer")
+	peerBatches    = newDesc("peer_sent_batches_total", "Batches that the peer acknowledged.", "peer")
+	peerErrors     = newDesc("peer_send_errors_total", "Batches to the peer that broke off or were refused.", "peer")
+	peerDropped    = newDesc("peer_dropped_records_total", "Records dropped since the queue to the peer was full.", "peer")
+
+	ringInfo       = newDesc("ring_info", "The partition table in use; always 1.", "fingerprint")
+	ringPartitions = newDesc("ring_partitions", "Partitions that this node owns, by its role in them.", "role")
+
+	descs = []*prometheus.Desc{
+		buildInfo, ready,
+		storeKeys, storeTombstones, storeData, storeMemory, storeMemoryMax,
+		httpRequests, httpMalformed, httpOverloaded, httpPanics, httpConns, httpRejectedConns, httpSlowConns, httpInFlight,
+		coordReads, coordWrites, coordRepairs, coordRestamps, coordUnavailable, coordTimeouts, coordOverloads,
+		peerState, peerSynced, peerQueueBytes, peerRecords, peerBatches, peerErrors, peerDropped,
+		ringInfo, ringPartitions,
+	}
+)
+
+// Describe implements prometheus.Collector.
+func (c *collector) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range descs {
+		ch <- d
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (c *collector) Collect(ch chan<- prometheus.Metric) {
+	e := emitter(ch)
+	e.gauge(buildInfo, 1, c.src.Version, runtime.Version())
+	if c.src.Ready != nil {
+		e.gauge(ready, oneIf(c.src.Ready()))
+	}
+	if c.src.Store != nil {
+		e.store(c.src.Store())
+	}
+	if c.src.HTTP != nil {
+		e.http(c.src.HTTP())
+	}
+	if c.src.Coordinator != nil {
+		e.coordinator(c.src.Coordinator())
+	}
+	if c.src.Peers != nil {
+		for _, p := range c.src.Peers() {
+			e.peer(p)
+		}
+	}
+	if c.src.Ring != nil {
+		e.ring(c.src.Ring())
+	}
+}
+
+// emitter sends the metrics of a scrape.
+type emitter chan<- prometheus.Metric
+
+func (e emitter) send(kind prometheus.ValueType, d *prometheus.Desc, v int64, labels []string) {
+	m, err := prometheus.NewConstMetric(d, kind, float64(v), labels...)
+	if err != nil { // a label that is not UTF-8: the scrape fails and says so
+		m = prometheus.NewInvalidMetric(d, err)
+	}
+	e <- m
+}
+
+func (e emitter) gauge(d *prometheus.Desc, v int64, labels ...string) {
+	e.send(prometheus.GaugeValue, d, v, labels)
+}
+
+func (e emitter) counter(d *prometheus.Desc, v int64, labels ...string) {
+	e.send(prometheus.CounterValue, d, v, labels)
+}
+
+func (e emitter) store(s Store) {
+	e.gauge(storeKeys, s.Keys)
+	e.gauge(storeTombstones, s.Tombstones)
+	e.gauge(storeData, s.Bytes)
+	e.gauge(storeMemory, s.AccountedBytes)
+	e.gauge(storeMemoryMax, s.MaxBytes)
+}
+
+func (e emitter) http(h HTTP) {
+	for _, r := range h.Requests {
+		e.counter(httpRequests, r.Count, r.Method, r.Code)
+	}
+	e.counter(httpMalformed, h.Malformed)
+	e.counter(httpOverloaded, h.Overloaded)
+	e.counter(httpPanics, h.Panics)
+	e.gauge(httpConns, h.Conns)
+	e.counter(httpRejectedConns, h.RejectedConns)
+	e.counter(httpSlowConns, h.SlowConns)
+	e.gauge(httpInFlight, h.InFlightBytes, "client")
+	e.gauge(httpInFlight, h.PeerInFlightBytes, "peer")
+}
+
+func (e emitter) coordinator(c Coordinator) {
+	e.counter(coordReads, c.Reads)
+	e.counter(coordWrites, c.Writes)
+	e.counter(coordRepairs, c.ReadRepairs)
+	e.counter(coordRestamps, c.Restamps)
+	e.counter(coordUnavailable, c.Unavailable)
+	e.counter(coordTimeouts, c.Timeouts)
+	e.counter(coordOverloads, c.Overloads)
+}
+
+func (e emitter) peer(p Peer) {
+	for _, state := range PeerStates {
+		e.gauge(peerState, oneIf(p.State == state), p.Name, state)
+	}
+	e.gauge(peerSynced, oneIf(p.Synced), p.Name)
+	e.gauge(peerQueueBytes, p.QueueBytes, p.Name)
+	e.counter(peerRecords, p.SentRecords, p.Name)
+	e.counter(peerBatches, p.SentBatches, p.Name)
+	e.counter(peerErrors, p.SendErrors, p.Name)
+	e.counter(peerDropped, p.DroppedRecords, p.Name)
+}
+
+func (e emitter) ring(r Ring) {
+	e.gauge(ringInfo, 1, r.Fingerprint)
+	e.gauge(ringPartitions, int64(r.PrimaryPartitions), "primary")
+	e.gauge(ringPartitions, int64(r.ReplicaPartitions), "replica")
+}
+
+func oneIf(b bool) int64 {
+	if b {
+		return 1
+	}
+	return 0
+}

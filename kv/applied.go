@@ -1,0 +1,17 @@
+package kv
+
+// Outcome is what became of a record that was offered to a store.
+type Outcome uint8
+
+const (
+	Stored Outcome = iota // it took the place of what was there
+	Same                  // exactly this version was there already
+	Stale                 // something newer is there
+)
+
+// Applied is the answer of a store that was offered a record.
+type Applied struct {
+	Outcome Outcome
+	Existed bool    // before, a reader would have seen a value
+	Current Version // what is held now; 0: nothing
+}

@@ -1,0 +1,76 @@
+package node
+
+import (
+	"fmt"
+
+	"httpdhs/internal/metrics"
+	"httpdhs/server"
+)
+
+// metrics are the sources of a scrape: the counters that the parts keep.
+func (n *Node) metrics() metrics.Sources {
+	return metrics.Sources{
+		Version:     n.cfg.Version,
+		Ready:       func() bool { ok, _ := n.Ready(); return ok },
+		Store:       n.storeMetrics,
+		HTTP:        n.httpMetrics,
+		Coordinator: n.coordinatorMetrics,
+		Peers:       n.peerMetrics,
+		Ring:        n.ringMetrics,
+	}
+}
+
+func (n *Node) storeMetrics() metrics.Store {
+	s := n.store.Stats()
+	return metrics.Store{
+		Keys: int64(s.Keys), Tombstones: int64(s.Tombstones),
+		Bytes: s.Bytes, AccountedBytes: s.Accounted, MaxBytes: n.cfg.MaxMemory,
+	}
+}
+
+func (n *Node) coordinatorMetrics() metrics.Coordinator {
+	c := n.coordinator.Counters()
+	return metrics.Coordinator{
+		Reads: c.Reads, Writes: c.Writes, ReadRepairs: c.Repairs, Restamps: c.Restamps,
+		Unavailable: c.Unavailable, Timeouts: c.Timeouts, Overloads: c.Overloads,
+	}
+}
+
+func (n *Node) peerMetrics() (all []metrics.Peer) {
+	for _, p := range n.coordinator.Peers() {
+		all = append(all, metrics.Peer{
+			Name: p.Name, State: p.State.String(), Synced: p.Ping.Synced,
+			QueueBytes: int64(p.Queued), SentRecords: p.SentRecords, SentBatches: p.SentBatches,
+			SendErrors: p.SendErrors, DroppedRecords: p.Dropped,
+		})
+	}
+	return all
+}
+
+func (n *Node) ringMetrics() metrics.Ring {
+	self, _ := n.table.Index(n.cfg.Name)
+	primary, replica := n.table.Counts()
+	return metrics.Ring{
+		Fingerprint:       fmt.Sprintf("%016x", n.table.Fingerprint()),
+		PrimaryPartitions: primary[self], ReplicaPartitions: replica[self],
+	}
+}
+
+func (n *Node) httpMetrics() metrics.HTTP {
+	s := n.server.Stats()
+	m := metrics.HTTP{
+		Malformed: s.Malformed, Overloaded: s.Overloaded, Panics: s.Panics,
+		Conns: s.Conns, RejectedConns: s.RejectedConns, SlowConns: s.SlowConns,
+		InFlightBytes: s.InFlightBytes, PeerInFlightBytes: s.PeerInFlightBytes,
+	}
+	for class, byStatus := range s.Requests {
+		for digit, count := range byStatus {
+			if count > 0 {
+				m.Requests = append(m.Requests, metrics.RequestCount{
+					Method: server.Classes[class], Code: string(rune('0'+digit)) + "xx", Count: count,
+				})
+			}
+		}
+	}
+	return m
+}

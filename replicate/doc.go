@@ -1,0 +1,29 @@
+// Package replicate makes the owners of a key agree.
+//
+// A Coordinator takes a kv.Call, stamps its writes, applies what this node
+// owns to its own store and hands the rest to the queues of the peers that own
+// it, then waits until each operation has reached its level. A Peer is another
+// node as this one sees it: one queue, one sender that keeps one batch in
+// flight, one prober. Exchange is the other end: it answers what peers send.
+//
+// Batching is natural, as in group commit: the sender sends at once when it is
+// idle; while a batch is in flight the next one gathers; then they swap. No
+// timer is involved. A peer that is down keeps its queue: that is the hint,
+// and there is no second mechanism.
+//
+// Invariants:
+//
+//   - Every ticket that entered a queue is resolved exactly once: with the
+//     peer's answer, or with a failure when the peer goes down or the node
+//     stops. A waiter that gave up leaves its tickets to be resolved later.
+//   - A record leaves a queue when the peer has acknowledged it, when the peer
+//     called its batch malformed, or, oldest first and counted, when the queue
+//     of a peer that is down is at its bound.
+//   - An operation has no effect after kv.ErrOverloaded. After any other
+//     failure of a write it may still appear.
+//   - No lock is held across I/O, and none of a queue together with one of a
+//     waiter.
+//
+// What this package needs of others it declares: Store and Transport. All
+// exported methods are safe for concurrent use.
+package replicate

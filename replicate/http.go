@@ -1,0 +1,145 @@
+package replicate
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/valyala/fasthttp"
+)
+
+const (
+	// ExchangePath is where a node takes messages of other nodes.
+	ExchangePath = "/internal/exchange"
+
+	// SecretHeader carries the cluster secret.
+	SecretHeader = "X-Dht-Cluster-Secret"
+
+	dialTimeout = time.Second
+
+	// peerConnsMax bounds the connections to one peer: one for the batch in
+	// flight, one for the prober, the rest for listings.
+	peerConnsMax = 16
+
+	// peerIdleMax is shorter than any server's idle timeout, so that a pooled
+	// connection is seldom one that the peer is about to close.
+	peerIdleMax = 30 * time.Second
+
+	answerBytesMax = 1 << 30
+)
+
+// HTTPTransport carries messages as POST requests over pooled keep-alive
+// connections.
+type HTTPTransport struct {
+	client *fasthttp.HostClient
+	name   string
+	secret string
+
+	mu    sync.Mutex // guards conns
+	conns map[*trackedConn]struct{}
+}
+
+// NewHTTPTransport makes a transport to the node at addr (host:port). The
+// secret is sent when it is not empty; with config the connection is TLS.
+func NewHTTPTransport(addr, secret string, config *tls.Config) *HTTPTransport {
+	t := &HTTPTransport{name: addr, secret: secret, conns: make(map[*trackedConn]struct{})}
+	t.client = &fasthttp.HostClient{
+		Addr:                          addr,
+		IsTLS:                         config != nil,
+		TLSConfig:                     config,
+		DialTimeout:                   t.dial,
+		MaxConns:                      peerConnsMax,
+		MaxConnWaitTimeout:            time.Second,
+		MaxIdleConnDuration:           peerIdleMax,
+		MaxIdemponentCallAttempts:     1, // trying again is the peer's decision
+		MaxResponseBodySize:           answerBytesMax,
+		ReadBufferSize:                64 << 10,
+		WriteBufferSize:               64 << 10,
+		NoDefaultUserAgentHeader:      true,
+		DisableHeaderNamesNormalizing: true,
+		DisablePathNormalizing:        true,
+		ConnPoolStrategy:              fasthttp.LIFO,
+	}
+	return t
+}
+
+// dial resolves the name anew each time: a peer may come back elsewhere.
+func (t *HTTPTransport) dial(addr string, timeout time.Duration) (net.Conn, error) {
+	if timeout <= 0 || timeout > dialTimeout {
+		timeout = dialTimeout
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	defer cancel()
+	conn, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return nil, err
+	}
+	c := &trackedConn{Conn: conn, t: t}
+	t.mu.Lock()
+	t.conns[c] = struct{}{}
+	t.mu.Unlock()
+	return c, nil
+}
+
+// RoundTrip implements Transport.
+func (t *HTTPTransport) RoundTrip(dst, message []byte, deadline time.Time) ([]byte, error) {
+	req, resp := fasthttp.AcquireRequest(), fasthttp.AcquireResponse()
+	defer fasthttp.ReleaseRequest(req)
+	defer fasthttp.ReleaseResponse(resp)
+	req.Header.DisableNormalizing()
+	req.Header.SetMethod(fasthttp.MethodPost)
+	req.Header.SetHost(t.name)
+	req.SetRequestURI(ExchangePath)
+	if t.client.IsTLS {
+		req.URI().SetScheme("https")
+	}
+	req.Header.SetContentType("application/octet-stream")
+	if t.secret != "" {
+		req.Header.Set(SecretHeader, t.secret)
+	}
+	req.SetBodyRaw(message)
+	if err := t.client.DoDeadline(req, resp, deadline); err != nil {
+		return dst, err
+	}
+	switch code := resp.StatusCode(); code {
+	case fasthttp.StatusOK:
+		return append(dst, resp.Body()...), nil
+	case fasthttp.StatusBadRequest, fasthttp.StatusRequestEntityTooLarge:
+		return dst, fmt.Errorf("%w: %d %s", ErrRefused, code, excerpt(resp.Body()))
+	default:
+		return dst, fmt.Errorf("%s answers %d %s", t.name, code, excerpt(resp.Body()))
+	}
+}
+
+// excerpt is the start of an error's body, fit for a log line.
+func excerpt(body []byte) string { return fmt.Sprintf("%.200q", body) }
+
+// Abort implements Transport.
+func (t *HTTPTransport) Abort() {
+	t.mu.Lock()
+	open := make([]*trackedConn, 0, len(t.conns))
+	for c := range t.conns {
+		open = append(open, c)
+	}
+	t.mu.Unlock()
+	for _, c := range open {
+		c.Close()
+	}
+	t.client.CloseIdleConnections()
+}
+
+// trackedConn is a connection that Abort can find.
+type trackedConn struct {
+	net.Conn
+	t *HTTPTransport
+}
+
+func (c *trackedConn) Close() error {
+	c.t.mu.Lock()
+	delete(c.t.conns, c)
+	c.t.mu.Unlock()
+	return c.Conn.Close()
+}

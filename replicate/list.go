@@ -1,0 +1,329 @@
+package replicate
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"sort"
+	"sync"
+
+	"httpdhs/kv"
+)
+
+// A listing goes through the partitions in their order, and through each in
+// the order of the hashes: since the partition is the hash's high bits, that
+// is the order of all hashes. So one number says where a page ended, at any
+// node. A page asks one owner of each partition of a window that is expected
+// to hold about as much as the page may.
+//
+//	request   u64 from, u32 limit, u8 with values, uvarint length, prefix,
+//	          then u16 partitions, ascending, to the end
+//	answer    u8 flags (1: in sync, 2: cut short), u64 next (where it was cut),
+//	          records in the order of their hashes, to the end
+const (
+	listSynced = 1
+	listMore   = 2
+
+	// listBytes bounds the answer of one node, past its first record.
+	listBytes = 4 << 20
+
+	listHead = messageHead + 1 + 8
+)
+
+// source is one node's part of a page.
+type source struct {
+	node       int // index in the table
+	partitions []uint16
+	records    []kv.Record
+	next       uint64 // where it was cut short
+	more       bool
+	err        error
+}
+
+// List returns a page of the cluster's keys that readers see.
+func (c *Coordinator) List(req *kv.ListRequest) (kv.Page, error) {
+	if c.closed.Load() {
+		return kv.Page{}, kv.ErrStopping
+	}
+	v := c.view.Load()
+	page := kv.Page{Next: req.From, More: true}
+	// Where a prefix leaves little of each window, windows double.
+	for window := c.window(v, req.Limit); page.More && len(page.Records) < req.Limit; window *= 2 {
+		rest := *req
+		rest.From, rest.Limit = page.Next, req.Limit-len(page.Records)
+		part, err := c.listWindow(v, &rest, window)
+		if err != nil {
+			return kv.Page{}, err
+		}
+		page.Records = append(page.Records, part.Records...)
+		page.Next, page.More = part.Next, part.More
+		if req.Values && len(page.Records) > 0 {
+			break // values are large: what one window gave will do
+		}
+	}
+	return page, nil
+}
+
+// listWindow lists so many partitions from that of req.From on.
+func (c *Coordinator) listWindow(v *view, req *kv.ListRequest, window int) (kv.Page, error) {
+	first := v.table.Partition(req.From)
+	end := min(first+window, v.table.Partitions())
+	failed := make(map[int]bool) // nodes that did not answer
+	var all []kv.Record
+	cut, more := uint64(0), false
+	missing := make([]int, 0, end-first)
+	for p := first; p < end; p++ {
+		missing = append(missing, p)
+	}
+	for len(missing) > 0 {
+		sources, err := c.assign(v, missing, failed)
+		if err != nil {
+			return kv.Page{}, err
+		}
+		c.ask(v, req, sources)
+		missing = missing[:0]
+		for _, s := range sources {
+			if s.err != nil {
+				failed[s.node] = true
+				for _, p := range s.partitions {
+					missing = append(missing, int(p))
+				}
+				continue
+			}
+			all = append(all, s.records...)
+			if s.more && (!more || s.next < cut) {
+				cut, more = s.next, true
+			}
+		}
+		sort.Ints(missing)
+	}
+	next, last := uint64(0), end == v.table.Partitions()
+	if !last {
+		next = firstHash(v, end)
+	}
+	if more {
+		next, last = cut, false
+	}
+	return mergePage(all, req.Limit, next, !last, more), nil
+}
+
+// mergePage orders the records of all sources, leaves out those past the point
+// where one was cut short, and cuts at the limit without splitting equal
+// hashes.
+func mergePage(all []kv.Record, limit int, next uint64, more, cut bool) kv.Page {
+	hashes := make([]uint64, len(all))
+	order := make([]int, len(all))
+	for i := range all {
+		hashes[i], order[i] = kv.Hash(all[i].Key), i
+	}
+	sort.Slice(order, func(a, b int) bool {
+		i, j := order[a], order[b]
+		if hashes[i] != hashes[j] {
+			return hashes[i] < hashes[j]
+		}
+		return bytes.Compare(all[i].Key, all[j].Key) < 0
+	})
+	page := kv.Page{Next: next, More: more, Records: make([]kv.Record, 0, min(limit, len(all)))}
+	for n, i := range order {
+		if cut && hashes[i] >= next {
+			break
+		}
+		if n >= limit && hashes[i] != hashes[order[n-1]] {
+			page.Next, page.More = hashes[i], true
+			break
+		}
+		page.Records = append(page.Records, all[i])
+	}
+	return page
+}
+
+// firstHash is the smallest hash of a partition.
+func firstHash(v *view, partition int) uint64 {
+	return uint64(partition) * (^uint64(0)/uint64(v.table.Partitions()) + 1)
+}
+
+// window is the number of partitions that are expected to hold limit keys, as
+// full as those that this node owns.
+func (c *Coordinator) window(v *view, limit int) int {
+	owned, keys := 0, 0
+	for p := range v.table.Partitions() {
+		for _, n := range v.table.Owners(p) {
+			if int(n) == v.self {
+				owned++
+				keys += c.store.PartitionKeys(p)
+			}
+		}
+	}
+	if owned == 0 || keys == 0 {
+		return v.table.Partitions()
+	}
+	return min(limit*owned/keys+1, v.table.Partitions())
+}
+
+// assign chooses an owner in sync for each of the partitions; this node before
+// others. The error is kv.ErrAbsenceUnknown or kv.ErrUnavailable when one has
+// none that is up.
+func (c *Coordinator) assign(v *view, partitions []int, failed map[int]bool) ([]*source, error) {
+	byNode := make(map[int]*source)
+	var all []*source
+	for _, p := range partitions {
+		node, err := c.lister(v, v.table.Owners(p), failed)
+		if err != nil {
+			return nil, err
+		}
+		s := byNode[node]
+		if s == nil {
+			s = &source{node: node}
+			byNode[node] = s
+			all = append(all, s)
+		}
+		s.partitions = append(s.partitions, uint16(p))
+	}
+	return all, nil
+}
+
+func (c *Coordinator) lister(v *view, owners []uint16, failed map[int]bool) (int, error) {
+	chosen, live := -1, false
+	for _, n := range owners {
+		node := int(n)
+		if node == v.self {
+			live = true
+			if c.Synced() {
+				return node, nil
+			}
+			continue
+		}
+		peer := v.peers[node]
+		if failed[node] || peer.State() == Down {
+			continue
+		}
+		live = true
+		if chosen < 0 && peer.up() && peer.isSynced() {
+			chosen = node
+		}
+	}
+	switch {
+	case chosen >= 0:
+		return chosen, nil
+	case live:
+		return 0, kv.ErrAbsenceUnknown
+	}
+	return 0, kv.ErrUnavailable
+}
+
+// ask has all sources answer, at once.
+func (c *Coordinator) ask(v *view, req *kv.ListRequest, sources []*source) {
+	var all sync.WaitGroup
+	for _, s := range sources {
+		msg := appendListRequest(nil, req, s.partitions)
+		all.Go(func() {
+			var answer []byte
+			if s.node == v.self {
+				answer, s.err = c.serveList(nil, msg[messageHead:])
+			} else {
+				answer, s.err = v.peers[s.node].transport.RoundTrip(nil, msg, req.Deadline)
+			}
+			if s.err == nil {
+				s.err = s.parse(answer)
+			}
+		})
+	}
+	all.Wait()
+}
+
+func appendListRequest(dst []byte, req *kv.ListRequest, partitions []uint16) []byte {
+	dst = appendHead(dst, kindList)
+	dst = binary.LittleEndian.AppendUint64(dst, req.From)
+	dst = binary.LittleEndian.AppendUint32(dst, uint32(req.Limit))
+	values := byte(0)
+	if req.Values {
+		values = 1
+	}
+	dst = append(dst, values)
+	dst = binary.AppendUvarint(dst, uint64(len(req.Prefix)))
+	dst = append(dst, req.Prefix...)
+	for _, p := range partitions {
+		dst = binary.LittleEndian.AppendUint16(dst, p)
+	}
+	return dst
+}
+
+// parse reads a node's answer; records alias it.
+func (s *source) parse(answer []byte) error {
+	kind, _, err := splitHead(answer)
+	if err != nil {
+		return err
+	}
+	if kind != kindList || len(answer) < listHead {
+		return fmt.Errorf("%w: answer to a listing", errMessage)
+	}
+	flags := answer[messageHead]
+	if flags&listSynced == 0 {
+		return kv.ErrAbsenceUnknown
+	}
+	s.more = flags&listMore != 0
+	s.next = binary.LittleEndian.Uint64(answer[messageHead+1:])
+	for body := answer[listHead:]; len(body) > 0; {
+		var r kv.Record
+		if r, body, err = kv.DecodeRecord(body, &wireLimits); err != nil {
+			return err
+		}
+		s.records = append(s.records, r)
+	}
+	return nil
+}
+
+// serveList answers a listing of partitions that this node owns.
+func (c *Coordinator) serveList(dst, body []byte) ([]byte, error) {
+	if len(body) < 13 {
+		return dst, fmt.Errorf("%w: listing", errMessage)
+	}
+	from := binary.LittleEndian.Uint64(body)
+	limit := int(binary.LittleEndian.Uint32(body[8:]))
+	values := body[12] != 0
+	n, size := binary.Uvarint(body[13:])
+	body = body[13+max(size, 0):]
+	if size <= 0 || n > uint64(len(body)) || (uint64(len(body))-n)%2 != 0 {
+		return dst, fmt.Errorf("%w: prefix of a listing", errMessage)
+	}
+	prefix, partitions := body[:n], body[n:]
+
+	start := len(dst)
+	dst = append(appendHead(dst, kindList), 0, 0, 0, 0, 0, 0, 0, 0, 0)
+	flags := byte(0)
+	if c.Synced() {
+		flags = listSynced
+	}
+	now := c.clock.Wall().UnixMilli()
+	taken, last, next := 0, uint64(0), uint64(0)
+	more := false
+	for ; len(partitions) > 0 && !more; partitions = partitions[2:] {
+		p := int(binary.LittleEndian.Uint16(partitions))
+		if p >= c.Partitions() {
+			return dst[:start], fmt.Errorf("%w: partition %d of a listing", errMessage, p)
+		}
+		c.store.Scan(p, from, func(hash uint64, r *kv.Record) bool {
+			if !r.Live(now) || !bytes.HasPrefix(r.Key, prefix) {
+				return true
+			}
+			full := taken >= limit || len(dst)-start > listBytes
+			if full && taken > 0 && hash != last {
+				next, more = hash, true
+				return false
+			}
+			entry := *r
+			if !values {
+				entry.Value = nil
+			}
+			dst = kv.AppendRecord(dst, &entry)
+			taken, last = taken+1, hash
+			return true
+		})
+	}
+	if more {
+		flags |= listMore
+	}
+	dst[start+messageHead] = flags
+	binary.LittleEndian.PutUint64(dst[start+messageHead+1:], next)
+	return dst, nil
+}

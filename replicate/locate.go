@@ -1,0 +1,64 @@
+package replicate
+
+import (
+	"sync"
+	"time"
+
+	"httpdhs/kv"
+)
+
+// Holding is what one owner holds of a key.
+type Holding struct {
+	Node  string
+	State State
+	Self  bool
+	Entry kv.Entry // zero: nothing
+	Err   error    // why it could not be asked
+}
+
+// Locate asks all owners of a key what they hold; primary first.
+func (c *Coordinator) Locate(key []byte, deadline time.Time) (partition int, held []Holding) {
+	v := c.view.Load()
+	hash := kv.Hash(key)
+	partition = v.table.Partition(hash)
+	owners := v.table.Owners(partition)
+	held = make([]Holding, len(owners))
+	var all sync.WaitGroup
+	for k, n := range owners {
+		h := &held[k]
+		h.Node = v.table.Nodes()[n].Name
+		if int(n) == v.self {
+			h.State, h.Self = Up, true
+			h.Entry, _, _ = c.store.Get(nil, hash, key)
+			continue
+		}
+		p := v.peers[n]
+		if h.State = p.State(); h.State == Down {
+			h.Err = p.Status().Reason
+			continue
+		}
+		all.Go(func() { h.Entry, h.Err = p.look(key, deadline) })
+	}
+	all.Wait()
+	return partition, held
+}
+
+// look reads key at the peer past the queue, so that it can be asked even when
+// much is queued for it.
+func (p *Peer) look(key []byte, deadline time.Time) (kv.Entry, error) {
+	msg := appendRead(openBatch(nil), key)
+	setBatchClock(msg, p.clock.Last())
+	answer, err := p.transport.RoundTrip(nil, msg, deadline)
+	if err != nil {
+		return kv.Entry{}, err
+	}
+	_, body, err := splitHead(answer)
+	if err != nil {
+		return kv.Entry{}, err
+	}
+	if _, body, err = splitClock(body); err != nil {
+		return kv.Entry{}, err
+	}
+	r, _, err := nextResult(body)
+	return r.record.Entry, err
+}

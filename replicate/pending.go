@@ -1,0 +1,316 @@
+package replicate
+
+import (
+	"math/bits"
+	"sync"
+	"time"
+
+	"httpdhs/kv"
+)
+
+// MaxReplicas bounds the owners of a key: sets of owners are bits of a word.
+const MaxReplicas = 16
+
+// pending is one Do under way: what its operations wait for. Tickets of peer
+// queues point to it, so it lives until the last of them is resolved, which
+// may be after Do has returned.
+type pending struct {
+	mu   sync.Mutex // guards all below but wake and timer
+	refs int        // unresolved tickets, and one for Do
+	open int        // operations not yet decided
+	over bool       // Do has returned: nobody reads the results
+	ops  []opState
+	buf  []byte // values that peers have sent
+
+	wake  chan struct{} // one token when open reaches zero
+	timer *time.Timer   // of Do alone
+}
+
+// ticket is a place in a batch: whom to tell the result. The zero ticket is a
+// hint's or a repair's, which nobody waits for.
+type ticket struct {
+	p     *pending
+	op    int32
+	owner uint8 // index among the owners of the partition
+	round uint8
+}
+
+// phase is what an operation's unresolved tickets are for.
+type phase uint8
+
+const (
+	phaseWrite    phase = iota // owners store the record
+	phaseDecide                // the primary decides a conditional write
+	phaseReadOne               // one owner after the other is asked
+	phaseReadMany              // all owners are asked at once
+	phaseRepair                // owners that answered with less store what was read
+)
+
+// opState is where one operation stands. An operation goes through rounds; a
+// result of an earlier round no longer counts.
+type opState struct {
+	phase    phase
+	round    uint8
+	done     bool // this round is decided
+	live     bool // wait for every ticket, whatever required says
+	required uint8
+	waiting  uint8 // unresolved tickets of this round
+	acks     uint8 // owners that stored, or answered a read in sync
+
+	// Of writes.
+	concede  bool       // an owner that holds something newer counts as stored
+	existed  bool       // some owner held a readable value before
+	knew     bool       // existed was settled by an earlier round
+	stale    kv.Version // the newest version that ours lost to
+	refusal  error      // an owner is up and would not
+	decision resultCode // of phaseDecide
+
+	// Of reads: sets of owners, a bit each, and the newest entry.
+	asked    uint16
+	answered uint16
+	newest   uint16 // of answered: hold what is in found
+	found    kv.Entry
+	local    bool // found is in the call's buffer, not in the pending's
+
+	stopped bool  // this node is stopping
+	err     error // the operation's, once it is settled
+	settled bool
+}
+
+var pendings = sync.Pool{New: func() any {
+	t := time.NewTimer(time.Hour)
+	t.Stop()
+	return &pending{wake: make(chan struct{}, 1), timer: t}
+}}
+
+func acquirePending(n int) *pending {
+	p := pendings.Get().(*pending)
+	if cap(p.ops) < n {
+		p.ops = make([]opState, n)
+	}
+	p.ops = p.ops[:n]
+	clear(p.ops)
+	p.refs, p.open, p.over, p.buf = 1, n, false, p.buf[:0]
+	return p
+}
+
+// keepBytes is the most memory that a pooled pending keeps for values.
+const keepBytes = 1 << 20
+
+// release gives up one reference; the caller holds mu, which is unlocked.
+func (p *pending) releaseLocked() {
+	p.refs--
+	last := p.refs == 0
+	p.mu.Unlock()
+	if !last {
+		return
+	}
+	select { // a wake that came when nobody waited any more
+	case <-p.wake:
+	default:
+	}
+	if cap(p.buf) > keepBytes {
+		p.buf = nil
+	}
+	clear(p.ops) // entries point to values
+	pendings.Put(p)
+}
+
+// begin opens the next round of operation i with waiting tickets, of which
+// acks are already acknowledged: nobody else touches the operation until the
+// first of the tickets is handed out. It returns the ticket to hand out.
+func (p *pending) begin(i int, next opState) ticket {
+	p.mu.Lock()
+	o := &p.ops[i]
+	if o.done {
+		p.open++
+	}
+	next.round = o.round + 1
+	next.done = false
+	*o = next
+	p.refs += int(o.waiting)
+	p.decideLocked(o)
+	t := ticket{p: p, op: int32(i), round: o.round}
+	p.mu.Unlock()
+	return t
+}
+
+// settle ends operation i with err, whatever is still under way.
+func (p *pending) settle(i int, err error) { p.conclude(i, nil, err) }
+
+// conclude settles operation i in the given state.
+func (p *pending) conclude(i int, last *opState, err error) {
+	p.mu.Lock()
+	o := &p.ops[i]
+	if last != nil {
+		round, done := o.round+1, o.done
+		*o = *last
+		o.round, o.done = round, done
+	}
+	o.err, o.settled = err, true
+	if !o.done {
+		o.done = true
+		p.open--
+		if p.open == 0 {
+			p.signal()
+		}
+	}
+	p.mu.Unlock()
+}
+
+// state copies where operation i stands.
+func (p *pending) state(i int) opState {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.ops[i]
+}
+
+func (p *pending) signal() {
+	select {
+	case p.wake <- struct{}{}:
+	default: // Do has not taken the last token yet, and looks at all of it
+	}
+}
+
+// wait blocks until every operation is decided; false: the deadline came
+// first.
+func (p *pending) wait(deadline time.Time) bool {
+	p.mu.Lock()
+	open := p.open
+	p.mu.Unlock()
+	if open == 0 {
+		return true
+	}
+	p.timer.Reset(time.Until(deadline))
+	defer p.timer.Stop()
+	for {
+		select {
+		case <-p.wake:
+			p.mu.Lock()
+			open := p.open
+			p.mu.Unlock()
+			if open == 0 {
+				return true
+			}
+		case <-p.timer.C:
+			return false
+		}
+	}
+}
+
+// resolve hands the result of a ticket to its operation. The zero ticket is
+// nobody's.
+func (t ticket) resolve(r *result) {
+	p := t.p
+	if p == nil {
+		return
+	}
+	p.mu.Lock()
+	if o := &p.ops[t.op]; !p.over && o.round == t.round {
+		o.waiting--
+		o.take(r, t.owner, &p.buf)
+		p.decideLocked(o)
+	}
+	p.releaseLocked()
+}
+
+// drop gives a ticket back that was not handed out.
+func (t ticket) drop() {
+	t.p.mu.Lock()
+	t.p.releaseLocked()
+}
+
+// decideLocked looks whether the round of o is decided.
+func (p *pending) decideLocked(o *opState) {
+	if o.done || !o.decided() {
+		return
+	}
+	o.done = true
+	p.open--
+	if p.open == 0 {
+		p.signal()
+	}
+}
+
+func (o *opState) decided() bool {
+	if o.waiting == 0 {
+		return true
+	}
+	if o.live {
+		return false
+	}
+	return o.acks >= o.required || o.acks+o.waiting < o.required && o.phase != phaseReadMany
+}
+
+// take counts one owner's result. Values are copied to buf.
+func (o *opState) take(r *result, owner uint8, buf *[]byte) {
+	switch r.code {
+	case failedDown, failedStopping:
+		o.decision = r.code
+		o.stopped = o.stopped || r.code == failedStopping
+		return
+	}
+	switch o.phase {
+	case phaseWrite, phaseRepair, phaseDecide:
+		o.takeWrite(r)
+	case phaseReadOne, phaseReadMany:
+		o.takeRead(r, owner, buf)
+	}
+}
+
+func (o *opState) takeWrite(r *result) {
+	o.decision = r.code
+	if !o.knew && r.existed {
+		o.existed = true
+	}
+	switch r.code {
+	case resultStored:
+		o.acks++
+	case resultStale:
+		if o.concede {
+			o.acks++
+			return
+		}
+		o.stale = max(o.stale, r.version)
+	case resultNoMemory:
+		o.refusal = kv.ErrNoMemory
+	case resultRefused:
+		o.refusal = kv.ErrValueTooLarge
+	}
+}
+
+func (o *opState) takeRead(r *result, owner uint8, buf *[]byte) {
+	bit := uint16(1) << owner
+	o.answered |= bit
+	if !r.unsynced {
+		o.acks++
+	}
+	if r.code != resultFound {
+		return
+	}
+	e := &r.record.Entry
+	switch {
+	case !o.found.Exists() || e.Supersedes(&o.found):
+		o.newest, o.local = bit, false
+		o.found = *e
+		o.found.Value = keep(buf, e.Value)
+		o.found.ContentType = keep(buf, e.ContentType)
+	case e.Version == o.found.Version:
+		o.newest |= bit
+	}
+}
+
+// keep appends b to buf and returns the copy.
+func keep(buf *[]byte, b []byte) []byte {
+	if len(b) == 0 {
+		return nil
+	}
+	start := len(*buf)
+	*buf = append(*buf, b...)
+	return (*buf)[start:len(*buf):len(*buf)]
+}
+
+// behind is the set of owners that answered a read with less than the newest.
+func (o *opState) behind() uint16 { return o.answered &^ o.newest }
+
+func count(owners uint16) uint8 { return uint8(bits.OnesCount16(owners)) }

@@ -1,0 +1,125 @@
+package replicate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// probeLoop asks the peer how it is, for as long as it is a member.
+func (p *Peer) probeLoop(every time.Duration) {
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for {
+		p.probe(time.Now().Add(probeTimeout))
+		select {
+		case <-tick.C:
+		case <-p.poke:
+		case <-p.quit:
+			return
+		}
+	}
+}
+
+// probeSoon makes the prober ask now, for something else says that the peer is
+// there.
+func (p *Peer) probeSoon() {
+	select {
+	case p.poke <- struct{}{}:
+	default:
+	}
+}
+
+// probe asks once and draws the conclusion.
+func (p *Peer) probe(deadline time.Time) {
+	was := p.up()
+	ping, err := p.exchangePing(deadline)
+	switch {
+	case err == nil:
+		p.misses = 0
+		p.answered(&ping)
+	case isTimeout(err):
+		if p.misses++; p.misses >= probesMissed {
+			p.markDown(fmt.Errorf("no answer to %d probes in a row", p.misses))
+		}
+	default:
+		p.markDown(err)
+	}
+	p.host.probed(p, was)
+}
+
+func (p *Peer) exchangePing(deadline time.Time) (Ping, error) {
+	self := p.host.self()
+	msg := appendPing(nil, &self)
+	answer, err := p.transport.RoundTrip(nil, msg, deadline)
+	if err != nil && !isTimeout(err) && !errors.Is(err, ErrRefused) {
+		answer, err = p.transport.RoundTrip(nil, msg, deadline)
+	}
+	if err != nil {
+		return Ping{}, err
+	}
+	ping, err := parsePing(answer)
+	if err != nil {
+		return Ping{}, err
+	}
+	return ping, p.host.accepts(&ping)
+}
+
+// answered takes note of what the peer says of itself.
+func (p *Peer) answered(ping *Ping) {
+	p.clock.Observe(ping.Clock)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return
+	}
+	p.ping = *ping
+	p.synced.Store(ping.Synced)
+	if p.State() == Down {
+		p.setState(Recovering, nil)
+		p.work.Signal()
+	}
+}
+
+// Status is a peer as this node sees it.
+type Status struct {
+	Name    string
+	State   State
+	Reason  error // why it is down
+	Ping    Ping  // what it last said of itself; Boot is 0 before that
+	Queued  int   // bytes
+	Dropped int64 // records that were dropped at the queue's bound
+
+	SentBatches, SentRecords, SendErrors int64
+}
+
+// Status is the peer's.
+func (p *Peer) Status() Status {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return Status{
+		Name: p.name, State: p.State(), Reason: p.reason, Ping: p.ping,
+		Queued: p.queue.bytes, Dropped: p.dropped.Load(),
+		SentBatches: p.sentBatches.Load(), SentRecords: p.sentRecords.Load(), SendErrors: p.sendErrors.Load(),
+	}
+}
+
+// drain waits until a peer that takes part has taken all that is queued for
+// it, it is down, or ctx is done.
+func (p *Peer) drain(ctx context.Context) error {
+	defer context.AfterFunc(ctx, func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.idle.Broadcast()
+	})()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for p.State() != Down && !p.closed && (p.flight != nil || len(p.queue.batches) > 0) {
+		if ctx.Err() != nil {
+			return fmt.Errorf("cannot hand %d bytes over to %s: %w", p.queue.bytes, p.name, ctx.Err())
+		}
+		p.idle.Wait()
+	}
+	return nil
+}

@@ -1,0 +1,169 @@
+package replicate
+
+import (
+	"sync"
+
+	"httpdhs/kv"
+)
+
+const (
+	// batchBytes is where a batch is full and the next one opens. A record
+	// larger than that has a batch to itself. Beyond some hundred records a
+	// larger batch saves nothing more and delays its first.
+	batchBytes = 256 << 10
+
+	// keepBatchBytes is the largest buffer that goes back to the pool.
+	keepBatchBytes = 2 * batchBytes
+)
+
+// batch is a message in the making: items encoded one after the other, and
+// whom to tell of each.
+type batch struct {
+	buf     []byte
+	tickets []ticket // an item each
+	waiting int      // tickets that are not zero
+	asks    int      // items that are reads or conditional: not to be kept as hints
+	retried bool     // sent more than once
+}
+
+var batches = sync.Pool{New: func() any { return new(batch) }}
+
+func acquireBatch() *batch {
+	b := batches.Get().(*batch)
+	b.buf = openBatch(b.buf[:0])
+	b.tickets, b.waiting, b.asks, b.retried = b.tickets[:0], 0, 0, false
+	return b
+}
+
+func releaseBatch(b *batch) {
+	if cap(b.buf) > keepBatchBytes {
+		b.buf = nil
+	}
+	clear(b.tickets)
+	batches.Put(b)
+}
+
+func (b *batch) add(t ticket) {
+	b.tickets = append(b.tickets, t)
+	if t.p != nil {
+		b.waiting++
+	}
+}
+
+// fail resolves every ticket with code and leaves a batch of hints: what asks
+// is taken out, and nobody waits for the rest.
+func (b *batch) fail(code resultCode) {
+	r := result{code: code}
+	for i, t := range b.tickets {
+		t.resolve(&r)
+		b.tickets[i] = ticket{}
+	}
+	b.waiting = 0
+	if b.asks > 0 {
+		b.dropAsks()
+	}
+}
+
+func (b *batch) dropAsks() {
+	kept := b.buf[:batchHead]
+	n := 0
+	for body := b.buf[batchHead:]; len(body) > 0; {
+		it, rest, err := nextItem(body, nil)
+		if err != nil {
+			panic("BUG: replicate: own batch does not decode: " + err.Error())
+		}
+		if it.kind == itemApply {
+			kept = append(kept, body[:len(body)-len(rest)]...)
+			n++
+		}
+		body = rest
+	}
+	b.buf, b.tickets, b.asks = kept, b.tickets[:n], 0
+}
+
+// queue holds what a peer has not acknowledged, oldest first. The last batch
+// is open: items are added to it.
+type queue struct {
+	batches []*batch
+	bytes   int // of all batches
+	limit   int // of bytes
+}
+
+// open is the batch to add n more bytes to.
+func (q *queue) open(n int) *batch {
+	if len(q.batches) > 0 {
+		last := q.batches[len(q.batches)-1]
+		if len(last.buf) == batchHead || len(last.buf)+n <= batchBytes {
+			return last
+		}
+	}
+	b := acquireBatch()
+	q.batches = append(q.batches, b)
+	return b
+}
+
+// apply adds a record.
+func (q *queue) apply(r *kv.Record, t ticket) {
+	b := q.open(kv.RecordSizeMax(len(r.Key), len(r.ContentType), len(r.Value)))
+	before := len(b.buf)
+	b.buf = appendApply(b.buf, r)
+	q.bytes += len(b.buf) - before
+	b.add(t)
+}
+
+// read adds a read of key.
+func (q *queue) read(key []byte, t ticket) {
+	b := q.open(len(key))
+	before := len(b.buf)
+	b.buf = appendRead(b.buf, key)
+	q.bytes += len(b.buf) - before
+	b.add(t)
+	b.asks++
+}
+
+// cond adds a conditional write.
+func (q *queue) cond(c *kv.Condition, r *kv.Record, t ticket) {
+	b := q.open(kv.RecordSizeMax(len(r.Key), len(r.ContentType), len(r.Value)))
+	before := len(b.buf)
+	b.buf = appendCond(b.buf, c, r)
+	q.bytes += len(b.buf) - before
+	b.add(t)
+	b.asks++
+}
+
+// pop takes the oldest batch out.
+func (q *queue) pop() *batch {
+	b := q.batches[0]
+	q.batches[0] = nil
+	q.batches = q.batches[1:]
+	q.bytes -= len(b.buf) - batchHead
+	return b
+}
+
+// unpop puts a batch back in front.
+func (q *queue) unpop(b *batch) {
+	if len(b.tickets) == 0 {
+		releaseBatch(b)
+		return
+	}
+	q.batches = append([]*batch{b}, q.batches...)
+	q.bytes += len(b.buf) - batchHead
+}
+
+// trim drops the oldest batches until the queue is within its limit, and says
+// how many records that were.
+func (q *queue) trim() (dropped int) {
+	for q.bytes > q.limit && len(q.batches) > 0 {
+		b := q.pop()
+		dropped += len(b.tickets)
+		releaseBatch(b)
+	}
+	return dropped
+}
+
+// take empties the queue.
+func (q *queue) take() []*batch {
+	all := q.batches
+	q.batches, q.bytes = nil, 0
+	return all
+}

@@ -1,0 +1,213 @@
+package replicate
+
+import "httpdhs/kv"
+
+// readOne asks one owner after the other until one that is in sync has
+// answered.
+func (c *Coordinator) readOne(v *view, p *pending, call *kv.Call, i int) {
+	c.askNext(v, p, call, i, opState{phase: phaseReadOne, required: 1})
+}
+
+// askNext asks the next owner that was not asked yet. What owners that are not
+// in sync have answered so far is in o.
+func (c *Coordinator) askNext(v *view, p *pending, call *kv.Call, i int, o opState) {
+	op := &call.Ops[i]
+	owners := v.table.Owners(v.table.Partition(op.Hash))
+	for {
+		k := c.candidate(v, owners, o.asked)
+		if k < 0 {
+			c.asked(p, i, &o, len(owners))
+			return
+		}
+		o.asked |= 1 << k
+		if int(owners[k]) == v.self {
+			synced := c.Synced()
+			e, buf, ok := c.store.Get(call.Buf, op.Hash, op.Key)
+			call.Buf = buf
+			o.answered |= 1 << k
+			if ok && (!o.found.Exists() || e.Supersedes(&o.found)) {
+				o.found, o.local = e, true
+			}
+			if synced {
+				o.acks = 1
+				p.conclude(i, &o, nil)
+				return
+			}
+			continue
+		}
+		o.waiting = 1
+		t := p.begin(i, o)
+		t.owner = uint8(k)
+		if v.peers[owners[k]].read(op.Key, t) {
+			return
+		}
+		t.drop()
+	}
+}
+
+// candidate is the owner to ask next: this node before others, those in sync
+// before those that are not; -1: none is left that is up.
+func (c *Coordinator) candidate(v *view, owners []uint16, asked uint16) int {
+	second := -1
+	first := -1
+	for k, n := range owners {
+		if asked&(1<<k) != 0 {
+			continue
+		}
+		self, fit := int(n) == v.self, false
+		if self {
+			fit = c.Synced()
+		} else {
+			peer := v.peers[n]
+			if peer.State() == Down {
+				continue
+			}
+			fit = peer.up() && peer.isSynced()
+		}
+		switch {
+		case fit && self:
+			return k
+		case fit && first < 0:
+			first = k
+		case !fit && (second < 0 || self):
+			second = k
+		}
+	}
+	if first >= 0 {
+		return first
+	}
+	return second
+}
+
+// asked draws the conclusion when no owner is left to ask and none of those
+// that answered is in sync.
+func (c *Coordinator) asked(p *pending, i int, o *opState, owners int) {
+	switch {
+	case o.found.Exists(), int(count(o.answered)) == owners:
+		p.conclude(i, o, nil)
+	case o.answered != 0:
+		p.conclude(i, o, kv.ErrAbsenceUnknown)
+	default:
+		p.conclude(i, o, kv.ErrUnavailable)
+	}
+}
+
+// readOneAnswered draws the conclusion when an owner has answered, or failed
+// to.
+func (c *Coordinator) readOneAnswered(v *view, p *pending, call *kv.Call, i int, o *opState) {
+	if o.acks == 0 {
+		next := *o
+		next.done = false
+		c.askNext(v, p, call, i, next)
+		return
+	}
+	op := &call.Ops[i]
+	if o.found.Exists() && !c.Synced() {
+		c.keepOwn(v, op, &o.found)
+	}
+	p.settle(i, nil)
+}
+
+// keepOwn stores what another owner had for a key that this node owns.
+func (c *Coordinator) keepOwn(v *view, op *kv.Op, e *kv.Entry) {
+	for _, n := range v.table.Owners(v.table.Partition(op.Hash)) {
+		if int(n) == v.self {
+			c.counters.repairs.Add(1)
+			c.merge(op.Hash, &kv.Record{Key: op.Key, Entry: *e})
+		}
+	}
+}
+
+// readMany asks all owners at once; the newest entry wins.
+func (c *Coordinator) readMany(v *view, p *pending, call *kv.Call, i int) {
+	op := &call.Ops[i]
+	owners := v.table.Owners(v.table.Partition(op.Hash))
+	t := p.begin(i, opState{
+		phase:    phaseReadMany,
+		required: uint8(op.Required),
+		waiting:  uint8(len(owners)),
+	})
+	for k, n := range owners {
+		t.owner = uint8(k)
+		if int(n) == v.self {
+			var r result
+			scratch := call.Buf
+			r, call.Buf = c.readOwn(call.Buf, op.Hash, op.Key)
+			t.resolve(&r) // copies
+			call.Buf = call.Buf[:len(scratch)]
+			continue
+		}
+		if !v.peers[n].read(op.Key, t) {
+			t.resolve(c.failure())
+		}
+	}
+}
+
+// readOwn is this node's answer to a read; the value is appended to dst.
+func (c *Coordinator) readOwn(dst []byte, hash uint64, key []byte) (result, []byte) {
+	// Whether the node is in sync is asked first: what it came to hold
+	// meanwhile does no harm, what it lacked before would.
+	r := result{code: resultAbsent, unsynced: !c.Synced()}
+	e, dst, ok := c.store.Get(dst, hash, key)
+	if ok {
+		r.code, r.record = resultFound, kv.Record{Key: key, Entry: e}
+	}
+	return r, dst
+}
+
+// readManyAnswered draws the conclusion when enough owners have answered, and
+// has those that are behind store what was read, before the answer where the
+// level needs it: so a later read of the same level never goes back (Attiya,
+// Bar-Noy, Dolev, "Sharing Memory Robustly in Message-Passing Systems", 1995).
+func (c *Coordinator) readManyAnswered(v *view, p *pending, call *kv.Call, i int, o *opState) {
+	op := &call.Ops[i]
+	owners := v.table.Owners(v.table.Partition(op.Hash))
+	if o.acks < o.required && int(count(o.answered)) < len(owners) {
+		p.settle(i, kv.ErrUnavailable)
+		return
+	}
+	behind := o.behind()
+	if !o.found.Exists() || behind == 0 {
+		p.settle(i, nil)
+		return
+	}
+	c.counters.repairs.Add(int64(count(behind)))
+	record := kv.Record{Key: op.Key, Entry: o.found}
+	next := *o
+	next.phase, next.concede, next.waiting = phaseRepair, true, 0
+	next.acks = count(o.newest)
+	for k, n := range owners {
+		if bit := uint16(1) << k; int(n) == v.self && behind&bit != 0 {
+			behind &^= bit
+			r := c.merge(op.Hash, &record)
+			next.takeWrite(&r)
+		}
+	}
+	nobody := next.acks >= next.required
+	if !nobody {
+		next.waiting = count(behind)
+	}
+	t := p.begin(i, next)
+	if nobody {
+		t = ticket{}
+	}
+	for k, n := range owners {
+		if behind&(1<<k) == 0 {
+			continue
+		}
+		t.owner = uint8(k)
+		if !v.peers[n].apply(&record, t, false) {
+			t.resolve(c.failure())
+		}
+	}
+}
+
+// repaired draws the conclusion when the owners that were behind have
+// answered.
+func (c *Coordinator) repaired(p *pending, i int, o *opState) {
+	if o.acks < o.required {
+		p.settle(i, kv.ErrUnavailable)
+		return
+	}
+	p.settle(i, nil)
+}

@@ -1,0 +1,120 @@
+package replicate
+
+import (
+	"errors"
+	"fmt"
+
+	"httpdhs/kv"
+)
+
+// answerBytes is where an answer to a batch is full: reads beyond it are to be
+// asked again. An answer has at least one value, however large.
+const answerBytes = 8 << 20
+
+// Exchange answers a message of another node; the answer is appended to dst.
+// An error means that the message is not one that a node sends.
+func (c *Coordinator) Exchange(dst, request []byte) ([]byte, error) {
+	kind, body, err := splitHead(request)
+	if err != nil {
+		return dst, err
+	}
+	if c.closed.Load() && kind != kindPing {
+		return dst, kv.ErrStopping
+	}
+	switch kind {
+	case kindBatch:
+		return c.serveBatch(dst, body)
+	case kindList:
+		return c.serveList(dst, body)
+	case kindPing:
+		return c.servePing(dst, request)
+	}
+	return dst, fmt.Errorf("%w: kind %d", errMessage, kind)
+}
+
+func (c *Coordinator) servePing(dst, request []byte) ([]byte, error) {
+	ping, err := parsePing(request)
+	if err != nil {
+		return dst, err
+	}
+	for _, p := range c.view.Load().peers {
+		if p != nil && p.name == ping.Name && p.State() == Down {
+			p.probeSoon() // it is there
+		}
+	}
+	self := c.self()
+	return appendPing(dst, &self), nil
+}
+
+// serveBatch carries out the items of a batch in their order.
+func (c *Coordinator) serveBatch(dst, body []byte) ([]byte, error) {
+	clock, body, err := splitClock(body)
+	if err != nil {
+		return dst, err
+	}
+	c.clock.Observe(clock)
+	start := len(dst)
+	dst = openBatch(dst)
+	var versions [kv.MaxConditionVersions]kv.Version
+	for len(body) > 0 {
+		var it item
+		if it, body, err = nextItem(body, versions[:]); err != nil {
+			return dst[:start], err
+		}
+		dst = c.serveItem(dst, start, &it)
+	}
+	setBatchClock(dst[start:], c.clock.Last())
+	return dst, nil
+}
+
+func (c *Coordinator) serveItem(dst []byte, start int, it *item) []byte {
+	hash := kv.Hash(it.record.Key)
+	var r result
+	switch it.kind {
+	case itemRead:
+		if len(dst)-start > answerBytes {
+			r.code = resultAgain
+			break
+		}
+		return c.serveRead(dst, hash, it.record.Key)
+	case itemCond:
+		if !c.Synced() {
+			// It cannot know what is there, so it cannot decide.
+			r.code = resultRefused
+			break
+		}
+		if r = c.limited(&it.record); r.code == 0 {
+			r = c.mergeResult(c.store.ApplyIf(hash, &it.record, &it.cond))
+		}
+	default:
+		if r = c.limited(&it.record); r.code == 0 {
+			r = c.merge(hash, &it.record)
+		}
+	}
+	// A version that is held here must be below all that this node stamps.
+	c.clock.Observe(it.record.Version)
+	return appendResult(dst, &r)
+}
+
+// limited refuses a record that is beyond this node's limits.
+func (c *Coordinator) limited(r *kv.Record) (refused result) {
+	if err := c.opt.Limits.Check(r); err != nil {
+		if !errors.Is(err, kv.ErrValueTooLarge) {
+			c.opt.Log.Debug("record refused", "error", err)
+		}
+		refused.code = resultRefused
+	}
+	return refused
+}
+
+// serveRead appends the result of a read. The value goes through dst itself:
+// it is fetched behind where the record's head will be, then encoded in front
+// of it and moved, so that nothing is allocated.
+func (c *Coordinator) serveRead(dst []byte, hash uint64, key []byte) []byte {
+	at := len(dst)
+	r, buf := c.readOwn(dst, hash, key)
+	value := len(buf) - at
+	buf = appendResult(buf, &r)
+	n := copy(buf[at:], buf[at+value:])
+	return buf[:at+n]
+}

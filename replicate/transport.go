@@ -1,0 +1,27 @@
+package replicate
+
+import (
+	"errors"
+	"time"
+)
+
+// Transport carries messages to one other node.
+type Transport interface {
+	// RoundTrip sends a message and appends the answer to dst. The error wraps
+	// ErrRefused when the peer said that the message is not one it takes, and
+	// is a Timeout() error when the deadline passed. It keeps neither slice.
+	RoundTrip(dst, message []byte, deadline time.Time) ([]byte, error)
+
+	// Abort breaks every RoundTrip under way and closes the connections; later
+	// ones open new connections.
+	Abort()
+}
+
+// ErrRefused is for a message that the peer will never take: sending it again
+// is of no use.
+var ErrRefused = errors.New("the peer refuses the message")
+
+func isTimeout(err error) bool {
+	var t interface{ Timeout() bool }
+	return errors.As(err, &t) && t.Timeout()
+}

@@ -1,0 +1,178 @@
+package replicate
+
+import (
+	"errors"
+
+	"httpdhs/kv"
+)
+
+// restampsMax bounds how often a write is stamped again. Once is enough unless
+// other nodes keep writing the same key with clocks ahead of this one.
+const restampsMax = 16
+
+// stamp makes the operation's record a new one.
+func (c *Coordinator) stamp(op *kv.Op) {
+	op.Version = c.clock.Now()
+	op.Tombstone = false
+	if op.Kind == kv.OpDelete {
+		op.Bury()
+		op.Expires = 0
+	}
+}
+
+// write stores a put or delete at all owners.
+func (c *Coordinator) write(v *view, p *pending, call *kv.Call, i int) {
+	c.stamp(&call.Ops[i])
+	c.spread(v, p, call, i, opState{}, 0)
+}
+
+// spread stores the operation's record at all owners but those in have. Its
+// state so far is carried in next.
+func (c *Coordinator) spread(v *view, p *pending, call *kv.Call, i int, next opState, have uint16) {
+	op := &call.Ops[i]
+	owners := v.table.Owners(v.table.Partition(op.Hash))
+	next.phase = phaseWrite
+	next.required = uint8(op.Required)
+	next.live = call.Write == kv.LevelLive || call.Write == 0
+	for k, n := range owners {
+		if bit := uint16(1) << k; int(n) == v.self && have&bit == 0 {
+			have |= bit
+			r := c.merge(op.Hash, &op.Record)
+			next.takeWrite(&r)
+		}
+	}
+	// Once the level is met nobody waits for the others.
+	nobody := !next.live && next.acks >= next.required
+	if !nobody {
+		next.waiting = uint8(len(owners)) - count(have)
+	}
+	t := p.begin(i, next)
+	if nobody {
+		t = ticket{}
+	}
+	for k, n := range owners {
+		if have&(1<<k) != 0 {
+			continue
+		}
+		t.owner = uint8(k)
+		if !v.peers[n].apply(&op.Record, t, next.live) {
+			t.resolve(c.failure())
+		}
+	}
+}
+
+// Failures that this side makes up for peers that are not asked.
+var (
+	resultDown     = result{code: failedDown}
+	resultStopping = result{code: failedStopping}
+)
+
+func (c *Coordinator) failure() *result {
+	if c.closed.Load() {
+		return &resultStopping
+	}
+	return &resultDown
+}
+
+// merge offers a record to this node's store.
+func (c *Coordinator) merge(hash uint64, r *kv.Record) result {
+	applied, err := c.store.Apply(hash, r)
+	return c.mergeResult(applied, err)
+}
+
+func (c *Coordinator) mergeResult(a kv.Applied, err error) result {
+	r := result{existed: a.Existed, version: a.Current}
+	switch {
+	case errors.Is(err, kv.ErrConditionFailed):
+		r.code = resultCondition
+	case errors.Is(err, kv.ErrNoMemory):
+		r.code = resultNoMemory
+	case err != nil:
+		r.code = resultRefused
+	case a.Outcome == kv.Stale:
+		r.code = resultStale
+	default:
+		r.code = resultStored
+	}
+	return r
+}
+
+// written draws the conclusion when the owners have answered a write.
+//
+// A write that some owner finds older than what it holds, because this node's
+// clock is behind another's, is stamped anew above that and written again:
+// otherwise it would be acknowledged and lost to a write that was made before
+// it.
+func (c *Coordinator) written(v *view, p *pending, call *kv.Call, i int, o *opState) {
+	switch {
+	case o.refusal != nil && (o.live || o.acks < o.required):
+		p.settle(i, o.refusal)
+	case o.acks >= o.required && (!o.live || o.stale == 0):
+		p.settle(i, nil)
+	case o.stale != 0 && o.waiting == 0 && o.round < restampsMax:
+		c.counters.restamps.Add(1)
+		c.clock.Observe(o.stale)
+		c.stamp(&call.Ops[i])
+		c.spread(v, p, call, i, opState{existed: o.existed, knew: true}, 0)
+	default:
+		p.settle(i, kv.ErrUnavailable)
+	}
+}
+
+// decide has a conditional write decided by the key's primary: the first
+// owner that is up and in sync. The primary stores it in the same step, under
+// the key's lock; then the other owners store the same version. A primary that
+// is asked twice, since a connection broke, finds the version there and says
+// that it is stored.
+func (c *Coordinator) decide(v *view, p *pending, call *kv.Call, i int) {
+	op := &call.Ops[i]
+	c.stamp(op)
+	for k, n := range v.table.Owners(v.table.Partition(op.Hash)) {
+		next := opState{phase: phaseDecide, asked: 1 << k}
+		if int(n) == v.self {
+			if !c.Synced() {
+				continue
+			}
+			r := c.mergeResult(c.store.ApplyIf(op.Hash, &op.Record, &op.Cond))
+			next.takeWrite(&r)
+			p.begin(i, next)
+			return
+		}
+		peer := v.peers[n]
+		if !peer.up() || !peer.isSynced() {
+			continue
+		}
+		next.waiting, next.required = 1, 1
+		t := p.begin(i, next)
+		t.owner = uint8(k)
+		if peer.cond(&op.Cond, &op.Record, t) {
+			return
+		}
+		t.drop()
+	}
+	p.settle(i, kv.ErrUnavailable)
+}
+
+// decided draws the conclusion from the primary's answer.
+func (c *Coordinator) decided(v *view, p *pending, call *kv.Call, i int, o *opState) {
+	switch o.decision {
+	case resultStored:
+		// An owner that holds something newer was written to meanwhile: the
+		// write was done, and then overwritten.
+		c.spread(v, p, call, i, opState{acks: 1, existed: o.existed, knew: true, concede: true}, o.asked)
+	case resultStale:
+		if o.round >= restampsMax {
+			p.settle(i, kv.ErrUnavailable)
+			return
+		}
+		c.counters.restamps.Add(1)
+		c.clock.Observe(o.stale)
+		c.decide(v, p, call, i)
+	case resultCondition:
+		p.settle(i, kv.ErrConditionFailed)
+	case resultNoMemory, resultRefused:
+		p.settle(i, o.refusal)
+	default:
+		p.settle(i, kv.ErrUnknownOutcome)
+	}
+}

@@ -1,0 +1,42 @@
+package server
+
+import (
+	"bytes"
+	"crypto/subtle"
+
+	"github.com/valyala/fasthttp"
+)
+
+var bearer = []byte("bearer ")
+
+// authorized says whether the request carries the clients' token, and answers
+// it if not.
+func (s *Server) authorized(ctx *fasthttp.RequestCtx) bool {
+	if s.opts.AuthToken == "" {
+		return true
+	}
+	given := ctx.Request.Header.Peek(fasthttp.HeaderAuthorization)
+	if len(given) > len(bearer) && bytes.EqualFold(given[:len(bearer)], bearer) &&
+		sameSecret(given[len(bearer):], s.opts.AuthToken) {
+		return true
+	}
+	s.fail(ctx, errUnauthorized)
+	ctx.Response.Header.SetCanonical([]byte("WWW-Authenticate"), []byte(`Bearer realm="httpdhs"`))
+	return false
+}
+
+// trusted says whether the request carries the nodes' secret, and answers it
+// if not.
+func (s *Server) trusted(ctx *fasthttp.RequestCtx) bool {
+	if s.opts.ClusterSecret == "" ||
+		sameSecret(ctx.Request.Header.Peek("X-Dht-Cluster-Secret"), s.opts.ClusterSecret) {
+		return true
+	}
+	s.fail(ctx, errUntrusted)
+	return false
+}
+
+// sameSecret takes a time that does not depend on where the two differ.
+func sameSecret(given []byte, secret string) bool {
+	return subtle.ConstantTimeCompare(given, []byte(secret)) == 1
+}

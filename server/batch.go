@@ -1,0 +1,266 @@
+package server
+
+import (
+	"io"
+	"strings"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"httpdhs/internal/format"
+	"httpdhs/kv"
+)
+
+const (
+	// batchItemsMax is how many operations a request may hold, bad ones too.
+	batchItemsMax = 100_000
+
+	// batchChunkMax is how many operations are carried out at once.
+	batchChunkMax = 4096
+
+	// batchGetsFirst is how many of a chunk may be gets while nothing is known
+	// of the sizes of the values; then it is as many as are likely to find
+	// batchFoundBytes, at most double from chunk to chunk.
+	batchGetsFirst  = 128
+	batchFoundBytes = 8 << 20
+
+	// batchAnswerBytes bounds an answer, which is in memory until it is
+	// written. A chunk that begins below it may pass it.
+	batchAnswerBytes = 64 << 20
+)
+
+// What keeps an operation of a batch from being tried.
+var (
+	errBatchItems = &statusError{413, "more than 100000 operations in one request: this one and those after it were not done"}
+	errBatchFull  = &statusError{503, "the answer has come to its bound of memory: nothing was done; ask for this key in another request"}
+	errBatchTime  = &statusError{503, "the time for this request was over before this operation began: nothing was done; send fewer, or set a longer ?timeout="}
+)
+
+// batch serves POST /batch: operations in, one result each out, in their order.
+func (s *Server) batch(ctx *fasthttp.RequestCtx) {
+	_, query := splitTarget(ctx.Request.Header.RequestURI())
+	p, err := s.parse(query)
+	var in format.Format
+	if err == nil {
+		in, err = bodyFormat(&ctx.Request.Header, format.NDJSON)
+	}
+	if err == nil && in != format.NDJSON && in != format.Binary {
+		err = &statusError{fasthttp.StatusUnsupportedMediaType,
+			in.String() + " has no operations: send " + format.TypeNDJSON + " or " + format.TypeBinary}
+	}
+	if err != nil {
+		s.fail(ctx, err)
+		return
+	}
+	out := batchAnswerFormat(ctx.Request.Header.Peek(fasthttp.HeaderAccept), in)
+	body := newBody(ctx)
+	sc := s.scratchOf(ctx)
+	b := batcher{
+		store: s.store, p: p, binary: out == format.Binary, call: &sc.call, out: sc.out[:0],
+		getsMax: batchGetsFirst, timeLeft: p.timeout,
+		hold: func(n int) bool { return sc.hold(&s.clientBytes, int64(n)) },
+	}
+	block := format.BlockOf(sc.body)
+	err = b.run(format.NewReader(in, &body, format.Options{
+		Limits: s.opts.Limits, Ops: true, BlockBytes: blockBytesFor(&body),
+	}), &block)
+	sc.body, sc.out = block.Bytes(), b.out
+	if err != nil && b.done == 0 {
+		s.fail(ctx, err)
+		return
+	}
+	if err != nil || b.items > batchItemsMax {
+		// The rest of the body is not read; the client gets to read why.
+		connOf(ctx).linger = true
+		ctx.Response.SetConnectionClose()
+	}
+	ctx.Response.Header.SetContentType(out.String())
+	ctx.Response.SetBodyRaw(sc.out)
+}
+
+// batchAnswerFormat is the format of the answer: the one that is asked for, or
+// else that of the request.
+func batchAnswerFormat(accept []byte, in format.Format) format.Format {
+	names := strings.ToLower(string(accept))
+	switch {
+	case strings.Contains(names, in.String()):
+		return in
+	case strings.Contains(names, format.TypeBinary):
+		return format.Binary
+	case strings.Contains(names, "ndjson"), strings.Contains(names, "jsonl"):
+		return format.NDJSON
+	}
+	return in
+}
+
+// batcher carries out a batch in chunks: so that a request of any length takes
+// a bounded call, and so that what gets will find is asked for in the order in
+// which there is room for it.
+type batcher struct {
+	store  Store
+	p      params
+	binary bool           // the answer
+	hold   func(int) bool // asks for so much memory in all
+
+	call    *kv.Call
+	refused []refusal // of the chunk
+	out     []byte    // the answer so far
+
+	items    int // read
+	done     int // items with a result in out
+	getsMax  int // in a chunk
+	largest  int // bytes of a value that was found
+	timeLeft time.Duration
+	full     bool // there is no room for values any more
+}
+
+// refusal is an item that the store does not see.
+type refusal struct {
+	at  int    // operations of the chunk before it
+	key []byte // if it is known
+	err error
+}
+
+// run carries out what r reads. The error is what kept it from the end: of the
+// items before it there is a result each, and the last result tells of it.
+func (b *batcher) run(r *format.Reader, block *format.Block) error {
+	for {
+		err := r.Fill(block)
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			if b.done > 0 && err != format.ErrLost {
+				b.call.Reset()
+				b.refused = append(b.refused[:0], refusal{err: err})
+				b.write()
+			}
+			return err
+		}
+		for more := true; more; {
+			more = b.gather(r)
+			b.carryOut(cap(block.Bytes()))
+			b.write()
+		}
+		if b.items > batchItemsMax {
+			return nil
+		}
+	}
+}
+
+// gather reads the next chunk of the block, and says whether the block may
+// have another.
+func (b *batcher) gather(r *format.Reader) (more bool) {
+	b.call.Reset()
+	b.refused = b.refused[:0]
+	for gets := 0; len(b.call.Ops) < batchChunkMax && len(b.refused) < batchChunkMax && gets < b.getsMax; {
+		var op *kv.Op
+		b.call.Ops, op = growOps(b.call.Ops)
+		last := len(b.call.Ops) - 1
+		_, err := r.Next(op)
+		if err == io.EOF {
+			b.call.Ops = b.call.Ops[:last]
+			return false
+		}
+		bad := refusal{at: last, err: err}
+		switch b.items++; {
+		case b.items > batchItemsMax:
+			bad.err = errBatchItems
+		case err != nil:
+		case b.timeLeft <= 0:
+			bad.key, bad.err = op.Key, errBatchTime
+		case op.Kind == kv.OpGet && b.full:
+			bad.key, bad.err = op.Key, errBatchFull
+		}
+		if bad.err != nil {
+			b.call.Ops = b.call.Ops[:last]
+			b.refused = append(b.refused, bad)
+			if bad.err == errBatchItems {
+				return false
+			}
+			continue
+		}
+		switch op.Kind {
+		case kv.OpGet:
+			gets++
+		case kv.OpPut:
+			if b.p.ttl > 0 && op.Expires == 0 {
+				op.Expires = expiresAt(time.Now(), b.p.ttl)
+			}
+		}
+	}
+	return true
+}
+
+// carryOut has the store do the chunk.
+func (b *batcher) carryOut(blockBytes int) {
+	if len(b.call.Ops) == 0 {
+		return
+	}
+	start := time.Now()
+	b.call.Write, b.call.Read, b.call.Deadline = b.p.w, b.p.r, start.Add(b.timeLeft)
+	b.store.Do(b.call)
+	b.timeLeft -= time.Since(start)
+	for i := range b.call.Ops {
+		if op := &b.call.Ops[i]; op.Kind == kv.OpGet && op.Err == nil {
+			b.largest = max(b.largest, len(op.Value))
+		}
+	}
+	b.getsMax = max(1, min(batchFoundBytes/max(b.largest, 1), 2*b.getsMax, batchChunkMax))
+	if len(b.out) >= batchAnswerBytes || !b.hold(blockBytes+cap(b.call.Buf)+cap(b.out)) {
+		b.full = true
+	}
+}
+
+// write appends the results of the chunk to the answer, each in its place.
+func (b *batcher) write() {
+	next := 0
+	for i := range len(b.call.Ops) + 1 {
+		for ; next < len(b.refused) && b.refused[next].at == i; next++ {
+			b.writeRefusal(&b.refused[next])
+		}
+		if i < len(b.call.Ops) {
+			b.writeOutcome(&b.call.Ops[i])
+		}
+	}
+}
+
+func (b *batcher) writeRefusal(bad *refusal) {
+	status, msg := statusOf(bad.err)
+	if status == fasthttp.StatusInternalServerError {
+		status = fasthttp.StatusBadRequest // the words of a format, which are not in the table
+	}
+	res := format.Result{Status: status, Error: msg}
+	res.Key = bad.key
+	b.append(&res, nil)
+}
+
+func (b *batcher) writeOutcome(op *kv.Op) {
+	res := format.Result{Status: fasthttp.StatusOK, Acks: op.Acks, Replicas: op.Replicas}
+	res.Key, res.Version = op.Key, op.Version
+	switch {
+	case op.Err != nil:
+		res.Status, res.Error = statusOf(op.Err)
+		res.Version = 0
+	case op.Kind == kv.OpGet:
+		res.Record = op.Record
+	case op.Kind == kv.OpPut && !op.Existed:
+		res.Status = fasthttp.StatusCreated
+	default:
+		res.Status = fasthttp.StatusNoContent
+	}
+	if op.Kind == kv.OpGet {
+		res.Acks, res.Replicas = 0, 0
+	}
+	b.append(&res, op)
+}
+
+// append appends a result; op is nil if the store did not see the operation.
+func (b *batcher) append(res *format.Result, op *kv.Op) {
+	b.done++
+	if b.binary {
+		b.out = format.AppendResult(b.out, res)
+		return
+	}
+	b.out = appendResultJSON(b.out, res, op != nil && op.Kind != kv.OpGet && outcomeUnknown(op.Err))
+}

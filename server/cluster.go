@@ -1,0 +1,112 @@
+package server
+
+import (
+	"encoding/json"
+	"sync/atomic"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"httpdhs/internal/api"
+)
+
+// document answers with a document as JSON.
+func (s *Server) document(ctx *fasthttp.RequestCtx, doc any) {
+	body, err := json.Marshal(doc)
+	if err != nil {
+		s.fail(ctx, err)
+		return
+	}
+	ctx.Response.Header.SetContentTypeBytes(typeJSON)
+	ctx.Response.SetBodyRaw(append(body, '\n'))
+}
+
+func (s *Server) clusterStatus(ctx *fasthttp.RequestCtx) {
+	_, query := splitTarget(ctx.Request.Header.RequestURI())
+	p, err := s.parse(query)
+	if err != nil {
+		s.fail(ctx, err)
+		return
+	}
+	s.document(ctx, s.cluster.Cluster(time.Now().Add(p.timeout)))
+}
+
+func (s *Server) clusterKey(ctx *fasthttp.RequestCtx, rawKey, query []byte) {
+	if !ctx.IsGet() && !ctx.IsHead() {
+		ctx.Response.Header.Set(fasthttp.HeaderAllow, "GET, HEAD")
+		s.fail(ctx, errMethod)
+		return
+	}
+	sc := s.scratchOf(ctx)
+	key, err := decodeKey(sc.key[:0], rawKey, &s.opts.Limits)
+	if err != nil {
+		s.fail(ctx, err)
+		return
+	}
+	sc.key = key
+	p, err := s.parse(query)
+	if err != nil {
+		s.fail(ctx, err)
+		return
+	}
+	s.document(ctx, s.cluster.Key(key, time.Now().Add(p.timeout)))
+}
+
+// ringCache is the partition table as it is sent: clients ask for it whenever
+// it may have changed, and it seldom has.
+type ringCache struct {
+	last atomic.Pointer[ringDocument]
+}
+
+type ringDocument struct {
+	of   *api.Ring
+	etag string
+	body []byte
+}
+
+func (r *ringCache) document(ring *api.Ring) (*ringDocument, error) {
+	if doc := r.last.Load(); doc != nil && doc.of == ring {
+		return doc, nil
+	}
+	body, err := json.Marshal(ring)
+	if err != nil {
+		return nil, err
+	}
+	doc := &ringDocument{of: ring, etag: `"` + ring.Fingerprint + `"`, body: append(body, '\n')}
+	r.last.Store(doc)
+	return doc, nil
+}
+
+func (s *Server) clusterRing(ctx *fasthttp.RequestCtx) {
+	doc, err := s.ring.document(s.cluster.Ring())
+	if err != nil {
+		s.fail(ctx, err)
+		return
+	}
+	ctx.Response.Header.SetCanonical(headerETag, s2b(doc.etag))
+	if matchesTag(&ctx.Request.Header, doc.etag) {
+		ctx.Response.SetStatusCode(fasthttp.StatusNotModified)
+		return
+	}
+	ctx.Response.Header.SetContentTypeBytes(typeJSON)
+	ctx.Response.SetBodyRaw(doc.body)
+}
+
+func (s *Server) readyz(ctx *fasthttp.RequestCtx) {
+	ok, reason := s.cluster.Ready()
+	if s.stopping.Load() {
+		ok, reason = false, "the node is stopping"
+	}
+	if !ok {
+		s.failWith(ctx, nil, fasthttp.StatusServiceUnavailable, &api.Error{Error: reason})
+		return
+	}
+	s.text(ctx, "ready\n")
+}
+
+func (s *Server) healthz(ctx *fasthttp.RequestCtx) { s.text(ctx, "ok\n") }
+
+func (s *Server) text(ctx *fasthttp.RequestCtx, body string) {
+	ctx.Response.Header.SetContentTypeBytes(typeText)
+	ctx.Response.SetBodyString(body)
+}

@@ -1,0 +1,159 @@
+package server
+
+import (
+	"bytes"
+	"io"
+	"net"
+	"sync/atomic"
+	"time"
+
+	"github.com/valyala/fasthttp"
+)
+
+// The phases of a connection.
+const (
+	phaseNew     = iota // nothing was sent yet
+	phaseIdle           // between requests
+	phaseHeader         // from a request's first byte to its handler
+	phaseHandler        // the handler, which may read the body, and the answer
+	phaseStream         // as phaseHandler, with a body that may take its time
+	phaseBits    = 3
+)
+
+// What a connection's goroutine waits for.
+const (
+	waitNone = iota
+	waitRead
+	waitWrite
+)
+
+// conn is a client's connection. It notes what it is doing and since when,
+// for the sweep to judge: two atomic stores where deadlines would cost two
+// timer changes a request.
+type conn struct {
+	net.Conn
+	srv *Server
+
+	// phase and wait are a phase or a kind of waiting in the low bits and the
+	// clock of its beginning above. Written by the connection's goroutine,
+	// read by the sweep.
+	phase atomic.Int64
+	wait  atomic.Int64
+	body  atomic.Int64 // bytes read since the handler began
+
+	// The rest belongs to the connection's goroutine.
+	scratch  *scratch
+	linger   bool // the client may still be sending: let it read the answer
+	eof      bool // the client has sent its last byte
+	lineSize int  // bytes since the last line feed, while a header is read
+}
+
+func (c *conn) setPhase(p int64) { c.phase.Store(c.srv.clock.Load()<<phaseBits | p) }
+func (c *conn) setWait(w int64)  { c.wait.Store(c.srv.clock.Load()<<phaseBits | w) }
+
+func unpack(word int64) (kind, since int64) {
+	return word & (1<<phaseBits - 1), word >> phaseBits
+}
+
+// connState is fasthttp's hook: active with the first byte of a request, idle
+// when its answer is written (or, in a pipeline, buffered).
+func connState(nc net.Conn, state fasthttp.ConnState) {
+	c, ok := nc.(*conn)
+	if !ok {
+		return
+	}
+	switch state {
+	case fasthttp.StateActive:
+		c.setPhase(phaseHeader)
+	case fasthttp.StateIdle:
+		c.release()
+		c.linger, c.lineSize = false, 0
+		c.setPhase(phaseIdle)
+	}
+}
+
+// beginHandler notes that the headers are complete.
+func (c *conn) beginHandler() {
+	c.body.Store(0)
+	c.setPhase(phaseHandler)
+}
+
+func (c *conn) Read(p []byte) (int, error) {
+	c.setWait(waitRead)
+	phase, _ := unpack(c.phase.Load())
+	if phase <= phaseIdle && c.srv.stopping.Load() {
+		// Checked after the wait is noted, as wakeIfIdle looks at it after
+		// stopping is set: one of the two sees the other. Whatever was in
+		// the pipeline has been flushed before fasthttp reads on.
+		return 0, io.EOF
+	}
+	n, err := c.Conn.Read(p)
+	c.wait.Store(waitNone)
+	switch {
+	case phase >= phaseHandler:
+		c.body.Add(int64(n))
+	case n > 0:
+		if i := bytes.LastIndexByte(p[:n], '\n'); i >= 0 {
+			c.lineSize = n - i - 1
+		} else {
+			c.lineSize += n
+		}
+	}
+	if err == io.EOF {
+		c.eof = true
+	}
+	if err != nil && phase <= phaseIdle && c.srv.stopping.Load() {
+		err = io.EOF // woken by wakeIfIdle, and nothing to answer
+	}
+	return n, err
+}
+
+// writePieceBytes is how much a client has to take within the write timeout:
+// one Write can be megabytes, and says nothing of its progress.
+const writePieceBytes = 256 << 10
+
+func (c *conn) Write(p []byte) (n int, err error) {
+	for {
+		piece := p[n:min(len(p), n+writePieceBytes)]
+		c.setWait(waitWrite)
+		m, err := c.Conn.Write(piece)
+		c.wait.Store(waitNone)
+		if n += m; err != nil || n == len(p) {
+			return n, err
+		}
+	}
+}
+
+// wakeIfIdle ends the wait for a next request. Called with stopping set.
+func (c *conn) wakeIfIdle() {
+	phase, _ := unpack(c.phase.Load())
+	kind, _ := unpack(c.wait.Load())
+	if phase <= phaseIdle && kind == waitRead {
+		_ = c.Conn.SetReadDeadline(longAgo)
+	}
+}
+
+// longAgo as a deadline fails what waits now.
+var longAgo = time.Unix(1, 0)
+
+const (
+	lingerBytesMax = 64 << 20
+	lingerTimeMax  = 5 * time.Second
+)
+
+// Close closes the connection. If the client may still be sending, a plain
+// close would reset the connection and the client would lose the answer that
+// says what is wrong: so the sending side is closed first, and what still
+// comes is read and dropped, within bounds, until the client closes too.
+func (c *conn) Close() error {
+	if c.linger && !c.eof {
+		if half, ok := c.Conn.(interface{ CloseWrite() error }); ok && half.CloseWrite() == nil {
+			_ = c.Conn.SetReadDeadline(time.Now().Add(lingerTimeMax))
+			_, _ = io.Copy(io.Discard, io.LimitReader(c.Conn, lingerBytesMax))
+		}
+	}
+	return c.Conn.Close()
+}
+
+// connOf is the connection of a request.
+func connOf(ctx *fasthttp.RequestCtx) *conn { return ctx.Conn().(*conn) }

@@ -1,0 +1,98 @@
+// Package console is the page that a browser sees at a node's address: the
+// cluster's nodes and their shares, a form for one key, and the list of keys.
+//
+// It is one HTML, one JS and one CSS file, embedded as they are: there is no
+// front-end toolchain, and the page loads nothing from elsewhere. It speaks
+// the public HTTP API and nothing else, so the files here are all there is to
+// it. The handler only reads what it made at the start and is safe for
+// concurrent use.
+package console
+
+import (
+	_ "embed"
+	"fmt"
+	"strings"
+
+	"github.com/valyala/fasthttp"
+	"github.com/zeebo/xxh3"
+)
+
+// Paths are those that Handler answers. They hold no data, and where clients
+// have to show a token they are to be served without one: the page asks for it.
+var Paths = []string{"/", "/console/app.js", "/console/style.css"}
+
+var (
+	//go:embed index.html
+	indexHTML []byte
+	//go:embed app.js
+	appJS []byte
+	//go:embed style.css
+	styleCSS []byte
+)
+
+// policy lets the page use its own files and its own node, and nothing else.
+// The icon is a data: address in the page.
+const policy = "default-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+
+type asset struct {
+	contentType string
+	etag        string
+	body        []byte
+}
+
+func newAsset(contentType string, body []byte) asset {
+	return asset{contentType: contentType, etag: fmt.Sprintf(`"%016x"`, xxh3.Hash(body)), body: body}
+}
+
+// Handler serves Paths to GET and HEAD. Browsers keep the files and ask each
+// time whether they are still good, so a page and its script never differ in
+// age after an upgrade.
+func Handler() fasthttp.RequestHandler {
+	assets := map[string]asset{
+		Paths[0]: newAsset("text/html; charset=utf-8", indexHTML),
+		Paths[1]: newAsset("text/javascript; charset=utf-8", appJS),
+		Paths[2]: newAsset("text/css; charset=utf-8", styleCSS),
+	}
+	return func(ctx *fasthttp.RequestCtx) {
+		file, found := assets[string(ctx.Path())]
+		if !found {
+			fail(ctx, fasthttp.StatusNotFound, "the console has no such file; it starts at /")
+			return
+		}
+		if !ctx.IsGet() && !ctx.IsHead() {
+			ctx.Response.Header.Set(fasthttp.HeaderAllow, "GET, HEAD")
+			fail(ctx, fasthttp.StatusMethodNotAllowed, "the console is only there to be read: use GET or HEAD")
+			return
+		}
+		h := &ctx.Response.Header
+		h.Set(fasthttp.HeaderContentSecurityPolicy, policy)
+		h.Set(fasthttp.HeaderXContentTypeOptions, "nosniff")
+		h.Set(fasthttp.HeaderReferrerPolicy, "no-referrer")
+		h.Set(fasthttp.HeaderCacheControl, "no-cache")
+		h.Set(fasthttp.HeaderETag, file.etag)
+		if matches(string(ctx.Request.Header.Peek(fasthttp.HeaderIfNoneMatch)), file.etag) {
+			ctx.SetStatusCode(fasthttp.StatusNotModified)
+			return
+		}
+		ctx.SetContentType(file.contentType)
+		ctx.Response.SetBodyRaw(file.body)
+	}
+}
+
+// matches decides If-None-Match by weak comparison (RFC 9110, section 13.1.2),
+// since a proxy that compresses makes our tags weak.
+func matches(header, etag string) bool {
+	for tag := range strings.SplitSeq(header, ",") {
+		tag = strings.TrimSpace(tag)
+		if tag == "*" || strings.TrimPrefix(tag, "W/") == etag {
+			return true
+		}
+	}
+	return false
+}
+
+func fail(ctx *fasthttp.RequestCtx, status int, message string) {
+	ctx.SetStatusCode(status)
+	ctx.SetContentType("application/json")
+	fmt.Fprintf(ctx, "{\"error\":%q}\n", message)
+}

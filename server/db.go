@@ -1,0 +1,136 @@
+package server
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"httpdhs/kv"
+)
+
+var (
+	headerNode         = []byte("X-Dht-Node")
+	headerAcks         = []byte("X-Dht-Acks")
+	headerETag         = []byte("ETag")
+	headerLastModified = []byte("Last-Modified")
+	headerExpires      = []byte("Expires")
+
+	typeJSON  = []byte("application/json")
+	typeBytes = []byte("application/octet-stream")
+	typeText  = []byte("text/plain; charset=utf-8")
+)
+
+// db serves /db/{key}.
+func (s *Server) db(ctx *fasthttp.RequestCtx, rawKey, query []byte) {
+	switch string(ctx.Request.Header.Method()) {
+	case fasthttp.MethodGet, fasthttp.MethodHead:
+		s.get(ctx, rawKey, query)
+	case fasthttp.MethodPut:
+		s.put(ctx, rawKey, query)
+	case fasthttp.MethodDelete:
+		s.del(ctx, rawKey, query)
+	default:
+		ctx.Response.Header.Set(fasthttp.HeaderAllow, "GET, HEAD, PUT, DELETE")
+		s.fail(ctx, errMethod)
+	}
+}
+
+// prepare makes the scratch's call one operation on the key, with what the
+// query and the headers say of it.
+func (s *Server) prepare(sc *scratch, kind kv.OpKind, rawKey, query []byte) (params, error) {
+	key, err := decodeKey(sc.key[:0], rawKey, &s.opts.Limits)
+	if err != nil {
+		return params{}, err
+	}
+	p, err := s.parse(query)
+	if err != nil {
+		return p, err
+	}
+	sc.key = key
+	op := sc.op(kind)
+	op.Key, op.Hash = key, kv.Hash(key)
+	sc.call.Read, sc.call.Write = p.r, p.w
+	return p, nil
+}
+
+// do carries out the scratch's call of one operation.
+func (s *Server) do(sc *scratch, now time.Time, timeout time.Duration) *kv.Op {
+	sc.call.Deadline = now.Add(timeout)
+	s.store.Do(&sc.call)
+	return &sc.call.Ops[0]
+}
+
+func (s *Server) get(ctx *fasthttp.RequestCtx, rawKey, query []byte) {
+	sc := s.scratchOf(ctx)
+	p, err := s.prepare(sc, kv.OpGet, rawKey, query)
+	if err != nil {
+		s.fail(ctx, err)
+		return
+	}
+	op := s.do(sc, time.Now(), p.timeout)
+	if op.Err != nil {
+		s.fail(ctx, op.Err)
+		return
+	}
+	status, err := readStatus(&ctx.Request.Header, sc, op.Version)
+	switch {
+	case err != nil:
+		s.fail(ctx, err)
+		return
+	case status == fasthttp.StatusPreconditionFailed:
+		s.fail(ctx, kv.ErrConditionFailed)
+		return
+	}
+	s.setETag(ctx, sc, op.Version)
+	h := &ctx.Response.Header
+	sc.out = fasthttp.AppendHTTPDate(sc.out[:0], op.Version.Time())
+	h.SetCanonical(headerLastModified, sc.out)
+	if op.Expires != 0 {
+		sc.out = fasthttp.AppendHTTPDate(sc.out[:0], time.UnixMilli(op.Expires))
+		h.SetCanonical(headerExpires, sc.out)
+	}
+	if status == fasthttp.StatusNotModified {
+		ctx.Response.SetStatusCode(status)
+		return
+	}
+	if len(op.ContentType) > 0 {
+		h.SetContentTypeBytes(op.ContentType)
+	} else {
+		h.SetContentTypeBytes(typeBytes)
+	}
+	// The value may alias the scratch, which lives until it is written.
+	ctx.Response.SetBodyRaw(op.Value)
+	h.SetContentLength(len(op.Value)) // else a HEAD of an empty value has none
+}
+
+func (s *Server) setETag(ctx *fasthttp.RequestCtx, sc *scratch, v kv.Version) {
+	sc.out = v.AppendETag(sc.out[:0])
+	ctx.Response.Header.SetCanonical(headerETag, sc.out)
+}
+
+func (s *Server) setAcks(ctx *fasthttp.RequestCtx, sc *scratch, op *kv.Op) {
+	sc.out = strconv.AppendInt(sc.out[:0], int64(op.Acks), 10)
+	sc.out = append(sc.out, '/')
+	sc.out = strconv.AppendInt(sc.out, int64(op.Replicas), 10)
+	ctx.Response.Header.SetCanonical(headerAcks, sc.out)
+}
+
+func (s *Server) del(ctx *fasthttp.RequestCtx, rawKey, query []byte) {
+	sc := s.scratchOf(ctx)
+	p, err := s.prepare(sc, kv.OpDelete, rawKey, query)
+	if err == nil {
+		sc.call.Ops[0].Cond, err = writeCondition(&ctx.Request.Header, sc)
+	}
+	if err != nil {
+		s.fail(ctx, err)
+		return
+	}
+	op := s.do(sc, time.Now(), p.timeout)
+	if op.Err != nil {
+		s.failWrite(ctx, op)
+		return
+	}
+	s.setAcks(ctx, sc, op)
+	ctx.Response.SetStatusCode(fasthttp.StatusNoContent)
+}

@@ -1,0 +1,124 @@
+package server
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+
+	"github.com/valyala/fasthttp"
+
+	"httpdhs/internal/api"
+	"httpdhs/kv"
+)
+
+// statusError is an error that this package finds by itself.
+type statusError struct {
+	status int
+	msg    string
+}
+
+func (e *statusError) Error() string { return e.msg }
+
+func badRequest(msg string) error { return &statusError{http.StatusBadRequest, msg} }
+
+var (
+	errNoRoute         = &statusError{404, "no such resource: keys are under /db/, the rest is listed at /"}
+	errMethod          = &statusError{405, "this method is not allowed here: see the Allow header"}
+	errUnauthorized    = &statusError{401, "a token is needed: send the header Authorization: Bearer TOKEN"}
+	errUntrusted       = &statusError{403, "this path is for nodes of the cluster alone: set the same --cluster-secret-file on all of them"}
+	errTooSlow         = &statusError{408, "the request did not arrive in time"}
+	errCutShort        = &statusError{400, "the request ends before its body does; nothing was stored"}
+	errTargetTooLong   = &statusError{414, "the request line is longer than this node reads; use a shorter key"}
+	errHeadersTooLarge = &statusError{431, "the headers are larger than this node reads; send fewer or shorter ones"}
+	errBodyTooLarge    = &statusError{413, "the body is larger than this resource takes"}
+	errInFlight        = &statusError{503, "too many request bodies are in memory; try again"}
+	errInternal        = &statusError{500, "internal error; the node's log has the details"}
+)
+
+// The one table from what went wrong to a status. The first row that fits
+// counts. A hint says what to do, where the error itself does not.
+var statusTable = []struct {
+	err    error
+	status int
+	hint   string
+}{
+	{kv.ErrNotFound, 404, ""},
+	{kv.ErrConditionFailed, 412, "read the key again and retry with its current ETag"},
+	{kv.ErrKeyEmpty, 400, "put the key after /db/"},
+	{kv.ErrKeyTooLong, 414, "use a shorter key"},
+	{kv.ErrValueTooLarge, 413, "split the value or raise --max-value-bytes on all nodes"},
+	{kv.ErrContentTypeTooLong, 400, "send a shorter Content-Type"},
+	{kv.ErrLevel, 400, "GET /cluster tells the number of replicas"},
+	{kv.ErrNoMemory, 507, "delete keys, add nodes or raise --max-memory"},
+	{kv.ErrStopping, 503, "send the request to another node"},
+	{kv.ErrOverloaded, 503, "nothing was done; try again in a second"},
+	{kv.ErrUnavailable, 503, "ask for fewer replicas or wait until more are up"},
+	{kv.ErrTimeout, 503, "try again, with a longer ?timeout= or fewer replicas"},
+	{kv.ErrUnknownOutcome, 503, "read the key to find out"},
+	{kv.ErrAbsenceUnknown, 503, "try again when more replicas are up"},
+}
+
+// bodyNotFound is written ahead: absent keys are asked for all the time.
+var bodyNotFound = []byte(`{"error":"no such key"}` + "\n")
+
+// statusOf looks up an error. One that is not in the table is a fault of ours.
+func statusOf(err error) (status int, msg string) {
+	var own *statusError
+	if errors.As(err, &own) {
+		return own.status, own.msg
+	}
+	for _, row := range statusTable {
+		if errors.Is(err, row.err) {
+			msg = err.Error()
+			if row.hint != "" {
+				msg += "; " + row.hint
+			}
+			return row.status, msg
+		}
+	}
+	return http.StatusInternalServerError, err.Error()
+}
+
+// outcomeUnknown says whether a write that failed so may still appear.
+func outcomeUnknown(err error) bool {
+	return errors.Is(err, kv.ErrUnavailable) || errors.Is(err, kv.ErrTimeout) || errors.Is(err, kv.ErrUnknownOutcome)
+}
+
+// fail answers with the error as JSON.
+func (s *Server) fail(ctx *fasthttp.RequestCtx, err error) {
+	if err == kv.ErrNotFound {
+		ctx.Response.Header.SetContentTypeBytes(typeJSON)
+		ctx.SetStatusCode(fasthttp.StatusNotFound)
+		ctx.Response.SetBodyRaw(bodyNotFound)
+		return
+	}
+	status, msg := statusOf(err)
+	s.failWith(ctx, err, status, &api.Error{Error: msg})
+}
+
+// failWrite is fail for a write, which may have got somewhere.
+func (s *Server) failWrite(ctx *fasthttp.RequestCtx, op *kv.Op) {
+	status, msg := statusOf(op.Err)
+	doc := &api.Error{Error: msg}
+	if outcomeUnknown(op.Err) {
+		doc.Acks, doc.Required, doc.Outcome = &op.Acks, &op.Required, "unknown"
+	}
+	s.failWith(ctx, op.Err, status, doc)
+}
+
+func (s *Server) failWith(ctx *fasthttp.RequestCtx, err error, status int, doc *api.Error) {
+	body, _ := json.Marshal(doc)
+	ctx.Response.Header.SetContentTypeBytes(typeJSON)
+	ctx.SetStatusCode(status)
+	ctx.Response.SetBodyRaw(append(body, '\n'))
+	switch {
+	case err == errInFlight, errors.Is(err, kv.ErrOverloaded), errors.Is(err, kv.ErrStopping):
+		ctx.Response.Header.Set(fasthttp.HeaderRetryAfter, "1")
+	}
+	if err == errInFlight {
+		s.stats.overloaded.Add(1)
+	}
+	if errors.Is(err, kv.ErrStopping) || err == errCutShort || err == errTooSlow {
+		ctx.Response.SetConnectionClose()
+	}
+}

@@ -1,0 +1,279 @@
+package server
+
+import (
+	"bufio"
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"httpdhs/internal/api"
+	"httpdhs/kv"
+)
+
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m,
+		// fasthttp's clock for Date headers, one a process and for ever.
+		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.updateServerDate.func1"))
+}
+
+// fakeStore is a Store of one replica in a map.
+type fakeStore struct {
+	mu      sync.Mutex
+	entries map[string]kv.Entry
+	version kv.Version
+	last    kv.Call                     // the last call, without its values
+	fail    error                       // if set, the outcome of every operation
+	list    func(*kv.ListRequest) error // called before each List
+	do      func(c *kv.Call)            // called before each Do
+	pages   []kv.ListRequest
+}
+
+func newFakeStore() *fakeStore {
+	return &fakeStore{entries: make(map[string]kv.Entry), version: kv.VersionAt(time.Unix(1_700_000_000, 0))}
+}
+
+func (f *fakeStore) Do(c *kv.Call) {
+	if f.do != nil {
+		f.do(c)
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.last = kv.Call{Write: c.Write, Read: c.Read, Deadline: c.Deadline}
+	for i := range c.Ops {
+		f.doOne(c, &c.Ops[i])
+	}
+}
+
+func (f *fakeStore) doOne(c *kv.Call, op *kv.Op) {
+	if op.Hash != kv.Hash(op.Key) {
+		panic("BUG: test: hash is not that of the key")
+	}
+	now := time.Now().UnixMilli()
+	old := f.entries[string(op.Key)]
+	live := old.Live(now)
+	op.Replicas, op.Required = 2, 2
+	switch {
+	case f.fail != nil:
+		op.Err, op.Acks = f.fail, 1
+	case op.Kind == kv.OpGet && !live:
+		op.Err = kv.ErrNotFound
+	case op.Kind == kv.OpGet:
+		op.Entry = old
+		start := len(c.Buf)
+		c.Buf = append(c.Buf, old.Value...)
+		op.Value = c.Buf[start:]
+	case !op.Cond.Holds(old.Version, live):
+		op.Err = kv.ErrConditionFailed
+	default:
+		f.version += 1 << 22 // a millisecond each
+		e := kv.Entry{Version: f.version, Expires: op.Expires, Tombstone: op.Kind == kv.OpDelete,
+			Value: bytes.Clone(op.Value), ContentType: bytes.Clone(op.ContentType)}
+		f.entries[string(op.Key)] = e
+		op.Version, op.Existed, op.Acks = f.version, live, 2
+	}
+}
+
+func (f *fakeStore) List(r *kv.ListRequest) (kv.Page, error) {
+	if f.list != nil {
+		if err := f.list(r); err != nil {
+			return kv.Page{}, err
+		}
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.pages = append(f.pages, *r)
+	var all []kv.Record
+	for key, e := range f.entries {
+		if kv.Hash([]byte(key)) >= r.From && bytes.HasPrefix([]byte(key), r.Prefix) && e.Live(time.Now().UnixMilli()) {
+			if !r.Values {
+				e.Value, e.ContentType = nil, nil
+			}
+			all = append(all, kv.Record{Key: []byte(key), Entry: e})
+		}
+	}
+	slices.SortFunc(all, func(a, b kv.Record) int { return cmp.Compare(kv.Hash(a.Key), kv.Hash(b.Key)) })
+	page := kv.Page{Records: all}
+	if len(all) > r.Limit {
+		page = kv.Page{Records: all[:r.Limit], Next: kv.Hash(all[r.Limit].Key), More: true}
+	}
+	return page, nil
+}
+
+func (f *fakeStore) Partitions() int { return 1024 }
+
+func (f *fakeStore) entry(key string) (kv.Entry, bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	e, ok := f.entries[key]
+	return e, ok
+}
+
+func (f *fakeStore) size() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.entries)
+}
+
+type fakeCluster struct {
+	ring   *api.Ring
+	reason string
+}
+
+func (f *fakeCluster) Cluster(time.Time) api.Cluster { return api.Cluster{Node: "n1", Replicas: 2} }
+func (f *fakeCluster) Ring() *api.Ring               { return f.ring }
+func (f *fakeCluster) Ready() (bool, string)         { return f.reason == "", f.reason }
+func (f *fakeCluster) Key(key []byte, _ time.Time) api.Key {
+	return api.Key{Key: string(key), Partition: 7}
+}
+
+type fakePeers struct{}
+
+func (fakePeers) Exchange(dst, request []byte) ([]byte, error) {
+	if bytes.HasPrefix(request, []byte("bad")) {
+		return nil, errors.New("format 9 is not known here")
+	}
+	return append(append(dst, "got "...), request...), nil
+}
+
+// fixture is a server on a port of its own, without the sweep: a test that
+// wants one calls it with the time that it chooses.
+type fixture struct {
+	*Server
+	t       *testing.T
+	store   *fakeStore
+	cluster *fakeCluster
+	addr    string
+	client  *http.Client
+}
+
+func start(t *testing.T, o Options) *fixture {
+	t.Helper()
+	if o.Name == "" {
+		o.Name = "n1:1234"
+	}
+	f := &fixture{t: t, store: newFakeStore(), cluster: &fakeCluster{ring: &api.Ring{Fingerprint: "00ff00ff00ff00ff", Hash: "xxh3-64"}}}
+	f.Server = New(o, f.store, f.cluster, fakePeers{})
+	f.sweepEvery = 0
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.addr = ln.Addr().String()
+	served := make(chan error, 1)
+	go func() { served <- f.Serve(ln) }()
+	transport := &http.Transport{DisableCompression: true}
+	f.client = &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error {
+		return http.ErrUseLastResponse
+	}}
+	t.Cleanup(func() {
+		transport.CloseIdleConnections()
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		if err := f.Shutdown(ctx); err != nil {
+			t.Errorf("Shutdown: %v", err)
+		}
+		if err := <-served; err != nil {
+			t.Errorf("Serve: %v", err)
+		}
+		if n := f.clientBytes.used.Load() + f.peerBytes.used.Load(); n != 0 {
+			t.Errorf("%d bytes are still in flight", n)
+		}
+	})
+	return f
+}
+
+type answer struct {
+	status int
+	header http.Header
+	body   string
+}
+
+// send sends a request with the target as it is; headers are "Name: value".
+func (f *fixture) send(method, target, body string, headers ...string) answer {
+	f.t.Helper()
+	var b strings.Builder
+	b.WriteString(method + " " + target + " HTTP/1.1\r\nHost: x\r\nConnection: close\r\n")
+	for _, h := range headers {
+		b.WriteString(h + "\r\n")
+	}
+	if body != "" || method == "PUT" || method == "POST" {
+		b.WriteString("Content-Length: " + itoa(len(body)) + "\r\n")
+	}
+	b.WriteString("\r\n" + body)
+	c := f.dial()
+	defer c.Close()
+	go func() { _, _ = io.WriteString(c, b.String()) }()
+	return readAnswer(f.t, bufio.NewReader(c), method)
+}
+
+func (f *fixture) dial() *net.TCPConn {
+	f.t.Helper()
+	c, err := net.Dial("tcp", f.addr)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	// A bound for a test that hangs; nothing is asserted of it.
+	_ = c.SetDeadline(time.Now().Add(20 * time.Second))
+	return c.(*net.TCPConn)
+}
+
+func readAnswer(t *testing.T, r *bufio.Reader, method string) answer {
+	t.Helper()
+	res, err := http.ReadResponse(r, &http.Request{Method: method})
+	if err != nil {
+		t.Errorf("no answer: %v", err)
+		return answer{}
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Errorf("answer %d cut short: %v", res.StatusCode, err)
+	}
+	return answer{res.StatusCode, res.Header, string(body)}
+}
+
+// raw sends bytes, closes the sending side, and returns all that comes back.
+func (f *fixture) raw(in string) string {
+	f.t.Helper()
+	c := f.dial()
+	defer c.Close()
+	go func() {
+		_, _ = io.WriteString(c, in)
+		_ = c.CloseWrite()
+	}()
+	out, err := io.ReadAll(c)
+	if err != nil && !errors.Is(err, net.ErrClosed) && !strings.Contains(err.Error(), "reset") {
+		f.t.Errorf("reading the answer: %v", err)
+	}
+	return string(out)
+}
+
+func itoa(n int) string { return string(appendInt(nil, n)) }
+
+func appendInt(dst []byte, n int) []byte {
+	if n >= 10 {
+		dst = appendInt(dst, n/10)
+	}
+	return append(dst, byte('0'+n%10))
+}
+
+func (a answer) want(t *testing.T, status int) {
+	t.Helper()
+	if a.status != status {
+		t.Errorf("status is %d, want %d (%s)", a.status, status, a.body)
+	}
+	if status >= 400 && (a.header.Get("Content-Type") != "application/json" || !strings.HasPrefix(a.body, `{"error":"`)) && a.body != "" {
+		t.Errorf("error is %q of type %q, want JSON", a.body, a.header.Get("Content-Type"))
+	}
+}

@@ -1,0 +1,169 @@
+package server
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"runtime/debug"
+	"time"
+
+	"github.com/valyala/fasthttp"
+)
+
+// handle is the handler of every request.
+func (s *Server) handle(ctx *fasthttp.RequestCtx) {
+	c := connOf(ctx)
+	c.beginHandler()
+	var start time.Time
+	if s.opts.AccessLog {
+		start = time.Now()
+	}
+	s.guarded(ctx)
+	s.finish(ctx, c)
+	if s.opts.AccessLog {
+		s.logAccess(ctx, time.Since(start))
+	}
+}
+
+// guarded routes the request, and answers 500 for a handler that panics.
+func (s *Server) guarded(ctx *fasthttp.RequestCtx) {
+	defer func() {
+		if v := recover(); v != nil {
+			s.panicked(v, string(ctx.Request.Header.RequestURI()))
+			ctx.Response.Reset()
+			s.fail(ctx, errInternal)
+			ctx.Response.SetConnectionClose()
+		}
+	}()
+	if err := framingFault(&ctx.Request.Header); err != nil {
+		s.fail(ctx, err)
+		ctx.Response.SetConnectionClose()
+		return
+	}
+	s.route(ctx)
+}
+
+// expect decides, when a client waits for it, whether the body is to be sent.
+// A refusal is the final answer: fasthttp sends the response as it is left
+// here, with the status that is returned, and closes the connection.
+func (s *Server) expect(ctx *fasthttp.RequestCtx) int {
+	c := connOf(ctx)
+	if s.refuses(ctx) {
+		c.linger = true
+		s.finish(ctx, c)
+		return ctx.Response.StatusCode()
+	}
+	// The pause until the body comes is the client's, not the header's.
+	c.setPhase(phaseHeader)
+	return fasthttp.StatusContinue
+}
+
+// refuses answers a request whose headers are enough to refuse it. The
+// handler of an accepted one checks all of it again.
+func (s *Server) refuses(ctx *fasthttp.RequestCtx) bool {
+	if err := framingFault(&ctx.Request.Header); err != nil {
+		s.fail(ctx, err)
+		return true
+	}
+	path, query := splitTarget(ctx.Request.Header.RequestURI())
+	switch {
+	case bytes.HasPrefix(path, internalPrefix):
+		return !s.trusted(ctx)
+	case !s.authorized(ctx):
+		return true
+	case bytes.HasPrefix(path, dbPrefix) && ctx.IsPut():
+		sc := s.scratchOf(ctx)
+		err := s.preparePut(ctx, sc, path[len(dbPrefix):], query)
+		if err == nil {
+			err = s.announcedFault(ctx)
+		}
+		if err != nil {
+			s.fail(ctx, err)
+			return true
+		}
+	}
+	return false
+}
+
+// finish puts on every answer what every answer has.
+func (s *Server) finish(ctx *fasthttp.RequestCtx, c *conn) {
+	ctx.Response.Header.SetCanonical(headerNode, s2b(s.opts.Name))
+	if s.stopping.Load() {
+		ctx.Response.SetConnectionClose()
+	}
+	status := ctx.Response.StatusCode()
+	if status >= 400 && ctx.Request.IsBodyStream() {
+		c.linger = true
+	}
+	s.stats.count(ctx, status)
+}
+
+// malformed answers what never became a request: fasthttp calls it where the
+// headers, or the first bytes of a body, could not be read.
+func (s *Server) malformed(ctx *fasthttp.RequestCtx, err error) {
+	c := connOf(ctx)
+	c.linger = true
+	var small *fasthttp.ErrSmallBuffer
+	switch {
+	case errors.As(err, &small) && c.lineSize >= s.http.ReadBufferSize:
+		err = errTargetTooLong // not one line feed: the request line does not end
+	case errors.As(err, &small):
+		err = errHeadersTooLarge
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		err = errTooSlow
+	case errors.Is(err, io.ErrUnexpectedEOF), c.eof:
+		err = errCutShort
+	default:
+		err = &statusError{fasthttp.StatusBadRequest, "malformed request: " + printable(err.Error())}
+	}
+	s.stats.malformed.Add(1)
+	s.fail(ctx, err)
+	ctx.Response.Header.SetCanonical(headerNode, s2b(s.opts.Name))
+	s.stats.countAs(classOther, ctx.Response.StatusCode())
+}
+
+// printable cuts a message of fasthttp down to what fits an answer.
+func printable(msg string) string {
+	const longest = 200
+	if len(msg) > longest {
+		msg = msg[:longest] + "…"
+	}
+	return msg
+}
+
+func (s *Server) panicked(v any, target string) {
+	s.stats.panics.Add(1)
+	s.log.Error("panic while serving a request", "panic", fmt.Sprint(v), "target", target, "stack", string(debug.Stack()))
+}
+
+func (s *Server) logAccess(ctx *fasthttp.RequestCtx, took time.Duration) {
+	size := -1 // not known yet
+	if !ctx.Response.IsBodyStream() {
+		size = len(ctx.Response.Body())
+	}
+	s.log.Info("request",
+		slog.String("remote", ctx.RemoteAddr().String()),
+		slog.String("method", string(ctx.Method())),
+		slog.String("target", string(ctx.Request.Header.RequestURI())),
+		slog.Int("status", ctx.Response.StatusCode()),
+		slog.Int("bytes", size),
+		slog.Duration("took", took))
+}
+
+// fault logs, seldom, what goes wrong with connections: anyone can make them
+// fail as often as they like.
+func (s *Server) fault(msg string, err error) {
+	if n, ok := s.faults.allow(s.clock.Load()); ok {
+		s.log.Debug(msg, "error", err, "more_since_last", n)
+	}
+}
+
+// debugLogger is fasthttp's logger.
+type debugLogger struct{ s *Server }
+
+func (l debugLogger) Printf(format string, args ...any) {
+	l.s.fault("fasthttp", fmt.Errorf(format, args...))
+}

@@ -1,0 +1,52 @@
+package server
+
+import (
+	"bytes"
+
+	"github.com/valyala/fasthttp"
+)
+
+const indexText = `httpdhs %VERSION%, node %NODE%: a distributed hash table over HTTP
+
+  curl -T FILE   HOST/db/KEY                 store a file under a key
+  curl -X PUT -d value=VALUE  HOST/db/KEY    store a value
+  curl           HOST/db/KEY                 read it
+  curl -X DELETE HOST/db/KEY                 delete it
+  curl           HOST/db?prefix=A            list keys
+  curl -T pairs.tsv HOST/load-data           load many
+  curl           HOST/cluster                the nodes and what they hold
+  curl           HOST/cluster/key/KEY        where a key lives
+  curl           HOST/readyz                 is this node ready
+  curl           HOST/metrics                counters for Prometheus
+`
+
+// index is the console for browsers and a short text for all others.
+func (s *Server) index(ctx *fasthttp.RequestCtx) {
+	ctx.Response.Header.Set(fasthttp.HeaderVary, "Accept")
+	if s.opts.Console != nil && bytes.Contains(ctx.Request.Header.Peek(fasthttp.HeaderAccept), []byte("text/html")) {
+		s.opts.Console(ctx)
+		return
+	}
+	text := bytes.ReplaceAll([]byte(indexText), []byte("%VERSION%"), []byte(s.opts.Version))
+	text = bytes.ReplaceAll(text, []byte("%NODE%"), []byte(s.opts.Name))
+	host := ctx.Request.Header.Host()
+	if len(host) == 0 {
+		host = []byte(s.opts.Name)
+	}
+	text = bytes.ReplaceAll(text, []byte("HOST"), host)
+	ctx.Response.Header.SetContentTypeBytes(typeText)
+	ctx.Response.SetBodyRaw(text)
+}
+
+// console serves the files that the console consists of.
+func (s *Server) console(ctx *fasthttp.RequestCtx) { s.optional(ctx, s.opts.Console) }
+
+func (s *Server) metrics(ctx *fasthttp.RequestCtx) { s.optional(ctx, s.opts.Metrics) }
+
+func (s *Server) optional(ctx *fasthttp.RequestCtx, h fasthttp.RequestHandler) {
+	if h == nil {
+		s.fail(ctx, errNoRoute)
+		return
+	}
+	h(ctx)
+}

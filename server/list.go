@@ -1,0 +1,137 @@
+package server
+
+import (
+	"bytes"
+	"strconv"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"httpdhs/kv"
+)
+
+const (
+	// cursorDigits is the length of a cursor: the hash with which the next
+	// page begins, in hexadecimal. That is all there is to it, so any node
+	// can go on from it.
+	cursorDigits = 16
+
+	// pageBytesMax ends a page (or a piece of a stream) early when its keys
+	// and values have come to so much.
+	pageBytesMax = 8 << 20
+
+	// chunkValuesFirst is how many records with values are asked for at
+	// first, when nothing is known of their sizes.
+	chunkValuesFirst = 8
+	chunkMax         = 1000
+)
+
+var typeNDJSON = []byte("application/x-ndjson")
+
+// list serves GET /db.
+func (s *Server) list(ctx *fasthttp.RequestCtx) {
+	_, query := splitTarget(ctx.Request.Header.RequestURI())
+	p, err := s.parse(query)
+	if err != nil {
+		s.fail(ctx, err)
+		return
+	}
+	l := &lister{store: s.store, p: p, next: p.cursor, more: true}
+	if bytes.Contains(ctx.Request.Header.Peek(fasthttp.HeaderAccept), typeNDJSON) {
+		s.listStream(ctx, l)
+		return
+	}
+	l.deadline = time.Now().Add(p.timeout)
+	sc := s.scratchOf(ctx)
+	sc.out = append(sc.out[:0], `{"keys":[`...)
+	for n, size := 0, 0; l.more && n < p.limit && size < pageBytesMax; {
+		records, err := l.chunk(p.limit-n, pageBytesMax-size)
+		if err != nil {
+			s.fail(ctx, err)
+			return
+		}
+		for i := range records {
+			if n++; n > 1 {
+				sc.out = append(sc.out, ',')
+			}
+			size += recordBytes(&records[i])
+			if p.values {
+				sc.out = appendRecordJSON(sc.out, &records[i], true)
+			} else {
+				sc.out = appendKeyJSON(sc.out, records[i].Key)
+			}
+		}
+	}
+	sc.out = append(sc.out, ']')
+	if l.more {
+		sc.out = append(sc.out, `,"cursor":"`...)
+		sc.out = appendCursor(sc.out, l.next)
+		sc.out = append(sc.out, '"')
+	}
+	sc.out = append(sc.out, "}\n"...)
+	ctx.Response.Header.SetContentTypeBytes(typeJSON)
+	ctx.Response.SetBodyRaw(sc.out)
+}
+
+func appendCursor(dst []byte, hash uint64) []byte {
+	hex := strconv.FormatUint(hash, 16)
+	dst = append(dst, "0000000000000000"[len(hex):]...)
+	return append(dst, hex...)
+}
+
+// lister walks through the keys in the order of their hashes. Pages of the
+// store are bounded in records alone, so it asks for few at a time when they
+// come with values, and cuts them by size.
+type lister struct {
+	store Store
+	p     params
+	next  uint64 // the hash to go on from
+	more  bool
+	ask   int // records to ask for, from what the last ones were like
+
+	deadline time.Time // zero: each request to the store has its own
+}
+
+// chunk returns the next records: at most about limit, and about size bytes.
+// A run of equal hashes is not split, since a cursor cannot point into it; so
+// it may be more. None at all is possible while there are more.
+func (l *lister) chunk(limit, size int) ([]kv.Record, error) {
+	if l.ask == 0 {
+		l.ask = chunkMax
+		if l.p.values {
+			l.ask = chunkValuesFirst
+		}
+	}
+	deadline := l.deadline
+	if deadline.IsZero() {
+		deadline = time.Now().Add(l.p.timeout)
+	}
+	page, err := l.store.List(&kv.ListRequest{
+		Prefix: l.p.prefix, From: l.next, Limit: min(limit, l.ask), Values: l.p.values,
+		Deadline: deadline,
+	})
+	if err != nil {
+		return nil, err
+	}
+	l.next, l.more = page.Next, page.More
+	total := 0
+	for i := range page.Records {
+		if total >= size && i > 0 {
+			hash := kv.Hash(page.Records[i].Key)
+			if hash != kv.Hash(page.Records[i-1].Key) {
+				l.next, l.more = hash, true
+				page.Records = page.Records[:i]
+				break
+			}
+		}
+		total += recordBytes(&page.Records[i])
+	}
+	if n := len(page.Records); n > 0 {
+		// As many as would fill a page if the next ones are like these, but
+		// at most double, since they may not be.
+		l.ask = max(1, min(pageBytesMax/(total/n+1), 2*l.ask, chunkMax))
+	}
+	return page.Records, nil
+}
+
+func recordBytes(r *kv.Record) int { return len(r.Key) + len(r.Value) + len(r.ContentType) }

@@ -1,0 +1,98 @@
+package server
+
+import (
+	"encoding/json"
+	"errors"
+	"strings"
+
+	"github.com/valyala/fasthttp"
+
+	"httpdhs/internal/api"
+	"httpdhs/internal/format"
+)
+
+// loadBlockBytes is the size of a block of a stream.
+const loadBlockBytes = 256 << 10
+
+// load serves POST and PUT /load-data.
+func (s *Server) load(ctx *fasthttp.RequestCtx) {
+	_, query := splitTarget(ctx.Request.Header.RequestURI())
+	p, err := s.parse(query)
+	var f format.Format
+	if err == nil {
+		f, err = bodyFormat(&ctx.Request.Header, format.TSV)
+	}
+	if err != nil {
+		s.fail(ctx, err)
+		return
+	}
+	body := openStream(ctx)
+	sc := s.scratchOf(ctx)
+	l := &loader{
+		store: s.store, write: p.w, timeout: p.timeout, ttl: p.ttl,
+		hold: func(n int64) bool { return sc.hold(&s.clientBytes, n) },
+	}
+	err = l.run(format.NewReader(f, body, format.Options{
+		Limits: s.opts.Limits, BlockBytes: blockBytesFor(body),
+	}))
+	s.answerLoad(ctx, l, err)
+}
+
+// blockBytesFor is the size of the blocks for a body: no more than it has, and
+// a byte to see its end.
+func blockBytesFor(body *bodyReader) int {
+	if body.left >= 0 && body.left < loadBlockBytes {
+		return int(body.left) + 1
+	}
+	return loadBlockBytes
+}
+
+// loadAnswer is a LoadResult, and what kept the stream from being loaded to
+// its end: then the status is not 200, and the counts are of what was done.
+type loadAnswer struct {
+	Error string `json:"error,omitempty"`
+	api.LoadResult
+}
+
+func (s *Server) answerLoad(ctx *fasthttp.RequestCtx, l *loader, err error) {
+	doc := loadAnswer{LoadResult: l.result()}
+	status := fasthttp.StatusOK
+	switch {
+	case err == errCutShort:
+		status, doc.Error = fasthttp.StatusBadRequest, "the request ends before its body does; what came before is loaded as counted here"
+		ctx.Response.SetConnectionClose()
+	case errors.Is(err, format.ErrLost):
+		status, doc.Error = fasthttp.StatusBadRequest, err.Error()+"; what came before is loaded as counted here"
+	case err != nil:
+		status, doc.Error = statusOf(err)
+		doc.Error += "; what came before is loaded as counted here"
+	case l.lost != nil:
+		status, doc.Error = statusOf(l.lost)
+	}
+	if status == fasthttp.StatusServiceUnavailable {
+		ctx.Response.Header.Set(fasthttp.HeaderRetryAfter, "1")
+	}
+	body, _ := json.Marshal(&doc)
+	ctx.Response.Header.SetContentTypeBytes(typeJSON)
+	ctx.SetStatusCode(status)
+	ctx.Response.SetBodyRaw(append(body, '\n'))
+}
+
+// bodyFormat is the format of a body by its headers. No type, and the one that
+// curl sends for any data, stand for the default.
+func bodyFormat(h *fasthttp.RequestHeader, def format.Format) (format.Format, error) {
+	if enc := string(h.ContentEncoding()); enc != "" && !strings.EqualFold(enc, "identity") {
+		return 0, &statusError{fasthttp.StatusUnsupportedMediaType,
+			"the Content-Encoding " + printable(enc) + " is not read here: send the body uncompressed"}
+	}
+	name := h.ContentType()
+	if isForm, _, _ := strings.Cut(string(name), ";"); isForm == "" || strings.EqualFold(strings.TrimSpace(isForm), "application/x-www-form-urlencoded") {
+		return def, nil
+	}
+	f, ok := format.ByMediaType(name)
+	if !ok {
+		return 0, &statusError{fasthttp.StatusUnsupportedMediaType,
+			"the Content-Type " + printable(string(name)) + " is not read here: send " + format.Types}
+	}
+	return f, nil
+}

@@ -1,0 +1,166 @@
+package server
+
+import (
+	"bytes"
+	"encoding/base64"
+	"io"
+	"time"
+	"unicode/utf8"
+
+	"github.com/valyala/fasthttp"
+
+	"httpdhs/kv"
+)
+
+// listStream answers with one line a record, as many as there are (or as
+// ?limit= says), a piece of memory at a time. What it writes with values is
+// what /load-data reads.
+func (s *Server) listStream(ctx *fasthttp.RequestCtx, l *lister) {
+	if !ctx.Request.Header.IsHTTP11() {
+		// Without chunks a stream that breaks looks like one that ends.
+		s.fail(ctx, badRequest("a stream needs HTTP/1.1; ask for application/json and follow the cursor"))
+		return
+	}
+	r := &listReader{l: l, left: -1}
+	if !l.p.all {
+		r.left = l.p.limit
+	}
+	// The first piece is fetched now, while an error can still be a status.
+	if err := r.fill(); err != nil && err != io.EOF {
+		s.fail(ctx, err)
+		return
+	}
+	ctx.Response.Header.SetContentTypeBytes(typeNDJSON)
+	ctx.Response.SetBodyStream(r, -1)
+}
+
+// listReader is the body of a stream. An error of its Read makes fasthttp
+// close the connection before the last chunk, so that the client sees that
+// there would have been more.
+type listReader struct {
+	l    *lister
+	left int // records; -1: all
+	buf  []byte
+	off  int
+}
+
+func (r *listReader) Read(p []byte) (int, error) {
+	for r.off == len(r.buf) {
+		if err := r.fill(); err != nil {
+			return 0, err
+		}
+	}
+	n := copy(p, r.buf[r.off:])
+	r.off += n
+	return n, nil
+}
+
+// WriteTo sends each piece as one chunk; Read has 4 KiB at a time.
+func (r *listReader) WriteTo(w io.Writer) (total int64, err error) {
+	for {
+		n, err := w.Write(r.buf[r.off:])
+		r.off += n
+		if total += int64(n); err != nil {
+			return total, err
+		}
+		if err = r.fill(); err == io.EOF {
+			return total, nil
+		} else if err != nil {
+			return total, err
+		}
+	}
+}
+
+// SupportsBodyWriteTo tells fasthttp to use WriteTo.
+func (r *listReader) SupportsBodyWriteTo() bool { return true }
+
+// streamPieceBytes is how much of a stream is made ready at once.
+const streamPieceBytes = 1 << 20
+
+func (r *listReader) fill() error {
+	r.buf, r.off = r.buf[:0], 0
+	for len(r.buf) == 0 {
+		if !r.l.more || r.left == 0 {
+			return io.EOF
+		}
+		limit := chunkMax
+		if r.left > 0 {
+			limit = r.left
+		}
+		records, err := r.l.chunk(limit, streamPieceBytes)
+		if err != nil {
+			return err
+		}
+		for i := range records {
+			r.buf = appendRecordJSON(r.buf, &records[i], r.l.p.values)
+			r.buf = append(r.buf, '\n')
+		}
+		if r.left > 0 {
+			r.left = max(r.left-len(records), 0)
+		}
+	}
+	return nil
+}
+
+// appendKeyJSON appends a key as it is in a list: a string, or an object if
+// it is not UTF-8.
+func appendKeyJSON(dst, key []byte) []byte {
+	if utf8.Valid(key) {
+		return appendJSONString(dst, key)
+	}
+	dst = appendBytesField(append(dst, '{'), "key", key)
+	return append(dst, '}')
+}
+
+// appendRecordJSON appends a record as an object.
+func appendRecordJSON(dst []byte, r *kv.Record, values bool) []byte {
+	dst = appendBytesField(append(dst, '{'), "key", r.Key)
+	if values {
+		dst = appendBytesField(append(dst, ','), "value", r.Value)
+		if len(r.ContentType) > 0 {
+			dst = append(dst, `,"content_type":`...)
+			dst = appendJSONString(dst, bytes.ToValidUTF8(r.ContentType, []byte("\uFFFD")))
+		}
+		dst = append(dst, `,"etag":`...)
+		dst = appendJSONString(dst, r.Version.AppendETag(nil))
+		if r.Expires != 0 {
+			dst = append(dst, `,"expires":"`...)
+			dst = time.UnixMilli(r.Expires).UTC().AppendFormat(dst, time.RFC3339Nano)
+			dst = append(dst, '"')
+		}
+	}
+	return append(dst, '}')
+}
+
+// appendBytesField appends a field with bytes: as a string if they are UTF-8,
+// else in base64 under the name with "_base64".
+func appendBytesField(dst []byte, name string, b []byte) []byte {
+	dst = append(append(dst, '"'), name...)
+	if utf8.Valid(b) {
+		return appendJSONString(append(dst, `":`...), b)
+	}
+	dst = append(dst, `_base64":"`...)
+	dst = base64.StdEncoding.AppendEncode(dst, b)
+	return append(dst, '"')
+}
+
+// appendJSONString appends valid UTF-8 as a JSON string.
+func appendJSONString(dst, s []byte) []byte {
+	const hex = "0123456789abcdef"
+	dst = append(dst, '"')
+	for _, c := range s {
+		switch {
+		case c == '"' || c == '\\':
+			dst = append(dst, '\\', c)
+		case c == '\n':
+			dst = append(dst, '\\', 'n')
+		case c == '\t':
+			dst = append(dst, '\\', 't')
+		case c < ' ':
+			dst = append(dst, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
+		default:
+			dst = append(dst, c)
+		}
+	}
+	return append(dst, '"')
+}

@@ -1,0 +1,113 @@
+package server
+
+import (
+	"bytes"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"httpdhs/kv"
+)
+
+func (s *Server) put(ctx *fasthttp.RequestCtx, rawKey, query []byte) {
+	sc := s.scratchOf(ctx)
+	err := s.preparePut(ctx, sc, rawKey, query)
+	if err == nil {
+		err = s.readValue(ctx, sc)
+	}
+	if err != nil {
+		s.fail(ctx, err)
+		return
+	}
+	// From now on, not from the first byte of a body that may have taken long.
+	now := time.Now()
+	op := &sc.call.Ops[0]
+	op.Expires = expiresAt(now, sc.put.ttl)
+	op = s.do(sc, now, sc.put.timeout)
+	if op.Err != nil {
+		s.failWrite(ctx, op)
+		return
+	}
+	s.setETag(ctx, sc, op.Version)
+	s.setAcks(ctx, sc, op)
+	if op.Existed {
+		ctx.Response.SetStatusCode(fasthttp.StatusNoContent)
+	} else {
+		ctx.Response.SetStatusCode(fasthttp.StatusCreated)
+	}
+}
+
+// preparePut reads all of a PUT but its body, and refuses what can be refused
+// without it.
+func (s *Server) preparePut(ctx *fasthttp.RequestCtx, sc *scratch, rawKey, query []byte) error {
+	h := &ctx.Request.Header
+	p, err := s.prepare(sc, kv.OpPut, rawKey, query)
+	if err != nil {
+		return err
+	}
+	sc.put = p
+	op := &sc.call.Ops[0]
+	if op.Cond, err = writeCondition(h, sc); err != nil {
+		return err
+	}
+	contentType := h.ContentType()
+	switch {
+	case len(h.Peek(fasthttp.HeaderContentRange)) > 0:
+		return badRequest("a part of a value cannot be written: send all of it, without Content-Range")
+	case len(contentType) > kv.MaxContentTypeBytes:
+		return kv.ErrContentTypeTooLong
+	case int64(h.ContentLength()) > int64(s.rawLimit(contentType)):
+		return kv.ErrValueTooLarge
+	}
+	// No type is how the store keeps the default.
+	if !isForm(contentType) && !bytes.EqualFold(contentType, typeBytes) {
+		op.ContentType = contentType
+	}
+	return nil
+}
+
+// announcedFault refuses a body that there is no room for, to a client that
+// asks before it sends.
+func (s *Server) announcedFault(ctx *fasthttp.RequestCtx) error {
+	b := &s.clientBytes
+	if b.used.Load()+int64(max(ctx.Request.Header.ContentLength(), 0)) > b.max {
+		return errInFlight
+	}
+	return nil
+}
+
+// rawLimit is the most bytes of body that can hold a value: a form's is
+// percent-encoded, and judged when it is decoded.
+func (s *Server) rawLimit(contentType []byte) int {
+	if isURLForm(contentType) {
+		return formRawMax(s.opts.Limits.MaxValueBytes)
+	}
+	return s.opts.Limits.MaxValueBytes
+}
+
+// readValue reads the body and finds the value in it.
+func (s *Server) readValue(ctx *fasthttp.RequestCtx, sc *scratch) error {
+	op := &sc.call.Ops[0]
+	contentType := ctx.Request.Header.ContentType()
+	err := s.readBody(ctx, sc, &s.clientBytes, s.rawLimit(contentType))
+	if err == errBodyTooLarge {
+		err = kv.ErrValueTooLarge
+	}
+	if err != nil {
+		return err
+	}
+	op.Value = sc.body
+	if isURLForm(contentType) {
+		value, ok, err := formValue(sc.body)
+		if err != nil {
+			return err
+		}
+		if ok {
+			op.Value, op.ContentType = value, typeText
+		}
+	}
+	if len(op.Value) > s.opts.Limits.MaxValueBytes {
+		return kv.ErrValueTooLarge
+	}
+	return nil
+}

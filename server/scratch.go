@@ -1,0 +1,71 @@
+package server
+
+import (
+	"unsafe"
+
+	"github.com/valyala/fasthttp"
+
+	"httpdhs/kv"
+)
+
+// scratch is the memory of one request. An answer may alias it, so it goes
+// back to its pool when the answer has been written: an idle connection holds
+// none.
+type scratch struct {
+	call     kv.Call
+	key      []byte // the decoded key
+	body     []byte // the request's body
+	out      []byte // headers, and the bodies of answers
+	versions [kv.MaxConditionVersions]kv.Version
+
+	put params // of a PUT, between its headers and its body
+
+	held int64 // bytes taken from budget
+	from *budget
+}
+
+// keepBytesMax is the largest buffer that waits in the pool for a next use.
+const keepBytesMax = 1 << 20
+
+// scratchOf gives the request its memory; the same one when called again.
+func (s *Server) scratchOf(ctx *fasthttp.RequestCtx) *scratch {
+	c := connOf(ctx)
+	if c.scratch == nil {
+		c.scratch = s.scratch.Get().(*scratch)
+	}
+	return c.scratch
+}
+
+// release takes the scratch back after the answer.
+func (c *conn) release() {
+	sc := c.scratch
+	if sc == nil {
+		return
+	}
+	c.scratch = nil
+	if sc.held > 0 {
+		sc.from.give(sc.held)
+	}
+	sc.held, sc.from = 0, nil
+	sc.call.Reset()
+	sc.call.Buf = reuse(sc.call.Buf)
+	sc.body, sc.out, sc.key = reuse(sc.body), reuse(sc.out), reuse(sc.key)
+	c.srv.scratch.Put(sc)
+}
+
+func reuse(b []byte) []byte {
+	if cap(b) > keepBytesMax {
+		return nil
+	}
+	return b[:0]
+}
+
+// op makes the call one of a single operation.
+func (sc *scratch) op(kind kv.OpKind) *kv.Op {
+	sc.call.Reset()
+	sc.call.Ops = append(sc.call.Ops, kv.Op{Kind: kind})
+	return &sc.call.Ops[0]
+}
+
+// s2b views a string as bytes that are only read.
+func s2b(s string) []byte { return unsafe.Slice(unsafe.StringData(s), len(s)) }

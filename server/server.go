@@ -1,0 +1,335 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/fasthttp/router"
+	"github.com/valyala/fasthttp"
+
+	"httpdhs/kv"
+)
+
+// Options says how a server behaves. The zero value of a field is its default.
+type Options struct {
+	Name    string    // this node's name: the X-Dht-Node header
+	Version string    // shown by GET /
+	Limits  kv.Limits // default kv.DefaultLimits()
+
+	DefaultTimeout time.Duration // of an operation; default 5s
+	MaxTimeout     time.Duration // the most that ?timeout= may ask for; default 60s
+
+	Log       *slog.Logger // default: discard
+	AccessLog bool         // a line a request, at level info
+
+	// AuthToken, if set, is what clients send as "Authorization: Bearer …" to
+	// everything but /healthz, /readyz and /internal/.
+	AuthToken string
+
+	// ClusterSecret, if set, is what nodes send as X-Dht-Cluster-Secret to
+	// /internal/.
+	ClusterSecret string
+
+	Metrics fasthttp.RequestHandler // GET /metrics; nil: 404
+	Console fasthttp.RequestHandler // GET / for browsers; nil: a short text for all
+
+	// MaxConns bounds the connections; further ones get a 503. Default 8192.
+	MaxConns int
+
+	// MaxInFlightBytes bounds the request bodies of clients that are in
+	// memory at once, and those of peers by the same again: over it is a 503.
+	// Default 256 MiB.
+	MaxInFlightBytes int64
+
+	// MaxExchangeBytes bounds one message between nodes. Default 64 MiB.
+	MaxExchangeBytes int
+}
+
+const (
+	defaultMaxConns         = 8192
+	defaultMaxInFlightBytes = 256 << 20
+	defaultMaxExchangeBytes = 64 << 20
+)
+
+func (o *Options) setDefaults() {
+	def := kv.DefaultLimits()
+	if o.Limits.MaxKeyBytes <= 0 {
+		o.Limits.MaxKeyBytes = def.MaxKeyBytes
+	}
+	if o.Limits.MaxValueBytes <= 0 {
+		o.Limits.MaxValueBytes = def.MaxValueBytes
+	}
+	if o.MaxTimeout <= 0 {
+		o.MaxTimeout = time.Minute
+	}
+	if o.DefaultTimeout <= 0 {
+		o.DefaultTimeout = 5 * time.Second
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.MaxConns <= 0 {
+		o.MaxConns = defaultMaxConns
+	}
+	if o.MaxInFlightBytes <= 0 {
+		o.MaxInFlightBytes = defaultMaxInFlightBytes
+	}
+	if o.MaxExchangeBytes <= 0 {
+		o.MaxExchangeBytes = defaultMaxExchangeBytes
+	}
+}
+
+// Server serves HTTP from one or more listeners until Shutdown. Safe for
+// concurrent use.
+type Server struct {
+	opts    Options
+	store   Store
+	cluster Cluster
+	peers   Peers
+
+	http    fasthttp.Server
+	router  *router.Router
+	log     *slog.Logger
+	faults  throttle
+	stats   counters
+	ring    ringCache
+	scratch sync.Pool // *scratch
+
+	limits     timeouts
+	clock      atomic.Int64 // milliseconds since the start, as of the last sweep
+	sweepEvery time.Duration
+
+	clientBytes, peerBytes budget
+
+	stopping atomic.Bool
+	stop     chan struct{}  // closed when stopping becomes true
+	wg       sync.WaitGroup // connections and Serve calls
+	sweeper  sync.WaitGroup // the sweep loop, which outlives the connections
+
+	mu struct {
+		sync.Mutex
+		listeners map[net.Listener]struct{}
+		conns     map[*conn]struct{}
+		sweepStop chan struct{} // nil: no sweep loop
+	}
+}
+
+// New makes a server; nothing runs until Serve.
+func New(o Options, store Store, cluster Cluster, peers Peers) *Server {
+	o.setDefaults()
+	s := &Server{
+		opts: o, store: store, cluster: cluster, peers: peers,
+		log:        o.Log,
+		limits:     defaultTimeouts(),
+		sweepEvery: time.Second,
+		stop:       make(chan struct{}),
+	}
+	s.clientBytes.max = o.MaxInFlightBytes
+	s.peerBytes.max = max(o.MaxInFlightBytes, int64(o.MaxExchangeBytes))
+	s.scratch.New = func() any { return new(scratch) }
+	s.mu.listeners = make(map[net.Listener]struct{})
+	s.mu.conns = make(map[*conn]struct{})
+	s.router = s.routes()
+	s.http = fasthttp.Server{
+		Name:          "httpdhs",
+		Handler:       s.handle,
+		ExpectHandler: s.expect,
+		ErrorHandler:  s.malformed,
+		ConnState:     connState,
+		Logger:        debugLogger{s},
+		// A key may be percent-encoded throughout; the rest is for headers.
+		ReadBufferSize: 3*o.Limits.MaxKeyBytes + headerRoomBytes,
+		// All bodies are streams: the handler decides from the headers what
+		// it reads, and into what. The limit here is only how much of a body
+		// has to arrive before the handler is called.
+		StreamRequestBody:            true,
+		MaxRequestBodySize:           prefetchBytes,
+		DisablePreParseMultipartForm: true,
+		NoDefaultContentType:         true,
+		SecureErrorLogMessage:        true,
+		LazyRequestTime:              true,
+		// Ours is the bound: connections beyond it never get here. Timeouts
+		// are not set either: see timeouts.go.
+		Concurrency: o.MaxConns + 1,
+	}
+	return s
+}
+
+const (
+	headerRoomBytes = 8 << 10
+	prefetchBytes   = 8 << 10
+)
+
+// Serve answers the connections of ln until Shutdown, and then returns nil.
+// It closes ln. A listener that fails for good is an error.
+func (s *Server) Serve(ln net.Listener) error {
+	defer ln.Close()
+	if !s.begin(ln) {
+		return nil
+	}
+	defer s.wg.Done()
+	pause := time.Duration(0)
+	for {
+		nc, err := ln.Accept()
+		switch {
+		case err == nil:
+			pause = 0
+			s.accept(nc)
+			continue
+		case s.stopping.Load():
+			return nil
+		case !acceptAgain(err):
+			return fmt.Errorf("cannot accept connections on %s: %w", ln.Addr(), err)
+		}
+		// Out of file descriptors or memory: connections that end make room.
+		pause = min(max(2*pause, 5*time.Millisecond), time.Second)
+		s.fault("cannot accept a connection; trying again", err)
+		select {
+		case <-time.After(pause):
+		case <-s.stop:
+			return nil
+		}
+	}
+}
+
+// begin registers a listener, unless the server is stopping.
+func (s *Server) begin(ln net.Listener) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stopping.Load() {
+		return false
+	}
+	s.wg.Add(1)
+	s.mu.listeners[ln] = struct{}{}
+	if s.mu.sweepStop == nil && s.sweepEvery > 0 {
+		s.mu.sweepStop = make(chan struct{})
+		s.sweeper.Add(1)
+		go s.sweepLoop(s.mu.sweepStop)
+	}
+	return true
+}
+
+func acceptAgain(err error) bool {
+	for _, errno := range []syscall.Errno{
+		syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM,
+		syscall.ECONNABORTED, syscall.ECONNRESET, syscall.EINTR,
+	} {
+		if errors.Is(err, errno) {
+			return true
+		}
+	}
+	var ne net.Error
+	return errors.As(err, &ne) && ne.Timeout()
+}
+
+// accept starts the goroutine of a connection, or turns it away.
+func (s *Server) accept(nc net.Conn) {
+	c := &conn{Conn: nc, srv: s}
+	c.setPhase(phaseNew)
+	s.mu.Lock()
+	full := len(s.mu.conns) >= s.opts.MaxConns
+	if full || s.stopping.Load() {
+		s.mu.Unlock()
+		s.turnAway(nc, full)
+		return
+	}
+	s.wg.Add(1)
+	s.mu.conns[c] = struct{}{}
+	s.mu.Unlock()
+	go s.serveConn(c)
+}
+
+const tooManyConns = "HTTP/1.1 503 Service Unavailable\r\nServer: httpdhs\r\nConnection: close\r\n" +
+	"Retry-After: 1\r\nContent-Type: application/json\r\n\r\n" +
+	`{"error":"too many connections; close some or try later"}` + "\n"
+
+func (s *Server) turnAway(nc net.Conn, full bool) {
+	defer nc.Close()
+	if !full {
+		return
+	}
+	s.stats.rejectedConns.Add(1)
+	// Writing to a TLS connection would shake hands first, in the accept loop.
+	if tcp, ok := nc.(*net.TCPConn); ok {
+		_ = tcp.SetWriteDeadline(time.Now().Add(100 * time.Millisecond))
+		_, _ = tcp.Write([]byte(tooManyConns))
+	}
+}
+
+func (s *Server) serveConn(c *conn) {
+	defer s.wg.Done()
+	defer func() {
+		// The handler has its own; this is for what fasthttp calls besides.
+		if v := recover(); v != nil {
+			s.panicked(v, "")
+			_ = c.Conn.Close()
+		}
+		c.release()
+		s.mu.Lock()
+		delete(s.mu.conns, c)
+		s.mu.Unlock()
+	}()
+	err := s.http.ServeConn(c)
+	var broken *fasthttp.ErrBodyStreamWritePanic
+	if errors.As(err, &broken) {
+		s.panicked(broken, "")
+	} else if err != nil {
+		s.fault("connection failed", err)
+	}
+}
+
+// Shutdown stops accepting, closes connections that are idle, lets requests
+// finish (their answers say Connection: close), and at the end of ctx closes
+// the rest and returns its error. Handlers end when the store has answered
+// them: a Store that is closed answers kv.ErrStopping at once.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.mu.Lock()
+	if !s.stopping.Swap(true) {
+		close(s.stop)
+	}
+	for ln := range s.mu.listeners {
+		_ = ln.Close()
+	}
+	clear(s.mu.listeners)
+	for c := range s.mu.conns {
+		c.wakeIfIdle()
+	}
+	s.mu.Unlock()
+
+	done := make(chan struct{})
+	go func() {
+		s.wg.Wait()
+		close(done)
+	}()
+	var err error
+	select {
+	case <-done:
+	case <-ctx.Done():
+		err = ctx.Err()
+		s.mu.Lock()
+		for c := range s.mu.conns {
+			_ = c.Conn.Close()
+		}
+		s.mu.Unlock()
+		// Handlers that only wait for their connection end now.
+		select {
+		case <-done:
+		case <-time.After(time.Second):
+		}
+	}
+	s.mu.Lock()
+	if s.mu.sweepStop != nil {
+		close(s.mu.sweepStop)
+		s.mu.sweepStop = nil
+	}
+	s.mu.Unlock()
+	s.sweeper.Wait()
+	return err
+}

@@ -1,0 +1,122 @@
+package server
+
+import (
+	"sync/atomic"
+
+	"github.com/valyala/fasthttp"
+)
+
+// The classes that requests are counted in.
+const (
+	classGet = iota
+	classHead
+	classPut
+	classDelete
+	classPost
+	classOther
+	classes
+)
+
+// Classes are the names of the first index of Stats.Requests.
+var Classes = [classes]string{"get", "head", "put", "delete", "post", "other"}
+
+// Stats is what a server has counted since its start.
+type Stats struct {
+	// Requests that were answered, by class (see Classes) and by the first
+	// digit of the status.
+	Requests [classes][6]int64
+
+	Conns         int64 // open connections
+	RejectedConns int64 // turned away at MaxConns
+	SlowConns     int64 // timeouts of slow clients
+	Malformed     int64 // requests that could not be read
+	Panics        int64 // handlers that panicked
+	Overloaded    int64 // requests refused at MaxInFlightBytes
+
+	InFlightBytes     int64 // request bodies of clients in memory
+	PeerInFlightBytes int64 // request bodies of peers in memory
+}
+
+type counters struct {
+	requests [classes][6]atomic.Int64
+
+	rejectedConns, slowConns, malformed, panics, overloaded atomic.Int64
+}
+
+func (k *counters) count(ctx *fasthttp.RequestCtx, status int) {
+	class := classOther
+	// Method names are case-sensitive, and these are all of ours.
+	switch string(ctx.Request.Header.Method()) {
+	case fasthttp.MethodGet:
+		class = classGet
+	case fasthttp.MethodHead:
+		class = classHead
+	case fasthttp.MethodPut:
+		class = classPut
+	case fasthttp.MethodDelete:
+		class = classDelete
+	case fasthttp.MethodPost:
+		class = classPost
+	}
+	k.countAs(class, status)
+}
+
+func (k *counters) countAs(class, status int) {
+	k.requests[class][min(status/100, 5)].Add(1)
+}
+
+// Stats reads the counters; cheap enough for every scrape.
+func (s *Server) Stats() Stats {
+	k := &s.stats
+	st := Stats{
+		RejectedConns:     k.rejectedConns.Load(),
+		SlowConns:         k.slowConns.Load(),
+		Malformed:         k.malformed.Load(),
+		Panics:            k.panics.Load(),
+		Overloaded:        k.overloaded.Load(),
+		InFlightBytes:     s.clientBytes.used.Load(),
+		PeerInFlightBytes: s.peerBytes.used.Load(),
+	}
+	for class := range k.requests {
+		for digit := range k.requests[class] {
+			st.Requests[class][digit] = k.requests[class][digit].Load()
+		}
+	}
+	s.mu.Lock()
+	st.Conns = int64(len(s.mu.conns))
+	s.mu.Unlock()
+	return st
+}
+
+// throttle lets one of many through each second, and says how many it held
+// back before.
+type throttle struct {
+	last atomic.Int64
+	held atomic.Int64
+}
+
+func (t *throttle) allow(nowMillis int64) (held int64, ok bool) {
+	const every = 1000
+	last := t.last.Load()
+	if (last != 0 && nowMillis-last < every) || !t.last.CompareAndSwap(last, max(nowMillis, 1)) {
+		t.held.Add(1)
+		return 0, false
+	}
+	return t.held.Swap(0), true
+}
+
+// budget bounds a sum of bytes.
+type budget struct {
+	max  int64
+	used atomic.Int64
+}
+
+func (b *budget) take(n int64) bool {
+	if b.used.Add(n) > b.max {
+		b.used.Add(-n)
+		return false
+	}
+	return true
+}
+
+func (b *budget) give(n int64) { b.used.Add(-n) }

@@ -1,0 +1,92 @@
+package server
+
+import "time"
+
+// timeouts says how slow a client may be. They are judged once a sweep, so
+// each is late by up to a second.
+type timeouts struct {
+	header time.Duration // from the first byte (or the accept) to the end of the headers
+	idle   time.Duration // between requests; longer than our peers keep idle connections
+	write  time.Duration // for the client to take a piece of an answer (writePieceBytes)
+
+	// A body may take body, and a second more for each bodyRate bytes that
+	// have arrived: a large upload over a slow line goes through, one that
+	// drips does not.
+	body     time.Duration
+	bodyRate int64 // bytes a second
+
+	// stream is how long a body that may last as long as it wants
+	// (phaseStream) may send nothing.
+	stream time.Duration
+}
+
+func defaultTimeouts() timeouts {
+	return timeouts{
+		header:   10 * time.Second,
+		idle:     120 * time.Second,
+		write:    30 * time.Second,
+		body:     10 * time.Second,
+		bodyRate: 1 << 10,
+		stream:   60 * time.Second,
+	}
+}
+
+// sweepLoop drives the clock and the sweep, until stop is closed.
+func (s *Server) sweepLoop(stop <-chan struct{}) {
+	defer s.sweeper.Done()
+	ticker := time.NewTicker(s.sweepEvery)
+	defer ticker.Stop()
+	start := time.Now()
+	for {
+		select {
+		case now := <-ticker.C:
+			s.sweep(now.Sub(start))
+		case <-stop:
+			return
+		}
+	}
+}
+
+// sweep sets the clock and wakes what waits for a client that is too slow.
+// The connection's goroutine sees a timeout, and answers or closes.
+func (s *Server) sweep(now time.Duration) {
+	s.clock.Store(now.Milliseconds())
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for c := range s.mu.conns {
+		read, write := s.limits.overdue(c, now)
+		if read || write {
+			s.stats.slowConns.Add(1)
+		}
+		if read {
+			_ = c.Conn.SetReadDeadline(longAgo)
+		}
+		if write {
+			_ = c.Conn.SetWriteDeadline(longAgo)
+		}
+	}
+}
+
+// overdue judges a connection: whether its read or its write takes too long.
+func (t *timeouts) overdue(c *conn, now time.Duration) (read, write bool) {
+	kind, waiting := unpack(c.wait.Load())
+	phase, since := unpack(c.phase.Load())
+	age := func(since int64) time.Duration { return now - time.Duration(since)*time.Millisecond }
+	switch kind {
+	case waitWrite:
+		return false, age(waiting) > t.write
+	case waitRead:
+		switch phase {
+		case phaseIdle:
+			return age(since) > t.idle, false
+		case phaseNew, phaseHeader:
+			return age(since) > t.header, false
+		case phaseHandler:
+			earned := time.Duration(c.body.Load()/t.bodyRate) * time.Second
+			return age(since) > t.body+earned, false
+		case phaseStream:
+			return age(waiting) > t.stream, false
+		}
+	}
+	return false, false
+}

@@ -1,0 +1,201 @@
+package shard
+
+import (
+	"bytes"
+	"slices"
+	"testing"
+
+	"httpdhs/kv"
+
+	"pgregory.net/rapid"
+)
+
+// engines are all that a Store may be opened with. Each passes testEngine, and
+// a Store on each passes the model test.
+var engines = map[string]func() Engine{
+	"map": NewMapEngine,
+}
+
+func forEachEngine(t *testing.T, test func(t *testing.T, newEngine func() Engine)) {
+	for name, newEngine := range engines {
+		t.Run(name, func(t *testing.T) { test(t, newEngine) })
+	}
+}
+
+func TestEngine(t *testing.T) { forEachEngine(t, testEngine) }
+
+// testEngine is the conformance suite of an engine.
+func testEngine(t *testing.T, newEngine func() Engine) {
+	t.Run("model", func(t *testing.T) { testEngineModel(t, newEngine) })
+	t.Run("copies", func(t *testing.T) { testEngineCopies(t, newEngine) })
+	t.Run("resize", func(t *testing.T) { testEngineResize(t, newEngine) })
+	t.Run("churn", func(t *testing.T) { testEngineChurn(t, newEngine) })
+}
+
+// An engine is a map from hash and key to the last entry that was put, and its
+// scans are sorted by both, from any hash on and until fn ends them.
+func testEngineModel(t *testing.T, newEngine func() Engine) {
+	now := newFakeClock().Now()
+	rapid.Check(t, func(t *rapid.T) {
+		engine := newEngine()
+		model := make(map[string]held)
+		t.Repeat(map[string]func(*rapid.T){
+			"put": func(t *rapid.T) {
+				key, hash := drawKey(t)
+				r := kv.Record{Key: key, Entry: drawEntry(t, now)}
+				engine.Put(hash, &r)
+				model[string(key)] = held{hash, clone(&r)}
+			},
+			"delete": func(t *rapid.T) {
+				key, hash := drawKey(t)
+				_, want := model[string(key)]
+				if got := engine.Delete(hash, key); got != want {
+					t.Fatalf("Delete(%q) = %v, want %v", key, got, want)
+				}
+				delete(model, string(key))
+			},
+			"get": func(t *rapid.T) {
+				key, hash := drawKey(t)
+				got, ok := engine.Get(hash, key)
+				want, wantOK := model[string(key)]
+				if ok != wantOK || !sameRecord(&kv.Record{Entry: got}, &kv.Record{Entry: want.rec.Entry}) {
+					t.Fatalf("Get(%q) = %v, %v, want %v, %v", key, got, ok, want.rec.Entry, wantOK)
+				}
+			},
+			"scan": func(t *rapid.T) {
+				from, limit := hashes.Draw(t, "from"), rapid.IntRange(1, 20).Draw(t, "limit")
+				sameHeld(t, "scan", scanEngine(engine, from, limit), scanModel(model, from, limit))
+			},
+			"": func(t *rapid.T) {
+				if got := engine.Len(); got != len(model) {
+					t.Fatalf("Len() = %d, want %d", got, len(model))
+				}
+			},
+		})
+	})
+}
+
+func scanEngine(engine Engine, from uint64, limit int) (page []held) {
+	engine.Scan(from, func(hash uint64, r *kv.Record) bool {
+		page = append(page, held{hash, clone(r)})
+		return len(page) < limit
+	})
+	return page
+}
+
+func scanModel(model map[string]held, from uint64, limit int) (page []held) {
+	for _, h := range model {
+		if h.hash >= from {
+			page = append(page, h)
+		}
+	}
+	slices.SortFunc(page, compareHeld)
+	return page[:min(limit, len(page))]
+}
+
+// An engine keeps nothing of what it was passed, and the keys of one hash do
+// not disturb each other.
+func testEngineCopies(t *testing.T, newEngine func() Engine) {
+	const hash = 42
+	engine := newEngine()
+	r := kv.Record{Key: []byte("kk"), Entry: kv.Entry{Version: 7, Expires: 9, ContentType: []byte("tt"), Value: []byte("vv")}}
+	want := clone(&r)
+	engine.Put(hash, &r)
+	for _, b := range [][]byte{r.Key, r.ContentType, r.Value} {
+		copy(b, "xx")
+	}
+	engine.Put(hash, &kv.Record{Key: []byte("k"), Entry: kv.Entry{Version: 1}})
+	engine.Put(hash, &kv.Record{Key: []byte("kkk"), Entry: kv.Entry{Version: 2}})
+	engine.Delete(hash, []byte("k"))
+	engine.Delete(hash, []byte("kkk"))
+	if got := scanEngine(engine, 0, 9); len(got) != 1 || !sameRecord(&got[0].rec, &want) {
+		t.Fatalf("got %v, want %v", got, want)
+	}
+	if _, ok := engine.Get(hash+1, want.Key); ok {
+		t.Fatal("found a key under another hash")
+	}
+}
+
+// A key reads back whole after overwrites of any size, tombstones among them,
+// in any succession.
+func testEngineResize(t *testing.T, newEngine func() Engine) {
+	engine := newEngine()
+	sizes := []int{0, 1, 63, 64, 65, 1000, 999, 700, 100, 0, 70_000, 2, 300}
+	for i, size := range sizes {
+		r := kv.Record{Key: []byte("key"), Entry: kv.Entry{Version: kv.Version(i + 1)}}
+		r.Value = bytes.Repeat([]byte{byte('a' + i)}, size)
+		r.ContentType = bytes.Repeat([]byte{'t'}, i*kv.MaxContentTypeBytes/len(sizes))
+		engine.Put(1, &r)
+		if got := scanEngine(engine, 0, 9); len(got) != 1 || !sameRecord(&got[0].rec, &r) {
+			t.Fatalf("size %d does not read back", size)
+		}
+		r.Tombstone = i%2 == 0
+		engine.Put(1, &r)
+		if got, ok := engine.Get(1, r.Key); !ok || got.Tombstone != r.Tombstone || r.Tombstone && len(got.Value)+len(got.ContentType) != 0 {
+			t.Fatalf("tombstone after size %d reads as %v", size, got)
+		}
+	}
+}
+
+// Where keys come and go by the thousand, scans stay sorted and complete,
+// whether they are made often or seldom.
+func testEngineChurn(t *testing.T, newEngine func() Engine) {
+	for _, every := range []int{1, 7, 50} {
+		engine := newEngine()
+		model := make(map[string]held)
+		for i := range 200 {
+			for j := range 30 {
+				name := []byte{byte(i), byte(j)}
+				r := kv.Record{Key: name, Entry: kv.Entry{Version: kv.Version(i + 1)}}
+				hash := kv.Hash(name)
+				engine.Put(hash, &r)
+				model[string(name)] = held{hash, r}
+				// All but a few go after three rounds; some of these come back.
+				old := []byte{byte(i - 3), byte(j)}
+				if i >= 3 && j != 0 {
+					engine.Delete(kv.Hash(old), old)
+					delete(model, string(old))
+				}
+				if i >= 3 && j == 5 {
+					r.Key = old
+					engine.Put(kv.Hash(old), &r)
+					model[string(old)] = held{kv.Hash(old), r}
+				}
+			}
+			if i%every == 0 {
+				sameHeld(t, "scan", scanEngine(engine, 0, 1<<20), scanModel(model, 0, 1<<20))
+			}
+		}
+	}
+}
+
+// The map engine's order of hashes is bounded by what it holds, however many
+// keys came and went.
+func TestMapEngineOrderIsBounded(t *testing.T) {
+	engine := NewMapEngine().(*mapEngine)
+	for i := range uint64(100_000) {
+		engine.Put(i*0x9e3779b97f4a7c15, &kv.Record{Key: []byte("k")})
+		engine.Delete((i-10)*0x9e3779b97f4a7c15, []byte("k"))
+	}
+	if len(engine.order) > 2*engine.Len()+64+1 || cap(engine.order) > 1024 {
+		t.Fatalf("%d hashes listed (room for %d), %d held", len(engine.order), cap(engine.order), engine.Len())
+	}
+}
+
+// A map engine's item that shrinks gives its memory back; one that changes
+// little keeps it.
+func TestReuse(t *testing.T) {
+	big := make([]byte, 1000)
+	for _, c := range []struct {
+		n    int
+		kept bool
+	}{{1001, false}, {1000, true}, {750, true}, {749, false}, {0, false}} {
+		got := reuse(big, c.n)
+		if kept := cap(got) == 1000; len(got) != 0 || cap(got) < c.n || kept != c.kept {
+			t.Errorf("reuse(1000 bytes, %d) has room for %d, want it kept: %v", c.n, cap(got), c.kept)
+		}
+	}
+	if small := make([]byte, 64); cap(reuse(small, 3)) != 64 {
+		t.Error("a small buffer was not kept")
+	}
+}

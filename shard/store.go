@@ -1,0 +1,170 @@
+package shard
+
+import (
+	"fmt"
+	"math/bits"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"httpdhs/kv"
+)
+
+// MaxPartitions bounds Options.Partitions: a shard costs some 2 KiB empty.
+const MaxPartitions = 1 << 16
+
+// DefaultSweepEvery is how often the sweeper starts a pass.
+const DefaultSweepEvery = 5 * time.Second
+
+// Options are the settings of a Store.
+type Options struct {
+	// Partitions is the number of shards, a power of two of at most
+	// MaxPartitions. All nodes of a cluster have the same.
+	Partitions int
+
+	// MaxBytes bounds what the store takes: the sum of keys, values and
+	// content types and of EntryOverheadBytes an entry, in bytes. 0 is no
+	// bound. See Apply for what happens there.
+	MaxBytes int64
+
+	// Grace is how long a tombstone is kept; see kv.Entry.Collectable.
+	Grace time.Duration
+
+	// Now is the wall clock; nil is time.Now.
+	Now func() time.Time
+
+	// NewEngine makes the table of a shard, for each when it is opened or
+	// dropped; nil is NewMapEngine.
+	NewEngine func() Engine
+
+	// SweepEvery is the pause between the sweeper's passes; 0 is
+	// DefaultSweepEvery, less is no sweeper, for a caller who calls Sweep.
+	SweepEvery time.Duration
+}
+
+// Store holds entries; see the package comment.
+type Store struct {
+	shards    []shard
+	bits      uint // log2 of len(shards)
+	maxBytes  int64
+	grace     time.Duration
+	now       func() time.Time
+	newEngine func() Engine
+
+	_         [cacheLineBytes]byte // every write that changes a size writes here
+	accounted atomic.Int64         // the sum of the shards' Stats.Accounted, and what is being stored
+	_         [cacheLineBytes]byte
+
+	sweeping sync.Mutex // one pass at a time; taken before any shard's lock
+	stop     chan struct{}
+	stopOnce sync.Once
+	sweeper  sync.WaitGroup
+}
+
+// Open makes an empty store and starts its sweeper.
+func Open(o Options) (*Store, error) {
+	if o.Partitions < 1 || o.Partitions > MaxPartitions || o.Partitions&(o.Partitions-1) != 0 {
+		return nil, fmt.Errorf("cannot open store: %d partitions, want a power of two of at most %d", o.Partitions, MaxPartitions)
+	}
+	if o.MaxBytes < 0 || o.Grace < 0 {
+		return nil, fmt.Errorf("cannot open store: negative bound (%d bytes) or grace (%v)", o.MaxBytes, o.Grace)
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.NewEngine == nil {
+		o.NewEngine = NewMapEngine
+	}
+	if o.SweepEvery == 0 {
+		o.SweepEvery = DefaultSweepEvery
+	}
+	s := &Store{
+		shards:    make([]shard, o.Partitions),
+		bits:      uint(bits.TrailingZeros(uint(o.Partitions))),
+		maxBytes:  o.MaxBytes,
+		grace:     o.Grace,
+		now:       o.Now,
+		newEngine: o.NewEngine,
+		stop:      make(chan struct{}),
+	}
+	for i := range s.shards {
+		s.shards[i].engine, s.shards[i].due = o.NewEngine(), neverDue
+	}
+	if o.SweepEvery > 0 {
+		s.sweeper.Go(func() { s.sweepLoop(o.SweepEvery) })
+	}
+	return s, nil
+}
+
+// Close stops the sweeper and waits for it. What is held stays readable. It
+// may be called more than once; the error is always nil.
+func (s *Store) Close() error {
+	s.stopOnce.Do(func() { close(s.stop) })
+	s.sweeper.Wait()
+	return nil
+}
+
+// place is where a hash belongs.
+type place struct {
+	hash      uint64
+	partition int // the high bits of the hash
+	bucket    int // the bits below them
+}
+
+func (s *Store) place(hash uint64) place {
+	return place{
+		hash:      hash,
+		partition: int(hash >> (64 - s.bits)), // 0 where bits is 0: Go shifts all of it out
+		bucket:    int(hash << s.bits >> (64 - bucketBits)),
+	}
+}
+
+func (s *Store) nowMillis() int64 { return s.now().UnixMilli() }
+
+// Partitions is the number of shards.
+func (s *Store) Partitions() int { return len(s.shards) }
+
+// Get looks up a key. It appends a copy of the content type and the value to
+// dst; buf is dst with these, and the slices of e alias it. With enough
+// capacity in dst it does not allocate. It is ok for everything that is held,
+// tombstones and expired values too: the caller judges with e.Live.
+func (s *Store) Get(dst []byte, hash uint64, key []byte) (e kv.Entry, buf []byte, ok bool) {
+	sh := &s.shards[s.place(hash).partition]
+	sh.mu.Lock()
+	e, ok = sh.engine.Get(hash, key)
+	typeAt := len(dst)
+	dst = append(dst, e.ContentType...)
+	valueAt := len(dst)
+	dst = append(dst, e.Value...)
+	sh.mu.Unlock()
+	if ok {
+		e.ContentType = dst[typeAt:valueAt:valueAt]
+		e.Value = dst[valueAt:len(dst):len(dst)]
+	}
+	return e, dst, ok
+}
+
+// Scan calls fn with each record of the partition whose hash is at least from,
+// tombstones and expired values too, in ascending order of hashes and, where
+// these are equal, of keys, until fn returns false. fn runs under the shard's
+// lock: it copies what it needs and returns, and calls nothing of the store.
+// The record and its slices are the engine's and valid in fn only.
+//
+// A page, ended by fn, is consistent in itself. Between pages the partition
+// changes: entries that were there all along are met exactly once.
+func (s *Store) Scan(partition int, from uint64, fn func(hash uint64, r *kv.Record) bool) {
+	sh := &s.shards[partition]
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	sh.engine.Scan(from, fn)
+}
+
+// Drop removes everything that the partition holds, without tombstones.
+func (s *Store) Drop(partition int) {
+	engine := s.newEngine()
+	sh := &s.shards[partition]
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	s.accounted.Add(-sh.stats.Accounted)
+	sh.engine, sh.stats, sh.due, sh.digests = engine, Stats{}, neverDue, [Buckets]uint64{}
+}
