@@ -39,6 +39,9 @@ var (
 	// ErrUnknownOutcome: a conditional write may or may not have been applied.
 	ErrUnknownOutcome = errors.New("the connection to the key's primary broke while it decided; the write may or may not have been applied")
 
+	// ErrAnswerFull: the value that a get found is beyond Call.MaxBytes.
+	ErrAnswerFull = errors.New("the values found are more than one answer holds")
+
 	// ErrOverloaded: a queue is at its bound; nothing was done.
 	ErrOverloaded = errors.New("the node is overloaded")
 

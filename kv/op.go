@@ -142,6 +142,11 @@ type Call struct {
 
 	// Buf holds the values that gets have found, for the caller to reuse.
 	Buf []byte
+
+	// MaxBytes bounds the values that gets find, those of this node and those
+	// of others each: a get beyond it fails with ErrAnswerFull, but the first
+	// value is never refused. 0 is no bound.
+	MaxBytes int
 }
 
 // Reset makes the call ready for other operations, keeping its memory.

@@ -14,8 +14,6 @@ import (
 const (
 	reasonStopping   = "stopping"
 	reasonRecovering = "being sent the writes that it missed"
-	reasonRestarted  = "not in sync: it started empty while others held data"
-	reasonForming    = "not in sync: it has not met all members yet"
 )
 
 // describe is what the node tells its peers of itself.
@@ -98,19 +96,10 @@ func (n *Node) Ready() (ok bool, reason string) {
 	if n.stopping.Load() {
 		return false, reasonStopping
 	}
-	if n.coordinator.Synced() {
-		return true, ""
+	if err := n.coordinator.SyncReason(); err != nil {
+		return false, err.Error()
 	}
-	var missing []string
-	for _, p := range n.coordinator.Peers() {
-		if p.State != replicate.Down && p.Ping.Synced {
-			return false, reasonRestarted
-		}
-		if p.State == replicate.Down {
-			missing = append(missing, fmt.Sprintf("%s (%v)", p.Name, p.Reason))
-		}
-	}
-	return false, reasonForming + ": " + strings.Join(missing, ", ")
+	return true, ""
 }
 
 // Ring implements server.Cluster.

@@ -57,6 +57,10 @@ type Config struct {
 	// peers. Both or neither.
 	ServerTLS, ClientTLS *tls.Config
 
+	// Dial, when given, opens the connections to peers instead of the
+	// operating system: a test's way to cut and delay them.
+	Dial func(addr string, timeout time.Duration) (net.Conn, error)
+
 	AccessLog bool
 	PprofAddr string // host:port of net/http/pprof; empty: none
 

@@ -161,11 +161,14 @@ func (n *Node) wire(tag uint16) (err error) {
 		Limits: cfg.Limits,
 		Log:    n.log,
 		Dial: func(name string) replicate.Transport {
-			return replicate.NewHTTPTransport(name, cfg.ClusterSecret, cfg.ClientTLS)
+			t := replicate.NewHTTPTransport(name, cfg.ClusterSecret, cfg.ClientTLS)
+			t.Dial = cfg.Dial
+			return t
 		},
 		QueueBytes: cfg.HintBytes,
 		ProbeEvery: cfg.ProbeEvery,
 		Boot:       rand.Uint64() | 1,
+		Grace:      cfg.TombstoneGrace,
 		Describe:   n.describe,
 	})
 	if err != nil {
@@ -228,8 +231,22 @@ func (n *Node) URL() string {
 func (n *Node) Shutdown(ctx context.Context) error {
 	n.stopping.Store(true)
 	n.log.Info("node stops")
-	errs := []error{n.server.Shutdown(ctx), n.coordinator.Drain(ctx)}
-	n.coordinator.Close()
+	// Requests that wait for a peer could take all the time there is. After
+	// most of it the queues are handed over as far as they can be, and with
+	// the coordinator closed whoever still waits is answered, while there is
+	// a connection to answer on.
+	most, cancelMost := fraction(ctx, 3, 4)
+	defer cancelMost()
+	nearlyAll, cancelNearlyAll := fraction(ctx, 7, 8)
+	defer cancelNearlyAll()
+	handOver := sync.OnceValue(func() error {
+		defer n.coordinator.Close()
+		return n.coordinator.Drain(nearlyAll)
+	})
+	stop := context.AfterFunc(most, func() { _ = handOver() })
+	errs := []error{n.server.Shutdown(ctx)}
+	stop()
+	errs = append(errs, handOver())
 	n.serving.Wait()
 	errs = append(errs, n.store.Close())
 	if n.pprof != nil {
@@ -238,6 +255,15 @@ func (n *Node) Shutdown(ctx context.Context) error {
 	err := errors.Join(errs...)
 	n.log.Info("node stopped", "after", time.Since(n.started).Round(time.Millisecond), "error", err)
 	return err
+}
+
+// fraction is ctx with num/den of the time that it has left.
+func fraction(ctx context.Context, num, den time.Duration) (context.Context, context.CancelFunc) {
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeout(ctx, time.Until(deadline)*num/den)
 }
 
 // Kill drops the node as a crash does: nothing is drained, nobody is told.

@@ -21,6 +21,7 @@ type Store interface {
 	Get(dst []byte, hash uint64, key []byte) (e kv.Entry, buf []byte, ok bool)
 	Scan(partition int, from uint64, fn func(hash uint64, r *kv.Record) bool)
 	PartitionKeys(partition int) int
+	Digests(partition int, dst *[digestBuckets]uint64)
 }
 
 // Options are the settings of a Coordinator.
@@ -38,7 +39,8 @@ type Options struct {
 	QueueBytes int           // bound of a peer's queue
 	ProbeEvery time.Duration // pause between two probes of a peer
 
-	Boot uint64 // drawn at start, not 0
+	Boot  uint64        // drawn at start, not 0
+	Grace time.Duration // of tombstones
 
 	// Describe fills in what the node tells of itself in a ping: Keys, Bytes,
 	// Tombstones, Version, Started, Stopping.
@@ -52,9 +54,12 @@ type Coordinator struct {
 	clock *kv.Clock
 	view  atomic.Pointer[view]
 
-	formation formation
-	closed    atomic.Bool
-	closing   sync.Once
+	synced     atomic.Bool           // this node holds all that it owns
+	syncReason atomic.Pointer[error] // why not
+	closed     atomic.Bool
+	closing    sync.Once
+	quit       chan struct{}
+	done       sync.WaitGroup
 
 	counters counters
 }
@@ -69,7 +74,7 @@ type view struct {
 
 // counters tell what the coordinator did since it was made.
 type counters struct {
-	writes, reads, restamps, repairs, unavailable, timeouts, overloads atomic.Int64
+	writes, reads, restamps, repairs, pulled, unavailable, timeouts, overloads atomic.Int64
 }
 
 // Counters are the coordinator's counts of operations since the start.
@@ -77,6 +82,7 @@ type Counters struct {
 	Writes, Reads int64
 	Restamps      int64 // writes stamped again because a newer version was there
 	Repairs       int64 // records sent to replicas that a read found behind
+	Pulled        int64 // records fetched by sync
 	Unavailable   int64 // operations that met too few replicas
 	Timeouts      int64 // operations that met their deadline
 	Overloads     int64 // operations refused because a queue was full
@@ -91,7 +97,7 @@ func New(o Options) (*Coordinator, error) {
 	if n := o.Table.Replicas(); n > MaxReplicas {
 		return nil, fmt.Errorf("cannot coordinate: %d replicas, at most %d", n, MaxReplicas)
 	}
-	c := &Coordinator{opt: o, store: o.Store, clock: o.Clock}
+	c := &Coordinator{opt: o, store: o.Store, clock: o.Clock, quit: make(chan struct{})}
 	v := &view{
 		table:       o.Table,
 		fingerprint: fmt.Sprintf("%016x", o.Table.Fingerprint()),
@@ -104,15 +110,15 @@ func New(o Options) (*Coordinator, error) {
 		}
 	}
 	c.view.Store(v)
-	c.look()
 	return c, nil
 }
 
-// Start starts the senders and probers of the peers.
+// Start starts the senders and probers of the peers, and the sync.
 func (c *Coordinator) Start() {
 	for _, p := range c.view.Load().others() {
 		p.start(c.opt.ProbeEvery)
 	}
+	c.done.Go(c.syncLoop)
 }
 
 // Drain waits until all peers that take part have what is queued for them.
@@ -128,11 +134,13 @@ func (c *Coordinator) Drain(ctx context.Context) error {
 func (c *Coordinator) Close() {
 	c.closed.Store(true)
 	c.closing.Do(func() {
+		close(c.quit)
 		var all sync.WaitGroup
 		for _, p := range c.view.Load().others() {
 			all.Go(p.close)
 		}
 		all.Wait()
+		c.done.Wait()
 	})
 }
 
@@ -145,10 +153,20 @@ func (v *view) others() []*Peer {
 func (c *Coordinator) Partitions() int { return c.view.Load().table.Partitions() }
 
 // Synced says whether this node holds all that it owns.
-func (c *Coordinator) Synced() bool {
-	synced, _ := c.formation.state()
-	return synced
+func (c *Coordinator) Synced() bool { return c.synced.Load() }
+
+// SyncReason says why this node is not in sync; nil when it is.
+func (c *Coordinator) SyncReason() error {
+	if reason := c.syncReason.Load(); reason != nil && !c.Synced() {
+		return *reason
+	}
+	if c.Synced() {
+		return nil
+	}
+	return errNotYet
 }
+
+func (c *Coordinator) setSyncReason(err error) { c.syncReason.Store(&err) }
 
 // Peers are the other nodes as this one sees them, sorted by name.
 func (c *Coordinator) Peers() []Status {
@@ -167,6 +185,10 @@ func (c *Coordinator) Refresh(deadline time.Time) {
 			continue
 		}
 		all.Go(func() {
+			if p.enter(deadline) != nil {
+				return
+			}
+			defer p.leave()
 			if ping, err := p.exchangePing(deadline); err == nil {
 				p.answered(&ping)
 			} // else the prober draws the conclusion
@@ -180,7 +202,7 @@ func (c *Coordinator) Counters() Counters {
 	n := &c.counters
 	return Counters{
 		Writes: n.writes.Load(), Reads: n.reads.Load(), Restamps: n.restamps.Load(),
-		Repairs: n.repairs.Load(), Unavailable: n.unavailable.Load(),
+		Repairs: n.repairs.Load(), Pulled: n.pulled.Load(), Unavailable: n.unavailable.Load(),
 		Timeouts: n.timeouts.Load(), Overloads: n.overloads.Load(),
 	}
 }
@@ -188,7 +210,12 @@ func (c *Coordinator) Counters() Counters {
 // self implements peerHost.
 func (c *Coordinator) self() Ping {
 	p := Ping{Name: c.opt.Name, Boot: c.opt.Boot, Ring: c.view.Load().fingerprint, Clock: c.clock.Last()}
-	p.Synced, p.Formed = c.formation.state()
+	p.Synced = c.Synced()
+	for _, peer := range c.view.Load().others() {
+		if boot, ok := peer.counted(); ok {
+			p.Sees = append(p.Sees, boot)
+		}
+	}
 	c.opt.Describe(&p)
 	return p
 }
@@ -199,23 +226,6 @@ func (c *Coordinator) accepts(p *Ping) error {
 		return fmt.Errorf("%s has another ring (%s, here %s): --conf, --replicas, --partitions and --partitioner must be the same at all nodes", p.Name, p.Ring, own)
 	}
 	return nil
-}
-
-// probed implements peerHost: a peer's state may let this node be in sync.
-func (c *Coordinator) probed(*Peer, bool) { c.look() }
-
-func (c *Coordinator) look() {
-	if synced, _ := c.formation.state(); synced {
-		return
-	}
-	var members []memberView
-	for _, p := range c.view.Load().others() {
-		s := p.Status()
-		members = append(members, memberView{up: s.State != Down, ping: s.Ping})
-	}
-	if c.formation.look(c.opt.Boot, members) {
-		c.opt.Log.Info("in sync", "members", len(members)+1)
-	}
 }
 
 // Do carries out the operations of the call and returns when each has its
@@ -230,10 +240,14 @@ func (c *Coordinator) Do(call *kv.Call) {
 	v := c.view.Load()
 	call.Buf = call.Buf[:0]
 	p := acquirePending(len(call.Ops))
+	p.max = call.MaxBytes
 	for i := range call.Ops {
 		c.start(v, p, call, i)
 	}
-	for p.wait(call.Deadline) && c.advance(v, p, call) {
+	for again := true; again; {
+		// Past the deadline what was decided in time still counts.
+		inTime := p.wait(call.Deadline)
+		again = c.advance(v, p, call) && inTime
 	}
 	c.finish(p, call)
 }
@@ -254,18 +268,16 @@ func (c *Coordinator) start(v *view, p *pending, call *kv.Call, i int) {
 		p.settle(i, kv.ErrLevel)
 		return
 	}
-	for _, n := range owners {
-		if peer := v.peers[n]; peer != nil && peer.overloaded() {
-			c.counters.overloads.Add(1)
-			p.settle(i, kv.ErrOverloaded)
-			return
-		}
+	if c.overloaded(v, op, owners) {
+		c.counters.overloads.Add(1)
+		p.settle(i, kv.ErrOverloaded)
+		return
 	}
 	switch {
 	case op.Kind != kv.OpGet && op.Cond.Kind == kv.Always:
 		c.write(v, p, call, i)
 	case op.Kind != kv.OpGet:
-		c.decide(v, p, call, i)
+		c.decide(v, p, call, i, 0)
 	case op.Required == 1:
 		c.readOne(v, p, call, i)
 	default:
@@ -273,12 +285,37 @@ func (c *Coordinator) start(v *view, p *pending, call *kv.Call, i int) {
 	}
 }
 
-// advance looks at every operation after all were decided, and says whether
-// any is on its way again.
+// overloaded says whether a queue that the operation goes through is at its
+// bound.
+func (c *Coordinator) overloaded(v *view, op *kv.Op, owners []uint16) bool {
+	if op.Kind == kv.OpGet && op.Required == 1 {
+		k := c.candidate(v, owners, 0)
+		if k < 0 {
+			return false
+		}
+		owners = owners[k : k+1]
+	}
+	for _, n := range owners {
+		if peer := v.peers[n]; peer != nil && peer.overloaded() {
+			return true
+		}
+	}
+	return false
+}
+
+// advance looks at every operation that is decided, which are all unless the
+// deadline has passed, and says whether any is on its way again.
 func (c *Coordinator) advance(v *view, p *pending, call *kv.Call) (again bool) {
 	for i := range call.Ops {
 		o := p.state(i)
-		if o.settled {
+		switch {
+		case !o.done:
+			continue
+		case o.redo && (!o.settled || o.err == nil):
+			c.redo(v, p, call, i, &o)
+			again = again || !p.state(i).settled
+			continue
+		case o.settled:
 			continue
 		}
 		switch o.phase {
@@ -317,8 +354,11 @@ func (c *Coordinator) finish(p *pending, call *kv.Call) {
 		if !o.settled {
 			op.Err = kv.ErrTimeout
 		}
-		if o.stopped && op.Err != nil {
-			op.Err = kv.ErrStopping
+		switch {
+		case op.Err != nil && o.stopped && op.Kind == kv.OpGet:
+			op.Err = kv.ErrStopping // of a write it would say that nothing was done
+		case op.Err == nil && op.Kind == kv.OpGet && o.refusal != nil:
+			op.Err = o.refusal
 		}
 		switch {
 		case op.Kind != kv.OpGet:

@@ -1,7 +1,6 @@
 package replicate
 
 import (
-	"context"
 	"crypto/tls"
 	"fmt"
 	"net"
@@ -34,6 +33,10 @@ const (
 // HTTPTransport carries messages as POST requests over pooled keep-alive
 // connections.
 type HTTPTransport struct {
+	// Dial, when set before the first message, opens the connections instead
+	// of the operating system.
+	Dial func(addr string, timeout time.Duration) (net.Conn, error)
+
 	client *fasthttp.HostClient
 	name   string
 	secret string
@@ -71,9 +74,11 @@ func (t *HTTPTransport) dial(addr string, timeout time.Duration) (net.Conn, erro
 	if timeout <= 0 || timeout > dialTimeout {
 		timeout = dialTimeout
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), timeout)
-	defer cancel()
-	conn, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
+	open := t.Dial
+	if open == nil {
+		open = dialTCP
+	}
+	conn, err := open(addr, timeout)
 	if err != nil {
 		return nil, err
 	}
@@ -82,6 +87,10 @@ func (t *HTTPTransport) dial(addr string, timeout time.Duration) (net.Conn, erro
 	t.conns[c] = struct{}{}
 	t.mu.Unlock()
 	return c, nil
+}
+
+func dialTCP(addr string, timeout time.Duration) (net.Conn, error) {
+	return net.DialTimeout("tcp", addr, timeout)
 }
 
 // RoundTrip implements Transport.

@@ -221,7 +221,7 @@ func (c *Coordinator) ask(v *view, req *kv.ListRequest, sources []*source) {
 			if s.node == v.self {
 				answer, s.err = c.serveList(nil, msg[messageHead:])
 			} else {
-				answer, s.err = v.peers[s.node].transport.RoundTrip(nil, msg, req.Deadline)
+				answer, s.err = v.peers[s.node].direct(msg, req.Deadline)
 			}
 			if s.err == nil {
 				s.err = s.parse(answer)

@@ -48,7 +48,7 @@ func (c *Coordinator) Locate(key []byte, deadline time.Time) (partition int, hel
 func (p *Peer) look(key []byte, deadline time.Time) (kv.Entry, error) {
 	msg := appendRead(openBatch(nil), key)
 	setBatchClock(msg, p.clock.Last())
-	answer, err := p.transport.RoundTrip(nil, msg, deadline)
+	answer, err := p.direct(msg, deadline)
 	if err != nil {
 		return kv.Entry{}, err
 	}

@@ -15,17 +15,21 @@ import (
 //	          'a' record                              merge it
 //	          'r' uvarint length, key                 read it
 //	          'c' u8 condition, u8 n, n × u64, record merge it if the condition holds
-//	answer  u64 clock of the answerer, then a result an item, in order:
+//	answer  u64 clock of the answerer, then a result an item, in order, up to
+//	        the first that is to be sent again:
 //	          u8 code | existed flag; then u64 version after stale and failed
 //	          conditions, a record after found, nothing after the others
 //	list    see list.go
 //	ping    JSON both ways, see ping.go
+//	digests, pull  see sync.go
 const (
 	messageFormat = 1
 
-	kindBatch = 1
-	kindList  = 2
-	kindPing  = 3
+	kindBatch   = 1
+	kindList    = 2
+	kindPing    = 3
+	kindDigests = 4
+	kindPull    = 5
 
 	messageHead = 2
 	batchHead   = messageHead + 8
@@ -49,7 +53,8 @@ const (
 	resultCondition                       // c: does not hold (version of what is there follows)
 	resultFound                           // r: record follows, value or tombstone
 	resultAbsent                          // r: nothing is held
-	resultAgain                           // r: the answer was full, ask again
+	resultAgain                           // the answer is full and ends here: send this item and what follows it again
+	resultUnsynced                        // c: the answerer is not in sync, so it cannot decide
 
 	failedDown     // the peer went down or its answer was no answer
 	failedStopping // this node stops
@@ -201,7 +206,7 @@ func nextResult(body []byte) (r result, rest []byte, err error) {
 		r.version, rest = kv.Version(binary.LittleEndian.Uint64(rest)), rest[8:]
 	case resultFound:
 		r.record, rest, err = kv.DecodeRecord(rest, &wireLimits)
-	case resultStored, resultNoMemory, resultRefused, resultAbsent, resultAgain:
+	case resultStored, resultNoMemory, resultRefused, resultAbsent, resultAgain, resultUnsynced:
 	default:
 		err = fmt.Errorf("%w: result 0x%02x", errMessage, body[0])
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -37,6 +38,15 @@ const (
 	// down at once.
 	probeTimeout = time.Second
 	probesMissed = 3
+
+	// directMax bounds the messages past the queue, such as listings, that are
+	// under way: fewer than a transport has connections, or a burst of them
+	// would look to the sender and the prober like a peer that is down.
+	directMax = 12
+
+	// abortEvery is how often a peer that is being closed breaks what its
+	// sender and prober have begun in the meantime.
+	abortEvery = 20 * time.Millisecond
 )
 
 // Peer is another node: its queue, its sender, its prober.
@@ -50,17 +60,21 @@ type Peer struct {
 
 	state  atomic.Uint32 // State; written under mu
 	synced atomic.Bool   // as it last said
+	probed atomic.Bool   // it was asked, whatever came of it
 
-	mu     sync.Mutex // guards all below
-	work   sync.Cond  // there may be something to send: wakes the sender
-	idle   sync.Cond  // there may be nothing left to send: wakes drains
-	queue  queue
-	flight *batch // what the sender is sending
-	reason error  // why it is down
-	closed bool
-	ping   Ping // what it last said of itself; zero: nothing yet
+	mu       sync.Mutex // guards all below
+	work     sync.Cond  // there may be something to send: wakes the sender
+	idle     sync.Cond  // there may be nothing left to send: wakes drains
+	queue    queue
+	flight   *batch // what the sender is sending
+	settling bool   // up, with the last of the hints in flight
+	reason   error  // why it is down
+	closed   bool
+	ping     Ping // what it last said of itself; zero: nothing yet
 
 	misses int // probes in a row that timed out; of the prober alone
+
+	directs chan struct{} // a token for each message past the queue
 
 	poke chan struct{} // probe now
 	quit chan struct{}
@@ -71,9 +85,9 @@ type Peer struct {
 
 // peerHost is what a Peer needs of the node that it belongs to.
 type peerHost interface {
-	self() Ping               // what this node says of itself
-	probed(p *Peer, was bool) // a probe has ended; was: it was up before
-	accepts(p *Ping) error    // why the answer is not a member's
+	self() Ping            // what this node says of itself
+	accepts(p *Ping) error // why the answer is not a member's
+	Synced() bool          // whether this node is in sync
 }
 
 func newPeer(name string, index, queueBytes int, t Transport, c *kv.Clock, log *slog.Logger, h peerHost) *Peer {
@@ -82,8 +96,9 @@ func newPeer(name string, index, queueBytes int, t Transport, c *kv.Clock, log *
 		log:    log.With("peer", name),
 		queue:  queue{limit: queueBytes},
 		reason: errors.New("not reached yet"),
-		poke:   make(chan struct{}, 1),
-		quit:   make(chan struct{}),
+		directs: make(chan struct{}, directMax),
+		poke:    make(chan struct{}, 1),
+		quit:    make(chan struct{}),
 	}
 	p.work.L, p.idle.L = &p.mu, &p.mu
 	return p
@@ -115,8 +130,8 @@ func (p *Peer) overloaded() bool {
 // the record stays as a hint, and the ticket is the caller's to resolve.
 func (p *Peer) apply(r *kv.Record, t ticket, live bool) (taken bool) {
 	p.mu.Lock()
-	defer p.mu.Unlock()
 	if p.closed {
+		p.mu.Unlock()
 		return false
 	}
 	state := p.State()
@@ -125,15 +140,24 @@ func (p *Peer) apply(r *kv.Record, t ticket, live bool) (taken bool) {
 		t = ticket{}
 	}
 	p.queue.apply(r, t)
+	var lost []ticket
 	if state != Up {
-		if n := p.queue.trim(); n > 0 {
-			p.dropped.Add(int64(n))
-		}
+		lost = p.trimLocked()
 	}
 	if state != Down {
 		p.work.Signal()
 	}
+	p.mu.Unlock()
+	failTickets(lost, failedDown)
 	return taken
+}
+
+// trimLocked keeps the queue of a peer that does not keep up within its bound;
+// the tickets are to be resolved without the lock.
+func (p *Peer) trimLocked() []ticket {
+	records, tickets := p.queue.trim()
+	p.dropped.Add(int64(records))
+	return tickets
 }
 
 // read queues a read; false: the peer is down and the ticket the caller's.
@@ -184,8 +208,13 @@ func (p *Peer) next() *batch {
 			return nil
 		}
 		state := p.State()
-		if state == Recovering && p.queue.bytes < batchBytes {
-			state = p.setState(Up, nil) // what is left goes like any other batch
+		if state == Recovering && len(p.queue.batches) <= 1 {
+			p.setState(Up, nil) // the last hints go like any other batch
+			p.settling = len(p.queue.batches) > 0
+			p.mu.Unlock()
+			p.log.Info("peer up")
+			p.mu.Lock()
+			continue
 		}
 		if state != Down && len(p.queue.batches) > 0 {
 			p.flight = p.queue.pop()
@@ -211,8 +240,9 @@ func (p *Peer) deliver(b *batch, dst []byte) (answer []byte, err error) {
 	return answer, err
 }
 
-// settle resolves the tickets of b by the peer's answer. An answer that is
-// none is an error, and the tickets from there on are not resolved.
+// settle resolves the tickets of b by the peer's answer, and takes the items
+// that it answers out of b: what is left is to be sent again. An answer that
+// is none is an error; tickets that it resolved before that are zero then.
 func (p *Peer) settle(b *batch, answer []byte) error {
 	kind, body, err := splitHead(answer)
 	if err != nil {
@@ -226,120 +256,102 @@ func (p *Peer) settle(b *batch, answer []byte) error {
 		return err
 	}
 	p.clock.Observe(clock)
-	items := b.buf[batchHead:]
+	items, done := b.buf[batchHead:], len(b.tickets)
 	for i := range b.tickets {
 		var r result
 		if r, body, err = nextResult(body); err != nil {
 			return err
 		}
-		t := b.tickets[i]
-		if b.asks > 0 {
-			it, rest, err := nextItem(items, nil)
-			if err != nil {
-				panic("BUG: replicate: own batch does not decode: " + err.Error())
-			}
-			items = rest
-			if r.code == resultAgain && p.read(it.record.Key, t) {
-				b.tickets[i] = ticket{}
-				continue
-			}
-			if b.retried && it.kind == itemCond && r.code != resultStored {
+		if r.code == resultAgain && i > 0 {
+			done = i
+			break
+		}
+		if b.retried && b.asks > 0 {
+			var it item
+			if it, items = ownItem(items); it.kind == itemCond && r.code != resultStored {
 				r.code = failedDown // the first try may have been decided, and won
 			}
 		}
 		if r.code == resultAgain {
-			r.code = failedDown
+			return fmt.Errorf("%w: no result", errMessage)
 		}
-		t.resolve(&r)
+		b.tickets[i].resolve(&r)
 		b.tickets[i] = ticket{}
 	}
 	if len(body) > 0 {
 		return fmt.Errorf("%w: more results than items", errMessage)
 	}
+	p.sentBatches.Add(1)
+	p.sentRecords.Add(int64(done))
+	b.cut(done)
 	return nil
 }
 
-// delivered ends the flight of b: released, kept as a hint, or dropped when
-// the peer will never take it.
+// delivered ends the flight of b. What is left of it goes back in front: as it
+// is when the peer wants the rest again, as hints when the peer failed, not at
+// all when the peer will never take it.
 func (p *Peer) delivered(b *batch, err error) {
-	if err == nil {
-		p.sentBatches.Add(1)
-		p.sentRecords.Add(int64(len(b.tickets)))
-		p.mu.Lock()
-		p.flight = nil
-		p.idle.Broadcast()
-		p.mu.Unlock()
-		releaseBatch(b)
-		return
-	}
-	p.sendErrors.Add(1)
-	b.fail(failedDown)
 	refused := errors.Is(err, ErrRefused)
+	if err != nil {
+		p.sendErrors.Add(1)
+		failTickets(b.orphan(nil), p.failure())
+	}
 	if refused {
 		p.dropped.Add(int64(len(b.tickets)))
 		p.log.Error("peer refuses a batch, which is dropped", "records", len(b.tickets), "error", err)
+		b.tickets = b.tickets[:0]
 	}
+	var left []ticket
 	p.mu.Lock()
 	p.flight = nil
-	if refused {
-		releaseBatch(b)
-	} else {
-		p.queue.unpop(b)
+	if p.State() == Down {
+		left = b.orphan(nil)
 	}
+	p.settling = p.settling && len(b.tickets) > 0
+	p.queue.unpop(b)
 	p.idle.Broadcast()
 	p.mu.Unlock()
-	if !refused {
+	failTickets(left, p.failure())
+	if err != nil && !refused {
 		p.markDown(err)
 	}
 }
 
+// failure is what becomes of items that the peer has not answered.
+func (p *Peer) failure() resultCode {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return failedStopping
+	}
+	return failedDown
+}
+
 // setState changes the state; the caller holds mu.
-func (p *Peer) setState(s State, reason error) State {
-	old := p.State()
+func (p *Peer) setState(s State, reason error) {
 	p.reason = reason
 	p.state.Store(uint32(s))
-	if old != s {
-		switch {
-		case s == Down:
-			p.log.Warn("peer down", "reason", reason)
-		case s == Up:
-			p.log.Info("peer up")
-		default:
-			p.log.Info("peer back, sending it what it missed", "bytes", p.queue.bytes)
-		}
-	}
-	return s
 }
 
 // markDown fails all that waits for the peer and keeps what it was sent as
 // hints.
 func (p *Peer) markDown(reason error) {
 	p.mu.Lock()
-	if p.State() == Down {
-		p.reason = reason
-		p.mu.Unlock()
+	was := p.State()
+	p.setState(Down, reason)
+	var waiting []ticket
+	if was != Down {
+		waiting = p.queue.orphan()
+	}
+	waiting = append(waiting, p.trimLocked()...)
+	p.idle.Broadcast()
+	p.mu.Unlock()
+	if was == Down {
 		return
 	}
-	p.setState(Down, reason)
-	queued := p.queue.take()
-	p.mu.Unlock()
+	p.log.Warn("peer down", "reason", reason)
 	p.transport.Abort() // the batch in flight fails and comes back as hints
-
-	for _, b := range queued {
-		b.fail(failedDown)
-	}
-	p.mu.Lock()
-	p.requeue(queued)
-	p.mu.Unlock()
-}
-
-// requeue puts batches of hints back in front; the caller holds mu.
-func (p *Peer) requeue(hints []*batch) {
-	for i := len(hints) - 1; i >= 0; i-- {
-		p.queue.unpop(hints[i])
-	}
-	p.dropped.Add(int64(p.queue.trim()))
-	p.idle.Broadcast()
+	failTickets(waiting, failedDown)
 }
 
 // close ends the peer: what waits is failed, what was not sent is gone.
@@ -352,13 +364,63 @@ func (p *Peer) close() {
 	p.work.Signal()
 	p.idle.Broadcast()
 	p.mu.Unlock()
-	p.transport.Abort()
 	for _, b := range queued {
-		b.fail(failedStopping)
+		failTickets(b.orphan(nil), failedStopping)
 	}
-	p.done.Wait()
-	p.transport.Abort() // what a last try has opened
+	p.abortUntilDone()
 	p.mu.Lock()
 	p.queue.take()
 	p.mu.Unlock()
 }
+
+// abortUntilDone waits for the sender and the prober, and breaks what they have
+// under way, also what they began after the first look.
+func (p *Peer) abortUntilDone() {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		p.done.Wait()
+	}()
+	again := time.NewTicker(abortEvery)
+	defer again.Stop()
+	for {
+		p.transport.Abort()
+		select {
+		case <-done:
+			p.transport.Abort() // what a last try has opened
+			return
+		case <-again.C:
+		}
+	}
+}
+
+// direct sends a message past the queue.
+func (p *Peer) direct(msg []byte, deadline time.Time) ([]byte, error) {
+	if err := p.enter(deadline); err != nil {
+		return nil, err
+	}
+	defer p.leave()
+	return p.transport.RoundTrip(nil, msg, deadline)
+}
+
+// enter waits for the right to send a message past the queue; leave gives it
+// back.
+func (p *Peer) enter(deadline time.Time) error {
+	select {
+	case p.directs <- struct{}{}:
+		return nil
+	default:
+	}
+	late := time.NewTimer(time.Until(deadline))
+	defer late.Stop()
+	select {
+	case p.directs <- struct{}{}:
+		return nil
+	case <-late.C:
+		return os.ErrDeadlineExceeded
+	case <-p.quit:
+		return kv.ErrStopping
+	}
+}
+
+func (p *Peer) leave() { <-p.directs }

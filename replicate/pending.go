@@ -1,6 +1,7 @@
 package replicate
 
 import (
+	"bytes"
 	"math/bits"
 	"sync"
 	"time"
@@ -21,6 +22,7 @@ type pending struct {
 	over bool       // Do has returned: nobody reads the results
 	ops  []opState
 	buf  []byte // values that peers have sent
+	max  int    // bytes of them; 0: no bound
 
 	wake  chan struct{} // one token when open reaches zero
 	timer *time.Timer   // of Do alone
@@ -64,6 +66,7 @@ type opState struct {
 	stale    kv.Version // the newest version that ours lost to
 	refusal  error      // an owner is up and would not
 	decision resultCode // of phaseDecide
+	unsynced uint16     // set of owners that would not decide
 
 	// Of reads: sets of owners, a bit each, and the newest entry.
 	asked    uint16
@@ -75,6 +78,7 @@ type opState struct {
 	stopped bool  // this node is stopping
 	err     error // the operation's, once it is settled
 	settled bool
+	redo    bool  // an earlier operation of the call on the same key was stamped anew
 }
 
 var pendings = sync.Pool{New: func() any {
@@ -142,11 +146,11 @@ func (p *pending) settle(i int, err error) { p.conclude(i, nil, err) }
 func (p *pending) conclude(i int, last *opState, err error) {
 	p.mu.Lock()
 	o := &p.ops[i]
+	round, done := o.round+1, o.done // what comes later no longer counts
 	if last != nil {
-		round, done := o.round+1, o.done
 		*o = *last
-		o.round, o.done = round, done
 	}
+	o.round, o.done = round, done
 	o.err, o.settled = err, true
 	if !o.done {
 		o.done = true
@@ -156,6 +160,19 @@ func (p *pending) conclude(i int, last *opState, err error) {
 		}
 	}
 	p.mu.Unlock()
+}
+
+// redoLater marks the operations after i that have to follow it once more:
+// reads and unconditional writes of the same key.
+func (p *pending) redoLater(call *kv.Call, i int) {
+	op := &call.Ops[i]
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for j := i + 1; j < len(call.Ops); j++ {
+		if later := &call.Ops[j]; later.Hash == op.Hash && later.Cond.Kind == kv.Always && bytes.Equal(later.Key, op.Key) {
+			p.ops[j].redo = true
+		}
+	}
 }
 
 // state copies where operation i stands.
@@ -208,7 +225,7 @@ func (t ticket) resolve(r *result) {
 	p.mu.Lock()
 	if o := &p.ops[t.op]; !p.over && o.round == t.round {
 		o.waiting--
-		o.take(r, t.owner, &p.buf)
+		o.take(r, t.owner, p)
 		p.decideLocked(o)
 	}
 	p.releaseLocked()
@@ -242,8 +259,8 @@ func (o *opState) decided() bool {
 	return o.acks >= o.required || o.acks+o.waiting < o.required && o.phase != phaseReadMany
 }
 
-// take counts one owner's result. Values are copied to buf.
-func (o *opState) take(r *result, owner uint8, buf *[]byte) {
+// take counts one owner's result.
+func (o *opState) take(r *result, owner uint8, p *pending) {
 	switch r.code {
 	case failedDown, failedStopping:
 		o.decision = r.code
@@ -254,7 +271,7 @@ func (o *opState) take(r *result, owner uint8, buf *[]byte) {
 	case phaseWrite, phaseRepair, phaseDecide:
 		o.takeWrite(r)
 	case phaseReadOne, phaseReadMany:
-		o.takeRead(r, owner, buf)
+		o.takeRead(r, owner, p)
 	}
 }
 
@@ -279,7 +296,8 @@ func (o *opState) takeWrite(r *result) {
 	}
 }
 
-func (o *opState) takeRead(r *result, owner uint8, buf *[]byte) {
+// takeRead keeps the newest entry; its value is copied.
+func (o *opState) takeRead(r *result, owner uint8, p *pending) {
 	bit := uint16(1) << owner
 	o.answered |= bit
 	if !r.unsynced {
@@ -293,12 +311,20 @@ func (o *opState) takeRead(r *result, owner uint8, buf *[]byte) {
 	case !o.found.Exists() || e.Supersedes(&o.found):
 		o.newest, o.local = bit, false
 		o.found = *e
-		o.found.Value = keep(buf, e.Value)
-		o.found.ContentType = keep(buf, e.ContentType)
+		if full(p.max, len(p.buf), len(e.Value)) {
+			o.refusal = kv.ErrAnswerFull
+			o.found.Value, o.found.ContentType = nil, nil
+			return
+		}
+		o.found.Value = keep(&p.buf, e.Value)
+		o.found.ContentType = keep(&p.buf, e.ContentType)
 	case e.Version == o.found.Version:
 		o.newest |= bit
 	}
 }
+
+// full says whether a value goes beyond the bound of what gets may find.
+func full(bound, have, value int) bool { return bound > 0 && have > 0 && have+value > bound }
 
 // keep appends b to buf and returns the copy.
 func keep(buf *[]byte, b []byte) []byte {

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
-	"sync"
 	"time"
 
 	"httpdhs/kv"
@@ -16,8 +15,8 @@ type Ping struct {
 	Boot     uint64     `json:"boot"` // drawn at start: tells a restart from a pause
 	Ring     string     `json:"ring"` // fingerprint of its partition table
 	Clock    kv.Version `json:"clock"`
-	Synced   bool       `json:"synced"`           // it holds all that it owns
-	Formed   []uint64   `json:"formed,omitempty"` // the boots that it came to be in sync with
+	Synced   bool       `json:"synced"`         // it holds all that it owns
+	Sees     []uint64   `json:"sees,omitempty"` // boots of the peers that it counts on, and that have all it kept for them
 	Stopping bool       `json:"stopping,omitempty"`
 
 	Keys       int64     `json:"keys"`
@@ -36,12 +35,9 @@ func appendPing(dst []byte, p *Ping) []byte {
 }
 
 func parsePing(msg []byte) (p Ping, err error) {
-	kind, body, err := splitHead(msg)
+	body, err := expectKind(msg, kindPing, messageHead)
 	if err != nil {
 		return p, err
-	}
-	if kind != kindPing {
-		return p, fmt.Errorf("%w: kind %d, want a ping", errMessage, kind)
 	}
 	if err := json.Unmarshal(body, &p); err != nil {
 		return p, fmt.Errorf("%w: ping: %w", errMessage, err)
@@ -49,59 +45,17 @@ func parsePing(msg []byte) (p Ping, err error) {
 	return p, nil
 }
 
-// formation decides when a node that started empty is in sync with the nodes
-// that own the same keys. Memory is not kept over a restart, so a node that
-// meets peers in sync has missed what they hold. But where all members are up
-// and none is in sync, nobody holds anything that the others miss: the cluster
-// is new, or all of it was restarted. They are in sync from then on, and each
-// remembers the boots of the others, so that a member that looks a moment
-// later, and finds the first already in sync, knows that it was counted in.
-type formation struct {
-	mu     sync.Mutex // guards all
-	synced bool
-	formed []uint64
+// sees says whether the peer counts on the node of that boot.
+func (p *Peer) sees(boot uint64) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Contains(p.ping.Sees, boot)
 }
 
-// view is what formation needs to know of one peer.
-type memberView struct {
-	up   bool
-	ping Ping
-}
-
-// look decides anew; boot is this node's. It says whether the node came to be
-// in sync just now.
-func (f *formation) look(boot uint64, peers []memberView) (now bool) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.synced {
-		return false
-	}
-	anySynced := false
-	boots := make([]uint64, 0, len(peers))
-	for _, m := range peers {
-		if m.up && m.ping.Synced {
-			anySynced = true
-			if slices.Contains(m.ping.Formed, boot) {
-				f.synced, f.formed = true, m.ping.Formed
-				return true
-			}
-		}
-		boots = append(boots, m.ping.Boot)
-	}
-	if anySynced {
-		return false
-	}
-	for _, m := range peers {
-		if !m.up {
-			return false
-		}
-	}
-	f.synced, f.formed = true, append(boots, boot)
-	return true
-}
-
-func (f *formation) state() (synced bool, formed []uint64) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.synced, f.formed
+// counted is the boot of the peer if this node counts on it: it is up, and has
+// been sent all that was kept for it.
+func (p *Peer) counted() (boot uint64, ok bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.ping.Boot, p.State() == Up && !p.settling
 }

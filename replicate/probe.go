@@ -7,14 +7,17 @@ import (
 	"time"
 )
 
-// probeLoop asks the peer how it is, for as long as it is a member.
+// probeLoop asks the peer how it is, for as long as it is a member: often
+// while this node waits for others to get in sync.
 func (p *Peer) probeLoop(every time.Duration) {
-	tick := time.NewTicker(every)
-	defer tick.Stop()
 	for {
 		p.probe(time.Now().Add(probeTimeout))
+		pause := every
+		if !p.host.Synced() {
+			pause = min(every, unsyncedProbe)
+		}
 		select {
-		case <-tick.C:
+		case <-time.After(pause):
 		case <-p.poke:
 		case <-p.quit:
 			return
@@ -33,7 +36,6 @@ func (p *Peer) probeSoon() {
 
 // probe asks once and draws the conclusion.
 func (p *Peer) probe(deadline time.Time) {
-	was := p.up()
 	ping, err := p.exchangePing(deadline)
 	switch {
 	case err == nil:
@@ -46,7 +48,7 @@ func (p *Peer) probe(deadline time.Time) {
 	default:
 		p.markDown(err)
 	}
-	p.host.probed(p, was)
+	p.probed.Store(true)
 }
 
 func (p *Peer) exchangePing(deadline time.Time) (Ping, error) {
@@ -63,6 +65,10 @@ func (p *Peer) exchangePing(deadline time.Time) (Ping, error) {
 	if err != nil {
 		return Ping{}, err
 	}
+	if ping.Name != p.name {
+		// One node under two names would count as two replicas.
+		return ping, fmt.Errorf("the node at %s says that it is %s", p.name, ping.Name)
+	}
 	return ping, p.host.accepts(&ping)
 }
 
@@ -70,15 +76,20 @@ func (p *Peer) exchangePing(deadline time.Time) (Ping, error) {
 func (p *Peer) answered(ping *Ping) {
 	p.clock.Observe(ping.Clock)
 	p.mu.Lock()
-	defer p.mu.Unlock()
 	if p.closed {
+		p.mu.Unlock()
 		return
 	}
 	p.ping = *ping
 	p.synced.Store(ping.Synced)
-	if p.State() == Down {
+	back, missed := p.State() == Down, p.queue.bytes
+	if back {
 		p.setState(Recovering, nil)
 		p.work.Signal()
+	}
+	p.mu.Unlock()
+	if back {
+		p.log.Info("peer back, sending it what it missed", "bytes", missed)
 	}
 }
 

@@ -21,7 +21,6 @@ const (
 type batch struct {
 	buf     []byte
 	tickets []ticket // an item each
-	waiting int      // tickets that are not zero
 	asks    int      // items that are reads or conditional: not to be kept as hints
 	retried bool     // sent more than once
 }
@@ -31,7 +30,7 @@ var batches = sync.Pool{New: func() any { return new(batch) }}
 func acquireBatch() *batch {
 	b := batches.Get().(*batch)
 	b.buf = openBatch(b.buf[:0])
-	b.tickets, b.waiting, b.asks, b.retried = b.tickets[:0], 0, 0, false
+	b.tickets, b.asks, b.retried = b.tickets[:0], 0, false
 	return b
 }
 
@@ -43,35 +42,57 @@ func releaseBatch(b *batch) {
 	batches.Put(b)
 }
 
-func (b *batch) add(t ticket) {
-	b.tickets = append(b.tickets, t)
-	if t.p != nil {
-		b.waiting++
-	}
-}
-
-// fail resolves every ticket with code and leaves a batch of hints: what asks
-// is taken out, and nobody waits for the rest.
-func (b *batch) fail(code resultCode) {
-	r := result{code: code}
+// orphan leaves a batch of hints: the tickets are appended to dst, for the
+// caller to resolve when it holds no lock, and what asks is taken out.
+func (b *batch) orphan(dst []ticket) []ticket {
 	for i, t := range b.tickets {
-		t.resolve(&r)
-		b.tickets[i] = ticket{}
+		if t.p != nil {
+			dst = append(dst, t)
+			b.tickets[i] = ticket{}
+		}
 	}
-	b.waiting = 0
 	if b.asks > 0 {
 		b.dropAsks()
 	}
+	return dst
+}
+
+// failTickets resolves all with code.
+func failTickets(tickets []ticket, code resultCode) {
+	r := result{code: code}
+	for _, t := range tickets {
+		t.resolve(&r)
+	}
+}
+
+// cut takes the first n items out, which are settled.
+func (b *batch) cut(n int) {
+	rest := b.buf[batchHead:]
+	for range n {
+		it, after := ownItem(rest)
+		if it.kind != itemApply {
+			b.asks--
+		}
+		rest = after
+	}
+	b.buf = append(b.buf[:batchHead], rest...)
+	b.tickets = append(b.tickets[:0], b.tickets[n:]...)
+}
+
+// ownItem decodes an item that this side has encoded.
+func ownItem(body []byte) (item, []byte) {
+	it, rest, err := nextItem(body, nil)
+	if err != nil {
+		panic("BUG: replicate: own batch does not decode: " + err.Error())
+	}
+	return it, rest
 }
 
 func (b *batch) dropAsks() {
 	kept := b.buf[:batchHead]
 	n := 0
 	for body := b.buf[batchHead:]; len(body) > 0; {
-		it, rest, err := nextItem(body, nil)
-		if err != nil {
-			panic("BUG: replicate: own batch does not decode: " + err.Error())
-		}
+		it, rest := ownItem(body)
 		if it.kind == itemApply {
 			kept = append(kept, body[:len(body)-len(rest)]...)
 			n++
@@ -108,7 +129,7 @@ func (q *queue) apply(r *kv.Record, t ticket) {
 	before := len(b.buf)
 	b.buf = appendApply(b.buf, r)
 	q.bytes += len(b.buf) - before
-	b.add(t)
+	b.tickets = append(b.tickets, t)
 }
 
 // read adds a read of key.
@@ -117,7 +138,7 @@ func (q *queue) read(key []byte, t ticket) {
 	before := len(b.buf)
 	b.buf = appendRead(b.buf, key)
 	q.bytes += len(b.buf) - before
-	b.add(t)
+	b.tickets = append(b.tickets, t)
 	b.asks++
 }
 
@@ -127,7 +148,7 @@ func (q *queue) cond(c *kv.Condition, r *kv.Record, t ticket) {
 	before := len(b.buf)
 	b.buf = appendCond(b.buf, c, r)
 	q.bytes += len(b.buf) - before
-	b.add(t)
+	b.tickets = append(b.tickets, t)
 	b.asks++
 }
 
@@ -150,15 +171,31 @@ func (q *queue) unpop(b *batch) {
 	q.bytes += len(b.buf) - batchHead
 }
 
-// trim drops the oldest batches until the queue is within its limit, and says
-// how many records that were.
-func (q *queue) trim() (dropped int) {
+// trim drops the oldest batches until the queue is within its limit. It says
+// how many records that were, and whose tickets are the caller's to resolve.
+func (q *queue) trim() (records int, tickets []ticket) {
 	for q.bytes > q.limit && len(q.batches) > 0 {
 		b := q.pop()
-		dropped += len(b.tickets)
+		tickets = b.orphan(tickets)
+		records += len(b.tickets)
 		releaseBatch(b)
 	}
-	return dropped
+	return records, tickets
+}
+
+// orphan leaves hints alone in the queue; the tickets are the caller's to
+// resolve.
+func (q *queue) orphan() (tickets []ticket) {
+	all := q.take()
+	for _, b := range all {
+		if tickets = b.orphan(tickets); len(b.tickets) == 0 {
+			releaseBatch(b)
+			continue
+		}
+		q.batches = append(q.batches, b)
+		q.bytes += len(b.buf) - batchHead
+	}
+	return tickets
 }
 
 // take empties the queue.

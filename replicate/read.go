@@ -22,8 +22,12 @@ func (c *Coordinator) askNext(v *view, p *pending, call *kv.Call, i int, o opSta
 		o.asked |= 1 << k
 		if int(owners[k]) == v.self {
 			synced := c.Synced()
+			have := len(call.Buf)
 			e, buf, ok := c.store.Get(call.Buf, op.Hash, op.Key)
 			call.Buf = buf
+			if full(call.MaxBytes, have, len(buf)-have) {
+				call.Buf, o.refusal = buf[:have], kv.ErrAnswerFull
+			}
 			o.answered |= 1 << k
 			if ok && (!o.found.Exists() || e.Supersedes(&o.found)) {
 				o.found, o.local = e, true
@@ -80,10 +84,11 @@ func (c *Coordinator) candidate(v *view, owners []uint16, asked uint16) int {
 }
 
 // asked draws the conclusion when no owner is left to ask and none of those
-// that answered is in sync.
+// that answered is in sync: a value is answered, its absence is not known, be
+// there a tombstone, unless all have said so.
 func (c *Coordinator) asked(p *pending, i int, o *opState, owners int) {
 	switch {
-	case o.found.Exists(), int(count(o.answered)) == owners:
+	case o.found.Live(c.clock.Wall().UnixMilli()), int(count(o.answered)) == owners:
 		p.conclude(i, o, nil)
 	case o.answered != 0:
 		p.conclude(i, o, kv.ErrAbsenceUnknown)

@@ -7,8 +7,9 @@ import (
 	"httpdhs/kv"
 )
 
-// answerBytes is where an answer to a batch is full: reads beyond it are to be
-// asked again. An answer has at least one value, however large.
+// answerBytes is where an answer to a batch is full: the next read ends it, and
+// is sent again together with all that follows it, so that items take effect
+// in their order. An answer has at least one value, however large.
 const answerBytes = 8 << 20
 
 // Exchange answers a message of another node; the answer is appended to dst.
@@ -26,6 +27,10 @@ func (c *Coordinator) Exchange(dst, request []byte) ([]byte, error) {
 		return c.serveBatch(dst, body)
 	case kindList:
 		return c.serveList(dst, body)
+	case kindDigests:
+		return c.serveDigests(dst, body)
+	case kindPull:
+		return c.servePull(dst, body)
 	case kindPing:
 		return c.servePing(dst, request)
 	}
@@ -38,8 +43,10 @@ func (c *Coordinator) servePing(dst, request []byte) ([]byte, error) {
 		return dst, err
 	}
 	for _, p := range c.view.Load().peers {
-		if p != nil && p.name == ping.Name && p.State() == Down {
-			p.probeSoon() // it is there
+		// It is there. One that is not accepted is left to the prober's pace:
+		// two that refuse each other would ask each other without end.
+		if p != nil && p.name == ping.Name && p.State() == Down && c.accepts(&ping) == nil {
+			p.probeSoon()
 		}
 	}
 	self := c.self()
@@ -61,27 +68,26 @@ func (c *Coordinator) serveBatch(dst, body []byte) ([]byte, error) {
 		if it, body, err = nextItem(body, versions[:]); err != nil {
 			return dst[:start], err
 		}
-		dst = c.serveItem(dst, start, &it)
+		if it.kind == itemRead && len(dst)-start > answerBytes {
+			dst = appendResult(dst, &result{code: resultAgain})
+			break
+		}
+		dst = c.serveItem(dst, &it)
 	}
 	setBatchClock(dst[start:], c.clock.Last())
 	return dst, nil
 }
 
-func (c *Coordinator) serveItem(dst []byte, start int, it *item) []byte {
+func (c *Coordinator) serveItem(dst []byte, it *item) []byte {
 	hash := kv.Hash(it.record.Key)
 	var r result
 	switch it.kind {
 	case itemRead:
-		if len(dst)-start > answerBytes {
-			r.code = resultAgain
-			break
-		}
 		return c.serveRead(dst, hash, it.record.Key)
 	case itemCond:
 		if !c.Synced() {
 			// It cannot know what is there, so it cannot decide.
-			r.code = resultRefused
-			break
+			return appendResult(dst, &result{code: resultUnsynced})
 		}
 		if r = c.limited(&it.record); r.code == 0 {
 			r = c.mergeResult(c.store.ApplyIf(hash, &it.record, &it.cond))

@@ -81,7 +81,9 @@ func (c *Coordinator) merge(hash uint64, r *kv.Record) result {
 }
 
 func (c *Coordinator) mergeResult(a kv.Applied, err error) result {
-	r := result{existed: a.Existed, version: a.Current}
+	// Where this very version is held already, by an earlier try, what was
+	// there before it is not known any more.
+	r := result{existed: a.Existed && a.Outcome != kv.Same, version: a.Current}
 	switch {
 	case errors.Is(err, kv.ErrConditionFailed):
 		r.code = resultCondition
@@ -109,26 +111,50 @@ func (c *Coordinator) written(v *view, p *pending, call *kv.Call, i int, o *opSt
 		p.settle(i, o.refusal)
 	case o.acks >= o.required && (!o.live || o.stale == 0):
 		p.settle(i, nil)
-	case o.stale != 0 && o.waiting == 0 && o.round < restampsMax:
+	case o.stale != 0 && o.round < restampsMax:
 		c.counters.restamps.Add(1)
 		c.clock.Observe(o.stale)
-		c.stamp(&call.Ops[i])
-		c.spread(v, p, call, i, opState{existed: o.existed, knew: true}, 0)
+		c.rewrite(v, p, call, i, o)
+		p.redoLater(call, i)
 	default:
 		p.settle(i, kv.ErrUnavailable)
 	}
 }
 
+// rewrite writes operation i once more, under a new stamp.
+func (c *Coordinator) rewrite(v *view, p *pending, call *kv.Call, i int, o *opState) {
+	c.stamp(&call.Ops[i])
+	c.spread(v, p, call, i, opState{existed: o.existed, knew: true}, 0)
+}
+
+// redo carries out operation i once more after an earlier one on its key was
+// stamped anew, which put that one above it: so the operations of a call keep
+// their order.
+func (c *Coordinator) redo(v *view, p *pending, call *kv.Call, i int, o *opState) {
+	switch op := &call.Ops[i]; {
+	case op.Kind != kv.OpGet:
+		c.rewrite(v, p, call, i, o)
+	case op.Required == 1:
+		c.readOne(v, p, call, i)
+	default:
+		c.readMany(v, p, call, i)
+	}
+}
+
 // decide has a conditional write decided by the key's primary: the first
-// owner that is up and in sync. The primary stores it in the same step, under
+// owner that is up and in sync, and not among those in unsynced, which were
+// asked and said that they are not. The primary stores it in the same step, under
 // the key's lock; then the other owners store the same version. A primary that
 // is asked twice, since a connection broke, finds the version there and says
 // that it is stored.
-func (c *Coordinator) decide(v *view, p *pending, call *kv.Call, i int) {
+func (c *Coordinator) decide(v *view, p *pending, call *kv.Call, i int, unsynced uint16) {
 	op := &call.Ops[i]
 	c.stamp(op)
 	for k, n := range v.table.Owners(v.table.Partition(op.Hash)) {
-		next := opState{phase: phaseDecide, asked: 1 << k}
+		if unsynced&(1<<k) != 0 {
+			continue
+		}
+		next := opState{phase: phaseDecide, asked: 1 << k, unsynced: unsynced}
 		if int(n) == v.self {
 			if !c.Synced() {
 				continue
@@ -167,7 +193,9 @@ func (c *Coordinator) decided(v *view, p *pending, call *kv.Call, i int, o *opSt
 		}
 		c.counters.restamps.Add(1)
 		c.clock.Observe(o.stale)
-		c.decide(v, p, call, i)
+		c.decide(v, p, call, i, o.unsynced)
+	case resultUnsynced:
+		c.decide(v, p, call, i, o.unsynced|o.asked)
 	case resultCondition:
 		p.settle(i, kv.ErrConditionFailed)
 	case resultNoMemory, resultRefused:

@@ -1,0 +1,362 @@
+package replicate
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"httpdhs/kv"
+)
+
+// Sync makes a node hold what the other owners of its partitions hold. It is a
+// pull: the node compares its bucket digests with another owner's and fetches
+// the records of the buckets that differ. Merging decides what is kept, so a
+// pull never undoes anything, and any number may go on at once.
+//
+// One pass over all partitions and all owners that are in sync is what brings
+// a node that started empty in sync. Later, a pull from a random owner every
+// driftEvery finds what a queue has dropped or a fault has lost.
+//
+//	digests  request   u8 level, u16 partitions to the end
+//	         answer    a partition each: u64 (level 0: all buckets xored) or
+//	                   256 × u64 (level 1)
+//	pull     request   u16 partition, u64 from, 256 bits of buckets
+//	         answer    u8 more, u64 next, records to the end
+const (
+	digestBuckets = 256
+	bitmapBytes   = digestBuckets / 8
+
+	levelPartitions = 0
+	levelBuckets    = 1
+
+	pullHead = messageHead + 1 + 8
+
+	// pullBytes is where the answer to a pull is full, past its first record.
+	pullBytes = 1 << 20
+
+	// bucketChunk is how many partitions' bucket digests are asked at once:
+	// 128 KiB of answer.
+	bucketChunk = 64
+
+	syncTimeout = 10 * time.Second // of one message
+	driftEvery  = 10 * time.Second
+	// unsyncedProbe is the pause between probes, and between attempts to get
+	// in sync, while this node is not.
+	unsyncedProbe = 50 * time.Millisecond
+)
+
+// errNotYet is why a pass cannot bring the node in sync, though nothing broke.
+var errNotYet = errors.New("not in sync")
+
+// syncLoop brings the node in sync and then looks for drift, until quit.
+func (c *Coordinator) syncLoop() {
+	for {
+		wait := driftEvery
+		if !c.Synced() {
+			wait = unsyncedProbe
+			err := c.syncAll()
+			if err == nil {
+				c.becomeSynced()
+				continue
+			}
+			if !errors.Is(err, errNotYet) && !c.closed.Load() {
+				c.opt.Log.Warn("cannot get in sync yet", "error", err)
+				wait = time.Second
+			}
+			c.setSyncReason(err)
+		} else {
+			c.syncRandom()
+		}
+		select {
+		case <-time.After(wait):
+		case <-c.quit:
+			return
+		}
+	}
+}
+
+func (c *Coordinator) becomeSynced() {
+	c.synced.Store(true)
+	c.opt.Log.Info("in sync", "records_fetched", c.counters.pulled.Load())
+	for _, p := range c.view.Load().others() {
+		p.probeSoon() // asks, and is asked back: they hear of it at once
+	}
+}
+
+// syncAll is the pass that brings this node in sync.
+//
+// It starts only when every member that is up counts this node as up, and has
+// delivered what it kept for it: from then on nothing is acknowledged without
+// this node, and what was acknowledged before is at an owner that is asked
+// now. A partition is settled by all its owners that are up and in sync; where
+// there is none, by all its owners, if they are up: then nobody holds more.
+func (c *Coordinator) syncAll() error {
+	v := c.view.Load()
+	for _, p := range v.others() {
+		if !p.probed.Load() {
+			return fmt.Errorf("%w: %s was not reached yet", errNotYet, p.name)
+		}
+		if p.State() != Down && !p.sees(c.opt.Boot) {
+			return fmt.Errorf("%w: %s does not count on this node yet", errNotYet, p.name)
+		}
+	}
+	from := make(map[*Peer][]int) // partitions to pull
+	for part := range v.table.Partitions() {
+		owners := v.table.Owners(part)
+		if !slices.Contains(owners, uint16(v.self)) {
+			continue
+		}
+		sources, err := v.sources(owners)
+		if err != nil {
+			return err
+		}
+		for _, p := range sources {
+			from[p] = append(from[p], part)
+		}
+	}
+	for p, partitions := range from {
+		if err := c.pullFrom(p, partitions); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sources are the peers that settle a partition.
+func (v *view) sources(owners []uint16) ([]*Peer, error) {
+	var synced, up []*Peer
+	var down error
+	for _, n := range owners {
+		p := v.peers[n]
+		switch {
+		case p == nil:
+		case p.State() == Down:
+			down = fmt.Errorf("%w: %s is down (%v), and no other owner of some keys is in sync", errNotYet, p.name, p.Status().Reason)
+		case p.isSynced():
+			synced = append(synced, p)
+		default:
+			up = append(up, p)
+		}
+	}
+	switch {
+	case len(synced) > 0:
+		return synced, nil
+	case down != nil:
+		return nil, down
+	}
+	return up, nil
+}
+
+// syncRandom pulls what a random peer in sync has more of.
+func (c *Coordinator) syncRandom() {
+	v := c.view.Load()
+	peers := slices.DeleteFunc(v.others(), func(p *Peer) bool { return !p.up() || !p.isSynced() })
+	if len(peers) == 0 {
+		return
+	}
+	p := peers[rand.IntN(len(peers))]
+	var shared []int
+	for part := range v.table.Partitions() {
+		owners := v.table.Owners(part)
+		if slices.Contains(owners, uint16(v.self)) && slices.Contains(owners, uint16(p.index)) {
+			shared = append(shared, part)
+		}
+	}
+	if err := c.pullFrom(p, shared); err != nil && !c.closed.Load() {
+		c.opt.Log.Warn("sync with a peer broke off", "peer", p.name, "error", err)
+	}
+}
+
+// pullFrom fetches what p holds in the partitions and this node does not.
+func (c *Coordinator) pullFrom(p *Peer, partitions []int) error {
+	differ, err := c.compare(p, partitions)
+	if err != nil {
+		return err
+	}
+	for chunk := range slices.Chunk(differ, bucketChunk) {
+		theirs, err := p.digests(levelBuckets, chunk)
+		if err != nil {
+			return err
+		}
+		for i, part := range chunk {
+			var own [digestBuckets]uint64
+			c.store.Digests(part, &own)
+			var bitmap [bitmapBytes]byte
+			for b, digest := range theirs[i*digestBuckets : (i+1)*digestBuckets] {
+				if digest != own[b] {
+					bitmap[b/8] |= 1 << (b % 8)
+				}
+			}
+			if err := c.pull(p, part, &bitmap); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// compare returns the partitions of which p has other digests.
+func (c *Coordinator) compare(p *Peer, partitions []int) (differ []int, err error) {
+	theirs, err := p.digests(levelPartitions, partitions)
+	if err != nil {
+		return nil, err
+	}
+	for i, part := range partitions {
+		if theirs[i] != c.digest(part) {
+			differ = append(differ, part)
+		}
+	}
+	return differ, nil
+}
+
+// digest is the digest of a whole partition.
+func (c *Coordinator) digest(partition int) (sum uint64) {
+	var buckets [digestBuckets]uint64
+	c.store.Digests(partition, &buckets)
+	for _, d := range buckets {
+		sum ^= d
+	}
+	return sum
+}
+
+// pull fetches and merges the records of some buckets of a partition.
+func (c *Coordinator) pull(p *Peer, partition int, buckets *[bitmapBytes]byte) error {
+	for from, more := uint64(0), *buckets != [bitmapBytes]byte{}; more; {
+		if c.closed.Load() {
+			return kv.ErrStopping
+		}
+		msg := binary.LittleEndian.AppendUint16(appendHead(nil, kindPull), uint16(partition))
+		msg = binary.LittleEndian.AppendUint64(msg, from)
+		answer, err := p.transport.RoundTrip(nil, append(msg, buckets[:]...), time.Now().Add(syncTimeout))
+		if err != nil {
+			return err
+		}
+		body, err := expectKind(answer, kindPull, pullHead)
+		if err != nil {
+			return err
+		}
+		more, from = body[0] != 0, binary.LittleEndian.Uint64(body[1:])
+		for body = body[9:]; len(body) > 0; {
+			var r kv.Record
+			if r, body, err = kv.DecodeRecord(body, &wireLimits); err != nil {
+				return err
+			}
+			c.clock.Observe(r.Version)
+			if _, err := c.store.Apply(kv.Hash(r.Key), &r); err != nil {
+				return fmt.Errorf("cannot store what %s holds: %w", p.name, err)
+			}
+			c.counters.pulled.Add(1)
+		}
+	}
+	return nil
+}
+
+// expectKind takes the head off an answer of the kind, which is at least so
+// long.
+func expectKind(answer []byte, kind byte, least int) ([]byte, error) {
+	got, body, err := splitHead(answer)
+	if err != nil {
+		return nil, err
+	}
+	if got != kind || len(answer) < least {
+		return nil, fmt.Errorf("%w: answer of kind %d and %d bytes, want kind %d", errMessage, got, len(answer), kind)
+	}
+	return body, nil
+}
+
+// digests asks the peer for the digests of partitions.
+func (p *Peer) digests(level byte, partitions []int) ([]uint64, error) {
+	if len(partitions) == 0 {
+		return nil, nil
+	}
+	msg := append(appendHead(nil, kindDigests), level)
+	for _, part := range partitions {
+		msg = binary.LittleEndian.AppendUint16(msg, uint16(part))
+	}
+	answer, err := p.transport.RoundTrip(nil, msg, time.Now().Add(syncTimeout))
+	if err != nil {
+		return nil, err
+	}
+	want := len(partitions)
+	if level == levelBuckets {
+		want *= digestBuckets
+	}
+	body, err := expectKind(answer, kindDigests, messageHead)
+	if err != nil {
+		return nil, err
+	}
+	if len(body) != 8*want {
+		return nil, fmt.Errorf("%w: %d bytes of digests, want %d", errMessage, len(body), 8*want)
+	}
+	all := make([]uint64, want)
+	for i := range all {
+		all[i] = binary.LittleEndian.Uint64(body[8*i:])
+	}
+	return all, nil
+}
+
+// serveDigests answers with this node's digests.
+func (c *Coordinator) serveDigests(dst, body []byte) ([]byte, error) {
+	if len(body) < 1 || len(body)%2 != 1 || body[0] > levelBuckets {
+		return dst, fmt.Errorf("%w: digests", errMessage)
+	}
+	start := len(dst)
+	level := body[0]
+	dst = appendHead(dst, kindDigests)
+	for body = body[1:]; len(body) > 0; body = body[2:] {
+		part := int(binary.LittleEndian.Uint16(body))
+		if part >= c.Partitions() {
+			return dst[:start], fmt.Errorf("%w: partition %d", errMessage, part)
+		}
+		if level == levelPartitions {
+			dst = binary.LittleEndian.AppendUint64(dst, c.digest(part))
+			continue
+		}
+		var buckets [digestBuckets]uint64
+		c.store.Digests(part, &buckets)
+		for _, d := range buckets {
+			dst = binary.LittleEndian.AppendUint64(dst, d)
+		}
+	}
+	return dst, nil
+}
+
+// servePull answers with the records of some buckets of a partition.
+func (c *Coordinator) servePull(dst, body []byte) ([]byte, error) {
+	if len(body) != 2+8+bitmapBytes {
+		return dst, fmt.Errorf("%w: pull", errMessage)
+	}
+	part := int(binary.LittleEndian.Uint16(body))
+	from := binary.LittleEndian.Uint64(body[2:])
+	bitmap := body[10:]
+	if part >= c.Partitions() {
+		return dst, fmt.Errorf("%w: partition %d", errMessage, part)
+	}
+	start := len(dst)
+	dst = append(appendHead(dst, kindPull), 0, 0, 0, 0, 0, 0, 0, 0, 0)
+	records := len(dst)
+	now, last := c.clock.Wall().UnixMilli(), uint64(0)
+	c.store.Scan(part, from, func(hash uint64, r *kv.Record) bool {
+		bucket := c.bucket(hash)
+		if bitmap[bucket/8]&(1<<(bucket%8)) == 0 || r.Collectable(now, c.opt.Grace) {
+			return true
+		}
+		// Records of one hash are not split: next is where to go on.
+		if len(dst)-start > pullBytes && len(dst) > records && hash != last {
+			dst[start+messageHead] = 1
+			binary.LittleEndian.PutUint64(dst[start+messageHead+1:], hash)
+			return false
+		}
+		dst, last = kv.AppendRecord(dst, r), hash
+		return true
+	})
+	return dst, nil
+}
+
+// bucket is the digest bucket of a hash: the eight bits below the partition's.
+func (c *Coordinator) bucket(hash uint64) int {
+	return int(hash * uint64(c.Partitions()) >> 56)
+}
