@@ -48,7 +48,7 @@ func (c *Client) Keys(ctx context.Context, opts *KeysOptions) iter.Seq2[Item, er
 			switch page.Cursor {
 			case "":
 				return
-			case cursor+"x":
+			case cursor:
 				yield(Item{}, errors.New("the listing does not get on: the node returned the cursor that it was given"))
 				return
 			}

@@ -28,8 +28,9 @@ func (s *Server) authorized(ctx *fasthttp.RequestCtx) bool {
 // trusted says whether the request carries the nodes' secret, and answers it
 // if not.
 func (s *Server) trusted(ctx *fasthttp.RequestCtx) bool {
-	if s.opts.ClusterSecret == "" ||
-		sameSecret(ctx.Request.Header.Peek("X-Dht-Cluster-Secret"), s.opts.ClusterSecret) {
+	// A node that has no secret refuses one that shows its own: else that one
+	// would take it for a member, and not the other way round.
+	if sameSecret(ctx.Request.Header.Peek("X-Dht-Cluster-Secret"), s.opts.ClusterSecret) {
 		return true
 	}
 	s.fail(ctx, errUntrusted)

@@ -18,14 +18,9 @@ const (
 	// batchChunkMax is how many operations are carried out at once.
 	batchChunkMax = 4096
 
-	// batchGetsFirst is how many of a chunk may be gets while nothing is known
-	// of the sizes of the values; then it is as many as are likely to find
-	// batchFoundBytes, at most double from chunk to chunk.
-	batchGetsFirst  = 128
-	batchFoundBytes = 8 << 20
-
 	// batchAnswerBytes bounds an answer, which is in memory until it is
-	// written. A chunk that begins below it may pass it.
+	// written. The last chunk that begins below it may pass it, by what JSON
+	// adds to values and by what two sources found.
 	batchAnswerBytes = 64 << 20
 )
 
@@ -57,7 +52,7 @@ func (s *Server) batch(ctx *fasthttp.RequestCtx) {
 	sc := s.scratchOf(ctx)
 	b := batcher{
 		store: s.store, p: p, binary: out == format.Binary, call: &sc.call, out: sc.out[:0],
-		getsMax: batchGetsFirst, timeLeft: p.timeout,
+		answerMax: batchAnswerBytes, timeLeft: p.timeout,
 		hold: func(n int) bool { return sc.hold(&s.clientBytes, int64(n)) },
 	}
 	block := format.BlockOf(sc.body)
@@ -106,12 +101,11 @@ type batcher struct {
 	refused []refusal // of the chunk
 	out     []byte    // the answer so far
 
-	items    int // read
-	done     int // items with a result in out
-	getsMax  int // in a chunk
-	largest  int // bytes of a value that was found
-	timeLeft time.Duration
-	full     bool // there is no room for values any more
+	items     int // read
+	done      int // items with a result in out
+	answerMax int // bytes of out from which on gets are refused
+	timeLeft  time.Duration
+	full      bool // there is no room for values any more
 }
 
 // refusal is an item that the store does not see.
@@ -153,7 +147,7 @@ func (b *batcher) run(r *format.Reader, block *format.Block) error {
 func (b *batcher) gather(r *format.Reader) (more bool) {
 	b.call.Reset()
 	b.refused = b.refused[:0]
-	for gets := 0; len(b.call.Ops) < batchChunkMax && len(b.refused) < batchChunkMax && gets < b.getsMax; {
+	for len(b.call.Ops) < batchChunkMax && len(b.refused) < batchChunkMax {
 		var op *kv.Op
 		b.call.Ops, op = growOps(b.call.Ops)
 		last := len(b.call.Ops) - 1
@@ -180,13 +174,8 @@ func (b *batcher) gather(r *format.Reader) (more bool) {
 			}
 			continue
 		}
-		switch op.Kind {
-		case kv.OpGet:
-			gets++
-		case kv.OpPut:
-			if b.p.ttl > 0 && op.Expires == 0 {
-				op.Expires = expiresAt(time.Now(), b.p.ttl)
-			}
+		if op.Kind == kv.OpPut && b.p.ttl > 0 && op.Expires == 0 {
+			op.Expires = expiresAt(time.Now(), b.p.ttl)
 		}
 	}
 	return true
@@ -199,15 +188,10 @@ func (b *batcher) carryOut(blockBytes int) {
 	}
 	start := time.Now()
 	b.call.Write, b.call.Read, b.call.Deadline = b.p.w, b.p.r, start.Add(b.timeLeft)
+	b.call.MaxBytes = max(1, b.answerMax-len(b.out))
 	b.store.Do(b.call)
 	b.timeLeft -= time.Since(start)
-	for i := range b.call.Ops {
-		if op := &b.call.Ops[i]; op.Kind == kv.OpGet && op.Err == nil {
-			b.largest = max(b.largest, len(op.Value))
-		}
-	}
-	b.getsMax = max(1, min(batchFoundBytes/max(b.largest, 1), 2*b.getsMax, batchChunkMax))
-	if len(b.out) >= batchAnswerBytes || !b.hold(blockBytes+cap(b.call.Buf)+cap(b.out)) {
+	if len(b.out) >= b.answerMax || !b.hold(blockBytes+cap(b.call.Buf)+cap(b.out)) {
 		b.full = true
 	}
 }

@@ -146,6 +146,7 @@ const (
 // says what is wrong: so the sending side is closed first, and what still
 // comes is read and dropped, within bounds, until the client closes too.
 func (c *conn) Close() error {
+	c.release() // the answer is written; the wait below needs no memory
 	if c.linger && !c.eof {
 		if half, ok := c.Conn.(interface{ CloseWrite() error }); ok && half.CloseWrite() == nil {
 			_ = c.Conn.SetReadDeadline(time.Now().Add(lingerTimeMax))

@@ -51,6 +51,7 @@ var statusTable = []struct {
 	{kv.ErrLevel, 400, "GET /cluster tells the number of replicas"},
 	{kv.ErrNoMemory, 507, "delete keys, add nodes or raise --max-memory"},
 	{kv.ErrStopping, 503, "send the request to another node"},
+	{kv.ErrAnswerFull, 503, "nothing was done; ask for this key in another request"},
 	{kv.ErrOverloaded, 503, "nothing was done; try again in a second"},
 	{kv.ErrUnavailable, 503, "ask for fewer replicas or wait until more are up"},
 	{kv.ErrTimeout, 503, "try again, with a longer ?timeout= or fewer replicas"},
@@ -118,7 +119,7 @@ func (s *Server) failWith(ctx *fasthttp.RequestCtx, err error, status int, doc *
 	if err == errInFlight {
 		s.stats.overloaded.Add(1)
 	}
-	if errors.Is(err, kv.ErrStopping) || err == errCutShort || err == errTooSlow {
+	if errors.Is(err, kv.ErrStopping) {
 		ctx.Response.SetConnectionClose()
 	}
 }

@@ -197,6 +197,7 @@ type answer struct {
 	status int
 	header http.Header
 	body   string
+	close  bool // the server says that it closes the connection
 }
 
 // send sends a request with the target as it is; headers are "Name: value".
@@ -240,7 +241,7 @@ func readAnswer(t *testing.T, r *bufio.Reader, method string) answer {
 	if err != nil {
 		t.Errorf("answer %d cut short: %v", res.StatusCode, err)
 	}
-	return answer{res.StatusCode, res.Header, string(body)}
+	return answer{res.StatusCode, res.Header, string(body), res.Close}
 }
 
 // raw sends bytes, closes the sending side, and returns all that comes back.

@@ -12,7 +12,7 @@ const indexText = `httpdhs %VERSION%, node %NODE%: a distributed hash table over
   curl -X PUT -d value=VALUE  HOST/db/KEY    store a value
   curl           HOST/db/KEY                 read it
   curl -X DELETE HOST/db/KEY                 delete it
-  curl           HOST/db?prefix=A            list keys
+  curl           'HOST/db?prefix=A'          list keys
   curl -T pairs.tsv HOST/load-data           load many
   curl           HOST/cluster                the nodes and what they hold
   curl           HOST/cluster/key/KEY        where a key lives
@@ -20,11 +20,16 @@ const indexText = `httpdhs %VERSION%, node %NODE%: a distributed hash table over
   curl           HOST/metrics                counters for Prometheus
 `
 
-// index is the console for browsers and a short text for all others.
+// index is the console for browsers and a short text for all others. A browser
+// cannot send a token with the address that it opens, so the console needs
+// none: it holds no data, and asks for the token before it gets any.
 func (s *Server) index(ctx *fasthttp.RequestCtx) {
 	ctx.Response.Header.Set(fasthttp.HeaderVary, "Accept")
 	if s.opts.Console != nil && bytes.Contains(ctx.Request.Header.Peek(fasthttp.HeaderAccept), []byte("text/html")) {
 		s.opts.Console(ctx)
+		return
+	}
+	if !s.authorized(ctx) {
 		return
 	}
 	text := bytes.ReplaceAll([]byte(indexText), []byte("%VERSION%"), []byte(s.opts.Version))

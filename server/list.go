@@ -127,9 +127,9 @@ func (l *lister) chunk(limit, size int) ([]kv.Record, error) {
 		total += recordBytes(&page.Records[i])
 	}
 	if n := len(page.Records); n > 0 {
-		// As many as would fill a page if the next ones are like these, but
-		// at most double, since they may not be.
-		l.ask = max(1, min(pageBytesMax/(total/n+1), 2*l.ask, chunkMax))
+		// As many as come to size if the next ones are like these, but at
+		// most double, since they may not be.
+		l.ask = max(1, min(size/(total/n+1), 2*l.ask, chunkMax))
 	}
 	return page.Records, nil
 }

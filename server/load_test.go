@@ -59,6 +59,10 @@ func (m *manyStore) Do(c *kv.Call) {
 				continue
 			}
 			at := len(c.Buf)
+			if c.MaxBytes > 0 && at > 0 && at+len(e.Value) > c.MaxBytes {
+				op.Err = kv.ErrAnswerFull
+				continue
+			}
 			c.Buf = append(c.Buf, e.Value...)
 			op.Entry = e
 			op.Value = c.Buf[at:len(c.Buf):len(c.Buf)]
@@ -211,7 +215,7 @@ func TestLoadKeepsOrder(t *testing.T) {
 	addr, m := serveMany(t, Options{})
 	m.delay = time.Millisecond
 	m.fail = func(call int, op *kv.Op) error {
-		if call%2 == 1 && op.Value[len(op.Value)-1] == '7' {
+		if v := op.Value; call%2 == 1 && len(v) > 1 && v[len(v)-2] == '7' {
 			return kv.ErrOverloaded
 		}
 		return nil

@@ -20,8 +20,8 @@ func (s *Server) routes() *router.Router {
 		r.HEAD(path, h)
 	}
 
-	get("/", s.client(s.index))
-	get("/console/{file:*}", s.client(s.console))
+	get("/", s.index)
+	get("/console/{file:*}", s.console)
 	get("/healthz", s.healthz)
 	get("/readyz", s.readyz)
 	get("/metrics", s.client(s.metrics))

@@ -79,10 +79,12 @@ func (o *Options) setDefaults() {
 		o.MaxConns = defaultMaxConns
 	}
 	if o.MaxInFlightBytes <= 0 {
-		o.MaxInFlightBytes = defaultMaxInFlightBytes
+		// The largest value must fit, sent as the longest form that holds it.
+		o.MaxInFlightBytes = max(defaultMaxInFlightBytes, int64(formRawMax(o.Limits.MaxValueBytes))+1)
 	}
 	if o.MaxExchangeBytes <= 0 {
-		o.MaxExchangeBytes = defaultMaxExchangeBytes
+		// So must a record with it, beside others.
+		o.MaxExchangeBytes = max(defaultMaxExchangeBytes, 2*o.Limits.MaxValueBytes)
 	}
 }
 

@@ -68,6 +68,8 @@ func (s *Store) merge(hash uint64, r *kv.Record, c *kv.Condition) (kv.Applied, e
 }
 
 // reserve accounts for r in place of old, if there is room for it.
+// Writes to several shards at once never exceed the bound together; where one
+// of them would still fit, all may be refused.
 func (s *Store) reserve(r *kv.Record, old *kv.Entry) bool {
 	delta := footprint(r.Key, &r.Entry).Accounted
 	if old.Exists() {

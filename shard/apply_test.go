@@ -141,7 +141,8 @@ func TestMaxBytes(t *testing.T) {
 	n++
 	try(tombstone("c", clock.version(n)), nil) // over the bound
 	put("a", 99, "", nil)
-	put("a", 100, "", kv.ErrNoMemory)
+	put("a", 98, "", nil)
+	put("a", 99, "", kv.ErrNoMemory)
 	n++
 	try(tombstone("a", clock.version(n)), nil)
 	put("a", 0, "", nil)

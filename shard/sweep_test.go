@@ -103,11 +103,15 @@ func TestSweepInSteps(t *testing.T) {
 	s := open(t, clock, Options{Partitions: 1, NewEngine: func() Engine {
 		return watchedEngine{NewMapEngine(), &scans}
 	}})
-	const n = 3*sweepStep + 5
+	const (
+		n      = 4*sweepStep + 5
+		runAt  = sweepStep - 2
+		runLen = sweepStep + 10 // longer than a step, which still has to end after it
+	)
 	for i := range n {
 		hash := uint64(i)
-		if i >= sweepStep-2 && i < sweepStep+3 {
-			hash = sweepStep - 2 // a run across the end of the first step
+		if i >= runAt && i < runAt+runLen {
+			hash = runAt
 		}
 		r := value(fmt.Sprint(i), clock.version(1), "v")
 		r.Expires = clock.Now().Add(time.Minute).UnixMilli()
@@ -116,6 +120,8 @@ func TestSweepInSteps(t *testing.T) {
 	sweep := func(collected, steps int) {
 		t.Helper()
 		scans = scans[:0]
+		watchdog := time.AfterFunc(10*time.Second, func() { panic("a sweep does not end") })
+		defer watchdog.Stop()
 		if got := s.Sweep(); got != collected {
 			t.Fatalf("Sweep() = %d, want %d", got, collected)
 		}
@@ -123,7 +129,7 @@ func TestSweepInSteps(t *testing.T) {
 			t.Fatalf("took %d steps, want %d", len(scans), steps)
 		}
 		for _, seen := range scans {
-			if seen > sweepStep+5+1 {
+			if seen > sweepStep+runLen+1 {
 				t.Errorf("a step saw %d entries", seen)
 			}
 		}
@@ -131,13 +137,13 @@ func TestSweepInSteps(t *testing.T) {
 	}
 	sweep(0, 0)
 	clock.Advance(time.Minute)
-	sweep(0, 4)
+	sweep(0, 3)
 	if got := s.Stats(); got.Tombstones != n || got.Keys != 0 {
 		t.Fatalf("holds %+v, want %d tombstones", got, n)
 	}
 	sweep(0, 0)
 	clock.Advance(grace + time.Millisecond)
-	sweep(n, 4)
+	sweep(n, 3)
 	if got := s.Stats(); got != (Stats{}) {
 		t.Fatalf("holds %+v, want nothing", got)
 	}
@@ -166,4 +172,33 @@ func TestSweeper(t *testing.T) {
 	if e, _, ok := s.Get(nil, 1, r.Key); !ok || !e.Tombstone {
 		t.Error("a closed store does not hold what it held")
 	}
+}
+
+// Close returns after the pass that is under way, not before.
+func TestCloseWaits(t *testing.T) {
+	sweeping, resume := make(chan struct{}, 1), make(chan struct{})
+	s, err := Open(Options{Partitions: 1, SweepEvery: time.Millisecond, Now: func() time.Time {
+		select {
+		case sweeping <- struct{}{}:
+		default:
+		}
+		<-resume
+		return time.Now()
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-sweeping
+	closed := make(chan struct{})
+	go func() {
+		s.Close()
+		close(closed)
+	}()
+	select {
+	case <-closed:
+		t.Error("closed in the middle of a pass")
+	case <-time.After(20 * time.Millisecond):
+	}
+	close(resume)
+	<-closed
 }

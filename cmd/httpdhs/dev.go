@@ -43,7 +43,7 @@ func (cmd *devCmd) Run(ctx context.Context, term *terminal) error {
 		names = append(names, fmt.Sprintf("localhost:%d", cmd.Port+i))
 	}
 	log := (&logFlags{LogLevel: cmd.LogLevel}).logger(term)
-	var running cluster
+	var running []*node.Node
 	for i, name := range names {
 		n, err := node.Open(node.Config{
 			Name:     name,
@@ -54,14 +54,12 @@ func (cmd *devCmd) Run(ctx context.Context, term *terminal) error {
 			Version:  versionName(),
 		})
 		if err != nil {
-			stop, cancel := context.WithTimeout(context.Background(), devStopTimeout)
-			defer cancel()
-			return errors.Join(err, running.Shutdown(stop))
+			return errors.Join(err, shutdown(devStopTimeout, running))
 		}
 		running = append(running, n)
 	}
 	cmd.welcome(term.out, names)
-	return untilSignal(ctx, devStopTimeout, running)
+	return untilSignal(ctx, devStopTimeout, running...)
 }
 
 // welcome says what there is and what to do with it.
@@ -81,21 +79,4 @@ Try:
 
 Ctrl-C ends it.
 `, at(0), at(1), at(2), strings.Join(names, ","))
-}
-
-// cluster is several nodes of this process.
-type cluster []stopper
-
-// Shutdown stops all nodes at the same time: one after the other, the last
-// would wait for peers that are gone.
-func (c cluster) Shutdown(ctx context.Context) error {
-	errs := make(chan error)
-	for _, n := range c {
-		go func() { errs <- n.Shutdown(ctx) }()
-	}
-	var all error
-	for range c {
-		all = errors.Join(all, <-errs)
-	}
-	return all
 }

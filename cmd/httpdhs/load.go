@@ -126,7 +126,7 @@ func (cmd *loadCmd) Run(ctx context.Context, term *terminal) error {
 	case err != nil:
 		return fmt.Errorf("gave up: %w", err)
 	case report.Failed > 0:
-		return fmt.Errorf("%d records were not loaded", report.Failed)
+		return fmt.Errorf("%d of %d records were not loaded", report.Failed, report.Loaded+report.Failed)
 	}
 	return nil
 }

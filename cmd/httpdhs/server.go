@@ -10,6 +10,7 @@ import (
 	"os/signal"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -181,20 +182,45 @@ func (f *logFlags) logger(term *terminal) *slog.Logger {
 	return slog.New(slog.NewTextHandler(term.err, opts))
 }
 
-// stopper is a node, or several, that run.
-type stopper interface {
-	Shutdown(context.Context) error
+// untilSignal waits for the signal that ends ctx and takes the nodes down, all
+// at the same time (one after the other, the last would wait for peers that
+// are gone), for at most timeout. A second signal means that even this is too
+// slow: it has its default effect again, which is the end of the process.
+func untilSignal(ctx context.Context, timeout time.Duration, nodes ...*node.Node) error {
+	var failed error
+	select {
+	case <-ctx.Done():
+	case failed = <-anyFailed(ctx, nodes):
+	}
+	signal.Reset(os.Interrupt, syscall.SIGTERM)
+	return errors.Join(failed, shutdown(timeout, nodes))
 }
 
-// untilSignal waits for the signal that ends ctx and takes s down, for at most
-// timeout. A second signal means that even this is too slow: it has its
-// default effect again, which is the end of the process.
-func untilSignal(ctx context.Context, timeout time.Duration, s stopper) error {
-	<-ctx.Done()
-	signal.Reset(os.Interrupt, syscall.SIGTERM)
+// anyFailed passes on why one of the nodes stopped serving by itself.
+func anyFailed(ctx context.Context, nodes []*node.Node) <-chan error {
+	failed := make(chan error, len(nodes))
+	for _, n := range nodes {
+		go func() {
+			select {
+			case err := <-n.Failed():
+				failed <- err
+			case <-ctx.Done():
+			}
+		}()
+	}
+	return failed
+}
+
+func shutdown(timeout time.Duration, nodes []*node.Node) error {
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
-	if err := s.Shutdown(ctx); err != nil {
+	errs := make([]error, len(nodes))
+	var stopping sync.WaitGroup
+	for i, n := range nodes {
+		stopping.Go(func() { errs[i] = n.Shutdown(ctx) })
+	}
+	stopping.Wait()
+	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("cannot stop in good order: %w", err)
 	}
 	return nil

@@ -118,7 +118,7 @@ func (d ndjsonDecoder) kind() (kv.OpKind, error) {
 // from now on, or else the time that a listing gave for it.
 func (d ndjsonDecoder) expires() (int64, error) {
 	if ttl := d.obj.member[memberTTL]; ttl != nil {
-		life, err := ParseTTL(string(ttl))
+		life, err := parseTTL(string(ttl))
 		return d.now().Add(life).UnixMilli(), err
 	}
 	text := d.obj.member[memberExpires]
@@ -132,8 +132,8 @@ func (d ndjsonDecoder) expires() (int64, error) {
 	return at.UnixMilli(), nil
 }
 
-// ParseTTL reads a time to live: a Go duration, or whole seconds.
-func ParseTTL(s string) (time.Duration, error) {
+// parseTTL reads a time to live: a Go duration, or whole seconds.
+func parseTTL(s string) (time.Duration, error) {
 	life, err := time.ParseDuration(s)
 	if seconds, errInt := strconv.ParseInt(s, 10, 64); errInt == nil && seconds <= int64(ttlMax/time.Second) {
 		life, err = time.Duration(seconds)*time.Second, nil

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"reflect"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -188,6 +189,7 @@ func TestNDJSON(t *testing.T) {
 	bad(`{"op":"delete","key":"a"}`, `op is "delete": this endpoint takes pairs to put, /batch takes operations`)
 	bad(`["a","b"]`, `want a JSON object like {"key":"a","value":"b"} on each line`)
 	bad(`{"key":"a","value":"b"`, "not JSON: unexpected end of JSON input")
+	bad("{\"key\":\"a\x01\",\"value\":\"b\"}", `not JSON: invalid character '\x01' in string literal`)
 	bad("{\"key\":\"\xff\",\"value\":\"b\"}", errNotUTF8.Error())
 	long := 6*(testLimits.MaxKeyBytes+testLimits.MaxValueBytes) + jsonOverheadMax
 	bad(`{"key":"`+strings.Repeat("x", long), errLineTooLong(long).Error())
@@ -285,6 +287,27 @@ func TestByName(t *testing.T) {
 	}
 	if f, ok := ByFileName("dir/a.b.JSONL"); !ok || f != NDJSON {
 		t.Errorf("a.b.JSONL: %v, %v", f, ok)
+	}
+}
+
+// A result is read as it was written, whatever follows it, and from no less.
+func TestResult(t *testing.T) {
+	rec := kv.Record{Key: []byte("a"), Entry: kv.Entry{Version: 7, Value: bytes.Repeat([]byte("v"), 300), Expires: 5}}
+	for _, want := range []Result{
+		{Status: 200, Record: rec},
+		{Status: 201, Record: kv.Record{Entry: kv.Entry{Version: 7}}, Acks: 1, Replicas: 2},
+		{Status: 503, Error: "too few", Acks: 1, Replicas: 2},
+	} {
+		wire := AppendResult([]byte("before"), &want)[len("before"):]
+		got, rest, err := DecodeResult(append(bytes.Clone(wire), "after"...))
+		if err != nil || string(rest) != "after" || !reflect.DeepEqual(got, want) {
+			t.Errorf("%+v is read as %+v, %q, %v", want, got, rest, err)
+		}
+		for n := range wire {
+			if _, _, err := DecodeResult(wire[:n]); err != kv.ErrShort {
+				t.Errorf("%d bytes of %+v: %v", n, want, err)
+			}
+		}
 	}
 }
 

@@ -1,0 +1,175 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"httpdhs/node"
+)
+
+// httpdhs runs the program as a shell would.
+func httpdhs(args ...string) (status int, out, stderr string) {
+	var o, e bytes.Buffer
+	status = run(args, strings.NewReader(""), &o, &e)
+	return status, o.String(), e.String()
+}
+
+func write(t *testing.T, name, text string) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+// parseServer is the configuration that a call of server comes to.
+func parseServer(t *testing.T, args ...string) node.Config {
+	t.Helper()
+	cli := new(commands)
+	parser, err := newParser(cli, &terminal{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := parser.Parse(append([]string{"server"}, args...)); err != nil {
+		t.Fatal(err)
+	}
+	cfg, err := cli.Server.config(&machine{hostname: "box"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cfg
+}
+
+func TestServerDefaults(t *testing.T) {
+	cfg := parseServer(t)
+	want := node.Config{
+		Name: "127.0.0.1:1234", Listen: "127.0.0.1:1234", Replicas: 2, Partitions: 1024, Partitioner: "ring",
+		Weight: 1, Limits: limits(4096, 8<<20), TombstoneGrace: time.Hour, Version: versionName(),
+	}
+	if got, want := show(cfg), show(want); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+	if got := parseServer(t, "--bind", "0.0.0.0", "--port", "9").Name; got != "box:9" {
+		t.Errorf("a node on all addresses is %s, want the name of the machine", got)
+	}
+}
+
+func show(cfg node.Config) string {
+	var b bytes.Buffer
+	_ = printJSON(&b, struct {
+		Name, Listen, Partitioner, Zone, Version     string
+		Members                                      []string
+		Replicas, Partitions, Weight, KeyMax, ValMax int
+		MaxMemory                                    int64
+		Grace                                        time.Duration
+	}{
+		cfg.Name, cfg.Listen, cfg.Partitioner, cfg.Zone, cfg.Version, cfg.Members, cfg.Replicas, cfg.Partitions,
+		cfg.Weight, cfg.Limits.MaxKeyBytes, cfg.Limits.MaxValueBytes, cfg.MaxMemory, cfg.TombstoneGrace,
+	})
+	return b.String()
+}
+
+// Every flag can be set in the environment, and the flag wins.
+func TestEnvironment(t *testing.T) {
+	t.Setenv("HTTPDHS_PORT", "7001")
+	t.Setenv("HTTPDHS_MAX_MEMORY", "512MiB")
+	t.Setenv("HTTPDHS_ACCESS_LOG", "true")
+	cfg := parseServer(t)
+	if cfg.Listen != "127.0.0.1:7001" || cfg.MaxMemory != 512<<20 || !cfg.AccessLog {
+		t.Errorf("the environment is not heard: %+v", cfg)
+	}
+	if got := parseServer(t, "--port=7002").Listen; got != "127.0.0.1:7002" {
+		t.Errorf("listens on %s, want the port of the flag", got)
+	}
+}
+
+// With --conf a node is the line that fits, and its members are all lines.
+func TestServerConf(t *testing.T) {
+	conf := write(t, "nodes.conf", "localhost:1234\nlocalhost:1235\n")
+	cfg := parseServer(t, "--port=1235", "--conf", conf)
+	if cfg.Name != "localhost:1235" || cfg.Listen != "127.0.0.1:1235" || strings.Join(cfg.Members, " ") != "localhost:1234 localhost:1235" {
+		t.Errorf("got %+v", cfg)
+	}
+}
+
+func TestSecrets(t *testing.T) {
+	cfg := parseServer(t, "--auth-token-file", write(t, "token", "secret\n"), "--cluster-secret-file", write(t, "s", " other "))
+	if cfg.AuthToken != "secret" || cfg.ClusterSecret != "other" {
+		t.Errorf("got %q and %q", cfg.AuthToken, cfg.ClusterSecret)
+	}
+}
+
+// What is wrong with a call is one line on stderr and status 2.
+func TestUsageErrors(t *testing.T) {
+	bad := write(t, "bad.conf", "a:1\nb\n")
+	empty := write(t, "empty", "\n")
+	for _, tc := range []struct {
+		args []string
+		want string
+	}{
+		{nil, "expected one of"},
+		{[]string{"serve"}, "unexpected argument serve"},
+		{[]string{"server", "--foo"}, "unknown flag --foo (see httpdhs server --help)"},
+		{[]string{"server", "--port", "x"}, "--port"},
+		{[]string{"server", "--port", "0"}, "--port is 0"},
+		{[]string{"server", "--replicas", "0"}, "--replicas is 0"},
+		{[]string{"server", "--partitions", "1000"}, "--partitions is 1000"},
+		{[]string{"server", "--partitioner", "dice"}, "--partitioner"},
+		{[]string{"server", "--max-memory", "lots"}, `"lots" is no size`},
+		{[]string{"server", "--log-level", "loud"}, "--log-level"},
+		{[]string{"server", "--tls-cert", "c.pem"}, "--tls-cert and --tls-key go together"},
+		{[]string{"server", "--advertise", "box"}, `--advertise "box" is not host:port`},
+		{[]string{"server", "--conf", "/does/not/exist"}, "cannot read --conf: open /does/not/exist"},
+		{[]string{"server", "--conf", bad}, bad + `:2: "b" is not host:port`},
+		{[]string{"server", "--conf", write(t, "o.conf", "a.invalid:1\n")}, "no line is this node"},
+		{[]string{"server", "--auth-token-file", empty}, "is empty"},
+		{[]string{"dev", "--nodes", "0"}, "--nodes is 0"},
+		{[]string{"get"}, `expected "<key>"`},
+		{[]string{"get", "k", "--to", "nowhere"}, `--to: address "nowhere" is not host:port`},
+		{[]string{"load-data"}, "what to load"},
+		{[]string{"load-data", "--sample", "file"}, "--sample takes no file"},
+		{[]string{"completion", "tcsh"}, "bash,zsh,fish"},
+	} {
+		status, out, stderr := httpdhs(tc.args...)
+		if status != exitUsage || out != "" || !strings.Contains(stderr, tc.want) || strings.Count(stderr, "\n") != 1 {
+			t.Errorf("%q: status %d, stdout %q, stderr %q; want 2 and %q", tc.args, status, out, stderr, tc.want)
+		}
+	}
+}
+
+func TestHelpAndVersion(t *testing.T) {
+	for args, want := range map[string]string{
+		"--help":        "load-data",
+		"server --help": "HTTPDHS_SHUTDOWN_TIMEOUT",
+		"version":       "httpdhs ",
+		"--version":     "httpdhs ",
+	} {
+		status, out, stderr := httpdhs(strings.Fields(args)...)
+		if status != exitOK || !strings.Contains(out, want) || stderr != "" {
+			t.Errorf("%s: status %d, stdout %q, stderr %q", args, status, out, stderr)
+		}
+	}
+}
+
+func TestByteSize(t *testing.T) {
+	for in, want := range map[string]int64{
+		"0": 0, "4096": 4096, "8MiB": 8 << 20, "8 mib": 8 << 20, "8M": 8 << 20, "8MB": 8e6, "1.5k": 1536, "2GiB": 2 << 30, "1TB": 1e12, "7B": 7,
+		"": -1, "MiB": -1, "-1": -1, "1x": -1, "1e3": -1, "9999999TiB": -1, "1..5k": -1, "NaN": -1, "0x10": -1,
+	} {
+		var got byteSize
+		err := got.UnmarshalText([]byte(in))
+		if want < 0 && err == nil || want >= 0 && (err != nil || int64(got) != want) {
+			t.Errorf("%q is %d (%v), want %d", in, got, err, want)
+		}
+	}
+	for n, want := range map[int64]string{0: "0 B", 1023: "1023 B", 1536: "1.5 KiB", 5 << 30: "5.0 GiB"} {
+		if got := humanBytes(n); got != want {
+			t.Errorf("%d is shown as %s, want %s", n, got, want)
+		}
+	}
+}

@@ -1,0 +1,210 @@
+package testcluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// linkState is how two nodes are connected.
+type linkState int32
+
+const (
+	open   linkState = iota
+	cut              // connections are refused
+	silent           // connections are there, and nothing arrives
+)
+
+var errCut = errors.New("testcluster: the nodes are cut off from each other")
+
+// network is the links between nodes: one for each pair, for both directions.
+type network struct {
+	names []string
+	links map[[2]int]*link
+	open  sync.WaitGroup // dials that wait for a link
+}
+
+// link connects two nodes. A connection that lost bytes to silence is closed
+// when the silence ends: what follows on it would make no sense.
+type link struct {
+	state atomic.Int32
+
+	mu      sync.Mutex // guards all below
+	conns   map[*linkConn]struct{}
+	changed chan struct{} // closed when the state changes
+}
+
+func (n *network) init(names []string) {
+	n.names, n.links = names, make(map[[2]int]*link)
+	for i := range names {
+		for j := range i {
+			n.links[[2]int{j, i}] = &link{conns: make(map[*linkConn]struct{}), changed: make(chan struct{})}
+		}
+	}
+}
+
+func (n *network) link(i, j int) *link { return n.links[[2]int{min(i, j), max(i, j)}] }
+
+func (n *network) connected(i, j int) bool {
+	return i == j || linkState(n.link(i, j).state.Load()) == open
+}
+
+// set changes all links of node i.
+func (n *network) set(i int, s linkState) {
+	for j := range n.names {
+		if j != i {
+			n.link(i, j).set(s)
+		}
+	}
+}
+
+func (n *network) healAll() {
+	for _, l := range n.links {
+		l.set(open)
+	}
+}
+
+// wait returns when no dial is under way.
+func (n *network) wait(ctx context.Context) {
+	done := make(chan struct{})
+	go func() { n.open.Wait(); close(done) }()
+	select {
+	case <-done:
+	case <-ctx.Done():
+	}
+}
+
+// dialer opens the connections that node i makes.
+func (n *network) dialer(i int) func(addr string, timeout time.Duration) (net.Conn, error) {
+	return func(addr string, timeout time.Duration) (net.Conn, error) {
+		n.open.Add(1)
+		defer n.open.Done()
+		for j, name := range n.names {
+			if name == addr && j != i {
+				return n.link(i, j).dial(addr, timeout)
+			}
+		}
+		return net.DialTimeout("tcp", addr, timeout)
+	}
+}
+
+func (l *link) set(s linkState) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if linkState(l.state.Swap(int32(s))) == s {
+		return
+	}
+	close(l.changed)
+	l.changed = make(chan struct{})
+	for c := range l.conns {
+		if s == cut || c.lost.Load() {
+			_ = c.Conn.Close()
+		}
+	}
+}
+
+func (l *link) dial(addr string, timeout time.Duration) (net.Conn, error) {
+	deadline := time.NewTimer(timeout)
+	defer deadline.Stop()
+	for {
+		l.mu.Lock()
+		changed := l.changed
+		l.mu.Unlock()
+		switch linkState(l.state.Load()) {
+		case cut:
+			return nil, errCut
+		case open:
+			conn, err := net.DialTimeout("tcp", addr, timeout)
+			if err != nil {
+				return nil, err
+			}
+			return l.add(conn)
+		}
+		select {
+		case <-changed:
+		case <-deadline.C:
+			return nil, fmt.Errorf("dial %s: %w", addr, os.ErrDeadlineExceeded)
+		}
+	}
+}
+
+func (l *link) add(conn net.Conn) (net.Conn, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if linkState(l.state.Load()) == cut {
+		_ = conn.Close()
+		return nil, errCut
+	}
+	c := &linkConn{Conn: conn, link: l}
+	l.conns[c] = struct{}{}
+	return c, nil
+}
+
+// linkConn is a connection over a link, as the node that dialled has it. In
+// silence it takes what is written, and loses it and what is read.
+type linkConn struct {
+	net.Conn
+	link *link
+	lost atomic.Bool
+}
+
+func (c *linkConn) losing() bool {
+	if linkState(c.link.state.Load()) != silent {
+		return false
+	}
+	c.lost.Store(true)
+	// If the silence has ended meanwhile, whoever ended it may not have seen
+	// the mark: then nothing is lost.
+	return linkState(c.link.state.Load()) == silent
+}
+
+func (c *linkConn) Read(p []byte) (int, error) {
+	for {
+		n, err := c.Conn.Read(p)
+		if err != nil || !c.losing() {
+			return n, err
+		}
+	}
+}
+
+func (c *linkConn) Write(p []byte) (int, error) {
+	if c.losing() {
+		return len(p), nil
+	}
+	return c.Conn.Write(p)
+}
+
+func (c *linkConn) Close() error {
+	c.link.mu.Lock()
+	delete(c.link.conns, c)
+	c.link.mu.Unlock()
+	return c.Conn.Close()
+}
+
+// Ports for tests are below those that the operating system gives to outgoing
+// connections, so that nothing takes the port of a node while it is down; and
+// so that port + 10000 is free of those too.
+const (
+	portMin = 10_000
+	portMax = 22_000
+)
+
+// Listen opens a free port of the loopback.
+func Listen() (net.Listener, error) {
+	var last error
+	for range 1000 {
+		port := portMin + rand.IntN(portMax-portMin)
+		ln, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+		if err == nil {
+			return ln, nil
+		}
+		last = err
+	}
+	return nil, fmt.Errorf("no port is free: %w", last)
+}

@@ -1,0 +1,292 @@
+package server
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"io"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"httpdhs/kv"
+)
+
+// Values of every size that is allowed come back as they were.
+func TestValueSizes(t *testing.T) {
+	f := start(t, Options{})
+	all := make([]byte, 256)
+	for i := range all {
+		all[i] = byte(i)
+	}
+	large := bytes.Repeat(all, 8<<20/256)
+	for _, value := range [][]byte{nil, {0}, all, bytes.Repeat(all, 32), bytes.Repeat(all, 33), bytes.Repeat(all, 257), large[:len(large)-1], large} {
+		if a := f.send("PUT", "/db/k", string(value)); a.status != 201 && a.status != 204 {
+			t.Fatalf("PUT of %d bytes: %d %s", len(value), a.status, a.body)
+		}
+		if got := f.send("GET", "/db/k", ""); got.body != string(value) {
+			t.Errorf("GET of %d bytes has %d", len(value), len(got.body))
+		}
+		c := f.dial()
+		fmt.Fprintf(c, "PUT /db/chunked HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+		if len(value) > 0 {
+			half := (len(value) + 1) / 2
+			fmt.Fprintf(c, "%x\r\n%s\r\n", half, value[:half])
+			if half < len(value) {
+				fmt.Fprintf(c, "%X;ext=1\r\n%s\r\n", len(value)-half, value[half:])
+			}
+		}
+		fmt.Fprintf(c, "0\r\nX-Trailer: x\r\n\r\n")
+		if a := readAnswer(t, bufio.NewReader(c), "PUT"); a.status != 201 && a.status != 204 {
+			t.Fatalf("chunked PUT of %d bytes: %d %s", len(value), a.status, a.body)
+		}
+		c.Close()
+		if e, _ := f.store.entry("chunked"); !bytes.Equal(e.Value, value) {
+			t.Errorf("chunked PUT of %d bytes stored %d", len(value), len(e.Value))
+		}
+	}
+}
+
+// Too large a value is a 413 that the client gets to read, also when it sends
+// all of its body before it looks.
+func TestTooLarge(t *testing.T) {
+	f := start(t, Options{})
+	const most = 8 << 20
+	form := "Content-Type: application/x-www-form-urlencoded"
+	f.send("PUT", "/db/k", strings.Repeat("v", most+1)).want(t, 413)
+	f.send("PUT", "/db/k", strings.Repeat("v", 10_000_000)).want(t, 413)
+	f.send("PUT", "/db/k", "value="+strings.Repeat("%20", most), form).want(t, 201)
+	f.send("DELETE", "/db/k", "")
+	f.send("PUT", "/db/k", "value="+strings.Repeat("v", most+1), form).want(t, 413)
+	f.send("PUT", "/db/k", "value="+strings.Repeat("%20", most)+"&", form).want(t, 413)
+	f.send("PUT", "/db/k", strings.Repeat("v", most+1), form).want(t, 413)
+	for _, n := range []int{most + 1, 10_000_000} {
+		// Written to the end before anything is read.
+		c := f.dial()
+		fmt.Fprintf(c, "PUT /db/k HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n", n)
+		if _, err := io.WriteString(c, strings.Repeat("v", n)+"\r\n0\r\n\r\n"); err != nil {
+			t.Errorf("writing %d bytes: %v", n, err)
+		}
+		readAnswer(t, bufio.NewReader(c), "PUT").want(t, 413)
+		c.Close()
+	}
+	if e, ok := f.store.entry("k"); ok && !e.Tombstone {
+		t.Error("a refused value was stored")
+	}
+}
+
+// The same for a missing token.
+func TestLargeBodyUnauthorized(t *testing.T) {
+	f := start(t, Options{AuthToken: "s3cret"})
+	for _, target := range []string{"/db/k", "/load-data"} {
+		c := f.dial()
+		fmt.Fprintf(c, "PUT %s HTTP/1.1\r\nHost: x\r\nContent-Length: 10000000\r\n\r\n", target)
+		if _, err := io.WriteString(c, strings.Repeat("v", 10_000_000)); err != nil {
+			t.Errorf("writing: %v", err)
+		}
+		readAnswer(t, bufio.NewReader(c), "PUT").want(t, 401)
+		c.Close()
+	}
+}
+
+// What curl shows of all that.
+func TestCurl(t *testing.T) {
+	curl, err := exec.LookPath("curl")
+	if err != nil {
+		t.Skip("curl is not installed")
+	}
+	f := start(t, Options{})
+	run := func(stdin string, args ...string) string {
+		t.Helper()
+		cmd := exec.Command(curl, append([]string{"-sS", "-m", "20", "-w", " %{http_code}"}, args...)...)
+		cmd.Stdin = strings.NewReader(stdin)
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			t.Errorf("curl %q: %v: %s", args, err, out)
+		}
+		return string(out)
+	}
+	url := "http://" + f.addr + "/db/"
+	for _, c := range []struct {
+		stdin string
+		args  []string
+		want  string
+	}{
+		{"", []string{"-X", "PUT", "-d", "value=hello there", url + "a"}, " 201"},
+		{"", []string{url + "a"}, "hello there 200"},
+		{"", []string{"-I", "-o", "/dev/null", url + "a"}, " 200"},
+		{strings.Repeat("v", 5<<20), []string{"-T", "-", url + "b"}, " 201"},
+		{strings.Repeat("v", 5<<20), []string{"-X", "PUT", "--data-binary", "@-", url + "c"}, " 201"},
+		{strings.Repeat("v", 8<<20+1), []string{"-T", "-", "-o", "/dev/null", url + "d"}, " 413"},
+		{strings.Repeat("v", 8<<20+1), []string{"-X", "PUT", "--data-binary", "@-", "-o", "/dev/null", "-H", "Content-Type: a/b", url + "d"}, " 413"},
+		{strings.Repeat("v", 10_000_000), []string{"-X", "PUT", "--data-binary", "@-", "-o", "/dev/null", "-H", "Expect:", url + "d"}, " 413"},
+		{"", []string{"--path-as-is", "-X", "PUT", "-d", "value=1", url + "x/../y"}, " 201"},
+		{"", []string{"-X", "DELETE", url + "a"}, " 204"},
+		{"", []string{"-o", "/dev/null", url + "a"}, " 404"},
+	} {
+		if got := run(c.stdin, c.args...); got != c.want {
+			t.Errorf("curl %q: %.200q, want %q", c.args, got, c.want)
+		}
+	}
+	if _, ok := f.store.entry("x/../y"); !ok {
+		t.Error("curl --path-as-is: the key is not x/../y")
+	}
+}
+
+// A client that asks first is told at once: to go on, or why not.
+func TestExpectContinue(t *testing.T) {
+	f := start(t, Options{AuthToken: "s3cret", ClusterSecret: "ours", MaxInFlightBytes: 16 << 20})
+	token := "Authorization: Bearer s3cret\r\n"
+	for head, want := range map[string]int{
+		"PUT /db/k":               401,
+		"POST /internal/exchange": 403,
+	} {
+		f.expect(t, head, "Content-Length: 5000000\r\n", want)
+	}
+	f.expect(t, "PUT /db/k", token+"Content-Length: 8388609\r\n", 413)
+	f.expect(t, "PUT /db/k", token+"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n", 400)
+	f.expect(t, "PUT /db/k?ttl=0", token+"Content-Length: 5000000\r\n", 400)
+	f.expect(t, "PUT /db/%", token+"Content-Length: 5000000\r\n", 400)
+	f.expect(t, "PUT /db/"+strings.Repeat("k", 4097), token+"Content-Length: 5000000\r\n", 414)
+	f.clientBytes.take(12 << 20)
+	f.expect(t, "PUT /db/k", token+"Content-Length: 5000000\r\n", 503)
+	f.clientBytes.give(12 << 20)
+
+	c := f.dial()
+	defer c.Close()
+	r := bufio.NewReader(c)
+	for range 2 {
+		fmt.Fprintf(c, "PUT /db/k HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n%sContent-Length: 5000000\r\n\r\n", token)
+		if line, _ := r.ReadString('\n'); !strings.HasPrefix(line, "HTTP/1.1 100") {
+			t.Fatalf("answer is %q, want 100", line)
+		}
+		_, _ = r.ReadString('\n')
+		_, _ = io.WriteString(c, strings.Repeat("v", 5_000_000))
+		if a := readAnswer(t, r, "PUT"); a.status/100 != 2 {
+			t.Fatalf("after 100: %d %s", a.status, a.body)
+		}
+	}
+	if e, _ := f.store.entry("k"); len(e.Value) != 5_000_000 {
+		t.Errorf("stored %d bytes", len(e.Value))
+	}
+}
+
+// expect sends headers that ask, and wants the final answer before any body.
+func (f *fixture) expect(t *testing.T, head, headers string, want int) {
+	t.Helper()
+	c := f.dial()
+	defer c.Close()
+	fmt.Fprintf(c, "%s HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n%s\r\n", head, headers)
+	a := readAnswer(t, bufio.NewReader(c), "PUT")
+	a.want(t, want)
+	if a.header.Get("X-Dht-Node") == "" || a.body == "" {
+		t.Errorf("%s: %q %v", head, a.body, a.header)
+	}
+}
+
+// The bodies in memory are bounded; beyond is a 503, and what is over is
+// given back.
+func TestInFlightBytes(t *testing.T) {
+	f := start(t, Options{MaxInFlightBytes: 1 << 20})
+	// What is held is given back after the answer was sent.
+	settled := func() {
+		for range 5000 {
+			if f.Stats().InFlightBytes == 0 {
+				return
+			}
+			time.Sleep(time.Millisecond)
+		}
+		t.Fatal("bytes of a request that is over are still in flight")
+	}
+	a := f.send("PUT", "/db/k", strings.Repeat("v", 2<<20))
+	a.want(t, 503)
+	settled()
+	if a.header.Get("Retry-After") != "1" || f.Stats().Overloaded != 1 {
+		t.Errorf("answer: %v", a.header)
+	}
+	f.send("PUT", "/db/k", strings.Repeat("v", 1<<20)).want(t, 201)
+	settled()
+	var during int64
+	f.store.do = func(*kv.Call) { during = f.Stats().InFlightBytes }
+	f.send("PUT", "/db/k", strings.Repeat("v", 1000)).want(t, 204)
+	if during != 1000 {
+		t.Errorf("a body of 1000 bytes counts %d", during)
+	}
+	// Small bodies in a large buffer of before do not count for more.
+	for range 10 {
+		settled()
+		f.send("PUT", "/db/k", strings.Repeat("v", 600<<10)).want(t, 204)
+		settled()
+		f.send("PUT", "/db/k", "v").want(t, 204)
+		if during != 1 {
+			t.Errorf("a body of 1 byte counts %d", during)
+		}
+	}
+}
+
+// What a request held is given back with its answer: not when its connection
+// ends, which may stay idle, or linger, for long.
+func TestInFlightBytesOfOpenConns(t *testing.T) {
+	f := start(t, Options{})
+	for target, want := range map[string]int{"/db/k": 201, "/db/%": 400, "/db/k?w=none": 400} {
+		c := f.dial()
+		defer c.Close()
+		fmt.Fprintf(c, "PUT %s HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n%1000d", target, 0)
+		readAnswer(t, bufio.NewReader(c), "PUT").want(t, want)
+	}
+	c := f.dial()
+	defer c.Close()
+	fmt.Fprintf(c, "PUT /db/k HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3e8\r\n%1000d\r\nzz", 0)
+	readAnswer(t, bufio.NewReader(c), "PUT").want(t, 400)
+	for range 2000 {
+		if f.Stats().InFlightBytes == 0 {
+			return
+		}
+		time.Sleep(time.Millisecond)
+	}
+	t.Errorf("%d bytes are in flight", f.Stats().InFlightBytes)
+}
+
+// What is too large by its Content-Length is refused before it is sent.
+func TestTooLargeAtOnce(t *testing.T) {
+	f := start(t, Options{})
+	for _, head := range []string{"PUT /db/k", "POST /internal/exchange"} {
+		c := f.dial()
+		fmt.Fprintf(c, "%s HTTP/1.1\r\nHost: x\r\nContent-Length: 100000000\r\n\r\n%8192d", head, 0)
+		a := readAnswer(t, bufio.NewReader(c), "PUT")
+		a.want(t, 413)
+		if !a.close {
+			t.Error("the connection stays open")
+		}
+		c.Close()
+	}
+}
+
+func TestMaxConns(t *testing.T) {
+	f := start(t, Options{MaxConns: 1})
+	first := f.dial()
+	defer first.Close()
+	r := bufio.NewReader(first)
+	fmt.Fprintf(first, "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+	readAnswer(t, r, "GET").want(t, 200)
+	second := f.dial()
+	defer second.Close()
+	readAnswer(t, bufio.NewReader(second), "GET").want(t, 503)
+	fmt.Fprintf(first, "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+	readAnswer(t, r, "GET").want(t, 200)
+	if f.Stats().RejectedConns != 1 {
+		t.Error("not counted")
+	}
+}
+
+func TestBodyDeadlineStartsLate(t *testing.T) {
+	// The time that a slow body took is not taken from the store's.
+	f := start(t, Options{})
+	var left time.Duration
+	f.store.do = func(c *kv.Call) { left = time.Until(c.Deadline) }
+	f.send("PUT", "/db/k?timeout=50s", strings.Repeat("v", 8<<20)).want(t, 201)
+	if left <= 5*time.Second {
+		t.Errorf("%v left", left)
+	}
+}
