@@ -15,14 +15,14 @@ func TestBashCompletion(t *testing.T) {
 	}
 	_, script, _ := httpdhs("completion", "bash")
 	for line, want := range map[string]string{
-		"httpdhs s":                     "server status",
-		"httpdhs server --tls-c":        "--tls-ca --tls-cert",
-		"httpdhs server --log-format ":  "json text",
-		"httpdhs server --log-level= ":  "",
-		"httpdhs completion z":          "zsh",
-		"httpdhs status -o j":           "json",
-		"httpdhs server --port 12":      "",
-		"httpdhs load-data --format nd": "ndjson",
+		"httpdhs s":                      "server status",
+		"httpdhs server --tls-c":         "--tls-ca --tls-cert",
+		"httpdhs server --log-format ":   "json text",
+		"httpdhs server --log-level = w": "warn",
+		"httpdhs completion z":           "zsh",
+		"httpdhs status -o j":            "json",
+		"httpdhs server --port 12":       "",
+		"httpdhs load-data --format nd":  "ndjson",
 	} {
 		words := strings.Split(line, " ")
 		quoted := "'" + strings.Join(words, "' '") + "'"

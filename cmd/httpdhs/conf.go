@@ -87,7 +87,7 @@ func splitHostPort(addr string) (host string, port int, err error) {
 		return "", 0, fmt.Errorf("%q is not host:port: %q is no host", addr, host)
 	}
 	n, err := strconv.ParseUint(digits, 10, 16)
-	if err != nil || n == 0 || digits[0] == '0' {
+	if err != nil || digits[0] == '0' {
 		return "", 0, fmt.Errorf("%q has a bad port: want 1 to 65535", addr)
 	}
 	return host, int(n), nil

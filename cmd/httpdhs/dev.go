@@ -58,8 +58,25 @@ func (cmd *devCmd) Run(ctx context.Context, term *terminal) error {
 		}
 		running = append(running, n)
 	}
+	untilReady(ctx, running)
 	cmd.welcome(term.out, names)
 	return untilSignal(ctx, devStopTimeout, running...)
+}
+
+// untilReady waits until the nodes have found each other: what the user tries
+// first should not meet a cluster that is still starting.
+func untilReady(ctx context.Context, nodes []*node.Node) {
+	poll := time.NewTicker(5 * time.Millisecond)
+	defer poll.Stop()
+	for _, n := range nodes {
+		for ready, _ := n.Ready(); !ready; ready, _ = n.Ready() {
+			select {
+			case <-poll.C:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}
 }
 
 // welcome says what there is and what to do with it.

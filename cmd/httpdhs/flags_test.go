@@ -133,7 +133,7 @@ func TestUsageErrors(t *testing.T) {
 		{[]string{"get", "k", "--to", "nowhere"}, `--to: address "nowhere" is not host:port`},
 		{[]string{"load-data"}, "what to load"},
 		{[]string{"load-data", "--sample", "file"}, "--sample takes no file"},
-		{[]string{"completion", "tcsh"}, "bash,zsh,fish"},
+		{[]string{"completion", "tcsh"}, `must be one of "bash","zsh","fish"`},
 	} {
 		status, out, stderr := httpdhs(tc.args...)
 		if status != exitUsage || out != "" || !strings.Contains(stderr, tc.want) || strings.Count(stderr, "\n") != 1 {
@@ -158,7 +158,7 @@ func TestHelpAndVersion(t *testing.T) {
 
 func TestByteSize(t *testing.T) {
 	for in, want := range map[string]int64{
-		"0": 0, "4096": 4096, "8MiB": 8 << 20, "8 mib": 8 << 20, "8M": 8 << 20, "8MB": 8e6, "1.5k": 1536, "2GiB": 2 << 30, "1TB": 1e12, "7B": 7,
+		"0": 0, "4096": 4096, "8MiB": 8 << 20, "8 mib": 8 << 20, "8M": 8 << 20, "8MB": 8e6, "8kB": 8000, "1.5k": 1536, "2GiB": 2 << 30, "1TB": 1e12, "7B": 7,
 		"": -1, "MiB": -1, "-1": -1, "1x": -1, "1e3": -1, "9999999TiB": -1, "1..5k": -1, "NaN": -1, "0x10": -1,
 	} {
 		var got byteSize

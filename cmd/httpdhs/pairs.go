@@ -12,7 +12,7 @@ import (
 
 // getCmd prints a value as it is: nothing is added, so that it can be piped.
 type getCmd struct {
-	Key string `arg:"" help:"The key."`
+	Key raw    `arg:"" help:"The key."`
 	R   string `placeholder:"LEVEL" help:"Replicas that have to answer: one, quorum, all or a number."`
 	clientFlags
 }
@@ -33,8 +33,8 @@ func (cmd *getCmd) Run(ctx context.Context, term *terminal) error {
 
 // putCmd stores a value.
 type putCmd struct {
-	Key         string        `arg:"" help:"The key."`
-	Value       string        `arg:"" help:"The value, or - to read it from standard input."`
+	Key         raw           `arg:"" help:"The key."`
+	Value       raw           `arg:"" help:"The value, or - to read it from standard input."`
 	TTL         time.Duration `name:"ttl" help:"How long to keep it, such as 90s; 0 is for ever."`
 	W           string        `placeholder:"LEVEL" help:"Replicas that have to store it: one, quorum, all, live or a number."`
 	ContentType string        `placeholder:"TYPE" help:"Media type to give back with the value."`
@@ -62,7 +62,7 @@ func (cmd *putCmd) Run(ctx context.Context, term *terminal) error {
 
 // delCmd deletes a key. It is no error when there was none.
 type delCmd struct {
-	Key string `arg:"" help:"The key."`
+	Key raw    `arg:"" help:"The key."`
 	W   string `placeholder:"LEVEL" help:"Replicas that have to store the delete: one, quorum, all, live or a number."`
 	clientFlags
 }
@@ -79,7 +79,7 @@ func (cmd *delCmd) Run(ctx context.Context) error {
 // keysCmd lists keys. One that is not printable is quoted as in Go, so that
 // a key is a line whatever is in it.
 type keysCmd struct {
-	Prefix string `arg:"" optional:"" help:"Only keys that begin with this."`
+	Prefix raw `arg:"" optional:"" help:"Only keys that begin with this."`
 	clientFlags
 }
 

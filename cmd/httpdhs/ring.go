@@ -12,7 +12,7 @@ import (
 
 // ringCmd shows who owns what.
 type ringCmd struct {
-	Key *string `arg:"" optional:"" help:"Show where this key lives instead."`
+	Key raw `arg:"" optional:"" help:"Show where this key lives instead."`
 	outputFlags
 	clientFlags
 }
@@ -23,15 +23,15 @@ func (cmd *ringCmd) Run(ctx context.Context, term *terminal) error {
 		return err
 	}
 	defer c.Close()
-	if cmd.Key != nil {
-		doc, err := c.Key(ctx, []byte(*cmd.Key))
+	if cmd.Key != "" {
+		doc, err := c.Key(ctx, []byte(cmd.Key))
 		if err != nil {
 			return err
 		}
 		if cmd.Output == "json" {
 			return printJSON(term.out, doc)
 		}
-		return printKey(term.out, []byte(*cmd.Key), doc)
+		return printKey(term.out, []byte(cmd.Key), doc)
 	}
 	doc, err := c.Ring(ctx)
 	if err != nil {
