@@ -11,6 +11,7 @@ var (
 	ErrKeyTooLong         = errors.New("the key is longer than --max-key-bytes")
 	ErrValueTooLarge      = errors.New("the value is larger than --max-value-bytes")
 	ErrContentTypeTooLong = errors.New("the content type is longer than 255 bytes")
+	ErrContentTypeControl = errors.New("the content type has control characters")
 	ErrLevel              = errors.New("the level asks for more replicas than a key has")
 
 	// ErrFormat is for bytes that no encoder of ours wrote; ErrShort for ones
@@ -24,6 +25,9 @@ var (
 
 	// ErrNoMemory: a replica is at its --max-memory and the write needs more.
 	ErrNoMemory = errors.New("a replica has no memory left for this write")
+
+	// ErrRefused: a replica is up and does not take the record.
+	ErrRefused = errors.New("a replica refuses the write: its limits are lower, or its clock is far behind")
 
 	// ErrUnavailable: too few replicas are up to meet the level. A write may
 	// still appear.

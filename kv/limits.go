@@ -4,6 +4,10 @@ package kv
 // a record.
 const MaxContentTypeBytes = 255
 
+// SecretHeader is the HTTP header with which nodes of a cluster that has a
+// secret show it to each other.
+const SecretHeader = "X-Dht-Cluster-Secret"
+
 // Limits bounds what a client may store. All nodes of a cluster should have
 // the same: a node refuses a peer's record that is beyond its own.
 type Limits struct {
@@ -26,8 +30,20 @@ func (l *Limits) Check(r *Record) error {
 		return ErrKeyTooLong
 	case len(r.Value) > l.MaxValueBytes:
 		return ErrValueTooLarge
-	case len(r.ContentType) > MaxContentTypeBytes:
+	}
+	return CheckContentType(r.ContentType)
+}
+
+// CheckContentType is the part of Check that judges the media type: it goes
+// into a header when the value is read, so it must not be able to end one.
+func CheckContentType(t []byte) error {
+	if len(t) > MaxContentTypeBytes {
 		return ErrContentTypeTooLong
+	}
+	for _, c := range t {
+		if c < ' ' && c != '\t' || c == 0x7f {
+			return ErrContentTypeControl
+		}
 	}
 	return nil
 }

@@ -102,15 +102,23 @@ func (c *Clock) Now() Version {
 	}
 }
 
-// Observe makes every later Now larger than v.
-func (c *Clock) Observe(v Version) {
+// MaxAhead bounds how far ahead of its own wall clock a member believes
+// another: past that a clock is wrong, and following it would spread the fault
+// to every version that is stamped from then on.
+const MaxAhead = time.Minute
+
+// Observe makes every later Now larger than v. A version that is further than
+// MaxAhead ahead of the wall clock is not believed: false, and nothing changes.
+func (c *Clock) Observe(v Version) bool {
 	seen := uint64(v) &^ MaxTag
-	for {
-		last := c.last.Load()
-		if seen <= last || c.last.CompareAndSwap(last, seen) {
-			return
-		}
+	last := c.last.Load()
+	if seen > last && v.Millis() > c.wall().UnixMilli()+MaxAhead.Milliseconds() {
+		return false
 	}
+	for seen > last && !c.last.CompareAndSwap(last, seen) {
+		last = c.last.Load()
+	}
+	return true
 }
 
 // Last is the largest version that the clock stamped or observed, without a

@@ -9,6 +9,7 @@ import (
 	"httpdhs/internal/api"
 	"httpdhs/kv"
 	"httpdhs/replicate"
+	"httpdhs/ring"
 )
 
 const (
@@ -102,22 +103,38 @@ func (n *Node) Ready() (ok bool, reason string) {
 	return true, ""
 }
 
+// ringDoc is a table as it is sent: one document a table, however often it is
+// asked for.
+type ringDoc struct {
+	of  *ring.Table
+	doc *api.Ring
+}
+
 // Ring implements server.Cluster.
 func (n *Node) Ring() *api.Ring {
-	settings := n.table.Settings()
+	if last := n.ringDoc.Load(); last != nil && last.of == n.table {
+		return last.doc
+	}
+	doc := describeRing(n.table)
+	n.ringDoc.Store(&ringDoc{n.table, doc})
+	return doc
+}
+
+func describeRing(table *ring.Table) *api.Ring {
+	settings := table.Settings()
 	doc := &api.Ring{
-		Fingerprint: fmt.Sprintf("%016x", n.table.Fingerprint()),
+		Fingerprint: fmt.Sprintf("%016x", table.Fingerprint()),
 		Hash:        "xxh3-64",
 		Partitioner: settings.Partitioner,
 		Partitions:  settings.Partitions,
-		Replicas:    n.table.Replicas(),
+		Replicas:    table.Replicas(),
 		Owners:      make([][]uint16, settings.Partitions),
 	}
-	for _, m := range n.table.Nodes() {
+	for _, m := range table.Nodes() {
 		doc.Nodes = append(doc.Nodes, api.RingNode{Name: m.Name, Zone: m.Zone, Weight: m.Weight})
 	}
 	for p := range doc.Owners {
-		doc.Owners[p] = n.table.Owners(p)
+		doc.Owners[p] = table.Owners(p)
 	}
 	return doc
 }

@@ -74,6 +74,22 @@ func TestFewerNodesThanReplicas(t *testing.T) {
 	}
 }
 
+// The order in which a node lists the members is of no account: the ring is the
+// same, and so is every answer.
+func TestMembersInAnyOrder(t *testing.T) {
+	t.Parallel()
+	c := testcluster.Start(t, testcluster.Options{Nodes: 4, Configure: func(i int, cfg *node.Config) {
+		cfg.Members = append(slices.Clone(cfg.Members[i:]), cfg.Members[:i]...)
+	}})
+	for n, key := range keys("key", 40) {
+		mustPut(t, c, n%4, key, key, "?w=all")
+		wantValue(t, c, key, key, 0, 1, 2, 3)
+		if got, want := owners(c, 3, key), owners(c, 0, key); !slices.Equal(got, want) {
+			t.Errorf("%s: owners %v at one node, %v at another", key, got, want)
+		}
+	}
+}
+
 // Of writers that all want to be the first, at all nodes at once, one is, and
 // every other one hears that it is not.
 func TestOneWriterIsFirst(t *testing.T) {

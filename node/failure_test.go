@@ -2,12 +2,14 @@ package node_test
 
 import (
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 
 	"httpdhs/internal/api"
 	"httpdhs/internal/testcluster"
+	"httpdhs/node"
 )
 
 // writers write without a pause, each its own keys over and over.
@@ -69,7 +71,7 @@ func (w *writers) end(t *testing.T) {
 // When one of three nodes is killed, no write at the others fails, every key
 // reads at both of them as it was last acknowledged, and when the node is
 // back, at its address and empty, what was written in its absence reaches its
-// own store from the queues.
+// own store from the queues, and what it had before from the other owners.
 func TestKilledNode(t *testing.T) {
 	t.Parallel()
 	c := testcluster.Start(t, testcluster.Options{})
@@ -87,23 +89,41 @@ func TestKilledNode(t *testing.T) {
 	for n, key := range ownedBy(c, 0, "missed", 60, 2) {
 		missed[key] = versionOf(mustPut(t, c, n%2, key, "while it was away", ""))
 	}
+	if kept := hints(c, 2, 0, 1); kept == 0 {
+		t.Error("the others keep nothing for the node that is away")
+	}
 	c.Restart(2)
 	for key, version := range missed {
 		c.Eventually("the node has what it missed", func() error { return holds(c, 0, 2, key, version) })
 	}
 	c.Eventually("no hints are left", func() error {
-		for _, i := range []int{0, 1} {
-			for _, n := range c.View(i).Nodes {
-				if n.HintBytes != 0 {
-					return fmt.Errorf("node %d keeps %d bytes for %s", i, n.HintBytes, n.Name)
-				}
-			}
+		if kept := hints(c, 2, 0, 1); kept != 0 {
+			return fmt.Errorf("%d bytes are", kept)
 		}
 		return nil
 	})
 	for key, value := range w.last {
 		wantValue(t, c, key, value, 0, 1, 2)
 	}
+
+	// It also gets back what it had before: then another may go.
+	c.AwaitReady()
+	c.Kill(1)
+	for key, value := range w.last {
+		wantValue(t, c, key, value, 0, 2)
+	}
+}
+
+// hints are the bytes that the nodes at keep for node j.
+func hints(c *testcluster.Cluster, j int, at ...int) (sum int64) {
+	for _, i := range at {
+		for _, n := range c.View(i).Nodes {
+			if n.Name == c.Name(j) {
+				sum += n.HintBytes
+			}
+		}
+	}
+	return sum
 }
 
 // A node that came back empty does not say that there is no such key where
@@ -224,5 +244,35 @@ func TestSilentPeer(t *testing.T) {
 	for key, value := range w.last {
 		c.Eventually("the owners agree", func() error { return agree(c, 0, key) })
 		wantValue(t, c, key, value, 0, 1, 2)
+	}
+}
+
+// When more was written in a node's absence than is kept for it, the oldest is
+// dropped and counted; the node has it all the same before it says that it is
+// ready.
+func TestMoreThanHintsCanHold(t *testing.T) {
+	t.Parallel()
+	const bound = 64 << 10
+	c := testcluster.Start(t, testcluster.Options{Configure: func(_ int, cfg *node.Config) { cfg.HintBytes = bound }})
+	c.Kill(2)
+	c.AwaitState(2, api.StateDown, 0, 1)
+	value := strings.Repeat("x", 4<<10)
+	missed := ownedBy(c, 0, "missed", 60, 2)
+	for _, key := range missed {
+		mustPut(t, c, 0, key, value, "")
+	}
+	if kept := hints(c, 2, 0); kept == 0 || kept > bound {
+		t.Errorf("%d bytes are kept, bound %d", kept, bound)
+	}
+	dropped, err := metric(c, 0, fmt.Sprintf("httpdhs_peer_dropped_records_total{peer=%q}", c.Name(2)))
+	if err != nil || dropped < float64(len(missed)-bound/len(value)) {
+		t.Errorf("%v records are counted as dropped, %v", dropped, err)
+	}
+	c.Restart(2)
+	c.AwaitReady()
+	for _, key := range missed {
+		if err := agree(c, 0, key); err != nil {
+			t.Error(err)
+		}
 	}
 }

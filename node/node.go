@@ -40,6 +40,7 @@ type Node struct {
 	started time.Time
 
 	table       *ring.Table
+	ringDoc     atomic.Pointer[ringDoc]
 	store       *shard.Store
 	coordinator *replicate.Coordinator
 	server      *server.Server

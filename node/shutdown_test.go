@@ -20,6 +20,7 @@ func TestShutdownUnderLoad(t *testing.T) {
 		t.Run(level, func(t *testing.T) {
 			t.Parallel()
 			c := testcluster.Start(t, testcluster.Options{})
+			c.Delay(0, 20*time.Millisecond) // so that there is something to hand over
 			var mu sync.Mutex
 			acked := map[string]string{} // key to version
 			var clients sync.WaitGroup

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -56,6 +55,11 @@ type Coordinator struct {
 
 	synced     atomic.Bool           // this node holds all that it owns
 	syncReason atomic.Pointer[error] // why not
+	passes     atomic.Uint64         // how often it came to be in sync
+	misses     atomic.Uint64         // how often it missed something
+	lastBeat   atomic.Int64          // of a prober, nanoseconds since born
+	born       time.Time
+	syncNow    chan struct{} // wakes the sync loop
 	closed     atomic.Bool
 	closing    sync.Once
 	quit       chan struct{}
@@ -70,11 +74,12 @@ type view struct {
 	fingerprint string
 	self        int     // this node's index in the table
 	peers       []*Peer // by index in the table; nil: this node
+	others      []*Peer // the same without the hole that this node leaves
 }
 
 // counters tell what the coordinator did since it was made.
 type counters struct {
-	writes, reads, restamps, repairs, pulled, unavailable, timeouts, overloads atomic.Int64
+	writes, reads, restamps, repairs, pulled, refused, unavailable, timeouts, overloads atomic.Int64
 }
 
 // Counters are the coordinator's counts of operations since the start.
@@ -83,6 +88,7 @@ type Counters struct {
 	Restamps      int64 // writes stamped again because a newer version was there
 	Repairs       int64 // records sent to replicas that a read found behind
 	Pulled        int64 // records fetched by sync
+	Refused       int64 // records of peers beyond this node's limits, or its belief in their clocks
 	Unavailable   int64 // operations that met too few replicas
 	Timeouts      int64 // operations that met their deadline
 	Overloads     int64 // operations refused because a queue was full
@@ -97,7 +103,7 @@ func New(o Options) (*Coordinator, error) {
 	if n := o.Table.Replicas(); n > MaxReplicas {
 		return nil, fmt.Errorf("cannot coordinate: %d replicas, at most %d", n, MaxReplicas)
 	}
-	c := &Coordinator{opt: o, store: o.Store, clock: o.Clock, quit: make(chan struct{})}
+	c := &Coordinator{opt: o, store: o.Store, clock: o.Clock, quit: make(chan struct{}), syncNow: make(chan struct{}, 1), born: time.Now()}
 	v := &view{
 		table:       o.Table,
 		fingerprint: fmt.Sprintf("%016x", o.Table.Fingerprint()),
@@ -107,6 +113,7 @@ func New(o Options) (*Coordinator, error) {
 	for i, n := range o.Table.Nodes() {
 		if i != self {
 			v.peers[i] = newPeer(n.Name, i, o.QueueBytes, o.Dial(n.Name), o.Clock, o.Log, c)
+			v.others = append(v.others, v.peers[i])
 		}
 	}
 	c.view.Store(v)
@@ -115,7 +122,7 @@ func New(o Options) (*Coordinator, error) {
 
 // Start starts the senders and probers of the peers, and the sync.
 func (c *Coordinator) Start() {
-	for _, p := range c.view.Load().others() {
+	for _, p := range c.view.Load().others {
 		p.start(c.opt.ProbeEvery)
 	}
 	c.done.Go(c.syncLoop)
@@ -124,7 +131,7 @@ func (c *Coordinator) Start() {
 // Drain waits until all peers that take part have what is queued for them.
 func (c *Coordinator) Drain(ctx context.Context) error {
 	var errs []error
-	for _, p := range c.view.Load().others() {
+	for _, p := range c.view.Load().others {
 		errs = append(errs, p.drain(ctx))
 	}
 	return errors.Join(errs...)
@@ -136,7 +143,7 @@ func (c *Coordinator) Close() {
 	c.closing.Do(func() {
 		close(c.quit)
 		var all sync.WaitGroup
-		for _, p := range c.view.Load().others() {
+		for _, p := range c.view.Load().others {
 			all.Go(p.close)
 		}
 		all.Wait()
@@ -144,16 +151,11 @@ func (c *Coordinator) Close() {
 	})
 }
 
-// others are the peers, without the hole that this node leaves.
-func (v *view) others() []*Peer {
-	return slices.DeleteFunc(slices.Clone(v.peers), func(p *Peer) bool { return p == nil })
-}
-
 // Partitions is the number of partitions.
 func (c *Coordinator) Partitions() int { return c.view.Load().table.Partitions() }
 
 // Synced says whether this node holds all that it owns.
-func (c *Coordinator) Synced() bool { return c.synced.Load() }
+func (c *Coordinator) Synced() bool { return c.synced.Load() && !c.stalled() }
 
 // SyncReason says why this node is not in sync; nil when it is.
 func (c *Coordinator) SyncReason() error {
@@ -171,7 +173,7 @@ func (c *Coordinator) setSyncReason(err error) { c.syncReason.Store(&err) }
 // Peers are the other nodes as this one sees them, sorted by name.
 func (c *Coordinator) Peers() []Status {
 	var all []Status
-	for _, p := range c.view.Load().others() {
+	for _, p := range c.view.Load().others {
 		all = append(all, p.Status())
 	}
 	return all
@@ -180,7 +182,7 @@ func (c *Coordinator) Peers() []Status {
 // Refresh asks the peers that are not down how they are, until the deadline.
 func (c *Coordinator) Refresh(deadline time.Time) {
 	var all sync.WaitGroup
-	for _, p := range c.view.Load().others() {
+	for _, p := range c.view.Load().others {
 		if p.State() == Down {
 			continue
 		}
@@ -190,7 +192,7 @@ func (c *Coordinator) Refresh(deadline time.Time) {
 			}
 			defer p.leave()
 			if ping, err := p.exchangePing(deadline); err == nil {
-				p.answered(&ping)
+				p.answered(&ping, c.opt.Boot)
 			} // else the prober draws the conclusion
 		})
 	}
@@ -202,18 +204,19 @@ func (c *Coordinator) Counters() Counters {
 	n := &c.counters
 	return Counters{
 		Writes: n.writes.Load(), Reads: n.reads.Load(), Restamps: n.restamps.Load(),
-		Repairs: n.repairs.Load(), Pulled: n.pulled.Load(), Unavailable: n.unavailable.Load(),
+		Repairs: n.repairs.Load(), Pulled: n.pulled.Load(), Refused: n.refused.Load(), Unavailable: n.unavailable.Load(),
 		Timeouts: n.timeouts.Load(), Overloads: n.overloads.Load(),
 	}
 }
 
 // self implements peerHost.
 func (c *Coordinator) self() Ping {
-	p := Ping{Name: c.opt.Name, Boot: c.opt.Boot, Ring: c.view.Load().fingerprint, Clock: c.clock.Last()}
-	p.Synced = c.Synced()
-	for _, peer := range c.view.Load().others() {
-		if boot, ok := peer.counted(); ok {
-			p.Sees = append(p.Sees, boot)
+	p := Ping{Name: c.opt.Name, Boot: c.opt.Boot, Ring: c.view.Load().fingerprint, Clock: c.clock.Last(), Wall: c.clock.Wall().UnixMilli()}
+	p.Synced, p.Passes = c.Synced(), c.passes.Load()
+	p.Sees = make(map[uint64]uint64)
+	for _, peer := range c.view.Load().others {
+		if boot, downs, ok := peer.counted(); ok {
+			p.Sees[boot] = downs
 		}
 	}
 	c.opt.Describe(&p)
@@ -222,6 +225,12 @@ func (c *Coordinator) self() Ping {
 
 // accepts implements peerHost.
 func (c *Coordinator) accepts(p *Ping) error {
+	// Both ways, so that both say so: records of the one that is ahead would
+	// be refused by the other.
+	apart := time.UnixMilli(max(p.Wall, p.Clock.Millis())).Sub(c.clock.Wall())
+	if apart.Abs() > kv.MaxAhead {
+		return fmt.Errorf("the clock of %s and this node's are %s apart, at most %s: run NTP", p.Name, apart.Abs().Round(time.Second), kv.MaxAhead)
+	}
 	if own := c.view.Load().fingerprint; p.Ring != own {
 		return fmt.Errorf("%s has another ring (%s, here %s): --conf, --replicas, --partitions and --partitioner must be the same at all nodes", p.Name, p.Ring, own)
 	}
@@ -312,7 +321,7 @@ func (c *Coordinator) advance(v *view, p *pending, call *kv.Call) (again bool) {
 		case !o.done:
 			continue
 		case o.redo && (!o.settled || o.err == nil):
-			c.redo(v, p, call, i, &o)
+			c.redo(v, p, call, i)
 			again = again || !p.state(i).settled
 			continue
 		case o.settled:
@@ -363,6 +372,9 @@ func (c *Coordinator) finish(p *pending, call *kv.Call) {
 		switch {
 		case op.Kind != kv.OpGet:
 			op.Existed = o.existed
+			if o.live {
+				op.Required = max(1, op.Replicas-int(o.gone))
+			}
 		case op.Err == nil && !o.found.Live(now):
 			op.Entry = kv.Entry{Version: o.found.Version}
 			op.Err = kv.ErrNotFound

@@ -2,6 +2,7 @@ package replicate
 
 import (
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"net"
 	"sync"
@@ -29,6 +30,8 @@ const (
 
 	answerBytesMax = 1 << 30
 )
+
+var errClosed = errors.New("the peer closed the connection")
 
 // HTTPTransport carries messages as POST requests over pooled keep-alive
 // connections.
@@ -111,6 +114,9 @@ func (t *HTTPTransport) RoundTrip(dst, message []byte, deadline time.Time) ([]by
 	}
 	req.SetBodyRaw(message)
 	if err := t.client.DoDeadline(req, resp, deadline); err != nil {
+		if errors.Is(err, fasthttp.ErrConnectionClosed) {
+			err = errClosed // fasthttp's has advice for whoever writes the server
+		}
 		return dst, err
 	}
 	switch code := resp.StatusCode(); code {

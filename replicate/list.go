@@ -3,9 +3,11 @@ package replicate
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"sort"
 	"sync"
+	"time"
 
 	"httpdhs/kv"
 )
@@ -68,7 +70,7 @@ func (c *Coordinator) List(req *kv.ListRequest) (kv.Page, error) {
 func (c *Coordinator) listWindow(v *view, req *kv.ListRequest, window int) (kv.Page, error) {
 	first := v.table.Partition(req.From)
 	end := min(first+window, v.table.Partitions())
-	failed := make(map[int]bool) // nodes that did not answer
+	failed := make(map[int]error) // nodes that did not answer
 	var all []kv.Record
 	cut, more := uint64(0), false
 	missing := make([]int, 0, end-first)
@@ -84,7 +86,7 @@ func (c *Coordinator) listWindow(v *view, req *kv.ListRequest, window int) (kv.P
 		missing = missing[:0]
 		for _, s := range sources {
 			if s.err != nil {
-				failed[s.node] = true
+				failed[s.node] = s.err
 				for _, p := range s.partitions {
 					missing = append(missing, int(p))
 				}
@@ -94,6 +96,9 @@ func (c *Coordinator) listWindow(v *view, req *kv.ListRequest, window int) (kv.P
 			if s.more && (!more || s.next < cut) {
 				cut, more = s.next, true
 			}
+		}
+		if len(missing) > 0 && !time.Now().Before(req.Deadline) {
+			return kv.Page{}, kv.ErrTimeout
 		}
 		sort.Ints(missing)
 	}
@@ -163,7 +168,7 @@ func (c *Coordinator) window(v *view, limit int) int {
 // assign chooses an owner in sync for each of the partitions; this node before
 // others. The error is kv.ErrAbsenceUnknown or kv.ErrUnavailable when one has
 // none that is up.
-func (c *Coordinator) assign(v *view, partitions []int, failed map[int]bool) ([]*source, error) {
+func (c *Coordinator) assign(v *view, partitions []int, failed map[int]error) ([]*source, error) {
 	byNode := make(map[int]*source)
 	var all []*source
 	for _, p := range partitions {
@@ -182,7 +187,7 @@ func (c *Coordinator) assign(v *view, partitions []int, failed map[int]bool) ([]
 	return all, nil
 }
 
-func (c *Coordinator) lister(v *view, owners []uint16, failed map[int]bool) (int, error) {
+func (c *Coordinator) lister(v *view, owners []uint16, failed map[int]error) (int, error) {
 	chosen, live := -1, false
 	for _, n := range owners {
 		node := int(n)
@@ -194,11 +199,14 @@ func (c *Coordinator) lister(v *view, owners []uint16, failed map[int]bool) (int
 			continue
 		}
 		peer := v.peers[node]
-		if failed[node] || peer.State() == Down {
+		if err := failed[node]; err != nil || peer.State() == Down {
+			live = live || errors.Is(err, kv.ErrAbsenceUnknown)
 			continue
 		}
 		live = true
-		if chosen < 0 && peer.up() && peer.isSynced() {
+		// One that has not got all hints yet would list without them: the
+		// question goes past the queue.
+		if _, _, counted := peer.counted(); chosen < 0 && counted && peer.isSynced() {
 			chosen = node
 		}
 	}

@@ -49,7 +49,7 @@ const (
 	resultStored    resultCode = 1 + iota // a, c: stored, or was there already
 	resultStale                           // a, c: a newer version is there (version follows)
 	resultNoMemory                        // a, c: at --max-memory
-	resultRefused                         // a, c: beyond the peer's limits
+	resultRefused                         // a, c: beyond the peer's limits, or stamped too far ahead of its clock
 	resultCondition                       // c: does not hold (version of what is there follows)
 	resultFound                           // r: record follows, value or tombstone
 	resultAbsent                          // r: nothing is held

@@ -36,8 +36,12 @@ const (
 	// probeTimeout is how long an answer to a probe may take; a peer that
 	// misses probesMissed in a row is down. One that refuses connections is
 	// down at once.
-	probeTimeout = time.Second
+	probeTimeout = 700 * time.Millisecond
 	probesMissed = 3
+
+	// stallMax is how long the probers of this node may be silent before it
+	// takes itself for one that was stopped, and that others took for down.
+	stallMax = probesMissed * probeTimeout
 
 	// directMax bounds the messages past the queue, such as listings, that are
 	// under way: fewer than a transport has connections, or a burst of them
@@ -62,15 +66,19 @@ type Peer struct {
 	synced atomic.Bool   // as it last said
 	probed atomic.Bool   // it was asked, whatever came of it
 
-	mu       sync.Mutex // guards all below
-	work     sync.Cond  // there may be something to send: wakes the sender
-	idle     sync.Cond  // there may be nothing left to send: wakes drains
-	queue    queue
-	flight   *batch // what the sender is sending
-	settling bool   // up, with the last of the hints in flight
-	reason   error  // why it is down
-	closed   bool
-	ping     Ping // what it last said of itself; zero: nothing yet
+	mu        sync.Mutex // guards all below
+	work      sync.Cond  // there may be something to send: wakes the sender
+	idle      sync.Cond  // there may be nothing left to send: wakes drains
+	queue     queue
+	flight    *batch // what the sender is sending
+	settling  bool   // up, with the last of the hints in flight
+	reason    error  // why it is down
+	closed    bool
+	ping      Ping   // what it last said of itself; zero: nothing yet
+	downs     uint64 // how often it was taken for down
+	needs     uint64 // passes that it has to have been through to be in sync
+	seen      bool   // it counted on this node, when it last said so
+	seenDowns uint64 // and how often it had taken this node for down
 
 	misses int // probes in a row that timed out; of the prober alone
 
@@ -88,14 +96,16 @@ type peerHost interface {
 	self() Ping            // what this node says of itself
 	accepts(p *Ping) error // why the answer is not a member's
 	Synced() bool          // whether this node is in sync
+	beat()                 // a prober is alive
+	missed(reason string)  // this node has missed something
 }
 
 func newPeer(name string, index, queueBytes int, t Transport, c *kv.Clock, log *slog.Logger, h peerHost) *Peer {
 	p := &Peer{
 		name: name, index: index, transport: t, clock: c, host: h,
-		log:    log.With("peer", name),
-		queue:  queue{limit: queueBytes},
-		reason: errors.New("not reached yet"),
+		log:     log.With("peer", name),
+		queue:   queue{limit: queueBytes},
+		reason:  errors.New("not reached yet"),
 		directs: make(chan struct{}, directMax),
 		poke:    make(chan struct{}, 1),
 		quit:    make(chan struct{}),
@@ -337,19 +347,24 @@ func (p *Peer) setState(s State, reason error) {
 // hints.
 func (p *Peer) markDown(reason error) {
 	p.mu.Lock()
-	was := p.State()
+	was, news := p.State(), p.reason == nil || p.reason.Error() != reason.Error()
 	p.setState(Down, reason)
 	var waiting []ticket
 	if was != Down {
 		waiting = p.queue.orphan()
+		p.downs++
+		p.needs = p.ping.Passes + 1
+		p.synced.Store(false)
 	}
 	waiting = append(waiting, p.trimLocked()...)
 	p.idle.Broadcast()
 	p.mu.Unlock()
+	if news {
+		p.log.Warn("peer down", "reason", reason)
+	}
 	if was == Down {
 		return
 	}
-	p.log.Warn("peer down", "reason", reason)
 	p.transport.Abort() // the batch in flight fails and comes back as hints
 	failTickets(waiting, failedDown)
 }

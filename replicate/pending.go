@@ -65,6 +65,7 @@ type opState struct {
 	knew     bool       // existed was settled by an earlier round
 	stale    kv.Version // the newest version that ours lost to
 	refusal  error      // an owner is up and would not
+	gone     uint8      // owners that are down
 	decision resultCode // of phaseDecide
 	unsynced uint16     // set of owners that would not decide
 
@@ -78,7 +79,7 @@ type opState struct {
 	stopped bool  // this node is stopping
 	err     error // the operation's, once it is settled
 	settled bool
-	redo    bool  // an earlier operation of the call on the same key was stamped anew
+	redo    bool // an earlier operation of the call on the same key was stamped anew
 }
 
 var pendings = sync.Pool{New: func() any {
@@ -92,8 +93,7 @@ func acquirePending(n int) *pending {
 	if cap(p.ops) < n {
 		p.ops = make([]opState, n)
 	}
-	p.ops = p.ops[:n]
-	clear(p.ops)
+	p.ops = p.ops[:n] // zero: see releaseLocked
 	p.refs, p.open, p.over, p.buf = 1, n, false, p.buf[:0]
 	return p
 }
@@ -154,10 +154,7 @@ func (p *pending) conclude(i int, last *opState, err error) {
 	o.err, o.settled = err, true
 	if !o.done {
 		o.done = true
-		p.open--
-		if p.open == 0 {
-			p.signal()
-		}
+		p.open-- // it is Do that concludes, and looks at open before it waits
 	}
 	p.mu.Unlock()
 }
@@ -256,13 +253,17 @@ func (o *opState) decided() bool {
 	if o.live {
 		return false
 	}
-	return o.acks >= o.required || o.acks+o.waiting < o.required && o.phase != phaseReadMany
+	// A level that cannot be met any more is no reason to stop, since how many
+	// replicas have the write is part of the answer; but it is one to stamp
+	// the write anew.
+	return o.acks >= o.required || o.stale != 0 && o.acks+o.waiting < o.required
 }
 
 // take counts one owner's result.
 func (o *opState) take(r *result, owner uint8, p *pending) {
 	switch r.code {
 	case failedDown, failedStopping:
+		o.gone++
 		o.decision = r.code
 		o.stopped = o.stopped || r.code == failedStopping
 		return
@@ -292,7 +293,7 @@ func (o *opState) takeWrite(r *result) {
 	case resultNoMemory:
 		o.refusal = kv.ErrNoMemory
 	case resultRefused:
-		o.refusal = kv.ErrValueTooLarge
+		o.refusal = kv.ErrRefused
 	}
 }
 

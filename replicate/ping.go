@@ -3,7 +3,6 @@ package replicate
 import (
 	"encoding/json"
 	"fmt"
-	"slices"
 	"time"
 
 	"httpdhs/kv"
@@ -15,9 +14,14 @@ type Ping struct {
 	Boot     uint64     `json:"boot"` // drawn at start: tells a restart from a pause
 	Ring     string     `json:"ring"` // fingerprint of its partition table
 	Clock    kv.Version `json:"clock"`
-	Synced   bool       `json:"synced"`         // it holds all that it owns
-	Sees     []uint64   `json:"sees,omitempty"` // boots of the peers that it counts on, and that have all it kept for them
+	Wall     int64      `json:"wall"`   // its wall clock, Unix milliseconds
+	Synced   bool       `json:"synced"` // it holds all that it owns
+	Passes   uint64     `json:"passes"` // how often it came to be in sync
 	Stopping bool       `json:"stopping,omitempty"`
+
+	// Sees has the peers that it counts on, which have all that it kept for
+	// them: the boot of each, and how often it has taken it for down.
+	Sees map[uint64]uint64 `json:"sees,omitempty"`
 
 	Keys       int64     `json:"keys"`
 	Bytes      int64     `json:"bytes"`
@@ -49,13 +53,36 @@ func parsePing(msg []byte) (p Ping, err error) {
 func (p *Peer) sees(boot uint64) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return slices.Contains(p.ping.Sees, boot)
+	_, ok := p.ping.Sees[boot]
+	return ok
 }
 
 // counted is the boot of the peer if this node counts on it: it is up, and has
-// been sent all that was kept for it.
-func (p *Peer) counted() (boot uint64, ok bool) {
+// been sent all that was kept for it. downs is how often it was taken for down.
+func (p *Peer) counted() (boot, downs uint64, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.ping.Boot, p.State() == Up && !p.settling
+	return p.ping.Boot, p.downs, p.State() == Up && !p.settling
+}
+
+// believeLocked takes note of what the peer says of itself.
+//
+// A peer that was down here has missed what this node coordinated meanwhile,
+// and what was kept for it may have been dropped. So it is not taken to be in
+// sync, whatever it says, until it has been through another pass. It learns
+// that it needs one in the same way from the other side: the peer's Sees had
+// this node, and has not any more, or the count has changed. Then missed is
+// true: this node has to go through another pass.
+func (p *Peer) believeLocked(ping *Ping, boot uint64) (missed bool) {
+	if ping.Boot != p.ping.Boot {
+		p.seen, p.seenDowns, p.downs, p.needs = false, 0, 0, 0
+	}
+	downs, seen := ping.Sees[boot]
+	missed = p.seen && !seen
+	if seen && downs != p.seenDowns {
+		missed, p.seenDowns = true, downs
+	}
+	p.seen, p.ping = seen, *ping
+	p.synced.Store(ping.Synced && ping.Passes >= p.needs)
+	return missed
 }

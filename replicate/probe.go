@@ -11,9 +11,13 @@ import (
 // while this node waits for others to get in sync.
 func (p *Peer) probeLoop(every time.Duration) {
 	for {
+		p.host.beat()
 		p.probe(time.Now().Add(probeTimeout))
 		pause := every
-		if !p.host.Synced() {
+		switch {
+		case p.misses > 0 && p.State() != Down:
+			pause = 0 // it hangs, and requests with it: know soon
+		case !p.host.Synced():
 			pause = min(every, unsyncedProbe)
 		}
 		select {
@@ -40,7 +44,7 @@ func (p *Peer) probe(deadline time.Time) {
 	switch {
 	case err == nil:
 		p.misses = 0
-		p.answered(&ping)
+		p.answered(&ping, p.host.self().Boot)
 	case isTimeout(err):
 		if p.misses++; p.misses >= probesMissed {
 			p.markDown(fmt.Errorf("no answer to %d probes in a row", p.misses))
@@ -73,23 +77,25 @@ func (p *Peer) exchangePing(deadline time.Time) (Ping, error) {
 }
 
 // answered takes note of what the peer says of itself.
-func (p *Peer) answered(ping *Ping) {
+func (p *Peer) answered(ping *Ping, boot uint64) {
 	p.clock.Observe(ping.Clock)
 	p.mu.Lock()
 	if p.closed {
 		p.mu.Unlock()
 		return
 	}
-	p.ping = *ping
-	p.synced.Store(ping.Synced)
-	back, missed := p.State() == Down, p.queue.bytes
+	missed := p.believeLocked(ping, boot)
+	back, kept := p.State() == Down, p.queue.bytes
 	if back {
 		p.setState(Recovering, nil)
 		p.work.Signal()
 	}
 	p.mu.Unlock()
-	if back {
-		p.log.Info("peer back, sending it what it missed", "bytes", missed)
+	if back && kept > 0 {
+		p.log.Info("peer back, sending it what it missed", "bytes", kept)
+	}
+	if missed {
+		p.host.missed(p.name + " took this node for down")
 	}
 }
 

@@ -1,6 +1,7 @@
 package replicate
 
 import (
+	"slices"
 	"sync"
 
 	"httpdhs/kv"
@@ -155,8 +156,7 @@ func (q *queue) cond(c *kv.Condition, r *kv.Record, t ticket) {
 // pop takes the oldest batch out.
 func (q *queue) pop() *batch {
 	b := q.batches[0]
-	q.batches[0] = nil
-	q.batches = q.batches[1:]
+	q.batches = slices.Delete(q.batches, 0, 1) // moves the few there are, and keeps the room
 	q.bytes -= len(b.buf) - batchHead
 	return b
 }
@@ -167,7 +167,7 @@ func (q *queue) unpop(b *batch) {
 		releaseBatch(b)
 		return
 	}
-	q.batches = append([]*batch{b}, q.batches...)
+	q.batches = slices.Insert(q.batches, 0, b)
 	q.bytes += len(b.buf) - batchHead
 }
 

@@ -1,8 +1,8 @@
 package replicate
 
 import (
-	"errors"
 	"fmt"
+	"sync"
 
 	"httpdhs/kv"
 )
@@ -42,15 +42,34 @@ func (c *Coordinator) servePing(dst, request []byte) ([]byte, error) {
 	if err != nil {
 		return dst, err
 	}
-	for _, p := range c.view.Load().peers {
-		// It is there. One that is not accepted is left to the prober's pace:
-		// two that refuse each other would ask each other without end.
-		if p != nil && p.name == ping.Name && p.State() == Down && c.accepts(&ping) == nil {
-			p.probeSoon()
+	for _, p := range c.view.Load().others {
+		// One that is not accepted is left to the prober's pace: two that
+		// refuse each other would ask each other without end.
+		if p.name != ping.Name || c.accepts(&ping) != nil {
+			continue
+		}
+		if p.State() == Down {
+			p.probeSoon() // it is there
+		} else {
+			p.answered(&ping, c.opt.Boot)
 		}
 	}
 	self := c.self()
 	return appendPing(dst, &self), nil
+}
+
+// serving is what serveBatch would otherwise allocate: the store is behind an
+// interface, so what is passed to it escapes.
+type serving struct {
+	item     item
+	versions [kv.MaxConditionVersions]kv.Version
+}
+
+var servings = sync.Pool{New: func() any { return new(serving) }}
+
+func (s *serving) release() {
+	s.item = item{} // points to the message
+	servings.Put(s)
 }
 
 // serveBatch carries out the items of a batch in their order.
@@ -62,17 +81,18 @@ func (c *Coordinator) serveBatch(dst, body []byte) ([]byte, error) {
 	c.clock.Observe(clock)
 	start := len(dst)
 	dst = openBatch(dst)
-	var versions [kv.MaxConditionVersions]kv.Version
+	s := servings.Get().(*serving)
+	defer s.release()
 	for len(body) > 0 {
-		var it item
-		if it, body, err = nextItem(body, versions[:]); err != nil {
+		it := &s.item
+		if *it, body, err = nextItem(body, s.versions[:]); err != nil {
 			return dst[:start], err
 		}
 		if it.kind == itemRead && len(dst)-start > answerBytes {
 			dst = appendResult(dst, &result{code: resultAgain})
 			break
 		}
-		dst = c.serveItem(dst, &it)
+		dst = c.serveItem(dst, it)
 	}
 	setBatchClock(dst[start:], c.clock.Last())
 	return dst, nil
@@ -97,17 +117,15 @@ func (c *Coordinator) serveItem(dst []byte, it *item) []byte {
 			r = c.merge(hash, &it.record)
 		}
 	}
-	// A version that is held here must be below all that this node stamps.
-	c.clock.Observe(it.record.Version)
 	return appendResult(dst, &r)
 }
 
-// limited refuses a record that is beyond this node's limits.
+// limited refuses a record that is beyond this node's limits, or stamped so
+// far ahead that this node does not believe it. A version that is held here
+// has to be below all that this node stamps.
 func (c *Coordinator) limited(r *kv.Record) (refused result) {
-	if err := c.opt.Limits.Check(r); err != nil {
-		if !errors.Is(err, kv.ErrValueTooLarge) {
-			c.opt.Log.Debug("record refused", "error", err)
-		}
+	if c.opt.Limits.Check(r) != nil || !c.clock.Observe(r.Version) {
+		c.counters.refused.Add(1)
 		refused.code = resultRefused
 	}
 	return refused

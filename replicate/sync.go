@@ -21,10 +21,13 @@ import (
 // driftEvery finds what a queue has dropped or a fault has lost.
 //
 //	digests  request   u8 level, u16 partitions to the end
-//	         answer    a partition each: u64 (level 0: all buckets xored) or
-//	                   256 × u64 (level 1)
+//	         answer    u64 boot, then a partition each: u64 (level 0: all
+//	                   buckets xored) or 256 × u64 (level 1)
 //	pull     request   u16 partition, u64 from, 256 bits of buckets
-//	         answer    u8 more, u64 next, records to the end
+//	         answer    u64 boot, u8 more, u64 next, records to the end
+//
+// The boot is there because a peer that was restarted since its last probe has
+// nothing, and looks as if it had nothing new.
 const (
 	digestBuckets = 256
 	bitmapBytes   = digestBuckets / 8
@@ -32,7 +35,7 @@ const (
 	levelPartitions = 0
 	levelBuckets    = 1
 
-	pullHead = messageHead + 1 + 8
+	pullHead = messageHead + 8 + 1 + 8
 
 	// pullBytes is where the answer to a pull is full, past its first record.
 	pullBytes = 1 << 20
@@ -57,9 +60,10 @@ func (c *Coordinator) syncLoop() {
 		wait := driftEvery
 		if !c.Synced() {
 			wait = unsyncedProbe
+			misses := c.misses.Load()
 			err := c.syncAll()
 			if err == nil {
-				c.becomeSynced()
+				c.becomeSynced(misses)
 				continue
 			}
 			if !errors.Is(err, errNotYet) && !c.closed.Load() {
@@ -72,16 +76,55 @@ func (c *Coordinator) syncLoop() {
 		}
 		select {
 		case <-time.After(wait):
+		case <-c.syncNow:
 		case <-c.quit:
 			return
 		}
 	}
 }
 
-func (c *Coordinator) becomeSynced() {
+// beat implements peerHost. A pause between the beats of all probers together
+// means that the process was stopped, or starved of processor time, for so
+// long that others may have taken it for down.
+func (c *Coordinator) beat() {
+	now := int64(time.Since(c.born))
+	if last := c.lastBeat.Swap(now); last != 0 && now-last > int64(stallMax) {
+		c.missed(fmt.Sprintf("it was stopped for %s", time.Duration(now-last).Round(time.Millisecond)))
+	}
+}
+
+// stalled says that the next beat will find a pause: nothing that was not
+// found can be said not to exist until then.
+func (c *Coordinator) stalled() bool {
+	last := c.lastBeat.Load()
+	return last != 0 && int64(time.Since(c.born))-last > int64(stallMax)
+}
+
+// missed implements peerHost: others have gone on without this node, so it has
+// to compare itself with them once more.
+func (c *Coordinator) missed(reason string) {
+	c.misses.Add(1) // a pass that is under way does not count
+	if !c.synced.Swap(false) {
+		return
+	}
+	c.opt.Log.Warn("not in sync any more", "reason", reason)
+	c.setSyncReason(fmt.Errorf("%w: %s", errNotYet, reason))
+	select {
+	case c.syncNow <- struct{}{}:
+	default:
+	}
+}
+
+// becomeSynced ends a pass that began when so many misses were counted.
+func (c *Coordinator) becomeSynced(misses uint64) {
+	c.passes.Add(1)
 	c.synced.Store(true)
+	if c.misses.Load() != misses {
+		c.synced.Store(false)
+		return
+	}
 	c.opt.Log.Info("in sync", "records_fetched", c.counters.pulled.Load())
-	for _, p := range c.view.Load().others() {
+	for _, p := range c.view.Load().others {
 		p.probeSoon() // asks, and is asked back: they hear of it at once
 	}
 }
@@ -93,9 +136,13 @@ func (c *Coordinator) becomeSynced() {
 // this node, and what was acknowledged before is at an owner that is asked
 // now. A partition is settled by all its owners that are up and in sync; where
 // there is none, by all its owners, if they are up: then nobody holds more.
+//
+// A node that was in sync before, and has only missed something while others
+// took it for down, asks those that are up. What they acknowledged without it
+// is with them, or was kept for it and is delivered.
 func (c *Coordinator) syncAll() error {
 	v := c.view.Load()
-	for _, p := range v.others() {
+	for _, p := range v.others {
 		if !p.probed.Load() {
 			return fmt.Errorf("%w: %s was not reached yet", errNotYet, p.name)
 		}
@@ -109,7 +156,7 @@ func (c *Coordinator) syncAll() error {
 		if !slices.Contains(owners, uint16(v.self)) {
 			continue
 		}
-		sources, err := v.sources(owners)
+		sources, err := v.sources(owners, c.passes.Load() == 0)
 		if err != nil {
 			return err
 		}
@@ -125,8 +172,9 @@ func (c *Coordinator) syncAll() error {
 	return nil
 }
 
-// sources are the peers that settle a partition.
-func (v *view) sources(owners []uint16) ([]*Peer, error) {
+// sources are the peers that settle a partition, for a node that is empty or
+// for one that was in sync before.
+func (v *view) sources(owners []uint16, empty bool) ([]*Peer, error) {
 	var synced, up []*Peer
 	var down error
 	for _, n := range owners {
@@ -142,6 +190,8 @@ func (v *view) sources(owners []uint16) ([]*Peer, error) {
 		}
 	}
 	switch {
+	case !empty:
+		return append(synced, up...), nil
 	case len(synced) > 0:
 		return synced, nil
 	case down != nil:
@@ -153,7 +203,12 @@ func (v *view) sources(owners []uint16) ([]*Peer, error) {
 // syncRandom pulls what a random peer in sync has more of.
 func (c *Coordinator) syncRandom() {
 	v := c.view.Load()
-	peers := slices.DeleteFunc(v.others(), func(p *Peer) bool { return !p.up() || !p.isSynced() })
+	var peers []*Peer
+	for _, p := range v.others {
+		if p.up() && p.isSynced() {
+			peers = append(peers, p)
+		}
+	}
 	if len(peers) == 0 {
 		return
 	}
@@ -230,11 +285,11 @@ func (c *Coordinator) pull(p *Peer, partition int, buckets *[bitmapBytes]byte) e
 		}
 		msg := binary.LittleEndian.AppendUint16(appendHead(nil, kindPull), uint16(partition))
 		msg = binary.LittleEndian.AppendUint64(msg, from)
-		answer, err := p.transport.RoundTrip(nil, append(msg, buckets[:]...), time.Now().Add(syncTimeout))
+		answer, err := p.direct(append(msg, buckets[:]...), time.Now().Add(syncTimeout))
 		if err != nil {
 			return err
 		}
-		body, err := expectKind(answer, kindPull, pullHead)
+		body, err := p.expectBoot(answer, kindPull, pullHead)
 		if err != nil {
 			return err
 		}
@@ -244,7 +299,10 @@ func (c *Coordinator) pull(p *Peer, partition int, buckets *[bitmapBytes]byte) e
 			if r, body, err = kv.DecodeRecord(body, &wireLimits); err != nil {
 				return err
 			}
-			c.clock.Observe(r.Version)
+			if !c.clock.Observe(r.Version) {
+				c.counters.refused.Add(1)
+				continue
+			}
 			if _, err := c.store.Apply(kv.Hash(r.Key), &r); err != nil {
 				return fmt.Errorf("cannot store what %s holds: %w", p.name, err)
 			}
@@ -252,6 +310,18 @@ func (c *Coordinator) pull(p *Peer, partition int, buckets *[bitmapBytes]byte) e
 		}
 	}
 	return nil
+}
+
+// expectBoot is expectKind for an answer that begins with the boot of the peer.
+func (p *Peer) expectBoot(answer []byte, kind byte, least int) ([]byte, error) {
+	body, err := expectKind(answer, kind, least)
+	if err != nil {
+		return nil, err
+	}
+	if boot := binary.LittleEndian.Uint64(body); boot != p.Status().Ping.Boot {
+		return nil, fmt.Errorf("%w: %s was restarted", errNotYet, p.name)
+	}
+	return body[8:], nil
 }
 
 // expectKind takes the head off an answer of the kind, which is at least so
@@ -276,7 +346,7 @@ func (p *Peer) digests(level byte, partitions []int) ([]uint64, error) {
 	for _, part := range partitions {
 		msg = binary.LittleEndian.AppendUint16(msg, uint16(part))
 	}
-	answer, err := p.transport.RoundTrip(nil, msg, time.Now().Add(syncTimeout))
+	answer, err := p.direct(msg, time.Now().Add(syncTimeout))
 	if err != nil {
 		return nil, err
 	}
@@ -284,7 +354,7 @@ func (p *Peer) digests(level byte, partitions []int) ([]uint64, error) {
 	if level == levelBuckets {
 		want *= digestBuckets
 	}
-	body, err := expectKind(answer, kindDigests, messageHead)
+	body, err := p.expectBoot(answer, kindDigests, messageHead+8)
 	if err != nil {
 		return nil, err
 	}
@@ -305,7 +375,7 @@ func (c *Coordinator) serveDigests(dst, body []byte) ([]byte, error) {
 	}
 	start := len(dst)
 	level := body[0]
-	dst = appendHead(dst, kindDigests)
+	dst = binary.LittleEndian.AppendUint64(appendHead(dst, kindDigests), c.opt.Boot)
 	for body = body[1:]; len(body) > 0; body = body[2:] {
 		part := int(binary.LittleEndian.Uint16(body))
 		if part >= c.Partitions() {
@@ -336,7 +406,9 @@ func (c *Coordinator) servePull(dst, body []byte) ([]byte, error) {
 		return dst, fmt.Errorf("%w: partition %d", errMessage, part)
 	}
 	start := len(dst)
-	dst = append(appendHead(dst, kindPull), 0, 0, 0, 0, 0, 0, 0, 0, 0)
+	dst = binary.LittleEndian.AppendUint64(appendHead(dst, kindPull), c.opt.Boot)
+	more := len(dst)
+	dst = append(dst, 0, 0, 0, 0, 0, 0, 0, 0, 0)
 	records := len(dst)
 	now, last := c.clock.Wall().UnixMilli(), uint64(0)
 	c.store.Scan(part, from, func(hash uint64, r *kv.Record) bool {
@@ -346,8 +418,8 @@ func (c *Coordinator) servePull(dst, body []byte) ([]byte, error) {
 		}
 		// Records of one hash are not split: next is where to go on.
 		if len(dst)-start > pullBytes && len(dst) > records && hash != last {
-			dst[start+messageHead] = 1
-			binary.LittleEndian.PutUint64(dst[start+messageHead+1:], hash)
+			dst[more] = 1
+			binary.LittleEndian.PutUint64(dst[more+1:], hash)
 			return false
 		}
 		dst, last = kv.AppendRecord(dst, r), hash

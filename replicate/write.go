@@ -1,6 +1,7 @@
 package replicate
 
 import (
+	"bytes"
 	"errors"
 
 	"httpdhs/kv"
@@ -114,31 +115,44 @@ func (c *Coordinator) written(v *view, p *pending, call *kv.Call, i int, o *opSt
 	case o.stale != 0 && o.round < restampsMax:
 		c.counters.restamps.Add(1)
 		c.clock.Observe(o.stale)
-		c.rewrite(v, p, call, i, o)
+		c.rewrite(v, p, call, i, o.existed)
 		p.redoLater(call, i)
 	default:
 		p.settle(i, kv.ErrUnavailable)
 	}
 }
 
-// rewrite writes operation i once more, under a new stamp.
-func (c *Coordinator) rewrite(v *view, p *pending, call *kv.Call, i int, o *opState) {
+// rewrite writes operation i once more, under a new stamp. Whether it replaced
+// a value was settled before: an owner may have stored it under the old one.
+func (c *Coordinator) rewrite(v *view, p *pending, call *kv.Call, i int, existed bool) {
 	c.stamp(&call.Ops[i])
-	c.spread(v, p, call, i, opState{existed: o.existed, knew: true}, 0)
+	c.spread(v, p, call, i, opState{existed: existed, knew: true}, 0)
 }
 
 // redo carries out operation i once more after an earlier one on its key was
 // stamped anew, which put that one above it: so the operations of a call keep
 // their order.
-func (c *Coordinator) redo(v *view, p *pending, call *kv.Call, i int, o *opState) {
+func (c *Coordinator) redo(v *view, p *pending, call *kv.Call, i int) {
 	switch op := &call.Ops[i]; {
 	case op.Kind != kv.OpGet:
-		c.rewrite(v, p, call, i, o)
+		c.rewrite(v, p, call, i, leavesValue(call, i))
 	case op.Required == 1:
 		c.readOne(v, p, call, i)
 	default:
 		c.readMany(v, p, call, i)
 	}
+}
+
+// leavesValue says whether the last write before operation i on its key, which
+// there is, is a put.
+func leavesValue(call *kv.Call, i int) bool {
+	op := &call.Ops[i]
+	for i--; i >= 0; i-- {
+		if o := &call.Ops[i]; o.Kind != kv.OpGet && o.Hash == op.Hash && bytes.Equal(o.Key, op.Key) {
+			return o.Kind == kv.OpPut
+		}
+	}
+	return false
 }
 
 // decide has a conditional write decided by the key's primary: the first

@@ -5,6 +5,8 @@ import (
 	"crypto/subtle"
 
 	"github.com/valyala/fasthttp"
+
+	"httpdhs/kv"
 )
 
 var bearer = []byte("bearer ")
@@ -30,7 +32,7 @@ func (s *Server) authorized(ctx *fasthttp.RequestCtx) bool {
 func (s *Server) trusted(ctx *fasthttp.RequestCtx) bool {
 	// A node that has no secret refuses one that shows its own: else that one
 	// would take it for a member, and not the other way round.
-	if sameSecret(ctx.Request.Header.Peek("X-Dht-Cluster-Secret"), s.opts.ClusterSecret) {
+	if sameSecret(ctx.Request.Header.Peek(kv.SecretHeader), s.opts.ClusterSecret) {
 		return true
 	}
 	s.fail(ctx, errUntrusted)

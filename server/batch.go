@@ -246,5 +246,9 @@ func (b *batcher) append(res *format.Result, op *kv.Op) {
 		b.out = format.AppendResult(b.out, res)
 		return
 	}
-	b.out = appendResultJSON(b.out, res, op != nil && op.Kind != kv.OpGet && outcomeUnknown(op.Err))
+	unknown, required := false, 0
+	if op != nil && op.Kind != kv.OpGet && outcomeUnknown(op.Err) {
+		unknown, required = true, op.Required
+	}
+	b.out = appendResultJSON(b.out, res, unknown, required)
 }

@@ -9,8 +9,8 @@ import (
 
 // appendResultJSON appends the result of an operation as a line of NDJSON. What
 // a get found has the members that a listing has; unknown says that a write
-// that failed may still appear.
-func appendResultJSON(dst []byte, r *format.Result, unknown bool) []byte {
+// that failed may still appear, and that required replicas had to store it.
+func appendResultJSON(dst []byte, r *format.Result, unknown bool, required int) []byte {
 	dst = append(dst, `{"status":`...)
 	dst = strconv.AppendInt(dst, int64(r.Status), 10)
 	if r.Found() {
@@ -38,6 +38,8 @@ func appendResultJSON(dst []byte, r *format.Result, unknown bool) []byte {
 		dst = strconv.AppendInt(dst, int64(r.Replicas), 10)
 	}
 	if unknown {
+		dst = append(dst, `,"required":`...)
+		dst = strconv.AppendInt(dst, int64(required), 10)
 		dst = append(dst, `,"outcome":"unknown"`...)
 	}
 	return append(dst, "}\n"...)

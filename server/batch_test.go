@@ -66,7 +66,7 @@ func TestBatch(t *testing.T) {
 		return fmt.Errorf("%w: 1 of 2", kv.ErrUnavailable)
 	}
 	doBatch(t, addr, "", `{"op":"put","key":"a","value":"1"}`,
-		`{"status":503,"key":"a","error":"too few replicas are up: 1 of 2; ask for fewer replicas or wait until more are up","acks":1,"replicas":2,"outcome":"unknown"}`)
+		`{"status":503,"key":"a","error":"too few replicas are up: 1 of 2; ask for fewer replicas or wait until more are up","acks":1,"replicas":2,"required":2,"outcome":"unknown"}`)
 }
 
 func TestBatchRefuses(t *testing.T) {

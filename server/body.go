@@ -28,6 +28,7 @@ func newBody(ctx *fasthttp.RequestCtx) bodyReader {
 	if b.stream == nil {
 		b.left = 0
 	}
+	b.conn.bodyRead = b.left == 0
 	return b
 }
 
@@ -46,13 +47,14 @@ func (b *bodyReader) Read(p []byte) (int, error) {
 	if b.left > 0 {
 		b.left -= int64(n)
 		if b.left == 0 {
+			b.conn.bodyRead = true
 			return n, nil // the next Read says so
 		}
 	}
 	switch {
 	case err == nil:
 	case err == io.EOF && b.left < 0 && !b.conn.eof:
-		b.left = 0 // the last chunk
+		b.left, b.conn.bodyRead = 0, true // the last chunk
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		err = errTooSlow
 	case err == io.EOF, errors.Is(err, io.ErrUnexpectedEOF), b.conn.eof:
@@ -103,6 +105,18 @@ func (s *Server) readBody(ctx *fasthttp.RequestCtx, sc *scratch, from *budget, l
 			return err
 		}
 	}
+}
+
+// answerFreeBytes is up to where an answer is not counted: as many as there are
+// connections fit, and what is asked for most costs nothing.
+const answerFreeBytes = 16 << 10
+
+// holdAnswer counts n bytes that wait in memory for the client to take them.
+func (s *Server) holdAnswer(sc *scratch, n int) error {
+	if n <= answerFreeBytes || sc.hold(&s.answerBytes, int64(n)) {
+		return nil
+	}
+	return errAnswers
 }
 
 // hold makes sure that n bytes are taken from the budget.

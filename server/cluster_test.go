@@ -48,6 +48,7 @@ func TestRing(t *testing.T) {
 		}
 	}
 	f.send("GET", "/cluster/ring", "", `If-None-Match: "00"`).want(t, 200)
+	f.send("GET", "/cluster/ring", "", `If-None-Match: "a,*,b"`).want(t, 200)
 	f.cluster.ring = &api.Ring{Fingerprint: "11"}
 	b := f.send("GET", "/cluster/ring", "", "If-None-Match: "+tag)
 	b.want(t, 200)
@@ -81,7 +82,10 @@ func TestExchange(t *testing.T) {
 	if a.body != "got "+body || a.header.Get("Content-Type") != "application/octet-stream" {
 		t.Errorf("answer of %d bytes: %v", len(a.body), a.header)
 	}
+	// 400 has the sender drop the message, 503 has it try again.
 	f.send("POST", "/internal/exchange", "bad").want(t, 400)
+	f.send("POST", "/internal/exchange", "long").want(t, 400)
+	f.send("POST", "/internal/exchange", "stop").want(t, 503)
 	f.send("POST", "/internal/exchange", strings.Repeat("x", 1<<20+1)).want(t, 413)
 	f.send("GET", "/internal/exchange", "").want(t, 405)
 	f.send("GET", "/internal/other", "").want(t, 404)

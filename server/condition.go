@@ -9,9 +9,42 @@ import (
 	"httpdhs/kv"
 )
 
-// tags is the value of an If-Match or If-None-Match (RFC 9110, section 13.1).
+// tagList goes through the entity tags, and the "*", of all fields of a name
+// (RFC 9110, sections 8.8.3 and 13.1). What is neither is passed over.
+type tagList struct {
+	fields [][]byte
+	field  []byte // the rest of the one before them
+}
+
+// next returns the next tag, without its W/; nil after the last.
+func (l *tagList) next() (tag []byte, weak bool) {
+	for {
+		l.field = bytes.TrimLeft(l.field, " \t,")
+		if len(l.field) == 0 {
+			if len(l.fields) == 0 {
+				return nil, false
+			}
+			l.field, l.fields = l.fields[0], l.fields[1:]
+			continue
+		}
+		tag, weak = bytes.CutPrefix(l.field, []byte("W/"))
+		if len(tag) > 0 && tag[0] == '"' {
+			if end := bytes.IndexByte(tag[1:], '"'); end >= 0 {
+				l.field = tag[end+2:]
+				return tag[:end+2], weak
+			}
+		}
+		tag, l.field, _ = bytes.Cut(l.field, []byte(","))
+		if tag = bytes.TrimRight(tag, " \t"); string(tag) == "*" {
+			return tag, false
+		}
+	}
+}
+
+// tags is the value of an If-Match or If-None-Match.
 type tags struct {
-	given    bool
+	given    bool // be it empty
+	some     bool // it has a tag, whoever made it, or a "*"
 	any      bool // "*"
 	versions []kv.Version
 }
@@ -20,35 +53,36 @@ type tags struct {
 // out: they never match. weak says whether a W/ tag matches its strong one.
 func parseTags(h *fasthttp.RequestHeader, name string, weak bool, into []kv.Version) (tags, error) {
 	t := tags{versions: into[:0]}
-	if len(h.Peek(name)) == 0 {
-		return t, nil
-	}
-	for _, field := range h.PeekAll(name) {
-		t.given = true
-		for n := 0; len(field) > 0; n++ {
-			var tag []byte
-			tag, field, _ = bytes.Cut(field, []byte(","))
-			tag = bytes.TrimSpace(tag)
-			if weak {
-				tag = bytes.TrimPrefix(tag, []byte("W/"))
+	list := tagList{fields: h.PeekAll(name)}
+	t.given = len(list.fields) > 0
+	for tag, isWeak := list.next(); tag != nil; tag, isWeak = list.next() {
+		t.some = true
+		if string(tag) == "*" {
+			t.any = true
+		} else if v, ok := kv.ParseETag(string(tag)); ok && (weak || !isWeak) {
+			if len(t.versions) == kv.MaxConditionVersions {
+				return t, badRequest(fmt.Sprintf("%s has more than %d entity tags", name, kv.MaxConditionVersions))
 			}
-			if string(tag) == "*" {
-				t.any = true
-			} else if v, ok := kv.ParseETag(string(tag)); ok {
-				if len(t.versions) == kv.MaxConditionVersions {
-					return t, badRequest(fmt.Sprintf("%s has more than %d entity tags", name, kv.MaxConditionVersions))
-				}
-				t.versions = append(t.versions, v)
-			}
+			t.versions = append(t.versions, v)
 		}
 	}
 	return t, nil
 }
 
+// parseWriteTags is parseTags for a write. One that was meant to be conditional
+// and has lost its tag on the way must not be done, whatever it says.
+func parseWriteTags(h *fasthttp.RequestHeader, name string, weak bool, into []kv.Version) (tags, error) {
+	t, err := parseTags(h, name, weak, into)
+	if err == nil && t.given && !t.some {
+		err = badRequest(name + " has no entity tag: send one in its quotes, or *, or leave the header out")
+	}
+	return t, err
+}
+
 // writeCondition reads the condition of a PUT or DELETE.
 func writeCondition(h *fasthttp.RequestHeader, sc *scratch) (kv.Condition, error) {
-	match, err := parseTags(h, fasthttp.HeaderIfMatch, false, sc.versions[:0])
-	if err != nil || (match.given && len(h.Peek(fasthttp.HeaderIfNoneMatch)) > 0) {
+	match, err := parseWriteTags(h, fasthttp.HeaderIfMatch, false, sc.versions[:0])
+	if err != nil || (match.given && len(h.PeekAll(fasthttp.HeaderIfNoneMatch)) > 0) {
 		if err == nil {
 			err = badRequest("a write takes If-Match or If-None-Match, not both")
 		}
@@ -60,7 +94,7 @@ func writeCondition(h *fasthttp.RequestHeader, sc *scratch) (kv.Condition, error
 		}
 		return kv.Condition{Kind: kv.IfVersion, Versions: match.versions}, nil
 	}
-	none, err := parseTags(h, fasthttp.HeaderIfNoneMatch, true, sc.versions[:0])
+	none, err := parseWriteTags(h, fasthttp.HeaderIfNoneMatch, true, sc.versions[:0])
 	switch {
 	case err != nil || !none.given:
 		return kv.Condition{}, err
@@ -101,14 +135,10 @@ func (t *tags) has(v kv.Version) bool {
 // matchesTag says whether an If-None-Match names the tag, which need not be a
 // version.
 func matchesTag(h *fasthttp.RequestHeader, etag string) bool {
-	for _, field := range h.PeekAll(fasthttp.HeaderIfNoneMatch) {
-		for len(field) > 0 {
-			var tag []byte
-			tag, field, _ = bytes.Cut(field, []byte(","))
-			tag = bytes.TrimPrefix(bytes.TrimSpace(tag), []byte("W/"))
-			if string(tag) == "*" || string(tag) == etag {
-				return true
-			}
+	list := tagList{fields: h.PeekAll(fasthttp.HeaderIfNoneMatch)}
+	for tag, _ := list.next(); tag != nil; tag, _ = list.next() {
+		if string(tag) == "*" || string(tag) == etag {
+			return true
 		}
 	}
 	return false

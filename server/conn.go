@@ -25,6 +25,7 @@ const (
 	waitNone = iota
 	waitRead
 	waitWrite
+	waitNext // as waitRead, with nothing of a request there yet
 )
 
 // conn is a client's connection. It notes what it is doing and since when,
@@ -36,7 +37,9 @@ type conn struct {
 
 	// phase and wait are a phase or a kind of waiting in the low bits and the
 	// clock of its beginning above. Written by the connection's goroutine,
-	// read by the sweep.
+	// read by the sweep. From waitNext, wait is left by a swap alone: by this
+	// goroutine, which has read something, or by makeRoomLocked, which closes
+	// the connection. So no request that has begun is ever cut.
 	phase atomic.Int64
 	wait  atomic.Int64
 	body  atomic.Int64 // bytes read since the handler began
@@ -44,12 +47,18 @@ type conn struct {
 	// The rest belongs to the connection's goroutine.
 	scratch  *scratch
 	linger   bool // the client may still be sending: let it read the answer
+	bodyRead bool // the handler has read the body to its end
 	eof      bool // the client has sent its last byte
 	lineSize int  // bytes since the last line feed, while a header is read
 }
 
 func (c *conn) setPhase(p int64) { c.phase.Store(c.srv.clock.Load()<<phaseBits | p) }
-func (c *conn) setWait(w int64)  { c.wait.Store(c.srv.clock.Load()<<phaseBits | w) }
+
+func (c *conn) setWait(w int64) (word int64) {
+	word = c.srv.clock.Load()<<phaseBits | w
+	c.wait.Store(word)
+	return word
+}
 
 func unpack(word int64) (kind, since int64) {
 	return word & (1<<phaseBits - 1), word >> phaseBits
@@ -74,13 +83,18 @@ func connState(nc net.Conn, state fasthttp.ConnState) {
 
 // beginHandler notes that the headers are complete.
 func (c *conn) beginHandler() {
+	c.bodyRead = false
 	c.body.Store(0)
 	c.setPhase(phaseHandler)
 }
 
 func (c *conn) Read(p []byte) (int, error) {
-	c.setWait(waitRead)
 	phase, _ := unpack(c.phase.Load())
+	kind := int64(waitRead)
+	if phase <= phaseIdle {
+		kind = waitNext
+	}
+	waiting := c.setWait(kind)
 	if phase <= phaseIdle && c.srv.stopping.Load() {
 		// Checked after the wait is noted, as wakeIfIdle looks at it after
 		// stopping is set: one of the two sees the other. Whatever was in
@@ -88,7 +102,9 @@ func (c *conn) Read(p []byte) (int, error) {
 		return 0, io.EOF
 	}
 	n, err := c.Conn.Read(p)
-	c.wait.Store(waitNone)
+	if !c.wait.CompareAndSwap(waiting, waitNone) {
+		return 0, io.EOF // closed to make room
+	}
 	switch {
 	case phase >= phaseHandler:
 		c.body.Add(int64(n))
@@ -126,9 +142,7 @@ func (c *conn) Write(p []byte) (n int, err error) {
 
 // wakeIfIdle ends the wait for a next request. Called with stopping set.
 func (c *conn) wakeIfIdle() {
-	phase, _ := unpack(c.phase.Load())
-	kind, _ := unpack(c.wait.Load())
-	if phase <= phaseIdle && kind == waitRead {
+	if kind, _ := unpack(c.wait.Load()); kind == waitNext {
 		_ = c.Conn.SetReadDeadline(longAgo)
 	}
 }

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bytes"
 	"strconv"
 	"time"
 
@@ -68,9 +69,15 @@ func (s *Server) get(ctx *fasthttp.RequestCtx, rawKey, query []byte) {
 		s.fail(ctx, err)
 		return
 	}
-	op := s.do(sc, time.Now(), p.timeout)
+	now := time.Now()
+	op := s.do(sc, now, p.timeout)
 	if op.Err != nil {
 		s.fail(ctx, op.Err)
+		return
+	}
+	if err := s.holdAnswer(sc, len(op.Value)); err != nil {
+		sc.call = kv.Call{} // not held, so not kept either
+		s.fail(ctx, err)
 		return
 	}
 	status, err := readStatus(&ctx.Request.Header, sc, op.Version)
@@ -82,10 +89,10 @@ func (s *Server) get(ctx *fasthttp.RequestCtx, rawKey, query []byte) {
 		s.fail(ctx, kv.ErrConditionFailed)
 		return
 	}
-	s.setETag(ctx, sc, op.Version)
 	h := &ctx.Response.Header
-	sc.out = fasthttp.AppendHTTPDate(sc.out[:0], op.Version.Time())
+	sc.out = appendLastModified(sc.out, h, op.Version.Time(), now)
 	h.SetCanonical(headerLastModified, sc.out)
+	s.setETag(ctx, sc, op.Version)
 	if op.Expires != 0 {
 		sc.out = fasthttp.AppendHTTPDate(sc.out[:0], time.UnixMilli(op.Expires))
 		h.SetCanonical(headerExpires, sc.out)
@@ -102,6 +109,23 @@ func (s *Server) get(ctx *fasthttp.RequestCtx, rawKey, query []byte) {
 	// The value may alias the scratch, which lives until it is written.
 	ctx.Response.SetBodyRaw(op.Value)
 	h.SetContentLength(len(op.Value)) // else a HEAD of an empty value has none
+}
+
+// appendLastModified writes, into dst, the time of a version; if that is after
+// the Date of the answer, this Date (RFC 9110, section 8.8.2.1). A version can
+// be ahead of this node's clock, and the Date is behind it: fasthttp renews it
+// once a second, writes it itself, and shows it in a header that is written.
+func appendLastModified(dst []byte, h *fasthttp.ResponseHeader, at, now time.Time) []byte {
+	const lagMax, dateSize = time.Minute, len("Mon, 02 Jan 2006 15:04:05 GMT")
+	if now.Sub(at) < lagMax {
+		dst = h.AppendBytes(dst[:0])
+		if _, date, ok := bytes.Cut(dst, []byte("\r\nDate: ")); ok && len(date) > dateSize {
+			if sent, err := fasthttp.ParseHTTPDate(date[:dateSize]); err == nil && at.After(sent) {
+				at = sent
+			}
+		}
+	}
+	return fasthttp.AppendHTTPDate(dst[:0], at)
 }
 
 func (s *Server) setETag(ctx *fasthttp.RequestCtx, sc *scratch, v kv.Version) {

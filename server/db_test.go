@@ -55,6 +55,22 @@ func TestPutGetDelete(t *testing.T) {
 	f.send("HEAD", "/db/k", "").want(t, 404)
 }
 
+// Last-Modified is never after Date, be the version of this very moment or of a
+// clock that is ahead.
+func TestLastModified(t *testing.T) {
+	f := start(t, Options{})
+	for _, ahead := range []time.Duration{0, time.Second, time.Hour, -30 * time.Second, -time.Hour} {
+		at := time.Now().Add(ahead)
+		f.store.entries["k"] = kv.Entry{Version: kv.VersionAt(at)}
+		a := f.send("GET", "/db/k", "")
+		modified, err := time.Parse(time.RFC1123, a.header.Get("Last-Modified"))
+		date, err2 := time.Parse(time.RFC1123, a.header.Get("Date"))
+		if err != nil || err2 != nil || modified.After(date) || ahead < -20*time.Second && modified.Unix() != at.Unix() {
+			t.Errorf("a version of %v from now: %v", ahead, a.header)
+		}
+	}
+}
+
 func TestEmptyValue(t *testing.T) {
 	f := start(t, Options{})
 	f.send("PUT", "/db/k", "").want(t, 201)
@@ -105,6 +121,7 @@ func TestValueOfBody(t *testing.T) {
 	}
 	f.send("PUT", "/db/bad", "value=100%", "Content-Type: "+form).want(t, 400)
 	f.send("PUT", "/db/bad", "x", "Content-Type: "+strings.Repeat("t", 256)).want(t, 400)
+	f.send("PUT", "/db/bad", "x", "Content-Type: a/b\x01c").want(t, 400)
 	f.send("PUT", "/db/bad", "x", "Content-Range: bytes 0-0/2").want(t, 400)
 	if _, ok := f.store.entry("bad"); ok {
 		t.Error("a refused PUT stored something")
@@ -163,6 +180,19 @@ func TestConditions(t *testing.T) {
 		{"PUT", "k", "If-None-Match: W/" + tag, 412},
 		{"PUT", "k", "If-Match: *\r\nIf-None-Match: *", 400},
 		{"PUT", "none", "If-Match: *", 412},
+		{"PUT", "k", "If-Match:", 400},
+		{"PUT", "k", "If-Match: , ", 400},
+		{"PUT", "k", "If-Match: ff", 400},
+		{"PUT", "k", "If-None-Match:", 400},
+		{"DELETE", "k", "If-Match:", 400},
+		{"PUT", "k", "If-Match:\r\nIf-Match: " + first, 412},
+		{"PUT", "k", "If-Match:\r\nIf-None-Match: *", 400},
+		{"PUT", "k", `If-None-Match: "a,*,b", ` + tag, 412},
+		{"PUT", "none", `If-Match: "a,*,b"`, 412},
+		{"GET", "k", "If-None-Match:\r\nIf-None-Match: " + tag, 304},
+		{"GET", "k", "If-None-Match:", 200},
+		{"GET", "k", "If-Match:", 412},
+		{"GET", "k", `If-None-Match: "a,*,b"`, 200},
 		{"PUT", "none", "If-Match: " + tag, 412},
 		{"DELETE", "none", "If-Match: *", 412},
 		{"DELETE", "k", "If-Match: " + first, 412},
@@ -228,7 +258,7 @@ func TestErrorStatuses(t *testing.T) {
 		{kv.ErrUnavailable, 503, true}, {kv.ErrTimeout, 503, true}, {kv.ErrUnknownOutcome, 503, true},
 		{kv.ErrAbsenceUnknown, 503, false}, {kv.ErrOverloaded, 503, false}, {kv.ErrStopping, 503, false},
 		{kv.ErrLevel, 400, false}, {kv.ErrKeyTooLong, 414, false}, {kv.ErrValueTooLarge, 413, false},
-		{kv.ErrContentTypeTooLong, 400, false}, {kv.ErrKeyEmpty, 400, false}, {errors.New("boom"), 500, false},
+		{kv.ErrContentTypeTooLong, 400, false}, {kv.ErrContentTypeControl, 400, false}, {kv.ErrKeyEmpty, 400, false}, {errors.New("boom"), 500, false},
 	} {
 		for _, method := range []string{"GET", "PUT", "DELETE"} {
 			f.store.fail = fmt.Errorf("node n2: %w", c.err)

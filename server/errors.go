@@ -32,6 +32,7 @@ var (
 	errHeadersTooLarge = &statusError{431, "the headers are larger than this node reads; send fewer or shorter ones"}
 	errBodyTooLarge    = &statusError{413, "the body is larger than this resource takes"}
 	errInFlight        = &statusError{503, "too many request bodies are in memory; try again"}
+	errAnswers         = &statusError{503, "too many answers wait in memory for their clients; try again"}
 	errInternal        = &statusError{500, "internal error; the node's log has the details"}
 )
 
@@ -48,8 +49,10 @@ var statusTable = []struct {
 	{kv.ErrKeyTooLong, 414, "use a shorter key"},
 	{kv.ErrValueTooLarge, 413, "split the value or raise --max-value-bytes on all nodes"},
 	{kv.ErrContentTypeTooLong, 400, "send a shorter Content-Type"},
+	{kv.ErrContentTypeControl, 400, "send a Content-Type without them"},
 	{kv.ErrLevel, 400, "GET /cluster tells the number of replicas"},
 	{kv.ErrNoMemory, 507, "delete keys, add nodes or raise --max-memory"},
+	{kv.ErrRefused, 503, "give all nodes the same limits, and keep their clocks together"},
 	{kv.ErrStopping, 503, "send the request to another node"},
 	{kv.ErrAnswerFull, 503, "nothing was done; ask for this key in another request"},
 	{kv.ErrOverloaded, 503, "nothing was done; try again in a second"},
@@ -112,11 +115,11 @@ func (s *Server) failWith(ctx *fasthttp.RequestCtx, err error, status int, doc *
 	ctx.Response.Header.SetContentTypeBytes(typeJSON)
 	ctx.SetStatusCode(status)
 	ctx.Response.SetBodyRaw(append(body, '\n'))
-	switch {
-	case err == errInFlight, errors.Is(err, kv.ErrOverloaded), errors.Is(err, kv.ErrStopping):
+	noMemory := err == errInFlight || err == errAnswers
+	if noMemory || errors.Is(err, kv.ErrOverloaded) || errors.Is(err, kv.ErrStopping) {
 		ctx.Response.Header.Set(fasthttp.HeaderRetryAfter, "1")
 	}
-	if err == errInFlight {
+	if noMemory {
 		s.stats.overloaded.Add(1)
 	}
 	if errors.Is(err, kv.ErrStopping) {

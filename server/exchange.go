@@ -14,7 +14,12 @@ func (s *Server) exchange(ctx *fasthttp.RequestCtx) {
 	}
 	answer, err := s.peers.Exchange(sc.out[:0], sc.body)
 	if err != nil {
-		s.fail(ctx, badRequest(err.Error()))
+		// The sender drops what is refused for good, and sends again what was
+		// only not taken now.
+		if status, _ := statusOf(err); status != fasthttp.StatusServiceUnavailable {
+			err = badRequest(err.Error())
+		}
+		s.fail(ctx, err)
 		return
 	}
 	sc.out = answer

@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -140,6 +141,12 @@ func (f *fakeCluster) Key(key []byte, _ time.Time) api.Key {
 type fakePeers struct{}
 
 func (fakePeers) Exchange(dst, request []byte) ([]byte, error) {
+	if bytes.HasPrefix(request, []byte("stop")) {
+		return nil, fmt.Errorf("node n2: %w", kv.ErrStopping)
+	}
+	if bytes.HasPrefix(request, []byte("long")) {
+		return nil, kv.ErrKeyTooLong
+	}
 	if bytes.HasPrefix(request, []byte("bad")) {
 		return nil, errors.New("format 9 is not known here")
 	}
@@ -186,7 +193,7 @@ func start(t *testing.T, o Options) *fixture {
 		if err := <-served; err != nil {
 			t.Errorf("Serve: %v", err)
 		}
-		if n := f.clientBytes.used.Load() + f.peerBytes.used.Load(); n != 0 {
+		if n := f.clientBytes.used.Load() + f.peerBytes.used.Load() + f.answerBytes.used.Load(); n != 0 {
 			t.Errorf("%d bytes are still in flight", n)
 		}
 	})

@@ -94,11 +94,10 @@ func (s *Server) finish(ctx *fasthttp.RequestCtx, c *conn) {
 	if s.stopping.Load() {
 		ctx.Response.SetConnectionClose()
 	}
-	status := ctx.Response.StatusCode()
-	if status >= 400 && ctx.Request.IsBodyStream() {
+	if ctx.Request.IsBodyStream() && !c.bodyRead && ctx.Request.Header.ContentLength() != 0 {
 		c.linger = true
 	}
-	s.stats.count(ctx, status)
+	s.stats.count(ctx, ctx.Response.StatusCode())
 }
 
 // malformed answers what never became a request: fasthttp calls it where the

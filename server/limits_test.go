@@ -5,8 +5,12 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"net"
+	"net/http"
 	"os/exec"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -263,20 +267,193 @@ func TestTooLargeAtOnce(t *testing.T) {
 	}
 }
 
+// At the bound of connections a new one takes the place of the one that is idle
+// longest. One with a request is never cut: if all have one, the new one is
+// turned away.
 func TestMaxConns(t *testing.T) {
-	f := start(t, Options{MaxConns: 1})
-	first := f.dial()
-	defer first.Close()
-	r := bufio.NewReader(first)
-	fmt.Fprintf(first, "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
-	readAnswer(t, r, "GET").want(t, 200)
-	second := f.dial()
-	defer second.Close()
-	readAnswer(t, bufio.NewReader(second), "GET").want(t, 503)
-	fmt.Fprintf(first, "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
-	readAnswer(t, r, "GET").want(t, 200)
-	if f.Stats().RejectedConns != 1 {
-		t.Error("not counted")
+	f := start(t, Options{MaxConns: 2})
+	entered, release := make(chan struct{}), make(chan struct{})
+	f.store.do = func(*kv.Call) { entered <- struct{}{}; <-release }
+	ask := func(target string) (*net.TCPConn, *bufio.Reader) {
+		c := f.dial()
+		t.Cleanup(func() { c.Close() })
+		fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: x\r\n\r\n", target)
+		return c, bufio.NewReader(c)
+	}
+	busy, busyReader := ask("/db/k")
+	<-entered
+	_, oldest := ask("/healthz")
+	readAnswer(t, oldest, "GET").want(t, 200)
+	f.waitFor(phaseIdle, waitNext, 0)
+	f.sweep(time.Second)
+
+	_, next := ask("/healthz")
+	readAnswer(t, next, "GET").want(t, 200)
+	if _, err := oldest.ReadByte(); err != io.EOF {
+		t.Errorf("the idle connection is not closed: %v", err)
+	}
+	f.waitFor(phaseIdle, waitNext, 0)
+	_, nextBusy := ask("/db/k")
+	<-entered
+	if _, err := next.ReadByte(); err != io.EOF {
+		t.Errorf("the idle connection is not closed: %v", err)
+	}
+	_, refused := ask("/healthz")
+	a := readAnswer(t, refused, "GET")
+	a.want(t, 503)
+	if a.header.Get("X-Dht-Node") != "n1:1234" || a.header.Get("Retry-After") != "1" {
+		t.Errorf("turned away with %v", a.header)
+	}
+	close(release)
+	readAnswer(t, busyReader, "GET").want(t, 404)
+	readAnswer(t, nextBusy, "GET").want(t, 404)
+	fmt.Fprintf(busy, "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+	readAnswer(t, busyReader, "GET").want(t, 200)
+	if st := f.Stats(); st.RejectedConns != 1 || st.EvictedConns != 2 || st.Conns != 2 {
+		t.Errorf("counts: %+v", st)
+	}
+}
+
+// Of a connection that is closed to make room and a request on it one wins:
+// either the request is answered or nothing of it was done.
+func TestMaxConnsRace(t *testing.T) {
+	f := start(t, Options{MaxConns: 4})
+	var did atomic.Int64
+	f.store.do = func(*kv.Call) { did.Add(1) }
+	var answered atomic.Int64
+	var all sync.WaitGroup
+	for range 16 {
+		all.Go(func() {
+			for range 50 {
+				c, err := net.Dial("tcp", f.addr)
+				if err != nil {
+					continue
+				}
+				r := bufio.NewReader(c)
+				for range 3 {
+					fmt.Fprintf(c, "PUT /db/k HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\nv")
+					res, err := http.ReadResponse(r, nil)
+					if err != nil || res.StatusCode == 503 {
+						break
+					}
+					answered.Add(1)
+				}
+				c.Close()
+			}
+		})
+	}
+	all.Wait()
+	// (A client that dials anew may be turned away, and then no answer counts.)
+	if did.Load() != answered.Load() || did.Load() == 0 {
+		t.Errorf("%d requests were done, %d answered", did.Load(), answered.Load())
+	}
+}
+
+// A large answer counts for as long as its client does not take it. Beyond the
+// bound is a 503; a small one is never refused.
+func TestAnswerBytes(t *testing.T) {
+	f := start(t, Options{MaxAnswerBytes: 40 << 20})
+	large := make([]byte, 8<<20)
+	for _, key := range []string{"a", "b", "c"} {
+		f.store.entries[key] = kv.Entry{Version: 1 << 30, Value: large}
+	}
+	f.store.entries["small"] = kv.Entry{Version: 1 << 30, Value: []byte("v")}
+	stream := "Accept: application/x-ndjson"
+	var conns []*net.TCPConn
+	stall := func(target, header string) {
+		c := f.dial()
+		_ = c.SetReadBuffer(4 << 10)
+		fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: x\r\n%s\r\n\r\n", target, header)
+		conns = append(conns, c)
+		for range 5000 {
+			f.mu.Lock()
+			waiting := 0
+			for c := range f.mu.conns {
+				if kind, _ := unpack(c.wait.Load()); kind == waitWrite {
+					waiting++
+				}
+			}
+			f.mu.Unlock()
+			if waiting == len(conns) {
+				return
+			}
+			time.Sleep(time.Millisecond)
+		}
+		t.Fatalf("%s is not being sent", target)
+	}
+	settled := func() {
+		for _, c := range conns {
+			c.Close()
+		}
+		conns = nil
+		for range 5000 {
+			if f.Stats().AnswerBytes == 0 {
+				return
+			}
+			time.Sleep(time.Millisecond)
+		}
+		t.Fatalf("%d bytes are held by nobody", f.Stats().AnswerBytes)
+	}
+	refused := func(target string, header ...string) {
+		t.Helper()
+		a := f.send("GET", target, "", header...)
+		a.want(t, 503)
+		if a.header.Get("Retry-After") != "1" {
+			t.Errorf("%s: %v", target, a.header)
+		}
+	}
+	for range 5 {
+		stall("/db/a", "X: y")
+	}
+	if n := f.Stats().AnswerBytes; n != 40<<20 {
+		t.Errorf("5 answers of 8 MiB count %d bytes", n)
+	}
+	refused("/db/a")
+	refused("/db?values=1&limit=1")
+	refused("/db?values=1", stream)
+	f.send("GET", "/db/small", "").want(t, 200)
+	f.send("GET", "/db", "").want(t, 200)
+	if f.Stats().Overloaded != 3 {
+		t.Errorf("%d refusals are counted", f.Stats().Overloaded)
+	}
+	settled()
+	f.send("GET", "/db/a", "").want(t, 200)
+	settled()
+
+	// A NUL takes six bytes of JSON; NULs are UTF-8.
+	f.store.entries = map[string]kv.Entry{"a": {Version: 1 << 30, Value: large[:1<<20]}}
+	for target, header := range map[string]string{"/db?values=1": "X: y", "/db?values=1&limit=9": stream} {
+		for range 6 {
+			stall(target, header)
+		}
+		if n := f.Stats().AnswerBytes; n < 36<<20 || n > 40<<20 {
+			t.Errorf("6 answers of 6 MiB count %d bytes", n)
+		}
+		refused(target, header)
+		settled()
+	}
+}
+
+// A body that is not read does not cost the client the answer, whatever it is.
+func TestUnreadBody(t *testing.T) {
+	f := start(t, Options{})
+	f.store.entries["k"] = kv.Entry{Version: 1 << 30, Value: []byte("v")}
+	for head, want := range map[string]int{"GET /db/k": 200, "GET /db": 200, "GET /healthz": 200, "DELETE /db/k": 204} {
+		c := f.dial()
+		fmt.Fprintf(c, "%s HTTP/1.1\r\nHost: x\r\nContent-Length: 500000\r\n\r\n", head)
+		// In two parts, so that there is something to come when it closes.
+		_, _ = c.Write(make([]byte, 100_000))
+		time.Sleep(20 * time.Millisecond)
+		if _, err := c.Write(make([]byte, 400_000)); err != nil {
+			t.Errorf("%s: writing the body: %v", head, err)
+		}
+		time.Sleep(20 * time.Millisecond)
+		r := bufio.NewReader(c)
+		readAnswer(t, r, head[:3]).want(t, want)
+		if _, err := r.ReadByte(); err != io.EOF {
+			t.Errorf("%s: the connection ends with %v", head, err)
+		}
+		c.Close()
 	}
 }
 

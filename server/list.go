@@ -61,6 +61,11 @@ func (s *Server) list(ctx *fasthttp.RequestCtx) {
 				sc.out = appendKeyJSON(sc.out, records[i].Key)
 			}
 		}
+		if err := s.holdAnswer(sc, len(sc.out)); err != nil {
+			sc.out = nil
+			s.fail(ctx, err)
+			return
+		}
 	}
 	sc.out = append(sc.out, ']')
 	if l.more {

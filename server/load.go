@@ -9,6 +9,7 @@ import (
 
 	"httpdhs/internal/api"
 	"httpdhs/internal/format"
+	"httpdhs/kv"
 )
 
 // loadBlockBytes is the size of a block of a stream.
@@ -63,6 +64,9 @@ func (s *Server) answerLoad(ctx *fasthttp.RequestCtx, l *loader, err error) {
 		ctx.Response.SetConnectionClose()
 	case errors.Is(err, format.ErrLost):
 		status, doc.Error = fasthttp.StatusBadRequest, err.Error()+"; what came before is loaded as counted here"
+	case err == kv.ErrLevel:
+		status, doc.Error = statusOf(err)
+		doc.Error += "; nothing was loaded"
 	case err != nil:
 		status, doc.Error = statusOf(err)
 		doc.Error += "; what came before is loaded as counted here"

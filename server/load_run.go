@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"sync/atomic"
 	"time"
 	"unsafe"
 
@@ -57,8 +58,9 @@ type loader struct {
 
 	// The storing ends early where nobody takes anything: without that, a
 	// stream of a million lines would wait for its timeouts for many minutes.
-	failedBlocks int   // in a row, of which nothing was stored
-	lost         error // why the rest is not stored, once it is not
+	failedBlocks int         // in a row, of which nothing was stored
+	lost         error       // why the rest is not stored, once it is not
+	level        atomic.Bool // no key has as many replicas as write asks for: the rest is not even read
 }
 
 // loadBlock is a block of the stream and the operations in it.
@@ -106,7 +108,7 @@ func (l *loader) run(r *format.Reader) (err error) {
 	}()
 	func() {
 		defer close(full)
-		for err == nil {
+		for err == nil && !l.level.Load() {
 			b := <-free
 			if err = l.read(r, b); len(b.call.Ops) > 0 {
 				full <- b
@@ -118,7 +120,10 @@ func (l *loader) run(r *format.Reader) (err error) {
 	if v := <-done; v != nil {
 		panic(v)
 	}
-	if err == io.EOF {
+	switch {
+	case l.level.Load():
+		return kv.ErrLevel
+	case err == io.EOF:
 		return nil
 	}
 	return err
@@ -239,6 +244,9 @@ func (l *loader) count(b *loadBlock) {
 	}
 	if l.failedBlocks++; stored {
 		l.failedBlocks = 0
+	}
+	if l.sent.loaded == 0 && errors.Is(last, kv.ErrLevel) {
+		l.level.Store(true)
 	}
 	if l.failedBlocks >= loadPatience || errors.Is(last, kv.ErrStopping) {
 		l.lost = fmt.Errorf("not tried, because nothing before it could be stored: %w", last)

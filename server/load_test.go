@@ -326,6 +326,34 @@ func TestLoadGivesUp(t *testing.T) {
 	}
 }
 
+// A level that no key can have is told after the first block: nothing more of
+// the stream is read.
+func TestLoadLevel(t *testing.T) {
+	for _, lines := range []int{1, 1_000_000} {
+		addr, m := serveMany(t, Options{})
+		m.fail = func(int, *kv.Op) error { return kv.ErrLevel }
+		status, answer := send(t, "POST", "http://"+addr+"/load-data?w=3", "", strings.NewReader(strings.Repeat("a\t1\n", lines)))
+		if status != 400 || !strings.Contains(answer, kv.ErrLevel.Error()+"; GET /cluster") || !strings.Contains(answer, `"loaded":0`) {
+			t.Errorf("%d lines: %d %.300s", lines, status, answer)
+		}
+		if m.calls > 3 {
+			t.Errorf("%d blocks were tried", m.calls)
+		}
+	}
+}
+
+// What a content type of JSON says does not get into the headers of a GET.
+func TestLoadContentType(t *testing.T) {
+	addr, m := serveMany(t, Options{})
+	res := loadInto(t, addr, "", "application/x-ndjson", `{"key":"a","value":"1","content_type":"a\r\nX: y"}`+"\n"+`{"key":"b","value":"1","content_type":"a/b"}`)
+	if res.Loaded != 1 || res.Failed != 1 || res.Errors[0].Error != kv.ErrContentTypeControl.Error() {
+		t.Errorf("%+v", res)
+	}
+	if got := m.values(); len(got) != 1 || got["b"] != "1" {
+		t.Errorf("stored %q", got)
+	}
+}
+
 // A stream that cannot be read on ends with what came before loaded.
 func TestLoadLost(t *testing.T) {
 	addr, m := serveMany(t, Options{})

@@ -177,7 +177,11 @@ func TestSlowClients(t *testing.T) {
 			if c.phase == phaseIdle {
 				readAnswer(t, r, "GET").want(t, 200)
 			}
-			f.waitFor(c.phase, waitRead, int64(len(c.sent)))
+			wait := int64(waitRead)
+			if c.phase <= phaseIdle {
+				wait = waitNext
+			}
+			f.waitFor(c.phase, wait, int64(len(c.sent)))
 			f.sweep(c.fine)
 			if n := f.Stats().SlowConns; n != 0 {
 				t.Fatalf("cut after %v", c.fine)

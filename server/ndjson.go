@@ -21,7 +21,8 @@ func (s *Server) listStream(ctx *fasthttp.RequestCtx, l *lister) {
 		s.fail(ctx, badRequest("a stream needs HTTP/1.1; ask for application/json and follow the cursor"))
 		return
 	}
-	r := &listReader{l: l, left: -1}
+	sc := s.scratchOf(ctx)
+	r := &listReader{l: l, left: -1, hold: func(n int) error { return s.holdAnswer(sc, n) }}
 	if !l.p.all {
 		r.left = l.p.limit
 	}
@@ -40,6 +41,7 @@ func (s *Server) listStream(ctx *fasthttp.RequestCtx, l *lister) {
 type listReader struct {
 	l    *lister
 	left int // records; -1: all
+	hold func(bytes int) error
 	buf  []byte
 	off  int
 }
@@ -94,6 +96,10 @@ func (r *listReader) fill() error {
 		for i := range records {
 			r.buf = appendRecordJSON(r.buf, &records[i], r.l.p.values)
 			r.buf = append(r.buf, '\n')
+		}
+		if err := r.hold(len(r.buf)); err != nil {
+			r.buf = nil
+			return err
 		}
 		if r.left > 0 {
 			r.left = max(r.left-len(records), 0)

@@ -51,11 +51,12 @@ func (s *Server) preparePut(ctx *fasthttp.RequestCtx, sc *scratch, rawKey, query
 		return err
 	}
 	contentType := h.ContentType()
+	if err := kv.CheckContentType(contentType); err != nil {
+		return err
+	}
 	switch {
 	case len(h.Peek(fasthttp.HeaderContentRange)) > 0:
 		return badRequest("a part of a value cannot be written: send all of it, without Content-Range")
-	case len(contentType) > kv.MaxContentTypeBytes:
-		return kv.ErrContentTypeTooLong
 	case int64(h.ContentLength()) > int64(s.rawLimit(contentType)):
 		return kv.ErrValueTooLarge
 	}

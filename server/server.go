@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -40,13 +41,19 @@ type Options struct {
 	Metrics fasthttp.RequestHandler // GET /metrics; nil: 404
 	Console fasthttp.RequestHandler // GET / for browsers; nil: a short text for all
 
-	// MaxConns bounds the connections; further ones get a 503. Default 8192.
+	// MaxConns bounds the connections: for a further one the one that is idle
+	// longest is closed, and if none is idle it gets a 503. Default 8192.
 	MaxConns int
 
 	// MaxInFlightBytes bounds the request bodies of clients that are in
 	// memory at once, and those of peers by the same again: over it is a 503.
 	// Default 256 MiB.
 	MaxInFlightBytes int64
+
+	// MaxAnswerBytes bounds the values and pages, those above 16 KiB, that are
+	// in memory until clients have taken them: over it is a 503. Default
+	// 256 MiB.
+	MaxAnswerBytes int64
 
 	// MaxExchangeBytes bounds one message between nodes. Default 64 MiB.
 	MaxExchangeBytes int
@@ -55,6 +62,7 @@ type Options struct {
 const (
 	defaultMaxConns         = 8192
 	defaultMaxInFlightBytes = 256 << 20
+	defaultMaxAnswerBytes   = 256 << 20
 	defaultMaxExchangeBytes = 64 << 20
 )
 
@@ -82,6 +90,10 @@ func (o *Options) setDefaults() {
 		// The largest value must fit, sent as the longest form that holds it.
 		o.MaxInFlightBytes = max(defaultMaxInFlightBytes, int64(formRawMax(o.Limits.MaxValueBytes))+1)
 	}
+	if o.MaxAnswerBytes <= 0 {
+		// The largest page must fit, in JSON, which may take six bytes for one.
+		o.MaxAnswerBytes = max(defaultMaxAnswerBytes, 6*int64(pageBytesMax+o.Limits.MaxValueBytes))
+	}
 	if o.MaxExchangeBytes <= 0 {
 		// So must a record with it, beside others.
 		o.MaxExchangeBytes = max(defaultMaxExchangeBytes, 2*o.Limits.MaxValueBytes)
@@ -108,7 +120,7 @@ type Server struct {
 	clock      atomic.Int64 // milliseconds since the start, as of the last sweep
 	sweepEvery time.Duration
 
-	clientBytes, peerBytes budget
+	clientBytes, peerBytes, answerBytes budget
 
 	stopping atomic.Bool
 	stop     chan struct{}  // closed when stopping becomes true
@@ -135,6 +147,7 @@ func New(o Options, store Store, cluster Cluster, peers Peers) *Server {
 	}
 	s.clientBytes.max = o.MaxInFlightBytes
 	s.peerBytes.max = max(o.MaxInFlightBytes, int64(o.MaxExchangeBytes))
+	s.answerBytes.max = o.MaxAnswerBytes
 	s.scratch.New = func() any { return new(scratch) }
 	s.mu.listeners = make(map[net.Listener]struct{})
 	s.mu.conns = make(map[*conn]struct{})
@@ -159,7 +172,7 @@ func New(o Options, store Store, cluster Cluster, peers Peers) *Server {
 		LazyRequestTime:              true,
 		// Ours is the bound: connections beyond it never get here. Timeouts
 		// are not set either: see timeouts.go.
-		Concurrency: o.MaxConns + 1,
+		Concurrency: math.MaxInt32,
 	}
 	return s
 }
@@ -236,7 +249,7 @@ func (s *Server) accept(nc net.Conn) {
 	c := &conn{Conn: nc, srv: s}
 	c.setPhase(phaseNew)
 	s.mu.Lock()
-	full := len(s.mu.conns) >= s.opts.MaxConns
+	full := len(s.mu.conns) >= s.opts.MaxConns && !s.makeRoomLocked()
 	if full || s.stopping.Load() {
 		s.mu.Unlock()
 		s.turnAway(nc, full)
@@ -248,8 +261,38 @@ func (s *Server) accept(nc net.Conn) {
 	go s.serveConn(c)
 }
 
+// makeRoomLocked closes the connection that has waited longest for a request,
+// if there is one: who holds connections and does not use them keeps nobody
+// out, peers above all.
+func (s *Server) makeRoomLocked() bool {
+	for {
+		var oldest *conn
+		var least, word int64
+		for c := range s.mu.conns {
+			w := c.wait.Load()
+			if kind, since := unpack(w); kind == waitNext && (oldest == nil || since < least) {
+				oldest, least, word = c, since, w
+			}
+		}
+		if oldest == nil {
+			return false
+		}
+		if !oldest.wait.CompareAndSwap(word, waitNone) {
+			continue // its request has come
+		}
+		delete(s.mu.conns, oldest)
+		s.stats.evictedConns.Add(1)
+		nc := oldest.Conn
+		if t, ok := nc.(interface{ NetConn() net.Conn }); ok {
+			nc = t.NetConn() // TLS says goodbye, and may wait for that
+		}
+		_ = nc.Close()
+		return true
+	}
+}
+
 const tooManyConns = "HTTP/1.1 503 Service Unavailable\r\nServer: httpdhs\r\nConnection: close\r\n" +
-	"Retry-After: 1\r\nContent-Type: application/json\r\n\r\n" +
+	"Retry-After: 1\r\nX-Dht-Node: %s\r\nContent-Type: application/json\r\n\r\n" +
 	`{"error":"too many connections; close some or try later"}` + "\n"
 
 func (s *Server) turnAway(nc net.Conn, full bool) {
@@ -261,7 +304,7 @@ func (s *Server) turnAway(nc net.Conn, full bool) {
 	// Writing to a TLS connection would shake hands first, in the accept loop.
 	if tcp, ok := nc.(*net.TCPConn); ok {
 		_ = tcp.SetWriteDeadline(time.Now().Add(100 * time.Millisecond))
-		_, _ = tcp.Write([]byte(tooManyConns))
+		_, _ = fmt.Fprintf(tcp, tooManyConns, s.opts.Name)
 	}
 }
 

@@ -28,19 +28,21 @@ type Stats struct {
 
 	Conns         int64 // open connections
 	RejectedConns int64 // turned away at MaxConns
+	EvictedConns  int64 // idle ones closed at MaxConns to make room
 	SlowConns     int64 // timeouts of slow clients
 	Malformed     int64 // requests that could not be read
 	Panics        int64 // handlers that panicked
-	Overloaded    int64 // requests refused at MaxInFlightBytes
+	Overloaded    int64 // requests refused at MaxInFlightBytes or MaxAnswerBytes
 
 	InFlightBytes     int64 // request bodies of clients in memory
 	PeerInFlightBytes int64 // request bodies of peers in memory
+	AnswerBytes       int64 // large answers that clients have still to take
 }
 
 type counters struct {
 	requests [classes][6]atomic.Int64
 
-	rejectedConns, slowConns, malformed, panics, overloaded atomic.Int64
+	rejectedConns, evictedConns, slowConns, malformed, panics, overloaded atomic.Int64
 }
 
 func (k *counters) count(ctx *fasthttp.RequestCtx, status int) {
@@ -70,12 +72,14 @@ func (s *Server) Stats() Stats {
 	k := &s.stats
 	st := Stats{
 		RejectedConns:     k.rejectedConns.Load(),
+		EvictedConns:      k.evictedConns.Load(),
 		SlowConns:         k.slowConns.Load(),
 		Malformed:         k.malformed.Load(),
 		Panics:            k.panics.Load(),
 		Overloaded:        k.overloaded.Load(),
 		InFlightBytes:     s.clientBytes.used.Load(),
 		PeerInFlightBytes: s.peerBytes.used.Load(),
+		AnswerBytes:       s.answerBytes.used.Load(),
 	}
 	for class := range k.requests {
 		for digit := range k.requests[class] {

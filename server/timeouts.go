@@ -75,7 +75,7 @@ func (t *timeouts) overdue(c *conn, now time.Duration) (read, write bool) {
 	switch kind {
 	case waitWrite:
 		return false, age(waiting) > t.write
-	case waitRead:
+	case waitRead, waitNext:
 		switch phase {
 		case phaseIdle:
 			return age(since) > t.idle, false

@@ -121,6 +121,9 @@ func TestUsageErrors(t *testing.T) {
 		{[]string{"server", "--partitions", "1000"}, "--partitions is 1000"},
 		{[]string{"server", "--partitioner", "dice"}, "--partitioner"},
 		{[]string{"server", "--max-memory", "lots"}, `"lots" is no size`},
+		{[]string{"server", "--max-value-bytes", "0"}, "--max-value-bytes is 0, want 1 to"},
+		{[]string{"put", "k", "v", "--ttl", "soon"}, `--ttl: "soon" is no time to keep something`},
+		{[]string{"put", "k", "v", "--ttl=-1s"}, `"-1s" is no time`},
 		{[]string{"server", "--log-level", "loud"}, "--log-level"},
 		{[]string{"server", "--tls-cert", "c.pem"}, "--tls-cert and --tls-key go together"},
 		{[]string{"server", "--advertise", "box"}, `--advertise "box" is not host:port`},
@@ -152,6 +155,19 @@ func TestHelpAndVersion(t *testing.T) {
 		status, out, stderr := httpdhs(strings.Fields(args)...)
 		if status != exitOK || !strings.Contains(out, want) || stderr != "" {
 			t.Errorf("%s: status %d, stdout %q, stderr %q", args, status, out, stderr)
+		}
+	}
+}
+
+func TestTTL(t *testing.T) {
+	for in, want := range map[string]time.Duration{
+		"0": 0, "90": 90 * time.Second, "90s": 90 * time.Second, "1h30m": 90 * time.Minute,
+		"": -1, "-1": -1, "-1s": -1, "1e3": -1, "9223372037": -1, "-9223372037": -1,
+	} {
+		var got ttl
+		err := got.UnmarshalText([]byte(in))
+		if want < 0 && err == nil || want >= 0 && (err != nil || time.Duration(got) != want) {
+			t.Errorf("%q is %v (%v), want %v", in, time.Duration(got), err, want)
 		}
 	}
 }

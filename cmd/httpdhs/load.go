@@ -15,11 +15,11 @@ import (
 
 // loadCmd loads a file.
 type loadCmd struct {
-	File   string        `arg:"" optional:"" help:"The file, or - for standard input."`
-	Sample bool          `help:"Load the names of all Unicode characters, some 35,000 pairs, instead of a file."`
-	Format string        `enum:"auto,tsv,csv,ndjson,records" default:"auto" help:"Format of the file: ${enum}. auto goes by the ending of its name, and is tsv where that says nothing."`
-	W      string        `placeholder:"LEVEL" help:"Replicas that have to store each record: one, quorum, all, live or a number."`
-	TTL    time.Duration `name:"ttl" help:"How long to keep the records, such as 1h; 0 is for ever."`
+	File   string `arg:"" optional:"" help:"The file, or - for standard input."`
+	Sample bool   `help:"Load the names of all Unicode characters, some 35,000 pairs, instead of a file."`
+	Format string `enum:"auto,tsv,csv,ndjson,records" default:"auto" help:"Format of the file: ${enum}. auto goes by the ending of its name, and is tsv where that says nothing."`
+	W      string `placeholder:"LEVEL" help:"Replicas that have to store each record: one, quorum, all, live or a number."`
+	TTL    ttl    `name:"ttl" help:"How long to keep the records: 90s, 1h30m or whole seconds; 0 is for ever."`
 
 	MaxKeyBytes   byteSize `default:"4096" help:"Longest key, as at the nodes."`
 	MaxValueBytes byteSize `default:"8MiB" help:"Largest value, as at the nodes."`
@@ -37,8 +37,6 @@ func (cmd *loadCmd) Validate() error {
 		return errors.New("--sample takes no file")
 	case !cmd.Sample && cmd.File == "":
 		return errors.New("what to load: a file, - for standard input, or --sample")
-	case cmd.TTL < 0:
-		return fmt.Errorf("--ttl is %s, want more than 0", cmd.TTL)
 	}
 	store := storeFlags{MaxKeyBytes: cmd.MaxKeyBytes, MaxValueBytes: cmd.MaxValueBytes, TombstoneGrace: 1}
 	return store.check()
@@ -104,7 +102,7 @@ func (cmd *loadCmd) Run(ctx context.Context, term *terminal) error {
 	}
 	defer in.close()
 
-	loader := c.NewLoader(client.LoadOptions{W: cmd.W, TTL: cmd.TTL})
+	loader := c.NewLoader(client.LoadOptions{W: cmd.W, TTL: time.Duration(cmd.TTL)})
 	start := time.Now()
 	watch := startProgress(term.err, in.total, func() (int64, client.LoadReport) {
 		report := loader.Report()

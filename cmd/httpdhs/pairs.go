@@ -33,18 +33,15 @@ func (cmd *getCmd) Run(ctx context.Context, term *terminal) error {
 
 // putCmd stores a value.
 type putCmd struct {
-	Key         raw           `arg:"" help:"The key."`
-	Value       raw           `arg:"" help:"The value, or - to read it from standard input."`
-	TTL         time.Duration `name:"ttl" help:"How long to keep it, such as 90s; 0 is for ever."`
-	W           string        `placeholder:"LEVEL" help:"Replicas that have to store it: one, quorum, all, live or a number."`
-	ContentType string        `placeholder:"TYPE" help:"Media type to give back with the value."`
+	Key         raw    `arg:"" help:"The key."`
+	Value       raw    `arg:"" help:"The value, or - to read it from standard input."`
+	TTL         ttl    `name:"ttl" help:"How long to keep it: 90s, 1h30m or whole seconds; 0 is for ever."`
+	W           string `placeholder:"LEVEL" help:"Replicas that have to store it: one, quorum, all, live or a number."`
+	ContentType string `placeholder:"TYPE" help:"Media type to give back with the value."`
 	clientFlags
 }
 
 func (cmd *putCmd) Run(ctx context.Context, term *terminal) error {
-	if cmd.TTL < 0 {
-		return usagef("--ttl is %s, want more than 0", cmd.TTL)
-	}
 	c, err := cmd.connect()
 	if err != nil {
 		return err
@@ -56,7 +53,7 @@ func (cmd *putCmd) Run(ctx context.Context, term *terminal) error {
 			return fmt.Errorf("cannot read standard input: %w", err)
 		}
 	}
-	_, err = c.Put(ctx, []byte(cmd.Key), value, &client.WriteOptions{W: cmd.W, TTL: cmd.TTL, ContentType: cmd.ContentType})
+	_, err = c.Put(ctx, []byte(cmd.Key), value, &client.WriteOptions{W: cmd.W, TTL: time.Duration(cmd.TTL), ContentType: cmd.ContentType})
 	return err
 }
 

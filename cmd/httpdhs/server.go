@@ -24,8 +24,8 @@ type serverCmd struct {
 	Bind      string `default:"127.0.0.1" help:"Address to serve on; 0.0.0.0 for all of this machine."`
 	Advertise string `placeholder:"HOST:PORT" help:"Where other nodes and clients reach this one; also its name. By default its line in --conf, else bind and port."`
 	Conf      string `placeholder:"FILE" help:"File with the host:port of every node, one a line. Without it the node is a cluster of its own."`
-	Zone      string `help:"Where the machine stands; the replicas of a key go to different zones."`
-	Weight    int    `default:"1" help:"Share of the data, relative to other nodes."`
+	Zone      string `help:"Where the machine stands; the replicas of a key go to different zones. No effect with --conf in this version."`
+	Weight    int    `default:"1" help:"Share of the data, relative to other nodes. No effect with --conf in this version."`
 
 	clusterFlags
 	storeFlags
@@ -75,8 +75,8 @@ func (f *storeFlags) check() error {
 		return errors.New("--max-memory is negative")
 	case f.MaxKeyBytes < 1 || f.MaxKeyBytes > lengthMax:
 		return fmt.Errorf("--max-key-bytes is %d, want 1 to %d", f.MaxKeyBytes, lengthMax)
-	case f.MaxValueBytes < 0 || f.MaxValueBytes > lengthMax:
-		return fmt.Errorf("--max-value-bytes is %d, want 0 to %d", f.MaxValueBytes, lengthMax)
+	case f.MaxValueBytes < 1 || f.MaxValueBytes > lengthMax:
+		return fmt.Errorf("--max-value-bytes is %d, want 1 to %d", f.MaxValueBytes, lengthMax)
 	case f.TombstoneGrace <= 0:
 		return fmt.Errorf("--tombstone-grace is %s, want more than 0", f.TombstoneGrace)
 	}

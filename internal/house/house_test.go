@@ -49,6 +49,10 @@ var mayImport = map[string][]string{
 	"client": {"kv", "internal/api", "internal/format"},
 	"bench":  {"kv", "internal/api", "internal/format", "client"},
 
+	// What the others are measured against.
+	"bench/baseline": {},
+	"bench/goals":    {"bench"},
+
 	// What puts it all together.
 	"node": {
 		"kv", "internal/api", "internal/format", "internal/metrics",

@@ -43,16 +43,19 @@ type HTTP struct {
 	Requests []RequestCount
 
 	Malformed  int64 // requests that could not be read
-	Overloaded int64 // requests refused since too many bodies were in memory
+	Overloaded int64 // requests refused since too many bodies or answers were in memory
 	Panics     int64 // requests whose handler panicked
 
 	Conns         int64 // open right now
 	RejectedConns int64 // turned away at the bound
+	EvictedConns  int64 // idle ones closed at the bound, for new ones
 	SlowConns     int64 // cut for taking too long
 
 	// Request bodies in memory right now.
 	InFlightBytes     int64 // of clients
 	PeerInFlightBytes int64 // of other nodes
+
+	AnswerBytes int64 // large answers in memory until clients have taken them
 }
 
 // RequestCount is the number of requests with one method and class of status.
@@ -130,12 +133,14 @@ var (
 
 	httpRequests      = newDesc("http_requests_total", "Requests answered, by method and class of status.", "method", "code")
 	httpMalformed     = newDesc("http_malformed_requests_total", "Requests that could not be read.")
-	httpOverloaded    = newDesc("http_overloaded_requests_total", "Requests refused since too many bodies were in memory.")
+	httpOverloaded    = newDesc("http_overloaded_requests_total", "Requests refused since too many bodies or answers were in memory.")
 	httpPanics        = newDesc("http_panics_total", "Requests whose handler panicked.")
 	httpConns         = newDesc("http_connections", "Open connections.")
 	httpRejectedConns = newDesc("http_rejected_connections_total", "Connections turned away since there were too many.")
+	httpEvictedConns  = newDesc("http_evicted_connections_total", "Idle connections closed to make room for new ones.")
 	httpSlowConns     = newDesc("http_slow_connections_total", "Connections cut since the client took too long.")
 	httpInFlight      = newDesc("http_in_flight_bytes", "Request bodies in memory, by whether a client or another node sent them.", "from")
+	httpAnswers       = newDesc("http_answer_bytes", "Large answers in memory until their clients have taken them.")
 
 	coordReads       = newDesc("coordinator_reads_total", "Reads that this node coordinated.")
 	coordWrites      = newDesc("coordinator_writes_total", "Writes that this node coordinated.")
@@ -159,7 +164,8 @@ var (
 	descs = []*prometheus.Desc{
 		buildInfo, ready,
 		storeKeys, storeTombstones, storeData, storeMemory, storeMemoryMax,
-		httpRequests, httpMalformed, httpOverloaded, httpPanics, httpConns, httpRejectedConns, httpSlowConns, httpInFlight,
+		httpRequests, httpMalformed, httpOverloaded, httpPanics, httpConns, httpRejectedConns, httpEvictedConns, httpSlowConns,
+		httpInFlight, httpAnswers,
 		coordReads, coordWrites, coordRepairs, coordRestamps, coordUnavailable, coordTimeouts, coordOverloads,
 		peerState, peerSynced, peerQueueBytes, peerRecords, peerBatches, peerErrors, peerDropped,
 		ringInfo, ringPartitions,
@@ -235,9 +241,11 @@ func (e emitter) http(h HTTP) {
 	e.counter(httpPanics, h.Panics)
 	e.gauge(httpConns, h.Conns)
 	e.counter(httpRejectedConns, h.RejectedConns)
+	e.counter(httpEvictedConns, h.EvictedConns)
 	e.counter(httpSlowConns, h.SlowConns)
 	e.gauge(httpInFlight, h.InFlightBytes, "client")
 	e.gauge(httpInFlight, h.PeerInFlightBytes, "peer")
+	e.gauge(httpAnswers, h.AnswerBytes)
 }
 
 func (e emitter) coordinator(c Coordinator) {

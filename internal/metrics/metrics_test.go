@@ -29,6 +29,7 @@ func full() Sources {
 				Malformed: 24, Overloaded: 25, Panics: 26,
 				Conns: 27, RejectedConns: 28, SlowConns: 29,
 				InFlightBytes: 30, PeerInFlightBytes: 31,
+				EvictedConns: 32, AnswerBytes: 33,
 			}
 		},
 		Coordinator: func() Coordinator {

@@ -297,6 +297,9 @@ func (c *Cluster) CutOff(i int) { c.net.set(i, cut) }
 // comes. Clients still reach it.
 func (c *Cluster) Silence(i int) { c.net.set(i, silent) }
 
+// Delay has every message between node i and the others take that much longer.
+func (c *Cluster) Delay(i int, by time.Duration) { c.net.delay(i, by) }
+
 // Heal undoes CutOff and Silence, and waits until the nodes have met.
 func (c *Cluster) Heal(i int) {
 	c.t.Helper()

@@ -34,6 +34,7 @@ type network struct {
 // when the silence ends: what follows on it would make no sense.
 type link struct {
 	state atomic.Int32
+	delay atomic.Int64 // time.Duration
 
 	mu      sync.Mutex // guards all below
 	conns   map[*linkConn]struct{}
@@ -60,6 +61,14 @@ func (n *network) set(i int, s linkState) {
 	for j := range n.names {
 		if j != i {
 			n.link(i, j).set(s)
+		}
+	}
+}
+
+func (n *network) delay(i int, by time.Duration) {
+	for j := range n.names {
+		if j != i {
+			n.link(i, j).delay.Store(int64(by))
 		}
 	}
 }
@@ -176,6 +185,9 @@ func (c *linkConn) Read(p []byte) (int, error) {
 func (c *linkConn) Write(p []byte) (int, error) {
 	if c.losing() {
 		return len(p), nil
+	}
+	if by := time.Duration(c.link.delay.Load()); by > 0 {
+		time.Sleep(by)
 	}
 	return c.Conn.Write(p)
 }

@@ -1,0 +1,78 @@
+// Command goals measures httpdhs against baseline E, a fasthttp server that
+// stores nothing, and against redis where it is installed, and prints a table:
+// the goal, what was measured, the ratio.
+//
+// Absolute figures drift with the machine by tens of percent, so only ratios
+// count: in each round every subject runs once, one after the other, each for
+// the same time, and the table has the medians over the rounds. All processes
+// are started here, on 127.0.0.1, and end with it.
+//
+//	go run ./bench/goals --binary bin/httpdhs --baseline bin/baseline
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+)
+
+type options struct {
+	binary, baseline string
+	rounds           int
+	duration         time.Duration
+	pairs            int // of the bulk load
+	only             string
+}
+
+func main() {
+	var o options
+	flag.StringVar(&o.binary, "binary", "bin/httpdhs", "the node's binary")
+	flag.StringVar(&o.baseline, "baseline", "bin/baseline", "the baseline's binary")
+	flag.IntVar(&o.rounds, "rounds", 5, "rounds; the table has medians")
+	flag.DurationVar(&o.duration, "duration", 3*time.Second, "measured time of each subject in each round")
+	flag.IntVar(&o.pairs, "pairs", 2_000_000, "pairs of the bulk load")
+	flag.StringVar(&o.only, "only", "", "rows to measure, such as 1,4; empty: all")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, &o); err != nil {
+		fmt.Fprintln(os.Stderr, "goals:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, o *options) error {
+	dir, err := os.MkdirTemp("", "httpdhs-goals-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	h := &house{ctx: ctx, options: o, dir: dir}
+	defer h.close()
+	if err := h.open(); err != nil {
+		return err
+	}
+	samples := make(map[string][]float64)
+	for round := range o.rounds {
+		for _, s := range subjects {
+			if !s.wanted(o.only) || s.missing(h) {
+				continue
+			}
+			fmt.Fprintf(os.Stderr, "\rround %d of %d: %-40s", round+1, o.rounds, s.name)
+			figures, err := s.run(h)
+			if err != nil {
+				return fmt.Errorf("%s: %w", s.name, err)
+			}
+			for name, v := range figures {
+				samples[name] = append(samples[name], v)
+			}
+		}
+	}
+	fmt.Fprintf(os.Stderr, "\r%70s\r", "")
+	printTable(os.Stdout, samples)
+	return nil
+}

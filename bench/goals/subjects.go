@@ -1,0 +1,175 @@
+package main
+
+import (
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"httpdhs/bench"
+)
+
+// figures are what one run of a subject came to, by name.
+type figures map[string]float64
+
+// subject is something that is measured once in each round.
+type subject struct {
+	name  string
+	rows  string // of the table, that need it
+	redis bool   // needs redis
+	run   func(*house) (figures, error)
+}
+
+func (s *subject) wanted(only string) bool {
+	if only == "" {
+		return true
+	}
+	for row := range strings.SplitSeq(only, ",") {
+		if slices.Contains(strings.Fields(s.rows), row) {
+			return true
+		}
+	}
+	return false
+}
+
+func (s *subject) missing(h *house) bool { return s.redis && h.redis == "" }
+
+// subjects in the order of a round: each beside what it is compared with.
+var subjects = []subject{
+	{"GET at E", "1 2", false, func(h *house) (figures, error) { return h.http("get E", bench.Get, h.e) }},
+	{"GET at an owner", "1", false, func(h *house) (figures, error) {
+		return h.httpWith("get owner", bench.Get, func(c *bench.Config) { c.Route = bench.RouteOwner }, h.cluster[0])
+	}},
+	{"GET at any node", "2", false, func(h *house) (figures, error) { return h.http("get any", bench.Get, h.cluster...) }},
+	{"PUT at E", "3 4 10", false, func(h *house) (figures, error) { return h.http("put E", bench.Put, h.e) }},
+	{"PUT at a node alone", "3 latency", false, func(h *house) (figures, error) { return h.http("put alone", bench.Put, h.alone) }},
+	{"PUT at any node", "4 latency", false, func(h *house) (figures, error) { return h.http("put any", bench.Put, h.cluster...) }},
+	{"PUT at E, 256 connections", "4", false, func(h *house) (figures, error) {
+		return h.httpWith("put E 256", bench.Put, func(c *bench.Config) { c.Conns = 256 }, h.e)
+	}},
+	{"PUT at any node, 256 connections", "4", false, func(h *house) (figures, error) {
+		return h.httpWith("put any 256", bench.Put, func(c *bench.Config) { c.Conns = 256 }, h.cluster...)
+	}},
+	{"PUT at a node alone, 1 connection", "latency", false, func(h *house) (figures, error) {
+		return h.httpWith("put alone 1", bench.Put, func(c *bench.Config) { c.Conns = 1 }, h.alone)
+	}},
+	{"PUT at one of three, 1 connection", "latency", false, func(h *house) (figures, error) {
+		return h.httpWith("put any 1", bench.Put, func(c *bench.Config) { c.Conns = 1 }, h.cluster[0])
+	}},
+	{"redis-cli --pipe", "5", true, redisPipe},
+	{"load-data", "5", false, loadData},
+	{"redis, 16 pipelined", "6", true, redisPipelined},
+	{"batch of 100 gets and puts", "6", false, func(h *house) (figures, error) {
+		return h.httpWith("batch", bench.Batch, func(c *bench.Config) { c.Conns, c.ReadRatio = 16, 0.5 }, h.cluster...)
+	}},
+	{"PUT with one of three killed", "10", false, oneDown},
+}
+
+func (h *house) http(name string, w bench.Workload, to ...string) (figures, error) {
+	return h.httpWith(name, w, func(*bench.Config) {}, to...)
+}
+
+// httpWith runs the load generator: 64 connections, 16-byte keys, 100-byte
+// values, uniform over 100,000 keys, unless adjust says otherwise.
+func (h *house) httpWith(name string, w bench.Workload, adjust func(*bench.Config), to ...string) (figures, error) {
+	c := bench.DefaultConfig()
+	c.To, c.Workload, c.Duration, c.Warmup = to, w, h.duration, h.duration/6
+	adjust(&c)
+	report, err := bench.Run(h.ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	r := report.Rounds[0]
+	for kind, n := range r.Errors {
+		return nil, fmt.Errorf("%d errors: %s", n, kind)
+	}
+	return figures{
+		name:             r.OperationRate,
+		name + " p50 µs": r.Latency.P50,
+		name + " p99 µs": r.Latency.P99,
+		name + " CPU µs": r.CPU.ServersPerOp,
+	}, nil
+}
+
+// loadData loads the pairs through the command line's loader.
+func loadData(h *house) (figures, error) {
+	start := time.Now()
+	out, err := exec.CommandContext(h.ctx, h.binary, "load-data", h.tsv, "--to", strings.Join(h.cluster, ",")).CombinedOutput()
+	if err != nil {
+		return nil, fmt.Errorf("%w: %s", err, out)
+	}
+	return figures{"load": float64(h.pairs) / time.Since(start).Seconds()}, nil
+}
+
+func redisPipe(h *house) (figures, error) {
+	in, err := os.Open(h.resp)
+	if err != nil {
+		return nil, err
+	}
+	defer in.Close()
+	cmd := exec.CommandContext(h.ctx, "redis-cli", "-p", port(h.redis), "--pipe")
+	cmd.Stdin = in
+	start := time.Now()
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("%w: %s", err, out)
+	}
+	return figures{"redis pipe": float64(h.pairs) / time.Since(start).Seconds()}, nil
+}
+
+// redisPipelined is the mean of SET and GET rates, as half of a batch's
+// operations are puts.
+func redisPipelined(h *house) (figures, error) {
+	out, err := exec.CommandContext(h.ctx, "redis-benchmark", "-p", port(h.redis), "-t", "set,get", "-n", "1000000",
+		"-r", "100000", "-d", "100", "-c", "64", "-P", "16", "--csv").Output()
+	if err != nil {
+		return nil, err
+	}
+	rows, err := csv.NewReader(strings.NewReader(string(out))).ReadAll()
+	if err != nil {
+		return nil, err
+	}
+	seconds, n := 0.0, 0
+	for _, row := range rows {
+		if rate, err := strconv.ParseFloat(row[1], 64); err == nil && rate > 0 {
+			seconds, n = seconds+1/rate, n+1
+		}
+	}
+	if n != 2 {
+		return nil, errors.New("redis-benchmark printed something else than two rates")
+	}
+	return figures{"redis 16": float64(n) / seconds}, nil
+}
+
+// oneDown compares a cluster's rate before and after one of its nodes was
+// killed, asking the other two both times. It has a cluster of its own.
+func oneDown(h *house) (figures, error) {
+	cluster, err := h.startCluster()
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		for _, addr := range cluster {
+			h.kill(addr)
+		}
+	}()
+	for _, addr := range cluster {
+		if err := h.waitReady(addr); err != nil {
+			return nil, err
+		}
+	}
+	all, err := h.http("put three", bench.Put, cluster[:2]...)
+	if err != nil {
+		return nil, err
+	}
+	h.kill(cluster[2])
+	two, err := h.http("put two", bench.Put, cluster[:2]...)
+	if err != nil {
+		return nil, err
+	}
+	return figures{"put three": all["put three"], "put two": two["put two"]}, nil
+}

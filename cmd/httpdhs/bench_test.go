@@ -1,0 +1,63 @@
+package main
+
+import (
+	"bytes"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// benchTarget acknowledges every write and keeps nothing.
+func benchTarget(t *testing.T) string {
+	t.Helper()
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		status := http.StatusNoContent
+		if r.Method != http.MethodPut && r.Method != http.MethodDelete {
+			status = http.StatusNotFound
+		}
+		w.WriteHeader(status)
+	}))
+	t.Cleanup(s.Close)
+	return s.Listener.Addr().String()
+}
+
+func TestBench(t *testing.T) {
+	to := benchTarget(t)
+	dir := t.TempDir()
+	json, html := filepath.Join(dir, "a.json"), filepath.Join(dir, "a.html")
+	short := []string{"bench", "--to", to, "--workload", "put", "--requests", "200", "--warmup", "0s", "--conns", "4"}
+	tests := []struct {
+		name   string
+		args   []string
+		status int
+		want   string // on stdout, or on stderr if it fails
+	}{
+		{"a run", append(short, "--json", json, "--html", html), exitOK, "operations/s"},
+		{"compare", []string{"bench", "compare", json, json}, exitOK, "B/A"},
+		{"verify finds that nothing was kept", append(short, "--verify"), exitError, "acknowledged"},
+		{"a workload that is none", []string{"bench", "--workload", "x"}, exitUsage, "--workload"},
+		{"keys that do not fit", append(short, "--key-size", "2"), exitUsage, "--key-size"},
+		{"a file that is not there", []string{"bench", "compare", json, "none.json"}, exitUsage, "none.json"},
+		{"a file that is no run", []string{"bench", "compare", json, html}, exitUsage, "a.html"},
+		{"help lists the flags", []string{"bench", "--help"}, exitOK, "--workload"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			var out, stderr bytes.Buffer
+			status := run(test.args, strings.NewReader(""), &out, &stderr)
+			said := out.String()
+			if test.status != exitOK {
+				said = stderr.String()
+			}
+			if status != test.status || !strings.Contains(said, test.want) {
+				t.Errorf("status %d, want %d; no %q in:\n%s%s", status, test.status, test.want, out.String(), stderr.String())
+			}
+		})
+	}
+	if page, err := os.ReadFile(html); err != nil || !bytes.Contains(page, []byte("<svg")) {
+		t.Errorf("the page: %v", err)
+	}
+}

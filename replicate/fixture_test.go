@@ -1,0 +1,490 @@
+package replicate
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"httpdhs/kv"
+	"httpdhs/ring"
+	"httpdhs/shard"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// patience bounds every wait of these tests: only a test that fails takes so
+// long.
+const patience = 10 * time.Second
+
+const testPartitions = 256 // enough for every order of three of four owners
+
+// bubble runs a test in a time of its own, which passes only when all
+// goroutines wait: so hours pass at once, and how long something took is exact.
+// Pools are emptied, for what has a timer must not leave its bubble.
+func bubble(t *testing.T, test func(t *testing.T)) {
+	t.Helper()
+	empty := func() { pendings = sync.Pool{New: pendings.New} }
+	empty()
+	defer empty()
+	synctest.Test(t, test)
+}
+
+var (
+	errReset   = errors.New("connection reset")
+	errTimeout = timeoutError{}
+)
+
+type timeoutError struct{}
+
+func (timeoutError) Error() string { return "no answer in time" }
+func (timeoutError) Timeout() bool { return true }
+
+// fatalT is a *testing.T or a *rapid.T.
+type fatalT interface {
+	Helper()
+	Fatalf(format string, args ...any)
+}
+
+// hook stands between two nodes: it may answer in the peer's place, or pass
+// the message on and do as it likes with the answer.
+type hook func(msg []byte, pass func() ([]byte, error)) ([]byte, error)
+
+// network carries messages between the nodes of one process.
+type network struct {
+	mu    sync.Mutex
+	nodes map[string]*Coordinator // those that run
+	hooks map[[2]string]hook      // by from and to
+	moves sync.WaitGroup          // round trips under way, also those given up
+}
+
+// set has h stand between two nodes; nil clears the way.
+func (n *network) set(from, to string, h hook) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.hooks[[2]string{from, to}] = h
+}
+
+// toward sets the hook on all ways to a node.
+func (n *network) toward(to string, h hook) {
+	n.mu.Lock()
+	names := make([]string, 0, len(n.nodes))
+	for name := range n.nodes {
+		names = append(names, name)
+	}
+	n.mu.Unlock()
+	for _, from := range names {
+		n.set(from, to, h)
+	}
+}
+
+func (n *network) clear() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	clear(n.hooks)
+}
+
+func (n *network) look(from, to string) (hook, *Coordinator) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.hooks[[2]string{from, to}], n.nodes[to]
+}
+
+// wire is one node's transport to another.
+type wire struct {
+	net      *network
+	from, to string
+
+	mu    sync.Mutex
+	abort chan struct{} // closed by Abort and replaced
+}
+
+func (w *wire) Abort() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	close(w.abort)
+	w.abort = make(chan struct{})
+}
+
+func (w *wire) RoundTrip(dst, message []byte, deadline time.Time) ([]byte, error) {
+	w.mu.Lock()
+	abort := w.abort
+	w.mu.Unlock()
+	type reply struct {
+		answer []byte
+		err    error
+	}
+	done := make(chan reply, 1)
+	msg := bytes.Clone(message)
+	w.net.moves.Go(func() {
+		h, node := w.net.look(w.from, w.to)
+		pass := func() ([]byte, error) {
+			if node == nil {
+				return nil, fmt.Errorf("connection refused by %s", w.to)
+			}
+			return node.Exchange(nil, msg)
+		}
+		var r reply
+		if h == nil {
+			r.answer, r.err = pass()
+		} else {
+			r.answer, r.err = h(msg, pass)
+		}
+		done <- r
+	})
+	late := time.NewTimer(time.Until(deadline))
+	defer late.Stop()
+	select {
+	case r := <-done:
+		return append(dst, r.answer...), r.err
+	case <-abort:
+		return dst, errReset
+	case <-late.C:
+		return dst, errTimeout
+	}
+}
+
+// onBatches lets all but batches pass.
+func onBatches(h hook) hook {
+	return func(msg []byte, pass func() ([]byte, error)) ([]byte, error) {
+		if msg[1] != kindBatch {
+			return pass()
+		}
+		return h(msg, pass)
+	}
+}
+
+func failWith(err error) hook {
+	return func([]byte, func() ([]byte, error)) ([]byte, error) { return nil, err }
+}
+
+func answerWith(answer []byte) hook {
+	return func([]byte, func() ([]byte, error)) ([]byte, error) { return answer, nil }
+}
+
+// loseReply has the peer carry the message out, and breaks the connection
+// before its answer; so often.
+func loseReply(times int) hook {
+	var mu sync.Mutex
+	return func(_ []byte, pass func() ([]byte, error)) ([]byte, error) {
+		answer, err := pass()
+		mu.Lock()
+		defer mu.Unlock()
+		if times--; times >= 0 {
+			return nil, errReset
+		}
+		return answer, err
+	}
+}
+
+// gate holds what comes by until it is opened.
+type gate struct {
+	arrived chan struct{} // a token for each message that is held
+	opened  chan struct{}
+	once    sync.Once
+}
+
+func newGate(t testing.TB) *gate {
+	g := &gate{arrived: make(chan struct{}, 1000), opened: make(chan struct{})}
+	t.Cleanup(g.open)
+	return g
+}
+
+func (g *gate) open() { g.once.Do(func() { close(g.opened) }) }
+
+func (g *gate) hold(_ []byte, pass func() ([]byte, error)) ([]byte, error) {
+	g.arrived <- struct{}{}
+	<-g.opened
+	return pass()
+}
+
+// wait waits until so many messages are held.
+func (g *gate) wait(t fatalT, messages int) {
+	t.Helper()
+	for range messages {
+		select {
+		case <-g.arrived:
+		case <-time.After(patience):
+			t.Fatalf("no message came to the gate")
+		}
+	}
+}
+
+// cluster is a number of coordinators in this process.
+type cluster struct {
+	t     testing.TB
+	net   *network
+	table *ring.Table
+	nodes []*testNode // in the table's order
+}
+
+// testNode is a node of a cluster.
+type testNode struct {
+	*Coordinator
+	name  string
+	store *shard.Store
+}
+
+type clusterOptions struct {
+	nodes, replicas int
+	queueBytes      int
+	probeEvery      time.Duration
+	limits          kv.Limits
+	skew            map[int]time.Duration // by node: how far its clock is off
+	maxBytes        map[int]int64         // by node: bound of its store
+}
+
+// newCluster starts nodes that are up and in sync with each other.
+func newCluster(t testing.TB, o clusterOptions) *cluster {
+	t.Helper()
+	c := idleCluster(t, o)
+	for i := range c.nodes {
+		c.boot(i, uint64(100+i), o)
+	}
+	c.settle()
+	return c
+}
+
+// idleCluster makes the ring of a cluster of which no node runs yet.
+func idleCluster(t testing.TB, o clusterOptions) *cluster {
+	t.Helper()
+	c := &cluster{t: t, net: &network{nodes: make(map[string]*Coordinator), hooks: make(map[[2]string]hook)}}
+	members := make([]ring.Node, o.nodes)
+	for i := range members {
+		members[i] = ring.Node{Name: fmt.Sprintf("node%d", i), Weight: 1}
+	}
+	var err error
+	c.table, err = ring.New(members, ring.Settings{Partitions: testPartitions, Replicas: o.replicas})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.nodes = make([]*testNode, o.nodes)
+	t.Cleanup(func() {
+		c.net.clear()
+		for i := range c.nodes {
+			c.kill(i)
+		}
+		c.net.moves.Wait()
+	})
+	return c
+}
+
+// boot starts node i, empty.
+func (c *cluster) boot(i int, boot uint64, o clusterOptions) *testNode {
+	c.t.Helper()
+	n := &testNode{name: c.table.Nodes()[i].Name}
+	wall := func() time.Time { return time.Now().Add(o.skew[i]) }
+	var err error
+	n.store, err = shard.Open(shard.Options{
+		Partitions: testPartitions, Grace: time.Hour, SweepEvery: -1, Now: wall, MaxBytes: o.maxBytes[i],
+	})
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	if o.limits == (kv.Limits{}) {
+		o.limits = kv.DefaultLimits()
+	}
+	if o.probeEvery == 0 {
+		o.probeEvery = 3 * time.Millisecond
+	}
+	if o.queueBytes == 0 {
+		o.queueBytes = 64 << 20
+	}
+	n.Coordinator, err = New(Options{
+		Name: n.name, Table: c.table, Store: n.store, Clock: kv.NewClock(uint16(i), wall),
+		Limits: o.limits, Log: slog.New(slog.DiscardHandler),
+		Dial: func(to string) Transport {
+			return &wire{net: c.net, from: n.name, to: to, abort: make(chan struct{})}
+		},
+		QueueBytes: o.queueBytes, ProbeEvery: o.probeEvery,
+		Boot: boot, Grace: time.Hour, Describe: func(*Ping) {},
+	})
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	c.nodes[i] = n
+	c.net.mu.Lock()
+	c.net.nodes[n.name] = n.Coordinator
+	c.net.mu.Unlock()
+	n.Start()
+	return n
+}
+
+// kill stops node i, if it runs, as a crash does.
+func (c *cluster) kill(i int) {
+	n := c.nodes[i]
+	if n == nil {
+		return
+	}
+	c.net.mu.Lock()
+	delete(c.net.nodes, n.name)
+	c.net.mu.Unlock()
+	n.Close()
+	_ = n.store.Close()
+	c.nodes[i] = nil
+}
+
+// settle waits until all nodes that run are in sync and see all others up and
+// in sync.
+func (c *cluster) settle() {
+	c.t.Helper()
+	for _, n := range c.nodes {
+		if n == nil {
+			continue
+		}
+		eventually(c.t, n.name+" is in sync", n.Synced)
+		for j, other := range c.nodes {
+			if other == nil {
+				continue
+			}
+			if p := n.peer(j); p != nil {
+				eventually(c.t, n.name+" sees "+other.name+" up and in sync", func() bool { return p.up() && p.isSynced() })
+			}
+		}
+	}
+}
+
+// peer is node j as n sees it; nil: it is n.
+func (n *testNode) peer(j int) *Peer { return n.view.Load().peers[j] }
+
+// cut breaks all ways to node i and waits until the others see it down.
+func (c *cluster) cut(i int) {
+	c.t.Helper()
+	c.net.toward(c.table.Nodes()[i].Name, failWith(errReset))
+	c.waitState(i, Down)
+}
+
+// heal clears the ways to node i and waits until the others see it up.
+func (c *cluster) heal(i int) {
+	c.t.Helper()
+	c.net.toward(c.table.Nodes()[i].Name, nil)
+	c.waitState(i, Up)
+}
+
+func (c *cluster) waitState(i int, want State) {
+	c.t.Helper()
+	for _, n := range c.nodes {
+		if n == nil || n.peer(i) == nil {
+			continue
+		}
+		eventually(c.t, fmt.Sprintf("%s sees node%d %v", n.name, i, want), func() bool { return n.peer(i).State() == want })
+	}
+}
+
+func eventually(t fatalT, what string, ok func() bool) {
+	t.Helper()
+	for end := time.Now().Add(patience); !ok(); time.Sleep(200 * time.Microsecond) {
+		if time.Now().After(end) {
+			t.Fatalf("it does not come true that %s", what)
+		}
+	}
+}
+
+// keyOwnedBy is a key whose owners are these, in this order; key after key by n.
+func (c *cluster) keyOwnedBy(n int, owners ...int) string {
+	c.t.Helper()
+	for i := range 100000 {
+		key := fmt.Sprintf("key%d", i)
+		got := c.table.Owners(c.table.Partition(kv.Hash([]byte(key))))
+		same := slices.EqualFunc(got, owners, func(a uint16, b int) bool { return int(a) == b })
+		if same {
+			if n--; n < 0 {
+				return key
+			}
+		}
+	}
+	c.t.Fatalf("no key is owned by %v", owners)
+	return ""
+}
+
+// ownersOf are the node indices of a key's owners, primary first.
+func (c *cluster) ownersOf(key string) []uint16 {
+	return c.table.Owners(c.table.Partition(kv.Hash([]byte(key))))
+}
+
+// outsider is a node that does not own the key.
+func (c *cluster) outsider(key string) int {
+	for i := range c.nodes {
+		if !slices.Contains(c.ownersOf(key), uint16(i)) {
+			return i
+		}
+	}
+	c.t.Fatalf("all nodes own %s", key)
+	return 0
+}
+
+func op(kind kv.OpKind, key, value string) kv.Op {
+	o := kv.Op{Kind: kind, Hash: kv.Hash([]byte(key))}
+	o.Key = []byte(key)
+	if kind == kv.OpPut {
+		o.Value = []byte(value)
+	}
+	return o
+}
+
+// do carries out one operation with the given level.
+func (n *testNode) do(o kv.Op, level kv.Level) kv.Op {
+	call := kv.Call{Ops: []kv.Op{o}, Write: level, Read: level, Deadline: time.Now().Add(patience)}
+	n.Do(&call)
+	return call.Ops[0]
+}
+
+func (n *testNode) put(key, value string, w kv.Level) kv.Op { return n.do(op(kv.OpPut, key, value), w) }
+func (n *testNode) del(key string, w kv.Level) kv.Op        { return n.do(op(kv.OpDelete, key, ""), w) }
+func (n *testNode) get(key string, r kv.Level) kv.Op        { return n.do(op(kv.OpGet, key, ""), r) }
+
+func (n *testNode) mustPut(t fatalT, key, value string, w kv.Level) kv.Op {
+	t.Helper()
+	o := n.put(key, value, w)
+	if o.Err != nil {
+		t.Fatalf("put %s=%s at %s: %v", key, value, n.name, o.Err)
+	}
+	return o
+}
+
+// held is what the node itself holds of a key.
+func (n *testNode) held(key string) *kv.Entry {
+	e, _, _ := n.store.Get(nil, kv.Hash([]byte(key)), []byte(key))
+	return &e
+}
+
+// has says whether the node holds a value.
+func (n *testNode) has(key, value string) bool {
+	e := n.held(key)
+	return e.Exists() && !e.Tombstone && string(e.Value) == value
+}
+
+// plant stores a record at the node alone, past all others.
+func (n *testNode) plant(t fatalT, key, value string, v kv.Version) {
+	t.Helper()
+	r := kv.Record{Key: []byte(key), Entry: kv.Entry{Version: v, Value: []byte(value)}}
+	if value == "" {
+		r.Bury()
+	}
+	if _, err := n.store.Apply(kv.Hash(r.Key), &r); err != nil {
+		t.Fatalf("cannot plant %s: %v", key, err)
+	}
+}
+
+// wantOp fails unless the operation ended with the error (nil: none).
+func wantOp(t *testing.T, o kv.Op, err error) {
+	t.Helper()
+	if !errors.Is(o.Err, err) || (err == nil && o.Err != nil) {
+		t.Fatalf("operation on %s ended with %v, want %v", o.Key, o.Err, err)
+	}
+}
+
+// wantValue fails unless the get found the value.
+func wantValue(t *testing.T, o kv.Op, value string) {
+	t.Helper()
+	if wantOp(t, o, nil); string(o.Value) != value {
+		t.Fatalf("get %s found %.40q, want %.40q", o.Key, o.Value, value)
+	}
+}

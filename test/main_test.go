@@ -1,0 +1,167 @@
+// Package test runs the real binary as a user does: three processes with a
+// conf file, requests over sockets and from curl, signals, and the tools that
+// speak to a cluster.
+//
+// What can be asked of a cluster without harming it is asked of one that all
+// tests share; a test that kills, stops or fills nodes has its own. Nothing
+// here sleeps in hope or asserts how long something takes: what is waited for
+// is a condition with a deadline. Processes are killed at the end of their
+// test, and what they wrote is part of the output of a test that failed.
+package test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// patience is how long anything may take: far beyond what it should.
+const patience = 30 * time.Second
+
+// versionBuilt is what the binary under test calls itself.
+const versionBuilt = "v0.0.0-e2e"
+
+var (
+	binary string // the path of it
+	shared sharedCluster
+)
+
+func TestMain(m *testing.M) {
+	os.Exit(func() int {
+		dir, err := os.MkdirTemp("", "httpdhs-test-")
+		if err != nil {
+			panic(err)
+		}
+		defer os.RemoveAll(dir)
+		binary = filepath.Join(dir, "httpdhs")
+		build := exec.Command("go", "build", "-o", binary, "-ldflags", "-X main.version="+versionBuilt, "../cmd/httpdhs")
+		build.Env = append(os.Environ(), "CGO_ENABLED=0")
+		if out, err := build.CombinedOutput(); err != nil {
+			fmt.Fprintf(os.Stderr, "cannot build the binary: %v\n%s", err, out)
+			return 1
+		}
+		return m.Run()
+	}())
+}
+
+// process is a run of the binary.
+type process struct {
+	args   []string
+	cmd    *exec.Cmd
+	out    output // stdout
+	err    output // stderr
+	exited chan struct{}
+}
+
+// output is what a process has written so far.
+type output struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.buf.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.buf.String()
+}
+
+// launch starts the binary in dir with these variables beside those of the
+// test itself.
+func launch(dir string, env []string, args ...string) (*process, error) {
+	p := &process{args: args, cmd: exec.Command(binary, args...), exited: make(chan struct{})}
+	p.cmd.Dir = dir
+	p.cmd.Env = append(withoutOurs(os.Environ()), env...)
+	p.cmd.Stdout, p.cmd.Stderr = &p.out, &p.err
+	endWithParent(p.cmd)
+	if err := p.cmd.Start(); err != nil {
+		return nil, err
+	}
+	go func() {
+		_ = p.cmd.Wait() // ProcessState says it all
+		close(p.exited)
+	}()
+	return p, nil
+}
+
+// withoutOurs is the environment without what would set flags.
+func withoutOurs(env []string) (rest []string) {
+	for _, v := range env {
+		if !strings.HasPrefix(v, "HTTPDHS_") {
+			rest = append(rest, v)
+		}
+	}
+	return rest
+}
+
+// run runs the binary to its end.
+func run(t *testing.T, env []string, args ...string) (status int, stdout, stderr string) {
+	t.Helper()
+	p, err := launch(t.TempDir(), env, args...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.kill)
+	status, err = p.wait()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return status, p.out.String(), p.err.String()
+}
+
+// kill is kill -9. It returns when the process is gone.
+func (p *process) kill() {
+	_ = p.cmd.Process.Kill() // it may have ended by itself
+	<-p.exited
+}
+
+// wait waits for the end and returns the exit status.
+func (p *process) wait() (int, error) {
+	select {
+	case <-p.exited:
+		return p.cmd.ProcessState.ExitCode(), nil
+	case <-time.After(patience):
+		return -1, fmt.Errorf("httpdhs %s does not end; so far it wrote\n%s%s", strings.Join(p.args, " "), &p.out, &p.err)
+	}
+}
+
+func (p *process) running() bool {
+	select {
+	case <-p.exited:
+		return false
+	default:
+		return true
+	}
+}
+
+// eventually waits until cond returns nil.
+func eventually(t *testing.T, what string, cond func() error) {
+	t.Helper()
+	if err := await(cond); err != nil {
+		t.Fatalf("it is not so that %s: %v", what, err)
+	}
+}
+
+func await(cond func() error) error {
+	err := errors.New("never looked")
+	for deadline, pause := time.Now().Add(patience), time.Millisecond; time.Now().Before(deadline); {
+		if err = cond(); err == nil {
+			return nil
+		}
+		time.Sleep(pause)
+		pause = min(2*pause, 50*time.Millisecond)
+	}
+	return err
+}
