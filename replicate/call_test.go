@@ -81,6 +81,9 @@ func testRestampOrder(t *testing.T) {
 		n.finish(p, &call)
 		wantOp(t, call.Ops[0], nil)
 		wantOp(t, call.Ops[1], nil)
+		if !call.Ops[1].Existed {
+			t.Error("the second replaces the first, and yet it found no value")
+		}
 		want := "second"
 		if kind == kv.OpDelete {
 			want = ""

@@ -409,17 +409,6 @@ func (c *cluster) ownersOf(key string) []uint16 {
 	return c.table.Owners(c.table.Partition(kv.Hash([]byte(key))))
 }
 
-// outsider is a node that does not own the key.
-func (c *cluster) outsider(key string) int {
-	for i := range c.nodes {
-		if !slices.Contains(c.ownersOf(key), uint16(i)) {
-			return i
-		}
-	}
-	c.t.Fatalf("all nodes own %s", key)
-	return 0
-}
-
 func op(kind kv.OpKind, key, value string) kv.Op {
 	o := kv.Op{Kind: kind, Hash: kv.Hash([]byte(key))}
 	o.Key = []byte(key)

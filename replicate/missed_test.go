@@ -73,7 +73,7 @@ func testStopped(t *testing.T) {
 	c := newCluster(t, clusterOptions{nodes: 3, replicas: 2})
 	n := c.nodes[0]
 	// As if the process had been stopped: the last beat is long ago.
-	n.born = n.born.Add(-stallMax - time.Second)
+	n.lastBeat.Add(-int64(stallMax + time.Second))
 	if n.Synced() {
 		t.Error("it trusts itself after a pause")
 	}

@@ -137,8 +137,9 @@ func (p *Peer) overloaded() bool {
 
 // apply queues a record. The ticket is taken (true) when the peer takes part:
 // it is up, or recovering and the caller waits for it all the same. Otherwise
-// the record stays as a hint, and the ticket is the caller's to resolve.
-func (p *Peer) apply(r *kv.Record, t ticket, live bool) (taken bool) {
+// the record stays as a hint, and the ticket is the caller's to resolve. With
+// carry the caller is going to call carry next, so nobody is woken.
+func (p *Peer) apply(r *kv.Record, t ticket, live, carry bool) (taken bool) {
 	p.mu.Lock()
 	if p.closed {
 		p.mu.Unlock()
@@ -154,12 +155,20 @@ func (p *Peer) apply(r *kv.Record, t ticket, live bool) (taken bool) {
 	if state != Up {
 		lost = p.trimLocked()
 	}
-	if state != Down {
-		p.work.Signal()
+	if !carry || !taken {
+		p.wakeLocked()
 	}
 	p.mu.Unlock()
 	failTickets(lost, failedDown)
 	return taken
+}
+
+// wakeLocked wakes the sender if there is something to send and nobody sends:
+// whoever does looks again when the flight is over.
+func (p *Peer) wakeLocked() {
+	if p.flight == nil && p.State() != Down {
+		p.work.Signal()
+	}
 }
 
 // trimLocked keeps the queue of a peer that does not keep up within its bound;
@@ -171,41 +180,64 @@ func (p *Peer) trimLocked() []ticket {
 }
 
 // read queues a read; false: the peer is down and the ticket the caller's.
-func (p *Peer) read(key []byte, t ticket) bool {
-	return p.ask(func(q *queue) { q.read(key, t) })
+func (p *Peer) read(key []byte, t ticket, carry bool) bool {
+	return p.ask(func(q *queue) { q.read(key, t) }, carry)
 }
 
 // cond queues a conditional write; false: as read.
-func (p *Peer) cond(c *kv.Condition, r *kv.Record, t ticket) bool {
-	return p.ask(func(q *queue) { q.cond(c, r, t) })
+func (p *Peer) cond(c *kv.Condition, r *kv.Record, t ticket, carry bool) bool {
+	return p.ask(func(q *queue) { q.cond(c, r, t) }, carry)
 }
 
-func (p *Peer) ask(add func(*queue)) bool {
+func (p *Peer) ask(add func(*queue), carry bool) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed || p.State() == Down {
 		return false
 	}
 	add(&p.queue)
-	p.work.Signal()
+	if !carry {
+		p.wakeLocked()
+	}
 	return true
+}
+
+// carry sends what is queued in the goroutine of a caller who would only wait
+// for it, if nobody sends just now: a lone request is spared two changes of
+// goroutine, to the sender and back. It does not take longer than the caller
+// has time; what has no answer by then is left to the sender.
+func (p *Peer) carry(deadline time.Time) {
+	p.mu.Lock()
+	if p.closed || p.State() != Up || p.flight != nil || len(p.queue.batches) == 0 {
+		p.wakeLocked()
+		p.mu.Unlock()
+		return
+	}
+	b := p.queue.pop()
+	p.flight = b
+	p.mu.Unlock()
+	latest := time.Now().Add(batchTimeout)
+	own := deadline.Before(latest)
+	if own {
+		latest = deadline
+	}
+	err := p.deliver(b, latest)
+	if err != nil && own && isTimeout(err) {
+		b.retried = true
+		err = nil
+	}
+	p.delivered(b, err)
 }
 
 // sendLoop sends batch after batch, one in flight. It ends when the peer is
 // closed.
 func (p *Peer) sendLoop() {
-	var answer []byte
 	for {
 		b := p.next()
 		if b == nil {
 			return
 		}
-		var err error
-		answer, err = p.deliver(b, answer[:0])
-		p.delivered(b, err)
-		if cap(answer) > keepBatchBytes {
-			answer = nil
-		}
+		p.delivered(b, p.deliver(b, time.Now().Add(batchTimeout)))
 	}
 }
 
@@ -216,6 +248,10 @@ func (p *Peer) next() *batch {
 	for {
 		if p.closed {
 			return nil
+		}
+		if p.flight != nil {
+			p.work.Wait()
+			continue
 		}
 		state := p.State()
 		if state == Recovering && len(p.queue.batches) <= 1 {
@@ -237,17 +273,17 @@ func (p *Peer) next() *batch {
 // deliver sends b and resolves its tickets by the answer. It tries once more
 // on a new connection when one broke: a peer that was restarted closes those
 // it had.
-func (p *Peer) deliver(b *batch, dst []byte) (answer []byte, err error) {
+func (p *Peer) deliver(b *batch, deadline time.Time) (err error) {
 	setBatchClock(b.buf, p.clock.Last())
-	answer, err = p.transport.RoundTrip(dst, b.buf, time.Now().Add(batchTimeout))
+	b.answer, err = p.transport.RoundTrip(b.answer[:0], b.buf, deadline)
 	if err != nil && !isTimeout(err) && !errors.Is(err, ErrRefused) && p.State() != Down {
 		b.retried = true
-		answer, err = p.transport.RoundTrip(dst, b.buf, time.Now().Add(batchTimeout))
+		b.answer, err = p.transport.RoundTrip(b.answer[:0], b.buf, deadline)
 	}
 	if err == nil {
-		err = p.settle(b, answer)
+		err = p.settle(b, b.answer)
 	}
-	return answer, err
+	return err
 }
 
 // settle resolves the tickets of b by the peer's answer, and takes the items
@@ -319,6 +355,9 @@ func (p *Peer) delivered(b *batch, err error) {
 	}
 	p.settling = p.settling && len(b.tickets) > 0
 	p.queue.unpop(b)
+	if len(p.queue.batches) > 0 || p.closed {
+		p.wakeLocked()
+	}
 	p.idle.Broadcast()
 	p.mu.Unlock()
 	failTickets(left, p.failure())

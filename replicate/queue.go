@@ -22,6 +22,7 @@ const (
 type batch struct {
 	buf     []byte
 	tickets []ticket // an item each
+	answer  []byte   // the peer's
 	asks    int      // items that are reads or conditional: not to be kept as hints
 	retried bool     // sent more than once
 }
@@ -38,6 +39,9 @@ func acquireBatch() *batch {
 func releaseBatch(b *batch) {
 	if cap(b.buf) > keepBatchBytes {
 		b.buf = nil
+	}
+	if cap(b.answer) > keepBatchBytes {
+		b.answer = nil
 	}
 	clear(b.tickets)
 	batches.Put(b)
@@ -68,6 +72,10 @@ func failTickets(tickets []ticket, code resultCode) {
 
 // cut takes the first n items out, which are settled.
 func (b *batch) cut(n int) {
+	if n == len(b.tickets) { // as nearly always
+		b.buf, b.tickets, b.asks = b.buf[:batchHead], b.tickets[:0], 0
+		return
+	}
 	rest := b.buf[batchHead:]
 	for range n {
 		it, after := ownItem(rest)

@@ -111,6 +111,10 @@ func testQueueIsFirstInFirstOut(t *testing.T) {
 	write(300, kv.LevelOne)
 	c.waitDrained(0)
 	seen := rec.take(t)
+	hold := newGate(t)
+	c.net.set("node0", "node1", onBatches(hold.hold))
+	write(300, kv.LevelOne)
+	hold.wait(t, 1) // one batch is in flight, and many wait
 	c.cut(1)
 	write(300, kv.LevelOne)
 	rec2 := &recorder{}

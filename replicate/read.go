@@ -42,7 +42,11 @@ func (c *Coordinator) askNext(v *view, p *pending, call *kv.Call, i int, o opSta
 		o.waiting = 1
 		t := p.begin(i, o)
 		t.owner = uint8(k)
-		if v.peers[owners[k]].read(op.Key, t) {
+		peer, alone := v.peers[owners[k]], len(call.Ops) == 1
+		if peer.read(op.Key, t, alone) {
+			if alone {
+				peer.carry(call.Deadline)
+			}
 			return
 		}
 		t.drop()
@@ -142,7 +146,7 @@ func (c *Coordinator) readMany(v *view, p *pending, call *kv.Call, i int) {
 			call.Buf = call.Buf[:len(scratch)]
 			continue
 		}
-		if !v.peers[n].read(op.Key, t) {
+		if !v.peers[n].read(op.Key, t, false) {
 			t.resolve(c.failure())
 		}
 	}
@@ -196,15 +200,7 @@ func (c *Coordinator) readManyAnswered(v *view, p *pending, call *kv.Call, i int
 	if nobody {
 		t = ticket{}
 	}
-	for k, n := range owners {
-		if behind&(1<<k) == 0 {
-			continue
-		}
-		t.owner = uint8(k)
-		if !v.peers[n].apply(&record, t, false) {
-			t.resolve(c.failure())
-		}
-	}
+	c.hand(v, call, owners, behind, &record, t, false)
 }
 
 // repaired draws the conclusion when the owners that were behind have

@@ -209,6 +209,17 @@ func testAbsence(t *testing.T) {
 		}
 	}
 
+	// Neither is in sync, and both have answered.
+	for _, n := range c.nodes {
+		unsync()
+		c.nodes[1].synced.Store(false)
+		c.nodes[0].peer(1).synced.Store(false)
+		wantOp(t, n.get(absent, kv.LevelOne), kv.ErrNotFound)
+		wantOp(t, n.get(deleted, kv.LevelOne), kv.ErrNotFound)
+		wantValue(t, n.get(has, kv.LevelOne), "v")
+	}
+	c.nodes[1].synced.Store(true)
+
 	c.cut(1)
 	for _, n := range []*testNode{c.nodes[0], c.nodes[2]} {
 		unsync()

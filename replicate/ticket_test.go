@@ -24,15 +24,15 @@ func handOut(t *testing.T, p *Peer, rounds int) *tickets {
 	for i := range rounds {
 		r := kv.Record{Key: fmt.Appendf(nil, "key%d", i), Entry: kv.Entry{Version: 1 << 30, Value: []byte("v")}}
 		next := opState{phase: phaseWrite, waiting: 1, required: 1}
-		if !p.apply(&r, ts.p.begin(3*i, next), false) {
+		if !p.apply(&r, ts.p.begin(3*i, next), false, false) {
 			t.Fatal("the record's ticket was not taken")
 		}
 		next.phase = phaseReadOne
-		if !p.read(r.Key, ts.p.begin(3*i+1, next)) {
+		if !p.read(r.Key, ts.p.begin(3*i+1, next), false) {
 			t.Fatal("the read's ticket was not taken")
 		}
 		next.phase = phaseDecide
-		if !p.cond(&kv.Condition{Kind: kv.IfAbsent}, &r, ts.p.begin(3*i+2, next)) {
+		if !p.cond(&kv.Condition{Kind: kv.IfAbsent}, &r, ts.p.begin(3*i+2, next), false) {
 			t.Fatal("the conditional write's ticket was not taken")
 		}
 	}

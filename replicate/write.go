@@ -51,14 +51,30 @@ func (c *Coordinator) spread(v *view, p *pending, call *kv.Call, i int, next opS
 	if nobody {
 		t = ticket{}
 	}
+	c.hand(v, call, owners, ^have, &op.Record, t, next.live)
+}
+
+// hand puts a record into the queues of the owners in to. A call of one
+// operation that has to wait for all of them carries it to the last one itself.
+func (c *Coordinator) hand(v *view, call *kv.Call, owners []uint16, to uint16, r *kv.Record, t ticket, live bool) {
+	to &= 1<<len(owners) - 1
+	alone := len(call.Ops) == 1 && (live || call.Ops[0].Required == len(owners))
+	var carrier *Peer
 	for k, n := range owners {
-		if have&(1<<k) != 0 {
+		if to&(1<<k) == 0 {
 			continue
 		}
+		to &^= 1 << k
 		t.owner = uint8(k)
-		if !v.peers[n].apply(&op.Record, t, next.live) {
+		carry := alone && to == 0 && t.p != nil
+		if !v.peers[n].apply(r, t, live, carry) {
 			t.resolve(c.failure())
+		} else if carry {
+			carrier = v.peers[n]
 		}
+	}
+	if carrier != nil {
+		carrier.carry(call.Deadline)
 	}
 }
 
@@ -185,7 +201,11 @@ func (c *Coordinator) decide(v *view, p *pending, call *kv.Call, i int, unsynced
 		next.waiting, next.required = 1, 1
 		t := p.begin(i, next)
 		t.owner = uint8(k)
-		if peer.cond(&op.Cond, &op.Record, t) {
+		alone := len(call.Ops) == 1
+		if peer.cond(&op.Cond, &op.Record, t, alone) {
+			if alone {
+				peer.carry(call.Deadline)
+			}
 			return
 		}
 		t.drop()

@@ -229,7 +229,17 @@ func testReplicaWithoutMemory(t *testing.T) {
 	key := c.keyOwnedBy(0, 0, 1, 2)
 	wantOp(t, c.nodes[0].put(key, "v", kv.LevelLive), kv.ErrNoMemory)
 	wantOp(t, c.nodes[0].put(key, "v", kv.LevelAll), kv.ErrNoMemory)
-	wantOp(t, c.nodes[0].put(key, "v", kv.LevelQuorum), nil)
+
+	// The refusal comes first, and then the second of two acks.
+	hold := newGate(t)
+	c.net.set("node0", "node2", onBatches(hold.hold))
+	refusals := c.nodes[0].peer(1).Status().SentRecords
+	done := make(chan kv.Op, 1)
+	go func() { done <- c.nodes[0].put(key, "v", kv.LevelQuorum) }()
+	hold.wait(t, 1)
+	eventually(t, "node1 has refused it", func() bool { return c.nodes[0].peer(1).Status().SentRecords > refusals })
+	hold.open()
+	wantOp(t, <-done, nil)
 }
 
 // An operation that is refused as an overload has no effect anywhere; one that
