@@ -6,6 +6,7 @@ PKG       ?= ./...
 FUZZTIME  ?= 10s
 BENCH     ?= .
 BENCHTIME ?= 1s
+ROUNDS    ?= 5
 
 STATICCHECK := go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
@@ -48,7 +49,12 @@ fuzz: ## run each fuzz target for FUZZTIME (10s)
 	done
 
 .PHONY: bench
-bench: ## run the Go benchmarks (BENCH=regexp, BENCHTIME=1s)
+bench: build ## measure the goals against the baseline, and redis if installed, alternating (ROUNDS=5)
+	CGO_ENABLED=0 go build -trimpath -buildvcs=false -o bin/baseline ./bench/baseline
+	go run ./bench/goals --binary $(BINARY) --baseline bin/baseline --rounds $(ROUNDS)
+
+.PHONY: gobench
+gobench: ## run the Go benchmarks (BENCH=regexp, BENCHTIME=1s)
 	go test -run '^$$' -bench '$(BENCH)' -benchmem -benchtime $(BENCHTIME) $(PKG)
 
 .PHONY: fmt

@@ -9,14 +9,13 @@ import (
 	"time"
 
 	"github.com/valyala/fasthttp"
+
+	"httpdhs/kv"
 )
 
 const (
 	// ExchangePath is where a node takes messages of other nodes.
 	ExchangePath = "/internal/exchange"
-
-	// SecretHeader carries the cluster secret.
-	SecretHeader = "X-Dht-Cluster-Secret"
 
 	dialTimeout = time.Second
 
@@ -110,7 +109,7 @@ func (t *HTTPTransport) RoundTrip(dst, message []byte, deadline time.Time) ([]by
 	}
 	req.Header.SetContentType("application/octet-stream")
 	if t.secret != "" {
-		req.Header.Set(SecretHeader, t.secret)
+		req.Header.Set(kv.SecretHeader, t.secret)
 	}
 	req.SetBodyRaw(message)
 	if err := t.client.DoDeadline(req, resp, deadline); err != nil {

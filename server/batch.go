@@ -247,7 +247,7 @@ func (b *batcher) append(res *format.Result, op *kv.Op) {
 		return
 	}
 	unknown, required := false, 0
-	if op != nil && op.Kind != kv.OpGet && outcomeUnknown(op.Err) {
+	if op != nil && op.Kind != kv.OpGet && outcomeUnknown(op) {
 		unknown, required = true, op.Required
 	}
 	b.out = appendResultJSON(b.out, res, unknown, required)

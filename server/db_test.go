@@ -254,7 +254,7 @@ func TestErrorStatuses(t *testing.T) {
 		status  int
 		unknown bool
 	}{
-		{kv.ErrNotFound, 404, false}, {kv.ErrConditionFailed, 412, false}, {kv.ErrNoMemory, 507, false},
+		{kv.ErrNotFound, 404, false}, {kv.ErrConditionFailed, 412, false}, {kv.ErrNoMemory, 507, true}, {kv.ErrRefused, 503, true},
 		{kv.ErrUnavailable, 503, true}, {kv.ErrTimeout, 503, true}, {kv.ErrUnknownOutcome, 503, true},
 		{kv.ErrAbsenceUnknown, 503, false}, {kv.ErrOverloaded, 503, false}, {kv.ErrStopping, 503, false},
 		{kv.ErrLevel, 400, false}, {kv.ErrKeyTooLong, 414, false}, {kv.ErrValueTooLarge, 413, false},

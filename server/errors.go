@@ -83,9 +83,15 @@ func statusOf(err error) (status int, msg string) {
 	return http.StatusInternalServerError, err.Error()
 }
 
-// outcomeUnknown says whether a write that failed so may still appear.
-func outcomeUnknown(err error) bool {
-	return errors.Is(err, kv.ErrUnavailable) || errors.Is(err, kv.ErrTimeout) || errors.Is(err, kv.ErrUnknownOutcome)
+// outcomeUnknown says whether a write that failed so may still appear: too few
+// replicas are known to have it, or one refused what another has stored.
+func outcomeUnknown(op *kv.Op) bool {
+	switch err := op.Err; {
+	case errors.Is(err, kv.ErrNoMemory), errors.Is(err, kv.ErrRefused):
+		return op.Acks > 0
+	default:
+		return errors.Is(err, kv.ErrUnavailable) || errors.Is(err, kv.ErrTimeout) || errors.Is(err, kv.ErrUnknownOutcome)
+	}
 }
 
 // fail answers with the error as JSON.
@@ -104,7 +110,7 @@ func (s *Server) fail(ctx *fasthttp.RequestCtx, err error) {
 func (s *Server) failWrite(ctx *fasthttp.RequestCtx, op *kv.Op) {
 	status, msg := statusOf(op.Err)
 	doc := &api.Error{Error: msg}
-	if outcomeUnknown(op.Err) {
+	if outcomeUnknown(op) {
 		doc.Acks, doc.Required, doc.Outcome = &op.Acks, &op.Required, "unknown"
 	}
 	s.failWith(ctx, op.Err, status, doc)

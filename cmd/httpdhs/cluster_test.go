@@ -77,6 +77,7 @@ func TestPairs(t *testing.T) {
 	expect(t, 0, "", "", "put", "a/b", "-") // standard input is empty
 	expect(t, 0, "", "", "get", "a/b")
 	expect(t, 0, "", "", "put", "..", "dots", "--w=all", "--ttl=1h")
+	expect(t, 0, "", "", "put", "..", "dots", "--ttl=90")
 	expect(t, 0, "dots", "", "get", "..")
 	expect(t, 0, "", "", "put", "a\xff", "v")
 	expect(t, 0, "\"a\\xff\"\n", "", "keys", "a\xff")
