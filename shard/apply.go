@@ -16,11 +16,12 @@ import (
 // it is held and not swept yet.
 //
 // The error is kv.ErrNoMemory, and nothing was changed, where the write needs
-// more than it frees and Options.MaxBytes has no room for the difference. A
-// tombstone is stored even then, or a node that is full could never be told to
-// delete: it exceeds the bound by EntryOverheadBytes and its key at most, for
-// Options.Grace. A record without a version is kv.ErrFormat. With an error the
-// outcome means nothing; the rest of the answer still tells what is held.
+// more than it frees and Options.MaxBytes has no room for the difference. For
+// tombstones there is a little more room (tombstoneRoom), or a node that is
+// full could not be told to delete what it lacks. A record without
+// a version is kv.ErrFormat. With an error the outcome means nothing; the rest
+// of the answer still tells what is held. After Close, which holds nothing, the
+// error is kv.ErrStopping.
 func (s *Store) Apply(hash uint64, r *kv.Record) (kv.Applied, error) {
 	return s.merge(hash, r, nil)
 }
@@ -41,7 +42,9 @@ func (s *Store) merge(hash uint64, r *kv.Record, c *kv.Condition) (kv.Applied, e
 	sh := &s.shards[place.partition]
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-
+	if sh.closed {
+		return kv.Applied{}, kv.ErrStopping
+	}
 	held, _ := sh.engine.Get(hash, r.Key)
 	var now int64
 	if r.Tombstone || r.Expires != 0 || held.Expires != 0 {
@@ -59,29 +62,64 @@ func (s *Store) merge(hash uint64, r *kv.Record, c *kv.Condition) (kv.Applied, e
 		a.Outcome = kv.Stale
 		return a, nil
 	}
-	if !s.reserve(r, &held) {
+	growth, ok := s.reserve(sh, hash, r)
+	for steps := 0; !ok && steps < tidyStepsMax; steps++ {
+		more := sh.engine.Tidy()
+		s.settle(sh, 0)
+		if growth, ok = s.reserve(sh, hash, r); !more {
+			break
+		}
+	}
+	if !ok {
 		return a, kv.ErrNoMemory
 	}
 	sh.put(place, r, &held, s.grace)
+	s.settle(sh, growth)
 	a.Outcome, a.Current = kv.Stored, r.Version
 	return a, nil
 }
 
-// reserve accounts for r in place of old, if there is room for it.
+// tidyStepsMax is how many steps of compaction a write may wait for that would
+// be refused: less than a millisecond.
+const tidyStepsMax = 8
+
+// reserve accounts for what a Put of r will take, if there is room for it.
 // Writes to several shards at once never exceed the bound together; where one
 // of them would still fit, all may be refused.
-func (s *Store) reserve(r *kv.Record, old *kv.Entry) bool {
-	delta := footprint(r.Key, &r.Entry).Accounted
-	if old.Exists() {
-		delta -= footprint(r.Key, old).Accounted
+func (s *Store) reserve(sh *shard, hash uint64, r *kv.Record) (growth int64, ok bool) {
+	if s.maxBytes == 0 {
+		return 0, true
 	}
-	if delta == 0 {
-		return true
+	growth = sh.engine.Growth(hash, r)
+	if r.Tombstone || r.Expires != 0 {
+		growth += sh.dues.growth()
 	}
-	used := s.accounted.Add(delta)
-	if delta < 0 || r.Tombstone || s.maxBytes == 0 || used <= s.maxBytes {
-		return true
+	if growth <= 0 {
+		return 0, true
 	}
-	s.accounted.Add(-delta)
-	return false
+	bound := s.maxBytes
+	if r.Tombstone {
+		bound += tombstoneRoom(s.maxBytes)
+	}
+	if s.accounted.Add(growth) <= bound {
+		return growth, true
+	}
+	s.accounted.Add(-growth)
+	return 0, false
+}
+
+// tombstoneRoom is how far tombstones may take a store beyond its bound, 5 % and
+// at least some pages, so that the bound stays one, whoever deletes keys that do
+// not exist.
+func tombstoneRoom(maxBytes int64) int64 { return max(maxBytes/20, 64<<10) }
+
+// settle accounts for what the shard takes now, of which so much was reserved.
+// The caller holds the shard's lock and has changed its engine.
+func (s *Store) settle(sh *shard, reserved int64) {
+	m := sh.memory()
+	held := m.Total()
+	if delta := held - sh.held - reserved; delta != 0 {
+		s.accounted.Add(delta)
+	}
+	sh.held = held
 }

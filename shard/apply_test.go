@@ -2,7 +2,11 @@ package shard
 
 import (
 	"errors"
+	"fmt"
+	"math/rand/v2"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -109,7 +113,7 @@ func TestApplyRefusesCollectable(t *testing.T) {
 func TestMaxBytes(t *testing.T) {
 	clock := newFakeClock()
 	const room = EntryOverheadBytes + 1 + 100 // for key a and 100 bytes
-	s := open(t, clock, Options{MaxBytes: room})
+	s := open(t, clock, Options{MaxBytes: room, NewEngine: NewMapEngine})
 	try := func(r kv.Record, want error) {
 		t.Helper()
 		before := dump(s)
@@ -154,4 +158,87 @@ func TestMaxBytes(t *testing.T) {
 	}
 	s.Drop(0)
 	put("b", 100, "", nil)
+}
+
+// Deletes of keys that do not exist take memory too, and have a bound.
+func TestTombstonesAreBounded(t *testing.T) {
+	const bound = 4 << 20
+	clock := newFakeClock()
+	s := open(t, clock, Options{Partitions: 16, MaxBytes: bound, hash: kv.Hash})
+	refused := 0
+	for n := range uint64(5000) {
+		r := tombstone(strings.Repeat("k", 3000)+fmt.Sprint(n), clock.version(n+1))
+		if _, err := s.Apply(kv.Hash(r.Key), &r); errors.Is(err, kv.ErrNoMemory) {
+			refused++
+		} else if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if took := s.Stats().Accounted; refused == 0 || took > bound+tombstoneRoom(bound) {
+		t.Errorf("15 MB of tombstones took %d bytes of %d, %d were refused", took, bound, refused)
+	}
+}
+
+// The bound is real: whatever is written, by several at once, the store takes no
+// more than it, and a little for compaction on its way. When it is full, what
+// is no larger than before and what deletes still works, and makes room.
+func TestMaxBytesIsReal(t *testing.T) {
+	const bound = 4 << 20
+	clock := newFakeClock()
+	s := open(t, clock, Options{Partitions: 16, MaxBytes: bound, hash: kv.Hash})
+	var writers sync.WaitGroup
+	var refused atomic.Int64
+	for w := range 4 {
+		writers.Go(func() {
+			r := rand.New(rand.NewPCG(uint64(w), 0))
+			for i := range 30_000 {
+				rec := value(fmt.Sprint(r.IntN(40_000)), clock.version(uint64(4*i+w)<<10), string(make([]byte, r.IntN(400))))
+				if _, err := s.Apply(kv.Hash(rec.Key), &rec); errors.Is(err, kv.ErrNoMemory) {
+					refused.Add(1)
+				} else if err != nil {
+					t.Error(err)
+				}
+				if got := s.accounted.Load(); got > bound+bound/20 {
+					t.Errorf("takes %d bytes of %d", got, bound)
+					return
+				}
+			}
+		})
+	}
+	writers.Wait()
+	checkBooks(t, s)
+	if refused.Load() == 0 || s.Stats().Accounted < bound*9/10 {
+		t.Fatalf("refused %d writes, takes %d of %d bytes", refused.Load(), s.Stats().Accounted, bound)
+	}
+	version := clock.version(1 << 40)
+	n := 0
+	for _, h := range dump(s) {
+		if n++; n%2 == 0 {
+			mustApply(t, s, h.hash, value(string(h.rec.Key), version, string(h.rec.Value)))
+			continue
+		}
+		mustApply(t, s, h.hash, tombstone(string(h.rec.Key), version))
+	}
+	s.Sweep()
+	checkBooks(t, s)
+	if got := s.Stats().Accounted; got > bound*3/4 {
+		t.Errorf("with half deleted the store takes %d of %d bytes", got, bound)
+	}
+}
+
+// Where memory is short, a write makes its shard compact, whatever the share of
+// compaction: what is dead does not keep out what would fit.
+func TestMaxBytesCompacts(t *testing.T) {
+	clock := newFakeClock()
+	s := open(t, clock, Options{Partitions: 1, MaxBytes: 1 << 20, hash: kv.Hash})
+	s.pace.until.Store(1 << 61) // not now
+	r := rand.New(rand.NewPCG(1, 1))
+	for i := range 30_000 {
+		rec := value(fmt.Sprint(i%5000), clock.version(uint64(i)<<10), string(make([]byte, 50+r.IntN(100))))
+		if i >= 5000 {
+			rec.Key = fmt.Append(nil, r.IntN(5000))
+		}
+		mustApply(t, s, kv.Hash(rec.Key), rec)
+	}
+	checkBooks(t, s)
 }

@@ -3,7 +3,6 @@ package shard
 import (
 	"encoding/binary"
 	"math/rand/v2"
-	"runtime"
 	"testing"
 
 	"httpdhs/kv"
@@ -15,11 +14,23 @@ const (
 	benchValue = 100
 )
 
-func benchStore(b *testing.B, keys int) *Store {
-	s, err := Open(Options{Partitions: 1024, SweepEvery: -1})
+// forEachEngineB runs a benchmark on each engine.
+func forEachEngineB(b *testing.B, bench func(b *testing.B, o Options)) {
+	for _, engine := range []string{"packed", "map"} {
+		o := Options{Partitions: 1024, SweepEvery: -1}
+		if engine == "map" {
+			o.NewEngine = NewMapEngine
+		}
+		b.Run(engine, func(b *testing.B) { bench(b, o) })
+	}
+}
+
+func benchStore(b *testing.B, o Options, keys int) *Store {
+	s, err := Open(o)
 	if err != nil {
 		b.Fatal(err)
 	}
+	b.Cleanup(func() { s.Close() })
 	r := benchRecord()
 	for i := range keys {
 		benchPut(s, &r, uint64(i), 1)
@@ -37,29 +48,36 @@ func benchPut(s *Store, r *kv.Record, i uint64, v kv.Version) {
 	_, _ = s.Apply(kv.Hash(r.Key), r)
 }
 
-func BenchmarkInsert(b *testing.B) {
+func BenchmarkInsert(b *testing.B) { forEachEngineB(b, benchInsert) }
+
+func benchInsert(b *testing.B, o Options) {
 	b.ReportAllocs()
-	s, r := benchStore(b, 0), benchRecord()
+	s, r := benchStore(b, o, 0), benchRecord()
 	for i := 0; b.Loop(); i++ {
 		if i%benchKeys == 0 {
 			b.StopTimer()
-			s = benchStore(b, 0)
+			s.Close()
+			s = benchStore(b, o, 0)
 			b.StartTimer()
 		}
 		benchPut(s, &r, uint64(i), 1)
 	}
 }
 
-func BenchmarkOverwrite(b *testing.B) {
-	s, r := benchStore(b, benchKeys), benchRecord()
+func BenchmarkOverwrite(b *testing.B) { forEachEngineB(b, benchOverwrite) }
+
+func benchOverwrite(b *testing.B, o Options) {
+	s, r := benchStore(b, o, benchKeys), benchRecord()
 	b.ReportAllocs()
 	for v := kv.Version(2); b.Loop(); v++ {
 		benchPut(s, &r, rand.Uint64N(benchKeys), v)
 	}
 }
 
-func BenchmarkGet(b *testing.B) {
-	s, r := benchStore(b, benchKeys), benchRecord()
+func BenchmarkGet(b *testing.B) { forEachEngineB(b, benchGet) }
+
+func benchGet(b *testing.B, o Options) {
+	s, r := benchStore(b, o, benchKeys), benchRecord()
 	var dst []byte
 	b.ReportAllocs()
 	for b.Loop() {
@@ -69,8 +87,10 @@ func BenchmarkGet(b *testing.B) {
 }
 
 // BenchmarkParallel is one write to nine reads, from every core.
-func BenchmarkParallel(b *testing.B) {
-	s := benchStore(b, benchKeys)
+func BenchmarkParallel(b *testing.B) { forEachEngineB(b, benchParallel) }
+
+func benchParallel(b *testing.B, o Options) {
+	s := benchStore(b, o, benchKeys)
 	b.ReportAllocs()
 	b.ResetTimer()
 	b.RunParallel(func(pb *testing.PB) {
@@ -88,38 +108,70 @@ func BenchmarkParallel(b *testing.B) {
 	})
 }
 
-// BenchmarkScanFirst is the first page of a shard of 10,000 keys, which sorts
-// it; BenchmarkScanNext is any other.
-func BenchmarkScanFirst(b *testing.B) { benchmarkScan(b, true) }
-func BenchmarkScanNext(b *testing.B)  { benchmarkScan(b, false) }
+// BenchmarkOverwriteSizes overwrites with values of 50 to 150 bytes: what does
+// not fit is appended, and compaction pays for it.
+func BenchmarkOverwriteSizes(b *testing.B) { forEachEngineB(b, benchOverwriteSizes) }
 
-func benchmarkScan(b *testing.B, first bool) {
-	engine, r := NewMapEngine().(*mapEngine), benchRecord()
-	for range 10_000 {
-		engine.Put(rand.Uint64(), &r)
-	}
-	unsorted := append([]uint64(nil), engine.order...)
-	for b.Loop() {
-		if first {
-			copy(engine.order, unsorted)
-			engine.sorted = 0
-		}
-		n := 0
-		engine.Scan(rand.Uint64(), func(uint64, *kv.Record) bool { n++; return n < 100 })
+func benchOverwriteSizes(b *testing.B, o Options) {
+	s, r := benchStore(b, o, benchKeys), benchRecord()
+	value := make([]byte, 150)
+	b.ReportAllocs()
+	for v := kv.Version(2); b.Loop(); v++ {
+		r.Value = value[:50+rand.IntN(101)]
+		benchPut(s, &r, rand.Uint64N(benchKeys), v)
 	}
 }
 
-// BenchmarkMemory is what an entry costs beyond its key and value, which
-// EntryOverheadBytes stands for.
-func BenchmarkMemory(b *testing.B) {
-	for b.Loop() {
-		var before, after runtime.MemStats
-		runtime.GC()
-		runtime.ReadMemStats(&before)
-		s := benchStore(b, benchKeys)
-		runtime.GC()
-		runtime.ReadMemStats(&after)
-		st := s.Stats()
-		b.ReportMetric(float64(int64(after.HeapAlloc-before.HeapAlloc)-st.Bytes)/float64(st.Keys), "overhead-B/key")
+// BenchmarkGoMap is what the store is compared with: a map of slices with no
+// lock, no version, no digest and no bound.
+func BenchmarkGoMap(b *testing.B) {
+	key := make([]byte, 16)
+	b.Run("insert", func(b *testing.B) {
+		m := make(map[string][]byte)
+		b.ReportAllocs()
+		for i := 0; b.Loop(); i++ {
+			if i%benchKeys == 0 {
+				m = make(map[string][]byte)
+			}
+			binary.BigEndian.PutUint64(key, uint64(i))
+			m[string(key)] = make([]byte, benchValue)
+		}
+	})
+	m := make(map[string][]byte)
+	for i := range uint64(benchKeys) {
+		binary.BigEndian.PutUint64(key, i)
+		m[string(key)] = make([]byte, benchValue)
+	}
+	b.Run("get", func(b *testing.B) {
+		var dst []byte
+		for b.Loop() {
+			binary.BigEndian.PutUint64(key, rand.Uint64N(benchKeys))
+			dst = append(dst[:0], m[string(key)]...)
+		}
+	})
+	b.Run("overwrite", func(b *testing.B) {
+		value := make([]byte, benchValue)
+		for b.Loop() {
+			binary.BigEndian.PutUint64(key, rand.Uint64N(benchKeys))
+			copy(m[string(key)], value)
+		}
+	})
+}
+
+// BenchmarkScan is a page of 100 records from a shard of 10,000.
+func BenchmarkScan(b *testing.B) {
+	for name, engine := range map[string]Engine{"packed": newPackedEngine(new(arena), newPace(1), 0, kv.Hash), "map": NewMapEngine()} {
+		b.Run(name, func(b *testing.B) {
+			r := benchRecord()
+			for i := range uint64(10_000) {
+				binary.BigEndian.PutUint64(r.Key, i)
+				r.Version = 1
+				engine.Put(kv.Hash(r.Key), &r)
+			}
+			for b.Loop() {
+				n := 0
+				engine.Scan(rand.Uint64(), func(uint64, *kv.Record) bool { n++; return n < 100 })
+			}
+		})
 	}
 }

@@ -15,8 +15,10 @@
 //     matter;
 //   - the shard's counters and bucket digests are those that would be
 //     recomputed from its entries;
-//   - an entry in need of the sweeper is due no earlier than the shard says,
-//     so that a shard in which nothing is due is not walked.
+//   - every entry of which something is due one day is in the shard's queue at
+//     that time, so that the sweeper looks at what is due and at nothing else;
+//   - the sum of what the shards take is known, and a write that would pass
+//     Options.MaxBytes is refused before anything is changed.
 //
 // A Store is safe for concurrent use. Each shard has one plain mutex, held for
 // table operations only: never across I/O or a channel. The only callback that
@@ -24,4 +26,8 @@
 // itself, the Engine, is not safe for concurrent use and does not have to be.
 // No two shards are ever locked at once. One goroutine, the sweeper, belongs
 // to the Store; Close waits for it.
+//
+// There are two engines: the packed one, which keeps records in memory without
+// pointers outside of the Go heap (docs/design/store.md), and a plain Go map,
+// the reference that tests compare it with.
 package shard

@@ -8,8 +8,8 @@ import "httpdhs/kv"
 // suite.
 //
 // Slices that an engine hands out alias its own memory: they are valid until
-// its next Put or Delete, and are not written to. What is passed in does not
-// alias it.
+// its next Put, Delete, Tidy or Close, and are not written to. What is passed
+// in does not alias it. A hash is always that of its key.
 type Engine interface {
 	// Get returns the entry under the key. Without one, e is zero.
 	Get(hash uint64, key []byte) (e kv.Entry, ok bool)
@@ -23,10 +23,23 @@ type Engine interface {
 	// Scan calls fn with each record whose hash is at least from, in ascending
 	// order of hashes and, where these are equal, of keys, until fn returns
 	// false. The engine does not change meanwhile; fn does not call it. The
-	// record is reused for the next call. A scan that fn ends early may cost
-	// as much as ordering all of the engine's hashes, and no more.
+	// record is reused for the next call.
 	Scan(from uint64, fn func(hash uint64, r *kv.Record) bool)
 
 	// Len is the number of records.
 	Len() int
+
+	// Memory is what the engine takes; with nothing in it, nothing.
+	Memory() Memory
+
+	// Growth bounds what a Put of the record would add to Memory's total, in
+	// bytes. It may be less than zero.
+	Growth(hash uint64, r *kv.Record) int64
+
+	// Tidy does a bounded piece of work that the engine has put off, such as
+	// compaction, and says whether there is more.
+	Tidy() (more bool)
+
+	// Close gives the engine's memory back. It is empty then.
+	Close()
 }

@@ -2,6 +2,8 @@ package shard
 
 import (
 	"bytes"
+	"encoding/binary"
+	"math/rand/v2"
 	"slices"
 	"testing"
 
@@ -12,32 +14,51 @@ import (
 
 // engines are all that a Store may be opened with. Each passes testEngine, and
 // a Store on each passes the model test.
-var engines = map[string]func() Engine{
-	"map": NewMapEngine,
+//
+// They are made for keys with the given hashes.
+var engines = map[string]func(t testing.TB, hash func(key []byte) uint64) Engine{
+	"map": func(testing.TB, func([]byte) uint64) Engine { return NewMapEngine() },
+	"packed": func(t testing.TB, hash func([]byte) uint64) Engine {
+		a := new(arena)
+		t.Cleanup(a.close)
+		return newPackedEngine(a, newPace(1), 0, hash)
+	},
 }
 
-func forEachEngine(t *testing.T, test func(t *testing.T, newEngine func() Engine)) {
+// engineMaker is an engine's name and what makes one for keys of such hashes.
+type engineMaker func(hash func(key []byte) uint64) Engine
+
+func forEachEngine(t *testing.T, test func(t *testing.T, newEngine engineMaker)) {
 	for name, newEngine := range engines {
-		t.Run(name, func(t *testing.T) { test(t, newEngine) })
+		t.Run(name, func(t *testing.T) {
+			test(t, func(hash func([]byte) uint64) Engine { return newEngine(t, hash) })
+		})
 	}
+}
+
+// forEachStore runs a test with the options of a store on each engine.
+func forEachStore(t *testing.T, test func(t *testing.T, o Options)) {
+	t.Run("map", func(t *testing.T) { test(t, Options{NewEngine: NewMapEngine}) })
+	t.Run("packed", func(t *testing.T) { test(t, Options{}) })
 }
 
 func TestEngine(t *testing.T) { forEachEngine(t, testEngine) }
 
 // testEngine is the conformance suite of an engine.
-func testEngine(t *testing.T, newEngine func() Engine) {
+func testEngine(t *testing.T, newEngine engineMaker) {
 	t.Run("model", func(t *testing.T) { testEngineModel(t, newEngine) })
 	t.Run("copies", func(t *testing.T) { testEngineCopies(t, newEngine) })
 	t.Run("resize", func(t *testing.T) { testEngineResize(t, newEngine) })
 	t.Run("churn", func(t *testing.T) { testEngineChurn(t, newEngine) })
+	t.Run("memory", func(t *testing.T) { testEngineMemory(t, newEngine) })
 }
 
 // An engine is a map from hash and key to the last entry that was put, and its
 // scans are sorted by both, from any hash on and until fn ends them.
-func testEngineModel(t *testing.T, newEngine func() Engine) {
+func testEngineModel(t *testing.T, newEngine engineMaker) {
 	now := newFakeClock().Now()
 	rapid.Check(t, func(t *rapid.T) {
-		engine := newEngine()
+		engine := newEngine(fewHashes)
 		model := make(map[string]held)
 		t.Repeat(map[string]func(*rapid.T){
 			"put": func(t *rapid.T) {
@@ -95,9 +116,9 @@ func scanModel(model map[string]held, from uint64, limit int) (page []held) {
 
 // An engine keeps nothing of what it was passed, and the keys of one hash do
 // not disturb each other.
-func testEngineCopies(t *testing.T, newEngine func() Engine) {
+func testEngineCopies(t *testing.T, newEngine engineMaker) {
 	const hash = 42
-	engine := newEngine()
+	engine := newEngine(constHash(hash))
 	r := kv.Record{Key: []byte("kk"), Entry: kv.Entry{Version: 7, Expires: 9, ContentType: []byte("tt"), Value: []byte("vv")}}
 	want := clone(&r)
 	engine.Put(hash, &r)
@@ -111,15 +132,15 @@ func testEngineCopies(t *testing.T, newEngine func() Engine) {
 	if got := scanEngine(engine, 0, 9); len(got) != 1 || !sameRecord(&got[0].rec, &want) {
 		t.Fatalf("got %v, want %v", got, want)
 	}
-	if _, ok := engine.Get(hash+1, want.Key); ok {
-		t.Fatal("found a key under another hash")
+	if _, ok := engine.Get(hash, []byte("kkk")); ok {
+		t.Fatal("found a key that was deleted")
 	}
 }
 
 // A key reads back whole after overwrites of any size, tombstones among them,
 // in any succession.
-func testEngineResize(t *testing.T, newEngine func() Engine) {
-	engine := newEngine()
+func testEngineResize(t *testing.T, newEngine engineMaker) {
+	engine := newEngine(constHash(1))
 	sizes := []int{0, 1, 63, 64, 65, 1000, 999, 700, 100, 0, 70_000, 2, 300}
 	for i, size := range sizes {
 		r := kv.Record{Key: []byte("key"), Entry: kv.Entry{Version: kv.Version(i + 1)}}
@@ -139,9 +160,9 @@ func testEngineResize(t *testing.T, newEngine func() Engine) {
 
 // Where keys come and go by the thousand, scans stay sorted and complete,
 // whether they are made often or seldom.
-func testEngineChurn(t *testing.T, newEngine func() Engine) {
+func testEngineChurn(t *testing.T, newEngine engineMaker) {
 	for _, every := range []int{1, 7, 50} {
-		engine := newEngine()
+		engine := newEngine(kv.Hash)
 		model := make(map[string]held)
 		for i := range 200 {
 			for j := range 30 {
@@ -166,6 +187,44 @@ func testEngineChurn(t *testing.T, newEngine func() Engine) {
 				sameHeld(t, "scan", scanEngine(engine, 0, 1<<20), scanModel(model, 0, 1<<20))
 			}
 		}
+	}
+}
+
+// What an engine says that a Put will take, it takes at most, and one that is
+// empty takes nothing.
+func testEngineMemory(t *testing.T, newEngine engineMaker) {
+	engine := newEngine(kv.Hash)
+	r := rand.New(rand.NewPCG(1, 2))
+	for i := range uint64(3000) { // nothing dies, nothing is compacted
+		key := binary.BigEndian.AppendUint64(nil, i)
+		record := kv.Record{Key: key, Entry: kv.Entry{Version: 1, Value: make([]byte, i%100)}}
+		growth, before := engine.Growth(kv.Hash(key), &record), engine.Memory()
+		engine.Put(kv.Hash(key), &record)
+		if after := engine.Memory(); after.Total()-before.Total() > growth {
+			t.Fatalf("Growth() = %d, and the total went from %+v to %+v", growth, before, after)
+		}
+	}
+	for i := range 20_000 {
+		key := binary.BigEndian.AppendUint64(nil, r.Uint64N(3000))
+		size := r.IntN(200)
+		if r.IntN(500) == 0 {
+			size = r.IntN(100_000)
+		}
+		record := kv.Record{Key: key, Entry: kv.Entry{Version: kv.Version(i + 1), Value: make([]byte, size)}}
+		growth, before := engine.Growth(kv.Hash(key), &record), engine.Memory()
+		engine.Put(kv.Hash(key), &record)
+		// Compaction of a segment takes memory before it gives some back.
+		after, slack := engine.Memory(), before.Segments/8+aloneBytes
+		if took := after.Total() - before.Total(); took > growth+slack {
+			t.Fatalf("Growth() = %d, and the total went from %+v to %+v", growth, before, after)
+		}
+	}
+	for i := range uint64(3000) {
+		key := binary.BigEndian.AppendUint64(nil, i)
+		engine.Delete(kv.Hash(key), key)
+	}
+	if m := engine.Memory(); engine.Len() != 0 || m != (Memory{}) {
+		t.Fatalf("empty, and takes %+v", m)
 	}
 }
 

@@ -37,6 +37,9 @@ func (c *fakeClock) version(n uint64) kv.Version { return kv.VersionAt(c.Now()) 
 func open(t testing.TB, c *fakeClock, o Options) *Store {
 	t.Helper()
 	o.Now, o.Grace, o.SweepEvery = c.Now, grace, -1
+	if o.hash == nil {
+		o.hash = constHash(1)
+	}
 	if o.Partitions == 0 {
 		o.Partitions = 4
 	}
@@ -44,6 +47,7 @@ func open(t testing.TB, c *fakeClock, o Options) *Store {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { s.Close() })
 	return s
 }
 
@@ -114,42 +118,59 @@ func sameHeld(t fatalT, what string, got, want []held) {
 }
 
 // checkBooks recomputes from a scan what a store keeps beside its entries:
-// digests, counters, the accounted bytes and the lower bound of what is due.
+// digests, counters, the accounted bytes and what is due.
 func checkBooks(t fatalT, s *Store) {
 	t.Helper()
 	var sum Stats
 	for p := range s.Partitions() {
-		var stats Stats
 		var digests, got [Buckets]uint64
+		var want counts
+		sh := &s.shards[p]
+		queued := make(map[due]bool)
+		for i := range sh.dues.n {
+			queued[*sh.dues.at(i)] = true
+		}
 		s.Scan(p, 0, func(hash uint64, r *kv.Record) bool {
 			place := s.place(hash)
 			if place.partition != p {
 				t.Fatalf("hash %016x is in partition %d, want %d", hash, p, place.partition)
 			}
 			digests[place.bucket] ^= mix(hash, r.Version)
-			stats.add(footprint(r.Key, &r.Entry))
-			if due := dueAt(&r.Entry, s.grace); due < s.shards[p].due {
-				t.Fatalf("%q is due at %d, before its shard's %d", r.Key, due, s.shards[p].due)
+			want.count(r.Key, &r.Entry, 1)
+			if at := dueAt(&r.Entry, s.grace); at != neverDue && !queued[due{at, hash}] {
+				t.Fatalf("%q is due at %d, and the sweeper does not know", r.Key, at)
 			}
 			return true
 		})
 		if s.Digests(p, &got); got != digests {
 			t.Fatalf("digests of partition %d are not those of its entries", p)
 		}
-		if got := s.partitionStats(p); got != stats {
-			t.Fatalf("stats of partition %d are %+v, want %+v", p, got, stats)
+		if sh.counts != want {
+			t.Fatalf("partition %d counts %+v, want %+v", p, sh.counts, want)
 		}
-		if got := s.PartitionKeys(p); got != stats.Keys {
-			t.Fatalf("PartitionKeys(%d) = %d, want %d", p, got, stats.Keys)
+		if got := s.PartitionKeys(p); got != want.keys {
+			t.Fatalf("PartitionKeys(%d) = %d, want %d", p, got, want.keys)
 		}
-		sum.add(stats)
+		if bound := 4*(want.timed+staleMin) + 1; sh.dues.n > bound {
+			t.Fatalf("partition %d has %d entries with a time, and queues %d", p, want.timed, sh.dues.n)
+		}
+		if packed, ok := sh.engine.(*packedEngine); ok {
+			checkPacked(t, packed)
+		}
+		sum.add(s.partitionStats(p))
 	}
-	if got := s.Stats(); got != sum {
+	if got := s.Stats(); got != sum || got.Accounted != got.Memory.Total() {
 		t.Fatalf("stats are %+v, want %+v", got, sum)
 	}
 	if got := s.accounted.Load(); got != sum.Accounted {
 		t.Fatalf("%d bytes are reserved, want %d", got, sum.Accounted)
 	}
+}
+
+// counted is the stats without what depends on the engine.
+func counted(s Stats) Stats {
+	s.Accounted, s.Memory = 0, Memory{}
+	return s
 }
 
 // hashes has few values, so that different keys often share one, in all
@@ -158,13 +179,22 @@ var hashes = rapid.SampledFrom([]uint64{0, 1, 1<<62 - 1, 1 << 62, 1<<63 | 1<<60,
 
 // drawKey draws a key and its hash, which is a function of the key.
 func drawKey(t *rapid.T) (key []byte, hash uint64) {
-	name := rapid.StringMatching(`[a-c]{1,2}`).Draw(t, "key")
-	for _, c := range []byte(name) {
+	key = []byte(rapid.StringMatching(`[a-c]{1,2}`).Draw(t, "key"))
+	return key, fewHashes(key)
+}
+
+// fewHashes is a hash of seven values, of all partitions of four.
+func fewHashes(key []byte) uint64 {
+	hash := uint64(0)
+	for _, c := range key {
 		hash = hash*31 + uint64(c)
 	}
-	all := []uint64{0, 1, 1<<62 - 1, 1 << 62, 1<<63 | 1<<60, 1<<63 | 2<<60, 1<<64 - 1}
-	return []byte(name), all[hash%uint64(len(all))]
+	all := [...]uint64{0, 1, 1<<62 - 1, 1 << 62, 1<<63 | 1<<60, 1<<63 | 2<<60, 1<<64 - 1}
+	return all[hash%uint64(len(all))]
 }
+
+// constHash is a hash that gives all keys the same.
+func constHash(hash uint64) func([]byte) uint64 { return func([]byte) uint64 { return hash } }
 
 // drawEntry draws an entry written within a few graces of now, at times so few
 // that equal versions come up.

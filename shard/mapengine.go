@@ -7,6 +7,11 @@ import (
 	"httpdhs/kv"
 )
 
+// EntryOverheadBytes is what an entry of the map engine is taken to cost beyond
+// its key, content type and value: its fields, its slot and the rounding of its
+// memory.
+const EntryOverheadBytes = 128
+
 // mapEngine is the reference engine: a plain Go map from hash to the chain of
 // items of that hash, which is all but always one item long.
 //
@@ -17,12 +22,14 @@ import (
 type mapEngine struct {
 	items map[uint64]*item
 	n     int // items, counting whole chains
+	bytes int64
 
 	order  []uint64
 	sorted int // order[:sorted] is ascending; the rest is as it was appended
 }
 
-// NewMapEngine makes an engine on a plain Go map.
+// NewMapEngine makes an engine on a plain Go map: the reference that tests
+// compare with, for Options.NewEngine.
 func NewMapEngine() Engine {
 	return &mapEngine{items: make(map[uint64]*item)}
 }
@@ -37,6 +44,9 @@ type item struct {
 	typeLen   uint8
 	tombstone bool
 }
+
+// cost is what the item is taken to cost.
+func (it *item) cost() int64 { return EntryOverheadBytes + int64(len(it.data)) }
 
 func (it *item) key() []byte { return it.data[:it.keyLen:it.keyLen] }
 
@@ -106,12 +116,15 @@ func (m *mapEngine) Get(hash uint64, key []byte) (e kv.Entry, ok bool) {
 func (m *mapEngine) Put(hash uint64, r *kv.Record) {
 	it, before := m.find(hash, r.Key)
 	if it != nil {
+		m.bytes -= it.cost()
 		it.set(r)
+		m.bytes += it.cost()
 		return
 	}
 	it = new(item)
 	it.set(r)
 	m.n++
+	m.bytes += it.cost()
 	if before != nil {
 		it.next, before.next = before.next, it
 		return
@@ -137,6 +150,7 @@ func (m *mapEngine) Delete(hash uint64, key []byte) bool {
 		delete(m.items, hash)
 	}
 	m.n--
+	m.bytes -= it.cost()
 	return true
 }
 
@@ -159,6 +173,25 @@ func (m *mapEngine) Scan(from uint64, fn func(hash uint64, r *kv.Record) bool) {
 }
 
 func (m *mapEngine) Len() int { return m.n }
+
+// Memory is what the items are taken to cost, which is the same whatever came
+// before them.
+func (m *mapEngine) Memory() Memory { return Memory{Live: m.bytes, Segments: m.bytes} }
+
+func (m *mapEngine) Growth(hash uint64, r *kv.Record) int64 {
+	cost := EntryOverheadBytes + int64(len(r.Key))
+	if !r.Tombstone {
+		cost += int64(len(r.ContentType) + len(r.Value))
+	}
+	if it, _ := m.find(hash, r.Key); it != nil {
+		cost -= it.cost()
+	}
+	return cost
+}
+
+func (m *mapEngine) Tidy() bool { return false }
+
+func (m *mapEngine) Close() { *m = mapEngine{items: make(map[uint64]*item)} }
 
 // sortOrder brings all of order into order: it sorts what was appended since
 // the last time and merges it in from the back, so that a few new hashes cost

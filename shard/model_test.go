@@ -34,7 +34,7 @@ func (m *model) apply(hash uint64, r kv.Record, c *kv.Condition) (kv.Applied, er
 		}
 	}
 	a.Outcome = kv.Stale
-	if old.Version == r.Version {
+	if old.Version == r.Version && !r.Supersedes(&old) {
 		a.Outcome = kv.Same
 	}
 	if r.Supersedes(&old) && !r.Collectable(m.now(), grace) {
@@ -70,14 +70,16 @@ func (m *model) dump() []held {
 // Whatever is done to a store, it answers and holds what the model does, and
 // its books are those of its entries.
 func TestStoreModel(t *testing.T) {
-	forEachEngine(t, func(t *testing.T, newEngine func() Engine) {
-		rapid.Check(t, func(rt *rapid.T) { checkStoreModel(t, rt, newEngine) })
+	forEachStore(t, func(t *testing.T, o Options) {
+		o.hash = fewHashes
+		rapid.Check(t, func(rt *rapid.T) { checkStoreModel(t, rt, o) })
 	})
 }
 
-func checkStoreModel(t *testing.T, rt *rapid.T, newEngine func() Engine) {
+func checkStoreModel(t *testing.T, rt *rapid.T, o Options) {
 	clock := newFakeClock()
-	s := open(t, clock, Options{NewEngine: newEngine})
+	s := open(t, clock, o)
+	defer s.Close()
 	m := &model{clock: clock, entries: make(map[string]held)}
 	apply := func(t *rapid.T, c *kv.Condition) {
 		key, hash := drawKey(t)
@@ -145,7 +147,9 @@ func TestApplyCommutes(t *testing.T) {
 			key, hash := drawKey(rt)
 			records = append(records, held{hash, kv.Record{Key: key, Entry: drawEntry(rt, clock.Now())}})
 		}
-		one, two := open(t, clock, Options{}), open(t, clock, Options{})
+		one, two := open(t, clock, Options{hash: fewHashes}), open(t, clock, Options{hash: fewHashes})
+		defer one.Close()
+		defer two.Close()
 		for _, r := range records {
 			mustApply(rt, one, r.hash, r.rec)
 		}

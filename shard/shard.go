@@ -1,7 +1,6 @@
 package shard
 
 import (
-	"math"
 	"sync"
 	"time"
 
@@ -15,11 +14,16 @@ type shard struct {
 	mu sync.Mutex // guards all below
 
 	engine Engine
-	stats  Stats
+	counts counts
+	closed bool // the engine is empty and stays so
 
-	// due is a time, Unix milliseconds, before which the sweeper has nothing
-	// to do here. It may be early, never late.
-	due int64
+	// dues has the hash and the time of every entry of which something is due
+	// one day, and some of such that were replaced: prune bounds these.
+	dues dueQueue
+	hand int // the next of dues to be looked at by prune
+
+	// held is the part of Store.accounted that is this shard's.
+	held int64
 
 	digests [Buckets]uint64
 
@@ -30,42 +34,93 @@ type shard struct {
 
 const cacheLineBytes = 64
 
-// neverDue is the due of a shard in which nothing ever ends.
-const neverDue = math.MaxInt64
+// memory is what the shard takes.
+func (s *shard) memory() Memory {
+	m := s.engine.Memory()
+	m.Index += s.dues.bytes()
+	return m
+}
 
 // put stores r in place of old (zero: nothing was there). The caller holds mu.
 func (s *shard) put(place place, r *kv.Record, old *kv.Entry, grace time.Duration) {
-	s.stats.add(footprint(r.Key, &r.Entry))
+	s.counts.count(r.Key, &r.Entry, 1)
 	d := mix(place.hash, r.Version)
+	was := int64(neverDue)
 	if old.Exists() {
-		s.stats.sub(footprint(r.Key, old))
+		s.counts.count(r.Key, old, -1)
 		d ^= mix(place.hash, old.Version)
+		was = dueAt(old, grace)
 	}
 	s.digests[place.bucket] ^= d
-	s.due = min(s.due, dueAt(&r.Entry, grace))
 	s.engine.Put(place.hash, r)
+	if due := dueAt(&r.Entry, grace); due != was {
+		s.schedule(place.hash, due, grace)
+	}
 }
 
 // remove takes out the key, under which e is held. The caller holds mu.
 func (s *shard) remove(place place, key []byte, e *kv.Entry) {
-	s.stats.sub(footprint(key, e))
+	s.counts.count(key, e, -1)
 	s.digests[place.bucket] ^= mix(place.hash, e.Version)
 	s.engine.Delete(place.hash, key)
 }
 
-// dueAt is when the sweeper has next to look at an entry, Unix milliseconds: a
-// value is buried at its expiry, a tombstone is removed as soon as it is
-// kv.Entry.Collectable.
-func dueAt(e *kv.Entry, grace time.Duration) int64 {
-	switch {
-	case e.Tombstone:
-		dead := max(e.Version.Millis(), e.Expires)
-		if dead > neverDue-grace.Milliseconds()-1 {
-			return neverDue
-		}
-		return dead + grace.Milliseconds() + 1
-	case e.Expires != 0:
-		return e.Expires
+// empty goes on with another engine, which is empty. It returns the old one, for
+// the caller to close, and what the shard held.
+func (s *shard) empty(engine Engine) (old Engine, held int64) {
+	old, held = s.engine, s.held
+	s.engine, s.held = engine, 0
+	s.counts, s.digests = counts{}, [Buckets]uint64{}
+	s.dues.reset()
+	s.hand = 0
+	return old, held
+}
+
+// schedule makes the sweeper look at a hash at a time.
+func (s *shard) schedule(hash uint64, at int64, grace time.Duration) {
+	if at != neverDue {
+		s.dues.push(due{at, hash})
 	}
-	return neverDue
+	s.prune(grace)
+}
+
+const (
+	// staleMin is how many stale dues are not worth looking for.
+	staleMin = duesPage
+
+	// pruneSteps is how many dues are looked at with each that is added while
+	// more than half are stale: it finds stale ones faster than they come.
+	pruneSteps = 4
+)
+
+// prune bounds the dues of entries that were replaced before they were due. One
+// is not stale where an expiry went there and came back; as long as it goes
+// back and forth, half of them are at any time.
+func (s *shard) prune(grace time.Duration) {
+	for range pruneSteps {
+		if s.dues.n <= 2*s.counts.timed+staleMin {
+			return
+		}
+		if s.hand >= s.dues.n {
+			s.hand = 0
+		}
+		if s.stale(*s.dues.at(s.hand), grace) {
+			s.dues.remove(s.hand)
+		} else {
+			s.hand++
+		}
+	}
+}
+
+// stale says whether no entry is due then any more.
+func (s *shard) stale(d due, grace time.Duration) bool {
+	stale := true
+	s.engine.Scan(d.hash, func(hash uint64, r *kv.Record) bool {
+		if hash != d.hash {
+			return false
+		}
+		stale = dueAt(&r.Entry, grace) != d.at
+		return stale
+	})
+	return stale
 }

@@ -2,16 +2,14 @@ package shard
 
 import "httpdhs/kv"
 
-// EntryOverheadBytes is what an entry is taken to cost beyond its key, content
-// type and value: its fields, its slot and the rounding of its memory.
-const EntryOverheadBytes = 128
-
 // Stats counts what is held.
 type Stats struct {
 	Keys       int   // values, counting those that expired and were not swept yet
 	Tombstones int   // deleted keys that are still within their grace
 	Bytes      int64 // of the keys and values of Keys
-	Accounted  int64 // what counts towards Options.MaxBytes
+	Accounted  int64 // what counts towards Options.MaxBytes: Memory.Total
+
+	Memory Memory // what is taken, by kind
 }
 
 func (s *Stats) add(o Stats) {
@@ -19,22 +17,29 @@ func (s *Stats) add(o Stats) {
 	s.Tombstones += o.Tombstones
 	s.Bytes += o.Bytes
 	s.Accounted += o.Accounted
+	s.Memory.add(o.Memory)
 }
 
-func (s *Stats) sub(o Stats) {
-	s.Keys -= o.Keys
-	s.Tombstones -= o.Tombstones
-	s.Bytes -= o.Bytes
-	s.Accounted -= o.Accounted
+// counts are the counters that a shard keeps of its entries.
+type counts struct {
+	keys, tombstones int
+	bytes            int64
+
+	// timed is the entries of which something is due one day; see dueAt.
+	timed int
 }
 
-// footprint is one entry's share of the counters.
-func footprint(key []byte, e *kv.Entry) Stats {
+// count adds an entry, or takes it out: by is 1 or -1.
+func (c *counts) count(key []byte, e *kv.Entry, by int) {
 	if e.Tombstone {
-		return Stats{Tombstones: 1, Accounted: EntryOverheadBytes + int64(len(key))}
+		c.tombstones += by
+	} else {
+		c.keys += by
+		c.bytes += int64(by * (len(key) + len(e.Value)))
 	}
-	size := int64(len(key) + len(e.Value))
-	return Stats{Keys: 1, Bytes: size, Accounted: EntryOverheadBytes + size + int64(len(e.ContentType))}
+	if e.Tombstone || e.Expires != 0 {
+		c.timed += by
+	}
 }
 
 // Stats sums the counters of all shards. Each shard is seen at one moment, the
@@ -48,11 +53,20 @@ func (s *Store) Stats() Stats {
 }
 
 // PartitionKeys is Stats.Keys of one partition.
-func (s *Store) PartitionKeys(partition int) int { return s.partitionStats(partition).Keys }
+func (s *Store) PartitionKeys(partition int) int {
+	sh := &s.shards[partition]
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	return sh.counts.keys
+}
 
 func (s *Store) partitionStats(partition int) Stats {
 	sh := &s.shards[partition]
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	return sh.stats
+	m := sh.memory()
+	return Stats{
+		Keys: sh.counts.keys, Tombstones: sh.counts.tombstones, Bytes: sh.counts.bytes,
+		Accounted: m.Total(), Memory: m,
+	}
 }

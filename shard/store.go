@@ -10,7 +10,7 @@ import (
 	"httpdhs/kv"
 )
 
-// MaxPartitions bounds Options.Partitions: a shard costs some 2 KiB empty.
+// MaxPartitions bounds Options.Partitions: a shard costs some 3 KiB empty.
 const MaxPartitions = 1 << 16
 
 // DefaultSweepEvery is how often the sweeper starts a pass.
@@ -22,9 +22,9 @@ type Options struct {
 	// MaxPartitions. All nodes of a cluster have the same.
 	Partitions int
 
-	// MaxBytes bounds what the store takes: the sum of keys, values and
-	// content types and of EntryOverheadBytes an entry, in bytes. 0 is no
-	// bound. See Apply for what happens there.
+	// MaxBytes bounds what the store takes, Stats.Accounted, in bytes: the
+	// pages that records and tables lie in, used or not. 0 is no bound. See
+	// Apply for what happens there.
 	MaxBytes int64
 
 	// Grace is how long a tombstone is kept; see kv.Entry.Collectable.
@@ -33,9 +33,17 @@ type Options struct {
 	// Now is the wall clock; nil is time.Now.
 	Now func() time.Time
 
+	// CompactShare is the most that compaction takes of all processors, above 0
+	// to 1; 0 is DefaultCompactShare. With less, more memory is dead while
+	// there are many overwrites; where MaxBytes is met, memory comes first.
+	CompactShare float64
+
 	// NewEngine makes the table of a shard, for each when it is opened or
-	// dropped; nil is NewMapEngine.
+	// dropped; nil is one without pointers, whose memory lies outside of the
+	// Go heap. See NewMapEngine.
 	NewEngine func() Engine
+
+	hash func(key []byte) uint64 // of tests; nil is kv.Hash
 
 	// SweepEvery is the pause between the sweeper's passes; 0 is
 	// DefaultSweepEvery, less is no sweeper, for a caller who calls Sweep.
@@ -50,12 +58,15 @@ type Store struct {
 	grace     time.Duration
 	now       func() time.Time
 	newEngine func() Engine
+	arena     arena // all that the packed engines take
+	pace      *pace // of their compaction
 
 	_         [cacheLineBytes]byte // every write that changes a size writes here
 	accounted atomic.Int64         // the sum of the shards' Stats.Accounted, and what is being stored
 	_         [cacheLineBytes]byte
 
-	sweeping sync.Mutex // one pass at a time; taken before any shard's lock
+	sweeping sync.Mutex   // one pass at a time; taken before any shard's lock
+	dropping sync.RWMutex // held while memory is given back; taken before any shard's lock
 	stop     chan struct{}
 	stopOnce sync.Once
 	sweeper  sync.WaitGroup
@@ -66,17 +77,23 @@ func Open(o Options) (*Store, error) {
 	if o.Partitions < 1 || o.Partitions > MaxPartitions || o.Partitions&(o.Partitions-1) != 0 {
 		return nil, fmt.Errorf("cannot open store: %d partitions, want a power of two of at most %d", o.Partitions, MaxPartitions)
 	}
+	if o.CompactShare < 0 || o.CompactShare > 1 {
+		return nil, fmt.Errorf("cannot open store: compaction takes %v of the processors, want 0 to 1", o.CompactShare)
+	}
 	if o.MaxBytes < 0 || o.Grace < 0 {
 		return nil, fmt.Errorf("cannot open store: negative bound (%d bytes) or grace (%v)", o.MaxBytes, o.Grace)
 	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	if o.NewEngine == nil {
-		o.NewEngine = NewMapEngine
+	if o.CompactShare == 0 {
+		o.CompactShare = DefaultCompactShare
 	}
 	if o.SweepEvery == 0 {
 		o.SweepEvery = DefaultSweepEvery
+	}
+	if o.hash == nil {
+		o.hash = kv.Hash
 	}
 	s := &Store{
 		shards:    make([]shard, o.Partitions),
@@ -85,10 +102,14 @@ func Open(o Options) (*Store, error) {
 		grace:     o.Grace,
 		now:       o.Now,
 		newEngine: o.NewEngine,
+		pace:      newPace(o.CompactShare),
 		stop:      make(chan struct{}),
 	}
+	if s.newEngine == nil {
+		s.newEngine = func() Engine { return newPackedEngine(&s.arena, s.pace, s.bits, o.hash) }
+	}
 	for i := range s.shards {
-		s.shards[i].engine, s.shards[i].due = o.NewEngine(), neverDue
+		s.shards[i].engine, s.shards[i].dues.arena = s.newEngine(), &s.arena
 	}
 	if o.SweepEvery > 0 {
 		s.sweeper.Go(func() { s.sweepLoop(o.SweepEvery) })
@@ -96,13 +117,32 @@ func Open(o Options) (*Store, error) {
 	return s, nil
 }
 
-// Close stops the sweeper and waits for it. What is held stays readable. It
-// may be called more than once; the error is always nil.
+// Close stops the sweeper, waits for it and gives all memory back. A closed
+// store is empty: Get finds nothing, Apply is kv.ErrStopping. It may be called
+// more than once, and while others use the store; the error is always nil.
 func (s *Store) Close() error {
 	s.stopOnce.Do(func() { close(s.stop) })
 	s.sweeper.Wait()
+	s.sweeping.Lock() // a Sweep that the caller makes
+	defer s.sweeping.Unlock()
+	for i := range s.shards {
+		sh := &s.shards[i]
+		sh.mu.Lock()
+		if !sh.closed {
+			sh.closed = true
+			_, held := sh.empty(closedEngine)
+			s.accounted.Add(-held)
+		}
+		sh.mu.Unlock()
+	}
+	s.dropping.Lock()
+	defer s.dropping.Unlock()
+	s.arena.close()
 	return nil
 }
+
+// closedEngine is that of all shards after Close. Nothing is put into it.
+var closedEngine = NewMapEngine()
 
 // place is where a hash belongs.
 type place struct {
@@ -154,6 +194,11 @@ func (s *Store) Get(dst []byte, hash uint64, key []byte) (e kv.Entry, buf []byte
 // changes: entries that were there all along are met exactly once.
 func (s *Store) Scan(partition int, from uint64, fn func(hash uint64, r *kv.Record) bool) {
 	sh := &s.shards[partition]
+	if p := s.place(from).partition; p > partition {
+		return
+	} else if p < partition {
+		from = uint64(partition) << (64 - s.bits)
+	}
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	sh.engine.Scan(from, fn)
@@ -163,8 +208,16 @@ func (s *Store) Scan(partition int, from uint64, fn func(hash uint64, r *kv.Reco
 func (s *Store) Drop(partition int) {
 	engine := s.newEngine()
 	sh := &s.shards[partition]
+	s.dropping.RLock() // Close waits for the memory that is given back here
+	defer s.dropping.RUnlock()
 	sh.mu.Lock()
-	defer sh.mu.Unlock()
-	s.accounted.Add(-sh.stats.Accounted)
-	sh.engine, sh.stats, sh.due, sh.digests = engine, Stats{}, neverDue, [Buckets]uint64{}
+	if sh.closed {
+		sh.mu.Unlock()
+		return
+	}
+	dropped, held := sh.empty(engine)
+	sh.mu.Unlock()
+	// To give much memory back takes a while, and no lock.
+	dropped.Close()
+	s.accounted.Add(-held)
 }

@@ -2,9 +2,11 @@ package shard
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -90,7 +92,10 @@ func TestMixTellsApart(t *testing.T) {
 // each entry once, whatever comes and goes between them.
 func TestScanPages(t *testing.T) {
 	clock := newFakeClock()
-	s := open(t, clock, Options{Partitions: 1})
+	s := open(t, clock, Options{Partitions: 1, hash: func(key []byte) uint64 {
+		i, _ := strconv.Atoi(string(key))
+		return kv.Hash([]byte{byte(i)})
+	}})
 	var want []held
 	for i := range 500 {
 		h := held{kv.Hash([]byte{byte(i)}), value(fmt.Sprint(i), clock.version(1), "v")} // each hash twice
@@ -116,9 +121,35 @@ func TestScanPages(t *testing.T) {
 			break
 		}
 		from = last + 1
-		mustApply(t, s, kv.Hash([]byte{1, byte(page)}), value("other", clock.version(uint64(page)+2), "v"))
+		other := fmt.Sprint(1000 + page)
+		mustApply(t, s, kv.Hash([]byte{byte(1000 + page)}), value(other, clock.version(2), "v"))
 	}
 	sameHeld(t, "pages", got, want)
+}
+
+// A scan may begin at any hash, be it of another partition.
+func TestScanFromAnyHash(t *testing.T) {
+	s := open(t, newFakeClock(), Options{Partitions: 4, hash: kv.Hash})
+	for i := range 100 {
+		r := value(fmt.Sprint(i), 1, "v")
+		mustApply(t, s, kv.Hash(r.Key), r)
+	}
+	all := dump(s)
+	for _, from := range []uint64{0, 1, 1<<62 - 1, 1 << 62, 1<<63 + 1<<61, math.MaxUint64} {
+		for p := range s.Partitions() {
+			var want, got []held
+			for _, h := range all {
+				if h.hash >= from && s.place(h.hash).partition == p {
+					want = append(want, h)
+				}
+			}
+			s.Scan(p, from, func(hash uint64, r *kv.Record) bool {
+				got = append(got, held{hash, clone(r)})
+				return true
+			})
+			sameHeld(t, fmt.Sprintf("partition %d from %x", p, from), got, want)
+		}
+	}
 }
 
 // A scan whose fn panics leaves the shard unlocked.
@@ -151,7 +182,7 @@ func TestGetSlicesDoNotOverlap(t *testing.T) {
 // values only, and in the end the books are right. Run with -race.
 func TestConcurrent(t *testing.T) {
 	clock := newFakeClock()
-	s := open(t, clock, Options{Partitions: 2, MaxBytes: 40_000})
+	s := open(t, clock, Options{Partitions: 2, MaxBytes: 40_000, hash: kv.Hash})
 	var writers, others sync.WaitGroup
 	done := make(chan struct{})
 	for w := range 4 {
@@ -212,11 +243,44 @@ func TestConcurrent(t *testing.T) {
 	}
 }
 
+// A store may be closed while it is in use: nobody reads memory that is gone.
+func TestCloseWhileInUse(t *testing.T) {
+	for range 20 {
+		s := open(t, newFakeClock(), Options{Partitions: 4, hash: kv.Hash})
+		var users sync.WaitGroup
+		for w := range 3 {
+			users.Go(func() {
+				for i := range 3000 {
+					r := value(fmt.Sprint(i%200), kv.Version(i+w+1)<<32, "some value")
+					hash := kv.Hash(r.Key)
+					if _, err := s.Apply(hash, &r); err != nil && !errors.Is(err, kv.ErrStopping) {
+						t.Error(err)
+					}
+					if e, _, ok := s.Get(nil, hash, r.Key); ok && string(e.Value) != "some value" {
+						t.Errorf("read %q", e.Value)
+					}
+					if i%100 == 0 {
+						s.Drop(i / 100 % 4)
+						s.Scan(w, 0, func(uint64, *kv.Record) bool { return true })
+						s.Sweep()
+					}
+				}
+			})
+		}
+		time.Sleep(time.Millisecond)
+		s.Close()
+		users.Wait()
+		if got := s.Stats(); got != (Stats{}) {
+			t.Fatalf("a closed store holds %+v", got)
+		}
+	}
+}
+
 // Reading into a buffer with room, overwriting with a value of the same size,
 // a duplicate and a refused write allocate nothing.
 func TestAllocations(t *testing.T) {
 	clock := newFakeClock()
-	s := open(t, clock, Options{Partitions: 16})
+	s := open(t, clock, Options{Partitions: 16, hash: kv.Hash})
 	r := value("some key", clock.version(1), "some value of some length")
 	r.ContentType = []byte("text/plain")
 	hash := kv.Hash(r.Key)
@@ -238,4 +302,21 @@ func TestAllocations(t *testing.T) {
 			t.Errorf("%s allocates %v times", name, got)
 		}
 	}
+}
+
+// What is dropped, by partition or by Close, gives all of its memory back.
+func TestDropGivesMemoryBack(t *testing.T) {
+	s := open(t, newFakeClock(), Options{Partitions: 4, hash: kv.Hash})
+	for i := range 5000 {
+		r := value(fmt.Sprint(i), kv.VersionAt(s.now()), "v")
+		r.Tombstone = i%2 == 0
+		mustApply(t, s, kv.Hash(r.Key), r)
+	}
+	for p := range s.Partitions() {
+		s.Drop(p)
+	}
+	if free := s.arena.chunks[0].free; len(s.arena.chunks) != 1 || free != chunkPages {
+		t.Errorf("%d of %d pages are free, want all", free, chunkPages)
+	}
+	checkBooks(t, s)
 }

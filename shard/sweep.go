@@ -6,9 +6,9 @@ import (
 	"httpdhs/kv"
 )
 
-// sweepStep is how many entries the sweeper looks at under one hold of a
-// shard's lock.
-const sweepStep = 256
+// sweepStep is how many dues the sweeper looks at under one hold of a shard's
+// lock.
+const sweepStep = 128
 
 func (s *Store) sweepLoop(every time.Duration) {
 	tick := time.NewTicker(every)
@@ -25,9 +25,12 @@ func (s *Store) sweepLoop(every time.Duration) {
 
 // Sweep makes one pass over the shards in which something is due: values past
 // their expiry become tombstones (kv.Entry.Bury), which frees their memory;
-// what is past its grace is removed. It returns the number of the removed. A
-// shard's lock is held for a bounded number of entries at a time. After Close a
-// pass ends before its next shard.
+// what is past its grace is removed. It returns the number of the removed. It
+// costs what is due, whatever else is held. A shard's lock is held for a
+// bounded number of entries at a time. After Close a pass ends before its next
+// shard.
+//
+// On its way it does what the engines have put off.
 func (s *Store) Sweep() (collected int) {
 	s.sweeping.Lock()
 	defer s.sweeping.Unlock()
@@ -38,9 +41,9 @@ func (s *Store) Sweep() (collected int) {
 			return p.collected
 		default:
 		}
-		sh := &s.shards[i]
-		for from, more := uint64(0), p.begin(sh); more; {
-			from, more = p.step(sh, from)
+		for sh := &s.shards[i]; p.step(sh); {
+		}
+		for sh := &s.shards[i]; s.rest() && p.tidy(sh); {
 		}
 	}
 	return p.collected
@@ -63,38 +66,58 @@ type overdue struct {
 	entry  kv.Entry // its slices are good for their lengths only
 }
 
-// begin says whether anything in the shard is due. If so, it forgets what is:
-// the steps find out anew, together with the writes that come between them.
-func (p *sweepPass) begin(sh *shard) bool {
+// step sweeps entries of the shard and says whether there is more to do. A run
+// of equal hashes is not split.
+func (p *sweepPass) step(sh *shard) (more bool) {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	if sh.due > p.now {
-		return false
-	}
-	sh.due = neverDue
-	return true
-}
-
-// step sweeps the entries from a hash on and returns where the next step
-// begins, if there is more. A run of equal hashes is not split.
-func (p *sweepPass) step(sh *shard, from uint64) (next uint64, more bool) {
-	p.over, p.keys = p.over[:0], p.keys[:0]
-	sh.mu.Lock()
-	defer sh.mu.Unlock()
-
-	seen := 0
-	sh.engine.Scan(from, func(hash uint64, r *kv.Record) bool {
-		if seen >= sweepStep && hash != next {
-			next, more = hash, true
-			return false
-		}
-		seen, next = seen+1, hash
-		if due := dueAt(&r.Entry, p.store.grace); due > p.now {
-			sh.due = min(sh.due, due)
+	defer p.store.settle(sh, 0)
+	last := due{at: -1}
+	for seen := 0; sh.dues.first() <= p.now; seen++ {
+		if seen == sweepStep {
 			return true
 		}
-		p.keys = append(p.keys, r.Key...)
-		p.over = append(p.over, overdue{hash: hash, keyEnd: len(p.keys), entry: r.Entry})
+		if d := sh.dues.remove(0); d != last {
+			last = d
+			p.sweepHash(sh, d.hash)
+		}
+	}
+	return false
+}
+
+// tidy does a step of what the shard's engine has put off.
+func (p *sweepPass) tidy(sh *shard) (more bool) {
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	defer p.store.settle(sh, 0)
+	return sh.engine.Tidy()
+}
+
+// rest waits for compaction's next turn, and says whether the store goes on.
+func (s *Store) rest() bool {
+	wait, _ := s.pace.delay()
+	if wait == 0 {
+		return true
+	}
+	select {
+	case <-s.stop:
+		return false
+	case <-time.After(wait):
+		return true
+	}
+}
+
+// sweepHash buries or removes what is due of a hash.
+func (p *sweepPass) sweepHash(sh *shard, hash uint64) {
+	p.over, p.keys = p.over[:0], p.keys[:0]
+	sh.engine.Scan(hash, func(h uint64, r *kv.Record) bool {
+		if h != hash {
+			return false
+		}
+		if dueAt(&r.Entry, p.store.grace) <= p.now {
+			p.keys = append(p.keys, r.Key...)
+			p.over = append(p.over, overdue{hash: hash, keyEnd: len(p.keys), entry: r.Entry})
+		}
 		return true
 	})
 	keyStart := 0
@@ -104,21 +127,17 @@ func (p *sweepPass) step(sh *shard, from uint64) (next uint64, more bool) {
 		keyStart = o.keyEnd
 	}
 	clear(p.over)
-	return next, more
 }
 
 // end removes or buries an entry. The caller holds the shard's lock.
 func (p *sweepPass) end(sh *shard, o *overdue, key []byte) {
 	s, place := p.store, p.store.place(o.hash)
-	was := footprint(key, &o.entry).Accounted
 	if o.entry.Collectable(p.now, s.grace) {
 		sh.remove(place, key, &o.entry)
-		s.accounted.Add(-was)
 		p.collected++
 		return
 	}
 	buried := kv.Record{Key: key, Entry: o.entry}
 	buried.Bury()
-	s.accounted.Add(footprint(key, &buried.Entry).Accounted - was)
 	sh.put(place, &buried, &o.entry, s.grace)
 }

@@ -1,7 +1,9 @@
 package shard
 
 import (
+	"errors"
 	"fmt"
+	"math/rand/v2"
 	"testing"
 	"time"
 
@@ -28,13 +30,13 @@ func TestSweepBuriesThenCollects(t *testing.T) {
 		if got := s.Sweep(); got != collected {
 			t.Fatalf("Sweep() = %d, want %d", got, collected)
 		}
-		if got := s.Stats(); got != want {
+		if got := counted(s.Stats()); got != want {
 			t.Fatalf("holds %+v, want %+v", got, want)
 		}
 		checkBooks(t, s)
 	}
-	check(time.Second-time.Millisecond, 0, Stats{Keys: 1, Bytes: 6, Accounted: EntryOverheadBytes + 6})
-	check(time.Millisecond, 0, Stats{Tombstones: 1, Accounted: EntryOverheadBytes + 1})
+	check(time.Second-time.Millisecond, 0, Stats{Keys: 1, Bytes: 6})
+	check(time.Millisecond, 0, Stats{Tombstones: 1})
 	if s.Digests(0, &after); before != after {
 		t.Error("burying changed the digest")
 	}
@@ -44,7 +46,7 @@ func TestSweepBuriesThenCollects(t *testing.T) {
 	if got := mustApply(t, s, 1, r); got.Outcome != kv.Same {
 		t.Errorf("the value came back: %+v", got)
 	}
-	check(grace, 0, Stats{Tombstones: 1, Accounted: EntryOverheadBytes + 1})
+	check(grace, 0, Stats{Tombstones: 1})
 	check(time.Millisecond, 1, Stats{})
 }
 
@@ -79,80 +81,97 @@ func TestDueAt(t *testing.T) {
 	}
 }
 
-// watchedEngine counts what its scans show, to see how long a lock was held.
+// watchedEngine counts the scans, which are the hashes that a sweep looks at.
 type watchedEngine struct {
 	Engine
-	scans *[]int
+	scans *int
 }
 
 func (e watchedEngine) Scan(from uint64, fn func(uint64, *kv.Record) bool) {
-	n := 0
-	e.Engine.Scan(from, func(hash uint64, r *kv.Record) bool {
-		n++
-		return fn(hash, r)
-	})
-	*e.scans = append(*e.scans, n)
+	*e.scans++
+	e.Engine.Scan(from, fn)
 }
 
-// A sweep holds the lock for few entries at a time, misses none, equal hashes
-// at the end of a step included, and does not walk a shard where nothing is
-// due.
-func TestSweepInSteps(t *testing.T) {
+// A sweep looks at what is due and at nothing else, holds the lock for a
+// bounded number of entries, and misses none, those of one hash included.
+func TestSweepFollowsWhatIsDue(t *testing.T) {
 	clock := newFakeClock()
-	var scans []int
+	scans := 0
 	s := open(t, clock, Options{Partitions: 1, NewEngine: func() Engine {
 		return watchedEngine{NewMapEngine(), &scans}
 	}})
 	const (
-		n      = 4*sweepStep + 5
-		runAt  = sweepStep - 2
-		runLen = sweepStep + 10 // longer than a step, which still has to end after it
+		n     = 4*sweepStep + 5
+		other = 10_000
+		run   = 10 // so many have one hash
 	)
-	for i := range n {
-		hash := uint64(i)
-		if i >= runAt && i < runAt+runLen {
-			hash = runAt
-		}
+	for i := range n + other {
 		r := value(fmt.Sprint(i), clock.version(1), "v")
-		r.Expires = clock.Now().Add(time.Minute).UnixMilli()
-		mustApply(t, s, hash, r)
+		if i < n {
+			r.Expires = clock.Now().Add(time.Minute).UnixMilli()
+		}
+		mustApply(t, s, uint64(i/run), r)
 	}
-	sweep := func(collected, steps int) {
+	sweep := func(collected, atMost int) {
 		t.Helper()
-		scans = scans[:0]
-		watchdog := time.AfterFunc(10*time.Second, func() { panic("a sweep does not end") })
-		defer watchdog.Stop()
+		scans = 0
 		if got := s.Sweep(); got != collected {
 			t.Fatalf("Sweep() = %d, want %d", got, collected)
 		}
-		if len(scans) != steps {
-			t.Fatalf("took %d steps, want %d", len(scans), steps)
-		}
-		for _, seen := range scans {
-			if seen > sweepStep+runLen+1 {
-				t.Errorf("a step saw %d entries", seen)
-			}
+		if scans > atMost {
+			t.Fatalf("looked up %d hashes, want %d at most", scans, atMost)
 		}
 		checkBooks(t, s)
 	}
 	sweep(0, 0)
 	clock.Advance(time.Minute)
-	sweep(0, 3)
-	if got := s.Stats(); got.Tombstones != n || got.Keys != 0 {
+	step := sweepPass{store: s, now: clock.Now().UnixMilli()}
+	if !step.step(&s.shards[0]) || s.shards[0].counts.tombstones > sweepStep*run {
+		t.Fatalf("one step buried %d entries", s.shards[0].counts.tombstones)
+	}
+	sweep(0, n)
+	if got := s.Stats(); got.Tombstones != n || got.Keys != other {
 		t.Fatalf("holds %+v, want %d tombstones", got, n)
 	}
 	sweep(0, 0)
 	clock.Advance(grace + time.Millisecond)
-	sweep(n, 3)
-	if got := s.Stats(); got != (Stats{}) {
-		t.Fatalf("holds %+v, want nothing", got)
+	sweep(n, n)
+	if got := s.Stats(); got.Tombstones != 0 || got.Keys != other {
+		t.Fatalf("holds %+v, want %d values", got, other)
+	}
+}
+
+// A key that is written again and again with a time to live does not fill the
+// queue of what is due, be its times new or the same.
+func TestDuesAreBounded(t *testing.T) {
+	for name, after := range map[string]func(i int) time.Duration{
+		"later":      func(i int) time.Duration { return time.Hour + time.Duration(i)*time.Millisecond },
+		"earlier":    func(i int) time.Duration { return 10*time.Hour - time.Duration(i)*time.Millisecond },
+		"back/forth": func(i int) time.Duration { return time.Duration(1+i%2) * time.Hour },
+	} {
+		t.Run(name, func(t *testing.T) {
+			clock := newFakeClock()
+			s := open(t, clock, Options{Partitions: 1, hash: kv.Hash})
+			for i := range 20_000 {
+				key := fmt.Sprint(i % 7)
+				r := value(key, clock.version(uint64(i)), "v")
+				r.Expires = clock.Now().Add(after(i)).UnixMilli()
+				mustApply(t, s, kv.Hash(r.Key), r)
+			}
+			checkBooks(t, s)
+			clock.Advance(24 * time.Hour)
+			s.Sweep()
+			if got := s.Stats(); got.Keys != 0 {
+				t.Errorf("%d values outlived their expiry", got.Keys)
+			}
+		})
 	}
 }
 
 // The sweeper runs by itself, and is gone when Close returns, once or twice.
 func TestSweeper(t *testing.T) {
 	defer goleak.VerifyNone(t)
-	s, err := Open(Options{Partitions: 2, Grace: time.Hour, SweepEvery: time.Millisecond})
+	s, err := Open(Options{Partitions: 2, Grace: time.Hour, SweepEvery: time.Millisecond, hash: constHash(1)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -169,9 +188,15 @@ func TestSweeper(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if e, _, ok := s.Get(nil, 1, r.Key); !ok || !e.Tombstone {
-		t.Error("a closed store does not hold what it held")
+	if _, _, ok := s.Get(nil, 1, r.Key); ok {
+		t.Error("a closed store finds something")
 	}
+	if _, err := s.Apply(1, &r); !errors.Is(err, kv.ErrStopping) {
+		t.Errorf("a closed store answers %v, want %v", err, kv.ErrStopping)
+	}
+	s.Drop(0)
+	s.Sweep()
+	checkBooks(t, s)
 }
 
 // Close returns after the pass that is under way, not before.
@@ -201,4 +226,41 @@ func TestCloseWaits(t *testing.T) {
 	}
 	close(resume)
 	<-closed
+}
+
+// The queue gives out what is due in the order of time, whatever was removed
+// from its middle, and the memory of what it no longer holds.
+func TestDueQueue(t *testing.T) {
+	a := new(arena)
+	defer a.close()
+	q := dueQueue{arena: a}
+	r := rand.New(rand.NewPCG(1, 1))
+	want := make(map[due]int)
+	for range 20_000 {
+		if q.n > 0 && r.IntN(3) == 0 {
+			want[q.remove(r.IntN(q.n))]--
+			continue
+		}
+		d := due{r.Int64N(5000), r.Uint64N(3)}
+		q.push(d)
+		want[d]++
+	}
+	last := due{at: -1}
+	for q.n > 0 {
+		first := q.first()
+		d := q.remove(0)
+		if d.before(last) || d.at != first {
+			t.Fatalf("%v comes after %v", d, last)
+		}
+		want[d]--
+		last = d
+	}
+	for d, n := range want {
+		if n != 0 {
+			t.Fatalf("%v came %d times too seldom", d, n)
+		}
+	}
+	if q.bytes() != 0 || q.first() != neverDue {
+		t.Errorf("the empty queue takes %d bytes", q.bytes())
+	}
 }

@@ -1,0 +1,157 @@
+package shard
+
+// Compaction empties the segments with the most gaps by moving their records
+// to an open one (Rosenblum, Ousterhout, "The design and implementation of a
+// log-structured file system", 1992; the choice of the emptiest is greedy).
+// Changes pay for it as they make bytes dead, so it never has much to do at
+// once and there is no goroutine to wait for.
+const (
+	// Compaction begins above this much dead: a ninth of what is live, so that
+	// segments are nine tenths full. The emptiest is then full to about 0.8 if
+	// overwrites are spread evenly, and a byte regained costs four to move.
+	deadShare    = 9
+	deadMinBytes = 4 << 10
+
+	// compactRatio is how many bytes of segments are looked at for a byte that
+	// a change makes dead: enough to keep up even so.
+	compactRatio = 8
+
+	// A step looks at this many bytes: above a hundred microseconds only
+	// where records are tiny. It is put off until it is worth its beginning.
+	compactStepMin = 4 << 10
+	compactStepMax = 32 << 10
+
+	// recordCost is what a record costs beside its bytes, in bytes.
+	recordCost = 64
+
+	// victimMinShare is the least share of a victim that has to be dead.
+	victimMinShare = 16
+
+	// victimsSeen bounds the search for a victim.
+	victimsSeen = 1024
+)
+
+// untidy says whether there is so much dead that compaction is due.
+func (e *packedEngine) untidy() bool {
+	return e.log.dead > e.log.live/deadShare+deadMinBytes
+}
+
+// work does what is to be done after a change that made so many bytes dead.
+func (e *packedEngine) work(died int) {
+	if e.old.slots != nil {
+		e.migrate(growSlots)
+	}
+	if died == 0 {
+		return
+	}
+	if !e.untidy() {
+		e.debt = 0
+		return
+	}
+	e.debt = min(e.debt+died*compactRatio, compactStepMax)
+	if e.debt < compactStepMin {
+		return
+	}
+	if wait, now := e.pace.delay(); wait == 0 {
+		e.compact(e.debt)
+		e.pace.spend(now)
+		e.debt = 0
+	}
+}
+
+// Tidy does a step of compaction if one is due, whatever the pace.
+func (e *packedEngine) Tidy() (more bool) {
+	if e.old.slots != nil {
+		e.migrate(growSlots)
+	}
+	if !e.untidy() {
+		return e.old.slots != nil
+	}
+	_, now := e.pace.delay()
+	did := e.compact(compactStepMax)
+	e.pace.spend(now)
+	return e.old.slots != nil || did && e.untidy()
+}
+
+// compact looks at so many bytes of the victim. It says no if none is worth it.
+func (e *packedEngine) compact(budget int) bool {
+	l := &e.log
+	if l.victim == 0 && !l.choose() {
+		return false
+	}
+	victim := &l.segments[l.victim]
+	for budget > 0 && l.cursor < victim.used {
+		b := victim.data[l.cursor:victim.used]
+		if gap := gapAt(b); gap > 0 {
+			l.cursor += gap
+			budget -= recordCost
+			continue
+		}
+		s := shapeOf(b)
+		e.move(at(l.victim, l.cursor), b[:s.size], e.hash(b[s.keyAt:s.typeAt]))
+		if l.victim == 0 {
+			return true // that was the last, and its segment is gone
+		}
+		victim = &l.segments[l.victim] // the slice may have grown
+		l.cursor += s.size
+		budget -= s.size + recordCost
+	}
+	return true
+}
+
+// move gives a record another place.
+func (e *packedEngine) move(from location, record []byte, hash uint64) {
+	slot := e.slotOf(from, hash)
+	to, room := e.log.claim(streamOld, len(record))
+	copy(room, record)
+	*slot = *slot&^locationMask | uint64(to)
+	e.log.kill(from, len(record))
+}
+
+// slotOf is the slot of the record at a location.
+func (e *packedEngine) slotOf(where location, hash uint64) *uint64 {
+	x := hash << e.skip
+	t := e.home(x)
+	tag := t.tag(x)
+	for p := t.seek(x); t.matches(p, tag); p++ {
+		if location(t.slots[p]&locationMask) == where {
+			return &t.slots[p]
+		}
+	}
+	i, ok := e.findSpilled(hash, e.keyAt(where))
+	if !ok {
+		panic("BUG: shard: a record without a slot")
+	}
+	return &e.spill[i].slot
+}
+
+// choose makes the emptiest segment the victim: of all, or of so many that the
+// search is no pause. An open one counts where it is more dead than live, and is
+// closed.
+func (l *log) choose() bool {
+	best, bestDead := 0, 0.0
+	for range min(len(l.segments), victimsSeen) {
+		l.hand++
+		if l.hand >= len(l.segments) {
+			l.hand = 1
+		}
+		s := &l.segments[l.hand]
+		least := s.used / victimMinShare
+		if l.isOpen(l.hand) {
+			least = s.used / 2
+		}
+		if s.dead <= least {
+			continue
+		}
+		if dead := float64(s.dead) / float64(s.used); dead > bestDead {
+			best, bestDead = l.hand, dead
+		}
+	}
+	l.victim, l.cursor = best, 0
+	l.close(best)
+	return best != 0
+}
+
+func (l *log) isOpen(number int) bool {
+	return number == l.open[streamNew] || number == l.open[streamOld]
+}

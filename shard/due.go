@@ -1,0 +1,153 @@
+package shard
+
+import (
+	"cmp"
+	"math"
+	"time"
+	"unsafe"
+
+	"httpdhs/kv"
+)
+
+// neverDue is the time of what never ends.
+const neverDue = math.MaxInt64
+
+// dueAt is when the sweeper has next to look at an entry, Unix milliseconds: a
+// value is buried at its expiry, a tombstone is removed as soon as it is
+// kv.Entry.Collectable.
+func dueAt(e *kv.Entry, grace time.Duration) int64 {
+	switch {
+	case e.Tombstone:
+		dead := max(e.Version.Millis(), e.Expires)
+		if dead > neverDue-grace.Milliseconds()-1 {
+			return neverDue
+		}
+		return dead + grace.Milliseconds() + 1
+	case e.Expires != 0:
+		return e.Expires
+	}
+	return neverDue
+}
+
+// due says that an entry with this hash was due at this time when it was
+// stored. It may have been replaced since.
+type due struct {
+	at   int64 // Unix milliseconds
+	hash uint64
+}
+
+func (d due) before(o due) bool {
+	return cmp.Or(cmp.Compare(d.at, o.at), cmp.Compare(d.hash, o.hash)) < 0
+}
+
+const (
+	dueBytes = 16
+	duesPage = pageBytes / dueBytes
+)
+
+// dueQueue is a binary heap of dues, the earliest at 0, in pages, so that no
+// growth copies it.
+type dueQueue struct {
+	arena *arena
+	pages []*[duesPage]due // in memory of the arena
+	n     int
+}
+
+func (q *dueQueue) at(i int) *due { return &q.pages[i/duesPage][i%duesPage] }
+
+// bytes is what the queue takes.
+func (q *dueQueue) bytes() int64 { return int64(len(q.pages)) * pageBytes }
+
+// growth is what one more push would add to bytes.
+func (q *dueQueue) growth() int64 {
+	if q.n == len(q.pages)*duesPage {
+		return pageBytes
+	}
+	return 0
+}
+
+// first is the time of the earliest, or neverDue.
+func (q *dueQueue) first() int64 {
+	if q.n == 0 {
+		return neverDue
+	}
+	return q.at(0).at
+}
+
+func (q *dueQueue) push(d due) {
+	if q.growth() > 0 {
+		page := unsafe.Pointer(unsafe.SliceData(q.arena.alloc(pageBytes)))
+		q.pages = append(q.pages, (*[duesPage]due)(page))
+	}
+	q.n++
+	q.rise(q.n-1, d)
+}
+
+// remove takes out the due at i.
+func (q *dueQueue) remove(i int) due {
+	gone := *q.at(i)
+	q.n--
+	last := *q.at(q.n)
+	switch {
+	case i == q.n:
+	case last.before(gone):
+		q.rise(i, last)
+	default:
+		q.sink(i, last)
+	}
+	keep := 0
+	if q.n > 0 {
+		keep = (q.n+duesPage-1)/duesPage + 1 // one to spare, not to come and go
+	}
+	if keep < len(q.pages) {
+		q.release(keep)
+	}
+	return gone
+}
+
+// release gives back the pages from one on.
+func (q *dueQueue) release(from int) {
+	for i, page := range q.pages[from:] {
+		q.arena.release(unsafe.Slice((*byte)(unsafe.Pointer(page)), pageBytes))
+		q.pages[from+i] = nil
+	}
+	q.pages = q.pages[:from]
+}
+
+// reset empties the queue.
+func (q *dueQueue) reset() {
+	q.release(0)
+	*q = dueQueue{arena: q.arena}
+}
+
+// rise puts d at i or above.
+func (q *dueQueue) rise(i int, d due) {
+	for i > 0 {
+		parent := q.at((i - 1) / 2)
+		if !d.before(*parent) {
+			break
+		}
+		*q.at(i) = *parent
+		i = (i - 1) / 2
+	}
+	*q.at(i) = d
+}
+
+// sink puts d at i or below.
+func (q *dueQueue) sink(i int, d due) {
+	for {
+		child := 2*i + 1
+		if child >= q.n {
+			break
+		}
+		if child+1 < q.n && q.at(child+1).before(*q.at(child)) {
+			child++
+		}
+		if !q.at(child).before(d) {
+			break
+		}
+		*q.at(i) = *q.at(child)
+		i = child
+	}
+	*q.at(i) = d
+}

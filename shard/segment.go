@@ -1,0 +1,215 @@
+package shard
+
+import (
+	"math/bits"
+
+	"httpdhs/kv"
+)
+
+const (
+	placeBits = 20
+	placeMask = 1<<placeBits - 1
+
+	// A shard has at most 2^20 segments: 32 GiB of the smallest values that
+	// get one of their own.
+	segmentsMax = 1 << (locationBits - placeBits)
+
+	// A segment is a power of two in size, a 32nd of what the shard holds and
+	// at least 16 of the records that it is made for: what is open or unused
+	// at an end is little of the whole.
+	segmentMaxBytes   = 1 << placeBits
+	segmentsPerShard  = 32
+	recordsPerSegment = 16
+
+	// A record above this size has a segment of its own, in whole pages.
+	aloneBytes = segmentMaxBytes / recordsPerSegment / 2
+)
+
+// location is where a record is: its segment's number and its place there.
+// Segment 0 does not exist, so no location is 0.
+type location uint64
+
+func at(segment, place int) location { return location(segment<<placeBits | place) }
+
+func (l location) segment() int { return int(l >> placeBits) }
+func (l location) place() int   { return int(l & placeMask) }
+
+// segment is a piece of memory that is filled with records from its start to
+// its end once, and given back as a whole.
+type segment struct {
+	data []byte // in memory of the arena; nil: the number is free
+	used int    // bytes: records and gaps
+	dead int    // bytes: gaps
+}
+
+// pages is the bytes that the segment takes: what was never written to takes
+// nothing.
+func (s *segment) pages() int64 { return int64(roundToPages(s.used)) }
+
+// Records are written to one of two open segments: those that come in, and
+// those that are moved by compaction and have shown that they stay.
+const (
+	streamNew = iota
+	streamOld
+	streams
+)
+
+// log is the segments of a shard and where they are written to.
+type log struct {
+	arena    *arena
+	segments []segment
+	unused   []int // numbers of segments that are free
+	open     [streams]int
+
+	live, dead int64 // bytes, the sums over all segments
+	taken      int64 // bytes, the sum of their pages
+
+	// The segment that is being compacted, 0 is none, and the place in it
+	// before which there are no records any more.
+	victim, cursor int
+
+	hand int // where the search for the next victim goes on
+}
+
+// record is the memory from a record's beginning to its segment's end.
+func (l *log) record(at location) []byte {
+	s := &l.segments[at.segment()]
+	return s.data[at.place():s.used]
+}
+
+// appendCost is the memory that append would take.
+func (l *log) appendCost(size int) int64 {
+	s := &l.segments[l.open[streamNew]]
+	if size > aloneBytes || s.used+size > len(s.data) {
+		return int64(roundToPages(size))
+	}
+	return int64(roundToPages(s.used+size)) - s.pages()
+}
+
+// append writes the record, whose encoded size is given.
+func (l *log) append(stream int, size int, r *kv.Record) location {
+	where, room := l.claim(stream, size)
+	appendRecord(room[:0], r)
+	return where
+}
+
+// claim makes room for a record. The caller fills it at once.
+func (l *log) claim(stream, size int) (location, []byte) {
+	number := l.open[stream]
+	if size > aloneBytes {
+		number = l.create(size)
+	} else if s := &l.segments[number]; s.used+size > len(s.data) {
+		number = l.create(l.segmentBytes(size))
+		l.open[stream] = number
+	}
+	s := &l.segments[number]
+	place, before := s.used, s.pages()
+	s.used += size
+	l.live += int64(size)
+	l.taken += s.pages() - before
+	return at(number, place), s.data[place:s.used:s.used]
+}
+
+// segmentBytes is the size of a new segment for records of that size.
+func (l *log) segmentBytes(size int) int {
+	want := max(pageBytes, recordsPerSegment*size, int(min(l.live/segmentsPerShard, segmentMaxBytes)))
+	return min(1<<bits.Len(uint(want-1)), segmentMaxBytes)
+}
+
+func (l *log) create(bytes int) (number int) {
+	if n := len(l.unused); n > 0 {
+		number, l.unused = l.unused[n-1], l.unused[:n-1]
+	} else {
+		number = len(l.segments)
+		if number == segmentsMax {
+			panic("shard: a partition has more values than its segments can be numbered: use more partitions")
+		}
+		l.segments = append(l.segments, segment{})
+	}
+	l.segments[number] = segment{data: l.arena.alloc(bytes)}
+	return number
+}
+
+// kill makes the record of that size a gap. A segment of gaps alone is given
+// back.
+func (l *log) kill(where location, size int) {
+	number := where.segment()
+	s := &l.segments[number]
+	s.dead += size
+	l.live -= int64(size)
+	l.dead += int64(size)
+	if s.dead == s.used {
+		l.drop(number)
+		return
+	}
+	putGap(s.data[where.place() : where.place()+size])
+}
+
+// drop gives a segment back that has no record any more.
+func (l *log) drop(number int) {
+	s := &l.segments[number]
+	l.dead -= int64(s.dead)
+	l.taken -= s.pages()
+	l.arena.release(s.data)
+	*s = segment{}
+	l.unused = append(l.unused, number)
+	if l.victim == number {
+		l.victim = 0
+	}
+	l.close(number)
+}
+
+// close ends writing to a segment, if it is open.
+func (l *log) close(number int) {
+	for stream, open := range l.open {
+		if open == number {
+			l.open[stream] = 0
+		}
+	}
+}
+
+// replace writes the record over an older one of the given size where it fits:
+// there, and into the gaps behind it. What is left over becomes a gap.
+func (l *log) replace(where location, old, size int, r *kv.Record) bool {
+	room := l.room(where, old, size)
+	if room == 0 {
+		return false
+	}
+	s := &l.segments[where.segment()]
+	b := s.data[where.place():s.used]
+	appendRecord(b[:0], r)
+	putGap(b[size:room])
+	s.dead += old - size
+	l.dead += int64(old - size)
+	l.live += int64(size - old)
+	return true
+}
+
+// room is how much room there is for a record of the size in place of an older
+// one and of gaps behind it; 0: not enough.
+func (l *log) room(where location, old, size int) int {
+	if old > aloneBytes && roundToPages(size) != roundToPages(old) {
+		return 0 // it has pages of its own: give back what it does not need
+	}
+	b, room := l.record(where), old
+	for room < size {
+		gap := gapAt(b[room:])
+		if gap == 0 {
+			return 0
+		}
+		room += gap
+	}
+	return room
+}
+
+// reset gives everything back.
+func (l *log) reset() {
+	for i := range l.segments {
+		if l.segments[i].data != nil {
+			l.arena.release(l.segments[i].data)
+		}
+	}
+	*l = newLog(l.arena)
+}
+
+func newLog(a *arena) log { return log{arena: a, segments: make([]segment, 1)} }
