@@ -250,8 +250,14 @@ func (c *Coordinator) Do(call *kv.Call) {
 	call.Buf = call.Buf[:0]
 	p := acquirePending(len(call.Ops))
 	p.max = call.MaxBytes
-	for i := range call.Ops {
-		c.start(v, p, call, i)
+	if len(call.Ops) < orderFrom {
+		for i := range call.Ops {
+			c.start(v, p, call, i)
+		}
+	} else {
+		for _, i := range p.byPartition(v.table, call) {
+			c.start(v, p, call, int(i))
+		}
 	}
 	for again := true; again; {
 		// Past the deadline what was decided in time still counts.

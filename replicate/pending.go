@@ -3,10 +3,12 @@ package replicate
 import (
 	"bytes"
 	"math/bits"
+	"slices"
 	"sync"
 	"time"
 
 	"httpdhs/kv"
+	"httpdhs/ring"
 )
 
 // MaxReplicas bounds the owners of a key: sets of owners are bits of a word.
@@ -23,6 +25,9 @@ type pending struct {
 	ops  []opState
 	buf  []byte // values that peers have sent
 	max  int    // bytes of them; 0: no bound
+
+	order []int32 // of operations, by partition; of Do alone
+	ends  []int32 // scratch of order
 
 	wake  chan struct{} // one token when open reaches zero
 	timer *time.Timer   // of Do alone
@@ -170,6 +175,32 @@ func (p *pending) redoLater(call *kv.Call, i int) {
 			p.ops[j].redo = true
 		}
 	}
+}
+
+// orderFrom is how many operations are worth ordering.
+const orderFrom = 64
+
+// byPartition is the operations of the call in the order of their partitions,
+// and of those of one partition in their own order, by counting. Operations
+// of one partition, one after the other, meet a shard that is in the cache
+// already, here and, since they are queued in this order, at the other owners.
+func (p *pending) byPartition(table *ring.Table, call *kv.Call) []int32 {
+	n, parts := len(call.Ops), table.Partitions()
+	p.order = slices.Grow(p.order[:0], n)[:n]
+	p.ends = slices.Grow(p.ends[:0], parts+1)[:parts+1]
+	clear(p.ends)
+	for i := range call.Ops {
+		p.ends[table.Partition(call.Ops[i].Hash)+1]++
+	}
+	for part := range parts {
+		p.ends[part+1] += p.ends[part]
+	}
+	for i := range call.Ops {
+		part := table.Partition(call.Ops[i].Hash)
+		p.order[p.ends[part]] = int32(i)
+		p.ends[part]++
+	}
+	return p.order
 }
 
 // state copies where operation i stands.

@@ -29,8 +29,10 @@ func (s *Server) load(ctx *fasthttp.RequestCtx) {
 	}
 	body := openStream(ctx)
 	sc := s.scratchOf(ctx)
+	blocks := acquireBlocks()
+	defer blocks.release()
 	l := &loader{
-		store: s.store, write: p.w, timeout: p.timeout, ttl: p.ttl,
+		store: s.store, write: p.w, timeout: p.timeout, ttl: p.ttl, blocks: blocks,
 		hold: func(n int64) bool { return sc.hold(&s.clientBytes, n) },
 	}
 	err = l.run(format.NewReader(f, body, format.Options{

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 	"unsafe"
@@ -51,7 +52,7 @@ type loader struct {
 	timeout time.Duration          // of a block
 	ttl     time.Duration          // of every pair; 0: what the stream says
 	hold    func(bytes int64) bool // asks for so much memory in all
-	blocks  [2]loadBlock
+	blocks  *loadBlocks
 
 	unread loadCount // lines that could not be read
 	sent   loadCount // pairs that were to be stored
@@ -71,6 +72,28 @@ type loadBlock struct {
 	again kv.Call // operations that are tried again
 	index []int   // where each of them is in call
 	held  int64   // bytes that were asked for it
+}
+
+// loadBlocks are the blocks of a load. They are reused: a loader that sends
+// many requests of a block each would else have each of them grow its own.
+type loadBlocks [2]loadBlock
+
+var blocksPool = sync.Pool{New: func() any { return new(loadBlocks) }}
+
+func acquireBlocks() *loadBlocks { return blocksPool.Get().(*loadBlocks) }
+
+// release gives the blocks back, unless a long record has made them large.
+func (b *loadBlocks) release() {
+	for i := range b {
+		block := &b[i]
+		block.call.Reset()
+		block.again.Reset()
+		block.held = 0
+		if cap(block.mem.Bytes()) > keepBytesMax {
+			block.mem = format.Block{}
+		}
+	}
+	blocksPool.Put(b)
 }
 
 // loadCount counts lines and keeps the first errors.

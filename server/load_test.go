@@ -427,7 +427,7 @@ func BenchmarkLoad(b *testing.B) {
 		b.Run("trip="+trip.String(), func(b *testing.B) {
 			b.SetBytes(int64(len(body)))
 			for b.Loop() {
-				l := &loader{store: &idleStore{trip: trip}, timeout: time.Second, hold: func(int64) bool { return true }}
+				l := &loader{store: &idleStore{trip: trip}, timeout: time.Second, blocks: new(loadBlocks), hold: func(int64) bool { return true }}
 				err := l.run(format.NewReader(format.TSV, strings.NewReader(body), format.Options{Limits: kv.DefaultLimits()}))
 				if err != nil || l.result().Loaded != lines {
 					b.Fatal(err, l.result())
