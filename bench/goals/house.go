@@ -94,6 +94,25 @@ func (h *house) startCluster() (addrs []string, err error) {
 	return addrs, nil
 }
 
+// freshCluster is a cluster for one subject, and what ends it.
+func (h *house) freshCluster() (addrs []string, stop func(), err error) {
+	if addrs, err = h.startCluster(); err != nil {
+		return nil, nil, err
+	}
+	stop = func() {
+		for _, addr := range addrs {
+			h.kill(addr)
+		}
+	}
+	for _, addr := range addrs {
+		if err := h.waitReady(addr); err != nil {
+			stop()
+			return nil, nil, err
+		}
+	}
+	return addrs, stop, nil
+}
+
 func (h *house) startRedis() error {
 	addr, err := freeAddr()
 	if err != nil {

@@ -96,10 +96,16 @@ func (h *house) httpWith(name string, w bench.Workload, adjust func(*bench.Confi
 	}, nil
 }
 
-// loadData loads the pairs through the command line's loader.
+// loadData loads the pairs through the command line's loader, into a cluster
+// that holds nothing.
 func loadData(h *house) (figures, error) {
+	cluster, stop, err := h.freshCluster()
+	if err != nil {
+		return nil, err
+	}
+	defer stop()
 	start := time.Now()
-	out, err := exec.CommandContext(h.ctx, h.binary, "load-data", h.tsv, "--to", strings.Join(h.cluster, ",")).CombinedOutput()
+	out, err := exec.CommandContext(h.ctx, h.binary, "load-data", h.tsv, "--to", strings.Join(cluster, ",")).CombinedOutput()
 	if err != nil {
 		return nil, fmt.Errorf("%w: %s", err, out)
 	}
@@ -107,6 +113,9 @@ func loadData(h *house) (figures, error) {
 }
 
 func redisPipe(h *house) (figures, error) {
+	if out, err := exec.CommandContext(h.ctx, "redis-cli", "-p", port(h.redis), "flushall").CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("%w: %s", err, out)
+	}
 	in, err := os.Open(h.resp)
 	if err != nil {
 		return nil, err
@@ -148,20 +157,11 @@ func redisPipelined(h *house) (figures, error) {
 // oneDown compares a cluster's rate before and after one of its nodes was
 // killed, asking the other two both times. It has a cluster of its own.
 func oneDown(h *house) (figures, error) {
-	cluster, err := h.startCluster()
+	cluster, stop, err := h.freshCluster()
 	if err != nil {
 		return nil, err
 	}
-	defer func() {
-		for _, addr := range cluster {
-			h.kill(addr)
-		}
-	}()
-	for _, addr := range cluster {
-		if err := h.waitReady(addr); err != nil {
-			return nil, err
-		}
-	}
+	defer stop()
 	all, err := h.http("put three", bench.Put, cluster[:2]...)
 	if err != nil {
 		return nil, err
