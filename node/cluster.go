@@ -21,6 +21,8 @@ const (
 func (n *Node) describe(p *replicate.Ping) {
 	s := n.store.Stats()
 	p.Keys, p.Bytes, p.Tombstones = int64(s.Keys), s.Bytes, int64(s.Tombstones)
+	m := &s.Memory
+	p.Memory = replicate.Memory{Live: m.Live, Dead: m.Dead, Segments: m.Segments, Index: m.Index, Max: n.cfg.MaxMemory}
 	p.Version, p.Started = n.cfg.Version, n.started
 	p.Stopping = n.stopping.Load()
 }
@@ -87,7 +89,7 @@ func describePeer(p *replicate.Status) api.Node {
 
 func fromPing(p *replicate.Ping) api.Node {
 	return api.Node{
-		Keys: p.Keys, Bytes: p.Bytes, Tombstones: p.Tombstones,
+		Keys: p.Keys, Bytes: p.Bytes, Tombstones: p.Tombstones, Memory: api.Memory(p.Memory),
 		Version: p.Version, Started: p.Started,
 	}
 }

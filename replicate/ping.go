@@ -26,8 +26,18 @@ type Ping struct {
 	Keys       int64     `json:"keys"`
 	Bytes      int64     `json:"bytes"`
 	Tombstones int64     `json:"tombstones"`
+	Memory     Memory    `json:"memory"`
 	Version    string    `json:"version"`
 	Started    time.Time `json:"started"`
+}
+
+// Memory is what a node's store takes, by kind, in bytes.
+type Memory struct {
+	Live     int64 `json:"live"`     // records that are held
+	Dead     int64 `json:"dead"`     // where records were
+	Segments int64 `json:"segments"` // all that records lie in
+	Index    int64 `json:"index"`
+	Max      int64 `json:"max,omitempty"` // the bound; 0: none
 }
 
 func appendPing(dst []byte, p *Ping) []byte {

@@ -33,11 +33,21 @@ type Node struct {
 	Keys              int64     `json:"keys"`       // live keys that it stores
 	Bytes             int64     `json:"bytes"`      // of their keys and values
 	Tombstones        int64     `json:"tombstones"` // deleted keys still remembered
+	Memory            Memory    `json:"memory"`     // that its store takes
 	PrimaryPartitions int       `json:"primary_partitions"`
 	ReplicaPartitions int       `json:"replica_partitions"`
 	HintBytes         int64     `json:"hint_bytes"` // writes that this node keeps for it until it is back
 	Version           string    `json:"version,omitempty"`
 	Started           time.Time `json:"started,omitzero"`
+}
+
+// Memory is what a node's store takes, by kind, in bytes.
+type Memory struct {
+	Live     int64 `json:"live"`          // records that are held
+	Dead     int64 `json:"dead"`          // where records were, until it is used or given back
+	Segments int64 `json:"segments"`      // all that records lie in: live, dead and what is unused
+	Index    int64 `json:"index"`         // tables, and what finds entries that expire
+	Max      int64 `json:"max,omitempty"` // --max-memory; absent: none
 }
 
 // Ring is the document of GET /cluster/ring: what a client needs to send each

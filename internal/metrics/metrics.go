@@ -36,6 +36,11 @@ type Store struct {
 	Bytes          int64 // of live keys and their values
 	AccountedBytes int64 // what the store takes, as counted against MaxBytes
 	MaxBytes       int64 // 0: no bound
+
+	LiveBytes    int64 // records that are held
+	DeadBytes    int64 // where records were, until it is used or given back
+	SegmentBytes int64 // all that records lie in: live, dead and what is unused
+	IndexBytes   int64 // tables, and what finds entries that expire
 }
 
 // HTTP is what the server has answered since it started.
@@ -129,6 +134,7 @@ var (
 	storeTombstones = newDesc("store_tombstones", "Deleted keys that this node still remembers.")
 	storeData       = newDesc("store_data_bytes", "Bytes of the live keys and their values.")
 	storeMemory     = newDesc("store_memory_bytes", "What the store takes, as counted against its bound.")
+	storeMemoryKind = newDesc("store_memory_kind_bytes", "Of that, by kind: records that are held, where records were, what is unused between them, tables.", "kind")
 	storeMemoryMax  = newDesc("store_memory_limit_bytes", "The bound of --max-memory; 0 is none.")
 
 	httpRequests      = newDesc("http_requests_total", "Requests answered, by method and class of status.", "method", "code")
@@ -163,7 +169,7 @@ var (
 
 	descs = []*prometheus.Desc{
 		buildInfo, ready,
-		storeKeys, storeTombstones, storeData, storeMemory, storeMemoryMax,
+		storeKeys, storeTombstones, storeData, storeMemory, storeMemoryKind, storeMemoryMax,
 		httpRequests, httpMalformed, httpOverloaded, httpPanics, httpConns, httpRejectedConns, httpEvictedConns, httpSlowConns,
 		httpInFlight, httpAnswers,
 		coordReads, coordWrites, coordRepairs, coordRestamps, coordUnavailable, coordTimeouts, coordOverloads,
@@ -229,6 +235,10 @@ func (e emitter) store(s Store) {
 	e.gauge(storeTombstones, s.Tombstones)
 	e.gauge(storeData, s.Bytes)
 	e.gauge(storeMemory, s.AccountedBytes)
+	e.gauge(storeMemoryKind, s.LiveBytes, "live")
+	e.gauge(storeMemoryKind, s.DeadBytes, "dead")
+	e.gauge(storeMemoryKind, s.SegmentBytes-s.LiveBytes-s.DeadBytes, "unused")
+	e.gauge(storeMemoryKind, s.IndexBytes, "index")
 	e.gauge(storeMemoryMax, s.MaxBytes)
 }
 
