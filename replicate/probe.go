@@ -7,6 +7,9 @@ import (
 	"time"
 )
 
+// errSilent always reads the same: a reason is logged when it changes.
+var errSilent = fmt.Errorf("no answer to %d probes in a row", probesMissed)
+
 // probeLoop asks the peer how it is, for as long as it is a member: often
 // while this node waits for others to get in sync.
 func (p *Peer) probeLoop(every time.Duration) {
@@ -47,7 +50,7 @@ func (p *Peer) probe(deadline time.Time) {
 		p.answered(&ping, p.host.self().Boot)
 	case isTimeout(err):
 		if p.misses++; p.misses >= probesMissed {
-			p.markDown(fmt.Errorf("no answer to %d probes in a row", p.misses))
+			p.markDown(errSilent)
 		}
 	default:
 		p.markDown(err)
