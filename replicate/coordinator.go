@@ -59,6 +59,7 @@ type Coordinator struct {
 	misses     atomic.Uint64         // how often it missed something
 	lastBeat   atomic.Int64          // of a prober, nanoseconds since born
 	born       time.Time
+	compareAll atomic.Bool   // the next look for drift is at all peers
 	syncNow    chan struct{} // wakes the sync loop
 	closed     atomic.Bool
 	closing    sync.Once

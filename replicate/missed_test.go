@@ -169,3 +169,80 @@ func testLearns(t *testing.T) {
 		}
 	}
 }
+
+// A value that a get found beyond its call's bound is refused to the client, and
+// is never written anywhere without its bytes: not to an owner that a read of
+// many found behind, and not to this node when it fills itself up.
+func TestRefusedValueIsNotSpread(t *testing.T) { bubble(t, testRefusedValue) }
+
+func testRefusedValue(t *testing.T) {
+	c := newCluster(t, clusterOptions{nodes: 3, replicas: 2})
+	first, second := c.keyOwnedBy(0, 0, 1), c.keyOwnedBy(1, 0, 1)
+	large := string(make([]byte, 1000))
+	c.nodes[0].mustPut(t, first, large, kv.LevelAll)
+	c.nodes[0].plant(t, second, large, planted(1)) // node1 is behind
+	for name, read := range map[string]struct {
+		at     int
+		level  kv.Level
+		unsync bool
+	}{"many": {2, kv.LevelAll, false}, "one, not in sync": {1, kv.LevelOne, true}} {
+		n := c.nodes[read.at]
+		if read.unsync {
+			n.synced.Store(false)
+		}
+		call := kv.Call{Read: read.level, MaxBytes: 1500, Deadline: time.Now().Add(time.Second),
+			Ops: []kv.Op{op(kv.OpGet, first, ""), op(kv.OpGet, second, "")}}
+		n.Do(&call)
+		if call.Ops[0].Err != nil || call.Ops[1].Err != kv.ErrAnswerFull {
+			t.Errorf("%s: %v and %v", name, call.Ops[0].Err, call.Ops[1].Err)
+		}
+		if e := c.nodes[1].held(second); e.Exists() && len(e.Value) != len(large) {
+			t.Errorf("%s: node1 holds %d bytes of %d", name, len(e.Value), len(large))
+		}
+		n.synced.Store(true)
+	}
+}
+
+// A peer that took this node for down, and was restarted before they spoke
+// again, cannot tell. What it had written elsewhere meanwhile is found all the
+// same, by a look at the others.
+func TestMissedThroughAPeerThatWasRestarted(t *testing.T) { bubble(t, testMissedThroughRestarted) }
+
+func testMissedThroughRestarted(t *testing.T) {
+	c := newCluster(t, clusterOptions{nodes: 3, replicas: 2})
+	key := c.keyOwnedBy(0, 0, 2)
+	for _, link := range [][2]string{{"node0", "node1"}, {"node1", "node0"}} {
+		c.net.set(link[0], link[1], failWith(errReset))
+	}
+	eventually(t, "node1 takes node0 for down", func() bool { return c.nodes[1].peer(0).State() == Down })
+	c.nodes[1].mustPut(t, key, "v", kv.LevelLive)
+	if c.nodes[0].has(key, "v") {
+		t.Fatal("node0 has it: the test shows nothing")
+	}
+	c.kill(1)
+	c.net.clear()
+	c.boot(1, 77, clusterOptions{})
+	began := time.Now()
+	eventually(t, "node0 has what it missed", func() bool { return c.nodes[0].has(key, "v") })
+	if waited := time.Since(began); waited > driftEvery/2 {
+		t.Errorf("it took %v of virtual time: it was chance that found it", waited)
+	}
+}
+
+// A flight that ends while its peer is coming back leaves nobody asleep: the
+// peer comes up with nothing more to be sent to it.
+func TestPeerComesUpAfterACarriedFlight(t *testing.T) { bubble(t, testUpAfterCarried) }
+
+func testUpAfterCarried(t *testing.T) {
+	c := newCluster(t, clusterOptions{nodes: 2, replicas: 2})
+	p := c.nodes[0].peer(1)
+	p.mu.Lock()
+	p.queue.read([]byte("k"), ticket{})
+	b := p.takeOffLocked() // a carrier has it
+	p.mu.Unlock()
+	p.markDown(errReset)
+	eventually(t, "it answers again", func() bool { return p.State() == Recovering })
+	b.tickets = b.tickets[:0]
+	p.delivered(b, nil)
+	eventually(t, "it is up", p.up)
+}

@@ -97,6 +97,7 @@ type peerHost interface {
 	accepts(p *Ping) error // why the answer is not a member's
 	Synced() bool          // whether this node is in sync
 	beat()                 // a prober is alive
+	met()                  // a peer is there that was not there before, or not with that boot
 	missed(reason string)  // this node has missed something
 }
 
@@ -166,7 +167,7 @@ func (p *Peer) apply(r *kv.Record, t ticket, live, carry bool) (taken bool) {
 // wakeLocked wakes the sender if there is something to send and nobody sends:
 // whoever does looks again when the flight is over.
 func (p *Peer) wakeLocked() {
-	if p.flight == nil && p.State() != Down {
+	if p.flight == nil && (p.State() != Down || p.closed) {
 		p.work.Signal()
 	}
 }
@@ -213,8 +214,7 @@ func (p *Peer) carry(deadline time.Time) {
 		p.mu.Unlock()
 		return
 	}
-	b := p.queue.pop()
-	p.flight = b
+	b := p.takeOffLocked()
 	p.mu.Unlock()
 	latest := time.Now().Add(batchTimeout)
 	own := deadline.Before(latest)
@@ -222,11 +222,18 @@ func (p *Peer) carry(deadline time.Time) {
 		latest = deadline
 	}
 	err := p.deliver(b, latest)
-	if err != nil && own && isTimeout(err) {
+	if err != nil && own && isTimeout(err) && !time.Now().Before(latest) {
 		b.retried = true
 		err = nil
 	}
 	p.delivered(b, err)
+}
+
+// takeOffLocked begins the flight of the oldest batch.
+func (p *Peer) takeOffLocked() *batch {
+	b := p.queue.pop()
+	p.flight, b.downs = b, p.downs
+	return b
 }
 
 // sendLoop sends batch after batch, one in flight. It ends when the peer is
@@ -263,8 +270,7 @@ func (p *Peer) next() *batch {
 			continue
 		}
 		if state != Down && len(p.queue.batches) > 0 {
-			p.flight = p.queue.pop()
-			return p.flight
+			return p.takeOffLocked()
 		}
 		p.work.Wait()
 	}
@@ -350,18 +356,17 @@ func (p *Peer) delivered(b *batch, err error) {
 	var left []ticket
 	p.mu.Lock()
 	p.flight = nil
+	again := p.downs != b.downs // it went down, and may be back: not this flight's to say
 	if p.State() == Down {
 		left = b.orphan(nil)
 	}
 	p.settling = p.settling && len(b.tickets) > 0
 	p.queue.unpop(b)
-	if len(p.queue.batches) > 0 || p.closed {
-		p.wakeLocked()
-	}
+	p.wakeLocked() // also where nothing is left: the sender alone makes it Up
 	p.idle.Broadcast()
 	p.mu.Unlock()
 	failTickets(left, p.failure())
-	if err != nil && !refused {
+	if err != nil && !refused && !again {
 		p.markDown(err)
 	}
 }

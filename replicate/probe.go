@@ -87,6 +87,7 @@ func (p *Peer) answered(ping *Ping, boot uint64) {
 		p.mu.Unlock()
 		return
 	}
+	met := ping.Boot != p.ping.Boot
 	missed := p.believeLocked(ping, boot)
 	back, kept := p.State() == Down, p.queue.bytes
 	if back {
@@ -96,6 +97,9 @@ func (p *Peer) answered(ping *Ping, boot uint64) {
 	p.mu.Unlock()
 	if back && kept > 0 {
 		p.log.Info("peer back, sending it what it missed", "bytes", kept)
+	}
+	if met {
+		p.host.met()
 	}
 	if missed {
 		p.host.missed(p.name + " took this node for down")

@@ -25,6 +25,7 @@ type batch struct {
 	answer  []byte   // the peer's
 	asks    int      // items that are reads or conditional: not to be kept as hints
 	retried bool     // sent more than once
+	downs   uint64   // of the peer, when its flight began
 }
 
 var batches = sync.Pool{New: func() any { return new(batch) }}
@@ -123,7 +124,8 @@ type queue struct {
 func (q *queue) open(n int) *batch {
 	if len(q.batches) > 0 {
 		last := q.batches[len(q.batches)-1]
-		if len(last.buf) == batchHead || len(last.buf)+n <= batchBytes {
+		fits := len(last.buf) == batchHead || len(last.buf)+n <= batchBytes
+		if fits && !last.retried { // what was never sent is not to count as sent twice
 			return last
 		}
 	}

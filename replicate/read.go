@@ -111,7 +111,7 @@ func (c *Coordinator) readOneAnswered(v *view, p *pending, call *kv.Call, i int,
 		return
 	}
 	op := &call.Ops[i]
-	if o.found.Exists() && !c.Synced() {
+	if o.found.Exists() && o.refusal == nil && !c.Synced() {
 		c.keepOwn(v, op, &o.found)
 	}
 	p.settle(i, nil)
@@ -175,8 +175,10 @@ func (c *Coordinator) readManyAnswered(v *view, p *pending, call *kv.Call, i int
 		p.settle(i, kv.ErrUnavailable)
 		return
 	}
+	// Of a value that was beyond the call's bound only the version is known:
+	// it must not be spread.
 	behind := o.behind()
-	if !o.found.Exists() || behind == 0 {
+	if !o.found.Exists() || behind == 0 || o.refusal != nil {
 		p.settle(i, nil)
 		return
 	}

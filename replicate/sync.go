@@ -72,7 +72,7 @@ func (c *Coordinator) syncLoop() {
 			}
 			c.setSyncReason(err)
 		} else {
-			c.syncRandom()
+			c.lookForDrift()
 		}
 		select {
 		case <-time.After(wait):
@@ -109,6 +109,18 @@ func (c *Coordinator) missed(reason string) {
 	}
 	c.opt.Log.Warn("not in sync any more", "reason", reason)
 	c.setSyncReason(fmt.Errorf("%w: %s", errNotYet, reason))
+	c.wakeSync()
+}
+
+// met implements peerHost. A peer that was restarted forgot what it knew of
+// this one, and what it kept for it: whether this node has missed something
+// is seen by a look at all the others.
+func (c *Coordinator) met() {
+	c.compareAll.Store(true)
+	c.wakeSync()
+}
+
+func (c *Coordinator) wakeSync() {
 	select {
 	case c.syncNow <- struct{}{}:
 	default:
@@ -117,6 +129,9 @@ func (c *Coordinator) missed(reason string) {
 
 // becomeSynced ends a pass that began when so many misses were counted.
 func (c *Coordinator) becomeSynced(misses uint64) {
+	if c.misses.Load() != misses {
+		return
+	}
 	c.passes.Add(1)
 	c.synced.Store(true)
 	if c.misses.Load() != misses {
@@ -142,6 +157,7 @@ func (c *Coordinator) becomeSynced(misses uint64) {
 // is with them, or was kept for it and is delivered.
 func (c *Coordinator) syncAll() error {
 	v := c.view.Load()
+	c.Refresh(time.Now().Add(probeTimeout)) // what they said before a pause is over
 	for _, p := range v.others {
 		if !p.probed.Load() {
 			return fmt.Errorf("%w: %s was not reached yet", errNotYet, p.name)
@@ -200,8 +216,8 @@ func (v *view) sources(owners []uint16, empty bool) ([]*Peer, error) {
 	return up, nil
 }
 
-// syncRandom pulls what a random peer in sync has more of.
-func (c *Coordinator) syncRandom() {
+// lookForDrift pulls what a random peer in sync has more of, or each of them.
+func (c *Coordinator) lookForDrift() {
 	v := c.view.Load()
 	var peers []*Peer
 	for _, p := range v.others {
@@ -212,17 +228,27 @@ func (c *Coordinator) syncRandom() {
 	if len(peers) == 0 {
 		return
 	}
-	p := peers[rand.IntN(len(peers))]
-	var shared []int
+	if !c.compareAll.Swap(false) {
+		one := rand.IntN(len(peers))
+		peers = peers[one : one+1]
+	}
+	for _, p := range peers {
+		err := c.pullFrom(p, v.shared(p))
+		if err != nil && !errors.Is(err, errNotYet) && !c.closed.Load() {
+			c.opt.Log.Warn("sync with a peer broke off", "peer", p.name, "error", err)
+		}
+	}
+}
+
+// shared are the partitions that this node and p own.
+func (v *view) shared(p *Peer) (partitions []int) {
 	for part := range v.table.Partitions() {
 		owners := v.table.Owners(part)
 		if slices.Contains(owners, uint16(v.self)) && slices.Contains(owners, uint16(p.index)) {
-			shared = append(shared, part)
+			partitions = append(partitions, part)
 		}
 	}
-	if err := c.pullFrom(p, shared); err != nil && !c.closed.Load() {
-		c.opt.Log.Warn("sync with a peer broke off", "peer", p.name, "error", err)
-	}
+	return partitions
 }
 
 // pullFrom fetches what p holds in the partitions and this node does not.
