@@ -15,7 +15,7 @@ STATICCHECK := go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 .PHONY: help
 help: ## list what there is
-	@awk 'BEGIN { FS = ":.*## " } /^[a-z0-9-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z0-9-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: build
 build: ## build the binary into bin/httpdhs: static, reproducible, version from git
@@ -52,6 +52,10 @@ fuzz: ## run each fuzz target for FUZZTIME (10s)
 bench: build ## measure the goals against the baseline, and redis if installed, alternating (ROUNDS=5)
 	CGO_ENABLED=0 go build -trimpath -buildvcs=false -o bin/baseline ./bench/baseline
 	go run ./bench/goals --binary $(BINARY) --baseline bin/baseline --rounds $(ROUNDS)
+
+.PHONY: bench-peers
+bench-peers: build ## measure beside redis, memcached, webdis and etcd, those installed, into docs/benchmarks.md
+	go run ./bench/peers --binary $(BINARY) --out docs/benchmarks.md
 
 .PHONY: gobench
 gobench: ## run the Go benchmarks (BENCH=regexp, BENCHTIME=1s)

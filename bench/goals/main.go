@@ -18,6 +18,8 @@ import (
 	"os/signal"
 	"syscall"
 	"time"
+
+	"httpdhs/bench/internal/rig"
 )
 
 type options struct {
@@ -46,13 +48,12 @@ func main() {
 }
 
 func run(ctx context.Context, o *options) error {
-	dir, err := os.MkdirTemp("", "httpdhs-goals-")
+	r, err := rig.New(ctx)
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
-	h := &house{ctx: ctx, options: o, dir: dir}
-	defer h.close()
+	defer r.Close()
+	h := &house{ctx: ctx, options: o, Rig: r}
 	if err := h.open(); err != nil {
 		return err
 	}

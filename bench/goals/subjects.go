@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"httpdhs/bench"
+	"httpdhs/bench/internal/rig"
 )
 
 // figures are what one run of a subject came to, by name.
@@ -113,7 +114,7 @@ func loadData(h *house) (figures, error) {
 }
 
 func redisPipe(h *house) (figures, error) {
-	if out, err := exec.CommandContext(h.ctx, "redis-cli", "-p", port(h.redis), "flushall").CombinedOutput(); err != nil {
+	if out, err := exec.CommandContext(h.ctx, "redis-cli", "-p", rig.Port(h.redis), "flushall").CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("%w: %s", err, out)
 	}
 	in, err := os.Open(h.resp)
@@ -121,7 +122,7 @@ func redisPipe(h *house) (figures, error) {
 		return nil, err
 	}
 	defer in.Close()
-	cmd := exec.CommandContext(h.ctx, "redis-cli", "-p", port(h.redis), "--pipe")
+	cmd := exec.CommandContext(h.ctx, "redis-cli", "-p", rig.Port(h.redis), "--pipe")
 	cmd.Stdin = in
 	start := time.Now()
 	if out, err := cmd.CombinedOutput(); err != nil {
@@ -133,7 +134,7 @@ func redisPipe(h *house) (figures, error) {
 // redisPipelined is the mean of SET and GET rates, as half of a batch's
 // operations are puts.
 func redisPipelined(h *house) (figures, error) {
-	out, err := exec.CommandContext(h.ctx, "redis-benchmark", "-p", port(h.redis), "-t", "set,get", "-n", "1000000",
+	out, err := exec.CommandContext(h.ctx, "redis-benchmark", "-p", rig.Port(h.redis), "-t", "set,get", "-n", "1000000",
 		"-r", "100000", "-d", "100", "-c", "64", "-P", "16", "--csv").Output()
 	if err != nil {
 		return nil, err
@@ -166,7 +167,7 @@ func oneDown(h *house) (figures, error) {
 	if err != nil {
 		return nil, err
 	}
-	h.kill(cluster[2])
+	h.Kill(cluster[2])
 	two, err := h.http("put two", bench.Put, cluster[:2]...)
 	if err != nil {
 		return nil, err

@@ -4,8 +4,9 @@ import (
 	"fmt"
 	"io"
 	"runtime"
-	"slices"
 	"text/tabwriter"
+
+	"httpdhs/bench/internal/rig"
 )
 
 // row is a line of the table: one figure over another, and the goal for it.
@@ -44,20 +45,16 @@ func printTable(w io.Writer, samples map[string][]float64) {
 			fmt.Fprintf(t, "%s\t%s\tnot measured\t\t\t\t\t\t\n", r.number, r.what)
 			continue
 		}
-		ratios := make([]float64, min(len(a), len(b)))
-		for i := range ratios {
-			ratios[i] = a[i] / b[i] // of the same round
-		}
-		ratio := median(ratios)
+		ratio := rig.RatioOf(a, b)
 		goal, verdict := "", ""
 		if r.goal != 0 {
 			goal, verdict = fmt.Sprintf("%.2f", r.goal), "missed"
-			if ratio >= r.goal != r.most || ratio == r.goal {
+			if ratio.Median >= r.goal != r.most || ratio.Median == r.goal {
 				verdict = "reached"
 			}
 		}
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%.2f\t(%.2f-%.2f)\t%s\t%s\t\n", r.number, r.what,
-			short(median(a)), short(median(b)), ratio, slices.Min(ratios), slices.Max(ratios), goal, verdict)
+			rig.Short(rig.Median(a)), rig.Short(rig.Median(b)), ratio.Median, ratio.Least, ratio.Most, goal, verdict)
 	}
 	t.Flush()
 }
@@ -67,23 +64,4 @@ func roundsOf(samples map[string][]float64) (n int) {
 		n = max(n, len(s))
 	}
 	return n
-}
-
-func median(v []float64) float64 {
-	v = slices.Sorted(slices.Values(v))
-	if n := len(v); n%2 == 0 {
-		return (v[n/2-1] + v[n/2]) / 2
-	}
-	return v[len(v)/2]
-}
-
-// short is a figure with three digits that count.
-func short(v float64) string {
-	switch {
-	case v >= 1e6:
-		return fmt.Sprintf("%.2f M", v/1e6)
-	case v >= 1e3:
-		return fmt.Sprintf("%.1f k", v/1e3)
-	}
-	return fmt.Sprintf("%.1f", v)
 }

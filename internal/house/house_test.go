@@ -50,8 +50,10 @@ var mayImport = map[string][]string{
 	"bench":  {"kv", "internal/api", "internal/format", "client"},
 
 	// What the others are measured against.
-	"bench/baseline": {},
-	"bench/goals":    {"bench"},
+	"bench/baseline":     {},
+	"bench/goals":        {"bench", "bench/internal/rig"},
+	"bench/peers":        {"bench", "bench/internal/rig"},
+	"bench/internal/rig": {},
 
 	// What puts it all together.
 	"node": {

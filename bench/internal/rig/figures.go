@@ -1,0 +1,39 @@
+package rig
+
+import (
+	"fmt"
+	"slices"
+)
+
+// Ratio is that of two subjects over the rounds: each figure is compared with
+// that of the same round.
+type Ratio struct{ Median, Least, Most float64 }
+
+// RatioOf compares two series that have at least one figure each.
+func RatioOf(a, b []float64) Ratio {
+	ratios := make([]float64, min(len(a), len(b)))
+	for i := range ratios {
+		ratios[i] = a[i] / b[i]
+	}
+	return Ratio{Median(ratios), slices.Min(ratios), slices.Max(ratios)}
+}
+
+// Median of at least one value.
+func Median(v []float64) float64 {
+	v = slices.Sorted(slices.Values(v))
+	if n := len(v); n%2 == 0 {
+		return (v[n/2-1] + v[n/2]) / 2
+	}
+	return v[len(v)/2]
+}
+
+// Short is a figure with three digits that count.
+func Short(v float64) string {
+	switch {
+	case v >= 1e6:
+		return fmt.Sprintf("%.2f M", v/1e6)
+	case v >= 1e3:
+		return fmt.Sprintf("%.1f k", v/1e3)
+	}
+	return fmt.Sprintf("%.1f", v)
+}

@@ -1,0 +1,231 @@
+// Package rig starts the processes that a measurement is made of, all on
+// 127.0.0.1, waits until they answer, and ends them: with Close and, on Linux, when
+// the measuring program dies without it. Beside that it has the few figures
+// that tables of measurements share.
+//
+// A Rig belongs to the main goroutine of its program, and is not safe for
+// concurrent use.
+package rig
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"time"
+)
+
+// A process is told to die with the thread that started it. The main goroutine
+// therefore stays on its thread, which is there to the end; others end before,
+// those of the load generator's loops for one.
+func init() { runtime.LockOSThread() }
+
+// Rig is the processes of a measurement.
+type Rig struct {
+	Dir string // for files; gone after Close
+
+	ctx       context.Context
+	processes []*process
+}
+
+type process struct {
+	cmd    *exec.Cmd
+	output bytes.Buffer
+	done   chan struct{}
+}
+
+// startTimeout is how long a process may take until it answers.
+const startTimeout = 20 * time.Second
+
+// New makes a rig of no processes, whose waiting ends with ctx.
+func New(ctx context.Context) (*Rig, error) {
+	dir, err := os.MkdirTemp("", "httpdhs-rig-")
+	if err != nil {
+		return nil, err
+	}
+	return &Rig{Dir: dir, ctx: ctx}, nil
+}
+
+// Close ends all processes and removes the directory.
+func (r *Rig) Close() {
+	for _, p := range r.processes {
+		p.kill()
+	}
+	os.RemoveAll(r.Dir)
+}
+
+// Start starts a program that runs until Close.
+func (r *Rig) Start(name string, args ...string) error {
+	p := &process{cmd: exec.Command(name, args...), done: make(chan struct{})}
+	p.cmd.Stdout, p.cmd.Stderr = &p.output, &p.output
+	p.cmd.SysProcAttr = dieWithParent()
+	if err := p.cmd.Start(); err != nil {
+		return fmt.Errorf("cannot start %s: %w", name, err)
+	}
+	go func() {
+		_ = p.cmd.Wait()
+		close(p.done)
+	}()
+	r.processes = append(r.processes, p)
+	return nil
+}
+
+func (p *process) kill() {
+	_ = p.cmd.Process.Kill()
+	<-p.done
+}
+
+// Run runs a program to its end and returns what it printed.
+func (r *Rig) Run(name string, args ...string) (string, error) {
+	out, err := exec.CommandContext(r.ctx, name, args...).CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("%s: %w: %s", name, err, out)
+	}
+	return string(out), nil
+}
+
+// Node starts a node of httpdhs that is alone, and holds one copy of each key.
+func (r *Rig) Node(binary string) (addr string, err error) {
+	if addr, err = FreeAddr(); err != nil {
+		return "", err
+	}
+	return addr, r.Start(binary, "server", "--port", Port(addr), "--replicas", "1", "--log-level", "error")
+}
+
+// Cluster starts three nodes with two replicas.
+func (r *Rig) Cluster(binary string) (addrs []string, err error) {
+	conf, err := os.CreateTemp(r.Dir, "nodes-*.conf")
+	if err != nil {
+		return nil, err
+	}
+	for range 3 {
+		addr, err := FreeAddr()
+		if err != nil {
+			return nil, err
+		}
+		addrs = append(addrs, addr)
+		fmt.Fprintln(conf, addr)
+	}
+	if err := conf.Close(); err != nil {
+		return nil, err
+	}
+	for _, addr := range addrs {
+		if err := r.Start(binary, "server", "--port", Port(addr), "--replicas", "2", "--conf", conf.Name(), "--log-level", "error"); err != nil {
+			return nil, err
+		}
+	}
+	return addrs, nil
+}
+
+// Kill ends the nodes at addrs as kill -9 does.
+func (r *Rig) Kill(addrs ...string) {
+	for _, addr := range addrs {
+		for _, p := range r.processes {
+			if strings.Contains(strings.Join(p.cmd.Args, " ")+" ", "--port "+Port(addr)+" ") {
+				p.kill()
+			}
+		}
+	}
+}
+
+// WaitReady waits until each node takes requests.
+func (r *Rig) WaitReady(addrs ...string) error {
+	for _, addr := range addrs {
+		if err := r.WaitHTTP(addr, "/readyz"); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// WaitHTTP waits until path is answered with 200.
+func (r *Rig) WaitHTTP(addr, path string) error {
+	return r.Wait(addr, func() error {
+		resp, err := http.Get("http://" + addr + path)
+		if err != nil {
+			return err
+		}
+		defer resp.Body.Close()
+		if resp.StatusCode != http.StatusOK {
+			return errors.New(resp.Status)
+		}
+		return nil
+	})
+}
+
+// WaitOpen waits until something listens at addr.
+func (r *Rig) WaitOpen(addr string) error {
+	return r.Wait(addr, func() error {
+		conn, err := net.Dial("tcp", addr)
+		if err != nil {
+			return err
+		}
+		return conn.Close()
+	})
+}
+
+// Wait waits until ok returns nil. What never does is told with what the
+// processes have printed.
+func (r *Rig) Wait(what string, ok func() error) error {
+	deadline := time.Now().Add(startTimeout)
+	for {
+		err := ok()
+		if err == nil {
+			return nil
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("%s is not ready: %w\n%s", what, err, r.endings())
+		}
+		select {
+		case <-time.After(20 * time.Millisecond):
+		case <-r.ctx.Done():
+			return r.ctx.Err()
+		}
+	}
+}
+
+// endings ends all processes and returns what they printed: their output may
+// be read only then.
+func (r *Rig) endings() string {
+	var said strings.Builder
+	for _, p := range r.processes {
+		p.kill()
+		said.Write(p.output.Bytes())
+	}
+	return said.String()
+}
+
+// WritePairs writes n pairs, 12-byte keys and 32-byte values, as TSV and as
+// the requests that redis-cli --pipe takes.
+func (r *Rig) WritePairs(n int) (tsv, resp string, err error) {
+	var a, b bytes.Buffer
+	for i := range n {
+		fmt.Fprintf(&a, "k%011d\t%032d\n", i, i)
+		fmt.Fprintf(&b, "*3\r\n$3\r\nSET\r\n$12\r\nk%011d\r\n$32\r\n%032d\r\n", i, i)
+	}
+	tsv, resp = filepath.Join(r.Dir, "pairs.tsv"), filepath.Join(r.Dir, "pairs.resp")
+	return tsv, resp, errors.Join(os.WriteFile(tsv, a.Bytes(), 0o600), os.WriteFile(resp, b.Bytes(), 0o600))
+}
+
+// FreeAddr is an address on 127.0.0.1 that nothing listens on.
+func FreeAddr() (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	defer l.Close()
+	return l.Addr().String(), nil
+}
+
+// Port is that of addr.
+func Port(addr string) string {
+	_, p, _ := net.SplitHostPort(addr)
+	return p
+}

@@ -1,0 +1,52 @@
+package rig
+
+import (
+	"context"
+	"os"
+	"testing"
+)
+
+// Ratios are of the same round, so a machine that was slow in one round does
+// not move them.
+func TestRatiosAreOfTheSameRound(t *testing.T) {
+	got := RatioOf([]float64{10, 100, 30}, []float64{20, 200, 20})
+	if want := (Ratio{Median: 0.5, Least: 0.5, Most: 1.5}); got != want {
+		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
+func TestMedian(t *testing.T) {
+	in := []float64{4, 1, 3, 2}
+	if got := Median(in); got != 2.5 || in[0] != 4 {
+		t.Errorf("median of %v is %v", in, got)
+	}
+	if got := Median([]float64{3, 1, 2}); got != 2 {
+		t.Errorf("got %v", got)
+	}
+}
+
+func TestFiguresAreShort(t *testing.T) {
+	for v, want := range map[float64]string{2_345_678: "2.35 M", 45_678: "45.7 k", 12.34: "12.3"} {
+		if got := Short(v); got != want {
+			t.Errorf("%v: got %q, want %q", v, got, want)
+		}
+	}
+}
+
+// Close ends what was started and leaves no file behind.
+func TestCloseEndsAll(t *testing.T) {
+	r, err := New(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Start("sleep", "60"); err != nil {
+		t.Fatal(err)
+	}
+	r.Close()
+	if p := r.processes[0]; p.cmd.ProcessState == nil {
+		t.Error("the process is not over")
+	}
+	if _, err := os.Stat(r.Dir); !os.IsNotExist(err) {
+		t.Errorf("the directory is still there: %v", err)
+	}
+}

@@ -1,0 +1,222 @@
+package main
+
+import (
+	"bytes"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"httpdhs/bench/internal/rig"
+)
+
+// What is asked for everywhere.
+const (
+	conns    = 64
+	keys     = 100_000
+	depth    = 16  // requests of a pipeline
+	batch    = 100 // operations of a request of /batch
+	keyBytes = 16
+)
+
+// value has 100 bytes.
+var value = strings.Repeat("0123456789", 10)
+
+// appendKey appends the key of a number, as redis-benchmark writes it.
+func appendKey(dst []byte, k int) []byte { return fmt.Appendf(dst, "key:%0*d", keyBytes-4, k) }
+
+// exchange is a request of one key and its answer.
+type exchange struct {
+	request func(dst []byte, k int) []byte
+
+	// answer says how long the answer at the start of b is, 0 if its end is
+	// not there yet. One that is not what was asked for is an error.
+	answer func(b []byte) (n int, err error)
+}
+
+// errAnswer marks an answer that is not what was asked for.
+var errAnswer = errors.New("not the answer to that")
+
+func unexpected(b []byte) error {
+	return fmt.Errorf("%w: %q", errAnswer, b[:min(len(b), 500)])
+}
+
+// exactly expects the same answer always.
+func exactly(want string) func([]byte) (int, error) {
+	return func(b []byte) (int, error) {
+		switch {
+		case len(b) >= len(want) && string(b[:len(want)]) == want:
+			return len(want), nil
+		case len(b) < len(want) && strings.HasPrefix(want, string(b)):
+			return 0, nil
+		}
+		return 0, unexpected(b)
+	}
+}
+
+func appendSet(dst []byte, k int) []byte {
+	dst = append(appendKey(append(dst, "*3\r\n$3\r\nSET\r\n$16\r\n"...), k), "\r\n$100\r\n"...)
+	return append(append(dst, value...), "\r\n"...)
+}
+
+// redisWait sets a key and waits until one replica has confirmed it.
+var redisWait = exchange{
+	request: func(dst []byte, k int) []byte {
+		return append(appendSet(dst, k), "*3\r\n$4\r\nWAIT\r\n$1\r\n1\r\n$1\r\n0\r\n"...)
+	},
+	answer: exactly("+OK\r\n:1\r\n"),
+}
+
+var memcachedSet = exchange{
+	request: func(dst []byte, k int) []byte {
+		dst = append(appendKey(append(dst, "set "...), k), " 0 0 100\r\n"...)
+		return append(append(dst, value...), "\r\n"...)
+	},
+	answer: exactly("STORED\r\n"),
+}
+
+var memcachedGet = exchange{
+	request: func(dst []byte, k int) []byte { return append(appendKey(append(dst, "get "...), k), "\r\n"...) },
+	answer: func(b []byte) (int, error) {
+		line, rest, ok := bytes.Cut(b, []byte("\r\n"))
+		switch {
+		case !ok:
+			return 0, nil
+		case !bytes.HasPrefix(line, []byte("VALUE ")) || !bytes.HasSuffix(line, []byte(" 0 100")):
+			return 0, unexpected(b)
+		}
+		n, err := exactly(value + "\r\nEND\r\n")(rest)
+		if n > 0 {
+			n += len(line) + 2
+		}
+		return n, err
+	},
+}
+
+var webdisSet = exchange{
+	request: func(dst []byte, k int) []byte {
+		dst = append(appendKey(append(dst, "GET /SET/"...), k), '/')
+		return append(append(dst, value...), " HTTP/1.1\r\nHost: webdis\r\n\r\n"...)
+	},
+	answer: ok(`{"SET":[true,"OK"]}`),
+}
+
+var webdisGet = exchange{
+	request: func(dst []byte, k int) []byte {
+		return append(appendKey(append(dst, "GET /GET/"...), k), " HTTP/1.1\r\nHost: webdis\r\n\r\n"...)
+	},
+	answer: ok(`{"GET":"` + value + `"}`),
+}
+
+func post(dst []byte, path string, body []byte) []byte {
+	dst = fmt.Appendf(dst, "POST %s HTTP/1.1\r\nHost: etcd\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n", path, len(body))
+	return append(dst, body...)
+}
+
+var etcdValue = base64.StdEncoding.EncodeToString([]byte(value))
+
+func appendEtcdPut(dst []byte, k int) []byte {
+	dst = base64.StdEncoding.AppendEncode(append(dst, `{"key":"`...), appendKey(nil, k))
+	return append(append(append(dst, `","value":"`...), etcdValue...), `"}`...)
+}
+
+var etcdPut = exchange{
+	request: func(dst []byte, k int) []byte { return post(dst, "/v3/kv/put", appendEtcdPut(nil, k)) },
+	answer:  ok(`"revision"`),
+}
+
+var etcdGet = exchange{
+	request: func(dst []byte, k int) []byte {
+		body := base64.StdEncoding.AppendEncode([]byte(`{"key":"`), appendKey(nil, k))
+		return post(dst, "/v3/kv/range", append(body, `"}`...))
+	},
+	answer: ok(etcdValue),
+}
+
+// etcdBlock is how many keys etcdFill stores in a transaction.
+const etcdBlock = 50
+
+// etcdFill stores a block of keys.
+var etcdFill = exchange{
+	request: func(dst []byte, block int) []byte {
+		body := []byte(`{"success":[`)
+		for i := range etcdBlock {
+			if i > 0 {
+				body = append(body, ',')
+			}
+			body = appendEtcdPut(append(body, `{"requestPut":`...), block*etcdBlock+i)
+			body = append(body, '}')
+		}
+		return post(dst, "/v3/kv/txn", append(body, "]}"...))
+	},
+	answer: ok(`"succeeded":true`),
+}
+
+// ok expects a 200 whose body contains part.
+func ok(part string) func([]byte) (int, error) {
+	want := []byte(part)
+	return func(b []byte) (int, error) {
+		head, rest, whole := bytes.Cut(b, []byte("\r\n\r\n"))
+		if !whole {
+			return 0, nil
+		}
+		body, n, err := bodyOf(head, rest)
+		if n == 0 || err != nil {
+			return 0, err
+		}
+		if !bytes.HasPrefix(head, []byte("HTTP/1.1 200 ")) || !bytes.Contains(body, want) {
+			return 0, unexpected(b)
+		}
+		return len(head) + 4 + n, nil
+	}
+}
+
+// bodyOf is the body that rest starts with, and how much of rest it takes: 0
+// if that is not all there.
+func bodyOf(head, rest []byte) (body []byte, n int, err error) {
+	for line := range bytes.Lines(head) {
+		name, v, _ := bytes.Cut(line, []byte(":"))
+		v = bytes.TrimSpace(v)
+		switch {
+		case bytes.EqualFold(name, []byte("Transfer-Encoding")) && string(v) == "chunked":
+			return chunked(rest)
+		case bytes.EqualFold(name, []byte("Content-Length")):
+			n, err := strconv.Atoi(string(v))
+			switch {
+			case err != nil || n < 1:
+				return nil, 0, unexpected(head)
+			case n > len(rest):
+				return nil, 0, nil
+			}
+			return rest[:n], n, nil
+		}
+	}
+	return nil, 0, fmt.Errorf("%w: no length: %q", errAnswer, head)
+}
+
+// chunked is a body in chunks, and how much of b they take.
+func chunked(b []byte) (body []byte, n int, err error) {
+	for {
+		line, rest, ok := bytes.Cut(b[n:], []byte("\r\n"))
+		if !ok {
+			return nil, 0, nil
+		}
+		size, err := strconv.ParseUint(string(line), 16, 24)
+		if err != nil {
+			return nil, 0, unexpected(b)
+		}
+		if len(rest) < int(size)+2 {
+			return nil, 0, nil
+		}
+		body = append(body, rest[:size]...)
+		if n += len(line) + 2 + int(size) + 2; size == 0 {
+			return body, n, nil
+		}
+	}
+}
+
+func portNumber(addr string) int {
+	n, _ := strconv.Atoi(rig.Port(addr))
+	return n
+}

@@ -1,0 +1,210 @@
+package main
+
+import (
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"os/exec"
+	"strconv"
+	"strings"
+	"time"
+
+	"httpdhs/bench"
+	"httpdhs/bench/internal/rig"
+)
+
+// id is a bar of the plot: what is done, and by whom.
+type id struct{ group, name string }
+
+// subject is something that is measured once in each round. One without a peer
+// is of httpdhs itself.
+type subject struct {
+	id
+	peer string
+	run  func(*house) (float64, error) // operations/s
+}
+
+func (s *subject) String() string { return s.group + ": " + s.name }
+
+// Groups: within each every subject of httpdhs is compared with every peer.
+const (
+	puts     = "PUT"
+	manyPuts = "PUT, many at a time"
+	gets     = "GET"
+	manyGets = "GET, many at a time"
+	bulk     = "Bulk load"
+)
+
+var groups = []string{puts, gets, manyPuts, manyGets, bulk}
+
+// Names that occur in more than one group.
+const (
+	one          = "one node"
+	three        = "three nodes, two replicas"
+	onePipeline  = one + ", 16 pipelined"
+	threePipe    = three + ", 16 pipelined"
+	oneBatch     = one + ", /batch of 100"
+	threeBatch   = three + ", /batch of 100"
+	redis        = "redis"
+	redis16      = "redis, 16 pipelined"
+	redisReplica = "redis, one replica, WAIT 1"
+	redisPipe    = "redis-cli --pipe"
+)
+
+// subjects in the order of a round, which is that of the tables too.
+var subjects = []subject{
+	{id{puts, one}, "", ours(puts, bench.Put, onOne)},
+	{id{puts, three}, "", ours(puts, bench.Put, onThree)},
+	{id{puts, redis}, "redis", benchmark(id{puts, redis}, "SET", 1)},
+	{id{puts, redisReplica}, "redis", func(h *house) (float64, error) { return h.drive(h.replicated, redisWait) }},
+	{id{puts, "memcached"}, "memcached", func(h *house) (float64, error) { return h.drive(h.memcached, memcachedSet) }},
+	{id{puts, "webdis"}, "webdis", func(h *house) (float64, error) { return h.drive(h.webdis, webdisSet) }},
+	{id{puts, "etcd"}, "etcd", func(h *house) (float64, error) { return h.drive(h.etcd, etcdPut) }},
+
+	{id{gets, one}, "", ours(gets, bench.Get, onOne)},
+	{id{gets, three}, "", ours(gets, bench.Get, onThree)},
+	{id{gets, redis}, "redis", benchmark(id{gets, redis}, "GET", 1)},
+	{id{gets, "memcached"}, "memcached", func(h *house) (float64, error) { return h.drive(h.memcached, memcachedGet) }},
+	{id{gets, "webdis"}, "webdis", func(h *house) (float64, error) { return h.drive(h.webdis, webdisGet) }},
+	{id{gets, "etcd"}, "etcd", func(h *house) (float64, error) { return h.drive(h.etcd, etcdGet) }},
+
+	{id{manyPuts, onePipeline}, "", ours(manyPuts, bench.Put, onOne)},
+	{id{manyPuts, threePipe}, "", ours(manyPuts, bench.Put, onThree)},
+	{id{manyPuts, oneBatch}, "", ours(manyPuts, bench.Batch, onOne)},
+	{id{manyPuts, threeBatch}, "", ours(manyPuts, bench.Batch, onThree)},
+	{id{manyPuts, redis16}, "redis", benchmark(id{manyPuts, redis16}, "SET", depth)},
+
+	{id{manyGets, onePipeline}, "", ours(manyGets, bench.Get, onOne)},
+	{id{manyGets, threePipe}, "", ours(manyGets, bench.Get, onThree)},
+	{id{manyGets, oneBatch}, "", ours(manyGets, bench.Batch, onOne)},
+	{id{manyGets, threeBatch}, "", ours(manyGets, bench.Batch, onThree)},
+	{id{manyGets, redis16}, "redis", benchmark(id{manyGets, redis16}, "GET", depth)},
+
+	{id{bulk, one}, "", loadOne},
+	{id{bulk, three}, "", loadThree},
+	{id{bulk, redisPipe}, "redis", loadRedis},
+}
+
+func onOne(h *house) []string   { return []string{h.alone} }
+func onThree(h *house) []string { return h.cluster }
+
+// ours runs the load generator in the way of the group.
+func ours(group string, w bench.Workload, to func(*house) []string) func(*house) (float64, error) {
+	return func(h *house) (float64, error) {
+		c := bench.DefaultConfig()
+		c.To, c.Workload, c.Duration, c.Warmup = to(h), w, h.duration, h.warmup()
+		c.Conns, c.Keys, c.KeySize, c.ValueSize = conns, keys, keyBytes, len(value)
+		switch {
+		case w == bench.Batch:
+			c.Batch, c.ReadRatio = batch, 0
+			if group == manyGets {
+				c.ReadRatio = 1
+			}
+		case group == manyPuts, group == manyGets:
+			c.Pipeline = depth
+		}
+		report, err := bench.Run(h.ctx, c)
+		if err != nil {
+			return 0, err
+		}
+		h.machine = report.Machine
+		r := report.Rounds[0]
+		for kind, n := range r.Errors {
+			return 0, fmt.Errorf("%d errors: %s", n, kind)
+		}
+		return r.OperationRate, nil
+	}
+}
+
+func (h *house) warmup() time.Duration { return h.duration / 6 }
+
+func (h *house) drive(addr string, ex exchange) (float64, error) {
+	return drive(h.ctx, addr, h.warmup(), h.duration, ex)
+}
+
+// benchmark runs redis-benchmark. It takes no time but a number of requests:
+// as many as the last rate makes in the time, to begin with that of a small
+// machine.
+func benchmark(who id, test string, pipeline int) func(*house) (float64, error) {
+	return func(h *house) (float64, error) {
+		rate := h.rates[who]
+		if rate == 0 {
+			rate = 50_000
+			if pipeline > 1 {
+				rate = 400_000
+			}
+		}
+		n := max(int(rate*h.duration.Seconds()), 1000)
+		out, err := h.Run("redis-benchmark", "-p", rig.Port(h.redis), "-t", strings.ToLower(test), "-n", strconv.Itoa(n),
+			"-r", strconv.Itoa(keys), "-d", strconv.Itoa(len(value)), "-c", strconv.Itoa(conns), "-P", strconv.Itoa(pipeline), "--csv")
+		if err != nil {
+			return 0, err
+		}
+		rate, err = benchmarkRate(out, test)
+		h.rates[who] = rate
+		return rate, err
+	}
+}
+
+// benchmarkRate reads the rate of a test from what redis-benchmark printed.
+func benchmarkRate(out, test string) (float64, error) {
+	r := csv.NewReader(strings.NewReader(out))
+	r.FieldsPerRecord = -1
+	rows, err := r.ReadAll()
+	if err != nil {
+		return 0, err
+	}
+	for _, row := range rows {
+		if len(row) > 1 && row[0] == test {
+			return strconv.ParseFloat(row[1], 64)
+		}
+	}
+	return 0, fmt.Errorf("redis-benchmark printed no rate of %s: %q", test, out)
+}
+
+// loadOne loads the pairs into a node that holds nothing.
+func loadOne(h *house) (float64, error) {
+	addr, err := h.Node(h.binary)
+	if err != nil {
+		return 0, err
+	}
+	return h.load(addr)
+}
+
+// loadThree loads the pairs into three nodes that hold nothing.
+func loadThree(h *house) (float64, error) {
+	addrs, err := h.Cluster(h.binary)
+	if err != nil {
+		return 0, err
+	}
+	return h.load(addrs...)
+}
+
+// load loads the pairs through the command line's loader, and ends the nodes.
+func (h *house) load(addrs ...string) (float64, error) {
+	defer h.Kill(addrs...)
+	if err := h.WaitReady(addrs...); err != nil {
+		return 0, err
+	}
+	start := time.Now()
+	out, err := exec.CommandContext(h.ctx, h.binary, "load-data", h.tsv, "--to", strings.Join(addrs, ",")).CombinedOutput()
+	took := time.Since(start)
+	if err == nil && !strings.Contains(string(out), fmt.Sprintf("loaded %d records, 0 failed", h.pairs)) {
+		err = errors.New("not everything was loaded")
+	}
+	if err != nil {
+		return 0, fmt.Errorf("load-data: %w: %s", err, out)
+	}
+	return float64(h.pairs) / took.Seconds(), nil
+}
+
+func loadRedis(h *house) (float64, error) {
+	if _, err := h.Run("redis-cli", "-p", rig.Port(h.bulk), "flushall"); err != nil {
+		return 0, err
+	}
+	start := time.Now()
+	if err := h.redisPipe(h.bulk, h.resp, h.pairs); err != nil {
+		return 0, err
+	}
+	return float64(h.pairs) / time.Since(start).Seconds(), nil
+}
