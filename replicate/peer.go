@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -42,11 +41,6 @@ const (
 	// stallMax is how long the probers of this node may be silent before it
 	// takes itself for one that was stopped, and that others took for down.
 	stallMax = probesMissed * probeTimeout
-
-	// directMax bounds the messages past the queue, such as listings, that are
-	// under way: fewer than a transport has connections, or a burst of them
-	// would look to the sender and the prober like a peer that is down.
-	directMax = 12
 
 	// abortEvery is how often a peer that is being closed breaks what its
 	// sender and prober have begun in the meantime.
@@ -215,6 +209,8 @@ func (p *Peer) carry(deadline time.Time) {
 		return
 	}
 	b := p.takeOffLocked()
+	p.done.Add(1) // close waits for it
+	defer p.done.Done()
 	p.mu.Unlock()
 	latest := time.Now().Add(batchTimeout)
 	own := deadline.Before(latest)
@@ -452,34 +448,3 @@ func (p *Peer) abortUntilDone() {
 		}
 	}
 }
-
-// direct sends a message past the queue.
-func (p *Peer) direct(msg []byte, deadline time.Time) ([]byte, error) {
-	if err := p.enter(deadline); err != nil {
-		return nil, err
-	}
-	defer p.leave()
-	return p.transport.RoundTrip(nil, msg, deadline)
-}
-
-// enter waits for the right to send a message past the queue; leave gives it
-// back.
-func (p *Peer) enter(deadline time.Time) error {
-	select {
-	case p.directs <- struct{}{}:
-		return nil
-	default:
-	}
-	late := time.NewTimer(time.Until(deadline))
-	defer late.Stop()
-	select {
-	case p.directs <- struct{}{}:
-		return nil
-	case <-late.C:
-		return os.ErrDeadlineExceeded
-	case <-p.quit:
-		return kv.ErrStopping
-	}
-}
-
-func (p *Peer) leave() { <-p.directs }
