@@ -32,6 +32,16 @@ func (p *Peer) probeLoop(every time.Duration) {
 	}
 }
 
+// quitting says that the peer is being closed.
+func (p *Peer) quitting() bool {
+	select {
+	case <-p.quit:
+		return true
+	default:
+		return false
+	}
+}
+
 // probeSoon makes the prober ask now, for something else says that the peer is
 // there.
 func (p *Peer) probeSoon() {
@@ -62,7 +72,7 @@ func (p *Peer) exchangePing(deadline time.Time) (Ping, error) {
 	self := p.host.self()
 	msg := appendPing(nil, &self)
 	answer, err := p.transport.RoundTrip(nil, msg, deadline)
-	if err != nil && !isTimeout(err) && !errors.Is(err, ErrRefused) {
+	if err != nil && !isTimeout(err) && !errors.Is(err, ErrRefused) && !p.quitting() {
 		answer, err = p.transport.RoundTrip(nil, msg, deadline)
 	}
 	if err != nil {
