@@ -35,7 +35,7 @@ test: ## run the tests (PKG=./kv narrows it, here and below)
 
 .PHONY: race
 race: ## run the tests with the race detector
-	go test -race $(PKG)
+	scripts/race.sh $(PKG)
 
 .PHONY: e2e
 e2e: build ## run the tests of the real binary as a user runs it
@@ -75,7 +75,7 @@ lint: ## check format, go.mod, go vet and staticcheck
 
 .PHONY: check
 check: lint build ## all that CI checks: lint, build, and every test with the race detector
-	go test -race -timeout 15m ./...
+	scripts/race.sh ./...
 
 .PHONY: clean
 clean: ## remove what was built
