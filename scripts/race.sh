@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # All tests with the race detector: scripts/race.sh PACKAGES.
 #
-# The detector itself crashes now and then under testing/synctest ("ThreadSanitizer: CHECK failed", golang/go#78156, seen in
-# about one of twenty runs of package replicate). That says nothing about the code, so a run that failed of this alone is
+# The detector itself crashes now and then under testing/synctest ("ThreadSanitizer: CHECK failed", golang/go#78156; seen
+# once in some thirty runs of package replicate). That says nothing about the code, so a run that failed of this alone is
 # made again, three times at most; packages that passed are cached. Any test that fails, or any race, fails at once.
 set -uo pipefail
 
