@@ -33,6 +33,7 @@ func (n *Node) coordinatorMetrics() metrics.Coordinator {
 	c := n.coordinator.Counters()
 	return metrics.Coordinator{
 		Reads: c.Reads, Writes: c.Writes, ReadRepairs: c.Repairs, Restamps: c.Restamps,
+		Synced: c.Pulled, Refused: c.Refused,
 		Unavailable: c.Unavailable, Timeouts: c.Timeouts, Overloads: c.Overloads,
 	}
 }

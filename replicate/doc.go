@@ -7,9 +7,11 @@
 // flight, one prober. Exchange is the other end: it answers what peers send.
 //
 // Batching is natural, as in group commit: the sender sends at once when it is
-// idle; while a batch is in flight the next one gathers; then they swap. No
-// timer is involved. A peer that is down keeps its queue: that is the hint,
-// and there is no second mechanism.
+// idle; while a batch is in flight the next one gathers; then they swap. A
+// request alone carries its batch in its own goroutine. No timer is involved. A
+// peer that is down keeps its queue: that is the hint, and there is no second
+// mechanism. What queues lose, and what a restart forgets, sync fetches from
+// the other owners (sync.go).
 //
 // Invariants:
 //

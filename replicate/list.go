@@ -206,7 +206,7 @@ func (c *Coordinator) lister(v *view, owners []uint16, failed map[int]error) (in
 		live = true
 		// One that has not got all hints yet would list without them: the
 		// question goes past the queue.
-		if _, _, counted := peer.counted(); chosen < 0 && counted && peer.isSynced() {
+		if _, _, counted := peer.counted(); chosen < 0 && counted && peer.mayBeSynced() {
 			chosen = node
 		}
 	}

@@ -287,3 +287,28 @@ func TestMergePage(t *testing.T) {
 	check("equal hashes before the limit", mergePage(twins, 6, 0, false, false), twins[:7], hash(sorted[5]), true)
 	check("equal hashes at the end", mergePage(twins[:7], 5, 0, false, false), twins[:7], 0, false)
 }
+
+// A peer that came to be in sync a moment ago, and has not said so yet, is asked
+// for a listing, since its answer says whether it is; one that was taken for
+// down is not, whatever it would say.
+func TestListingAsksWhoMayBeInSync(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		c := newCluster(t, clusterOptions{nodes: 3, replicas: 2, probeEvery: time.Hour})
+		n := c.nodes[0]
+		req := kv.ListRequest{Limit: 10, Deadline: time.Now().Add(time.Second)}
+		for _, p := range n.view.Load().others {
+			p.synced.Store(false)
+		}
+		if _, err := n.List(&req); err != nil {
+			t.Errorf("with peers that have not said yet that they are in sync: %v", err)
+		}
+		for _, p := range n.view.Load().others {
+			p.mu.Lock()
+			p.needs = p.ping.Passes + 1
+			p.mu.Unlock()
+		}
+		if _, err := n.List(&req); err != kv.ErrAbsenceUnknown {
+			t.Errorf("with peers that need another pass: %v", err)
+		}
+	})
+}

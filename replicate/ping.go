@@ -75,6 +75,18 @@ func (p *Peer) counted() (boot, downs uint64, ok bool) {
 	return p.ping.Boot, p.downs, p.State() == Up && !p.settling
 }
 
+// mayBeSynced says whether the peer is worth asking for what only one in sync
+// can answer, when its answer says itself whether it is: one that came to be in
+// sync a moment ago, and was never taken for down, has not said so yet.
+func (p *Peer) mayBeSynced() bool {
+	if p.isSynced() {
+		return true
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.needs == 0
+}
+
 // believeLocked takes note of what the peer says of itself.
 //
 // A peer that was down here has missed what this node coordinated meanwhile,

@@ -78,6 +78,8 @@ type Coordinator struct {
 	Writes      int64
 	ReadRepairs int64 // records sent to replicas that a read found stale
 	Restamps    int64 // writes stamped again since a newer version was there
+	Synced      int64 // records fetched by sync
+	Refused     int64 // records of peers beyond this node's limits, or stamped too far ahead
 	Unavailable int64 // operations with too few replicas up
 	Timeouts    int64 // operations whose level was not met in time
 	Overloads   int64 // operations refused since a queue was full
@@ -151,6 +153,8 @@ var (
 	coordReads       = newDesc("coordinator_reads_total", "Reads that this node coordinated.")
 	coordWrites      = newDesc("coordinator_writes_total", "Writes that this node coordinated.")
 	coordRepairs     = newDesc("coordinator_read_repairs_total", "Records sent to replicas that a read found stale.")
+	coordSynced      = newDesc("coordinator_synced_records_total", "Records fetched from other owners by sync.")
+	coordRefused     = newDesc("coordinator_refused_records_total", "Records of peers beyond this node's limits, or stamped too far ahead of its clock.")
 	coordRestamps    = newDesc("coordinator_restamps_total", "Writes stamped again since a newer version was there.")
 	coordOverloads   = newDesc("coordinator_overloads_total", "Operations refused since the queue to an owner was full.")
 	coordUnavailable = newDesc("coordinator_unavailable_total", "Operations that failed since too few replicas were up.")
@@ -172,7 +176,7 @@ var (
 		storeKeys, storeTombstones, storeData, storeMemory, storeMemoryKind, storeMemoryMax,
 		httpRequests, httpMalformed, httpOverloaded, httpPanics, httpConns, httpRejectedConns, httpEvictedConns, httpSlowConns,
 		httpInFlight, httpAnswers,
-		coordReads, coordWrites, coordRepairs, coordRestamps, coordUnavailable, coordTimeouts, coordOverloads,
+		coordReads, coordWrites, coordRepairs, coordRestamps, coordSynced, coordRefused, coordUnavailable, coordTimeouts, coordOverloads,
 		peerState, peerSynced, peerQueueBytes, peerRecords, peerBatches, peerErrors, peerDropped,
 		ringInfo, ringPartitions,
 	}
@@ -263,6 +267,8 @@ func (e emitter) coordinator(c Coordinator) {
 	e.counter(coordWrites, c.Writes)
 	e.counter(coordRepairs, c.ReadRepairs)
 	e.counter(coordRestamps, c.Restamps)
+	e.counter(coordSynced, c.Synced)
+	e.counter(coordRefused, c.Refused)
 	e.counter(coordUnavailable, c.Unavailable)
 	e.counter(coordTimeouts, c.Timeouts)
 	e.counter(coordOverloads, c.Overloads)

@@ -35,6 +35,7 @@ func full() Sources {
 		Coordinator: func() Coordinator {
 			return Coordinator{
 				Reads: 41, Writes: 42, ReadRepairs: 43, Restamps: 44, Unavailable: 45, Timeouts: 46, Overloads: 47,
+				Synced: 48, Refused: 49,
 			}
 		},
 		Peers: func() []Peer {
