@@ -172,7 +172,6 @@ func testHints(t *testing.T) {
 			return len(p.queue.batches) == 1 && len(p.queue.batches[0].tickets) == tickets
 		}
 	}
-	c.nodes[0].mustPut(t, "x", "y", kv.LevelOne) // may go elsewhere
 	c.nodes[0].mustPut(t, key, "flies", kv.LevelOne)
 	hold.wait(t, 1)
 	ask()
