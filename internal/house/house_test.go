@@ -38,9 +38,10 @@ var mayImport = map[string][]string{
 
 	// One job each, side by side.
 	"ring":             {"kv"},
+	"rebalance":        {},
 	"shard":            {"kv"},
 	"membership":       {"kv"},
-	"replicate":        {"kv", "ring"},
+	"replicate":        {"kv", "ring", "rebalance"},
 	"server":           {"kv", "internal/api", "internal/format"},
 	"server/console":   {},
 	"internal/metrics": {},
@@ -81,7 +82,7 @@ var onlyIn = map[string][]string{
 
 // pure are the packages whose functions do no I/O: who owns a key and which
 // write wins is worked out from arguments alone.
-var pure = []string{"kv", "ring"}
+var pure = []string{"kv", "ring", "rebalance"}
 
 // impure are the imports that a pure package would do I/O with.
 var impure = []string{"net", "net/http", "os", "os/exec", "syscall", "log", "log/slog", "github.com/valyala/fasthttp"}

@@ -1,0 +1,261 @@
+package rebalance
+
+// Ring is the fingerprint of a ring; 0 is none.
+type Ring uint64
+
+// RingsMax bounds the rings that a node writes at a time. More are wanted only while members learn of several changes in
+// different orders; what is beyond the bound is not written yet, and so nobody gets authority for it yet.
+const RingsMax = 4
+
+// Statement is what a node says of itself to another: in each probe, and in each answer to one. A statement that was
+// made is never changed: its slices may be kept.
+type Statement struct {
+	Seq    uint64 `json:"seq"`              // grows whenever the rest changes
+	Map    uint64 `json:"map"`              // digest of the member map
+	Reads  Ring   `json:"reads,omitempty"`  // operations that read by an earlier one are over; 0: none yet
+	Writes []Ring `json:"writes,omitempty"` // operations that did not write one of these are over
+	Wants  []Ring `json:"wants,omitempty"`
+	Holds  []Ring `json:"holds,omitempty"` // of Wants: there is authority for them
+}
+
+// Member is another member of the map as this node knows it.
+type Member struct {
+	Live     bool // not taken for down, or heard of lately
+	InTarget bool // active, and so in the ring that is the target
+
+	// Settled: it counts on this node, and has delivered what it kept for it.
+	Settled bool
+
+	// Said is its latest statement; nil: none since it was last started.
+	Said *Statement
+
+	// Answered is the largest Seq of this node that it has answered.
+	Answered uint64
+
+	// Believed: what it says to hold may be believed, for it knows of every time that this node took it for down.
+	Believed bool
+}
+
+// World is what this node knows when it takes a step.
+type World struct {
+	Map     uint64 // digest of its member map
+	Target  Ring   // the ring of all active members
+	Members map[string]Member
+
+	// Known says whether the members behind a ring are known: only then can it be written.
+	Known func(Ring) bool
+}
+
+// State is one node's part in the protocol.
+type State struct {
+	reads  Ring
+	writes []Ring
+	epoch  uint64 // grows when reads or writes change
+
+	said    Statement
+	wanted  map[Ring]uint64 // since which Seq each ring of said.Wants is stated without a break
+	readsAt uint64          // the Seq that first said said.Reads
+}
+
+// Reads is the ring by whose owners the node reads; 0 before it knows.
+func (s *State) Reads() Ring { return s.reads }
+
+// Writes are the rings to whose owners the node writes; Reads is the first of them.
+func (s *State) Writes() []Ring { return s.writes }
+
+// Epoch counts the changes of Reads and Writes.
+func (s *State) Epoch() uint64 { return s.epoch }
+
+// Said is what the node states.
+func (s *State) Said() *Statement {
+	said := s.said
+	return &said
+}
+
+// Holds says whether there is authority for the ring.
+func (s *State) Holds(r Ring) bool { return contains(s.said.Holds, r) }
+
+// Step takes in what has become known. It changes Reads and Writes, of which the caller looks at Epoch to know, and the statement.
+func (s *State) Step(w *World) {
+	s.choose(w)
+	s.want(w)
+	s.write(w)
+	if s.said.Map != w.Map {
+		s.said.Map = w.Map
+		s.said.Seq++
+	}
+}
+
+// choose is rule 4: what to read by.
+func (s *State) choose(w *World) {
+	next := s.reads
+	switch {
+	case s.heldByAll(w, w.Target):
+		next = w.Target
+	case len(s.said.Holds) == 0 && s.adoptable(w) != 0:
+		next = s.adoptable(w)
+	case next == 0:
+		next = w.Target
+	}
+	if next != s.reads {
+		s.reads = next
+		s.epoch++
+	}
+}
+
+// heldByAll says whether every live member of the target, this node included, holds it.
+func (s *State) heldByAll(w *World, target Ring) bool {
+	if !s.Holds(target) {
+		return false
+	}
+	for _, m := range w.Members {
+		if m.Live && m.InTarget && !m.holds(target) {
+			return false
+		}
+	}
+	return true
+}
+
+func (m *Member) holds(r Ring) bool {
+	return m.Believed && m.Said != nil && contains(m.Said.Holds, r)
+}
+
+// adoptable is the ring by which a node without any authority should read: one that a live member reads by and has authority for. It is the present one if that is
+// such a ring, else the target, else the least, so that all choose alike.
+func (s *State) adoptable(w *World) (best Ring) {
+	for _, m := range w.Members {
+		if !m.Live || m.Said == nil || !m.holds(m.Said.Reads) {
+			continue
+		}
+		switch r := m.Said.Reads; {
+		case r == s.reads:
+			return r
+		case best == w.Target:
+		case best == 0, r == w.Target, r < best:
+			best = r
+		}
+	}
+	return best
+}
+
+// want is rule 2.
+func (s *State) want(w *World) {
+	wants := appendNew(make([]Ring, 0, RingsMax), s.reads, w.Target, s.said.Reads)
+	for _, m := range w.Members {
+		if m.Live && m.Said != nil {
+			wants = appendNew(wants, m.Said.Reads)
+		}
+	}
+	sortFrom(wants, min(2, len(wants)))
+	wants = wants[:min(len(wants), RingsMax)]
+	if sameSet(wants, s.said.Wants) {
+		return
+	}
+	s.said.Seq++
+	wanted := make(map[Ring]uint64, len(wants))
+	for _, r := range wants {
+		if since, ok := s.wanted[r]; ok {
+			wanted[r] = since
+		} else {
+			wanted[r] = s.said.Seq
+		}
+	}
+	s.wanted, s.said.Wants = wanted, wants
+	s.said.Holds = intersection(s.said.Holds, wants)
+}
+
+// write is rule 1, and the first half of rule 5.
+func (s *State) write(w *World) {
+	must := appendNew(make([]Ring, 0, RingsMax), s.reads)
+	wanted := appendNew(nil, s.said.Reads, w.Target)
+	wanted = append(wanted, s.said.Wants...)
+	for _, m := range w.Members {
+		if m.Live && m.Said != nil {
+			wanted = append(wanted, m.Said.Wants...)
+		}
+	}
+	// What is written already goes first: it may be held by now.
+	must = appendNew(must, intersection(s.writes, wanted)...)
+	fresh := appendNew(nil, wanted...)
+	sortFrom(fresh, 0)
+	for _, r := range fresh {
+		if len(must) < RingsMax && w.Known(r) {
+			must = appendNew(must, r)
+		}
+	}
+	if !equal(must, s.writes) {
+		s.writes = must
+		s.epoch++
+	}
+	if stated := intersection(s.said.Writes, must); len(stated) != len(s.said.Writes) {
+		s.said.Writes = stated
+		s.said.Seq++
+	}
+}
+
+// Over says that the operations are over that began before the epoch: what is read and written since can be stated.
+func (s *State) Over(epoch uint64) {
+	if epoch != s.epoch || s.said.Reads == s.reads && sameSet(s.said.Writes, s.writes) {
+		return
+	}
+	s.said.Seq++
+	s.said.Writes = append([]Ring(nil), s.writes...)
+	if s.said.Reads != s.reads {
+		s.said.Reads, s.readsAt = s.reads, s.said.Seq
+	}
+}
+
+// Stated says whether all that is read and written is stated.
+func (s *State) Stated() bool { return s.said.Reads == s.reads && sameSet(s.said.Writes, s.writes) }
+
+// Missing is the first half of rule 3: the name of a member that stands against a claim of the ring, or "" if nobody does. A name that is not a
+// member's, Self, means this node itself.
+func (s *State) Missing(r Ring, w *World) (name string, missing bool) {
+	since, ok := s.wanted[r]
+	if !ok || !contains(s.said.Writes, r) || s.said.Map != w.Map {
+		return Self, true
+	}
+	for name, m := range w.Members {
+		if !m.Live {
+			continue
+		}
+		if m.Said == nil || m.Answered < since || m.Said.Map != w.Map || !contains(m.Said.Writes, r) || !m.Settled {
+			return name, true
+		}
+	}
+	return "", false
+}
+
+// Self stands for this node where a member is named.
+const Self = "self"
+
+// Claim gives authority for the ring: the second half of rule 3 is done.
+func (s *State) Claim(r Ring) {
+	if _, ok := s.wanted[r]; !ok || s.Holds(r) {
+		return
+	}
+	s.said.Holds = append(append([]Ring(nil), s.said.Holds...), r)
+	s.said.Seq++
+}
+
+// Miss takes all authority away: others have gone on without this node. Each claim needs new answers.
+func (s *State) Miss() {
+	s.said.Seq++
+	s.said.Holds = nil
+	for r := range s.wanted {
+		s.wanted[r] = s.said.Seq
+	}
+}
+
+// MayDecide says whether this node, where it is the primary by the ring that it reads by but others may be by other rings, may decide conditions.
+func (s *State) MayDecide(w *World) bool {
+	if s.said.Reads != s.reads || !s.Holds(s.reads) {
+		return false
+	}
+	for _, m := range w.Members {
+		if m.Live && (m.Said == nil || m.Answered < s.readsAt || m.Said.Reads != s.reads) {
+			return false
+		}
+	}
+	return true
+}
