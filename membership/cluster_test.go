@@ -1,0 +1,560 @@
+package membership
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// These tests run without gossip and in bubbles of synctest, where time is not real: all that carries the map is
+// hellos.
+
+const a, b, c = "a:1", "b:1", "c:1"
+
+// The same list to join at all nodes, started in any order and at any distance, makes one cluster, which the one with the smallest
+// name has founded.
+func TestTheSameJoinListMakesOneClusterInAnyOrder(t *testing.T) {
+	for _, order := range [][]string{{a, b, c}, {a, c, b}, {b, a, c}, {b, c, a}, {c, a, b}, {c, b, a}} {
+		for _, apart := range []time.Duration{0, 300 * time.Millisecond, 20 * time.Second} {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWire()
+				var log logs
+				var nodes []*Membership
+				for _, name := range order {
+					o := w.options(name)
+					o.Join = []string{a, b, c}
+					o.Log = slog.New(&log)
+					nodes = append(nodes, w.open(t, o))
+					time.Sleep(apart)
+				}
+				eventually(t, "all three are one cluster", func() bool {
+					for _, m := range nodes {
+						for _, other := range nodes {
+							m.Differs(other.id.name)
+						}
+					}
+					return agree(3, nodes...)
+				})
+				if n := log.count("founded"); n != 1 {
+					t.Errorf("order %v, %v apart: %d nodes founded a cluster", order, apart, n)
+				}
+			})
+		}
+	}
+}
+
+// A node with a list to join does not found a cluster while an address of it is silent, though it has the smallest name, and says
+// what it waits for.
+func TestNobodyFoundsWhileAnAddressIsSilent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWire()
+		var nodes []*Membership
+		for _, name := range []string{a, b} {
+			o := w.options(name)
+			o.Join = []string{a, b, c}
+			nodes = append(nodes, w.open(t, o))
+		}
+		time.Sleep(time.Hour)
+		for _, m := range nodes {
+			err := m.Ready()
+			if m.Formed() || !errors.Is(err, ErrNotFormed) {
+				t.Fatalf("%s: formed %v, %v", m.id.name, m.Formed(), err)
+			}
+			for _, part := range []string{c + ": " + errUnreachable.Error(), "not part of a cluster yet either"} {
+				if !strings.Contains(err.Error(), part) {
+					t.Errorf("%q does not say %q", err, part)
+				}
+			}
+			select {
+			case <-m.Joined():
+				t.Error("joined")
+			default:
+			}
+		}
+	})
+}
+
+// Nodes that join wait for their seed however late it starts. A seed that has only itself to join founds at once.
+func TestTheSeedMayStartLast(t *testing.T) {
+	for what, join := range map[string][]string{"alone": nil, "itself": {a}} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWire()
+			var nodes []*Membership
+			for _, name := range []string{b, c} {
+				o := w.options(name)
+				o.Join = []string{a}
+				nodes = append(nodes, w.open(t, o))
+			}
+			time.Sleep(time.Hour)
+			o := w.options(a)
+			o.Join = join
+			nodes = append(nodes, w.open(t, o))
+			for _, m := range nodes {
+				<-m.Joined()
+				if err := m.Ready(); err != nil {
+					t.Errorf("%s: %s joined, yet %v", what, m.id.name, err)
+				}
+			}
+			if got := len(nodes[2].Members()); got != 3 {
+				t.Errorf("%s: the seed knows %d members", what, got)
+			}
+		})
+	}
+}
+
+// When a node is formed, the one by whom it joined has its entry as it says it, be it new, restarted with another weight, or
+// remembered as removed.
+func TestWhoIsJoinedKnowsTheNewcomerFirst(t *testing.T) {
+	for what, before := range map[string][]Member{
+		"new":         nil,
+		"heavier now": {{Name: b, Version: 7, State: Active, Weight: 1}},
+		"had left":    {{Name: b, Version: 7, State: Leaving, Weight: 1}},
+		"removed":     {{Name: b, Version: 7, State: Removed, Weight: 9}},
+		"the same":    {{Name: b, Version: 1, State: Active, Weight: 2}},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWire()
+			seed := w.open(t, w.options(a))
+			seed.absorb(before)
+			o := w.options(b)
+			o.Self.Weight = 2
+			o.Join = []string{a}
+			var once sync.Once
+			var m *Membership
+			opened := make(chan struct{})
+			o.Changed = func() {
+				<-opened
+				if m.Formed() {
+					once.Do(func() {
+						here, _ := mapOf(m).Get(b)
+						there, _ := mapOf(seed).Get(b)
+						if here != there || here.State != Active || here.Weight != 2 {
+							t.Errorf("%s: %+v at the newcomer, %+v at the seed", what, here, there)
+						}
+					})
+				}
+			}
+			m = w.open(t, o)
+			close(opened)
+			<-m.Joined()
+			synctest.Wait()
+			if what == "the same" && versionOf(m, b) != 1 {
+				t.Errorf("an entry that says what it should was raised to %d", versionOf(m, b))
+			}
+		})
+	}
+}
+
+func mapOf(m *Membership) *Map {
+	all := new(Map)
+	all.Merge(m.All())
+	return all
+}
+
+// Nodes whose settings differ do not join; both say which and what to do, and each only once for as long as nothing changes.
+func TestDifferentSettingsAreRefused(t *testing.T) {
+	for what, spoil := range map[string]func(*Settings){
+		"partitions is 1024 at a:1 and 64 at b:1":       func(s *Settings) { s.Partitions = 64 },
+		"replicas is 2 at a:1 and 3 at b:1":             func(s *Settings) { s.Replicas = 3 },
+		"partitioner is ring at a:1 and modulus at b:1": func(s *Settings) { s.Partitioner = "modulus" },
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWire()
+			var here, there logs
+			o := w.options(a)
+			o.Log = slog.New(&here)
+			seed := w.open(t, o)
+			o = w.options(b)
+			o.Join = []string{a}
+			o.Log = slog.New(&there)
+			spoil(&o.Settings)
+			m := w.open(t, o)
+			time.Sleep(time.Hour)
+			if m.Formed() || len(seed.Members()) != 1 {
+				t.Errorf("%s: taken in", what)
+			}
+			if err := m.Ready(); err == nil || !strings.Contains(err.Error(), what) {
+				t.Errorf("readiness says %v, not %q", err, what)
+			}
+			if here.count(what) != 1 || there.count(what) != 1 {
+				t.Errorf("%q is logged %d times by who refused, %d times by who was", what, here.count(what), there.count(what))
+			}
+		})
+	}
+}
+
+// A node that is asked under another name than its own says so, and neither map changes. As a place to join it may have
+// any name.
+func TestANodeUnderAnotherName(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWire()
+		var log logs
+		o := w.options(a)
+		o.Log = slog.New(&log)
+		m := w.open(t, o)
+		w.put("alias:1", m)
+		o = w.options(b)
+		o.Join = []string{"alias:1"}
+		joiner := w.open(t, o)
+		<-joiner.Joined()
+
+		o = w.options(c)
+		o.Static = []string{c, "alias:1"}
+		o.Log = slog.New(&log)
+		static := w.open(t, o)
+		before := m.Digest()
+		if err := static.greet(t.Context(), "alias:1"); !errors.Is(err, ErrRefused) {
+			t.Errorf("error %v", err)
+		}
+		if m.Digest() != before || len(static.Members()) != 2 {
+			t.Error("the maps were merged")
+		}
+		if log.count("asked as alias:1 is a:1") != 2 {
+			t.Errorf("logged: %q", log.lines)
+		}
+	})
+}
+
+// Two nodes of one name do not join each other. An address to join that leads back to the node itself counts as the
+// node.
+func TestTwoNodesOfOneName(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWire()
+		w.open(t, w.options(a))
+		twin := w.options(a)
+		twin.Join = []string{"first:1"}
+		w.put("first:1", w.nodes[a])
+		m, err := Open(twin)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer m.Close()
+		time.Sleep(time.Minute)
+		if err := m.Ready(); err == nil || !strings.Contains(err.Error(), "two nodes say that they are a:1") {
+			t.Errorf("readiness: %v", err)
+		}
+
+		o := w.options(b)
+		o.Join = []string{"alias:1"}
+		self := w.open(t, o)
+		w.put("alias:1", self)
+		<-self.Joined() // founded: the list has nobody else
+	})
+}
+
+// A node that was removed by others while it was cut off is told so first, takes up its entry above that, and is a member
+// again everywhere.
+func TestAnEvictedNodeJoinsAnew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWire()
+		var nodes []*Membership
+		for _, name := range []string{a, b} {
+			o := w.options(name)
+			o.Static = []string{a, b, c}
+			nodes = append(nodes, w.open(t, o))
+		}
+		var mu sync.Mutex
+		var calls []string // guarded by mu
+		opened := make(chan struct{})
+		note := func(call string) func() {
+			return func() {
+				<-opened
+				mu.Lock()
+				defer mu.Unlock()
+				calls = append(calls, call+" "+stateOf(nodes[2], c))
+			}
+		}
+		o := w.options(c)
+		o.Static = []string{a, b, c}
+		o.Changed, o.Evicted = note("changed"), note("evicted")
+		nodes = append(nodes, w.open(t, o))
+		close(opened)
+		synctest.Wait()
+		w.setCut(func(from, to string) bool { return (from == c) != (to == c) })
+		if err := nodes[0].Remove(c); err != nil {
+			t.Fatal(err)
+		}
+		nodes[0].Differs(b)
+		synctest.Wait()
+		if stateOf(nodes[1], c) != "removed" {
+			t.Fatal("not told to the others")
+		}
+		removed := versionOf(nodes[0], c)
+		mu.Lock()
+		calls = nil
+		mu.Unlock()
+		w.setCut(nil)
+		nodes[2].Differs(a)
+		eventually(t, "all agree", func() bool { nodes[0].Differs(b); return agree(3, nodes...) })
+		mu.Lock()
+		defer mu.Unlock()
+		if len(calls) < 2 || calls[0] != "evicted removed" || slices.Contains(calls[1:], "changed removed") {
+			t.Errorf("called back: %q", calls)
+		}
+		if versionOf(nodes[0], c) <= removed || stateOf(nodes[0], c) != "active" {
+			t.Errorf("%+v", nodes[0].All())
+		}
+	})
+}
+
+// A node that leaves is Leaving at all, then Removed at all who are up before Left returns; it stays away though it answers
+// on, and its name is free for a later life.
+func TestLeave(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWire()
+		var nodes []*Membership
+		for _, name := range []string{a, b, c} {
+			o := w.options(name)
+			o.Static = []string{a, b, c}
+			nodes = append(nodes, w.open(t, o))
+		}
+		m := nodes[2]
+		if err := m.Left(t.Context()); !errors.Is(err, ErrNotLeaving) {
+			t.Fatalf("left without leaving: %v", err)
+		}
+		if err := m.BeginLeave(); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "all know that it leaves", func() bool {
+			return stateOf(nodes[0], c) == "leaving" && stateOf(nodes[1], c) == "leaving" && agree(3, nodes...)
+		})
+		if err := m.Left(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		for _, other := range nodes[:2] {
+			if stateOf(other, c) != "removed" {
+				t.Errorf("%s has it as %s", other.id.name, stateOf(other, c))
+			}
+		}
+		nodes[0].Differs(b)
+		time.Sleep(time.Minute)
+		if !agree(2, nodes...) {
+			t.Error("it came back")
+		}
+		w.kill(t, m)
+		o := w.options(c)
+		o.Join = []string{a}
+		again := w.open(t, o)
+		<-again.Joined()
+		eventually(t, "it is back", func() bool { nodes[0].Differs(b); return agree(3, nodes[0], nodes[1], again) })
+	})
+}
+
+// Left says who did not hear of it, and does not wait longer than it may.
+func TestLeftNamesWhoDidNotHear(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWire()
+		o := w.options(a)
+		o.Static = []string{a, b}
+		o.Live = func(string) bool { return true }
+		m := w.open(t, o)
+		if err := m.BeginLeave(); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := m.Left(ctx); err == nil || !strings.Contains(err.Error(), b) {
+			t.Errorf("error %v", err)
+		}
+	})
+}
+
+// The only active member cannot leave. Of two that begin at the same moment one stays.
+func TestSomebodyStays(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWire()
+		var nodes []*Membership
+		for _, name := range []string{a, b} {
+			o := w.options(name)
+			o.Static = []string{a, b}
+			nodes = append(nodes, w.open(t, o))
+		}
+		w.setCut(func(_, _ string) bool { return true })
+		for _, m := range nodes {
+			if err := m.BeginLeave(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		w.setCut(nil)
+		nodes[1].Differs(a)
+		eventually(t, "one stays and both know", func() bool {
+			nodes[0].Differs(b)
+			return agree(2, nodes...) && stateOf(nodes[1], a) == "active" && stateOf(nodes[0], b) == "leaving"
+		})
+		if err := nodes[0].BeginLeave(); !errors.Is(err, ErrLastMember) {
+			t.Errorf("the last one leaves: %v", err)
+		}
+	})
+}
+
+// Who may be removed, and what is said of the others.
+func TestRemove(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWire()
+		var nodes []*Membership
+		for _, name := range []string{a, b} {
+			o := w.options(name)
+			o.Static = []string{a, b, c}
+			nodes = append(nodes, w.open(t, o))
+		}
+		for name, want := range map[string]error{a: ErrSelf, b: ErrLive, "d:1": ErrUnknownMember, c: nil} {
+			if err := nodes[0].Remove(name); !errors.Is(err, want) {
+				t.Errorf("remove %s: %v, want %v", name, err, want)
+			}
+		}
+		if err := nodes[0].Remove(c); err != nil {
+			t.Errorf("remove again: %v", err)
+		}
+		eventually(t, "both know", func() bool { return agree(2, nodes...) })
+	})
+}
+
+// A node that is down is looked for as long as it is a member, so that a split heals by itself, with what both sides have
+// changed meanwhile.
+func TestAMemberThatIsDownIsLookedFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWire()
+		var nodes []*Membership
+		side := func(name string) bool { return name < c }
+		for _, name := range []string{a, b, c, "d:1"} {
+			o := w.options(name)
+			o.Static = []string{a, b, c, "d:1"}
+			// The data plane takes the other side for down, and still does when the split has healed.
+			o.Live = func(other string) bool { return side(name) == side(other) }
+			nodes = append(nodes, w.open(t, o))
+		}
+		w.setCut(func(from, to string) bool { return side(from) != side(to) })
+		for _, m := range []*Membership{nodes[0], nodes[2]} {
+			if err := m.BeginLeave(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(time.Hour)
+		if agree(4, nodes...) {
+			t.Fatal("not cut")
+		}
+		if n := w.sentTo(a, c); n < 1000 {
+			t.Errorf("looked for %d times in an hour", n)
+		}
+		w.setCut(nil)
+		eventually(t, "all agree", func() bool {
+			nodes[0].Differs(b)
+			nodes[2].Differs("d:1")
+			return agree(4, nodes...)
+		})
+	})
+}
+
+// A member that comes up is found by those that were there, without a probe or a word of its own, and learns the map.
+func TestWhoIsUpFindsWhoComesUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWire()
+		o := w.options(a)
+		o.Live = func(string) bool { return false }
+		seed := w.open(t, o)
+		o = w.options(b)
+		o.Join = []string{a}
+		first := w.open(t, o)
+		<-first.Joined()
+		w.kill(t, first)
+		time.Sleep(time.Minute)
+
+		// It is restarted with a list of which nobody is there.
+		o.Join = []string{c}
+		o.Self.Zone = "z"
+		o.Live = func(string) bool { return false }
+		again := w.open(t, o)
+		<-again.Joined()
+		eventually(t, "both agree", func() bool { return agree(2, seed, again) })
+		if entry, _ := mapOf(seed).Get(b); entry.Zone != "z" {
+			t.Errorf("its entry is %+v", entry)
+		}
+	})
+}
+
+// However often a probe says that a peer differs, one hello at a time goes to it, with pauses.
+func TestDiffersIsCoalesced(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWire()
+		var nodes []*Membership
+		for _, name := range []string{a, b} {
+			o := w.options(name)
+			o.Static = []string{a, b}
+			nodes = append(nodes, w.open(t, o))
+		}
+		synctest.Wait()
+		w.mu.Lock()
+		w.delay = 50 * time.Millisecond
+		clear(w.sent)
+		w.mu.Unlock()
+		for range 1000 {
+			nodes[0].Differs(b)
+			nodes[0].Differs("unknown:1")
+			nodes[0].Differs(a)
+			time.Sleep(time.Millisecond)
+		}
+		if n := w.sentTo(a, b); n < 4 || n > 10 {
+			t.Errorf("%d hellos in a second", n)
+		}
+		if w.most != 1 || w.sentTo(a, "unknown:1")+w.sentTo(a, a) != 0 {
+			t.Errorf("%d at a time, sent %v", w.most, w.sent)
+		}
+	})
+}
+
+// A cluster that has all the members it may have takes in no other, but goes on talking to those it has.
+func TestAFullClusterRefusesNewcomers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWire()
+		o := w.options(a)
+		for i := range MaxMembers - 1 {
+			o.Static = append(o.Static, fmt.Sprintf("m%d:1", i))
+		}
+		o.Static = append(o.Static, a)
+		o.Live = func(string) bool { return true }
+		seed := w.open(t, o)
+		for name, want := range map[string]bool{"m7:1": true, "new:1": false} {
+			o := w.options(name)
+			o.Join = []string{a}
+			m := w.open(t, o)
+			time.Sleep(time.Minute)
+			if m.Formed() != want {
+				t.Errorf("%s formed: %v (%v)", name, m.Formed(), m.Ready())
+			}
+		}
+		if n := len(seed.Members()); n != MaxMembers {
+			t.Errorf("%d members", n)
+		}
+	})
+}
+
+func TestOptionsAreChecked(t *testing.T) {
+	good := newWire().options(a)
+	for what, spoil := range map[string]func(*Options){
+		"name":       func(o *Options) { o.Self.Name = "a" },
+		"weight":     func(o *Options) { o.Self.Weight = -1 },
+		"both":       func(o *Options) { o.Static, o.Join = []string{a}, []string{b} },
+		"not in it":  func(o *Options) { o.Static = []string{b} },
+		"bad static": func(o *Options) { o.Static = []string{a, "b"} },
+		"bad join":   func(o *Options) { o.Join = []string{"b"} },
+		"no carrier": func(o *Options) { o.Hello = nil },
+		"port":       func(o *Options) { o.GossipPort = 1 << 16 },
+		"many":       func(o *Options) { o.Join = slices.Repeat([]string{b}, maxJoin+1) },
+	} {
+		bad := good
+		spoil(&bad)
+		if m, err := Open(bad); !errors.Is(err, ErrOptions) {
+			t.Errorf("%s: %v", what, err)
+			if err == nil {
+				m.Close()
+			}
+		}
+	}
+}

@@ -1,0 +1,212 @@
+package membership
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+)
+
+// memberlist has no way to wait for its goroutines: the last of them go when the probe under way is over.
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if code == 0 {
+		var err error
+		for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); {
+			if err = goleak.Find(); err == nil {
+				break
+			}
+		}
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			code = 1
+		}
+	}
+	os.Exit(code)
+}
+
+var errUnreachable = errors.New("connection refused")
+
+// wire carries hellos between nodes of one process.
+type wire struct {
+	mu    sync.Mutex
+	nodes map[string]*Membership     // guarded by mu: by HTTP address
+	cut   func(from, to string) bool // guarded by mu; nil: nothing is cut
+	sent  map[string]int             // guarded by mu: hellos by "from>to"
+	busy  map[string]int             // guarded by mu: those under way
+	most  int                        // guarded by mu: at most under way between two nodes
+	delay time.Duration              // of each hello
+}
+
+func newWire() *wire {
+	return &wire{nodes: map[string]*Membership{}, sent: map[string]int{}, busy: map[string]int{}}
+}
+
+func (w *wire) hello(from string) func(context.Context, string, []byte) ([]byte, error) {
+	return func(ctx context.Context, addr string, request []byte) ([]byte, error) {
+		pair := from + ">" + addr
+		w.mu.Lock()
+		node := w.nodes[addr]
+		cut := w.cut != nil && w.cut(from, addr)
+		w.sent[pair]++
+		w.busy[pair]++
+		w.most = max(w.most, w.busy[pair])
+		delay := w.delay
+		w.mu.Unlock()
+		defer func() {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			w.busy[pair]--
+		}()
+		if delay > 0 {
+			select {
+			case <-time.After(delay):
+			case <-ctx.Done():
+				return nil, ctx.Err()
+			}
+		}
+		if node == nil || cut {
+			return nil, errUnreachable
+		}
+		return node.ServeHello(request)
+	}
+}
+
+// reaches says whether hellos get through: what a data plane would find.
+func (w *wire) reaches(from, to string) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.nodes[to] != nil && (w.cut == nil || !w.cut(from, to))
+}
+
+func (w *wire) setCut(cut func(from, to string) bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.cut = cut
+}
+
+func (w *wire) put(addr string, m *Membership) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.nodes[addr] = m
+}
+
+func (w *wire) sentTo(from, to string) int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.sent[from+">"+to]
+}
+
+var sameSettings = Settings{Partitions: 1024, Replicas: 2, Partitioner: "ring"}
+
+// options of a node on the wire that has no gossip.
+func (w *wire) options(name string) Options {
+	return Options{
+		Self: Member{Name: name}, Settings: sameSettings, GossipPort: -1,
+		Hello: w.hello(name),
+		Live:  func(other string) bool { return w.reaches(name, other) },
+	}
+}
+
+// open starts a node and puts it on the wire; it is closed with the test.
+func (w *wire) open(t *testing.T, o Options) *Membership {
+	t.Helper()
+	m, err := Open(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.put(o.Self.Name, m)
+	t.Cleanup(func() {
+		if err := m.Close(); err != nil {
+			t.Errorf("close %s: %v", o.Self.Name, err)
+		}
+	})
+	return m
+}
+
+// kill ends a node as a crash would.
+func (w *wire) kill(t *testing.T, m *Membership) {
+	t.Helper()
+	w.put(m.id.name, nil)
+	if err := m.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// eventually waits until what holds. In a bubble of synctest the time it takes is no time.
+func eventually(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(60 * time.Second); !holds(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("after a minute it is not so that %s", what)
+		}
+	}
+}
+
+// agree says whether all are formed and have the same map, with as many members.
+func agree(members int, nodes ...*Membership) bool {
+	for _, m := range nodes {
+		if !m.Formed() || m.Digest() != nodes[0].Digest() || len(m.Members()) != members {
+			return false
+		}
+	}
+	return true
+}
+
+// stateOf is the state that a node knows of a member, as a word; "absent" if it knows none.
+func stateOf(m *Membership, name string) string {
+	for _, entry := range m.All() {
+		if entry.Name == name {
+			return entry.State.String()
+		}
+	}
+	return "absent"
+}
+
+func versionOf(m *Membership, name string) uint64 {
+	for _, entry := range m.All() {
+		if entry.Name == name {
+			return entry.Version
+		}
+	}
+	return 0
+}
+
+// logs keeps the lines of a log.
+type logs struct {
+	mu    sync.Mutex
+	lines []string // guarded by mu
+}
+
+func (l *logs) Enabled(_ context.Context, level slog.Level) bool { return level >= slog.LevelInfo }
+func (l *logs) WithAttrs([]slog.Attr) slog.Handler               { return l }
+func (l *logs) WithGroup(string) slog.Handler                    { return l }
+func (l *logs) Handle(_ context.Context, r slog.Record) error {
+	line := r.Message
+	r.Attrs(func(a slog.Attr) bool {
+		line += " " + a.String()
+		return true
+	})
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.lines = append(l.lines, line)
+	return nil
+}
+
+func (l *logs) count(part string) (n int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, line := range l.lines {
+		if strings.Contains(line, part) {
+			n++
+		}
+	}
+	return n
+}

@@ -1,0 +1,157 @@
+package membership
+
+import (
+	"bytes"
+	"cmp"
+	"slices"
+	"strings"
+
+	"github.com/zeebo/xxh3"
+)
+
+// Bounds of a map.
+const (
+	MaxMembers = 1024 // kv.MaxTag + 1: each has its own tag in a version
+	MaxRemoved = 1024
+)
+
+// Map is the replicated map of the members, a state-based CRDT (Shapiro et al., "Conflict-free Replicated Data Types",
+// 2011). Of two entries of one name the higher version wins; at equal versions, which occur when a node is restarted
+// or two nodes remove the same third, Removed wins over Leaving and that over Active, and then the larger encoding. So
+// merging is commutative, associative and idempotent, within the bounds.
+//
+// A version that is raised is one above the highest of the whole map: versions are a Lamport clock of all changes, and
+// of two removed members the one with the lower version was, as far as anybody could know, removed first.
+//
+// At the bounds: of the removed the MaxRemoved with the highest (version, name) are remembered, and of the others the MaxMembers
+// with the lowest names are kept (a node refuses to admit more, so that only joins at the same moment get there).
+// Two nodes still do not disagree for ever: an entry that is among the highest of the removed of all nodes
+// is dropped by nobody, so it gets everywhere, and then nobody keeps a removed entry below those; what is left for any other name is the
+// highest of its entries that are not removed, which nobody opposes. What forgetting costs is that a node which was away
+// for as long as 1024 other removals brings back, as a member that is down, one removed before them. It has to be
+// removed again.
+//
+// The zero Map is empty. It is not safe for concurrent use.
+type Map struct {
+	entries map[string]Member
+	bounds  bounds
+}
+
+// bounds of a map; zero is the default. Tests lower them.
+type bounds struct{ members, removed int }
+
+// supersedes says whether a wins over b. Both have the same name.
+func supersedes(a, b Member) bool {
+	return bytes.Compare(a.appendTo(nil), b.appendTo(nil)) > 0
+}
+
+// Merge takes in entries, which are valid, and says whether the map is another than before.
+func (m *Map) Merge(in []Member) (changed bool) {
+	changed, _ = m.merge(in)
+	return changed
+}
+
+// merge says also which entries won and are to be passed on. Those that were dropped at a bound are not: they would go round for ever.
+func (m *Map) merge(in []Member) (changed bool, won []Member) {
+	if m.entries == nil {
+		m.entries = make(map[string]Member)
+	}
+	before := make(map[string]Member) // names that were touched; absent ones have no name
+	for _, entry := range in {
+		old, ok := m.entries[entry.Name]
+		if ok && !supersedes(entry, old) {
+			continue
+		}
+		if _, touched := before[entry.Name]; !touched {
+			before[entry.Name] = old
+		}
+		m.entries[entry.Name] = entry
+		won = append(won, entry)
+	}
+	if len(won) == 0 {
+		return false, nil
+	}
+	dropped := m.trim()
+	won = slices.DeleteFunc(won, func(entry Member) bool {
+		current, ok := m.entries[entry.Name]
+		return !ok || current != entry
+	})
+	for name := range dropped {
+		if old, touched := before[name]; !touched || old.Name != "" {
+			return true, won
+		}
+	}
+	return len(before) > len(dropped), won
+}
+
+// trim keeps the bounds, and returns the names that it dropped.
+func (m *Map) trim() map[string]struct{} {
+	limit := m.bounds
+	if limit == (bounds{}) {
+		limit = bounds{members: MaxMembers, removed: MaxRemoved}
+	}
+	if len(m.entries) <= min(limit.members, limit.removed) {
+		return nil
+	}
+	var members, removed []Member
+	for _, entry := range m.entries {
+		if entry.State == Removed {
+			removed = append(removed, entry)
+		} else {
+			members = append(members, entry)
+		}
+	}
+	slices.SortFunc(members, byName)
+	slices.SortFunc(removed, func(a, b Member) int {
+		return cmp.Or(cmp.Compare(b.Version, a.Version), strings.Compare(b.Name, a.Name))
+	})
+	dropped := make(map[string]struct{})
+	for _, surplus := range [][]Member{members[min(limit.members, len(members)):], removed[min(limit.removed, len(removed)):]} {
+		for _, entry := range surplus {
+			delete(m.entries, entry.Name)
+			dropped[entry.Name] = struct{}{}
+		}
+	}
+	return dropped
+}
+
+func byName(a, b Member) int { return strings.Compare(a.Name, b.Name) }
+
+// Get returns the entry of a name, removed or not.
+func (m *Map) Get(name string) (Member, bool) {
+	entry, ok := m.entries[name]
+	return entry, ok
+}
+
+// All returns all entries by name, those of removed members included.
+func (m *Map) All() []Member {
+	all := make([]Member, 0, len(m.entries))
+	for _, entry := range m.entries {
+		all = append(all, entry)
+	}
+	slices.SortFunc(all, byName)
+	return all
+}
+
+// Digest is equal for equal maps, however they came to be, and for others as good as never.
+func (m *Map) Digest() uint64 {
+	return digestOf(m.All())
+}
+
+// digestOf takes the entries by name.
+func digestOf(all []Member) uint64 {
+	var encoded []byte
+	for _, entry := range all {
+		encoded = entry.appendTo(encoded)
+	}
+	return xxh3.Hash(encoded)
+}
+
+// next is the version of the next change.
+func (m *Map) next() uint64 {
+	var highest uint64
+	for _, entry := range m.entries {
+		highest = max(highest, entry.Version)
+	}
+	return highest + 1
+}

@@ -1,0 +1,212 @@
+package membership
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+
+	"httpdhs/kv"
+	"httpdhs/ring"
+
+	"pgregory.net/rapid"
+)
+
+// entries draws lists that meet each other: few names, few versions.
+func entries(names int) *rapid.Generator[[]Member] {
+	return rapid.SliceOfN(rapid.Custom(func(t *rapid.T) Member {
+		return Member{
+			Name:    fmt.Sprintf("n%d:1", rapid.IntRange(1, names).Draw(t, "name")),
+			Version: rapid.Uint64Range(0, 4).Draw(t, "version"),
+			State:   State(rapid.IntRange(0, 2).Draw(t, "state")),
+			Weight:  rapid.IntRange(1, 2).Draw(t, "weight"),
+			Zone:    rapid.SampledFrom([]string{"", "a"}).Draw(t, "zone"),
+			Gossip:  rapid.SampledFrom([]string{"", "n:2"}).Draw(t, "gossip"),
+		}
+	}), 0, 3*names)
+}
+
+func merged(b bounds, lists ...[]Member) *Map {
+	m := &Map{bounds: b}
+	for _, list := range lists {
+		m.Merge(list)
+	}
+	return m
+}
+
+// Whatever the order in which entries are merged, one by one or in lists, once or more often, the map is the same; and the
+// digest is the same if and only if the maps are.
+func TestMergingIsCommutativeAssociativeAndIdempotent(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		list := entries(4)
+		a, b, c := list.Draw(t, "a"), list.Draw(t, "b"), list.Draw(t, "c")
+		want := merged(bounds{}, a, b, c)
+		shuffled := rapid.Permutation(slices.Concat(a, b, c)).Draw(t, "shuffled")
+		for name, got := range map[string]*Map{
+			"commutative": merged(bounds{}, c, b, a),
+			"associative": merged(bounds{}, a, merged(bounds{}, b, c).All()),
+			"idempotent":  merged(bounds{}, a, b, c, b, a, c),
+			"one by one":  merged(bounds{}, shuffled),
+		} {
+			if !slices.Equal(got.All(), want.All()) {
+				t.Fatalf("not %s: %v, want %v", name, got.All(), want.All())
+			}
+		}
+		other := merged(bounds{}, a, b)
+		if same := slices.Equal(other.All(), want.All()); same != (other.Digest() == want.Digest()) {
+			t.Fatalf("equal: %v, yet digests %x and %x", same, other.Digest(), want.Digest())
+		}
+	})
+}
+
+// Merge says that the map changed if and only if it did, and what it says is to be passed on changes a map that was like the one
+// before in the same way.
+func TestMergeSaysWhetherTheMapChanged(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		b := bounds{members: 3, removed: 2}
+		list := entries(6)
+		m := merged(b, list.Draw(t, "before"))
+		before := m.All()
+		in := list.Draw(t, "in")
+		changed, won := m.merge(in)
+		if changed == slices.Equal(before, m.All()) {
+			t.Fatalf("changed is %v: %v, then %v", changed, before, m.All())
+		}
+		if again, more := m.merge(won); again || len(more) > 0 {
+			t.Fatalf("what was passed on came back, and changes again: %v", more)
+		}
+	})
+}
+
+// The higher version wins whatever else the entries say; then the state decides, and then the rest.
+func TestWhichEntryWins(t *testing.T) {
+	base := Member{Name: "a:1", Version: 5, State: Leaving, Weight: 2, Zone: "m"}
+	for what, winner := range map[string]Member{
+		"version": {Name: "a:1", Version: 6, State: Active, Weight: 1},
+		"removed": {Name: "a:1", Version: 5, State: Removed, Weight: 1},
+		"weight":  {Name: "a:1", Version: 5, State: Leaving, Weight: 3},
+		"zone":    {Name: "a:1", Version: 5, State: Leaving, Weight: 2, Zone: "n"},
+		"gossip":  {Name: "a:1", Version: 5, State: Leaving, Weight: 2, Zone: "m", Gossip: "a:2"},
+	} {
+		for _, order := range [][]Member{{base, winner}, {winner, base}} {
+			if got, _ := merged(bounds{}, order).Get("a:1"); got != winner {
+				t.Errorf("%s: %v wins over %v", what, got, winner)
+			}
+		}
+	}
+}
+
+// Maps that have to forget entries still become equal when all keep exchanging them, stay within their bounds, and remember
+// the newest removals.
+func TestMapsThatForgetStillConverge(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		b := bounds{members: rapid.IntRange(1, 3).Draw(t, "members"), removed: rapid.IntRange(1, 3).Draw(t, "removed")}
+		maps := make([]*Map, rapid.IntRange(2, 5).Draw(t, "nodes"))
+		for i := range maps {
+			maps[i] = merged(b, entries(8).Draw(t, "own"))
+		}
+		const rounds = 20
+		for round := 0; ; round++ {
+			quiet := true
+			for _, pair := range rapid.Permutation(pairs(len(maps))).Draw(t, "order") {
+				there := maps[pair[1]].Merge(maps[pair[0]].All())
+				here := maps[pair[0]].Merge(maps[pair[1]].All())
+				quiet = quiet && !here && !there
+			}
+			for _, m := range maps {
+				members, removed := 0, 0
+				for _, entry := range m.All() {
+					if entry.State == Removed {
+						removed++
+					} else {
+						members++
+					}
+				}
+				if members > b.members || removed > b.removed {
+					t.Fatalf("%d members and %d removed, bounds %+v", members, removed, b)
+				}
+			}
+			if quiet {
+				break
+			}
+			if round == rounds {
+				t.Fatalf("still exchanging after %d rounds", rounds)
+			}
+		}
+		for _, m := range maps {
+			if m.Digest() != maps[0].Digest() {
+				t.Fatalf("quiet, yet different: %v and %v", m.All(), maps[0].All())
+			}
+		}
+	})
+}
+
+func pairs(n int) (all [][2]int) {
+	for i := range n {
+		for j := range i {
+			all = append(all, [2]int{i, j})
+		}
+	}
+	return all
+}
+
+// A flood ends: nodes that pass on what Merge gives them to pass on, to all others, fall silent.
+func TestPassingOnEnds(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		b := bounds{members: 2, removed: 2}
+		maps := make([]*Map, 3)
+		for i := range maps {
+			maps[i] = merged(b, entries(6).Draw(t, "own"))
+		}
+		waiting := entries(6).Draw(t, "news")
+		for steps := 0; len(waiting) > 0; steps++ {
+			if steps == 10_000 {
+				t.Fatalf("%d still waiting", len(waiting))
+			}
+			entry := waiting[0]
+			waiting = waiting[1:]
+			for _, m := range maps {
+				_, won := m.merge([]Member{entry})
+				waiting = append(waiting, won...)
+			}
+		}
+	})
+}
+
+// What the map admits is what the ring and the clock can take.
+func TestLimitsAreThoseOfTheRing(t *testing.T) {
+	if MaxWeight != ring.MaxWeight || MaxMembers != kv.MaxTag+1 {
+		t.Errorf("weight %d, members %d: ring has %d, versions %d", MaxWeight, MaxMembers, ring.MaxWeight, kv.MaxTag+1)
+	}
+}
+
+func TestEntriesFromOutsideAreChecked(t *testing.T) {
+	good := Member{Name: "a:1", Version: 1, Weight: 1}
+	if err := good.validate(); err != nil {
+		t.Fatal(err)
+	}
+	for what, spoil := range map[string]func(*Member){
+		"no name":          func(m *Member) { m.Name = "" },
+		"no port":          func(m *Member) { m.Name = "a" },
+		"port 0":           func(m *Member) { m.Name = "a:0" },
+		"port with sign":   func(m *Member) { m.Name = "a:+1" },
+		"port with zero":   func(m *Member) { m.Name = "a:01" },
+		"no host":          func(m *Member) { m.Name = ":1" },
+		"space":            func(m *Member) { m.Name = "a b:1" },
+		"a path":           func(m *Member) { m.Name = "a/b:1" },
+		"long":             func(m *Member) { m.Name = string(make([]byte, 300)) + ":1" },
+		"weight 0":         func(m *Member) { m.Weight = 0 },
+		"weight too large": func(m *Member) { m.Weight = MaxWeight + 1 },
+		"no state":         func(m *Member) { m.State = 3 },
+		"control":          func(m *Member) { m.Zone = "a\n" },
+		"not UTF-8":        func(m *Member) { m.Zone = "\xff" },
+		"long zone":        func(m *Member) { m.Zone = string(make([]byte, 65)) },
+		"gossip":           func(m *Member) { m.Gossip = "x" },
+		"version":          func(m *Member) { m.Version = 1 << 60 },
+	} {
+		bad := good
+		spoil(&bad)
+		if err := bad.validate(); err == nil {
+			t.Errorf("%s: %+v is taken", what, bad)
+		}
+	}
+}

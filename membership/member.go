@@ -1,0 +1,131 @@
+package membership
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// Limits on what an entry may hold.
+const (
+	MaxWeight    = 100 // ring.MaxWeight
+	MaxZoneBytes = 64
+	maxAddrBytes = 253 + len(":65535") // the longest name of the domain name system, and a port
+
+	// maxVersion is the largest version that is taken from outside: an integer that JSON keeps in all languages. With one
+	// change a millisecond it is reached in 285,000 years.
+	maxVersion = 1<<53 - 1
+)
+
+// ErrBadMember is wrapped by the error for an entry that cannot be one.
+var ErrBadMember = errors.New("bad member")
+
+// State is where a member is in its life. A larger one wins at equal versions.
+type State uint8
+
+const (
+	Active  State = iota // owns data
+	Leaving              // still here, hands its data over
+	Removed              // no member any more; remembered, or an older entry would bring it back
+)
+
+var stateWords = [...]string{Active: "active", Leaving: "leaving", Removed: "removed"}
+
+func (s State) String() string {
+	if int(s) < len(stateWords) {
+		return stateWords[s]
+	}
+	return "state " + strconv.Itoa(int(s))
+}
+
+// MarshalText writes the state as a word.
+func (s State) MarshalText() ([]byte, error) {
+	if int(s) >= len(stateWords) {
+		return nil, fmt.Errorf("%w: %s is no state", ErrBadMember, s)
+	}
+	return []byte(stateWords[s]), nil
+}
+
+// UnmarshalText reads what MarshalText wrote.
+func (s *State) UnmarshalText(text []byte) error {
+	for i, word := range stateWords {
+		if string(text) == word {
+			*s = State(i)
+			return nil
+		}
+	}
+	return fmt.Errorf("%w: %.20q is no state: want active, leaving or removed", ErrBadMember, text)
+}
+
+// Member is an entry of the map.
+type Member struct {
+	Name    string `json:"name"`    // host:port at which the others reach it over HTTP
+	Version uint64 `json:"version"` // of two entries of a name the one with the higher version wins; 0: from a list, never met
+	State   State  `json:"state"`
+	Weight  int    `json:"weight"` // share of the data relative to the others, 1 to MaxWeight
+	Zone    string `json:"zone,omitempty"`
+	Gossip  string `json:"gossip,omitempty"` // host:port of its memberlist; empty: not known, or none
+}
+
+// validate checks an entry that came from outside.
+func (m Member) validate() error {
+	if err := checkAddr(m.Name); err != nil {
+		return fmt.Errorf("%w: its name %w", ErrBadMember, err)
+	}
+	if m.Gossip != "" {
+		if err := checkAddr(m.Gossip); err != nil {
+			return fmt.Errorf("%w: %s: its gossip address %w", ErrBadMember, m.Name, err)
+		}
+	}
+	switch {
+	case m.Version > maxVersion:
+		return fmt.Errorf("%w: %s: version %d is above %d", ErrBadMember, m.Name, m.Version, uint64(maxVersion))
+	case int(m.State) >= len(stateWords):
+		return fmt.Errorf("%w: %s: %s is no state", ErrBadMember, m.Name, m.State)
+	case m.Weight < 1 || m.Weight > MaxWeight:
+		return fmt.Errorf("%w: %s: its weight is %d: use 1 to %d", ErrBadMember, m.Name, m.Weight, MaxWeight)
+	case len(m.Zone) > MaxZoneBytes:
+		return fmt.Errorf("%w: %s: its zone has %d bytes: use at most %d", ErrBadMember, m.Name, len(m.Zone), MaxZoneBytes)
+	case !utf8.ValidString(m.Zone) || strings.ContainsFunc(m.Zone, unicode.IsControl):
+		return fmt.Errorf("%w: %s: its zone %q is not plain text", ErrBadMember, m.Name, m.Zone)
+	}
+	return nil
+}
+
+// checkAddr says what is wrong with a host:port.
+func checkAddr(addr string) error {
+	if len(addr) > maxAddrBytes {
+		return fmt.Errorf("has %d bytes: use at most %d", len(addr), maxAddrBytes)
+	}
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil || host == "" || !utf8.ValidString(host) {
+		return fmt.Errorf("is %q: want host:port", addr)
+	}
+	if strings.ContainsFunc(host, func(r rune) bool {
+		return unicode.IsSpace(r) || unicode.IsControl(r) || strings.ContainsRune(`/\?#@,"'`, r)
+	}) {
+		return fmt.Errorf("is %q: %q is no host", addr, host)
+	}
+	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 || strconv.FormatUint(n, 10) != port {
+		return fmt.Errorf("is %q: want a port from 1 to 65535", addr)
+	}
+	return nil
+}
+
+// appendTo appends the fixed encoding of an entry: what the digest is made of, and what decides between two entries of
+// one name. The version comes first and the state second, so that the larger encoding is the one that wins.
+func (m Member) appendTo(dst []byte) []byte {
+	dst = binary.BigEndian.AppendUint64(dst, m.Version)
+	dst = append(dst, byte(m.State))
+	dst = binary.BigEndian.AppendUint32(dst, uint32(m.Weight))
+	for _, s := range [...]string{m.Zone, m.Gossip, m.Name} {
+		dst = binary.BigEndian.AppendUint32(dst, uint32(len(s)))
+		dst = append(dst, s...)
+	}
+	return dst
+}

@@ -1,0 +1,390 @@
+package membership
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"strconv"
+	"sync"
+	"sync/atomic"
+)
+
+// Errors of a Membership.
+var (
+	ErrClosed    = errors.New("membership is closed")
+	ErrNotFormed = errors.New("not part of a cluster yet")
+)
+
+// Membership is this node's part in the cluster's membership.
+type Membership struct {
+	o      Options
+	id     identity
+	gossip *gossip // nil: none
+
+	view   atomic.Pointer[view]
+	joined chan struct{} // closed once formed
+
+	ctx  context.Context // done when Close begins
+	stop context.CancelFunc
+	wg   sync.WaitGroup
+
+	wakeLoop chan struct{} // each of capacity one
+	wakeSeek chan struct{}
+	wakeJoin chan struct{}
+	slots    chan struct{} // of the calls that are made at a time
+
+	mu      sync.Mutex
+	m       Map                 // guarded by mu, as all below
+	formed  bool                // part of a cluster
+	intent  State               // what the node says of itself
+	closed  bool                // no call is begun any more
+	evicted bool                // found itself removed; its entry is taken up again once Evicted has returned
+	stays   bool                // was leaving, and is to log that it does not
+	changed bool                // Changed is to be called
+	heard   map[string]struct{} // Heard is to be called
+	calls   map[string]bool     // whom hello is being said to; true: once more after that
+	greeted map[uint64]struct{} // boots of unformed nodes that have said hello
+	joinErr error               // what the last round of joining came to
+	told    map[string]string   // what was last logged about a node, so that it is logged when it changes
+}
+
+// view is what readers see of the map. It does not change.
+type view struct {
+	all    []Member // by name, removed ones included
+	digest uint64
+	formed bool
+}
+
+// Open starts the node's part. Callbacks may come before it returns, and the node's ServeHello should be within reach
+// of others soon. The error wraps [ErrOptions], or is of the sockets.
+func Open(o Options) (*Membership, error) {
+	if err := o.prepare(); err != nil {
+		return nil, err
+	}
+	m := &Membership{
+		o:        o,
+		id:       identity{name: o.Self.Name, boot: rand.Uint64(), settings: o.Settings},
+		joined:   make(chan struct{}),
+		wakeLoop: make(chan struct{}, 1), wakeSeek: make(chan struct{}, 1), wakeJoin: make(chan struct{}, 1),
+		slots: make(chan struct{}, callsMax),
+		heard: make(map[string]struct{}), calls: make(map[string]bool),
+		greeted: make(map[uint64]struct{}), told: make(map[string]string),
+	}
+	m.ctx, m.stop = context.WithCancel(context.Background())
+	m.view.Store(&view{})
+	if o.GossipPort >= 0 {
+		g, err := openGossip(m.ctx, &m.o, m.state, m.hear)
+		if err != nil {
+			m.stop()
+			return nil, err
+		}
+		host, _, _ := net.SplitHostPort(o.Self.Name)
+		m.gossip = g
+		m.o.Self.Gossip = net.JoinHostPort(host, strconv.Itoa(g.port))
+	}
+	m.begin()
+	return m, nil
+}
+
+// begin makes the first map and starts the goroutines.
+func (m *Membership) begin() {
+	m.mu.Lock()
+	for _, name := range m.o.Static {
+		m.m.Merge([]Member{{Name: name, State: Active, Weight: 1}})
+	}
+	m.sayLocked()
+	m.changed = true
+	if len(m.o.Join) == 0 {
+		m.formLocked()
+	}
+	m.publishLocked()
+	formed := m.formed
+	m.mu.Unlock()
+	wake(m.wakeLoop)
+
+	m.wg.Go(m.callbackLoop)
+	m.wg.Go(m.seekLoop)
+	if m.gossip != nil {
+		m.wg.Go(m.gossipLoop)
+	}
+	if !formed {
+		m.wg.Go(m.joinLoop)
+	}
+}
+
+// Close ends everything without a word to the others: for them it is as if the node were down. To leave for good, use
+// [Membership.BeginLeave] and [Membership.Left] first. It waits for the callback and the hellos under way.
+func (m *Membership) Close() error {
+	m.mu.Lock()
+	m.closed = true
+	m.mu.Unlock()
+	m.stop()
+	err := m.gossip.close()
+	m.wg.Wait()
+	return err
+}
+
+// Members returns the members, those that are leaving included, by name. The caller does not change the slice.
+func (m *Membership) Members() []Member {
+	all := m.view.Load().all
+	members := make([]Member, 0, len(all))
+	for _, entry := range all {
+		if entry.State != Removed {
+			members = append(members, entry)
+		}
+	}
+	return members
+}
+
+// All returns all entries by name, those of removed members included. The caller does not change the slice.
+func (m *Membership) All() []Member { return m.view.Load().all }
+
+// Digest is equal at two nodes when their maps are. It is cheap.
+func (m *Membership) Digest() uint64 { return m.view.Load().digest }
+
+// Formed says whether the node is part of a cluster.
+func (m *Membership) Formed() bool { return m.view.Load().formed }
+
+// Joined is closed once the node is part of a cluster.
+func (m *Membership) Joined() <-chan struct{} { return m.joined }
+
+// Ready returns nil if the node is part of a cluster, and else an error that wraps [ErrNotFormed] and says what came of each
+// address that was tried.
+func (m *Membership) Ready() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.formed {
+		return nil
+	}
+	return m.joinErr
+}
+
+// absorb merges what another node said into the map.
+func (m *Membership) absorb(entries []Member) {
+	m.mu.Lock()
+	won := m.absorbLocked(entries)
+	m.mu.Unlock()
+	m.gossip.tell(won)
+}
+
+// absorbLocked returns what is to be passed on.
+func (m *Membership) absorbLocked(entries []Member) (won []Member) {
+	changed, won := m.m.merge(entries)
+	if !changed {
+		return won
+	}
+	m.changed = true
+	own, _ := m.m.Get(m.id.name)
+	if m.formed && m.intent == Active && own.State == Removed {
+		// The others may have gone on without this node: what depends on its being a member ends before it is one again.
+		m.evicted = true
+	}
+	if !m.evicted {
+		if said, ok := m.sayLocked(); ok {
+			won = append(won, said)
+		}
+	}
+	m.publishLocked()
+	wake(m.wakeLoop)
+	return won
+}
+
+// sayLocked makes this node's entry what it says of itself, and returns it if it had to be changed for that.
+func (m *Membership) sayLocked() (said Member, ok bool) {
+	own, there := m.m.Get(m.id.name)
+	if m.intent != Active && own.State == Removed {
+		return Member{}, false // somebody was faster
+	}
+	if m.intent == Leaving && m.staysLocked() {
+		m.intent, m.stays = Active, true
+	}
+	said = m.o.Self
+	said.State, said.Version = m.intent, own.Version
+	if there && own == said {
+		return Member{}, false
+	}
+	said.Version = m.m.next()
+	m.m.Merge([]Member{said})
+	m.changed = true
+	return said, true
+}
+
+// staysLocked says whether this node, which is leaving, has to stay: two that begin to leave at the same moment each take the
+// other for the one that stays. Of members that are all leaving the one with the smallest name stays.
+func (m *Membership) staysLocked() bool {
+	for _, entry := range m.m.All() {
+		switch {
+		case entry.State == Active && entry.Name != m.id.name:
+			return false
+		case entry.State == Leaving && entry.Name < m.id.name:
+			return false
+		}
+	}
+	return true
+}
+
+// formLocked makes the node part of a cluster.
+func (m *Membership) formLocked() {
+	m.formed, m.changed = true, true
+	m.publishLocked()
+	close(m.joined)
+	wake(m.wakeLoop)
+	wake(m.wakeSeek)
+	wake(m.wakeJoin)
+}
+
+// publishLocked lets readers see the map.
+func (m *Membership) publishLocked() {
+	all := m.m.All()
+	m.view.Store(&view{all: all, digest: digestOf(all), formed: m.formed})
+}
+
+// hear notes that a member is there.
+func (m *Membership) hear(name string) {
+	m.mu.Lock()
+	if entry, ok := m.m.Get(name); ok && entry.State != Removed {
+		m.heard[name] = struct{}{}
+	}
+	m.mu.Unlock()
+	wake(m.wakeLoop)
+}
+
+// callbackLoop calls what the owner wants to be called.
+func (m *Membership) callbackLoop() {
+	for {
+		select {
+		case <-m.wakeLoop:
+			m.callBack()
+		case <-m.ctx.Done():
+			return
+		}
+	}
+}
+
+func (m *Membership) callBack() {
+	m.mu.Lock()
+	evicted := m.evicted
+	m.mu.Unlock()
+	if evicted {
+		m.o.Log.Warn("this node was removed by others: joining anew")
+		if m.o.Evicted != nil {
+			m.o.Evicted()
+		}
+		m.reenter()
+	}
+	m.mu.Lock()
+	changed, heard, stays := m.changed, m.heard, m.stays
+	m.changed, m.heard, m.stays = false, make(map[string]struct{}), false
+	m.mu.Unlock()
+	if stays {
+		m.o.Log.Warn("all other members are leaving too: this node stays")
+	}
+	if changed && m.o.Changed != nil {
+		m.o.Changed()
+	}
+	for name := range heard {
+		if m.o.Heard != nil {
+			m.o.Heard(name)
+		}
+	}
+}
+
+// reenter takes up this node's entry again.
+func (m *Membership) reenter() {
+	m.mu.Lock()
+	m.evicted = false
+	said, ok := m.sayLocked()
+	m.publishLocked()
+	m.mu.Unlock()
+	if ok {
+		m.spread(said)
+	}
+}
+
+// spread tells the others of a change that this node made.
+func (m *Membership) spread(entry Member) {
+	m.gossip.tell([]Member{entry})
+	if m.gossip != nil {
+		return
+	}
+	for _, other := range m.Members() {
+		if m.live(other.Name) {
+			m.call(other.Name)
+		}
+	}
+}
+
+// live says whether a member is taken for up.
+func (m *Membership) live(name string) bool {
+	if m.o.Live == nil {
+		return m.gossip.isAlive(name)
+	}
+	return m.o.Live(name)
+}
+
+// gossipLoop takes in what memberlist handed over.
+func (m *Membership) gossipLoop() {
+	for {
+		select {
+		case message := <-m.gossip.broadcasts:
+			entry, err := decodeBroadcast(message)
+			if err != nil {
+				m.note("gossip", err.Error(), "a broadcast was not understood", slog.LevelWarn)
+			} else if m.Formed() {
+				m.absorb([]Member{entry})
+			}
+		case state := <-m.gossip.states:
+			h, err := decodeHello(state)
+			if err != nil {
+				m.note("gossip", err.Error(), "a state was not understood", slog.LevelWarn)
+			} else if h.Formed && m.Formed() && m.id.refuses(h, "", "") == "" {
+				m.absorb(h.Members)
+			}
+		case <-m.ctx.Done():
+			return
+		}
+	}
+}
+
+// state is what memberlist exchanges. A node that is not part of a cluster has nothing to say.
+func (m *Membership) state() []byte {
+	if !m.Formed() {
+		return nil
+	}
+	return m.message("").encode()
+}
+
+// message is this node's hello to a member; to nobody in particular if to is empty.
+func (m *Membership) message(to string) *hello {
+	v := m.view.Load()
+	return &hello{From: m.id.name, To: to, Boot: m.id.boot, Formed: v.formed, Settings: m.id.settings, Members: v.all}
+}
+
+// note logs what is wrong with a node when it changes; an empty reason says that nothing is.
+func (m *Membership) note(node, reason, message string, level slog.Level) {
+	m.mu.Lock()
+	last := m.told[node]
+	switch {
+	case reason == "":
+		delete(m.told, node)
+	case len(m.told) >= 2*MaxMembers: // names that somebody makes up
+		clear(m.told)
+		fallthrough
+	default:
+		m.told[node] = reason
+	}
+	m.mu.Unlock()
+	if reason != "" && reason != last {
+		m.o.Log.Log(m.ctx, level, message, "node", node, "reason", reason)
+	}
+}
+
+// wake makes a loop look again. It does not wait.
+func wake(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}

@@ -1,0 +1,130 @@
+package membership
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"github.com/hashicorp/memberlist"
+)
+
+// ErrOptions is wrapped by the error of Open for options that cannot be.
+var ErrOptions = errors.New("bad membership options")
+
+const maxJoin = 128
+
+// Options are what a Membership is opened with. Of Static and Join one may be given; with neither the node is a cluster of its
+// own from the start.
+type Options struct {
+	// Self is this node's entry: its Name, Weight (0: 1) and Zone. The rest is filled in.
+	Self Member
+
+	// Static are the names of all members, this node's own too. The node is formed from the start. Those that were
+	// never met have entries of version 0, active, of weight 1.
+	Static []string
+
+	// Join are HTTP addresses (host:port) of members. They are tried until one that is formed has answered. A node with Join founds
+	// no cluster by itself, with one exception: once it has reached all of them but itself, in one round, and all of
+	// them are trying to join too, then the one with the smallest name of them and itself founds. So the same list at all
+	// nodes, started in any order, makes one cluster. A list of this node alone founds at once.
+	Join []string
+
+	Settings Settings
+
+	// Bind is the host that memberlist listens at; empty: all addresses. GossipPort is its port, TCP and UDP; 0: a free one;
+	// negative: no gossip at all. The others are told that port at the host of Self.Name.
+	Bind       string
+	GossipPort int
+
+	// Secret is the cluster's; gossip is encrypted with a key that is derived from it (HKDF-SHA256, AES-256-GCM). Empty:
+	// gossip is neither secret nor authentic. Hellos are as safe as what carries them.
+	Secret string
+
+	// Hello carries a hello to the node at the HTTP address, and returns what its ServeHello answered. It resolves the
+	// address anew each time, and gives up when ctx is done.
+	Hello func(ctx context.Context, addr string, request []byte) ([]byte, error)
+
+	// Live says whether the data plane counts a member as up; nil: whether gossip does.
+	Live func(name string) bool
+
+	// Changed is called once at the start and whenever the map is another one or the node is formed, Evicted when this node finds itself removed while it is part of the
+	// cluster, before it takes its entry up again, and Heard when gossip or a hello says that a member is there. All
+	// are called by one goroutine, one at a time, after what they tell of, and for several changes once; none may call Close.
+	// Any of them may be nil.
+	Changed func()
+	Evicted func()
+	Heard   func(name string)
+
+	Log    *slog.Logger   // nil: discards
+	Random func() float64 // 0 up to 1, for jitter; safe for concurrent use; nil: math/rand/v2
+
+	pace pace                                       // zero: defaultPace
+	wrap func(dialer) memberlist.NodeAwareTransport // a test's way to cut the network
+}
+
+// pace is how fast things are done. Tests with real sockets go faster.
+type pace struct {
+	seek             time.Duration // between two looks at who is absent
+	joinMin, joinMax time.Duration // between two rounds of joining, doubling
+	again            time.Duration // between two hellos to one member
+	hello            time.Duration // until a hello is given up
+	probe            time.Duration // memberlist's
+}
+
+var defaultPace = pace{
+	seek:    2 * time.Second,
+	joinMin: 200 * time.Millisecond, joinMax: 5 * time.Second,
+	again: 100 * time.Millisecond,
+	hello: 2 * time.Second,
+	probe: 500 * time.Millisecond,
+}
+
+// prepare checks the options and fills in what may be left out.
+func (o *Options) prepare() error {
+	if o.Self.Weight == 0 {
+		o.Self.Weight = 1
+	}
+	o.Self.Version, o.Self.State, o.Self.Gossip = 0, Active, ""
+	if err := o.Self.validate(); err != nil {
+		return fmt.Errorf("%w: %w", ErrOptions, err)
+	}
+	for _, name := range slices.Concat(o.Static, o.Join) {
+		if err := checkAddr(name); err != nil {
+			return fmt.Errorf("%w: a member %w", ErrOptions, err)
+		}
+	}
+	switch {
+	case o.Hello == nil:
+		return fmt.Errorf("%w: nothing carries a hello", ErrOptions)
+	case len(o.Static) > 0 && len(o.Join) > 0:
+		return fmt.Errorf("%w: there is a list of all members and one to join: give one of them", ErrOptions)
+	case len(o.Static) > 0 && !slices.Contains(o.Static, o.Self.Name):
+		return fmt.Errorf("%w: %s is not in the list of all members: add it, or give the node one of their names", ErrOptions, o.Self.Name)
+	case len(o.Static) > MaxMembers:
+		return fmt.Errorf("%w: %d members: at most %d", ErrOptions, len(o.Static), MaxMembers)
+	case len(o.Join) > maxJoin:
+		return fmt.Errorf("%w: %d addresses to join: at most %d", ErrOptions, len(o.Join), maxJoin)
+	case o.GossipPort > 1<<16-1:
+		return fmt.Errorf("%w: gossip port %d: use 1 to 65535, 0 for a free one", ErrOptions, o.GossipPort)
+	}
+	o.Join = slices.Compact(slices.Sorted(slices.Values(o.Join)))
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Random == nil {
+		o.Random = rand.Float64
+	}
+	if o.pace == (pace{}) {
+		o.pace = defaultPace
+	}
+	return nil
+}
+
+// jitter spreads a pause evenly over three quarters to five quarters of it.
+func (o *Options) jitter(pause time.Duration) time.Duration {
+	return time.Duration(float64(pause) * (0.75 + o.Random()/2))
+}

@@ -1,0 +1,135 @@
+package membership
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+)
+
+// greetedMax bounds how many nodes that are not formed can make this one try to join at once.
+const greetedMax = 128
+
+// ServeHello answers a hello that came over HTTP. What it learns is in the map before it answers, so that a node that has
+// joined is known to whom it joined. A refusal is an answer too; the error wraps [ErrBadHello] or is [ErrClosed].
+func (m *Membership) ServeHello(request []byte) (answer []byte, err error) {
+	if m.ctx.Err() != nil {
+		return nil, ErrClosed
+	}
+	h, err := decodeHello(request)
+	var format errFormat
+	if errors.As(err, &format) {
+		return m.refuse("a node of another version", format.Error()), nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if reason := m.id.refuses(h, h.To, m.id.name); reason != "" {
+		return m.refuse(h.From, reason), nil
+	}
+	if h.From == m.id.name {
+		return m.message("").encode(), nil // this node itself, by an address that leads back here
+	}
+	if !m.takeIn(h) {
+		return m.refuse(h.From, fmt.Sprintf("the cluster has %d members, which is the most: remove one first", MaxMembers)), nil
+	}
+	m.note(h.From, "", "", 0)
+	m.hear(h.From)
+	return m.message("").encode(), nil
+}
+
+// refuse makes an answer that says so.
+func (m *Membership) refuse(from, reason string) []byte {
+	m.note(from, reason, "refused a hello", slog.LevelError)
+	answer := hello{From: m.id.name, Boot: m.id.boot, Formed: m.Formed(), Settings: m.id.settings, Refused: reason}
+	return answer.encode()
+}
+
+// takeIn merges the hello of another node, if one of the two is part of the cluster. It returns false if there is no
+// place for a newcomer.
+func (m *Membership) takeIn(h *hello) bool {
+	m.mu.Lock()
+	var won []Member
+	switch {
+	case h.Formed:
+		// An unformed node is found by the others if it was restarted: then they have its entry.
+		own, ok := h.entry(m.id.name)
+		if m.formed || ok && own.State != Removed {
+			won = m.absorbLocked(h.Members)
+			if !m.formed {
+				m.formLocked()
+			}
+		}
+	case m.formed:
+		entry, ok := h.entry(h.From)
+		known, there := m.m.Get(h.From)
+		if (!there || known.State == Removed) && m.fullLocked() {
+			m.mu.Unlock()
+			return false
+		}
+		if ok {
+			won = m.absorbLocked([]Member{entry})
+		}
+	default:
+		// Both are trying. Another that has come up may be what this one waits for.
+		if _, known := m.greeted[h.Boot]; !known && len(m.greeted) < greetedMax {
+			m.greeted[h.Boot] = struct{}{}
+			wake(m.wakeJoin)
+		}
+	}
+	m.mu.Unlock()
+	m.gossip.tell(won)
+	return true
+}
+
+func (m *Membership) fullLocked() bool {
+	members := 0
+	for _, entry := range m.m.entries {
+		if entry.State != Removed {
+			members++
+		}
+	}
+	return members >= MaxMembers
+}
+
+// ask says hello to the node at an address, which is a member's name if to is given, and checks the answer. The answer
+// is not merged.
+func (m *Membership) ask(ctx context.Context, addr, to string) (*hello, error) {
+	h, err := m.exchange(ctx, addr, to)
+	switch {
+	case errors.Is(err, ErrRefused):
+		m.note(addr, err.Error(), "a hello was refused", slog.LevelError)
+	case errors.Is(err, ErrBadHello):
+		m.note(addr, err.Error(), "a hello was not understood", slog.LevelError)
+	case err == nil:
+		m.note(addr, "", "", 0)
+	}
+	return h, err
+}
+
+func (m *Membership) exchange(ctx context.Context, addr, to string) (*hello, error) {
+	ctx, cancel := context.WithTimeout(ctx, m.o.pace.hello)
+	defer cancel()
+	answer, err := m.o.Hello(ctx, addr, m.message(to).encode())
+	if err != nil {
+		return nil, err
+	}
+	h, err := decodeHello(answer)
+	if err != nil {
+		var format errFormat
+		if errors.As(err, &format) {
+			return nil, fmt.Errorf("%w: %w", ErrRefused, err)
+		}
+		return nil, err
+	}
+	switch {
+	case h.Refused != "":
+		return nil, fmt.Errorf("%w by %s: %s", ErrRefused, h.From, h.Refused)
+	case h.From == m.id.name && h.Boot == m.id.boot:
+		return nil, errMyself
+	}
+	if reason := m.id.refuses(h, to, h.From); reason != "" {
+		return nil, fmt.Errorf("%w: %s", ErrRefused, reason)
+	}
+	return h, nil
+}
