@@ -1,0 +1,153 @@
+package membership
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+)
+
+// What is encoded is decoded as it was.
+func TestHellosComeThrough(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		h := &hello{
+			From: a, To: rapid.SampledFrom([]string{"", b}).Draw(t, "to"), Boot: rapid.Uint64().Draw(t, "boot"),
+			Formed: rapid.Bool().Draw(t, "formed"), Settings: sameSettings,
+			Members: merged(bounds{}, entries(5).Draw(t, "members")).All(),
+		}
+		got, err := decodeHello(h.encode())
+		if err != nil || !slices.Equal(got.Members, h.Members) {
+			t.Fatalf("%+v came through as %+v, %v", h, got, err)
+		}
+		got.Members, h.Members = nil, nil
+		if !bytes.Equal(got.encode(), h.encode()) {
+			t.Fatalf("%+v came through as %+v", h, got)
+		}
+	})
+}
+
+// What is no hello is refused with an error that says why, and changes nothing; one of another format is answered, so that
+// both sides can say what to do.
+func TestWhatIsNoHello(t *testing.T) {
+	w := newWire()
+	m := w.open(t, w.options(a))
+	before := m.Digest()
+	many, _ := json.Marshal(hello{Format: 1, From: b, Members: make([]Member, maxHelloMembers+1)})
+	for request, want := range map[string]string{
+		``:                        "unexpected end",
+		`{"format":1}`:            "sender's name",
+		`{"format":1,"from":"b"}`: "sender's name",
+		`{"format":1,"from":"b:1","members":[{"name":"b:1"}]}`:                                       "weight",
+		`{"format":1,"from":"b:1","members":[{"name":"b:1","weight":1,"state":"gone"}]}`:             "no state",
+		`{"format":1,"from":"b:1","members":[{"name":"b:1","weight":1,"version":1e300}]}`:            "version",
+		`{"format":1,"from":"b:1","members":[{"name":"b:1","weight":1,"version":9999999999999999}]}`: "version",
+		string(many):                         "at most 2048",
+		strings.Repeat(" ", maxHelloBytes+1): "at most",
+	} {
+		_, err := m.ServeHello([]byte(request))
+		if !errors.Is(err, ErrBadHello) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%.60s: %v, want %q", request, err, want)
+		}
+	}
+	answer, err := m.ServeHello([]byte(`{"format":2,"from":7}`))
+	if err != nil || !strings.Contains(string(answer), "run the same version") {
+		t.Errorf("another format is answered %s, %v", answer, err)
+	}
+	if m.Digest() != before {
+		t.Error("the map changed")
+	}
+}
+
+// An answer that is none, or of somebody else, is an error, and changes nothing.
+func TestWhatIsNoAnswer(t *testing.T) {
+	var answer []byte
+	o := newWire().options(a)
+	o.Static = []string{a, b}
+	o.Live = func(string) bool { return true } // nobody but the test asks
+	o.Hello = func(context.Context, string, []byte) ([]byte, error) { return answer, nil }
+	m, err := Open(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	before := m.Digest()
+	members := []Member{{Name: c, Version: 9, Weight: 1}}
+	good := hello{From: b, Formed: true, Settings: sameSettings, Members: members}
+	for what, test := range map[string]struct {
+		spoil func(*hello)
+		want  error
+	}{
+		"another name": {func(h *hello) { h.From = c }, ErrRefused},
+		"our name":     {func(h *hello) { h.From = a }, ErrRefused},
+		"settings":     {func(h *hello) { h.Settings.Replicas = 3 }, ErrRefused},
+		"a refusal":    {func(h *hello) { h.Refused = "no" }, ErrRefused},
+		"a bad entry":  {func(h *hello) { h.Members = []Member{{Name: c}} }, ErrBadHello},
+		"good":         {func(*hello) {}, nil},
+	} {
+		h := good
+		test.spoil(&h)
+		answer = h.encode()
+		if _, err := m.ask(t.Context(), b, b); !errors.Is(err, test.want) {
+			t.Errorf("%s: %v, want %v", what, err, test.want)
+		}
+		if m.Digest() != before {
+			t.Errorf("%s: the map changed", what)
+		}
+	}
+	answer = []byte("<html>")
+	if _, err := m.ask(t.Context(), b, b); !errors.Is(err, ErrBadHello) {
+		t.Errorf("no hello at all: %v", err)
+	}
+}
+
+// A broadcast that is none is an error.
+func TestWhatIsNoBroadcast(t *testing.T) {
+	entry := Member{Name: a, Version: 3, State: Leaving, Weight: 2, Zone: "z", Gossip: "a:2"}
+	data, _ := json.Marshal(entry)
+	if got, err := decodeBroadcast(append([]byte{broadcastFormat}, data...)); err != nil || got != entry {
+		t.Errorf("%+v, %v", got, err)
+	}
+	for _, bad := range []string{"", "\x01", "\x02" + string(data), "\x01{}", "\x01[]"} {
+		if _, err := decodeBroadcast([]byte(bad)); err == nil {
+			t.Errorf("%q is taken", bad)
+		}
+	}
+}
+
+// Whatever comes as a hello, the node stays up, its map keeps to its rules, it stays active in it, and what it answers is
+// a hello.
+func FuzzServeHello(f *testing.F) {
+	h := hello{From: b, To: a, Boot: 1, Formed: true, Settings: sameSettings, Members: []Member{
+		{Name: a, Version: 3, State: Removed, Weight: 1}, {Name: b, Version: 4, Weight: 2, Zone: "z", Gossip: "b:2"},
+	}}
+	f.Add(h.encode())
+	h.Formed, h.To = false, ""
+	f.Add(h.encode())
+	f.Add([]byte(`{"format":2}`))
+	f.Fuzz(func(t *testing.T, request []byte) {
+		m, err := Open(newWire().options(a))
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer, err := m.ServeHello(request)
+		if err == nil {
+			if _, err := decodeHello(answer); err != nil {
+				t.Errorf("answered %q: %v", answer, err)
+			}
+		}
+		for _, entry := range m.All() {
+			if err := entry.validate(); err != nil {
+				t.Error(err)
+			}
+		}
+		eventually(t, "the node is active", func() bool { return stateOf(m, a) == "active" })
+		if err := m.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+}
