@@ -97,7 +97,7 @@ func TestTheSeedMayStartLast(t *testing.T) {
 			o.Join = join
 			nodes = append(nodes, w.open(t, o))
 			for _, m := range nodes {
-				<-m.Joined()
+				joins(t, m)
 				if err := m.Ready(); err != nil {
 					t.Errorf("%s: %s joined, yet %v", what, m.id.name, err)
 				}
@@ -143,7 +143,7 @@ func TestWhoIsJoinedKnowsTheNewcomerFirst(t *testing.T) {
 			}
 			m = w.open(t, o)
 			close(opened)
-			<-m.Joined()
+			joins(t, m)
 			synctest.Wait()
 			if what == "the same" && versionOf(m, b) != 1 {
 				t.Errorf("an entry that says what it should was raised to %d", versionOf(m, b))
@@ -203,7 +203,7 @@ func TestANodeUnderAnotherName(t *testing.T) {
 		o = w.options(b)
 		o.Join = []string{"alias:1"}
 		joiner := w.open(t, o)
-		<-joiner.Joined()
+		joins(t, joiner)
 
 		o = w.options(c)
 		o.Static = []string{c, "alias:1"}
@@ -245,7 +245,7 @@ func TestTwoNodesOfOneName(t *testing.T) {
 		o.Join = []string{"alias:1"}
 		self := w.open(t, o)
 		w.put("alias:1", self)
-		<-self.Joined() // founded: the list has nobody else
+		joins(t, self) // founded: the list has nobody else
 	})
 }
 
@@ -342,7 +342,7 @@ func TestLeave(t *testing.T) {
 		o := w.options(c)
 		o.Join = []string{a}
 		again := w.open(t, o)
-		<-again.Joined()
+		joins(t, again)
 		eventually(t, "it is back", func() bool { nodes[0].Differs(b); return agree(3, nodes[0], nodes[1], again) })
 	})
 }
@@ -462,7 +462,7 @@ func TestWhoIsUpFindsWhoComesUp(t *testing.T) {
 		o = w.options(b)
 		o.Join = []string{a}
 		first := w.open(t, o)
-		<-first.Joined()
+		joins(t, first)
 		w.kill(t, first)
 		time.Sleep(time.Minute)
 
@@ -471,7 +471,7 @@ func TestWhoIsUpFindsWhoComesUp(t *testing.T) {
 		o.Self.Zone = "z"
 		o.Live = func(string) bool { return false }
 		again := w.open(t, o)
-		<-again.Joined()
+		joins(t, again)
 		eventually(t, "both agree", func() bool { return agree(2, seed, again) })
 		if entry, _ := mapOf(seed).Get(b); entry.Zone != "z" {
 			t.Errorf("its entry is %+v", entry)

@@ -81,7 +81,7 @@ func gossipKey(secret string) ([]byte, error) {
 // So one that is killed is known after about 4 s (the data plane's own probes know at once, and do not wait for it),
 // and one that is stopped for 2 s has more than a second left to hear that it is suspect, and to refute. One that is
 // starved itself notices by its own failed probes, and takes up to AwarenessMaxMultiplier times as long for each.
-func gossipConfig(interval time.Duration) *memberlist.Config {
+func gossipConfig(interval, exchange time.Duration) *memberlist.Config {
 	c := memberlist.DefaultLANConfig()
 	c.ProbeInterval = interval
 	c.ProbeTimeout = interval * 2 / 5
@@ -93,7 +93,7 @@ func gossipConfig(interval time.Duration) *memberlist.Config {
 	c.GossipInterval = interval / 5
 	c.GossipNodes = 3
 	c.GossipToTheDeadTime = 30 * time.Second
-	c.PushPullInterval = 10 * time.Second
+	c.PushPullInterval = exchange
 	c.TCPTimeout = 3 * time.Second
 
 	// A restarted node may come back at another address (a free port, another container). Nothing but its name counts.
@@ -108,7 +108,7 @@ func openGossip(ctx context.Context, o *Options, state func() []byte, came func(
 		broadcasts: make(chan []byte, inboxBroadcasts), states: make(chan []byte, inboxStates),
 		alive: make(map[string]struct{}),
 	}
-	c := gossipConfig(o.pace.probe)
+	c := gossipConfig(o.pace.probe, o.pace.exchange)
 	c.Name = o.Self.Name
 	c.Delegate, c.Events = g, g
 	c.Logger = log.New(slogWriter{o.Log}, "", 0)

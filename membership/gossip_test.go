@@ -18,7 +18,7 @@ var testPace = pace{
 	joinMin: 10 * time.Millisecond, joinMax: 100 * time.Millisecond,
 	again: 10 * time.Millisecond,
 	hello: 2 * time.Second,
-	probe: 100 * time.Millisecond,
+	probe: 100 * time.Millisecond, exchange: time.Hour,
 }
 
 // nameOf is the name of a node. Nothing listens there: hellos go over the wire.
@@ -186,6 +186,34 @@ func TestASplitHeals(t *testing.T) {
 	eventually(t, "all five have met again", func() bool { return agree(5, nodes...) && meet(nodes...) })
 	if stateOf(nodes[4], nameOf(1)) != "leaving" || stateOf(nodes[3], nameOf(0)) != "leaving" {
 		t.Errorf("%+v", nodes[4].All())
+	}
+}
+
+// Where a broadcast was lost, memberlist's state exchange brings what it said, both ways, but not to a node that
+// is not part of the cluster.
+func TestTheStateExchangeCarriesTheMap(t *testing.T) {
+	t.Parallel()
+	w, wall := newWire(), &firewall{side: map[string]bool{}}
+	w.setCut(func(_, _ string) bool { return true })
+	nodes := gossiping(t, w, wall, 3, func(i int, o *Options) {
+		o.Join = nil
+		if i == 2 {
+			o.Join = []string{nameOf(0)}
+		}
+	})
+	for i, m := range nodes[:2] {
+		m.mu.Lock()
+		m.absorbLocked([]Member{{Name: fmt.Sprintf("lost%d:1", i), Version: 3, Weight: 1}})
+		m.mu.Unlock()
+	}
+	for _, m := range nodes[1:] {
+		if err := m.gossip.join(t.Context(), nodes[0].o.Self.Gossip); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, "both have both", func() bool { return agree(4, nodes[0], nodes[1]) })
+	if nodes[2].Formed() || len(nodes[2].Members()) != 1 || stateOf(nodes[0], nameOf(2)) != "absent" {
+		t.Error("a node that has not joined took part")
 	}
 }
 

@@ -63,6 +63,28 @@ func TestWhatIsNoHello(t *testing.T) {
 	}
 }
 
+// Who answers has merged before: the answer has all that the hello brought.
+func TestTheAnswerHasWhatWasSaid(t *testing.T) {
+	w := newWire()
+	m := w.open(t, w.options(a))
+	entry := Member{Name: b, Version: 3, Weight: 2, Zone: "z"}
+	for _, formed := range []bool{false, true} {
+		entry.Version++
+		h := hello{From: b, To: a, Formed: formed, Settings: sameSettings, Members: []Member{entry}}
+		answer, err := m.ServeHello(h.encode())
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := decodeHello(answer)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if there, _ := got.entry(b); there != entry {
+			t.Errorf("formed %v: the answer has %+v", formed, there)
+		}
+	}
+}
+
 // An answer that is none, or of somebody else, is an error, and changes nothing.
 func TestWhatIsNoAnswer(t *testing.T) {
 	var answer []byte

@@ -150,6 +150,16 @@ func eventually(t *testing.T, what string, holds func() bool) {
 	}
 }
 
+// joins waits until the node is part of a cluster.
+func joins(t *testing.T, m *Membership) {
+	t.Helper()
+	select {
+	case <-m.Joined():
+	case <-time.After(time.Minute):
+		t.Fatalf("%s has not joined after a minute: %v", m.id.name, m.Ready())
+	}
+}
+
 // agree says whether all are formed and have the same map, with as many members.
 func agree(members int, nodes ...*Membership) bool {
 	for _, m := range nodes {

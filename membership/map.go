@@ -35,6 +35,7 @@ const (
 type Map struct {
 	entries map[string]Member
 	bounds  bounds
+	floor   uint64 // above the versions of all that was dropped: what is below is not passed on
 }
 
 // bounds of a map; zero is the default. Tests lower them.
@@ -51,7 +52,10 @@ func (m *Map) Merge(in []Member) (changed bool) {
 	return changed
 }
 
-// merge says also which entries won and are to be passed on. Those that were dropped at a bound are not: they would go round for ever.
+// merge says also which entries won and are to be passed on. Those no newer than one that was dropped at a bound are not:
+// they could come and be dropped in turns for ever, while a change that is made now has a higher version. So passing on
+// ends: of the entries that a node would take in again and again the newest is not superseded, so it is dropped, and from then on
+// the node passes on none of them.
 func (m *Map) merge(in []Member) (changed bool, won []Member) {
 	if m.entries == nil {
 		m.entries = make(map[string]Member)
@@ -73,8 +77,7 @@ func (m *Map) merge(in []Member) (changed bool, won []Member) {
 	}
 	dropped := m.trim()
 	won = slices.DeleteFunc(won, func(entry Member) bool {
-		current, ok := m.entries[entry.Name]
-		return !ok || current != entry
+		return entry.Version < m.floor || m.entries[entry.Name] != entry
 	})
 	for name := range dropped {
 		if old, touched := before[name]; !touched || old.Name != "" {
@@ -110,6 +113,7 @@ func (m *Map) trim() map[string]struct{} {
 		for _, entry := range surplus {
 			delete(m.entries, entry.Name)
 			dropped[entry.Name] = struct{}{}
+			m.floor = max(m.floor, entry.Version+1)
 		}
 	}
 	return dropped

@@ -95,8 +95,23 @@ func TestWhichEntryWins(t *testing.T) {
 	}
 }
 
-// Maps that have to forget entries still become equal when all keep exchanging them, stay within their bounds, and remember
-// the newest removals.
+// At the bounds the newest removals are remembered, and the members with the smallest names.
+func TestWhatIsForgotten(t *testing.T) {
+	m := merged(bounds{members: 2, removed: 2}, []Member{
+		{Name: "d:1", Version: 1, State: Removed}, {Name: "a:1", Version: 4, State: Removed},
+		{Name: "c:1", Version: 3, State: Removed}, {Name: "b:1", Version: 2, State: Removed},
+		{Name: "z:1", Version: 9}, {Name: "y:1", Version: 8}, {Name: "x:1", Version: 0},
+	})
+	var names []string
+	for _, entry := range m.All() {
+		names = append(names, entry.Name)
+	}
+	if want := []string{"a:1", "c:1", "x:1", "y:1"}; !slices.Equal(names, want) {
+		t.Errorf("kept %q, want %q", names, want)
+	}
+}
+
+// Maps that have to forget entries still become equal when all keep exchanging them, and stay within their bounds.
 func TestMapsThatForgetStillConverge(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		b := bounds{members: rapid.IntRange(1, 3).Draw(t, "members"), removed: rapid.IntRange(1, 3).Draw(t, "removed")}

@@ -72,7 +72,8 @@ type pace struct {
 	joinMin, joinMax time.Duration // between two rounds of joining, doubling
 	again            time.Duration // between two hellos to one member
 	hello            time.Duration // until a hello is given up
-	probe            time.Duration // memberlist's
+	probe            time.Duration // memberlist's, and what follows from it
+	exchange         time.Duration // between two of memberlist's state exchanges
 }
 
 var defaultPace = pace{
@@ -80,7 +81,7 @@ var defaultPace = pace{
 	joinMin: 200 * time.Millisecond, joinMax: 5 * time.Second,
 	again: 100 * time.Millisecond,
 	hello: 2 * time.Second,
-	probe: 500 * time.Millisecond,
+	probe: 500 * time.Millisecond, exchange: 10 * time.Second,
 }
 
 // prepare checks the options and fills in what may be left out.
