@@ -520,7 +520,7 @@ func TestAFullClusterRefusesNewcomers(t *testing.T) {
 		o.Static = append(o.Static, a)
 		o.Live = func(string) bool { return true }
 		seed := w.open(t, o)
-		for name, want := range map[string]bool{"m7:1": true, "new:1": false} {
+		for name, want := range map[string]bool{"m7:1": true, "aa:1": false} {
 			o := w.options(name)
 			o.Join = []string{a}
 			o.Live = func(string) bool { return true }
