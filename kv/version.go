@@ -75,17 +75,24 @@ func ParseETag(s string) (v Version, ok bool) {
 // concurrent use.
 type Clock struct {
 	last atomic.Uint64 // the last version without its tag
-	tag  uint64
+	tag  atomic.Uint64
 	wall func() time.Time
 }
 
 // NewClock makes a clock that reads wall and marks its versions with tag
 // (at most MaxTag; members of a cluster have different tags).
 func NewClock(tag uint16, wall func() time.Time) *Clock {
+	c := &Clock{wall: wall}
+	c.SetTag(tag)
+	return c
+}
+
+// SetTag changes the tag of the versions to come. The last that was stamped stays the last.
+func (c *Clock) SetTag(tag uint16) {
 	if tag > MaxTag {
 		panic("BUG: kv: clock tag does not fit a version")
 	}
-	return &Clock{tag: uint64(tag), wall: wall}
+	c.tag.Store(uint64(tag))
 }
 
 // Now stamps a new version.
@@ -97,7 +104,7 @@ func (c *Clock) Now() Version {
 		// milliseconds: the clock runs ahead of the wall until it catches up.
 		next := max(wall, last+1<<versionTagBits)
 		if c.last.CompareAndSwap(last, next) {
-			return Version(next | c.tag)
+			return Version(next | c.tag.Load())
 		}
 	}
 }

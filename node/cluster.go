@@ -8,12 +8,14 @@ import (
 
 	"httpdhs/internal/api"
 	"httpdhs/kv"
+	"httpdhs/membership"
 	"httpdhs/replicate"
 	"httpdhs/ring"
 )
 
 const (
 	reasonStopping   = "stopping"
+	reasonLeaving    = "handing over what it holds"
 	reasonRecovering = "being sent the writes that it missed"
 )
 
@@ -30,28 +32,44 @@ func (n *Node) describe(p *replicate.Ping) {
 // Cluster implements server.Cluster.
 func (n *Node) Cluster(deadline time.Time) api.Cluster {
 	n.coordinator.Refresh(deadline)
-	settings := n.table.Settings()
+	settings := n.ringSettings()
 	doc := api.Cluster{
 		Node:        n.cfg.Name,
-		Ring:        fmt.Sprintf("%016x", n.table.Fingerprint()),
-		Replicas:    n.table.Replicas(),
+		Replicas:    settings.Replicas,
 		Partitions:  settings.Partitions,
 		Partitioner: settings.Partitioner,
 	}
-	primary, replica := n.table.Counts()
+	now, next := n.coordinator.Rings()
+	var primary, replica []int
+	if now != nil {
+		doc.Ring, doc.Replicas = fmt.Sprintf("%016x", now.Fingerprint()), now.Replicas()
+		if next != now {
+			doc.Target = fmt.Sprintf("%016x", next.Fingerprint())
+		}
+		primary, replica = now.Counts()
+	}
 	peers := make(map[string]replicate.Status)
 	for _, p := range n.coordinator.Peers() {
 		peers[p.Name] = p
 	}
-	for i, member := range n.table.Nodes() {
+	for _, member := range n.members.Members() {
 		var m api.Node
 		if p, ok := peers[member.Name]; ok {
 			m = describePeer(&p)
-		} else {
+		} else if member.Name == n.cfg.Name {
 			m = n.describeSelf()
+		} else {
+			m = api.Node{State: api.StateJoining, Reason: "not met yet"}
 		}
 		m.Name, m.Zone, m.Weight = member.Name, member.Zone, member.Weight
-		m.PrimaryPartitions, m.ReplicaPartitions = primary[i], replica[i]
+		if member.State == membership.Leaving && m.State != api.StateDown {
+			m.State, m.Reason = api.StateLeaving, reasonLeaving
+		}
+		if now != nil {
+			if i, ok := now.Index(member.Name); ok {
+				m.PrimaryPartitions, m.ReplicaPartitions = primary[i], replica[i]
+			}
+		}
 		doc.Nodes = append(doc.Nodes, m)
 	}
 	return doc
@@ -60,6 +78,7 @@ func (n *Node) Cluster(deadline time.Time) api.Cluster {
 func (n *Node) describeSelf() api.Node {
 	var p replicate.Ping
 	n.describe(&p)
+	p.Moving = n.coordinator.Moving()
 	m := fromPing(&p)
 	m.State = api.StateActive
 	if n.stopping.Load() {
@@ -90,14 +109,34 @@ func describePeer(p *replicate.Status) api.Node {
 func fromPing(p *replicate.Ping) api.Node {
 	return api.Node{
 		Keys: p.Keys, Bytes: p.Bytes, Tombstones: p.Tombstones, Memory: api.Memory(p.Memory),
-		Version: p.Version, Started: p.Started,
+		Version: p.Version, Started: p.Started, Moving: describeMoving(p.Moving),
 	}
+}
+
+func describeMoving(m *replicate.Moving) *api.Moving {
+	if m == nil {
+		return nil
+	}
+	doc := &api.Moving{Partitions: m.Partitions, Done: m.Done, Bytes: m.Bytes}
+	if m.Done > 0 {
+		doc.BytesLeft = m.Bytes / int64(m.Done) * int64(m.Partitions-m.Done)
+	}
+	if m.Seconds > 0 {
+		doc.Rate = float64(m.Bytes) / m.Seconds
+	}
+	if doc.Rate > 0 {
+		doc.SecondsLeft = float64(doc.BytesLeft) / doc.Rate
+	}
+	return doc
 }
 
 // Ready implements server.Cluster.
 func (n *Node) Ready() (ok bool, reason string) {
 	if n.stopping.Load() {
 		return false, reasonStopping
+	}
+	if err := n.members.Ready(); err != nil {
+		return false, err.Error()
 	}
 	if err := n.coordinator.SyncReason(); err != nil {
 		return false, err.Error()
@@ -114,24 +153,28 @@ type ringDoc struct {
 
 // Ring implements server.Cluster.
 func (n *Node) Ring() *api.Ring {
-	if last := n.ringDoc.Load(); last != nil && last.of == n.table {
+	table, _ := n.coordinator.Rings()
+	if last := n.ringDoc.Load(); last != nil && last.of == table {
 		return last.doc
 	}
-	doc := describeRing(n.table)
-	n.ringDoc.Store(&ringDoc{n.table, doc})
+	doc := n.describeRing(table)
+	n.ringDoc.Store(&ringDoc{table, doc})
 	return doc
 }
 
-func describeRing(table *ring.Table) *api.Ring {
-	settings := table.Settings()
+func (n *Node) describeRing(table *ring.Table) *api.Ring {
+	settings := n.ringSettings()
 	doc := &api.Ring{
-		Fingerprint: fmt.Sprintf("%016x", table.Fingerprint()),
+		Fingerprint: fmt.Sprintf("%016x", 0),
 		Hash:        "xxh3-64",
 		Partitioner: settings.Partitioner,
 		Partitions:  settings.Partitions,
-		Replicas:    table.Replicas(),
 		Owners:      make([][]uint16, settings.Partitions),
 	}
+	if table == nil { // it is not part of a cluster yet
+		return doc
+	}
+	doc.Fingerprint, doc.Replicas = fmt.Sprintf("%016x", table.Fingerprint()), table.Replicas()
 	for _, m := range table.Nodes() {
 		doc.Nodes = append(doc.Nodes, api.RingNode{Name: m.Name, Zone: m.Zone, Weight: m.Weight})
 	}

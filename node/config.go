@@ -17,8 +17,22 @@ type Config struct {
 	Name string
 
 	// Members are the names of all nodes known at start, this one included,
-	// in any order. Empty: a cluster of this node alone.
+	// in any order.
 	Members []string
+
+	// Join are addresses (host:port) of members of a running cluster, instead of Members. With neither the node
+	// is a cluster of its own.
+	Join []string
+
+	// GossipPort is the port that members gossip on, TCP and UDP; 0: a free one; negative: none, so that members hear of each other only when they
+	// talk to each other anyway. The address is Listen's.
+	GossipPort int
+
+	// EvictAfter is how long a member has to be down, as a majority sees it, before it is taken off the ring; 0: never.
+	EvictAfter time.Duration
+
+	// SyncRate bounds what the node fetches from others to hold what it owns, and hands over, in bytes a second. 0: 64 MiB; negative: no bound.
+	SyncRate int
 
 	// Listen is the host:port to bind; empty: Name's. It is not looked at
 	// when Listener is given.
@@ -31,9 +45,7 @@ type Config struct {
 	Partitions  int    // a power of two, the same at all nodes; 0: 1024
 	Partitioner string // ring, rendezvous or modulus; empty: ring
 
-	// Weight and Zone describe this node alone. They only take effect in a
-	// cluster whose members tell each other of themselves; members of a
-	// static list all weigh the same.
+	// Weight and Zone describe this node alone; it tells the others.
 	Weight int // 0: 1
 	Zone   string
 
@@ -47,7 +59,7 @@ type Config struct {
 	HintBytes int
 
 	// ProbeEvery is the time between two questions to a peer of how it is.
-	// 0: 500 ms.
+	// 0: 500 ms; at most replicate.ProbeEveryMax.
 	ProbeEvery time.Duration
 
 	AuthToken     string // asked of clients, if set
@@ -66,4 +78,13 @@ type Config struct {
 
 	Log     *slog.Logger // nil: discards
 	Version string       // of the binary
+}
+
+// gossipBind is the host that gossip listens at: that of Listen.
+func (c *Config) gossipBind() string {
+	host, _, err := net.SplitHostPort(c.Listen)
+	if err != nil {
+		return ""
+	}
+	return host
 }

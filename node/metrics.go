@@ -50,12 +50,16 @@ func (n *Node) peerMetrics() (all []metrics.Peer) {
 }
 
 func (n *Node) ringMetrics() metrics.Ring {
-	self, _ := n.table.Index(n.cfg.Name)
-	primary, replica := n.table.Counts()
-	return metrics.Ring{
-		Fingerprint:       fmt.Sprintf("%016x", n.table.Fingerprint()),
-		PrimaryPartitions: primary[self], ReplicaPartitions: replica[self],
+	table, _ := n.coordinator.Rings()
+	if table == nil {
+		return metrics.Ring{}
 	}
+	m := metrics.Ring{Fingerprint: fmt.Sprintf("%016x", table.Fingerprint())}
+	if self, ok := table.Index(n.cfg.Name); ok {
+		primary, replica := table.Counts()
+		m.PrimaryPartitions, m.ReplicaPartitions = primary[self], replica[self]
+	}
+	return m
 }
 
 func (n *Node) httpMetrics() metrics.HTTP {

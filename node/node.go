@@ -14,6 +14,7 @@ import (
 
 	"httpdhs/internal/metrics"
 	"httpdhs/kv"
+	"httpdhs/membership"
 	"httpdhs/replicate"
 	"httpdhs/ring"
 	"httpdhs/server"
@@ -27,6 +28,7 @@ const (
 	defaultGrace      = time.Hour
 	defaultHintBytes  = 64 << 20
 	defaultProbeEvery = 500 * time.Millisecond
+	defaultSyncRate   = 64 << 20
 
 	// exchangeSlack is what a message between nodes may hold beyond the
 	// largest value.
@@ -39,17 +41,22 @@ type Node struct {
 	log     *slog.Logger
 	started time.Time
 
-	table       *ring.Table
 	ringDoc     atomic.Pointer[ringDoc]
 	store       *shard.Store
+	members     *membership.Membership
+	wired       chan struct{} // closed when coordinator is there, or will never be
 	coordinator *replicate.Coordinator
 	server      *server.Server
 	pprof       *pprofServer // nil: none
 	listener    net.Listener
 
-	stopping atomic.Bool
-	serving  sync.WaitGroup
-	failed   chan error // what ended serving, if not Shutdown
+	stopping  atomic.Bool
+	quit      chan struct{} // closed when stopping begins
+	quitOnce  sync.Once
+	leaveOnce sync.Once
+	left      chan struct{} // closed when the node has left the cluster
+	serving   sync.WaitGroup
+	failed    chan error // what ended serving, if not Shutdown
 }
 
 func (c *Config) setDefaults() {
@@ -74,8 +81,11 @@ func (c *Config) setDefaults() {
 	if c.ProbeEvery == 0 {
 		c.ProbeEvery = defaultProbeEvery
 	}
-	if len(c.Members) == 0 {
-		c.Members = []string{c.Name}
+	switch {
+	case c.SyncRate == 0:
+		c.SyncRate = defaultSyncRate
+	case c.SyncRate < 0:
+		c.SyncRate = 0
 	}
 	if c.Listen == "" {
 		c.Listen = c.Name
@@ -97,26 +107,23 @@ func Open(cfg Config) (*Node, error) {
 
 func open(cfg Config) (_ *Node, err error) {
 	cfg.setDefaults()
-	n := &Node{cfg: cfg, log: cfg.Log, started: time.Now(), failed: make(chan error, 1)}
-	if n.table, err = tableOf(&cfg); err != nil {
+	n := &Node{
+		cfg: cfg, log: cfg.Log, started: time.Now(), failed: make(chan error, 1),
+		wired: make(chan struct{}), quit: make(chan struct{}), left: make(chan struct{}),
+	}
+	if cfg.ProbeEvery > replicate.ProbeEveryMax {
+		return nil, fmt.Errorf("probes %s apart: at most %s", cfg.ProbeEvery, replicate.ProbeEveryMax)
+	}
+	// What the settings alone can be wrong in is said before anything is opened.
+	if _, err := ring.New([]ring.Node{{Name: cfg.Name, Weight: cfg.Weight, Zone: cfg.Zone}}, n.ringSettings()); err != nil {
 		return nil, err
-	}
-	tag, ok := n.table.Index(cfg.Name)
-	if !ok {
-		return nil, fmt.Errorf("%s is not one of the members %v", cfg.Name, cfg.Members)
-	}
-	if tag > kv.MaxTag {
-		return nil, fmt.Errorf("%d members, at most %d", len(cfg.Members), kv.MaxTag+1)
-	}
-	if len(cfg.Members) > 1 && (cfg.Weight != 1 || cfg.Zone != "") {
-		n.log.Warn("weight and zone have no effect: members of a static list are all alike")
 	}
 	if n.listener = cfg.Listener; n.listener == nil {
 		if n.listener, err = net.Listen("tcp", cfg.Listen); err != nil {
 			return nil, fmt.Errorf("cannot listen on %s: %w", cfg.Listen, err)
 		}
 	}
-	if err := n.wire(uint16(tag)); err != nil {
+	if err := n.wire(); err != nil {
 		return nil, errors.Join(err, n.listener.Close())
 	}
 	n.logStart()
@@ -134,19 +141,8 @@ func open(cfg Config) (_ *Node, err error) {
 	return n, nil
 }
 
-// tableOf computes the ring of a static list: all members weigh the same.
-func tableOf(cfg *Config) (*ring.Table, error) {
-	nodes := make([]ring.Node, len(cfg.Members))
-	for i, name := range cfg.Members {
-		nodes[i] = ring.Node{Name: name, Weight: 1}
-	}
-	return ring.New(nodes, ring.Settings{
-		Partitions: cfg.Partitions, Replicas: cfg.Replicas, Partitioner: cfg.Partitioner,
-	})
-}
-
 // wire makes the parts and hands each to those that need it.
-func (n *Node) wire(tag uint16) (err error) {
+func (n *Node) wire() (err error) {
 	cfg := &n.cfg
 	n.store, err = shard.Open(shard.Options{
 		Partitions: cfg.Partitions, MaxBytes: cfg.MaxMemory, Grace: cfg.TombstoneGrace,
@@ -154,26 +150,39 @@ func (n *Node) wire(tag uint16) (err error) {
 	if err != nil {
 		return err
 	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, n.unwire())
+		}
+	}()
+	wired := sync.OnceFunc(func() { close(n.wired) })
+	defer wired()
+	if err := n.openMembers(); err != nil {
+		return err
+	}
+	members, _ := n.membersNow()
 	n.coordinator, err = replicate.New(replicate.Options{
-		Name:   cfg.Name,
-		Table:  n.table,
-		Store:  n.store,
-		Clock:  kv.NewClock(tag, time.Now),
-		Limits: cfg.Limits,
-		Log:    n.log,
-		Dial: func(name string) replicate.Transport {
-			t := replicate.NewHTTPTransport(name, cfg.ClusterSecret, cfg.ClientTLS)
-			t.Dial = cfg.Dial
-			return t
-		},
+		Name:       cfg.Name,
+		Members:    members,
+		Ring:       n.ringSettings(),
+		Store:      n.store,
+		Clock:      kv.NewClock(0, time.Now),
+		Limits:     cfg.Limits,
+		Log:        n.log,
+		Dial:       n.dial,
 		QueueBytes: cfg.HintBytes,
 		ProbeEvery: cfg.ProbeEvery,
+		SyncRate:   cfg.SyncRate,
+		EvictAfter: cfg.EvictAfter,
+		Evict:      n.evict,
+		Differs:    n.members.Differs,
+		Hello:      n.members.ServeHello,
 		Boot:       rand.Uint64() | 1,
 		Grace:      cfg.TombstoneGrace,
 		Describe:   n.describe,
 	})
 	if err != nil {
-		return errors.Join(err, n.store.Close())
+		return err
 	}
 	n.server = server.New(server.Options{
 		Name: cfg.Name, Version: cfg.Version, Limits: cfg.Limits,
@@ -185,28 +194,50 @@ func (n *Node) wire(tag uint16) (err error) {
 	}, n.coordinator, n, n.coordinator)
 	if cfg.PprofAddr != "" {
 		if n.pprof, err = servePprof(cfg.PprofAddr); err != nil {
-			n.coordinator.Close()
-			return errors.Join(err, n.store.Close())
+			return err
 		}
 	}
 	return nil
 }
 
+// unwire closes the parts that there are.
+func (n *Node) unwire() error {
+	var errs []error
+	if n.members != nil {
+		errs = append(errs, n.members.Close())
+	}
+	if n.coordinator != nil {
+		n.coordinator.Close()
+	}
+	errs = append(errs, n.store.Close())
+	if n.pprof != nil {
+		errs = append(errs, n.pprof.close())
+	}
+	return errors.Join(errs...)
+}
+
+// dial makes the transport to the node at addr.
+func (n *Node) dial(addr string) replicate.Transport {
+	t := replicate.NewHTTPTransport(addr, n.cfg.ClusterSecret, n.cfg.ClientTLS)
+	t.Dial = n.cfg.Dial
+	return t
+}
+
 // logStart tells the settings in effect.
 func (n *Node) logStart() {
 	cfg := &n.cfg
+	settings := n.ringSettings()
 	n.log.Info("node starts",
 		"name", cfg.Name, "listen", n.listener.Addr().String(), "version", cfg.Version,
-		"members", len(cfg.Members), "replicas", n.table.Replicas(),
-		"partitions", cfg.Partitions, "partitioner", n.table.Settings().Partitioner,
-		"ring", fmt.Sprintf("%016x", n.table.Fingerprint()),
+		"members", len(cfg.Members), "join", cfg.Join, "replicas", settings.Replicas,
+		"partitions", settings.Partitions, "partitioner", settings.Partitioner, "weight", cfg.Weight, "zone", cfg.Zone,
 		"max_key_bytes", cfg.Limits.MaxKeyBytes, "max_value_bytes", cfg.Limits.MaxValueBytes,
-		"max_memory", cfg.MaxMemory, "hint_bytes", cfg.HintBytes,
-		"tombstone_grace", cfg.TombstoneGrace,
+		"max_memory", cfg.MaxMemory, "hint_bytes", cfg.HintBytes, "sync_rate", cfg.SyncRate,
+		"evict_after", cfg.EvictAfter, "tombstone_grace", cfg.TombstoneGrace,
 		"auth", cfg.AuthToken != "", "cluster_secret", cfg.ClusterSecret != "",
 		"tls", cfg.ServerTLS != nil, "pprof", cfg.PprofAddr)
-	if cfg.Replicas > n.table.Replicas() {
-		n.log.Warn("fewer nodes than replicas: each key has one copy a node", "replicas", cfg.Replicas, "nodes", len(cfg.Members))
+	if known := max(len(cfg.Members), 1); len(cfg.Join) == 0 && cfg.Replicas > known {
+		n.log.Warn("fewer nodes than replicas: each key has one copy a node", "replicas", cfg.Replicas, "nodes", known)
 	}
 }
 
@@ -231,6 +262,7 @@ func (n *Node) URL() string {
 // take it as a restart: the node stays one of them.
 func (n *Node) Shutdown(ctx context.Context) error {
 	n.stopping.Store(true)
+	n.quitOnce.Do(func() { close(n.quit) })
 	n.log.Info("node stops")
 	// Requests that wait for a peer could take all the time there is. After
 	// most of it the queues are handed over as far as they can be, and with
@@ -249,11 +281,7 @@ func (n *Node) Shutdown(ctx context.Context) error {
 	stop()
 	errs = append(errs, handOver())
 	n.serving.Wait()
-	errs = append(errs, n.store.Close())
-	if n.pprof != nil {
-		errs = append(errs, n.pprof.close())
-	}
-	err := errors.Join(errs...)
+	err := errors.Join(append(errs, n.unwire())...)
 	n.log.Info("node stopped", "after", time.Since(n.started).Round(time.Millisecond), "error", err)
 	return err
 }
@@ -270,13 +298,11 @@ func fraction(ctx context.Context, num, den time.Duration) (context.Context, con
 // Kill drops the node as a crash does: nothing is drained, nobody is told.
 func (n *Node) Kill() {
 	n.stopping.Store(true)
+	n.quitOnce.Do(func() { close(n.quit) })
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	n.coordinator.Close()
 	_ = n.server.Shutdown(ctx) // its deadline is over: that is the point
 	n.serving.Wait()
-	_ = n.store.Close()
-	if n.pprof != nil {
-		_ = n.pprof.close()
-	}
+	_ = n.unwire()
 }

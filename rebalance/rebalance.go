@@ -124,7 +124,7 @@ func (m *Member) holds(r Ring) bool {
 // such a ring, else the target, else the least, so that all choose alike.
 func (s *State) adoptable(w *World) (best Ring) {
 	for _, m := range w.Members {
-		if !m.Live || m.Said == nil || !m.holds(m.Said.Reads) {
+		if !m.Live || m.Said == nil || !m.holds(m.Said.Reads) || !w.Known(m.Said.Reads) {
 			continue
 		}
 		switch r := m.Said.Reads; {

@@ -72,6 +72,7 @@ func testRestampOrder(t *testing.T) {
 		}
 		// As Do, with the clock moving on between the operations.
 		v, p := n.view.Load(), acquirePending(3)
+		p.misses = n.misses.Load()
 		n.start(v, p, &call, 0)
 		n.clock.Observe(ahead)
 		n.start(v, p, &call, 1)

@@ -145,8 +145,8 @@ func testUnsyncedDoesNotDecide(t *testing.T) {
 	c := newCluster(t, clusterOptions{nodes: 3, replicas: 2})
 	key, lonely := c.keyOwnedBy(0, 0, 1), c.keyOwnedBy(1, 0, 1)
 	c.nodes[2].mustPut(t, key, "v", kv.LevelAll)
-	c.nodes[0].synced.Store(false)
-	defer c.nodes[0].synced.Store(true)
+	c.nodes[0].forget()
+	defer c.nodes[0].remember()
 	c.nodes[0].store.Drop(c.table.Partition(kv.Hash([]byte(key))))
 	c.nodes[2].peer(0).synced.Store(true) // as it last said
 	if o := c.nodes[2].do(condOp(key, "w", kv.IfAbsent), kv.LevelOne); !errors.Is(o.Err, kv.ErrConditionFailed) {
@@ -154,7 +154,7 @@ func testUnsyncedDoesNotDecide(t *testing.T) {
 	}
 	c.cut(1)
 	c.nodes[2].peer(0).synced.Store(true)
-	c.nodes[0].synced.Store(false)
+	c.nodes[0].forget()
 	wantOp(t, c.nodes[2].do(condOp(lonely, "w", kv.IfAbsent), kv.LevelOne), kv.ErrUnavailable)
 }
 

@@ -5,9 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"golang.org/x/time/rate"
 
 	"httpdhs/kv"
 	"httpdhs/ring"
@@ -21,16 +25,19 @@ type Store interface {
 	Scan(partition int, from uint64, fn func(hash uint64, r *kv.Record) bool)
 	PartitionKeys(partition int) int
 	Digests(partition int, dst *[digestBuckets]uint64)
+	// DropIf forgets a partition if its digests are these; false: they are not.
+	DropIf(partition int, digests *[digestBuckets]uint64) bool
 }
 
 // Options are the settings of a Coordinator.
 type Options struct {
-	Name   string // this node's, one of Table's
-	Table  *ring.Table
-	Store  Store
-	Clock  *kv.Clock
-	Limits kv.Limits
-	Log    *slog.Logger
+	Name    string  // this node's
+	Members Members // none: nothing is carried out before SetMembers
+	Ring    ring.Settings
+	Store   Store
+	Clock   *kv.Clock
+	Limits  kv.Limits
+	Log     *slog.Logger
 
 	// Dial makes the transport to the node of that name.
 	Dial func(name string) Transport
@@ -40,6 +47,20 @@ type Options struct {
 
 	Boot  uint64        // drawn at start, not 0
 	Grace time.Duration // of tombstones
+
+	// SyncRate bounds what this node fetches from others and hands over to them, in bytes a second; 0: no bound.
+	SyncRate int
+
+	// EvictAfter is how long a member has to be down before this node would have it removed; 0: it never would. Evict
+	// is called, at least once, when the members that would are a majority.
+	EvictAfter time.Duration
+	Evict      func(name string)
+
+	// Differs is told that the member map of a peer has another digest than this node's. nil: nobody is.
+	Differs func(name string)
+
+	// Hello answers a hello, which is package membership's. nil: none is answered.
+	Hello func(request []byte) ([]byte, error)
 
 	// Describe fills in what the node tells of itself in a ping: Keys, Bytes,
 	// Tombstones, Version, Started, Stopping.
@@ -52,12 +73,19 @@ type Coordinator struct {
 	store Store
 	clock *kv.Clock
 	view  atomic.Pointer[view]
+	rings rings
 
-	synced     atomic.Bool           // this node holds all that it owns
-	syncReason atomic.Pointer[error] // why not
-	passes     atomic.Uint64         // how often it came to be in sync
-	misses     atomic.Uint64         // how often it missed something
-	lastBeat   atomic.Int64          // of a prober, nanoseconds since born
+	held       atomic.Pointer[[]bool] // partitions that there is authority for
+	synced     atomic.Bool            // this node holds the ring that it reads by, and is on it
+	stable     atomic.Bool            // and no ring is changing
+	decides    atomic.Bool            // it may decide conditions while the ring changes
+	syncReason atomic.Pointer[error]  // why it is not in sync
+	passes     atomic.Uint64          // how often it came to be in sync
+	misses     atomic.Uint64          // how often it missed something
+	introduced chan struct{}          // closed when every member was heard from or found down
+	moving     atomic.Pointer[Moving]
+	pace       *rate.Limiter // of sync
+	lastBeat   atomic.Int64  // of a prober, nanoseconds since born
 	born       time.Time
 	compareAll atomic.Bool   // the next look for drift is at all peers
 	syncNow    chan struct{} // wakes the sync loop
@@ -69,18 +97,9 @@ type Coordinator struct {
 	counters counters
 }
 
-// view is the ring with the peers on it: replaced as a whole, never modified.
-type view struct {
-	table       *ring.Table
-	fingerprint string
-	self        int     // this node's index in the table
-	peers       []*Peer // by index in the table; nil: this node
-	others      []*Peer // the same without the hole that this node leaves
-}
-
 // counters tell what the coordinator did since it was made.
 type counters struct {
-	writes, reads, restamps, repairs, pulled, refused, unavailable, timeouts, overloads atomic.Int64
+	writes, reads, restamps, repairs, pulled, pulledBytes, handedOver, refused, unavailable, timeouts, overloads atomic.Int64
 }
 
 // Counters are the coordinator's counts of operations since the start.
@@ -89,6 +108,7 @@ type Counters struct {
 	Restamps      int64 // writes stamped again because a newer version was there
 	Repairs       int64 // records sent to replicas that a read found behind
 	Pulled        int64 // records fetched by sync
+	HandedOver    int64 // records given to the owners that this node is not
 	Refused       int64 // records of peers beyond this node's limits, or its belief in their clocks
 	Unavailable   int64 // operations that met too few replicas
 	Timeouts      int64 // operations that met their deadline
@@ -97,42 +117,38 @@ type Counters struct {
 
 // New makes a coordinator. Start begins to talk to the peers.
 func New(o Options) (*Coordinator, error) {
-	self, ok := o.Table.Index(o.Name)
-	if !ok {
-		return nil, fmt.Errorf("cannot coordinate: %s is not a node of the ring", o.Name)
-	}
-	if n := o.Table.Replicas(); n > MaxReplicas {
+	if n := o.Ring.Replicas; n > MaxReplicas {
 		return nil, fmt.Errorf("cannot coordinate: %d replicas, at most %d", n, MaxReplicas)
 	}
-	c := &Coordinator{opt: o, store: o.Store, clock: o.Clock, quit: make(chan struct{}), syncNow: make(chan struct{}, 1), born: time.Now()}
-	v := &view{
-		table:       o.Table,
-		fingerprint: fmt.Sprintf("%016x", o.Table.Fingerprint()),
-		self:        self,
-		peers:       make([]*Peer, len(o.Table.Nodes())),
+	c := &Coordinator{
+		opt: o, store: o.Store, clock: o.Clock, born: time.Now(),
+		quit: make(chan struct{}), syncNow: make(chan struct{}, 1), introduced: make(chan struct{}),
+		pace: newPace(o.SyncRate),
 	}
-	for i, n := range o.Table.Nodes() {
-		if i != self {
-			v.peers[i] = newPeer(n.Name, i, o.QueueBytes, o.Dial(n.Name), o.Clock, o.Log, c)
-			v.others = append(v.others, v.peers[i])
-		}
+	c.held.Store(new([]bool))
+	c.rings.init(o.Ring.Partitions)
+	if len(o.Members.All) == 0 {
+		return c, nil // it does not know yet
 	}
-	c.view.Store(v)
-	return c, nil
+	return c, c.SetMembers(o.Members)
 }
 
 // Start starts the senders and probers of the peers, and the sync.
 func (c *Coordinator) Start() {
-	for _, p := range c.view.Load().others {
+	c.rings.mu.Lock()
+	c.rings.started = true
+	for _, p := range c.rings.peers {
 		p.start(c.opt.ProbeEvery)
 	}
+	c.rings.mu.Unlock()
+	c.reconsider()
 	c.done.Go(c.syncLoop)
 }
 
 // Drain waits until all peers that take part have what is queued for them.
 func (c *Coordinator) Drain(ctx context.Context) error {
 	var errs []error
-	for _, p := range c.view.Load().others {
+	for _, p := range c.others() {
 		errs = append(errs, p.drain(ctx))
 	}
 	return errors.Join(errs...)
@@ -144,7 +160,7 @@ func (c *Coordinator) Close() {
 	c.closing.Do(func() {
 		close(c.quit)
 		var all sync.WaitGroup
-		for _, p := range c.view.Load().others {
+		for _, p := range c.endPeers() {
 			all.Go(p.close)
 		}
 		all.Wait()
@@ -153,18 +169,24 @@ func (c *Coordinator) Close() {
 }
 
 // Partitions is the number of partitions.
-func (c *Coordinator) Partitions() int { return c.view.Load().table.Partitions() }
+func (c *Coordinator) Partitions() int { return c.opt.Ring.Partitions }
 
-// Synced says whether this node holds all that it owns.
+// Synced says whether this node holds all that it owns by the ring that is read, and owns anything.
 func (c *Coordinator) Synced() bool { return c.synced.Load() && !c.stalled() }
+
+// holds says whether this node has authority for a partition: what it lacks does not exist.
+func (c *Coordinator) holds(partition int) bool {
+	held := *c.held.Load()
+	return partition < len(held) && held[partition] && !c.stalled()
+}
 
 // SyncReason says why this node is not in sync; nil when it is.
 func (c *Coordinator) SyncReason() error {
-	if reason := c.syncReason.Load(); reason != nil && !c.Synced() {
-		return *reason
-	}
 	if c.Synced() {
 		return nil
+	}
+	if reason := c.syncReason.Load(); reason != nil {
+		return *reason
 	}
 	return errNotYet
 }
@@ -174,16 +196,17 @@ func (c *Coordinator) setSyncReason(err error) { c.syncReason.Store(&err) }
 // Peers are the other nodes as this one sees them, sorted by name.
 func (c *Coordinator) Peers() []Status {
 	var all []Status
-	for _, p := range c.view.Load().others {
+	for _, p := range c.others() {
 		all = append(all, p.Status())
 	}
+	slices.SortFunc(all, func(a, b Status) int { return strings.Compare(a.Name, b.Name) })
 	return all
 }
 
 // Refresh asks the peers that are not down how they are, until the deadline.
 func (c *Coordinator) Refresh(deadline time.Time) {
 	var all sync.WaitGroup
-	for _, p := range c.view.Load().others {
+	for _, p := range c.others() {
 		if p.State() == Down {
 			continue
 		}
@@ -193,7 +216,7 @@ func (c *Coordinator) Refresh(deadline time.Time) {
 			}
 			defer p.leave()
 			if ping, err := p.exchangePing(deadline); err == nil {
-				p.answered(&ping, c.opt.Boot)
+				p.answered(&ping, ping.to, c.opt.Boot)
 			} // else the prober draws the conclusion
 		})
 	}
@@ -205,23 +228,32 @@ func (c *Coordinator) Counters() Counters {
 	n := &c.counters
 	return Counters{
 		Writes: n.writes.Load(), Reads: n.reads.Load(), Restamps: n.restamps.Load(),
-		Repairs: n.repairs.Load(), Pulled: n.pulled.Load(), Refused: n.refused.Load(), Unavailable: n.unavailable.Load(),
+		Repairs: n.repairs.Load(), Pulled: n.pulled.Load(), HandedOver: n.handedOver.Load(), Refused: n.refused.Load(), Unavailable: n.unavailable.Load(),
 		Timeouts: n.timeouts.Load(), Overloads: n.overloads.Load(),
 	}
 }
 
 // self implements peerHost.
 func (c *Coordinator) self() Ping {
-	p := Ping{Name: c.opt.Name, Boot: c.opt.Boot, Ring: c.view.Load().fingerprint, Clock: c.clock.Last(), Wall: c.clock.Wall().UnixMilli()}
-	p.Synced, p.Passes = c.Synced(), c.passes.Load()
-	p.Sees = make(map[uint64]uint64)
-	for _, peer := range c.view.Load().others {
-		if boot, downs, ok := peer.counted(); ok {
-			p.Sees[boot] = downs
-		}
+	p := Ping{
+		Name: c.opt.Name, Boot: c.opt.Boot, Settings: settingsName(&c.opt.Ring),
+		Clock: c.clock.Last(), Wall: c.clock.Wall().UnixMilli(),
+		Sees: make(map[uint64]uint64), Heeds: make(map[uint64]uint64),
+		Moving: c.moving.Load(),
 	}
+	// What it heeds is looked up before what it holds: it gives that up first.
+	for _, peer := range c.others() {
+		peer.mention(p.Sees, p.Heeds)
+	}
+	p.Said, p.Dead = c.said()
+	p.Synced = c.Synced()
 	c.opt.Describe(&p)
 	return p
+}
+
+// settingsName spells out the settings that have to be equal.
+func settingsName(s *ring.Settings) string {
+	return fmt.Sprintf("--replicas=%d --partitions=%d --partitioner=%s", s.Replicas, s.Partitions, s.Partitioner)
 }
 
 // accepts implements peerHost.
@@ -232,8 +264,8 @@ func (c *Coordinator) accepts(p *Ping) error {
 	if apart.Abs() > kv.MaxAhead {
 		return fmt.Errorf("the clock of %s and this node's are %s apart, at most %s: run NTP", p.Name, apart.Abs().Round(time.Second), kv.MaxAhead)
 	}
-	if own := c.view.Load().fingerprint; p.Ring != own {
-		return fmt.Errorf("%s has another ring (%s, here %s): --conf, --replicas, --partitions and --partitioner must be the same at all nodes", p.Name, p.Ring, own)
+	if own := settingsName(&c.opt.Ring); p.Settings != own {
+		return fmt.Errorf("%s runs with %s, this node with %s: they must be the same at all nodes", p.Name, p.Settings, own)
 	}
 	return nil
 }
@@ -247,16 +279,40 @@ func (c *Coordinator) Do(call *kv.Call) {
 		}
 		return
 	}
-	v := c.view.Load()
+	if !c.awaitIntroduction(call.Deadline) {
+		for i := range call.Ops {
+			call.Ops[i].Err = kv.ErrUnavailable
+		}
+		return
+	}
 	call.Buf = call.Buf[:0]
 	p := acquirePending(len(call.Ops))
 	p.max = call.MaxBytes
-	if len(call.Ops) < orderFrom {
+	c.attempt(p, call, false)
+	for p.again() && c.pause(call.Deadline) {
+		c.attempt(p, call, true)
+	}
+	c.finish(p, call)
+}
+
+// attempt carries the operations out by the present view: all of them, or those that are worth another attempt.
+func (c *Coordinator) attempt(p *pending, call *kv.Call, again bool) {
+	v := c.enter()
+	defer c.leave(v)
+	p.misses = c.misses.Load()
+	switch {
+	case again:
+		for i := range call.Ops {
+			if p.state(i).again {
+				c.start(v, p, call, i)
+			}
+		}
+	case len(call.Ops) < orderFrom:
 		for i := range call.Ops {
 			c.start(v, p, call, i)
 		}
-	} else {
-		for _, i := range p.byPartition(v.table, call) {
+	default:
+		for _, i := range p.byPartition(v, call) {
 			c.start(v, p, call, int(i))
 		}
 	}
@@ -265,14 +321,12 @@ func (c *Coordinator) Do(call *kv.Call) {
 		inTime := p.wait(call.Deadline)
 		again = c.advance(v, p, call) && inTime
 	}
-	c.finish(p, call)
 }
 
 // start puts operation i on its way.
 func (c *Coordinator) start(v *view, p *pending, call *kv.Call, i int) {
 	op := &call.Ops[i]
-	owners := v.table.Owners(v.table.Partition(op.Hash))
-	op.Err, op.Existed, op.Acks, op.Replicas = nil, false, 0, len(owners)
+	op.Err, op.Existed, op.Acks, op.Replicas = nil, false, 0, v.replicas
 	level := call.Write
 	if op.Kind == kv.OpGet {
 		level = call.Read
@@ -280,11 +334,11 @@ func (c *Coordinator) start(v *view, p *pending, call *kv.Call, i int) {
 	} else {
 		c.counters.writes.Add(1)
 	}
-	if op.Required = level.Required(len(owners)); op.Required > len(owners) {
+	if op.Required = level.Required(v.replicas); op.Required > v.replicas {
 		p.settle(i, kv.ErrLevel)
 		return
 	}
-	if c.overloaded(v, op, owners) {
+	if c.overloaded(v, op) {
 		c.counters.overloads.Add(1)
 		p.settle(i, kv.ErrOverloaded)
 		return
@@ -303,9 +357,11 @@ func (c *Coordinator) start(v *view, p *pending, call *kv.Call, i int) {
 
 // overloaded says whether a queue that the operation goes through is at its
 // bound.
-func (c *Coordinator) overloaded(v *view, op *kv.Op, owners []uint16) bool {
+func (c *Coordinator) overloaded(v *view, op *kv.Op) bool {
+	partition := v.partition(op.Hash)
+	owners := v.owners(partition)
 	if op.Kind == kv.OpGet && op.Required == 1 {
-		k := c.candidate(v, owners, 0)
+		k := c.candidate(v, partition, 0)
 		if k < 0 {
 			return false
 		}
@@ -366,7 +422,7 @@ func (c *Coordinator) finish(p *pending, call *kv.Call) {
 	}
 	for i := range call.Ops {
 		op, o := &call.Ops[i], &p.ops[i]
-		op.Err, op.Acks = o.err, int(o.acks)
+		op.Err, op.Acks = o.err, min(int(o.acks), op.Replicas)
 		if !o.settled {
 			op.Err = kv.ErrTimeout
 		}

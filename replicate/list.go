@@ -47,18 +47,26 @@ func (c *Coordinator) List(req *kv.ListRequest) (kv.Page, error) {
 	if c.closed.Load() {
 		return kv.Page{}, kv.ErrStopping
 	}
+	if !c.awaitIntroduction(req.Deadline) {
+		return kv.Page{}, kv.ErrUnavailable
+	}
 	v := c.view.Load()
 	page := kv.Page{Next: req.From, More: true}
 	// Where a prefix leaves little of each window, windows double.
-	for window := c.window(v, req.Limit); page.More && len(page.Records) < req.Limit; window *= 2 {
+	for window := c.window(v, req.Limit); page.More && len(page.Records) < req.Limit; {
 		rest := *req
 		rest.From, rest.Limit = page.Next, req.Limit-len(page.Records)
 		part, err := c.listWindow(v, &rest, window)
 		if err != nil {
-			return kv.Page{}, err
+			if again := c.passing(v); !again || !c.pause(req.Deadline) {
+				return kv.Page{}, err
+			}
+			v = c.view.Load()
+			continue
 		}
 		page.Records = append(page.Records, part.Records...)
 		page.Next, page.More = part.Next, part.More
+		window *= 2
 		if req.Values && len(page.Records) > 0 {
 			break // values are large: what one window gave will do
 		}
@@ -68,8 +76,8 @@ func (c *Coordinator) List(req *kv.ListRequest) (kv.Page, error) {
 
 // listWindow lists so many partitions from that of req.From on.
 func (c *Coordinator) listWindow(v *view, req *kv.ListRequest, window int) (kv.Page, error) {
-	first := v.table.Partition(req.From)
-	end := min(first+window, v.table.Partitions())
+	first := v.partition(req.From)
+	end := min(first+window, v.partitions())
 	failed := make(map[int]error) // nodes that did not answer
 	var all []kv.Record
 	cut, more := uint64(0), false
@@ -102,7 +110,7 @@ func (c *Coordinator) listWindow(v *view, req *kv.ListRequest, window int) (kv.P
 		}
 		sort.Ints(missing)
 	}
-	next, last := uint64(0), end == v.table.Partitions()
+	next, last := uint64(0), end == v.partitions()
 	if !last {
 		next = firstHash(v, end)
 	}
@@ -144,25 +152,23 @@ func mergePage(all []kv.Record, limit int, next uint64, more, cut bool) kv.Page 
 
 // firstHash is the smallest hash of a partition.
 func firstHash(v *view, partition int) uint64 {
-	return uint64(partition) * (^uint64(0)/uint64(v.table.Partitions()) + 1)
+	return uint64(partition) * (^uint64(0)/uint64(v.partitions()) + 1)
 }
 
 // window is the number of partitions that are expected to hold limit keys, as
 // full as those that this node owns.
 func (c *Coordinator) window(v *view, limit int) int {
 	owned, keys := 0, 0
-	for p := range v.table.Partitions() {
-		for _, n := range v.table.Owners(p) {
-			if int(n) == v.self {
-				owned++
-				keys += c.store.PartitionKeys(p)
-			}
+	for p, mine := range v.mine {
+		if mine {
+			owned++
+			keys += c.store.PartitionKeys(p)
 		}
 	}
 	if owned == 0 || keys == 0 {
-		return v.table.Partitions()
+		return v.partitions()
 	}
-	return min(limit*owned/keys+1, v.table.Partitions())
+	return min(limit*owned/keys+1, v.partitions())
 }
 
 // assign chooses an owner in sync for each of the partitions; this node before
@@ -172,7 +178,7 @@ func (c *Coordinator) assign(v *view, partitions []int, failed map[int]error) ([
 	byNode := make(map[int]*source)
 	var all []*source
 	for _, p := range partitions {
-		node, err := c.lister(v, v.table.Owners(p), failed)
+		node, err := c.lister(v, p, failed)
 		if err != nil {
 			return nil, err
 		}
@@ -187,13 +193,13 @@ func (c *Coordinator) assign(v *view, partitions []int, failed map[int]error) ([
 	return all, nil
 }
 
-func (c *Coordinator) lister(v *view, owners []uint16, failed map[int]error) (int, error) {
+func (c *Coordinator) lister(v *view, partition int, failed map[int]error) (int, error) {
 	chosen, live := -1, false
-	for _, n := range owners {
+	for _, n := range v.owners(partition) {
 		node := int(n)
 		if node == v.self {
 			live = true
-			if c.Synced() {
+			if c.holds(partition) {
 				return node, nil
 			}
 			continue
@@ -298,10 +304,7 @@ func (c *Coordinator) serveList(dst, body []byte) ([]byte, error) {
 
 	start := len(dst)
 	dst = append(appendHead(dst, kindList), 0, 0, 0, 0, 0, 0, 0, 0, 0)
-	flags := byte(0)
-	if c.Synced() {
-		flags = listSynced
-	}
+	flags := byte(listSynced)
 	now := c.clock.Wall().UnixMilli()
 	taken, last, next := 0, uint64(0), uint64(0)
 	more := false
@@ -309,6 +312,9 @@ func (c *Coordinator) serveList(dst, body []byte) ([]byte, error) {
 		p := int(binary.LittleEndian.Uint16(partitions))
 		if p >= c.Partitions() {
 			return dst[:start], fmt.Errorf("%w: partition %d of a listing", errMessage, p)
+		}
+		if !c.holds(p) {
+			flags = 0
 		}
 		c.store.Scan(p, from, func(hash uint64, r *kv.Record) bool {
 			if !r.Live(now) || !bytes.HasPrefix(r.Key, prefix) {

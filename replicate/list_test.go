@@ -296,19 +296,20 @@ func TestListingAsksWhoMayBeInSync(t *testing.T) {
 		c := newCluster(t, clusterOptions{nodes: 3, replicas: 2, probeEvery: time.Hour})
 		n := c.nodes[0]
 		req := kv.ListRequest{Limit: 10, Deadline: time.Now().Add(time.Second)}
-		for _, p := range n.view.Load().others {
+		for _, p := range n.others() {
 			p.synced.Store(false)
 		}
 		if _, err := n.List(&req); err != nil {
 			t.Errorf("with peers that have not said yet that they are in sync: %v", err)
 		}
-		for _, p := range n.view.Load().others {
+		for _, p := range n.others() {
 			p.mu.Lock()
-			p.needs = p.ping.Passes + 1
+			p.downs++
+			p.synced.Store(false)
 			p.mu.Unlock()
 		}
 		if _, err := n.List(&req); err != kv.ErrAbsenceUnknown {
-			t.Errorf("with peers that need another pass: %v", err)
+			t.Errorf("with peers that were taken for down: %v", err)
 		}
 	})
 }

@@ -18,15 +18,18 @@ type Holding struct {
 
 // Locate asks all owners of a key what they hold; primary first.
 func (c *Coordinator) Locate(key []byte, deadline time.Time) (partition int, held []Holding) {
+	if !c.awaitIntroduction(deadline) {
+		return 0, nil
+	}
 	v := c.view.Load()
 	hash := kv.Hash(key)
-	partition = v.table.Partition(hash)
-	owners := v.table.Owners(partition)
+	partition = v.partition(hash)
+	owners := v.owners(partition)
 	held = make([]Holding, len(owners))
 	var all sync.WaitGroup
 	for k, n := range owners {
 		h := &held[k]
-		h.Node = v.table.Nodes()[n].Name
+		h.Node = v.names[n]
 		if int(n) == v.self {
 			h.State, h.Self = Up, true
 			h.Entry, _, _ = c.store.Get(nil, hash, key)

@@ -22,6 +22,8 @@ import (
 //	list    see list.go
 //	ping    JSON both ways, see ping.go
 //	digests, pull  see sync.go
+//	ring    u64 fingerprint; the answer is JSON, see change.go
+//	hello   package membership's, both ways
 const (
 	messageFormat = 1
 
@@ -30,6 +32,8 @@ const (
 	kindPing    = 3
 	kindDigests = 4
 	kindPull    = 5
+	kindRing    = 6
+	kindHello   = 7
 
 	messageHead = 2
 	batchHead   = messageHead + 8
@@ -54,7 +58,8 @@ const (
 	resultFound                           // r: record follows, value or tombstone
 	resultAbsent                          // r: nothing is held
 	resultAgain                           // the answer is full and ends here: send this item and what follows it again
-	resultUnsynced                        // c: the answerer is not in sync, so it cannot decide
+	resultUnsynced                        // c: the answerer may not decide
+	resultElsewhere                       // a: kept, but the answerer is no owner: whoever sent it goes by an old ring
 
 	failedDown     // the peer went down or its answer was no answer
 	failedStopping // this node stops
@@ -62,7 +67,7 @@ const (
 
 const (
 	flagExisted  = 1 << 7 // a reader would have seen a value before the write
-	flagUnsynced = 1 << 6 // r: the answerer is not in sync
+	flagUnsynced = 1 << 6 // r: the answerer has no authority for the partition
 	codeMask     = flagUnsynced - 1
 )
 
@@ -206,7 +211,7 @@ func nextResult(body []byte) (r result, rest []byte, err error) {
 		r.version, rest = kv.Version(binary.LittleEndian.Uint64(rest)), rest[8:]
 	case resultFound:
 		r.record, rest, err = kv.DecodeRecord(rest, &wireLimits)
-	case resultStored, resultNoMemory, resultRefused, resultAbsent, resultAgain, resultUnsynced:
+	case resultStored, resultNoMemory, resultRefused, resultAbsent, resultAgain, resultUnsynced, resultElsewhere:
 	default:
 		err = fmt.Errorf("%w: result 0x%02x", errMessage, body[0])
 	}

@@ -2,10 +2,12 @@ package replicate
 
 import (
 	"fmt"
+	"math"
 	"testing"
 	"time"
 
 	"httpdhs/kv"
+	"httpdhs/rebalance"
 )
 
 // A member that was cut off, with its memory kept, has missed what the others
@@ -112,36 +114,40 @@ func testFarAhead(t *testing.T) {
 		t.Errorf("the node stamps %v, after a message said %v", o.Version.Time(), far.Time())
 	}
 	for _, apart := range []time.Duration{2 * kv.MaxAhead, -2 * kv.MaxAhead} {
-		ping := Ping{Name: "node1", Ring: n.view.Load().fingerprint, Wall: time.Now().Add(apart).UnixMilli()}
+		ping := Ping{Name: "node1", Settings: settingsName(&n.opt.Ring), Wall: time.Now().Add(apart).UnixMilli()}
 		if err := n.accepts(&ping); err == nil {
 			t.Errorf("a peer whose clock is %v apart is accepted", apart)
 		}
 	}
 }
 
-// A peer that was taken for down is not taken to be in sync again before it has
-// been through another pass; unless it was restarted, which it says itself.
-func TestPeerTakenForDownNeedsAnotherPass(t *testing.T) { bubble(t, testNeedsAnotherPass) }
+// A peer that was taken for down is not taken to be in sync again before it says that it
+// knows; unless it was restarted, which it says itself.
+func TestPeerTakenForDownHasToKnow(t *testing.T) { bubble(t, testHasToKnow) }
 
-func testNeedsAnotherPass(t *testing.T) {
+func testHasToKnow(t *testing.T) {
 	c := newCluster(t, clusterOptions{nodes: 2, replicas: 2})
-	p := newPeer("node9", 9, 1<<20, c.nodes[0].peer(1).transport, c.nodes[0].clock, c.nodes[0].opt.Log, c.nodes[0].Coordinator)
-	says := func(boot, passes uint64, want bool) {
+	n := c.nodes[0]
+	p := n.peer(1)
+	p.transport = &wire{net: c.net, from: "node0", to: "nobody", abort: make(chan struct{})} // what it says comes from here alone
+	ring := n.rings.state.Reads()
+	says := func(boot, heeds uint64, want bool) {
 		t.Helper()
-		p.answered(&Ping{Name: "node9", Boot: boot, Synced: true, Passes: passes}, 1)
+		p.answered(&Ping{Name: "node1", Boot: boot, Heeds: map[uint64]uint64{n.opt.Boot: heeds},
+			Said: rebalance.Statement{Seq: math.MaxUint64, Reads: ring, Holds: []rebalance.Ring{ring}}}, 0, n.opt.Boot)
 		if p.isSynced() != want {
-			t.Errorf("boot %d, pass %d: in sync is %v, want %v", boot, passes, p.isSynced(), want)
+			t.Errorf("boot %d, heeds %d: in sync is %v, want %v", boot, heeds, p.isSynced(), want)
 		}
 	}
-	says(5, 1, true)
+	says(5, 0, true)
 	p.markDown(errReset)
 	if p.isSynced() {
 		t.Error("down, and in sync")
 	}
-	says(5, 1, false)
-	says(5, 2, true)
+	says(5, 0, false)
+	says(5, 1, true)
 	p.markDown(errReset)
-	says(6, 1, true)
+	says(6, 0, true)
 }
 
 // A node learns that a peer took it for down, be it while it looks or between
@@ -188,7 +194,7 @@ func testRefusedValue(t *testing.T) {
 	}{"many": {2, kv.LevelAll, false}, "one, not in sync": {1, kv.LevelOne, true}} {
 		n := c.nodes[read.at]
 		if read.unsync {
-			n.synced.Store(false)
+			n.forget()
 		}
 		call := kv.Call{Read: read.level, MaxBytes: 1500, Deadline: time.Now().Add(time.Second),
 			Ops: []kv.Op{op(kv.OpGet, first, ""), op(kv.OpGet, second, "")}}
@@ -199,7 +205,7 @@ func testRefusedValue(t *testing.T) {
 		if e := c.nodes[1].held(second); e.Exists() && len(e.Value) != len(large) {
 			t.Errorf("%s: node1 holds %d bytes of %d", name, len(e.Value), len(large))
 		}
-		n.synced.Store(true)
+		n.remember()
 	}
 }
 

@@ -38,6 +38,13 @@ const (
 	probeTimeout = 700 * time.Millisecond
 	probesMissed = 3
 
+	// flightStuck is how long a batch may be under way to a peer that answers probes meanwhile, before it is sent again: an answer that
+	// is lost without a word would hold up all that comes after it until batchTimeout.
+	flightStuck = probesMissed * probeTimeout
+
+	// ProbeEveryMax bounds the pause between probes: a longer one would look like a process that was stopped.
+	ProbeEveryMax = time.Second
+
 	// stallMax is how long the probers of this node may be silent before it
 	// takes itself for one that was stopped, and that others took for down.
 	stallMax = probesMissed * probeTimeout
@@ -50,29 +57,34 @@ const (
 // Peer is another node: its queue, its sender, its prober.
 type Peer struct {
 	name      string
-	index     int // in the ring's table
+	boot      uint64 // of the node that it is a peer of
 	transport Transport
 	clock     *kv.Clock
 	log       *slog.Logger
 	host      peerHost
 
 	state  atomic.Uint32 // State; written under mu
-	synced atomic.Bool   // as it last said
+	synced atomic.Bool   // it holds the ring that this node reads by, and is believed
 	probed atomic.Bool   // it was asked, whatever came of it
 
-	mu        sync.Mutex // guards all below
-	work      sync.Cond  // there may be something to send: wakes the sender
-	idle      sync.Cond  // there may be nothing left to send: wakes drains
-	queue     queue
-	flight    *batch // what the sender is sending
-	settling  bool   // up, with the last of the hints in flight
-	reason    error  // why it is down
-	closed    bool
-	ping      Ping   // what it last said of itself; zero: nothing yet
-	downs     uint64 // how often it was taken for down
-	needs     uint64 // passes that it has to have been through to be in sync
-	seen      bool   // it counted on this node, when it last said so
-	seenDowns uint64 // and how often it had taken this node for down
+	mu         sync.Mutex // guards all below
+	work       sync.Cond  // there may be something to send: wakes the sender
+	idle       sync.Cond  // there may be nothing left to send: wakes drains
+	queue      queue
+	flight     *batch // what the sender is sending
+	broken     *batch // the flight that was broken because it took so long
+	owed       int    // batches at the front that were kept for it while it was down
+	settling   bool   // up, with the last of the hints in flight
+	reason     error  // why it is down
+	downSince  time.Time
+	closed     bool
+	ping       Ping      // what it last said of itself; zero: nothing yet
+	answeredTo uint64    // the largest Seq of this node's statements that it has answered
+	heard      time.Time // when it last asked this node how it is
+	downs      uint64    // how often it was taken for down
+	seen       bool      // it counted on this node, when it last said so
+	seenDowns  uint64    // and how often it had taken this node for down
+	heeded     uint64    // the same, once this node has drawn the conclusion
 
 	misses int // probes in a row that timed out; of the prober alone
 
@@ -87,17 +99,19 @@ type Peer struct {
 
 // peerHost is what a Peer needs of the node that it belongs to.
 type peerHost interface {
-	self() Ping            // what this node says of itself
-	accepts(p *Ping) error // why the answer is not a member's
-	Synced() bool          // whether this node is in sync
-	beat()                 // a prober is alive
-	met()                  // a peer is there that was not there before, or not with that boot
-	missed(reason string)  // this node has missed something
+	self() Ping                             // what this node says of itself
+	accepts(p *Ping) error                  // why the answer is not a member's
+	settled() bool                          // whether this node is in sync and no ring is changing
+	beat()                                  // a prober is alive
+	met()                                   // a peer is there that was not there before, or not with that boot
+	missed(reason string)                   // this node has missed something
+	compareMaps(name string, digest uint64) // the peer states a member map
+	reconsider()                            // what a peer says, or whether it is there, has changed
 }
 
-func newPeer(name string, index, queueBytes int, t Transport, c *kv.Clock, log *slog.Logger, h peerHost) *Peer {
+func newPeer(name string, boot uint64, queueBytes int, t Transport, c *kv.Clock, log *slog.Logger, h peerHost) *Peer {
 	p := &Peer{
-		name: name, index: index, transport: t, clock: c, host: h,
+		name: name, boot: boot, transport: t, clock: c, host: h, downSince: time.Now(),
 		log:     log.With("peer", name),
 		queue:   queue{limit: queueBytes},
 		reason:  errors.New("not reached yet"),
@@ -169,7 +183,9 @@ func (p *Peer) wakeLocked() {
 // trimLocked keeps the queue of a peer that does not keep up within its bound;
 // the tickets are to be resolved without the lock.
 func (p *Peer) trimLocked() []ticket {
+	batches := len(p.queue.batches)
 	records, tickets := p.queue.trim()
+	p.owed = max(0, p.owed-(batches-len(p.queue.batches)))
 	p.dropped.Add(int64(records))
 	return tickets
 }
@@ -228,7 +244,7 @@ func (p *Peer) carry(deadline time.Time) {
 // takeOffLocked begins the flight of the oldest batch.
 func (p *Peer) takeOffLocked() *batch {
 	b := p.queue.pop()
-	p.flight, b.downs = b, p.downs
+	p.flight, b.downs, b.began = b, p.downs, time.Now()
 	return b
 }
 
@@ -257,11 +273,12 @@ func (p *Peer) next() *batch {
 			continue
 		}
 		state := p.State()
-		if state == Recovering && len(p.queue.batches) <= 1 {
+		if state == Recovering && p.owed <= 1 {
 			p.setState(Up, nil) // the last hints go like any other batch
-			p.settling = len(p.queue.batches) > 0
+			p.settling = p.owed > 0
 			p.mu.Unlock()
 			p.log.Info("peer up")
+			p.host.reconsider()
 			p.mu.Lock()
 			continue
 		}
@@ -351,12 +368,15 @@ func (p *Peer) delivered(b *batch, err error) {
 	}
 	var left []ticket
 	p.mu.Lock()
-	p.flight = nil
+	p.flight, p.broken = nil, nil
 	again := p.downs != b.downs // it went down, and may be back: not this flight's to say
 	if p.State() == Down {
 		left = b.orphan(nil)
 	}
-	p.settling = p.settling && len(b.tickets) > 0
+	if len(b.tickets) == 0 && p.owed > 0 {
+		p.owed--
+		p.settling = p.settling && p.owed > 0
+	}
 	p.queue.unpop(b)
 	p.wakeLocked() // also where nothing is left: the sender alone makes it Up
 	p.idle.Broadcast()
@@ -392,8 +412,10 @@ func (p *Peer) markDown(reason error) {
 	var waiting []ticket
 	if was != Down {
 		waiting = p.queue.orphan()
+	}
+	if was != Down || p.ping.Boot == 0 && p.downs == 0 {
 		p.downs++
-		p.needs = p.ping.Passes + 1
+		p.downSince = time.Now()
 		p.synced.Store(false)
 	}
 	waiting = append(waiting, p.trimLocked()...)
@@ -407,6 +429,7 @@ func (p *Peer) markDown(reason error) {
 	}
 	p.transport.Abort() // the batch in flight fails and comes back as hints
 	failTickets(waiting, failedDown)
+	p.host.reconsider()
 }
 
 // close ends the peer: what waits is failed, what was not sent is gone.

@@ -8,23 +8,26 @@ import (
 	"time"
 
 	"httpdhs/kv"
-	"httpdhs/ring"
 )
 
-// MaxReplicas bounds the owners of a key: sets of owners are bits of a word.
+// MaxReplicas bounds the owners of a key by one ring.
 const MaxReplicas = 16
+
+// ownerSet is a set of owners of a partition by their place among them, a bit each: of up to rebalance.RingsMax rings at a time.
+type ownerSet uint64
 
 // pending is one Do under way: what its operations wait for. Tickets of peer
 // queues point to it, so it lives until the last of them is resolved, which
 // may be after Do has returned.
 type pending struct {
-	mu   sync.Mutex // guards all below but wake and timer
-	refs int        // unresolved tickets, and one for Do
-	open int        // operations not yet decided
-	over bool       // Do has returned: nobody reads the results
-	ops  []opState
-	buf  []byte // values that peers have sent
-	max  int    // bytes of them; 0: no bound
+	mu     sync.Mutex // guards all below but wake and timer
+	refs   int        // unresolved tickets, and one for Do
+	open   int        // operations not yet decided
+	over   bool       // Do has returned: nobody reads the results
+	ops    []opState
+	buf    []byte // values that peers have sent
+	max    int    // bytes of them; 0: no bound
+	misses uint64 // of the coordinator, when the attempt began
 
 	order []int32 // of operations, by partition; of Do alone
 	ends  []int32 // scratch of order
@@ -62,7 +65,7 @@ type opState struct {
 	live     bool // wait for every ticket, whatever required says
 	required uint8
 	waiting  uint8 // unresolved tickets of this round
-	acks     uint8 // owners that stored, or answered a read in sync
+	acks     uint8 // owners that stored, or answered a read with authority
 
 	// Of writes.
 	concede  bool       // an owner that holds something newer counts as stored
@@ -70,14 +73,20 @@ type opState struct {
 	knew     bool       // existed was settled by an earlier round
 	stale    kv.Version // the newest version that ours lost to
 	refusal  error      // an owner is up and would not
-	gone     uint8      // owners that are down
+	gone     uint8      // owners that are down, of those that readers ask
 	decision resultCode // of phaseDecide
-	unsynced uint16     // set of owners that would not decide
+	unsynced ownerSet   // owners that would not decide
+
+	// While the ring changes there are more owners than those that readers ask, the first so many. extra is how many of them are up:
+	// acknowledgements of as many more are asked for, so that by each ring the level is met.
+	readers   uint8
+	extra     uint8
+	elsewhere bool // an owner says that it is none: this node's view is old
 
 	// Of reads: sets of owners, a bit each, and the newest entry.
-	asked    uint16
-	answered uint16
-	newest   uint16 // of answered: hold what is in found
+	asked    ownerSet
+	answered ownerSet
+	newest   ownerSet // of answered: hold what is in found
 	found    kv.Entry
 	local    bool // found is in the call's buffer, not in the pending's
 
@@ -85,6 +94,7 @@ type opState struct {
 	err     error // the operation's, once it is settled
 	settled bool
 	redo    bool // an earlier operation of the call on the same key was stamped anew
+	again   bool // settled in vain, by a view that is being replaced: worth another attempt
 }
 
 var pendings = sync.Pool{New: func() any {
@@ -147,6 +157,13 @@ func (p *pending) begin(i int, next opState) ticket {
 // settle ends operation i with err, whatever is still under way.
 func (p *pending) settle(i int, err error) { p.conclude(i, nil, err) }
 
+// giveUp ends operation i with err; again says that another attempt, by another view, may go better.
+func (p *pending) giveUp(i int, err error, again bool) {
+	o := p.state(i)
+	o.again = again
+	p.conclude(i, &o, err)
+}
+
 // conclude settles operation i in the given state.
 func (p *pending) conclude(i int, last *opState, err error) {
 	p.mu.Lock()
@@ -184,19 +201,19 @@ const orderFrom = 64
 // and of those of one partition in their own order, by counting. Operations
 // of one partition, one after the other, meet a shard that is in the cache
 // already, here and, since they are queued in this order, at the other owners.
-func (p *pending) byPartition(table *ring.Table, call *kv.Call) []int32 {
-	n, parts := len(call.Ops), table.Partitions()
+func (p *pending) byPartition(v *view, call *kv.Call) []int32 {
+	n, parts := len(call.Ops), v.partitions()
 	p.order = slices.Grow(p.order[:0], n)[:n]
 	p.ends = slices.Grow(p.ends[:0], parts+1)[:parts+1]
 	clear(p.ends)
 	for i := range call.Ops {
-		p.ends[table.Partition(call.Ops[i].Hash)+1]++
+		p.ends[v.partition(call.Ops[i].Hash)+1]++
 	}
 	for part := range parts {
 		p.ends[part+1] += p.ends[part]
 	}
 	for i := range call.Ops {
-		part := table.Partition(call.Ops[i].Hash)
+		part := v.partition(call.Ops[i].Hash)
 		p.order[p.ends[part]] = int32(i)
 		p.ends[part]++
 	}
@@ -208,6 +225,13 @@ func (p *pending) state(i int) opState {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.ops[i]
+}
+
+// again says whether an operation is worth another attempt.
+func (p *pending) again() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.ContainsFunc(p.ops, func(o opState) bool { return o.again })
 }
 
 func (p *pending) signal() {
@@ -277,6 +301,9 @@ func (p *pending) decideLocked(o *opState) {
 	}
 }
 
+// enough is how many acknowledgements meet the level.
+func (o *opState) enough() uint8 { return o.required + o.extra }
+
 func (o *opState) decided() bool {
 	if o.waiting == 0 {
 		return true
@@ -287,27 +314,38 @@ func (o *opState) decided() bool {
 	// A level that cannot be met any more is no reason to stop, since how many
 	// replicas have the write is part of the answer; but it is one to stamp
 	// the write anew.
-	return o.acks >= o.required || o.stale != 0 && o.acks+o.waiting < o.required
+	enough := o.enough()
+	return o.acks >= enough || o.stale != 0 && o.acks+o.waiting < enough
 }
 
 // take counts one owner's result.
 func (o *opState) take(r *result, owner uint8, p *pending) {
 	switch r.code {
 	case failedDown, failedStopping:
-		o.gone++
+		o.lose(owner)
 		o.decision = r.code
 		o.stopped = o.stopped || r.code == failedStopping
 		return
 	}
 	switch o.phase {
 	case phaseWrite, phaseRepair, phaseDecide:
-		o.takeWrite(r)
+		o.takeWrite(r, owner)
 	case phaseReadOne, phaseReadMany:
 		o.takeRead(r, owner, p)
 	}
 }
 
-func (o *opState) takeWrite(r *result) {
+// lose takes note of an owner that does not take part.
+func (o *opState) lose(owner uint8) {
+	switch {
+	case owner < o.readers:
+		o.gone++
+	case o.extra > 0:
+		o.extra--
+	}
+}
+
+func (o *opState) takeWrite(r *result, owner uint8) {
 	o.decision = r.code
 	if !o.knew && r.existed {
 		o.existed = true
@@ -325,12 +363,15 @@ func (o *opState) takeWrite(r *result) {
 		o.refusal = kv.ErrNoMemory
 	case resultRefused:
 		o.refusal = kv.ErrRefused
+	case resultElsewhere:
+		o.elsewhere = true
+		o.lose(owner)
 	}
 }
 
 // takeRead keeps the newest entry; its value is copied.
 func (o *opState) takeRead(r *result, owner uint8, p *pending) {
-	bit := uint16(1) << owner
+	bit := ownerSet(1) << owner
 	o.answered |= bit
 	if !r.unsynced {
 		o.acks++
@@ -369,6 +410,6 @@ func keep(buf *[]byte, b []byte) []byte {
 }
 
 // behind is the set of owners that answered a read with less than the newest.
-func (o *opState) behind() uint16 { return o.answered &^ o.newest }
+func (o *opState) behind() ownerSet { return o.answered &^ o.newest }
 
-func count(owners uint16) uint8 { return uint8(bits.OnesCount16(owners)) }
+func count(owners ownerSet) uint8 { return uint8(bits.OnesCount64(uint64(owners))) }

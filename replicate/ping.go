@@ -6,22 +6,35 @@ import (
 	"time"
 
 	"httpdhs/kv"
+	"httpdhs/rebalance"
 )
 
 // Ping is what a node tells of itself: in each probe, and in its answer to one.
 type Ping struct {
 	Name     string     `json:"name"`
-	Boot     uint64     `json:"boot"` // drawn at start: tells a restart from a pause
-	Ring     string     `json:"ring"` // fingerprint of its partition table
+	Boot     uint64     `json:"boot"`     // drawn at start: tells a restart from a pause
+	Settings string     `json:"settings"` // of the ring: they have to be equal
 	Clock    kv.Version `json:"clock"`
 	Wall     int64      `json:"wall"`   // its wall clock, Unix milliseconds
-	Synced   bool       `json:"synced"` // it holds all that it owns
-	Passes   uint64     `json:"passes"` // how often it came to be in sync
+	Synced   bool       `json:"synced"` // it holds all that it owns by the ring that it reads by
 	Stopping bool       `json:"stopping,omitempty"`
+
+	// Said is its part in the protocol by which rings change.
+	Said rebalance.Statement `json:"said"`
+
+	// Moving is what it is fetching; nil: nothing.
+	Moving *Moving `json:"moving,omitempty"`
+
+	// Dead are the members that have been down to it for so long that it would have them removed.
+	Dead []string `json:"dead,omitempty"`
 
 	// Sees has the peers that it counts on, which have all that it kept for
 	// them: the boot of each, and how often it has taken it for down.
 	Sees map[uint64]uint64 `json:"sees,omitempty"`
+
+	// Heeds has how often each peer, by its boot, has taken it for down, as far as it knows: after each time it gave up what
+	// it held.
+	Heeds map[uint64]uint64 `json:"heeds,omitempty"`
 
 	Keys       int64     `json:"keys"`
 	Bytes      int64     `json:"bytes"`
@@ -29,6 +42,8 @@ type Ping struct {
 	Memory     Memory    `json:"memory"`
 	Version    string    `json:"version"`
 	Started    time.Time `json:"started"`
+
+	to uint64 // of an answer: the Seq of the statement that it answers
 }
 
 // Memory is what a node's store takes, by kind, in bytes.
@@ -59,14 +74,6 @@ func parsePing(msg []byte) (p Ping, err error) {
 	return p, nil
 }
 
-// sees says whether the peer counts on the node of that boot.
-func (p *Peer) sees(boot uint64) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	_, ok := p.ping.Sees[boot]
-	return ok
-}
-
 // counted is the boot of the peer if this node counts on it: it is up, and has
 // been sent all that was kept for it. downs is how often it was taken for down.
 func (p *Peer) counted() (boot, downs uint64, ok bool) {
@@ -84,20 +91,22 @@ func (p *Peer) mayBeSynced() bool {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.needs == 0
+	return p.believedLocked()
 }
 
 // believeLocked takes note of what the peer says of itself.
 //
-// A peer that was down here has missed what this node coordinated meanwhile,
-// and what was kept for it may have been dropped. So it is not taken to be in
-// sync, whatever it says, until it has been through another pass. It learns
-// that it needs one in the same way from the other side: the peer's Sees had
-// this node, and has not any more, or the count has changed. Then missed is
-// true: this node has to go through another pass.
+// A peer that was down here has missed what this node coordinated meanwhile, and what was kept for it may have been dropped. It learns so from this
+// node's Sees: the peer is not in it any more, or with another count; then it gives up what it holds, and only afterwards says in its
+// Heeds that it knows. Until then nothing that it says to hold is believed. The same the other way round is missed: this node has to give up what it holds.
 func (p *Peer) believeLocked(ping *Ping, boot uint64) (missed bool) {
 	if ping.Boot != p.ping.Boot {
-		p.seen, p.seenDowns, p.downs, p.needs = false, 0, 0, 0
+		if p.ping.Boot != 0 { // else it was found down before it was ever heard, and that counts
+			p.downs = 0
+		}
+		p.seen, p.seenDowns, p.heeded, p.answeredTo = false, 0, 0, 0
+	} else if ping.Said.Seq < p.ping.Said.Seq {
+		return false // overtaken by a later one
 	}
 	downs, seen := ping.Sees[boot]
 	missed = p.seen && !seen
@@ -105,6 +114,10 @@ func (p *Peer) believeLocked(ping *Ping, boot uint64) (missed bool) {
 		missed, p.seenDowns = true, downs
 	}
 	p.seen, p.ping = seen, *ping
-	p.synced.Store(ping.Synced && ping.Passes >= p.needs)
 	return missed
+}
+
+// believedLocked says whether what the peer says to hold may be believed.
+func (p *Peer) believedLocked() bool {
+	return p.State() != Down && p.ping.Heeds[p.boot] == p.downs
 }

@@ -20,7 +20,7 @@ func (p *Peer) probeLoop(every time.Duration) {
 		switch {
 		case p.misses > 0 && p.State() != Down:
 			pause = 0 // it hangs, and requests with it: know soon
-		case !p.host.Synced():
+		case !p.host.settled():
 			pause = min(every, unsyncedProbe)
 		}
 		select {
@@ -29,6 +29,21 @@ func (p *Peer) probeLoop(every time.Duration) {
 		case <-p.quit:
 			return
 		}
+	}
+}
+
+// unstick breaks the flight of a batch that was long under way when a probe began that has been answered. It is sent again
+// then, which does no harm; once, for it may just be slow.
+func (p *Peer) unstick(probed time.Time) {
+	p.mu.Lock()
+	stuck := p.flight != nil && p.flight != p.broken && probed.Sub(p.flight.began) > flightStuck
+	if stuck {
+		p.broken = p.flight
+	}
+	p.mu.Unlock()
+	if stuck {
+		p.log.Warn("a batch was not answered, sending it again")
+		p.transport.Abort()
 	}
 }
 
@@ -53,11 +68,13 @@ func (p *Peer) probeSoon() {
 
 // probe asks once and draws the conclusion.
 func (p *Peer) probe(deadline time.Time) {
+	began := time.Now()
 	ping, err := p.exchangePing(deadline)
 	switch {
 	case err == nil:
 		p.misses = 0
-		p.answered(&ping, p.host.self().Boot)
+		p.unstick(began)
+		p.answered(&ping, ping.to, p.host.self().Boot)
 	case isTimeout(err):
 		if p.misses++; p.misses >= probesMissed {
 			p.markDown(errSilent)
@@ -65,7 +82,9 @@ func (p *Peer) probe(deadline time.Time) {
 	default:
 		p.markDown(err)
 	}
-	p.probed.Store(true)
+	if !p.probed.Swap(true) {
+		p.host.reconsider()
+	}
 }
 
 func (p *Peer) exchangePing(deadline time.Time) (Ping, error) {
@@ -82,6 +101,7 @@ func (p *Peer) exchangePing(deadline time.Time) (Ping, error) {
 	if err != nil {
 		return Ping{}, err
 	}
+	ping.to = self.Said.Seq
 	if ping.Name != p.name {
 		// One node under two names would count as two replicas.
 		return ping, fmt.Errorf("the node at %s says that it is %s", p.name, ping.Name)
@@ -89,8 +109,8 @@ func (p *Peer) exchangePing(deadline time.Time) (Ping, error) {
 	return ping, p.host.accepts(&ping)
 }
 
-// answered takes note of what the peer says of itself.
-func (p *Peer) answered(ping *Ping, boot uint64) {
+// answered takes note of what the peer says of itself, in answer to this node's statement of that Seq, if not 0. boot is this node's.
+func (p *Peer) answered(ping *Ping, to, boot uint64) {
 	p.clock.Observe(ping.Clock)
 	p.mu.Lock()
 	if p.closed {
@@ -99,8 +119,11 @@ func (p *Peer) answered(ping *Ping, boot uint64) {
 	}
 	met := ping.Boot != p.ping.Boot
 	missed := p.believeLocked(ping, boot)
+	told := p.seenDowns
+	p.answeredTo = max(p.answeredTo, to)
 	back, kept := p.State() == Down, p.queue.bytes
 	if back {
+		p.owed = len(p.queue.batches)
 		p.setState(Recovering, nil)
 		p.work.Signal()
 	}
@@ -113,7 +136,29 @@ func (p *Peer) answered(ping *Ping, boot uint64) {
 	}
 	if missed {
 		p.host.missed(p.name + " took this node for down")
+		p.mu.Lock()
+		if p.ping.Boot == ping.Boot && p.seenDowns == told { // else whoever heard the later count says so
+			p.heeded = told
+		}
+		p.mu.Unlock()
+		p.probeSoon() // it waits for that
 	}
+	p.host.compareMaps(p.name, ping.Said.Map)
+	p.host.reconsider()
+}
+
+// knows says whether the peer has answered with that boot.
+func (p *Peer) knows(boot uint64) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.ping.Boot == boot
+}
+
+// hear takes note that the peer has asked this node how it is.
+func (p *Peer) hear() {
+	p.mu.Lock()
+	p.heard = time.Now()
+	p.mu.Unlock()
 }
 
 // Status is a peer as this node sees it.

@@ -3,6 +3,7 @@ package replicate
 import (
 	"slices"
 	"sync"
+	"time"
 
 	"httpdhs/kv"
 )
@@ -21,11 +22,12 @@ const (
 // whom to tell of each.
 type batch struct {
 	buf     []byte
-	tickets []ticket // an item each
-	answer  []byte   // the peer's
-	asks    int      // items that are reads or conditional: not to be kept as hints
-	retried bool     // sent more than once
-	downs   uint64   // of the peer, when its flight began
+	tickets []ticket  // an item each
+	answer  []byte    // the peer's
+	asks    int       // items that are reads or conditional: not to be kept as hints
+	retried bool      // sent more than once
+	downs   uint64    // of the peer, when its flight began
+	began   time.Time // its flight
 }
 
 var batches = sync.Pool{New: func() any { return new(batch) }}

@@ -128,7 +128,7 @@ func (c *cluster) syncAllPairs() {
 				}
 			}
 			if p := n.peer(j); p != nil {
-				if err := n.pullFrom(p, shared); err != nil {
+				if err := n.pullFrom(origin{p, false}, shared); err != nil {
 					c.t.Error(err)
 				}
 			}

@@ -12,16 +12,17 @@ func (c *Coordinator) readOne(v *view, p *pending, call *kv.Call, i int) {
 // in sync have answered so far is in o.
 func (c *Coordinator) askNext(v *view, p *pending, call *kv.Call, i int, o opState) {
 	op := &call.Ops[i]
-	owners := v.table.Owners(v.table.Partition(op.Hash))
+	partition := v.partition(op.Hash)
+	owners := v.owners(partition)
 	for {
-		k := c.candidate(v, owners, o.asked)
+		k := c.candidate(v, partition, o.asked)
 		if k < 0 {
-			c.asked(p, i, &o, len(owners))
+			c.asked(v, p, i, &o, len(owners))
 			return
 		}
 		o.asked |= 1 << k
 		if int(owners[k]) == v.self {
-			synced := c.Synced()
+			synced := c.holds(partition)
 			have := len(call.Buf)
 			e, buf, ok := c.store.Get(call.Buf, op.Hash, op.Key)
 			call.Buf = buf
@@ -54,23 +55,23 @@ func (c *Coordinator) askNext(v *view, p *pending, call *kv.Call, i int, o opSta
 }
 
 // candidate is the owner to ask next: this node before others, those in sync
-// before those that are not; -1: none is left that is up.
-func (c *Coordinator) candidate(v *view, owners []uint16, asked uint16) int {
+// before those that are not, and those by the ring that is read before the rest; -1: none is left that is up.
+func (c *Coordinator) candidate(v *view, partition int, asked ownerSet) int {
 	second := -1
 	first := -1
-	for k, n := range owners {
+	for k, n := range v.owners(partition) {
 		if asked&(1<<k) != 0 {
 			continue
 		}
 		self, fit := int(n) == v.self, false
 		if self {
-			fit = c.Synced()
+			fit = c.holds(partition)
 		} else {
 			peer := v.peers[n]
 			if peer.State() == Down {
 				continue
 			}
-			fit = peer.up() && peer.isSynced()
+			fit = k < v.replicas && peer.up() && peer.isSynced()
 		}
 		switch {
 		case fit && self:
@@ -90,13 +91,15 @@ func (c *Coordinator) candidate(v *view, owners []uint16, asked uint16) int {
 // asked draws the conclusion when no owner is left to ask and none of those
 // that answered is in sync: a value is answered, its absence is not known, be
 // there a tombstone, unless all have said so.
-func (c *Coordinator) asked(p *pending, i int, o *opState, owners int) {
+func (c *Coordinator) asked(v *view, p *pending, i int, o *opState, owners int) {
 	switch {
 	case o.found.Live(c.clock.Wall().UnixMilli()), int(count(o.answered)) == owners:
 		p.conclude(i, o, nil)
 	case o.answered != 0:
+		o.again = c.passing(v)
 		p.conclude(i, o, kv.ErrAbsenceUnknown)
 	default:
+		o.again = c.passing(v)
 		p.conclude(i, o, kv.ErrUnavailable)
 	}
 }
@@ -111,7 +114,7 @@ func (c *Coordinator) readOneAnswered(v *view, p *pending, call *kv.Call, i int,
 		return
 	}
 	op := &call.Ops[i]
-	if o.found.Exists() && o.refusal == nil && !c.Synced() {
+	if o.found.Exists() && o.refusal == nil && !c.holds(v.partition(op.Hash)) {
 		c.keepOwn(v, op, &o.found)
 	}
 	p.settle(i, nil)
@@ -119,7 +122,7 @@ func (c *Coordinator) readOneAnswered(v *view, p *pending, call *kv.Call, i int,
 
 // keepOwn stores what another owner had for a key that this node owns.
 func (c *Coordinator) keepOwn(v *view, op *kv.Op, e *kv.Entry) {
-	for _, n := range v.table.Owners(v.table.Partition(op.Hash)) {
+	for _, n := range v.owners(v.partition(op.Hash)) {
 		if int(n) == v.self {
 			c.counters.repairs.Add(1)
 			c.merge(op.Hash, &kv.Record{Key: op.Key, Entry: *e})
@@ -130,7 +133,8 @@ func (c *Coordinator) keepOwn(v *view, op *kv.Op, e *kv.Entry) {
 // readMany asks all owners at once; the newest entry wins.
 func (c *Coordinator) readMany(v *view, p *pending, call *kv.Call, i int) {
 	op := &call.Ops[i]
-	owners := v.table.Owners(v.table.Partition(op.Hash))
+	partition := v.partition(op.Hash)
+	owners := v.readers(partition)
 	t := p.begin(i, opState{
 		phase:    phaseReadMany,
 		required: uint8(op.Required),
@@ -141,7 +145,7 @@ func (c *Coordinator) readMany(v *view, p *pending, call *kv.Call, i int) {
 		if int(n) == v.self {
 			var r result
 			scratch := call.Buf
-			r, call.Buf = c.readOwn(call.Buf, op.Hash, op.Key)
+			r, call.Buf = c.readOwn(call.Buf, partition, op.Hash, op.Key)
 			t.resolve(&r) // copies
 			call.Buf = call.Buf[:len(scratch)]
 			continue
@@ -153,10 +157,10 @@ func (c *Coordinator) readMany(v *view, p *pending, call *kv.Call, i int) {
 }
 
 // readOwn is this node's answer to a read; the value is appended to dst.
-func (c *Coordinator) readOwn(dst []byte, hash uint64, key []byte) (result, []byte) {
+func (c *Coordinator) readOwn(dst []byte, partition int, hash uint64, key []byte) (result, []byte) {
 	// Whether the node is in sync is asked first: what it came to hold
 	// meanwhile does no harm, what it lacked before would.
-	r := result{code: resultAbsent, unsynced: !c.Synced()}
+	r := result{code: resultAbsent, unsynced: !c.holds(partition)}
 	e, dst, ok := c.store.Get(dst, hash, key)
 	if ok {
 		r.code, r.record = resultFound, kv.Record{Key: key, Entry: e}
@@ -170,9 +174,9 @@ func (c *Coordinator) readOwn(dst []byte, hash uint64, key []byte) (result, []by
 // Bar-Noy, Dolev, "Sharing Memory Robustly in Message-Passing Systems", 1995).
 func (c *Coordinator) readManyAnswered(v *view, p *pending, call *kv.Call, i int, o *opState) {
 	op := &call.Ops[i]
-	owners := v.table.Owners(v.table.Partition(op.Hash))
+	owners := v.readers(v.partition(op.Hash))
 	if o.acks < o.required && int(count(o.answered)) < len(owners) {
-		p.settle(i, kv.ErrUnavailable)
+		p.giveUp(i, kv.ErrUnavailable, c.passing(v))
 		return
 	}
 	// Of a value that was beyond the call's bound only the version is known:
@@ -188,10 +192,10 @@ func (c *Coordinator) readManyAnswered(v *view, p *pending, call *kv.Call, i int
 	next.phase, next.concede, next.waiting = phaseRepair, true, 0
 	next.acks = count(o.newest)
 	for k, n := range owners {
-		if bit := uint16(1) << k; int(n) == v.self && behind&bit != 0 {
+		if bit := ownerSet(1) << k; int(n) == v.self && behind&bit != 0 {
 			behind &^= bit
 			r := c.merge(op.Hash, &record)
-			next.takeWrite(&r)
+			next.takeWrite(&r, uint8(k))
 		}
 	}
 	nobody := next.acks >= next.required

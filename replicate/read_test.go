@@ -193,11 +193,11 @@ func testAbsence(t *testing.T) {
 	c.nodes[0].plant(t, has, "v", planted(1))
 	c.nodes[0].plant(t, deleted, "", planted(1))
 	unsync := func() { // node0, and nobody knows
-		c.nodes[0].synced.Store(false)
+		c.nodes[0].forget()
 		c.nodes[1].peer(0).synced.Store(true)
 		c.nodes[2].peer(0).synced.Store(true)
 	}
-	defer c.nodes[0].synced.Store(true)
+	defer c.nodes[0].remember()
 	for _, level := range []kv.Level{kv.LevelOne, kv.LevelAll} {
 		unsync()
 		for i, n := range c.nodes {
@@ -212,13 +212,13 @@ func testAbsence(t *testing.T) {
 	// Neither is in sync, and both have answered.
 	for _, n := range c.nodes {
 		unsync()
-		c.nodes[1].synced.Store(false)
+		c.nodes[1].forget()
 		c.nodes[0].peer(1).synced.Store(false)
 		wantOp(t, n.get(absent, kv.LevelOne), kv.ErrNotFound)
 		wantOp(t, n.get(deleted, kv.LevelOne), kv.ErrNotFound)
 		wantValue(t, n.get(has, kv.LevelOne), "v")
 	}
-	c.nodes[1].synced.Store(true)
+	c.nodes[1].remember()
 
 	c.cut(1)
 	for _, n := range []*testNode{c.nodes[0], c.nodes[2]} {
@@ -238,8 +238,8 @@ func testUnsyncedNodeKeeps(t *testing.T) {
 	c := newCluster(t, clusterOptions{nodes: 3, replicas: 2})
 	key := c.keyOwnedBy(0, 0, 1)
 	c.nodes[1].plant(t, key, "v", planted(1))
-	c.nodes[0].synced.Store(false)
-	defer c.nodes[0].synced.Store(true)
+	c.nodes[0].forget()
+	defer c.nodes[0].remember()
 	wantValue(t, c.nodes[0].get(key, kv.LevelOne), "v")
 	if !c.nodes[0].has(key, "v") {
 		t.Error("not kept")

@@ -19,8 +19,11 @@ func (c *Coordinator) Exchange(dst, request []byte) ([]byte, error) {
 	if err != nil {
 		return dst, err
 	}
-	if c.closed.Load() && kind != kindPing {
+	if c.closed.Load() {
 		return dst, kv.ErrStopping
+	}
+	if c.view.Load() == nil && kind != kindHello {
+		return dst, fmt.Errorf("%w: not a member of a cluster yet", kv.ErrStopping)
 	}
 	switch kind {
 	case kindBatch:
@@ -33,6 +36,10 @@ func (c *Coordinator) Exchange(dst, request []byte) ([]byte, error) {
 		return c.servePull(dst, body)
 	case kindPing:
 		return c.servePing(dst, request)
+	case kindRing:
+		return c.serveRing(dst, body)
+	case kindHello:
+		return c.serveHello(dst, body)
 	}
 	return dst, fmt.Errorf("%w: kind %d", errMessage, kind)
 }
@@ -42,16 +49,17 @@ func (c *Coordinator) servePing(dst, request []byte) ([]byte, error) {
 	if err != nil {
 		return dst, err
 	}
-	for _, p := range c.view.Load().others {
+	for _, p := range c.others() {
 		// One that is not accepted is left to the prober's pace: two that
 		// refuse each other would ask each other without end.
 		if p.name != ping.Name || c.accepts(&ping) != nil {
 			continue
 		}
-		if p.State() == Down {
-			p.probeSoon() // it is there
+		p.hear()
+		if p.State() == Down || !p.knows(ping.Boot) {
+			p.probeSoon() // it is there; that it was restarted is believed of an answer alone, which is not late
 		} else {
-			p.answered(&ping, c.opt.Boot)
+			p.answered(&ping, 0, c.opt.Boot)
 		}
 	}
 	self := c.self()
@@ -79,6 +87,7 @@ func (c *Coordinator) serveBatch(dst, body []byte) ([]byte, error) {
 		return dst, err
 	}
 	c.clock.Observe(clock)
+	v := c.view.Load()
 	start := len(dst)
 	dst = openBatch(dst)
 	s := servings.Get().(*serving)
@@ -92,21 +101,21 @@ func (c *Coordinator) serveBatch(dst, body []byte) ([]byte, error) {
 			dst = appendResult(dst, &result{code: resultAgain})
 			break
 		}
-		dst = c.serveItem(dst, it)
+		dst = c.serveItem(v, dst, it)
 	}
 	setBatchClock(dst[start:], c.clock.Last())
 	return dst, nil
 }
 
-func (c *Coordinator) serveItem(dst []byte, it *item) []byte {
+func (c *Coordinator) serveItem(v *view, dst []byte, it *item) []byte {
 	hash := kv.Hash(it.record.Key)
+	partition := v.partition(hash)
 	var r result
 	switch it.kind {
 	case itemRead:
-		return c.serveRead(dst, hash, it.record.Key)
+		return c.serveRead(dst, partition, hash, it.record.Key)
 	case itemCond:
-		if !c.Synced() {
-			// It cannot know what is there, so it cannot decide.
+		if !c.mayDecide(v, partition) {
 			return appendResult(dst, &result{code: resultUnsynced})
 		}
 		if r = c.limited(&it.record); r.code == 0 {
@@ -115,6 +124,10 @@ func (c *Coordinator) serveItem(dst []byte, it *item) []byte {
 	default:
 		if r = c.limited(&it.record); r.code == 0 {
 			r = c.merge(hash, &it.record)
+		}
+		if r.code == resultStored && !v.mine[partition] {
+			// It is handed over to the owners; but a reader would not find it here.
+			r.code = resultElsewhere
 		}
 	}
 	return appendResult(dst, &r)
@@ -134,11 +147,29 @@ func (c *Coordinator) limited(r *kv.Record) (refused result) {
 // serveRead appends the result of a read. The value goes through dst itself:
 // it is fetched behind where the record's head will be, then encoded in front
 // of it and moved, so that nothing is allocated.
-func (c *Coordinator) serveRead(dst []byte, hash uint64, key []byte) []byte {
+func (c *Coordinator) serveRead(dst []byte, partition int, hash uint64, key []byte) []byte {
 	at := len(dst)
-	r, buf := c.readOwn(dst, hash, key)
+	r, buf := c.readOwn(dst, partition, hash, key)
 	value := len(buf) - at
 	buf = appendResult(buf, &r)
 	n := copy(buf[at:], buf[at+value:])
 	return buf[:at+n]
+}
+
+// AppendHello makes a message of a hello, for the Exchange of another node.
+func AppendHello(dst, hello []byte) []byte { return append(appendHead(dst, kindHello), hello...) }
+
+// SplitHello takes the hello out of the answer to one.
+func SplitHello(answer []byte) ([]byte, error) { return expectKind(answer, kindHello, messageHead) }
+
+// serveHello passes a hello on to whom it is for.
+func (c *Coordinator) serveHello(dst, body []byte) ([]byte, error) {
+	if c.opt.Hello == nil {
+		return dst, fmt.Errorf("%w: hello", errMessage)
+	}
+	answer, err := c.opt.Hello(body)
+	if err != nil {
+		return dst, fmt.Errorf("%w: %w", errMessage, err)
+	}
+	return AppendHello(dst, answer), nil
 }

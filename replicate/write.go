@@ -29,21 +29,25 @@ func (c *Coordinator) write(v *view, p *pending, call *kv.Call, i int) {
 
 // spread stores the operation's record at all owners but those in have. Its
 // state so far is carried in next.
-func (c *Coordinator) spread(v *view, p *pending, call *kv.Call, i int, next opState, have uint16) {
+func (c *Coordinator) spread(v *view, p *pending, call *kv.Call, i int, next opState, have ownerSet) {
 	op := &call.Ops[i]
-	owners := v.table.Owners(v.table.Partition(op.Hash))
+	owners := v.owners(v.partition(op.Hash))
 	next.phase = phaseWrite
 	next.required = uint8(op.Required)
 	next.live = call.Write == kv.LevelLive || call.Write == 0
+	next.readers = uint8(v.replicas)
+	if !next.live {
+		next.extra = uint8(len(owners) - v.replicas)
+	}
 	for k, n := range owners {
-		if bit := uint16(1) << k; int(n) == v.self && have&bit == 0 {
+		if bit := ownerSet(1) << k; int(n) == v.self && have&bit == 0 {
 			have |= bit
 			r := c.merge(op.Hash, &op.Record)
-			next.takeWrite(&r)
+			next.takeWrite(&r, uint8(k))
 		}
 	}
 	// Once the level is met nobody waits for the others.
-	nobody := !next.live && next.acks >= next.required
+	nobody := !next.live && next.acks >= next.enough()
 	if !nobody {
 		next.waiting = uint8(len(owners)) - count(have)
 	}
@@ -56,7 +60,7 @@ func (c *Coordinator) spread(v *view, p *pending, call *kv.Call, i int, next opS
 
 // hand puts a record into the queues of the owners in to. A call of one
 // operation that has to wait for all of them carries it to the last one itself.
-func (c *Coordinator) hand(v *view, call *kv.Call, owners []uint16, to uint16, r *kv.Record, t ticket, live bool) {
+func (c *Coordinator) hand(v *view, call *kv.Call, owners []uint16, to ownerSet, r *kv.Record, t ticket, live bool) {
 	to &= 1<<len(owners) - 1
 	alone := len(call.Ops) == 1 && (live || call.Ops[0].Required == len(owners))
 	var carrier *Peer
@@ -124,9 +128,12 @@ func (c *Coordinator) mergeResult(a kv.Applied, err error) result {
 // it.
 func (c *Coordinator) written(v *view, p *pending, call *kv.Call, i int, o *opState) {
 	switch {
-	case o.refusal != nil && (o.live || o.acks < o.required):
+	case o.elsewhere, p.misses != c.misses.Load(), c.stalled():
+		// It was written by an old ring, or others have gone on without this node meanwhile: who acknowledged it need not be who is read.
+		p.giveUp(i, kv.ErrUnavailable, true)
+	case o.refusal != nil && (o.live || o.acks < o.enough()):
 		p.settle(i, o.refusal)
-	case o.acks >= o.required && (!o.live || o.stale == 0):
+	case o.acks >= o.enough() && (!o.live || o.stale == 0):
 		p.settle(i, nil)
 	case o.stale != 0 && o.round < restampsMax:
 		c.counters.restamps.Add(1)
@@ -173,24 +180,25 @@ func leavesValue(call *kv.Call, i int) bool {
 
 // decide has a conditional write decided by the key's primary: the first
 // owner that is up and in sync, and not among those in unsynced, which were
-// asked and said that they are not. The primary stores it in the same step, under
+// asked and said that they may not decide. The primary stores it in the same step, under
 // the key's lock; then the other owners store the same version. A primary that
 // is asked twice, since a connection broke, finds the version there and says
 // that it is stored.
-func (c *Coordinator) decide(v *view, p *pending, call *kv.Call, i int, unsynced uint16) {
+func (c *Coordinator) decide(v *view, p *pending, call *kv.Call, i int, unsynced ownerSet) {
 	op := &call.Ops[i]
 	c.stamp(op)
-	for k, n := range v.table.Owners(v.table.Partition(op.Hash)) {
+	partition := v.partition(op.Hash)
+	for k, n := range v.readers(partition) {
 		if unsynced&(1<<k) != 0 {
 			continue
 		}
 		next := opState{phase: phaseDecide, asked: 1 << k, unsynced: unsynced}
 		if int(n) == v.self {
-			if !c.Synced() {
+			if !c.mayDecide(v, partition) {
 				continue
 			}
 			r := c.mergeResult(c.store.ApplyIf(op.Hash, &op.Record, &op.Cond))
-			next.takeWrite(&r)
+			next.takeWrite(&r, uint8(k))
 			p.begin(i, next)
 			return
 		}
@@ -210,7 +218,7 @@ func (c *Coordinator) decide(v *view, p *pending, call *kv.Call, i int, unsynced
 		}
 		t.drop()
 	}
-	p.settle(i, kv.ErrUnavailable)
+	p.giveUp(i, kv.ErrUnavailable, c.passing(v))
 }
 
 // decided draws the conclusion from the primary's answer.

@@ -60,3 +60,6 @@ func (t *Table) Counts() (primary, replica []int) {
 	}
 	return primary, replica
 }
+
+// NodeAt returns the member of a node index.
+func (t *Table) NodeAt(index uint16) *Node { return &t.nodes[index] }

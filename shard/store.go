@@ -205,19 +205,25 @@ func (s *Store) Scan(partition int, from uint64, fn func(hash uint64, r *kv.Reco
 }
 
 // Drop removes everything that the partition holds, without tombstones.
-func (s *Store) Drop(partition int) {
+func (s *Store) Drop(partition int) { s.drop(partition, nil) }
+
+// DropIf is Drop if the partition's digests are these, so that nothing was changed since they were taken. It says whether it was.
+func (s *Store) DropIf(partition int, digests *[Buckets]uint64) bool { return s.drop(partition, digests) }
+
+func (s *Store) drop(partition int, digests *[Buckets]uint64) bool {
 	engine := s.newEngine()
 	sh := &s.shards[partition]
 	s.dropping.RLock() // Close waits for the memory that is given back here
 	defer s.dropping.RUnlock()
 	sh.mu.Lock()
-	if sh.closed {
+	if sh.closed || digests != nil && sh.digests != *digests {
 		sh.mu.Unlock()
-		return
+		return false
 	}
 	dropped, held := sh.empty(engine)
 	sh.mu.Unlock()
 	// To give much memory back takes a while, and no lock.
 	dropped.Close()
 	s.accounted.Add(-held)
+	return true
 }

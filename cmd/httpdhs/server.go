@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -20,12 +21,17 @@ import (
 
 // serverCmd runs one node.
 type serverCmd struct {
-	Port      int    `default:"1234" help:"Port to serve on."`
-	Bind      string `default:"127.0.0.1" help:"Address to serve on; 0.0.0.0 for all of this machine."`
-	Advertise string `placeholder:"HOST:PORT" help:"Where other nodes and clients reach this one; also its name. By default its line in --conf, else bind and port."`
-	Conf      string `placeholder:"FILE" help:"File with the host:port of every node, one a line. Without it the node is a cluster of its own."`
-	Zone      string `help:"Where the machine stands; the replicas of a key go to different zones. No effect with --conf in this version."`
-	Weight    int    `default:"1" help:"Share of the data, relative to other nodes. No effect with --conf in this version."`
+	Port      int      `default:"1234" help:"Port to serve on."`
+	Bind      string   `default:"127.0.0.1" help:"Address to serve on; 0.0.0.0 for all of this machine."`
+	Advertise string   `placeholder:"HOST:PORT" help:"Where other nodes and clients reach this one; also its name. By default its line in --conf, else bind and port."`
+	Conf      string   `placeholder:"FILE" help:"File with the host:port of every node known at start, one a line."`
+	Join      []string `placeholder:"HOST:PORT" sep:"," help:"A member of a running cluster to join, instead of --conf; repeatable. With neither the node is a cluster of its own."`
+	Zone      string   `help:"Where the machine stands; the replicas of a key go to different zones."`
+	Weight    int      `default:"1" help:"Share of the data, relative to other nodes."`
+
+	GossipPort int           `placeholder:"PORT" help:"Port on which nodes tell each other who is here, TCP and UDP; by default --port + 10000 (- 10000 above 55535)."`
+	EvictAfter time.Duration `default:"5m" help:"How long a node has to be down, as a majority sees it, before it is taken off the ring; 0 is never."`
+	SyncRate   byteSize      `default:"64MiB" help:"Most bytes a second that the node fetches from others to hold what it owns, and hands over; 0 is no bound."`
 
 	clusterFlags
 	storeFlags
@@ -95,8 +101,23 @@ func (cmd *serverCmd) Validate() error {
 		return fmt.Errorf("--port is %d, want 1 to 65535", cmd.Port)
 	case cmd.Weight < 1:
 		return fmt.Errorf("--weight is %d, want at least 1", cmd.Weight)
+	case cmd.Conf != "" && len(cmd.Join) > 0:
+		return errors.New("--conf and --join are both given: use --join for a node that is new to a running cluster")
+	case cmd.GossipPort < 0 || cmd.GossipPort > 65535:
+		return fmt.Errorf("--gossip-port is %d, want 1 to 65535", cmd.GossipPort)
+	case cmd.GossipPort == cmd.Port:
+		return fmt.Errorf("--gossip-port is --port, %d: gossip needs one of its own", cmd.Port)
+	case cmd.EvictAfter < 0:
+		return fmt.Errorf("--evict-after is %s, want 0 (never) or more", cmd.EvictAfter)
+	case cmd.SyncRate < 0:
+		return errors.New("--sync-rate is negative")
 	case cmd.ShutdownTimeout <= 0:
 		return fmt.Errorf("--shutdown-timeout is %s, want more than 0", cmd.ShutdownTimeout)
+	}
+	for _, addr := range cmd.Join {
+		if _, _, err := splitHostPort(addr); err != nil {
+			return fmt.Errorf("--join %w", err)
+		}
 	}
 	if cmd.Advertise != "" {
 		if _, _, err := splitHostPort(cmd.Advertise); err != nil {
@@ -116,7 +137,7 @@ func (cmd *serverCmd) Run(ctx context.Context, term *terminal) error {
 	if err != nil {
 		return err
 	}
-	return untilSignal(ctx, cmd.ShutdownTimeout, n)
+	return untilLeft(ctx, cmd.ShutdownTimeout, n)
 }
 
 // config is what the flags, and the files that they name, say about the node.
@@ -128,6 +149,10 @@ func (cmd *serverCmd) config(self *machine) (node.Config, error) {
 		Partitioner:    cmd.Partitioner,
 		Weight:         cmd.Weight,
 		Zone:           cmd.Zone,
+		Join:           cmd.Join,
+		GossipPort:     cmd.gossipPort(),
+		EvictAfter:     cmd.EvictAfter,
+		SyncRate:       cmp.Or(int(cmd.SyncRate), -1),
 		Limits:         limits(cmd.MaxKeyBytes, cmd.MaxValueBytes),
 		MaxMemory:      int64(cmd.MaxMemory),
 		TombstoneGrace: cmd.TombstoneGrace,
@@ -139,6 +164,18 @@ func (cmd *serverCmd) config(self *machine) (node.Config, error) {
 		return cfg, err
 	}
 	return cfg, cmd.apply(&cfg)
+}
+
+// gossipPort is the port for gossip: by default one that is as far from --port at all nodes.
+func (cmd *serverCmd) gossipPort() int {
+	const apart = 10000
+	switch {
+	case cmd.GossipPort != 0:
+		return cmd.GossipPort
+	case cmd.Port+apart > 65535:
+		return cmd.Port - apart
+	}
+	return cmd.Port + apart
 }
 
 // name finds out who the node is and with whom.
@@ -180,6 +217,20 @@ func (f *logFlags) logger(term *terminal) *slog.Logger {
 		return slog.New(slog.NewJSONHandler(term.err, opts))
 	}
 	return slog.New(slog.NewTextHandler(term.err, opts))
+}
+
+// untilLeft is untilSignal for a node that may also leave the cluster, which ends it too.
+func untilLeft(ctx context.Context, timeout time.Duration, n *node.Node) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() {
+		select {
+		case <-n.Left():
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	return untilSignal(ctx, timeout, n)
 }
 
 // untilSignal waits for the signal that ends ctx and takes the nodes down, all

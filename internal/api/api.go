@@ -14,8 +14,9 @@ const (
 
 // Cluster is the document of GET /cluster.
 type Cluster struct {
-	Node        string `json:"node"` // who answers
-	Ring        string `json:"ring"` // fingerprint of the partition table, 16 hex digits
+	Node        string `json:"node"`             // who answers
+	Ring        string `json:"ring"`             // fingerprint of the partition table that readers go by, 16 hex digits
+	Target      string `json:"target,omitempty"` // of the one that is to take its place; absent: the ring is not changing
 	Replicas    int    `json:"replicas"`
 	Partitions  int    `json:"partitions"`
 	Partitioner string `json:"partitioner"`
@@ -36,9 +37,20 @@ type Node struct {
 	Memory            Memory    `json:"memory"`     // that its store takes
 	PrimaryPartitions int       `json:"primary_partitions"`
 	ReplicaPartitions int       `json:"replica_partitions"`
-	HintBytes         int64     `json:"hint_bytes"` // writes that this node keeps for it until it is back
+	HintBytes         int64     `json:"hint_bytes"`       // writes that this node keeps for it until it is back
+	Moving            *Moving   `json:"moving,omitempty"` // what it is fetching; absent: nothing
 	Version           string    `json:"version,omitempty"`
 	Started           time.Time `json:"started,omitzero"`
+}
+
+// Moving is how far a node is with fetching what it is to own.
+type Moving struct {
+	Partitions  int     `json:"partitions"`   // to compare with other owners, each once an owner
+	Done        int     `json:"done"`         // of them
+	Bytes       int64   `json:"bytes"`        // fetched
+	BytesLeft   int64   `json:"bytes_left"`   // to fetch, as far as can be told from those done
+	Rate        float64 `json:"rate"`         // bytes a second
+	SecondsLeft float64 `json:"seconds_left"` // at that rate
 }
 
 // Memory is what a node's store takes, by kind, in bytes.

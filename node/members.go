@@ -1,0 +1,178 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"httpdhs/membership"
+	"httpdhs/replicate"
+	"httpdhs/ring"
+)
+
+// helloTimeout is how long a hello may take where nothing else bounds it.
+const helloTimeout = 2 * time.Second
+
+// openMembers starts the node's part in the membership. Its callbacks wait until the coordinator is there.
+func (n *Node) openMembers() (err error) {
+	cfg := &n.cfg
+	settings := n.ringSettings()
+	n.members, err = membership.Open(membership.Options{
+		Self:       membership.Member{Name: cfg.Name, Weight: cfg.Weight, Zone: cfg.Zone},
+		Static:     cfg.Members,
+		Join:       cfg.Join,
+		Settings:   membership.Settings{Partitions: settings.Partitions, Replicas: settings.Replicas, Partitioner: settings.Partitioner},
+		Bind:       cfg.gossipBind(),
+		GossipPort: cfg.GossipPort,
+		Secret:     cfg.ClusterSecret,
+		Hello:      n.hello,
+		Live:       n.live,
+		Changed:    func() { n.withCoordinator(n.membersChanged) },
+		Evicted:    func() { n.withCoordinator((*replicate.Coordinator).Removed) },
+		Heard:      func(name string) { n.withCoordinator(func(c *replicate.Coordinator) { c.Heard(name) }) },
+		Log:        n.log,
+	})
+	return err
+}
+
+// ringSettings are what all nodes have to agree on.
+func (n *Node) ringSettings() ring.Settings {
+	s := ring.Settings{Partitions: n.cfg.Partitions, Replicas: n.cfg.Replicas, Partitioner: n.cfg.Partitioner}
+	if s.Partitioner == "" {
+		s.Partitioner = ring.DefaultPartitioner
+	}
+	return s
+}
+
+// hello carries a hello to another node, over a connection of its own: it may be no member yet.
+func (n *Node) hello(ctx context.Context, addr string, request []byte) ([]byte, error) {
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		deadline = time.Now().Add(helloTimeout)
+	}
+	t := n.dial(addr)
+	defer context.AfterFunc(ctx, t.Abort)()
+	defer t.Abort() // closes the connection
+	answer, err := t.RoundTrip(nil, replicate.AppendHello(nil, request), deadline)
+	if err != nil {
+		return nil, err
+	}
+	return replicate.SplitHello(answer)
+}
+
+// withCoordinator calls f once there is a coordinator, if there will be one: the membership is opened first.
+func (n *Node) withCoordinator(f func(*replicate.Coordinator)) {
+	<-n.wired
+	if n.coordinator != nil {
+		f(n.coordinator)
+	}
+}
+
+// live says whether a member is not down.
+func (n *Node) live(name string) (live bool) {
+	n.withCoordinator(func(c *replicate.Coordinator) { live = c.Live(name) })
+	return live
+}
+
+// membersChanged tells the coordinator who the members are.
+func (n *Node) membersChanged(c *replicate.Coordinator) {
+	if m, ok := n.membersNow(); ok {
+		if err := c.SetMembers(m); err != nil {
+			n.log.Error("the members make no ring", "error", err)
+		}
+	}
+}
+
+// membersNow are the members; not ok: this node is none, yet or any more.
+func (n *Node) membersNow() (m replicate.Members, ok bool) {
+	if !n.members.Formed() {
+		return m, false
+	}
+	for digest := n.members.Digest(); m.Digest != digest || m.All == nil; digest = n.members.Digest() {
+		m = replicate.Members{Digest: digest}
+		for _, entry := range n.members.Members() {
+			ok = ok || entry.Name == n.cfg.Name
+			m.All = append(m.All, replicate.Member{
+				Node:    ring.Node{Name: entry.Name, Weight: entry.Weight, Zone: entry.Zone},
+				Leaving: entry.State == membership.Leaving,
+			})
+		}
+	}
+	return m, ok
+}
+
+// evict removes a member that a majority has found dead.
+func (n *Node) evict(name string) {
+	if err := n.members.Remove(name); err != nil {
+		n.log.Debug("a dead member is not removed", "member", name, "error", err)
+		return
+	}
+	n.log.Warn("a majority has found a member dead: it is removed", "member", name, "after", n.cfg.EvictAfter)
+}
+
+// Errors of leaving and removing, for whoever asked.
+var (
+	ErrNoMember   = errors.New("there is no such node")
+	ErrNodeUp     = errors.New("the node is up: have it leave (httpdhs leave), or stop it first")
+	ErrCannotStay = errors.New("this node cannot leave")
+)
+
+// Leave begins to hand all that the node holds over to the others. When that is done the node is no member any more, and Left is
+// closed. It may be called again.
+func (n *Node) Leave() error {
+	if err := n.members.BeginLeave(); err != nil {
+		return fmt.Errorf("%w: %w", ErrCannotStay, err)
+	}
+	n.leaveOnce.Do(func() { n.serving.Go(n.leave) })
+	return nil
+}
+
+// Left is closed when the node has left the cluster: all that is left to do is Shutdown.
+func (n *Node) Left() <-chan struct{} { return n.left }
+
+const leavePoll = 50 * time.Millisecond
+
+// leave waits until nothing is left to hand over, and says goodbye.
+func (n *Node) leave() {
+	n.log.Info("leaving: handing over what this node holds")
+	poll := time.NewTicker(leavePoll)
+	defer poll.Stop()
+	for n.coordinator.Leaving() > 0 {
+		select {
+		case <-poll.C:
+		case <-n.quit:
+			return
+		}
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), helloTimeout)
+	defer cancel()
+	if err := n.members.Left(ctx); errors.Is(err, membership.ErrNotLeaving) {
+		n.log.Warn("not leaving after all", "error", err)
+		return
+	} else if err != nil {
+		n.log.Warn("not all members could be told", "error", err)
+	}
+	n.log.Info("left the cluster")
+	close(n.left)
+}
+
+// Remove takes a dead member off the ring. The error is [ErrNoMember] or [ErrNodeUp], or says what else is in the way.
+func (n *Node) Remove(name string) error {
+	switch err := n.members.Remove(name); {
+	case errors.Is(err, membership.ErrUnknownMember):
+		return fmt.Errorf("%w: %s; the members are %s", ErrNoMember, name, strings.Join(n.memberNames(), ", "))
+	case errors.Is(err, membership.ErrLive), errors.Is(err, membership.ErrSelf):
+		return fmt.Errorf("%w: %s", ErrNodeUp, name)
+	default:
+		return err
+	}
+}
+
+func (n *Node) memberNames() (names []string) {
+	for _, m := range n.members.Members() {
+		names = append(names, m.Name)
+	}
+	return names
+}

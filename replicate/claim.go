@@ -1,0 +1,172 @@
+package replicate
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"httpdhs/rebalance"
+	"httpdhs/ring"
+)
+
+// unclaimed are the rings that this node wants and has no authority for.
+func (c *Coordinator) unclaimed() (rings []rebalance.Ring) {
+	c.rings.mu.Lock()
+	defer c.rings.mu.Unlock()
+	said := c.rings.state.Said()
+	for _, x := range said.Wants {
+		if !slices.Contains(said.Holds, x) && c.rings.tables[x] != nil {
+			rings = append(rings, x)
+		}
+	}
+	return rings
+}
+
+// wants says whether this node still wants the ring.
+func (c *Coordinator) wants(x rebalance.Ring) bool {
+	c.rings.mu.Lock()
+	defer c.rings.mu.Unlock()
+	return slices.Contains(c.rings.state.Said().Wants, x)
+}
+
+// claim is the pass that gives this node authority for a ring: rule 3 of docs/design/membership.md.
+//
+// It starts only when every member that is up writes to the ring, counts this node as up, and has delivered what it kept
+// for it: from then on nothing is acknowledged without this node, and what was acknowledged before is at an owner that is asked
+// now.
+func (c *Coordinator) claim(x rebalance.Ring) error {
+	misses := c.misses.Load()
+	c.Refresh(time.Now().Add(probeTimeout)) // what they said before a pause is over
+	if err := c.mayClaim(x); err != nil {
+		return err
+	}
+	from, err := c.sources(x)
+	if err != nil {
+		return err
+	}
+	if err := c.pullAll(x, from); err != nil {
+		return err
+	}
+	c.rings.mu.Lock()
+	if c.misses.Load() != misses {
+		c.rings.mu.Unlock()
+		return fmt.Errorf("%w: others went on without it meanwhile", errNotYet)
+	}
+	c.rings.state.Claim(x) // if it is wanted still
+	c.holdLocked()
+	c.rings.mu.Unlock()
+	was := c.synced.Load()
+	c.reconsider()
+	if !was && c.synced.Load() {
+		c.passes.Add(1)
+		c.opt.Log.Info("in sync", "ring", ringName(x), "records_fetched", c.counters.pulled.Load())
+	}
+	return nil
+}
+
+// mayClaim says why a pass for the ring cannot begin yet.
+func (c *Coordinator) mayClaim(x rebalance.Ring) error {
+	c.rings.mu.Lock()
+	defer c.rings.mu.Unlock()
+	for i := range c.rings.members.All {
+		if p := c.rings.peers[c.rings.members.All[i].Name]; p != nil && !p.probed.Load() {
+			return fmt.Errorf("%w: %s was not reached yet", errNotYet, p.name)
+		}
+	}
+	if name, missing := c.rings.state.Missing(x, c.worldLocked()); missing {
+		if name == rebalance.Self {
+			return fmt.Errorf("%w: operations by an earlier ring are under way", errNotYet)
+		}
+		return fmt.Errorf("%w: %s does not count on this node yet", errNotYet, name)
+	}
+	return nil
+}
+
+// sources are the partitions to pull for a ring, by whom to pull them from: all owners that are up and have authority for the partition by
+// any ring. Where there is none, all owners settle a partition, if they are up: then nobody holds more. A node that had authority before,
+// and has only missed something while others took it for down, asks those that are up: what they acknowledged without it
+// is with them, or was kept for it and is delivered.
+func (c *Coordinator) sources(x rebalance.Ring) (map[origin][]int, error) {
+	c.rings.mu.Lock()
+	defer c.rings.mu.Unlock()
+	r, v := &c.rings, c.view.Load()
+	table := r.tables[x]
+	self, ok := table.Index(c.opt.Name)
+	if !ok {
+		return nil, nil
+	}
+	authority := c.authorityLocked()
+	held := *c.held.Load()
+	from := make(map[origin][]int)
+	for part := range table.Partitions() {
+		if !slices.Contains(table.Owners(part), uint16(self)) || part < len(held) && held[part] {
+			continue
+		}
+		all, err := v.sources(part, authority, !r.had[part])
+		if err != nil {
+			return nil, err
+		}
+		for _, o := range all {
+			from[o] = append(from[o], part)
+		}
+	}
+	return from, nil
+}
+
+// authorityLocked says which peers have authority for which partitions, by their node index in the view.
+func (c *Coordinator) authorityLocked() func(node, partition int) bool {
+	r, v := &c.rings, c.view.Load()
+	type part struct {
+		table *ring.Table
+		index uint16
+	}
+	holds := make([][]part, len(v.peers))
+	for n, p := range v.peers {
+		if p == nil {
+			continue
+		}
+		p.mu.Lock()
+		if p.believedLocked() {
+			for _, x := range p.ping.Said.Holds {
+				if t := r.tables[x]; t != nil {
+					if i, ok := t.Index(p.name); ok {
+						holds[n] = append(holds[n], part{t, uint16(i)})
+					}
+				}
+			}
+		}
+		p.mu.Unlock()
+	}
+	return func(node, partition int) bool {
+		return slices.ContainsFunc(holds[node], func(h part) bool {
+			return slices.Contains(h.table.Owners(partition), h.index)
+		})
+	}
+}
+
+// sources are the peers that settle a partition, for a node that never had authority for it or for one that had.
+func (v *view) sources(partition int, authority func(node, partition int) bool, fresh bool) ([]origin, error) {
+	var synced, up []origin
+	var down error
+	for _, n := range v.owners(partition) {
+		p := v.peers[n]
+		switch {
+		case p == nil:
+		case p.State() == Down:
+			down = fmt.Errorf("%w: %s is down (%v), and no other owner of some keys is in sync", errNotYet, p.name, p.Status().Reason)
+		case authority(int(n), partition):
+			synced = append(synced, origin{p, true})
+		default:
+			up = append(up, origin{p, false})
+		}
+	}
+	switch {
+	case !fresh:
+		return append(synced, up...), nil
+	case len(synced) > 0:
+		return synced, nil
+	case down != nil:
+		return nil, down
+	}
+	return up, nil
+}

@@ -1,0 +1,81 @@
+package replicate
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"httpdhs/rebalance"
+	"httpdhs/ring"
+)
+
+// serveRing says who is on a ring.
+func (c *Coordinator) serveRing(dst, body []byte) ([]byte, error) {
+	if len(body) != 8 {
+		return dst, fmt.Errorf("%w: ring", errMessage)
+	}
+	c.rings.mu.Lock()
+	table := c.rings.tables[rebalance.Ring(binary.LittleEndian.Uint64(body))]
+	c.rings.mu.Unlock()
+	var nodes []ring.Node
+	if table != nil {
+		nodes = table.Nodes()
+	}
+	answer, err := json.Marshal(nodes)
+	if err != nil {
+		panic("BUG: replicate: nodes do not marshal: " + err.Error())
+	}
+	return append(appendHead(dst, kindRing), answer...), nil
+}
+
+// learnRings asks who is on the rings that others want and this node has not heard of.
+func (c *Coordinator) learnRings() error {
+	r := &c.rings
+	r.mu.Lock()
+	ask := make(map[rebalance.Ring]*Peer, len(r.unknown))
+	for x, name := range r.unknown {
+		ask[x] = r.peers[name]
+	}
+	r.mu.Unlock()
+	var errs []error
+	for x, p := range ask {
+		table, err := c.learnRing(x, p)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("cannot learn from %s who is on ring %s: %w", p.name, ringName(x), err))
+			continue
+		}
+		r.mu.Lock()
+		r.tables[x] = table
+		r.mu.Unlock()
+	}
+	if len(ask) > len(errs) {
+		c.reconsider()
+	}
+	return errors.Join(errs...)
+}
+
+func (c *Coordinator) learnRing(x rebalance.Ring, p *Peer) (*ring.Table, error) {
+	msg := binary.LittleEndian.AppendUint64(appendHead(nil, kindRing), uint64(x))
+	answer, err := p.direct(msg, time.Now().Add(probeTimeout))
+	if err != nil {
+		return nil, err
+	}
+	body, err := expectKind(answer, kindRing, messageHead)
+	if err != nil {
+		return nil, err
+	}
+	var nodes []ring.Node
+	if err := json.Unmarshal(body, &nodes); err != nil {
+		return nil, fmt.Errorf("%w: ring: %w", errMessage, err)
+	}
+	table, err := ring.New(nodes, c.opt.Ring)
+	if err != nil {
+		return nil, err
+	}
+	if got := rebalance.Ring(table.Fingerprint()); got != x {
+		return nil, fmt.Errorf("%w: its members make ring %s", errNotYet, ringName(got))
+	}
+	return table, nil
+}

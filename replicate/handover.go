@@ -1,0 +1,134 @@
+package replicate
+
+import (
+	"fmt"
+	"time"
+
+	"httpdhs/kv"
+)
+
+// handOver gives what this node holds of partitions that it does not own to those who do, and drops it once all of them
+// have confirmed it: rule 5 of docs/design/membership.md. It returns how many such partitions are left.
+//
+// Most often there is nothing to send: the new owners have pulled it all, and digests are all that is exchanged.
+func (c *Coordinator) handOver() (left int) {
+	v := c.view.Load()
+	for part := range v.partitions() {
+		if v.mine[part] || c.digest(part) == 0 {
+			continue
+		}
+		if c.closed.Load() || c.view.Load() != v {
+			return left + 1
+		}
+		if err := c.handOverPartition(v, part); err != nil {
+			c.opt.Log.Debug("a partition cannot be handed over yet", "partition", part, "error", err)
+			left++
+		}
+	}
+	return left
+}
+
+// handOverPartition drops a partition once its owners have all of it.
+func (c *Coordinator) handOverPartition(v *view, partition int) error {
+	var own [digestBuckets]uint64
+	c.store.Digests(partition, &own)
+	for _, n := range v.owners(partition) {
+		p := v.peers[n]
+		if p == nil || !p.up() {
+			return fmt.Errorf("%w: %s is not up", errNotYet, v.names[n])
+		}
+		theirs, err := origin{p, false}.digests(levelBuckets, []int{partition})
+		if err != nil {
+			return err
+		}
+		var differ [bitmapBytes]byte
+		for b := range own {
+			if own[b] != theirs[b] {
+				differ[b/8] |= 1 << (b % 8)
+			}
+		}
+		if err := c.push(p, partition, &differ); err != nil {
+			return err
+		}
+	}
+	if !c.store.DropIf(partition, &own) {
+		return fmt.Errorf("%w: it was written to meanwhile", errNotYet)
+	}
+	return nil
+}
+
+// push sends the records of some buckets of a partition to an owner, and makes sure that it has each of them, or a newer one.
+func (c *Coordinator) push(p *Peer, partition int, buckets *[bitmapBytes]byte) error {
+	now := c.clock.Wall().UnixMilli()
+	for from, more := uint64(0), *buckets != [bitmapBytes]byte{}; more; {
+		msg := openBatch(nil)
+		items, last := 0, uint64(0)
+		more = false
+		c.store.Scan(partition, from, func(hash uint64, r *kv.Record) bool {
+			bucket := c.bucket(hash)
+			if buckets[bucket/8]&(1<<(bucket%8)) == 0 || r.Collectable(now, c.opt.Grace) {
+				return true
+			}
+			if len(msg) > batchBytes && hash != last {
+				from, more = hash, true
+				return false
+			}
+			msg, last = appendApply(msg, r), hash
+			items++
+			return true
+		})
+		if err := c.pay(len(msg)); err != nil {
+			return err
+		}
+		if err := c.deliverItems(p, msg, items); err != nil {
+			return err
+		}
+		c.counters.handedOver.Add(int64(items))
+	}
+	return nil
+}
+
+// deliverItems sends records past the queue, and returns an error unless the peer has stored each of them, as an owner, or holds a newer one.
+func (c *Coordinator) deliverItems(p *Peer, msg []byte, items int) error {
+	if items == 0 {
+		return nil
+	}
+	setBatchClock(msg, c.clock.Last())
+	answer, err := p.direct(msg, time.Now().Add(syncTimeout))
+	if err != nil {
+		return err
+	}
+	body, err := expectKind(answer, kindBatch, batchHead)
+	if err != nil {
+		return err
+	}
+	clock, body, err := splitClock(body)
+	if err != nil {
+		return err
+	}
+	c.clock.Observe(clock)
+	for range items {
+		var r result
+		if r, body, err = nextResult(body); err != nil {
+			return err
+		}
+		if r.code != resultStored && r.code != resultStale {
+			return fmt.Errorf("%w: %s does not take a record (%d)", errNotYet, p.name, r.code)
+		}
+	}
+	return nil
+}
+
+// Leaving says how much of what this node holds it has still to hand over: 0 when a node that leaves may go.
+func (c *Coordinator) Leaving() (partitions int) {
+	v := c.view.Load()
+	if v == nil {
+		return 0
+	}
+	for part := range v.partitions() {
+		if v.mine[part] || c.digest(part) != 0 {
+			partitions++
+		}
+	}
+	return partitions
+}
