@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strings"
 
 	"httpdhs/bench"
@@ -77,7 +76,7 @@ func (h *house) open() (err error) {
 		}
 		h.present[p.name] = "unknown version"
 		if out, err := h.Run(p.version[0], p.version[1:]...); err == nil {
-			h.present[p.name] = versionIn(out)
+			h.present[p.name] = rig.VersionIn(out)
 		}
 	}
 	if len(h.present) == 0 {
@@ -98,16 +97,6 @@ func (p *peer) missing(look func(string) (string, error)) string {
 		}
 	}
 	return ""
-}
-
-var versionPattern = regexp.MustCompile(`\d+\.\d+(\.\d+)*`)
-
-// versionIn finds the version in what a program says about itself.
-func versionIn(said string) string {
-	if v := versionPattern.FindString(said); v != "" {
-		return v
-	}
-	return "unknown version"
 }
 
 // startRedis starts one redis for the rates, with the keys that they ask for,

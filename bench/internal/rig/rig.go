@@ -16,6 +16,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"regexp"
 	"runtime"
 	"slices"
 	"strings"
@@ -89,6 +90,16 @@ func (r *Rig) Run(name string, args ...string) (string, error) {
 		return "", fmt.Errorf("%s: %w: %s", name, err, out)
 	}
 	return string(out), nil
+}
+
+var versionPattern = regexp.MustCompile(`\d+\.\d+(\.\d+)*`)
+
+// VersionIn finds the version in what a program says about itself.
+func VersionIn(said string) string {
+	if v := versionPattern.FindString(said); v != "" {
+		return v
+	}
+	return "unknown version"
 }
 
 // Node starts a node of httpdhs that is alone, and holds one copy of each key.
