@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"io"
+	"math"
 	"testing"
 	"time"
 )
@@ -100,7 +101,11 @@ func TestReaderIsZipf(t *testing.T) {
 	for range draws {
 		count[r.key()]++
 	}
-	for rank, want := range []float64{1 / r.weight[n-1], (r.weight[1] - r.weight[0]) / r.weight[n-1]} {
+	sum := 0.0
+	for i := range n {
+		sum += math.Pow(float64(i+1), -0.99)
+	}
+	for rank, want := range []float64{1 / sum, math.Pow(2, -0.99) / sum, math.Pow(3, -0.99) / sum} {
 		if got := float64(count[r.order.at(rank)]) / draws; got < 0.95*want || got > 1.05*want {
 			t.Errorf("rank %d: a share of %.4f, want %.4f", rank, got, want)
 		}

@@ -20,7 +20,7 @@ func TestRowsAreJudged(t *testing.T) {
 		"least":      {Row{Figure: "ours", Beside: "theirs", Goal: 1.5}, line{"30.0", "20.0", "1.50", "0.50-3.00", "1.50", "reached"}},
 		"missed":     {Row{Figure: "ours", Beside: "theirs", Goal: 1.6}, line{"30.0", "20.0", "1.50", "0.50-3.00", "1.60", "missed"}},
 		"most":       {Row{Figure: "ours", Beside: "theirs", Goal: 1.4, Most: true}, line{"30.0", "20.0", "1.50", "0.50-3.00", "1.40", "missed"}},
-		"itself":     {Row{Figure: "ours", Beside: "theirs", Goal: 40, Most: true, Itself: true}, line{"30.0", "20.0", "1.50", "0.50-3.00", "40.00", "reached"}},
+		"itself":     {Row{Figure: "ours", Beside: "theirs", Goal: 20, Most: true, Itself: true}, line{"30.0", "20.0", "1.50", "0.50-3.00", "20.00", "missed"}},
 		"peer left":  {Row{Figure: "ours", Beside: "nobody", Goal: 1}, line{measured: "30.0"}},
 		"alone":      {Row{Figure: "ours", Goal: 29, Most: true, Itself: true}, line{measured: "30.0", goal: "29.00", verdict: "missed"}},
 		"no goal":    {Row{Figure: "ours", Beside: "theirs"}, line{measured: "30.0", beside: "20.0", ratio: "1.50", spread: "0.50-3.00"}},
