@@ -9,25 +9,15 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"httpdhs/bench/internal/rig"
 )
 
 // A run of the real binary with few keys measures every section that can be
 // measured, and its page has a figure in each row of these; it checks by itself
 // that a server holds what it was loaded with.
 func TestRunMeasuresAll(t *testing.T) {
-	if runtime.GOOS != "linux" {
-		t.Skip("memory is read from /proc")
-	}
-	// Servers die with the thread that started them: rig.
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	dir := t.TempDir()
-	binary, page := filepath.Join(dir, "httpdhs"), filepath.Join(dir, "page.md")
-	build := exec.Command("go", "build", "-o", binary, "../../cmd/httpdhs")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("cannot build the binary: %v\n%s", err, out)
-	}
+	binary, page := buildNode(t), filepath.Join(t.TempDir(), "page.md")
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	err := run(ctx, &options{
@@ -56,6 +46,58 @@ func TestRunMeasuresAll(t *testing.T) {
 			t.Errorf("%s lacks rows:\n%s", s.title, part)
 		}
 	}
+}
+
+// Of the same operations two servers with room for all keys have the same hits,
+// and refuse nothing; a node that has no room and may not evict refuses, and the
+// most that it takes is near its bound and not beyond what tombstones may add.
+func TestCacheReadsThrough(t *testing.T) {
+	const keys = 3000
+	h := &house{options: &options{binary: buildNode(t), settle: time.Millisecond, progress: t.Output()}, ctx: t.Context(), samples: rig.Samples{}}
+	var err error
+	if h.Rig, err = rig.New(h.ctx); err != nil {
+		t.Fatal(err)
+	}
+	defer h.Close()
+	h.findRedis()
+	measure := func(bound int64) func(server) error {
+		return func(s server) error { return h.cacheOf(s, keys, bound) }
+	}
+	if err := h.each(serverArgs{}, measure(1e9)); err != nil {
+		t.Fatal(err)
+	}
+	hits := h.samples["hit %"][0]
+	if hits < 50 || h.samples["refused"][0] != 0 {
+		t.Errorf("%.2f %% hits, %.0f refused", hits, h.samples["refused"][0])
+	}
+	if h.redis != "" && (h.samples["redis hit %"][0] != hits || h.samples["redis refused"][0] != 0) {
+		t.Errorf("redis has %.2f %% hits and refused %.0f, want %.2f and 0", h.samples["redis hit %"][0], h.samples["redis refused"][0], hits)
+	}
+	h.redis = ""
+	const bound = 5 << 20 // less than two pages for each partition
+	if err := h.each(serverArgs{node: []string{"--max-memory", "5MiB"}}, measure(bound)); err != nil {
+		t.Fatal(err)
+	}
+	if taken := h.samples["taken of bound"][1]; h.samples["refused"][1] == 0 || taken < 0.8 || taken > 1.05 {
+		t.Errorf("%.0f refused with %.3f of the bound taken", h.samples["refused"][1], taken)
+	}
+}
+
+// buildNode builds the binary. Servers die with the thread that started them
+// (rig), so the test stays on its own.
+func buildNode(t *testing.T) (binary string) {
+	if runtime.GOOS != "linux" {
+		t.Skip("memory is read from /proc")
+	}
+	runtime.LockOSThread()
+	t.Cleanup(runtime.UnlockOSThread)
+	binary = filepath.Join(t.TempDir(), "httpdhs")
+	build := exec.Command("go", "build", "-o", binary, "../../cmd/httpdhs")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("cannot build the binary: %v\n%s", err, out)
+	}
+	return binary
 }
 
 // Settings under which a section could measure nothing are refused.
