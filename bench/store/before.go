@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 
-	"httpdhs/bench"
 	"httpdhs/bench/internal/rig"
 )
 
@@ -21,8 +20,8 @@ func lacksBefore(h *house) string {
 // alternation.
 func before(h *house) error {
 	var nodes []sizedNode
-	for name, binary := range map[string]string{"now": h.binary, "before": h.before} {
-		addr, err := h.Node(binary)
+	for _, which := range []struct{ name, binary string }{{"now", h.binary}, {"before", h.before}} {
+		addr, err := h.Node(which.binary)
 		if err != nil {
 			return err
 		}
@@ -30,10 +29,10 @@ func before(h *house) error {
 		if err := h.WaitReady(addr); err != nil {
 			return err
 		}
-		nodes = append(nodes, sizedNode{name, &node{house: h, addr: addr}, min(beforeKeys, h.keys)})
+		nodes = append(nodes, sizedNode{which.name, &node{house: h, addr: addr}, min(beforeKeys, h.keys)})
 	}
 	for round := range h.rounds {
-		for _, w := range []bench.Workload{bench.Get, bench.Put} {
+		for _, w := range workloads {
 			for i := range nodes {
 				n := nodes[(i+round)%len(nodes)]
 				h.now("round %d of %d: %s, %s", round+1, h.rounds, w, n.name)

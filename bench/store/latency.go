@@ -10,6 +10,9 @@ import (
 // loadShare is the share of the highest rate at which latency is measured.
 const loadShare = 0.7
 
+// workloads that are measured at nodes.
+var workloads = []bench.Workload{bench.Get, bench.Put}
+
 // latency measures GET and PUT at a rate, in a node with few keys and in one
 // with all of them, and what the garbage collector of the latter takes.
 func latency(h *house) error {
@@ -40,11 +43,11 @@ func latency(h *house) error {
 		return err
 	}
 	for round := range h.rounds {
-		for w, rate := range highest {
+		for _, w := range workloads {
 			for i := range nodes {
 				n := nodes[(i+round)%len(nodes)] // neither is always the first
 				h.now("latency: round %d of %d, %s, %s keys", round+1, h.rounds, w, n.name)
-				if err := h.latencyAt(n, w, rate*loadShare); err != nil {
+				if err := h.latencyAt(n, w, highest[w]*loadShare); err != nil {
 					return err
 				}
 			}
@@ -72,7 +75,7 @@ func (h *house) config(n sizedNode, w bench.Workload) bench.Config {
 // highest is the rate of a closed loop at the slower of the nodes.
 func (h *house) highest(nodes []sizedNode) (map[bench.Workload]float64, error) {
 	rates := map[bench.Workload]float64{}
-	for _, w := range []bench.Workload{bench.Get, bench.Put} {
+	for _, w := range workloads {
 		for _, n := range nodes {
 			h.now("latency: the highest rate, %s, %s keys", w, n.name)
 			report, err := rig.Ask(h.ctx, h.config(n, w))

@@ -90,6 +90,7 @@ type house struct {
 	machine bench.Machine // as the load generator reports it, once it has run
 	samples rig.Samples
 
+	busy  string            // load average when the run began; empty: not known
 	redis string            // version; empty: not installed
 	left  map[string]string // sections that were left out, by number, and why
 }
@@ -105,6 +106,9 @@ func run(ctx context.Context, o *options) error {
 	defer r.Close()
 	h := &house{options: o, Rig: r, ctx: ctx, samples: rig.Samples{}, left: map[string]string{}}
 	h.machine = bench.Machine{Cores: runtime.NumCPU(), OS: runtime.GOOS, Arch: runtime.GOARCH, Go: runtime.Version()}
+	if text, err := os.ReadFile("/proc/loadavg"); err == nil {
+		h.busy, _, _ = strings.Cut(string(text), " ")
+	}
 	h.findRedis()
 	for _, s := range sections {
 		if o.only != "" && !slices.Contains(strings.Split(o.only, ","), s.number) {

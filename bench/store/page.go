@@ -19,6 +19,7 @@ var pageTemplate = template.Must(template.New("page").Parse(pageText))
 // page is what the file says.
 type page struct {
 	Machine   bench.Machine
+	Busy      string // load average when the run began; empty: not known
 	Redis     string // version; empty: not installed
 	Keys, Few string
 	Rounds    int
@@ -34,7 +35,7 @@ type pageSection struct {
 
 func writePage(h *house, name string) error {
 	p := page{
-		Machine: h.machine, Redis: h.redis, Keys: rig.Short(float64(h.keys)), Few: rig.Short(float64(h.few)),
+		Machine: h.machine, Busy: h.busy, Redis: h.redis, Keys: rig.Short(float64(h.keys)), Few: rig.Short(float64(h.few)),
 		Rounds: h.rounds, Duration: h.duration, Stall: h.stall,
 	}
 	for _, s := range sections {
