@@ -35,7 +35,8 @@ type Row struct {
 	Itself       bool    // the goal is for the figure, not for its ratio to what is beside it
 }
 
-// line is a row in words; what was not measured is empty.
+// line is a row in words; what was not measured is empty, and so is the spread
+// of a single round.
 type line struct{ measured, beside, ratio, spread, goal, verdict string }
 
 func (r *Row) line(s Samples) (l line) {
@@ -49,7 +50,9 @@ func (r *Row) line(s Samples) (l line) {
 	if len(b) > 0 {
 		ratio := RatioOf(a, b)
 		l.beside, l.ratio = Short(Median(b)), fmt.Sprintf("%.2f", ratio.Median)
-		l.spread = fmt.Sprintf("%.2f-%.2f", ratio.Least, ratio.Most)
+		if min(len(a), len(b)) > 1 {
+			l.spread = fmt.Sprintf("%.2f-%.2f", ratio.Least, ratio.Most)
+		}
 		if !r.Itself {
 			judged, judge = ratio.Median, true
 		}

@@ -13,6 +13,7 @@ func TestRowsAreJudged(t *testing.T) {
 	s.Add(map[string]float64{"ours": 30, "theirs": 20})
 	s.Add(map[string]float64{"ours": 60, "theirs": 20})
 	s.Add(map[string]float64{"ours": 10, "theirs": 20})
+	s["once"] = []float64{5}
 	for name, c := range map[string]struct {
 		row  Row
 		want line
@@ -23,6 +24,7 @@ func TestRowsAreJudged(t *testing.T) {
 		"itself":     {Row{Figure: "ours", Beside: "theirs", Goal: 20, Most: true, Itself: true}, line{"30.0", "20.0", "1.50", "0.50-3.00", "20.00", "missed"}},
 		"peer left":  {Row{Figure: "ours", Beside: "nobody", Goal: 1}, line{measured: "30.0"}},
 		"alone":      {Row{Figure: "ours", Goal: 29, Most: true, Itself: true}, line{measured: "30.0", goal: "29.00", verdict: "missed"}},
+		"one round":  {Row{Figure: "once", Beside: "once"}, line{measured: "5.00", beside: "5.00", ratio: "1.00"}},
 		"no goal":    {Row{Figure: "ours", Beside: "theirs"}, line{measured: "30.0", beside: "20.0", ratio: "1.50", spread: "0.50-3.00"}},
 		"unmeasured": {Row{Figure: "nothing", Beside: "theirs", Goal: 1}, line{measured: "not measured"}},
 	} {
@@ -38,8 +40,8 @@ func TestRowsAreJudged(t *testing.T) {
 // The page and the terminal have the same rows.
 func TestTables(t *testing.T) {
 	rows := []Row{{Number: "7", What: "bytes", Figure: "a", Beside: "b", Goal: 2, Most: true}, {What: "other", Figure: "c"}}
-	s := Samples{"a": {3}, "b": {2}}
-	want := "| bytes | 3.00 | 2.00 | 1.50 | 1.50–1.50 | ratio ≤ 2.00 | reached |\n| other | not measured |  |  |  |  |  |\n"
+	s := Samples{"a": {3, 3, 3}, "b": {2, 2.5, 2}}
+	want := "| bytes | 3.00 | 2.00 | 1.50 | 1.20–1.50 | ratio ≤ 2.00 | reached |\n| other | not measured |  |  |  |  |  |\n"
 	if got := Markdown("redis", rows, s); !strings.HasSuffix(got, want) || !strings.Contains(got, "| redis |") {
 		t.Errorf("got %q, want %q", got, want)
 	}
@@ -47,7 +49,7 @@ func TestTables(t *testing.T) {
 	if err := WriteText(&b, rows, s); err != nil {
 		t.Fatal(err)
 	}
-	for _, part := range []string{"7", "bytes", "1.50", "(1.50-1.50)", "reached", "not measured"} {
+	for _, part := range []string{"7", "bytes", "1.50", "(1.20-1.50)", "reached", "not measured"} {
 		if !strings.Contains(b.String(), part) {
 			t.Errorf("the text lacks %q:\n%s", part, b.String())
 		}
