@@ -39,18 +39,17 @@ func lacksEviction(h *house) string {
 // cache measures servers that are bounded to a part of the data: each key is
 // read, and stored if it was not there.
 func cache(h *house) error {
-	keys := h.keys / 2
-	bound := int64(boundShare * float64(dataOf(1, 0, keys)))
+	bound := int64(boundShare * float64(dataOf(1, 0, h.keys)))
 	text := strconv.FormatInt(bound, 10)
 	args := serverArgs{
 		node:  []string{"--max-memory", text, evictionFlag, "s3-fifo"},
 		redis: []string{"--maxmemory", text, "--maxmemory-policy", "allkeys-lru"},
 	}
-	return h.each(args, func(s server) error { return h.cacheOf(s, keys, bound) })
+	return h.each(args, func(s server) error { return h.cacheOf(s, h.keys, bound) })
 }
 
-// cacheOf warms the server up with twice as many operations as there are keys,
-// and measures with as many.
+// cacheOf warms the server up with as many operations as there are keys, and
+// measures with as many more.
 func (h *house) cacheOf(s server, keys int, bound int64) error {
 	empty, err := h.resident(s)
 	if err != nil {
@@ -65,7 +64,7 @@ func (h *house) cacheOf(s server, keys int, bound int64) error {
 		*tally
 	}{{"warming", &warm}, {"measuring", &measured}} {
 		h.now("cache: %s, %s", s.name(), part.name)
-		if err = reader.run(h.ctx, s, 2*keys, part.tally); err != nil {
+		if err = reader.run(h.ctx, s, keys, part.tally); err != nil {
 			break
 		}
 	}
@@ -82,7 +81,7 @@ func (h *house) cacheOf(s server, keys int, bound int64) error {
 		s.prefix() + "taken of bound":    float64(peak.taken) / float64(bound),
 		s.prefix() + "resident of bound": float64(peak.resident-empty) / float64(bound),
 		s.prefix() + "refused":           float64(warm.refused + measured.refused),
-		s.prefix() + "cache operations":  float64(4*keys) / took.Seconds(),
+		s.prefix() + "cache operations":  float64(2*keys) / took.Seconds(),
 	})
 	return nil
 }

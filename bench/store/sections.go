@@ -62,11 +62,12 @@ var sections = []section{
 	},
 	{
 		"4", "As a cache", "redis",
-		"`--max-memory` (redis: `maxmemory`, `allkeys-lru`) is a fifth of the data of half as many keys as above, and\n" +
-			"`--eviction` is `s3-fifo`. Keys are asked for by a Zipf distribution (0.99), the same ones of both; each that is not\n" +
-			"there is stored, and 5 % of operations are writes. As many operations as there are keys, twice, come before what is measured, and\n" +
-			"twice as many are measured: 100 in a `/batch`, or pipelined. Memory is looked at fifty times a second from the start, and\n" +
-			"the most is shown: what the server says it takes, and what is resident beyond that of an empty process.",
+		"`--max-memory` (redis: `maxmemory`, `allkeys-lru`) is a fifth of the data, and `--eviction` is\n" +
+			"`s3-fifo`. Keys are asked for by a Zipf distribution (0.99), the same ones of both; each that is not\n" +
+			"there is stored, and 5 % of operations are writes. As many operations as there are keys come before what is measured, and as\n" +
+			"many are measured: 100 in a `/batch`, or pipelined. Memory is looked at fifty times a second from the start, and the\n" +
+			"most is shown: what the server says it takes, and what is resident beyond that of an empty process, buffers for\n" +
+			"requests among it.",
 		[]rig.Row{
 			{Number: "4", What: "hits, % of reads", Figure: "hit %", Beside: "redis hit %"},
 			{Number: "4", What: "most that was taken, over the bound", Figure: "taken of bound", Beside: "redis taken of bound", Goal: 1.05, Most: true, Itself: true},

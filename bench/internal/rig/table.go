@@ -3,6 +3,7 @@ package rig
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 )
@@ -35,8 +36,8 @@ type Row struct {
 	Itself       bool    // the goal is for the figure, not for its ratio to what is beside it
 }
 
-// line is a row in words; what was not measured is empty, and so is the spread
-// of a single round.
+// line is a row in words; what was not measured is empty, and so are a ratio to
+// nothing and the spread of a single round.
 type line struct{ measured, beside, ratio, spread, goal, verdict string }
 
 func (r *Row) line(s Samples) (l line) {
@@ -48,8 +49,11 @@ func (r *Row) line(s Samples) (l line) {
 	judged, judge := Median(a), r.Itself
 	l.measured = Short(judged)
 	if len(b) > 0 {
+		l.beside = Short(Median(b))
+	}
+	if len(b) > 0 && !slices.Contains(b, 0) {
 		ratio := RatioOf(a, b)
-		l.beside, l.ratio = Short(Median(b)), fmt.Sprintf("%.2f", ratio.Median)
+		l.ratio = fmt.Sprintf("%.2f", ratio.Median)
 		if min(len(a), len(b)) > 1 {
 			l.spread = fmt.Sprintf("%.2f-%.2f", ratio.Least, ratio.Most)
 		}

@@ -13,7 +13,7 @@ func TestRowsAreJudged(t *testing.T) {
 	s.Add(map[string]float64{"ours": 30, "theirs": 20})
 	s.Add(map[string]float64{"ours": 60, "theirs": 20})
 	s.Add(map[string]float64{"ours": 10, "theirs": 20})
-	s["once"] = []float64{5}
+	s["once"], s["none"] = []float64{5}, []float64{0}
 	for name, c := range map[string]struct {
 		row  Row
 		want line
@@ -24,6 +24,7 @@ func TestRowsAreJudged(t *testing.T) {
 		"itself":     {Row{Figure: "ours", Beside: "theirs", Goal: 20, Most: true, Itself: true}, line{"30.0", "20.0", "1.50", "0.50-3.00", "20.00", "missed"}},
 		"peer left":  {Row{Figure: "ours", Beside: "nobody", Goal: 1}, line{measured: "30.0"}},
 		"alone":      {Row{Figure: "ours", Goal: 29, Most: true, Itself: true}, line{measured: "30.0", goal: "29.00", verdict: "missed"}},
+		"to none":    {Row{Figure: "none", Beside: "none", Goal: 1}, line{measured: "0.00", beside: "0.00"}},
 		"one round":  {Row{Figure: "once", Beside: "once"}, line{measured: "5.00", beside: "5.00", ratio: "1.00"}},
 		"no goal":    {Row{Figure: "ours", Beside: "theirs"}, line{measured: "30.0", beside: "20.0", ratio: "1.50", spread: "0.50-3.00"}},
 		"unmeasured": {Row{Figure: "nothing", Beside: "theirs", Goal: 1}, line{measured: "not measured"}},
