@@ -66,8 +66,11 @@ func main() {
 	flag.DurationVar(&o.stall, "stall", 10*time.Second, "time of each load whose stalls are measured")
 	flag.DurationVar(&o.grace, "grace", time.Minute, "for how long deleted keys are remembered: longer than it takes to delete half, and to look")
 	flag.DurationVar(&o.settle, "settle", 500*time.Millisecond, "time between two readings of memory that may still fall")
+	limit := flag.Duration("limit", 2*time.Hour, "the run ends after so long, whatever it is at")
 	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, cancel := context.WithTimeout(context.Background(), *limit)
+	defer cancel()
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := run(ctx, &o); err != nil {
 		fmt.Fprintln(os.Stderr, "store:", err)

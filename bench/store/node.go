@@ -135,6 +135,8 @@ func number(pattern *regexp.Regexp, text string) (float64, error) {
 }
 
 func fetch(ctx context.Context, url string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
+	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return "", err
@@ -192,8 +194,6 @@ func (n *node) readThrough(keys, updates []sized) (hits, refused int, err error)
 	return hits, refused, err
 }
 
-const batchTimeout = 30 * time.Second
-
 // batch sends the request, and hands each of the want results over.
 func (n *node) batch(want int, each func(i int, r *format.Result) error) error {
 	req, resp := fasthttp.AcquireRequest(), fasthttp.AcquireResponse()
@@ -203,7 +203,7 @@ func (n *node) batch(want int, each func(i int, r *format.Result) error) error {
 	req.Header.SetMethod(fasthttp.MethodPost)
 	req.Header.SetContentType(format.TypeBinary)
 	req.SetBodyRaw(n.request)
-	if err := n.batches.DoTimeout(req, resp, batchTimeout); err != nil {
+	if err := n.batches.DoTimeout(req, resp, answerTimeout); err != nil {
 		return err
 	}
 	if resp.StatusCode() != fasthttp.StatusOK {

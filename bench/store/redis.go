@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"time"
 
 	"httpdhs/client"
 )
@@ -69,7 +70,7 @@ func (s *redis) load(src client.Source) error {
 				s.data.send("SET", rec.Key, rec.Value)
 			}
 		}
-		if err := s.data.w.Flush(); err != nil {
+		if err := s.data.flush(); err != nil {
 			return err
 		}
 		for range n {
@@ -95,7 +96,7 @@ func (s *redis) readThrough(keys, updates []sized) (hits, refused int, err error
 	for _, k := range keys {
 		s.data.send("GET", keyOf(k.key))
 	}
-	if err := s.data.w.Flush(); err != nil {
+	if err := s.data.flush(); err != nil {
 		return 0, 0, err
 	}
 	for _, k := range keys {
@@ -112,7 +113,7 @@ func (s *redis) readThrough(keys, updates []sized) (hits, refused int, err error
 	for _, w := range writes {
 		s.data.send("SET", keyOf(w.key), filler[:w.size])
 	}
-	if err := s.data.w.Flush(); err != nil {
+	if err := s.data.flush(); err != nil {
 		return 0, 0, err
 	}
 	for range writes {
@@ -173,7 +174,7 @@ func newResp(conn net.Conn) *resp {
 	return &resp{conn, bufio.NewReaderSize(conn, 64<<10), bufio.NewWriterSize(conn, 64<<10)}
 }
 
-// send writes a command. An error is that of the next Flush.
+// send writes a command. An error is that of the next flush.
 func (c *resp) send(command string, args ...[]byte) {
 	fmt.Fprintf(c.w, "*%d\r\n$%d\r\n%s\r\n", len(args)+1, len(command), command)
 	var length [20]byte
@@ -188,10 +189,19 @@ func (c *resp) send(command string, args ...[]byte) {
 
 // ask sends what was written, and reads one answer.
 func (c *resp) ask() ([]byte, bool, error) {
-	if err := c.w.Flush(); err != nil {
+	if err := c.flush(); err != nil {
 		return nil, false, err
 	}
 	return c.reply()
+}
+
+// flush sends what was written. Its answers have to be there within
+// answerTimeout.
+func (c *resp) flush() error {
+	if err := c.conn.SetDeadline(time.Now().Add(answerTimeout)); err != nil {
+		return err
+	}
+	return c.w.Flush()
 }
 
 // errRedis marks what redis answers with an error.

@@ -35,6 +35,9 @@ type server interface {
 	collect() error
 }
 
+// answerTimeout is how long a server may take for any one answer.
+const answerTimeout = 30 * time.Second
+
 // sized is a key and the size of its value.
 type sized struct{ key, size int }
 
