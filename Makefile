@@ -7,6 +7,10 @@ FUZZTIME  ?= 10s
 BENCH     ?= .
 BENCHTIME ?= 1s
 ROUNDS    ?= 5
+KEYS      ?= 10000000
+BEFORE    ?=
+STEPS     ?= 5000000
+CHECKS    ?= 10000
 
 STATICCHECK := go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
@@ -37,6 +41,10 @@ test: ## run the tests (PKG=./kv narrows it, here and below)
 race: ## run the tests with the race detector
 	scripts/race.sh $(PKG)
 
+.PHONY: model
+model: ## check the store against its models with the race detector for STEPS operations a workload (5000000)
+	SHARD_STEPS=$(STEPS) scripts/race.sh -timeout 24h -count 1 -run 'TestPackedAgainstMap|TestStoreModel' ./shard -rapid.checks $(CHECKS)
+
 .PHONY: e2e
 e2e: build ## run the tests of the real binary as a user runs it
 	go test -count=1 ./test/...
@@ -56,6 +64,10 @@ bench: build ## measure the goals against the baseline, and redis if installed, 
 .PHONY: bench-peers
 bench-peers: build ## measure beside redis, memcached, webdis and etcd, those installed, into docs/benchmarks.md
 	go run ./bench/peers --binary $(BINARY) --out docs/benchmarks.md
+
+.PHONY: bench-store
+bench-store: build ## measure the store beside redis, 10 million keys (KEYS=), into docs/benchmarks-store.md (BEFORE=binary)
+	go run ./bench/store --binary $(BINARY) --keys $(KEYS) --before '$(BEFORE)' --out docs/benchmarks-store.md
 
 .PHONY: gobench
 gobench: ## run the Go benchmarks (BENCH=regexp, BENCHTIME=1s)

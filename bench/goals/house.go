@@ -19,6 +19,9 @@ type house struct {
 	redis    string   // address; empty: not installed
 	tsv      string   // file of the bulk load
 	resp     string   // the same for redis-cli --pipe
+
+	wrkScripts map[string]string // file by method; nil: wrk is not installed
+	filled     map[string]bool   // nodes that hold all keys that wrk reads
 }
 
 func (h *house) open() (err error) {
@@ -34,12 +37,15 @@ func (h *house) open() (err error) {
 	if h.cluster, err = h.Cluster(h.binary); err != nil {
 		return err
 	}
-	if _, err := exec.LookPath("redis-server"); err == nil {
-		if err := h.startRedis(); err != nil {
+	if _, lacks := exec.LookPath("redis-server"); lacks == nil {
+		if h.redis, err = h.Redis(); err != nil {
 			return err
 		}
 	}
 	if err = h.WaitReady(append([]string{h.alone}, h.cluster...)...); err != nil {
+		return err
+	}
+	if err := h.writeScripts(); err != nil {
 		return err
 	}
 	h.tsv, h.resp, err = h.WritePairs(h.pairs)
@@ -57,14 +63,4 @@ func (h *house) freshCluster() (addrs []string, stop func(), err error) {
 		return nil, nil, err
 	}
 	return addrs, stop, nil
-}
-
-func (h *house) startRedis() (err error) {
-	if h.redis, err = rig.FreeAddr(); err != nil {
-		return err
-	}
-	if err := h.Start("redis-server", "--port", rig.Port(h.redis), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"); err != nil {
-		return err
-	}
-	return h.WaitOpen(h.redis)
 }

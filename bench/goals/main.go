@@ -1,6 +1,7 @@
 // Command goals measures httpdhs against baseline E, a fasthttp server that
 // stores nothing, and against redis where it is installed, and prints a table:
-// the goal, what was measured, the ratio.
+// the goal, what was measured, the ratio. The load is made by package bench and,
+// in rows that say so, by wrk, where that is installed.
 //
 // Absolute figures drift with the machine by tens of percent, so only ratios
 // count: in each round every subject runs once, one after the other, each for
@@ -57,7 +58,7 @@ func run(ctx context.Context, o *options) error {
 	if err := h.open(); err != nil {
 		return err
 	}
-	samples := make(map[string][]float64)
+	samples := make(rig.Samples)
 	for round := range o.rounds {
 		for _, s := range subjects {
 			if !s.wanted(o.only) || s.missing(h) {
@@ -68,12 +69,9 @@ func run(ctx context.Context, o *options) error {
 			if err != nil {
 				return fmt.Errorf("%s: %w", s.name, err)
 			}
-			for name, v := range figures {
-				samples[name] = append(samples[name], v)
-			}
+			samples.Add(figures)
 		}
 	}
 	fmt.Fprintf(os.Stderr, "\r%70s\r", "")
-	printTable(os.Stdout, samples)
-	return nil
+	return printTable(os.Stdout, samples)
 }

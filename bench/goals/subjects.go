@@ -3,13 +3,10 @@ package main
 import (
 	"encoding/csv"
 	"errors"
-	"fmt"
-	"os"
 	"os/exec"
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"httpdhs/bench"
 	"httpdhs/bench/internal/rig"
@@ -22,7 +19,7 @@ type figures map[string]float64
 type subject struct {
 	name  string
 	rows  string // of the table, that need it
-	redis bool   // needs redis
+	needs string // redis, wrk or nothing
 	run   func(*house) (figures, error)
 }
 
@@ -38,37 +35,51 @@ func (s *subject) wanted(only string) bool {
 	return false
 }
 
-func (s *subject) missing(h *house) bool { return s.redis && h.redis == "" }
+func (s *subject) missing(h *house) bool {
+	return s.needs == redis && h.redis == "" || s.needs == wrk && h.wrkScripts == nil
+}
+
+// What subjects may need.
+const (
+	redis = "redis"
+	wrk   = "wrk"
+)
 
 // subjects in the order of a round: each beside what it is compared with.
 var subjects = []subject{
-	{"GET at E", "1 2", false, func(h *house) (figures, error) { return h.http("get E", bench.Get, h.e) }},
-	{"GET at an owner", "1", false, func(h *house) (figures, error) {
+	{"GET at E", "1 2", "", func(h *house) (figures, error) { return h.http("get E", bench.Get, h.e) }},
+	{"GET at an owner", "1", "", func(h *house) (figures, error) {
 		return h.httpWith("get owner", bench.Get, func(c *bench.Config) { c.Route = bench.RouteOwner }, h.cluster[0])
 	}},
-	{"GET at any node", "2", false, func(h *house) (figures, error) { return h.http("get any", bench.Get, h.cluster...) }},
-	{"PUT at E", "3 4 10", false, func(h *house) (figures, error) { return h.http("put E", bench.Put, h.e) }},
-	{"PUT at a node alone", "3 latency", false, func(h *house) (figures, error) { return h.http("put alone", bench.Put, h.alone) }},
-	{"PUT at any node", "4 latency", false, func(h *house) (figures, error) { return h.http("put any", bench.Put, h.cluster...) }},
-	{"PUT at E, 256 connections", "4", false, func(h *house) (figures, error) {
+	{"GET at any node", "2", "", func(h *house) (figures, error) { return h.http("get any", bench.Get, h.cluster...) }},
+	{"PUT at E", "3 4 10", "", func(h *house) (figures, error) { return h.http("put E", bench.Put, h.e) }},
+	{"PUT at a node alone", "3 latency", "", func(h *house) (figures, error) { return h.http("put alone", bench.Put, h.alone) }},
+	{"PUT at any node", "4 latency", "", func(h *house) (figures, error) { return h.http("put any", bench.Put, h.cluster...) }},
+	{"PUT at E, 256 connections", "4", "", func(h *house) (figures, error) {
 		return h.httpWith("put E 256", bench.Put, func(c *bench.Config) { c.Conns = 256 }, h.e)
 	}},
-	{"PUT at any node, 256 connections", "4", false, func(h *house) (figures, error) {
+	{"PUT at any node, 256 connections", "4", "", func(h *house) (figures, error) {
 		return h.httpWith("put any 256", bench.Put, func(c *bench.Config) { c.Conns = 256 }, h.cluster...)
 	}},
-	{"PUT at a node alone, 1 connection", "latency", false, func(h *house) (figures, error) {
+	{"PUT at a node alone, 1 connection", "latency", "", func(h *house) (figures, error) {
 		return h.httpWith("put alone 1", bench.Put, func(c *bench.Config) { c.Conns = 1 }, h.alone)
 	}},
-	{"PUT at one of three, 1 connection", "latency", false, func(h *house) (figures, error) {
+	{"PUT at one of three, 1 connection", "latency", "", func(h *house) (figures, error) {
 		return h.httpWith("put any 1", bench.Put, func(c *bench.Config) { c.Conns = 1 }, h.cluster[0])
 	}},
-	{"redis-cli --pipe", "5", true, redisPipe},
-	{"load-data", "5", false, loadData},
-	{"redis, 16 pipelined", "6", true, redisPipelined},
-	{"batch of 100 gets and puts", "6", false, func(h *house) (figures, error) {
+	{"redis-cli --pipe", "5", redis, redisPipe},
+	{"load-data", "5", "", loadData},
+	{"redis, 16 pipelined", "6", redis, redisPipelined},
+	{"batch of 100 gets and puts", "6", "", func(h *house) (figures, error) {
 		return h.httpWith("batch", bench.Batch, func(c *bench.Config) { c.Conns, c.ReadRatio = 16, 0.5 }, h.cluster...)
 	}},
-	{"PUT with one of three killed", "10", false, oneDown},
+	{"GET at E by wrk", "1 2", wrk, byWrk("get", "E", func(h *house) string { return h.e })},
+	{"GET at a node alone by wrk", "1", wrk, byWrk("get", "alone", func(h *house) string { return h.alone })},
+	{"GET at one of three by wrk", "2", wrk, byWrk("get", "any", func(h *house) string { return h.cluster[0] })},
+	{"PUT at E by wrk", "3 4", wrk, byWrk("put", "E", func(h *house) string { return h.e })},
+	{"PUT at a node alone by wrk", "3", wrk, byWrk("put", "alone", func(h *house) string { return h.alone })},
+	{"PUT at one of three by wrk", "4", wrk, byWrk("put", "any", func(h *house) string { return h.cluster[0] })},
+	{"PUT with one of three killed", "10", "", oneDown},
 }
 
 func (h *house) http(name string, w bench.Workload, to ...string) (figures, error) {
@@ -81,19 +92,16 @@ func (h *house) httpWith(name string, w bench.Workload, adjust func(*bench.Confi
 	c := bench.DefaultConfig()
 	c.To, c.Workload, c.Duration, c.Warmup = to, w, h.duration, h.duration/6
 	adjust(&c)
-	report, err := bench.Run(h.ctx, c)
+	report, err := rig.Ask(h.ctx, c)
 	if err != nil {
 		return nil, err
 	}
 	r := report.Rounds[0]
-	for kind, n := range r.Errors {
-		return nil, fmt.Errorf("%d errors: %s", n, kind)
-	}
 	return figures{
-		name:             r.OperationRate,
-		name + " p50 µs": r.Latency.P50,
-		name + " p99 µs": r.Latency.P99,
-		name + " CPU µs": r.CPU.ServersPerOp,
+		name:              r.OperationRate,
+		name + " p50 µs":  r.Latency.P50,
+		name + " p99/p50": r.Latency.P99 / r.Latency.P50,
+		name + " CPU µs":  r.CPU.ServersPerOp,
 	}, nil
 }
 
@@ -105,30 +113,16 @@ func loadData(h *house) (figures, error) {
 		return nil, err
 	}
 	defer stop()
-	start := time.Now()
-	out, err := exec.CommandContext(h.ctx, h.binary, "load-data", h.tsv, "--to", strings.Join(cluster, ",")).CombinedOutput()
-	if err != nil {
-		return nil, fmt.Errorf("%w: %s", err, out)
-	}
-	return figures{"load": float64(h.pairs) / time.Since(start).Seconds()}, nil
+	rate, err := h.LoadData(h.binary, h.tsv, h.pairs, cluster...)
+	return figures{"load": rate}, err
 }
 
 func redisPipe(h *house) (figures, error) {
-	if out, err := exec.CommandContext(h.ctx, "redis-cli", "-p", rig.Port(h.redis), "flushall").CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("%w: %s", err, out)
-	}
-	in, err := os.Open(h.resp)
-	if err != nil {
+	if _, err := h.Run("redis-cli", "-p", rig.Port(h.redis), "flushall"); err != nil {
 		return nil, err
 	}
-	defer in.Close()
-	cmd := exec.CommandContext(h.ctx, "redis-cli", "-p", rig.Port(h.redis), "--pipe")
-	cmd.Stdin = in
-	start := time.Now()
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("%w: %s", err, out)
-	}
-	return figures{"redis pipe": float64(h.pairs) / time.Since(start).Seconds()}, nil
+	rate, err := h.RedisPipe(h.redis, h.resp, h.pairs)
+	return figures{"redis pipe": rate}, err
 }
 
 // redisPipelined is the mean of SET and GET rates, as half of a batch's

@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strings"
 
 	"httpdhs/bench"
@@ -77,7 +76,7 @@ func (h *house) open() (err error) {
 		}
 		h.present[p.name] = "unknown version"
 		if out, err := h.Run(p.version[0], p.version[1:]...); err == nil {
-			h.present[p.name] = versionIn(out)
+			h.present[p.name] = rig.VersionIn(out)
 		}
 	}
 	if len(h.present) == 0 {
@@ -100,29 +99,19 @@ func (p *peer) missing(look func(string) (string, error)) string {
 	return ""
 }
 
-var versionPattern = regexp.MustCompile(`\d+\.\d+(\.\d+)*`)
-
-// versionIn finds the version in what a program says about itself.
-func versionIn(said string) string {
-	if v := versionPattern.FindString(said); v != "" {
-		return v
-	}
-	return "unknown version"
-}
-
 // startRedis starts one redis for the rates, with the keys that they ask for,
 // one with a replica, and one for bulk loads, which starts empty each time.
 func (h *house) startRedis() (err error) {
-	if h.redis, err = h.oneRedis(); err != nil {
+	if h.redis, err = h.Redis(); err != nil {
 		return err
 	}
-	if h.bulk, err = h.oneRedis(); err != nil {
+	if h.bulk, err = h.Redis(); err != nil {
 		return err
 	}
-	if h.replicated, err = h.oneRedis("--repl-diskless-sync-delay", "0"); err != nil {
+	if h.replicated, err = h.Redis("--repl-diskless-sync-delay", "0"); err != nil {
 		return err
 	}
-	if _, err := h.oneRedis("--replicaof", "127.0.0.1 "+rig.Port(h.replicated)); err != nil {
+	if _, err := h.Redis("--replicaof", "127.0.0.1 "+rig.Port(h.replicated)); err != nil {
 		return err
 	}
 	err = h.Wait("the replica", func() error {
@@ -138,21 +127,6 @@ func (h *house) startRedis() (err error) {
 	return h.fillRedis(h.redis)
 }
 
-// oneRedis starts a redis that keeps nothing on disk.
-func (h *house) oneRedis(args ...string) (addr string, err error) {
-	if addr, err = rig.FreeAddr(); err != nil {
-		return "", err
-	}
-	// A replica writes what it gets to begin with to a file, and every redis
-	// reads that of its name when it starts.
-	args = append([]string{"--port", rig.Port(addr), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no",
-		"--dir", h.Dir, "--dbfilename", rig.Port(addr) + ".rdb"}, args...)
-	if err := h.Start("redis-server", args...); err != nil {
-		return "", err
-	}
-	return addr, h.WaitOpen(addr)
-}
-
 // fillRedis stores the keys that redis-benchmark asks for.
 func (h *house) fillRedis(addr string) error {
 	var text []byte
@@ -163,26 +137,8 @@ func (h *house) fillRedis(addr string) error {
 	if err := os.WriteFile(name, text, 0o600); err != nil {
 		return err
 	}
-	return h.redisPipe(addr, name, keys)
-}
-
-// redisPipe loads a file of n requests.
-func (h *house) redisPipe(addr, name string, n int) error {
-	in, err := os.Open(name)
-	if err != nil {
-		return err
-	}
-	defer in.Close()
-	cmd := exec.CommandContext(h.ctx, "redis-cli", "-p", rig.Port(addr), "--pipe")
-	cmd.Stdin = in
-	out, err := cmd.CombinedOutput()
-	if want := fmt.Sprintf("errors: 0, replies: %d", n); err == nil && !strings.Contains(string(out), want) {
-		err = errors.New("not everything was loaded")
-	}
-	if err != nil {
-		return fmt.Errorf("redis-cli --pipe: %w: %s", err, out)
-	}
-	return nil
+	_, err := h.RedisPipe(addr, name, keys)
+	return err
 }
 
 func (h *house) startMemcached() (err error) {
@@ -204,7 +160,7 @@ func (h *house) startMemcached() (err error) {
 
 // startWebdis starts webdis over a redis of its own.
 func (h *house) startWebdis() error {
-	redis, err := h.oneRedis()
+	redis, err := h.Redis()
 	if err != nil {
 		return err
 	}

@@ -2,9 +2,7 @@ package main
 
 import (
 	"encoding/csv"
-	"errors"
 	"fmt"
-	"os/exec"
 	"strconv"
 	"strings"
 	"time"
@@ -103,16 +101,12 @@ func ours(group string, w bench.Workload, to func(*house) []string) func(*house)
 		case group == manyPuts, group == manyGets:
 			c.Pipeline = depth
 		}
-		report, err := bench.Run(h.ctx, c)
+		report, err := rig.Ask(h.ctx, c)
 		if err != nil {
 			return 0, err
 		}
 		h.machine = report.Machine
-		r := report.Rounds[0]
-		for kind, n := range r.Errors {
-			return 0, fmt.Errorf("%d errors: %s", n, kind)
-		}
-		return r.OperationRate, nil
+		return report.Rounds[0].OperationRate, nil
 	}
 }
 
@@ -186,25 +180,12 @@ func (h *house) load(addrs ...string) (float64, error) {
 	if err := h.WaitReady(addrs...); err != nil {
 		return 0, err
 	}
-	start := time.Now()
-	out, err := exec.CommandContext(h.ctx, h.binary, "load-data", h.tsv, "--to", strings.Join(addrs, ",")).CombinedOutput()
-	took := time.Since(start)
-	if err == nil && !strings.Contains(string(out), fmt.Sprintf("loaded %d records, 0 failed", h.pairs)) {
-		err = errors.New("not everything was loaded")
-	}
-	if err != nil {
-		return 0, fmt.Errorf("load-data: %w: %s", err, out)
-	}
-	return float64(h.pairs) / took.Seconds(), nil
+	return h.LoadData(h.binary, h.tsv, h.pairs, addrs...)
 }
 
 func loadRedis(h *house) (float64, error) {
 	if _, err := h.Run("redis-cli", "-p", rig.Port(h.bulk), "flushall"); err != nil {
 		return 0, err
 	}
-	start := time.Now()
-	if err := h.redisPipe(h.bulk, h.resp, h.pairs); err != nil {
-		return 0, err
-	}
-	return float64(h.pairs) / time.Since(start).Seconds(), nil
+	return h.RedisPipe(h.bulk, h.resp, h.pairs)
 }

@@ -54,7 +54,8 @@ var mayImport = map[string][]string{
 	"bench/baseline":     {},
 	"bench/goals":        {"bench", "bench/internal/rig"},
 	"bench/peers":        {"bench", "bench/internal/rig"},
-	"bench/internal/rig": {},
+	"bench/store":        {"bench", "bench/internal/rig", "client", "internal/api", "internal/format", "kv"},
+	"bench/internal/rig": {"bench"},
 
 	// What puts it all together.
 	"node": {

@@ -34,6 +34,8 @@ func Short(v float64) string {
 		return fmt.Sprintf("%.2f M", v/1e6)
 	case v >= 1e3:
 		return fmt.Sprintf("%.1f k", v/1e3)
+	case v < 10 && v > -10:
+		return fmt.Sprintf("%.2f", v)
 	}
 	return fmt.Sprintf("%.1f", v)
 }

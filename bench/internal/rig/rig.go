@@ -1,7 +1,7 @@
 // Package rig starts the processes that a measurement is made of, all on
 // 127.0.0.1, waits until they answer, and ends them: with Close and, on Linux, when
-// the measuring program dies without it. Beside that it has the few figures
-// that tables of measurements share.
+// the measuring program dies without it. Beside that it has what measurements
+// share: loads (load.go), ratios (figures.go) and tables of goals (table.go).
 //
 // A Rig belongs to the main goroutine of its program, and is not safe for
 // concurrent use.
@@ -16,8 +16,9 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
-	"path/filepath"
+	"regexp"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 )
@@ -91,12 +92,23 @@ func (r *Rig) Run(name string, args ...string) (string, error) {
 	return string(out), nil
 }
 
+var versionPattern = regexp.MustCompile(`\d+\.\d+(\.\d+)*`)
+
+// VersionIn finds the version in what a program says about itself.
+func VersionIn(said string) string {
+	if v := versionPattern.FindString(said); v != "" {
+		return v
+	}
+	return "unknown version"
+}
+
 // Node starts a node of httpdhs that is alone, and holds one copy of each key.
-func (r *Rig) Node(binary string) (addr string, err error) {
+func (r *Rig) Node(binary string, args ...string) (addr string, err error) {
 	if addr, err = FreeAddr(); err != nil {
 		return "", err
 	}
-	return addr, r.Start(binary, "server", "--port", Port(addr), "--replicas", "1", "--log-level", "error")
+	args = append([]string{"server", "--port", Port(addr), "--replicas", "1", "--log-level", "error"}, args...)
+	return addr, r.Start(binary, args...)
 }
 
 // Cluster starts three nodes with two replicas.
@@ -124,15 +136,46 @@ func (r *Rig) Cluster(binary string) (addrs []string, err error) {
 	return addrs, nil
 }
 
-// Kill ends the nodes at addrs as kill -9 does.
+// Redis starts a redis that keeps nothing on disk, and waits for it.
+func (r *Rig) Redis(args ...string) (addr string, err error) {
+	if addr, err = FreeAddr(); err != nil {
+		return "", err
+	}
+	// A replica writes what it gets to begin with to a file, and every redis
+	// reads that of its name when it starts.
+	args = append([]string{"--port", Port(addr), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no",
+		"--dir", r.Dir, "--dbfilename", Port(addr) + ".rdb"}, args...)
+	if err := r.Start("redis-server", args...); err != nil {
+		return "", err
+	}
+	return addr, r.WaitOpen(addr)
+}
+
+// Kill ends the servers at addrs as kill -9 does.
 func (r *Rig) Kill(addrs ...string) {
 	for _, addr := range addrs {
-		for _, p := range r.processes {
-			if strings.Contains(strings.Join(p.cmd.Args, " ")+" ", "--port "+Port(addr)+" ") {
-				p.kill()
-			}
+		if p := r.at(addr); p != nil {
+			p.kill()
 		}
 	}
+}
+
+// PID is the process that was started with the port of addr; 0: none was.
+func (r *Rig) PID(addr string) int {
+	if p := r.at(addr); p != nil {
+		return p.cmd.Process.Pid
+	}
+	return 0
+}
+
+// at is the last process that was started with the port of addr.
+func (r *Rig) at(addr string) *process {
+	for _, p := range slices.Backward(r.processes) {
+		if strings.Contains(strings.Join(p.cmd.Args, " ")+" ", "--port "+Port(addr)+" ") {
+			return p
+		}
+	}
+	return nil
 }
 
 // WaitReady waits until each node takes requests.
@@ -200,18 +243,6 @@ func (r *Rig) endings() string {
 		said.Write(p.output.Bytes())
 	}
 	return said.String()
-}
-
-// WritePairs writes n pairs, 12-byte keys and 32-byte values, as TSV and as
-// the requests that redis-cli --pipe takes.
-func (r *Rig) WritePairs(n int) (tsv, resp string, err error) {
-	var a, b bytes.Buffer
-	for i := range n {
-		fmt.Fprintf(&a, "k%011d\t%032d\n", i, i)
-		fmt.Fprintf(&b, "*3\r\n$3\r\nSET\r\n$12\r\nk%011d\r\n$32\r\n%032d\r\n", i, i)
-	}
-	tsv, resp = filepath.Join(r.Dir, "pairs.tsv"), filepath.Join(r.Dir, "pairs.resp")
-	return tsv, resp, errors.Join(os.WriteFile(tsv, a.Bytes(), 0o600), os.WriteFile(resp, b.Bytes(), 0o600))
 }
 
 // FreeAddr is an address on 127.0.0.1 that nothing listens on.

@@ -33,6 +33,20 @@ func TestFiguresAreShort(t *testing.T) {
 	}
 }
 
+func TestVersions(t *testing.T) {
+	for said, want := range map[string]string{
+		"Redis server v=7.0.15 sha=00000000:0":     "7.0.15",
+		"memcached 1.6.18\n":                       "1.6.18",
+		"etcd Version: 3.4.23\nGo Version: go1.19": "3.4.23",
+		"0.1.9+dfsg-1.1":                           "0.1.9",
+		"nothing":                                  "unknown version",
+	} {
+		if got := VersionIn(said); got != want {
+			t.Errorf("%q: got %q, want %q", said, got, want)
+		}
+	}
+}
+
 // Close ends what was started and leaves no file behind.
 func TestCloseEndsAll(t *testing.T) {
 	r, err := New(context.Background())

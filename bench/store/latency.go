@@ -1,0 +1,143 @@
+package main
+
+import (
+	"fmt"
+
+	"httpdhs/bench"
+	"httpdhs/bench/internal/rig"
+)
+
+// loadShare is the share of the highest rate at which latency is measured.
+const loadShare = 0.7
+
+// workloads that are measured at nodes.
+var workloads = []bench.Workload{bench.Get, bench.Put}
+
+// latency measures GET and PUT at a rate, in a node with few keys and in one
+// with all of them, and what the garbage collector of the latter takes.
+func latency(h *house) error {
+	few, err := h.startNode()
+	if err != nil {
+		return err
+	}
+	defer few.stop()
+	all, err := h.startNode()
+	if err != nil {
+		return err
+	}
+	defer all.stop()
+	h.now("latency: loading %d keys", h.keys)
+	if err := few.load(h.pass(h.few, 0)); err != nil {
+		return err
+	}
+	if err := all.load(h.pass(h.keys, 0)); err != nil {
+		return err
+	}
+	nodes := []sizedNode{{"few", few, h.few}, {"all", all, h.keys}}
+	highest, err := h.highest(nodes)
+	if err != nil {
+		return err
+	}
+	before, err := all.effort()
+	if err != nil {
+		return err
+	}
+	for round := range h.rounds {
+		for _, w := range workloads {
+			for i := range nodes {
+				n := nodes[(i+round)%len(nodes)] // neither is always the first
+				h.now("latency: round %d of %d, %s, %s keys", round+1, h.rounds, w, n.name)
+				if err := h.latencyAt(n, w, highest[w]*loadShare); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return h.collected(few, all, before)
+}
+
+// sizedNode is a node with so many keys.
+type sizedNode struct {
+	name string
+	*node
+	keys int
+}
+
+// config is what both loops have in common: 64 connections, uniform keys.
+func (h *house) config(n sizedNode, w bench.Workload) bench.Config {
+	c := bench.DefaultConfig()
+	c.To, c.Workload, c.Keys = []string{n.addr}, w, n.keys
+	c.KeySize, c.ValueSize = keyBytes, valueBytes
+	c.Duration, c.Warmup = h.duration, h.duration/5
+	return c
+}
+
+// highest is the rate of a closed loop at the slower of the nodes.
+func (h *house) highest(nodes []sizedNode) (map[bench.Workload]float64, error) {
+	rates := map[bench.Workload]float64{}
+	for _, w := range workloads {
+		for _, n := range nodes {
+			h.now("latency: the highest rate, %s, %s keys", w, n.name)
+			report, err := rig.Ask(h.ctx, h.config(n, w))
+			if err != nil {
+				return nil, err
+			}
+			h.machine = report.Machine
+			rate := report.Rounds[0].RequestRate
+			h.samples.Add(figures{fmt.Sprintf("%s %s rate", w, n.name): rate})
+			if rates[w] == 0 || rate < rates[w] {
+				rates[w] = rate
+			}
+		}
+	}
+	return rates, nil
+}
+
+func (h *house) latencyAt(n sizedNode, w bench.Workload, rate float64) error {
+	c := h.config(n, w)
+	c.Rate = rate
+	report, err := bench.Run(h.ctx, c)
+	if err != nil {
+		return err
+	}
+	for kind, count := range report.Errors() {
+		if kind != "unsent" { // these are among the latencies
+			return fmt.Errorf("%d errors: %s", count, kind)
+		}
+	}
+	l := report.Rounds[0].Latency
+	name := fmt.Sprintf("%s %s ", w, n.name)
+	h.samples.Add(figures{name + "p50": l.P50, name + "p99": l.P99, name + "p99.9": l.P999})
+	return nil
+}
+
+// effort is what a node has spent.
+type effort struct {
+	collector
+	cpu float64 // seconds
+}
+
+func (n *node) effort() (e effort, err error) {
+	if e.collector, err = n.collector(); err != nil {
+		return e, err
+	}
+	e.cpu, err = n.cpu()
+	return e, err
+}
+
+// collected takes the figures of the collectors.
+func (h *house) collected(few, all *node, before effort) error {
+	after, err := all.effort()
+	if err != nil {
+		return err
+	}
+	other, err := few.collector()
+	if err != nil {
+		return err
+	}
+	h.samples.Add(figures{
+		"gc of cpu %": 100 * max(after.seconds-before.seconds, 0) / max(after.cpu-before.cpu, 1e-9),
+		"objects all": after.objects, "objects few": other.objects,
+	})
+	return nil
+}
