@@ -58,4 +58,8 @@ type evictor interface {
 	// or not; tombstones stay. It calls forget with each before it goes; forget
 	// does not call the engine, and the record is valid in it only.
 	Evict(now, bytes int64, forget func(hash uint64, r *kv.Record)) (did bool)
+
+	// Thin begins to give back what the index has too much, if it needs at most
+	// so many bytes for that.
+	Thin(bytes int64)
 }

@@ -18,14 +18,26 @@ func raise(slot *uint64) {
 }
 
 // thins says whether the next record is to be put into a smaller table. An
-// engine that evicts does that when it grows and not when it shrinks, so that
-// both tables together are reserved before they are there.
+// engine that evicts does that when it grows or is told to, and not whenever it
+// shrinks, so that both tables together are reserved before they are there.
 func (e *packedEngine) thins() bool {
 	if e.log.fifo == nil || e.old.slots != nil || !e.table.sparse(e.n+1) {
 		return false
 	}
 	slots, _ := tableSlots(e.n + 1)
 	return slots < len(e.table.slots)
+}
+
+// resizeCost is what a table and a ghost for one record more take.
+func (e *packedEngine) resizeCost() int64 {
+	slots, _ := tableSlots(e.n + 1)
+	return int64(slots*slotBytes + ghostBytes(e.n+1))
+}
+
+func (e *packedEngine) Thin(bytes int64) {
+	if e.thins() && e.resizeCost() <= bytes {
+		e.resize()
+	}
 }
 
 // growthEvicting is Growth of an engine that evicts.
@@ -35,8 +47,7 @@ func (e *packedEngine) growthEvicting(hash uint64, r *kv.Record) int64 {
 	if !ok {
 		cost := e.log.appendCost(e.comesTo(hash, 0, r), size)
 		if e.table.full(e.n+1) || e.thins() {
-			slots, _ := tableSlots(e.n + 1)
-			cost += int64(slots*slotBytes + ghostBytes(e.n+1))
+			cost += e.resizeCost()
 		}
 		return cost
 	}
@@ -50,7 +61,7 @@ func (e *packedEngine) growthEvicting(hash uint64, r *kv.Record) int64 {
 // Evict compacts first if that is due: dead bytes are worth nothing to anybody.
 func (e *packedEngine) Evict(now, bytes int64, forget func(hash uint64, r *kv.Record)) bool {
 	if e.old.slots != nil {
-		e.migrate(growSlots)
+		e.migrate(evictSlots)
 	}
 	if e.untidy() && e.compact(compactStepMax) {
 		return true

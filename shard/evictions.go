@@ -57,8 +57,16 @@ const (
 	// where compaction has copied much.
 	trimSteps = 2
 
+	// fairSlack is the part of its share that a shard may lack and yet has to
+	// make its own room.
+	fairSlack = 8
+
 	// leastBytes is the table and the ghost of a shard with one entry.
 	leastBytes = 2 * pageBytes
+
+	// thinShare is the part of the bound that a smaller table may take beyond
+	// it, for as long as there are both.
+	thinShare = 256
 
 	// prunesMax bounds the work on what was due of evicted entries, a step.
 	prunesMax = 32
@@ -100,6 +108,7 @@ func (s *Store) evictStep(sh *shard, bytes int64) (did bool) {
 	}
 	ev.timed = 0
 	did = engine.Evict(now, bytes, ev.forget)
+	engine.Thin(max(-s.over(), s.maxBytes/thinShare))
 	for range min(ev.timed, prunesMax) {
 		sh.prune(s.grace)
 	}
@@ -118,7 +127,7 @@ func (s *Store) fair() int64 { return s.maxBytes / int64(len(s.shards)) }
 func (s *Store) evictOwn(sh *shard, hash uint64, r *kv.Record, reserved int64) (growth, missing int64) {
 	for range ownSteps {
 		growth = s.growth(sh, hash, r)
-		if sh.held < s.fair()/2 || growth > sh.held/2 || !s.evictStep(sh, s.over()+growth-reserved) {
+		if sh.held < s.fair()-s.fair()/fairSlack || growth > sh.held/2 || !s.evictStep(sh, s.over()+growth-reserved) {
 			break
 		}
 		var ok bool
@@ -187,7 +196,7 @@ func (s *Store) evictAny() bool {
 // The caller holds the shard's lock.
 func (s *Store) trim(sh *shard) {
 	for range trimSteps {
-		if over := s.over(); over <= 0 || sh.held < s.fair()/2 || !s.evictStep(sh, over) {
+		if over := s.over(); over <= 0 || sh.held < s.fair()-s.fair()/fairSlack || !s.evictStep(sh, over) {
 			return
 		}
 	}

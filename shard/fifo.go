@@ -32,6 +32,9 @@ const (
 	// evictStep is how many bytes of segments a step of eviction looks at.
 	evictStep = 32 << 10
 
+	// evictSlots is how many slots of an old table such a step moves.
+	evictSlots = 4 * growSlots
+
 	// Records that are spared may be so many times the bytes of those that are
 	// evicted, and creditMax ahead; then the next goes, used or not. It bounds
 	// what a write may have to copy where everything is in use.
