@@ -61,6 +61,8 @@ func (n *Node) describeSelf() api.Node {
 	var p replicate.Ping
 	n.describe(&p)
 	m := fromPing(&p)
+	s := n.store.Stats()
+	m.Memory.Evicted, m.Memory.EvictedBytes = s.Evicted, s.EvictedBytes
 	m.State = api.StateActive
 	if n.stopping.Load() {
 		m.State, m.Reason = api.StateLeaving, reasonStopping
@@ -88,8 +90,11 @@ func describePeer(p *replicate.Status) api.Node {
 }
 
 func fromPing(p *replicate.Ping) api.Node {
+	memory := api.Memory{
+		Live: p.Memory.Live, Dead: p.Memory.Dead, Segments: p.Memory.Segments, Index: p.Memory.Index, Max: p.Memory.Max,
+	}
 	return api.Node{
-		Keys: p.Keys, Bytes: p.Bytes, Tombstones: p.Tombstones, Memory: api.Memory(p.Memory),
+		Keys: p.Keys, Bytes: p.Bytes, Tombstones: p.Tombstones, Memory: memory,
 		Version: p.Version, Started: p.Started,
 	}
 }

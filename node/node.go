@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -148,8 +149,14 @@ func tableOf(cfg *Config) (*ring.Table, error) {
 // wire makes the parts and hands each to those that need it.
 func (n *Node) wire(tag uint16) (err error) {
 	cfg := &n.cfg
+	eviction := shard.EvictNone
+	if cfg.Eviction != "" {
+		if eviction, err = shard.ParseEviction(cfg.Eviction); err != nil {
+			return err
+		}
+	}
 	n.store, err = shard.Open(shard.Options{
-		Partitions: cfg.Partitions, MaxBytes: cfg.MaxMemory, Grace: cfg.TombstoneGrace,
+		Partitions: cfg.Partitions, MaxBytes: cfg.MaxMemory, Eviction: eviction, Grace: cfg.TombstoneGrace,
 	})
 	if err != nil {
 		return err
@@ -201,7 +208,7 @@ func (n *Node) logStart() {
 		"partitions", cfg.Partitions, "partitioner", n.table.Settings().Partitioner,
 		"ring", fmt.Sprintf("%016x", n.table.Fingerprint()),
 		"max_key_bytes", cfg.Limits.MaxKeyBytes, "max_value_bytes", cfg.Limits.MaxValueBytes,
-		"max_memory", cfg.MaxMemory, "hint_bytes", cfg.HintBytes,
+		"max_memory", cfg.MaxMemory, "eviction", cmp.Or(cfg.Eviction, "none"), "hint_bytes", cfg.HintBytes,
 		"tombstone_grace", cfg.TombstoneGrace,
 		"auth", cfg.AuthToken != "", "cluster_secret", cfg.ClusterSecret != "",
 		"tls", cfg.ServerTLS != nil, "pprof", cfg.PprofAddr)
