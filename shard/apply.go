@@ -47,7 +47,7 @@ func (s *Store) merge(hash uint64, r *kv.Record, o offer) (kv.Applied, error) {
 	}
 	a, missing, err := s.try(hash, r, o, 0)
 	if missing > 0 {
-		return s.mergeEvicting(hash, r, o, missing)
+		return s.mergeEvicting(hash, r, o, a, missing)
 	}
 	return a, err
 }

@@ -141,8 +141,8 @@ func (s *Store) evictOwn(sh *shard, hash uint64, r *kv.Record, reserved int64) (
 // mergeEvicting is merge for a write for which so many bytes are missing and
 // that its own shard could not make room for. One at a time takes memory from
 // all shards, each under its own lock, until what it has reserved is there:
-// others may not take it meanwhile, so it gets it.
-func (s *Store) mergeEvicting(hash uint64, r *kv.Record, o offer, missing int64) (a kv.Applied, err error) {
+// others may not take it meanwhile, so it gets it. a is what the first try found.
+func (s *Store) mergeEvicting(hash uint64, r *kv.Record, o offer, a kv.Applied, missing int64) (_ kv.Applied, err error) {
 	if int64(roundToPages(recordSize(r))+leastBytes) > s.maxBytes {
 		return a, kv.ErrNoMemory // evict nothing for what will never fit
 	}

@@ -60,8 +60,9 @@ const (
 
 // log is the segments of a shard and where they are written to.
 type log struct {
-	arena    *arena
 	segments []segment
+	fifo     *fifo // nil: nothing is evicted
+	arena    *arena
 	unused   []int // numbers of segments that are free
 	open     [streams]int
 
@@ -71,8 +72,6 @@ type log struct {
 
 	victim drain // the segment that is being compacted, 0 is none
 	hand   int   // where the search for the next victim goes on
-
-	fifo *fifo // nil: nothing is evicted
 }
 
 // record is the memory from a record's beginning to its segment's end.
