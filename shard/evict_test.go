@@ -211,14 +211,25 @@ func TestEvictionModel(t *testing.T) {
 					f.compare()
 				}
 			}
-			if f.stats.Evicted == 0 {
+			if f.stats.Evicted == 0 && steps*w.part*2 >= 40_000 {
 				t.Errorf("nothing was evicted: %+v", f.stats)
 			}
-			if w.part == 1 && f.stats.Accounted < w.bound/2 {
+			if w.part == 1 && f.stats.Evicted > 0 && f.stats.Accounted < w.bound/2 {
 				t.Errorf("takes %d bytes of %d", f.stats.Accounted, w.bound)
 			}
 		})
 	}
+}
+
+// memoryNow is what all shards take at one moment. Everyone else locks one at a
+// time, so to lock all is safe.
+func memoryNow(s *Store) (m Memory) {
+	for i := range s.shards {
+		s.shards[i].mu.Lock()
+		defer s.shards[i].mu.Unlock()
+		m.add(s.shards[i].memory())
+	}
+	return m
 }
 
 // Writers at once are refused nothing either, and the bound holds.
@@ -240,9 +251,11 @@ func TestEvictionWithManyWriters(t *testing.T) {
 					t.Errorf("%d bytes: %v", size, err)
 					return
 				}
-				if m := s.Stats().Memory; i%100 == 0 && m.Total() > bound+bound/20 {
-					t.Errorf("takes %+v, %d bytes of %d", m, m.Total(), bound)
-					return
+				if i%100 == 0 {
+					if m := memoryNow(s); m.Total() > bound+bound/20 {
+						t.Errorf("takes %+v, %d bytes of %d", m, m.Total(), bound)
+						return
+					}
 				}
 			}
 		})
