@@ -24,7 +24,8 @@ func (n *Node) describe(p *replicate.Ping) {
 	s := n.store.Stats()
 	p.Keys, p.Bytes, p.Tombstones = int64(s.Keys), s.Bytes, int64(s.Tombstones)
 	m := &s.Memory
-	p.Memory = replicate.Memory{Live: m.Live, Dead: m.Dead, Segments: m.Segments, Index: m.Index, Max: n.cfg.MaxMemory}
+	p.Memory = replicate.Memory{Live: m.Live, Dead: m.Dead, Segments: m.Segments, Index: m.Index, Max: n.cfg.MaxMemory,
+		Evicted: s.Evicted, EvictedBytes: s.EvictedBytes}
 	p.Version, p.Started = n.cfg.Version, n.started
 	p.Stopping = n.stopping.Load()
 }

@@ -116,6 +116,36 @@ func TestOneWriterIsFirst(t *testing.T) {
 	}
 }
 
+// A node that evicts takes any number of writes within its bound, and says what it
+// has evicted.
+func TestEvictingNodes(t *testing.T) {
+	t.Parallel()
+	const memory = 1 << 20
+	c := testcluster.Start(t, testcluster.Options{Configure: func(_ int, cfg *node.Config) {
+		cfg.MaxMemory, cfg.Eviction, cfg.Partitions = memory, "s3-fifo", 16
+	}})
+	value := strings.Repeat("x", 16<<10)
+	all := keys("big", 300)
+	for i, key := range all {
+		wantStatus(t, c.Put(i%3, key, value, ""), 201)
+	}
+	wantValue(t, c, all[len(all)-1], value, 0, 1, 2)
+	for i := range 3 {
+		if used, err := metric(c, i, "httpdhs_store_memory_bytes"); err != nil || used > memory {
+			t.Errorf("node %d takes %v bytes (%v), bound %d", i, used, err, memory)
+		}
+		evicted, err := metric(c, i, "httpdhs_store_evicted_total")
+		if bytes, _ := metric(c, i, "httpdhs_store_evicted_bytes_total"); err != nil || evicted == 0 || bytes < evicted*float64(len(value)) {
+			t.Errorf("node %d has evicted %v entries of %v bytes (%v)", i, evicted, bytes, err)
+		}
+		for _, n := range c.View(i).Nodes {
+			if m := n.Memory; n.Name == c.Name(i) && (float64(m.Evicted) != evicted || m.EvictedBytes == 0) {
+				t.Errorf("node %d says that it evicted %+v, want %v", i, m, evicted)
+			}
+		}
+	}
+}
+
 // A node that is full refuses what would need more memory with 507, keeps what
 // it has, lets it be deleted, and has room for others then.
 func TestFullNodes(t *testing.T) {

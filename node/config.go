@@ -51,6 +51,7 @@ type Config struct {
 
 	Limits         kv.Limits     // zero: kv.DefaultLimits
 	MaxMemory      int64         // bound on what the store takes, bytes; 0: none
+	Eviction       string        // at MaxMemory: none or s3-fifo, which needs one; empty: none
 	TombstoneGrace time.Duration // how long a delete is remembered; 0: 1h
 
 	// HintBytes bounds the writes kept for each peer that does not take them:

@@ -26,6 +26,7 @@ func (n *Node) storeMetrics() metrics.Store {
 		Keys: int64(s.Keys), Tombstones: int64(s.Tombstones),
 		Bytes: s.Bytes, AccountedBytes: s.Accounted, MaxBytes: n.cfg.MaxMemory,
 		LiveBytes: s.Memory.Live, DeadBytes: s.Memory.Dead, SegmentBytes: s.Memory.Segments, IndexBytes: s.Memory.Index,
+		Evicted: s.Evicted, EvictedBytes: s.EvictedBytes, Passed: s.Passed,
 	}
 }
 

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -144,8 +145,14 @@ func open(cfg Config) (_ *Node, err error) {
 // wire makes the parts and hands each to those that need it.
 func (n *Node) wire() (err error) {
 	cfg := &n.cfg
+	eviction := shard.EvictNone
+	if cfg.Eviction != "" {
+		if eviction, err = shard.ParseEviction(cfg.Eviction); err != nil {
+			return err
+		}
+	}
 	n.store, err = shard.Open(shard.Options{
-		Partitions: cfg.Partitions, MaxBytes: cfg.MaxMemory, Grace: cfg.TombstoneGrace,
+		Partitions: cfg.Partitions, MaxBytes: cfg.MaxMemory, Eviction: eviction, Grace: cfg.TombstoneGrace,
 	})
 	if err != nil {
 		return err
@@ -232,8 +239,8 @@ func (n *Node) logStart() {
 		"members", len(cfg.Members), "join", cfg.Join, "replicas", settings.Replicas,
 		"partitions", settings.Partitions, "partitioner", settings.Partitioner, "weight", cfg.Weight, "zone", cfg.Zone,
 		"max_key_bytes", cfg.Limits.MaxKeyBytes, "max_value_bytes", cfg.Limits.MaxValueBytes,
-		"max_memory", cfg.MaxMemory, "hint_bytes", cfg.HintBytes, "sync_rate", cfg.SyncRate,
-		"evict_after", cfg.EvictAfter, "tombstone_grace", cfg.TombstoneGrace,
+		"max_memory", cfg.MaxMemory, "eviction", cmp.Or(cfg.Eviction, "none"), "hint_bytes", cfg.HintBytes,
+		"sync_rate", cfg.SyncRate, "evict_after", cfg.EvictAfter, "tombstone_grace", cfg.TombstoneGrace,
 		"auth", cfg.AuthToken != "", "cluster_secret", cfg.ClusterSecret != "",
 		"tls", cfg.ServerTLS != nil, "pprof", cfg.PprofAddr)
 	if known := max(len(cfg.Members), 1); len(cfg.Join) == 0 && cfg.Replicas > known {

@@ -21,6 +21,10 @@ import (
 type Store interface {
 	Apply(hash uint64, r *kv.Record) (kv.Applied, error)
 	ApplyIf(hash uint64, r *kv.Record, c *kv.Condition) (kv.Applied, error)
+	// ApplySync is Apply of a record that sync found at another owner: what may have been evicted here is not brought back.
+	ApplySync(hash uint64, r *kv.Record) (kv.Applied, error)
+	// Evicted says whether the partition has ever evicted anything: owners differ then, and that is no fault.
+	Evicted(partition int) bool
 	Get(dst []byte, hash uint64, key []byte) (e kv.Entry, buf []byte, ok bool)
 	Scan(partition int, from uint64, fn func(hash uint64, r *kv.Record) bool)
 	PartitionKeys(partition int) int

@@ -46,13 +46,16 @@ type Ping struct {
 	to uint64 // of an answer: the Seq of the statement that it answers
 }
 
-// Memory is what a node's store takes, by kind, in bytes.
+// Memory is what a node's store takes, by kind, in bytes, and what it has evicted.
 type Memory struct {
 	Live     int64 `json:"live"`     // records that are held
 	Dead     int64 `json:"dead"`     // where records were
 	Segments int64 `json:"segments"` // all that records lie in
 	Index    int64 `json:"index"`
 	Max      int64 `json:"max,omitempty"` // the bound; 0: none
+
+	Evicted      int64 `json:"evicted,omitempty"` // entries, since the start
+	EvictedBytes int64 `json:"evicted_bytes,omitempty"`
 }
 
 func appendPing(dst []byte, p *Ping) []byte {

@@ -209,7 +209,7 @@ func (c *Coordinator) takePulled(body []byte) (full error) {
 			c.counters.refused.Add(1)
 			continue
 		}
-		switch _, err := c.store.Apply(kv.Hash(r.Key), &r); {
+		switch _, err := c.store.ApplySync(kv.Hash(r.Key), &r); {
 		case errors.Is(err, kv.ErrNoMemory):
 			full = err
 		case err != nil:

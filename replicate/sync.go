@@ -143,16 +143,25 @@ func (c *Coordinator) lookForDrift() {
 	if len(peers) == 0 {
 		return
 	}
-	if !c.compareAll.Swap(false) {
+	all := c.compareAll.Swap(false)
+	if !all {
 		one := rand.IntN(len(peers))
 		peers = peers[one : one+1]
 	}
 	for _, p := range peers {
-		err := c.pullFrom(origin{p, false}, v.shared(p))
+		err := c.pullFrom(origin{p, false}, c.comparable(v.shared(p), all))
 		if err != nil && !errors.Is(err, errNotYet) && !c.closed.Load() {
 			c.opt.Log.Warn("sync with a peer broke off", "peer", p.name, "error", err)
 		}
 	}
+}
+
+// comparable are those of the partitions that are worth comparing in turn: owners that evict differ, and that is no fault.
+func (c *Coordinator) comparable(partitions []int, all bool) []int {
+	if all {
+		return partitions
+	}
+	return slices.DeleteFunc(partitions, c.store.Evicted)
 }
 
 // shared are the partitions that readers ask this node and p for.

@@ -16,14 +16,15 @@ import (
 // it is held and not swept yet.
 //
 // The error is kv.ErrNoMemory, and nothing was changed, where the write needs
-// more than it frees and Options.MaxBytes has no room for the difference. For
+// more than it frees and Options.MaxBytes has no room for the difference; with
+// Options.Eviction, none even when all values were evicted. For
 // tombstones there is a little more room (tombstoneRoom), or a node that is
 // full could not be told to delete what it lacks. A record without
 // a version is kv.ErrFormat. With an error the outcome means nothing; the rest
 // of the answer still tells what is held. After Close, which holds nothing, the
 // error is kv.ErrStopping.
 func (s *Store) Apply(hash uint64, r *kv.Record) (kv.Applied, error) {
-	return s.merge(hash, r, nil)
+	return s.merge(hash, r, offer{})
 }
 
 // ApplyIf is Apply of a record whose condition holds for what is held, decided
@@ -31,80 +32,118 @@ func (s *Store) Apply(hash uint64, r *kv.Record) (kv.Applied, error) {
 // by an earlier try: that is kv.Same, whatever the condition says now. Otherwise
 // the error is kv.ErrConditionFailed where the condition does not hold.
 func (s *Store) ApplyIf(hash uint64, r *kv.Record, c *kv.Condition) (kv.Applied, error) {
-	return s.merge(hash, r, c)
+	return s.merge(hash, r, offer{cond: c})
 }
 
-func (s *Store) merge(hash uint64, r *kv.Record, c *kv.Condition) (kv.Applied, error) {
+// offer is how a record is offered.
+type offer struct {
+	cond *kv.Condition // nil: none
+	sync bool          // see ApplySync
+}
+
+func (s *Store) merge(hash uint64, r *kv.Record, o offer) (kv.Applied, error) {
 	if r.Version == 0 {
 		return kv.Applied{}, fmt.Errorf("%w: record has no version", kv.ErrFormat)
 	}
+	a, missing, err := s.try(hash, r, o, 0)
+	if missing > 0 {
+		return s.mergeEvicting(hash, r, o, a, missing)
+	}
+	return a, err
+}
+
+// try merges a record for which so much is reserved. Where the store evicts, and
+// that is not enough and the shard cannot make room, it says how much is
+// missing, and nothing was merged; what was reserved is then still so, as it is
+// where the record is not stored.
+func (s *Store) try(hash uint64, r *kv.Record, o offer, reserved int64) (a kv.Applied, missing int64, err error) {
 	place := s.place(hash)
 	sh := &s.shards[place.partition]
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	if sh.closed {
-		return kv.Applied{}, kv.ErrStopping
+		return kv.Applied{}, 0, kv.ErrStopping
 	}
 	held, _ := sh.engine.Get(hash, r.Key)
 	var now int64
 	if r.Tombstone || r.Expires != 0 || held.Expires != 0 {
 		now = s.nowMillis() // reading the clock costs as much as the lookup; most writes need none
 	}
-	a := kv.Applied{Existed: held.Live(now), Current: held.Version}
-	if c != nil && held.Version != r.Version && !c.Holds(held.Version, a.Existed) {
-		return a, kv.ErrConditionFailed
+	a = kv.Applied{Existed: held.Live(now), Current: held.Version}
+	if c := o.cond; c != nil && held.Version != r.Version && !c.Holds(held.Version, a.Existed) {
+		return a, 0, kv.ErrConditionFailed
 	}
 	switch {
-	case held.Version == r.Version && (c != nil || !r.Supersedes(&held)):
+	case held.Version == r.Version && (o.cond != nil || !r.Supersedes(&held)):
 		a.Outcome = kv.Same
-		return a, nil
+		return a, 0, nil
+	case o.sync && sh.passes(&held, r):
+		a.Outcome = kv.Stale
+		return a, 0, nil
 	case r.Collectable(now, s.grace) || !r.Supersedes(&held):
 		a.Outcome = kv.Stale
-		return a, nil
+		return a, 0, nil
 	}
-	growth, ok := s.reserve(sh, hash, r)
+	growth, ok := s.reserve(sh, hash, r, reserved)
+	if !ok && s.eviction != EvictNone {
+		if growth, missing = s.evictOwn(sh, hash, r, reserved); missing > 0 {
+			return a, missing, nil
+		}
+		held, _ = sh.engine.Get(hash, r.Key) // it may have gone, too
+		ok = true
+	}
 	for steps := 0; !ok && steps < tidyStepsMax; steps++ {
 		more := sh.engine.Tidy()
 		s.settle(sh, 0)
-		if growth, ok = s.reserve(sh, hash, r); !more {
+		if growth, ok = s.reserve(sh, hash, r, 0); !more {
 			break
 		}
 	}
 	if !ok {
-		return a, kv.ErrNoMemory
+		return a, 0, kv.ErrNoMemory
 	}
 	sh.put(place, r, &held, s.grace)
 	s.settle(sh, growth)
+	if s.eviction != EvictNone {
+		s.trim(sh)
+	}
 	a.Outcome, a.Current = kv.Stored, r.Version
-	return a, nil
+	return a, 0, nil
 }
 
 // tidyStepsMax is how many steps of compaction a write may wait for that would
 // be refused: less than a millisecond.
 const tidyStepsMax = 8
 
-// reserve accounts for what a Put of r will take, if there is room for it.
-// Writes to several shards at once never exceed the bound together; where one
-// of them would still fit, all may be refused.
-func (s *Store) reserve(sh *shard, hash uint64, r *kv.Record) (growth int64, ok bool) {
-	if s.maxBytes == 0 {
-		return 0, true
-	}
-	growth = sh.engine.Growth(hash, r)
+// growth bounds what a Put of r will add to what the shard takes.
+func (s *Store) growth(sh *shard, hash uint64, r *kv.Record) int64 {
+	growth := sh.engine.Growth(hash, r)
 	if r.Tombstone || r.Expires != 0 {
 		growth += sh.dues.growth()
 	}
-	if growth <= 0 {
+	return growth
+}
+
+// reserve accounts for what a Put of r will take beyond what is reserved, if
+// there is room for it, and returns the sum.
+// Writes to several shards at once never exceed the bound together; where one
+// of them would still fit, all may be refused.
+func (s *Store) reserve(sh *shard, hash uint64, r *kv.Record, reserved int64) (growth int64, ok bool) {
+	if s.maxBytes == 0 {
 		return 0, true
 	}
+	growth = s.growth(sh, hash, r)
+	if growth <= reserved {
+		return reserved, true
+	}
 	bound := s.maxBytes
-	if r.Tombstone {
+	if r.Tombstone && s.eviction == EvictNone {
 		bound += tombstoneRoom(s.maxBytes)
 	}
-	if s.accounted.Add(growth) <= bound {
+	if s.accounted.Add(growth-reserved) <= bound {
 		return growth, true
 	}
-	s.accounted.Add(-growth)
+	s.accounted.Add(reserved - growth)
 	return 0, false
 }
 

@@ -16,9 +16,12 @@ const (
 
 // forEachEngineB runs a benchmark on each engine.
 func forEachEngineB(b *testing.B, bench func(b *testing.B, o Options)) {
-	for _, engine := range []string{"packed", "map"} {
+	for _, engine := range []string{"packed", "evicting", "map"} {
 		o := Options{Partitions: 1024, SweepEvery: -1}
-		if engine == "map" {
+		switch engine {
+		case "evicting":
+			o.Eviction, o.MaxBytes = EvictS3FIFO, 1<<40
+		case "map":
 			o.NewEngine = NewMapEngine
 		}
 		b.Run(engine, func(b *testing.B) { bench(b, o) })
@@ -119,6 +122,44 @@ func benchOverwriteSizes(b *testing.B, o Options) {
 	for v := kv.Version(2); b.Loop(); v++ {
 		r.Value = value[:50+rand.IntN(101)]
 		benchPut(s, &r, rand.Uint64N(benchKeys), v)
+	}
+}
+
+// BenchmarkEvict is reads with a zipfian law that write what they miss, with
+// memory for a fifth of the data.
+func BenchmarkEvict(b *testing.B) {
+	o := Options{Partitions: 256, SweepEvery: -1, Eviction: EvictS3FIFO, MaxBytes: benchKeys * (16 + benchValue) / 5}
+	s, r, z := benchStore(b, o, benchKeys), benchRecord(), newZipf(benchKeys, 0.99, 1)
+	draws := make([]uint32, 1<<22)
+	for i := range draws {
+		draws[i] = uint32(z.draw())
+	}
+	var dst []byte
+	misses := 0
+	b.ReportAllocs()
+	i := 0
+	for b.Loop() {
+		key := uint64(draws[i%len(draws)])
+		i++
+		binary.BigEndian.PutUint64(r.Key, key)
+		var ok bool
+		if _, dst, ok = s.Get(dst[:0], kv.Hash(r.Key), r.Key); !ok {
+			misses++
+			benchPut(s, &r, key, 1)
+		}
+	}
+	b.ReportMetric(float64(misses)/float64(i), "misses/op")
+}
+
+// BenchmarkEvictInsert writes new keys to a store at its bound.
+func BenchmarkEvictInsert(b *testing.B) {
+	o := Options{Partitions: 256, SweepEvery: -1, Eviction: EvictS3FIFO, MaxBytes: benchKeys * (16 + benchValue)}
+	s, r := benchStore(b, o, benchKeys), benchRecord()
+	b.ReportAllocs()
+	i := uint64(benchKeys)
+	for b.Loop() {
+		benchPut(s, &r, i, 1)
+		i++
 	}
 }
 

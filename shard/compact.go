@@ -1,5 +1,7 @@
 package shard
 
+import "slices"
+
 // Compaction empties the segments with the most gaps by moving their records
 // to an open one (Rosenblum, Ousterhout, "The design and implementation of a
 // log-structured file system", 1992; the choice of the emptiest is greedy).
@@ -33,7 +35,7 @@ const (
 
 // untidy says whether there is so much dead that compaction is due.
 func (e *packedEngine) untidy() bool {
-	return e.log.dead > e.log.live/deadShare+deadMinBytes
+	return e.log.dead-e.log.drained() > e.log.live/deadShare+deadMinBytes
 }
 
 // work does what is to be done after a change that made so many bytes dead.
@@ -76,53 +78,57 @@ func (e *packedEngine) Tidy() (more bool) {
 // compact looks at so many bytes of the victim. It says no if none is worth it.
 func (e *packedEngine) compact(budget int) bool {
 	l := &e.log
-	if l.victim == 0 && !l.choose() {
+	if l.victim.number == 0 && !l.choose() {
 		return false
 	}
-	victim := &l.segments[l.victim]
-	for budget > 0 && l.cursor < victim.used {
-		b := victim.data[l.cursor:victim.used]
+	d := &l.victim
+	victim := &l.segments[d.number]
+	for budget > 0 && d.cursor < victim.used {
+		b := victim.data[d.cursor:victim.used]
 		if gap := gapAt(b); gap > 0 {
-			l.cursor += gap
+			d.cursor += gap
 			budget -= recordCost
 			continue
 		}
 		s := shapeOf(b)
-		e.move(at(l.victim, l.cursor), b[:s.size], e.hash(b[s.keyAt:s.typeAt]))
-		if l.victim == 0 {
+		e.move(at(d.number, d.cursor), b[:s.size], e.hash(b[s.keyAt:s.typeAt]))
+		if d.number == 0 {
 			return true // that was the last, and its segment is gone
 		}
-		victim = &l.segments[l.victim] // the slice may have grown
-		l.cursor += s.size
+		victim = &l.segments[d.number] // the slice may have grown
+		d.cursor += s.size
 		budget -= s.size + recordCost
+		if l.fifo != nil {
+			l.shed(d) // at its bound, a store has no room for both
+		}
 	}
 	return true
 }
 
 // move gives a record another place.
 func (e *packedEngine) move(from location, record []byte, hash uint64) {
-	slot := e.slotOf(from, hash)
-	to, room := e.log.claim(streamOld, len(record))
+	slot := e.slot(e.spotOf(from, hash))
+	to, room := e.log.claim(e.log.movedTo(from.segment(), record), len(record))
 	copy(room, record)
 	*slot = *slot&^locationMask | uint64(to)
 	e.log.kill(from, len(record))
 }
 
-// slotOf is the slot of the record at a location.
-func (e *packedEngine) slotOf(where location, hash uint64) *uint64 {
+// spotOf is where the slot of the record at a location is.
+func (e *packedEngine) spotOf(where location, hash uint64) spot {
 	x := hash << e.skip
 	t := e.home(x)
 	tag := t.tag(x)
 	for p := t.seek(x); t.matches(p, tag); p++ {
 		if location(t.slots[p]&locationMask) == where {
-			return &t.slots[p]
+			return spot{t, p}
 		}
 	}
 	i, ok := e.findSpilled(hash, e.keyAt(where))
 	if !ok {
 		panic("BUG: shard: a record without a slot")
 	}
-	return &e.spill[i].slot
+	return spot{nil, i}
 }
 
 // choose makes the emptiest segment the victim: of all, or of so many that the
@@ -140,18 +146,18 @@ func (l *log) choose() bool {
 		if l.isOpen(l.hand) {
 			least = s.used / 2
 		}
-		if s.dead <= least {
+		if s.dead <= least || l.fifo != nil && l.fifo.draining(l.hand) {
 			continue
 		}
 		if dead := float64(s.dead) / float64(s.used); dead > bestDead {
 			best, bestDead = l.hand, dead
 		}
 	}
-	l.victim, l.cursor = best, 0
+	l.victim = drain{number: best}
 	l.close(best)
 	return best != 0
 }
 
 func (l *log) isOpen(number int) bool {
-	return number == l.open[streamNew] || number == l.open[streamOld]
+	return slices.Contains(l.open[:], number)
 }

@@ -14,6 +14,10 @@ type Engine interface {
 	// Get returns the entry under the key. Without one, e is zero.
 	Get(hash uint64, key []byte) (e kv.Entry, ok bool)
 
+	// Read is Get for a reader: it counts as a use, where that matters for what
+	// is evicted.
+	Read(hash uint64, key []byte) (e kv.Entry, ok bool)
+
 	// Put stores a copy of the record in place of what its key had.
 	Put(hash uint64, r *kv.Record)
 
@@ -42,4 +46,20 @@ type Engine interface {
 
 	// Close gives the engine's memory back. It is empty then.
 	Close()
+}
+
+// evictor is an engine that can forget records, by itself or where asked.
+type evictor interface {
+	Engine
+
+	// Evict does a step of making room: it forgets values until so many bytes
+	// of memory are free, or a bounded amount of work is done, and says whether
+	// it did anything. Those that have expired by now go whether they were used
+	// or not; tombstones stay. It calls forget with each before it goes; forget
+	// does not call the engine, and the record is valid in it only.
+	Evict(now, bytes int64, forget func(hash uint64, r *kv.Record)) (did bool)
+
+	// Thin begins to give back what the index has too much, if it needs at most
+	// so many bytes for that.
+	Thin(bytes int64)
 }

@@ -23,6 +23,11 @@ var engines = map[string]func(t testing.TB, hash func(key []byte) uint64) Engine
 		t.Cleanup(a.close)
 		return newPackedEngine(a, newPace(1), 0, hash)
 	},
+	"evicting": func(t testing.TB, hash func([]byte) uint64) Engine {
+		a := new(arena)
+		t.Cleanup(a.close)
+		return newEvictingEngine(a, newPace(1), 0, hash)
+	},
 }
 
 // engineMaker is an engine's name and what makes one for keys of such hashes.
@@ -40,6 +45,7 @@ func forEachEngine(t *testing.T, test func(t *testing.T, newEngine engineMaker))
 func forEachStore(t *testing.T, test func(t *testing.T, o Options)) {
 	t.Run("map", func(t *testing.T) { test(t, Options{NewEngine: NewMapEngine}) })
 	t.Run("packed", func(t *testing.T) { test(t, Options{}) })
+	t.Run("evicting", func(t *testing.T) { test(t, Options{Eviction: EvictS3FIFO, MaxBytes: 1 << 40}) })
 }
 
 func TestEngine(t *testing.T) { forEachEngine(t, testEngine) }

@@ -7,7 +7,7 @@ const growSlots = 64
 
 // makeRoom sees to it that there is room for one slot more.
 func (e *packedEngine) makeRoom() {
-	if !e.table.full(e.n + 1) {
+	if !e.table.full(e.n+1) && !e.thins() {
 		return
 	}
 	for e.old.slots != nil { // cannot be: see growSlots
@@ -27,6 +27,9 @@ func (e *packedEngine) thin() {
 func (e *packedEngine) resize() {
 	e.old = e.table
 	e.table = newTable(e.log.arena, e.n+1)
+	if e.log.fifo != nil {
+		e.log.fifo.ghost.resize(e.log.arena, e.n+1)
+	}
 	e.next, e.front = 0, 0
 	if e.old.slots != nil {
 		e.migrate(growSlots)

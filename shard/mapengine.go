@@ -113,6 +113,8 @@ func (m *mapEngine) Get(hash uint64, key []byte) (e kv.Entry, ok bool) {
 	return it.entry(), true
 }
 
+func (m *mapEngine) Read(hash uint64, key []byte) (kv.Entry, bool) { return m.Get(hash, key) }
+
 func (m *mapEngine) Put(hash uint64, r *kv.Record) {
 	it, before := m.find(hash, r.Key)
 	if it != nil {

@@ -85,7 +85,7 @@ func checkStoreModel(t *testing.T, rt *rapid.T, o Options) {
 		key, hash := drawKey(t)
 		r := kv.Record{Key: key, Entry: drawEntry(t, clock.Now())}
 		want, wantErr := m.apply(hash, clone(&r), c)
-		got, err := s.merge(hash, &r, c)
+		got, err := s.merge(hash, &r, offer{cond: c})
 		if got != want || !errors.Is(err, wantErr) {
 			t.Fatalf("apply %v: got %+v, %v, want %+v, %v", r, got, err, want, wantErr)
 		}

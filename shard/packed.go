@@ -24,7 +24,8 @@ import (
 // Every Put and Delete does a bounded piece of whatever growth and compaction
 // there is to do. There is no other time at which anything moves, but Tidy.
 type packedEngine struct {
-	log  log
+	// What a search reads is in three cache lines from here on, and log begins
+	// with the rest of it.
 	hash func(key []byte) uint64
 	skip uint // the bits of a hash that are the partition
 
@@ -37,6 +38,8 @@ type packedEngine struct {
 	old   table
 	next  int
 	front uint64
+
+	log log
 
 	scan scan // reused
 
@@ -107,12 +110,24 @@ func (e *packedEngine) Get(hash uint64, key []byte) (kv.Entry, bool) {
 	return entryOf(b, &s), true
 }
 
+func (e *packedEngine) Read(hash uint64, key []byte) (kv.Entry, bool) {
+	where, b, s, ok := e.find(hash, key)
+	if !ok {
+		return kv.Entry{}, false
+	}
+	if e.log.fifo != nil {
+		raise(e.slot(where))
+	}
+	return entryOf(b, &s), true
+}
+
 func (e *packedEngine) Put(hash uint64, r *kv.Record) {
 	size := recordSize(r)
 	where, _, s, ok := e.find(hash, r.Key)
 	if !ok {
+		stream := e.comesTo(hash, 0, r) // a ghost that grows is empty
 		e.makeRoom()
-		e.link(hash, uint64(e.log.append(streamNew, size, r)))
+		e.link(hash, uint64(e.log.append(stream, size, r)))
 		e.n++
 		e.work(0)
 		return
@@ -120,8 +135,11 @@ func (e *packedEngine) Put(hash uint64, r *kv.Record) {
 	dead := e.log.dead
 	slot := e.slot(where)
 	from := location(*slot & locationMask)
-	if !e.log.replace(from, s.size, size, r) {
-		to := e.log.append(streamNew, size, r)
+	if e.log.fifo != nil {
+		raise(slot)
+	}
+	if !e.log.stays(from, r) || !e.log.replace(from, s.size, size, r) {
+		to := e.log.append(e.comesTo(hash, from, r), size, r)
 		*slot = *slot&^locationMask | uint64(to)
 		e.log.kill(from, s.size)
 	}
@@ -141,7 +159,9 @@ func (e *packedEngine) Delete(hash uint64, key []byte) bool {
 		return true
 	}
 	e.log.kill(from, s.size)
-	e.thin()
+	if e.log.fifo == nil {
+		e.thin()
+	}
 	e.work(s.size)
 	return true
 }
@@ -150,8 +170,11 @@ func (e *packedEngine) Len() int { return e.n }
 
 // Growth is exact but for a table that is due to be moved to a larger one.
 func (e *packedEngine) Growth(hash uint64, r *kv.Record) int64 {
+	if e.log.fifo != nil {
+		return e.growthEvicting(hash, r)
+	}
 	size := recordSize(r)
-	cost := e.log.appendCost(size)
+	cost := e.log.appendCost(streamNew, size)
 	if e.table.full(e.n + 1) {
 		slots, _ := tableSlots(e.n + 1)
 		cost += int64(slots * slotBytes)
@@ -166,14 +189,18 @@ func (e *packedEngine) Growth(hash uint64, r *kv.Record) int64 {
 	case e.log.room(location(*e.slot(where)&locationMask), s.size, size) > 0:
 		return 0
 	}
-	return e.log.appendCost(size)
+	return e.log.appendCost(streamNew, size)
 }
 
 func (e *packedEngine) Memory() Memory {
-	return Memory{
-		Live: e.log.live, Dead: e.log.dead, Segments: e.log.taken,
+	m := Memory{
+		Live: e.log.live, Dead: e.log.dead - e.log.gone, Segments: e.log.taken,
 		Index: int64(e.table.bytes() + e.old.bytes() + cap(e.spill)*spilledBytes),
 	}
+	if e.log.fifo != nil {
+		m.Index += int64(e.log.fifo.ghost.bytes())
+	}
+	return m
 }
 
 // link adds a slot for a record that had none.

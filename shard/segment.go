@@ -47,28 +47,31 @@ type segment struct {
 func (s *segment) pages() int64 { return int64(roundToPages(s.used)) }
 
 // Records are written to one of two open segments: those that come in, and
-// those that are moved by compaction and have shown that they stay.
+// those that are moved by compaction and have shown that they stay. Where
+// records are evicted these are of the small queue; see fifo.
 const (
 	streamNew = iota
 	streamOld
+	streamMain    // promoted, spared and overwritten
+	streamMainOld // moved by compaction
+	streamKept    // tombstones
 	streams
 )
 
 // log is the segments of a shard and where they are written to.
 type log struct {
-	arena    *arena
 	segments []segment
+	fifo     *fifo // nil: nothing is evicted
+	arena    *arena
 	unused   []int // numbers of segments that are free
 	open     [streams]int
 
 	live, dead int64 // bytes, the sums over all segments
+	gone       int64 // of dead, what was given back already
 	taken      int64 // bytes, the sum of their pages
 
-	// The segment that is being compacted, 0 is none, and the place in it
-	// before which there are no records any more.
-	victim, cursor int
-
-	hand int // where the search for the next victim goes on
+	victim drain // the segment that is being compacted, 0 is none
+	hand   int   // where the search for the next victim goes on
 }
 
 // record is the memory from a record's beginning to its segment's end.
@@ -78,8 +81,8 @@ func (l *log) record(at location) []byte {
 }
 
 // appendCost is the memory that append would take.
-func (l *log) appendCost(size int) int64 {
-	s := &l.segments[l.open[streamNew]]
+func (l *log) appendCost(stream, size int) int64 {
+	s := &l.segments[l.open[stream]]
 	if size > aloneBytes || s.used+size > len(s.data) {
 		return int64(roundToPages(size))
 	}
@@ -97,9 +100,9 @@ func (l *log) append(stream int, size int, r *kv.Record) location {
 func (l *log) claim(stream, size int) (location, []byte) {
 	number := l.open[stream]
 	if size > aloneBytes {
-		number = l.create(size)
+		number = l.create(stream, size)
 	} else if s := &l.segments[number]; s.used+size > len(s.data) {
-		number = l.create(l.segmentBytes(size))
+		number = l.create(stream, l.segmentBytes(size))
 		l.open[stream] = number
 	}
 	s := &l.segments[number]
@@ -107,6 +110,7 @@ func (l *log) claim(stream, size int) (location, []byte) {
 	s.used += size
 	l.live += int64(size)
 	l.taken += s.pages() - before
+	l.count(number, size)
 	return at(number, place), s.data[place:s.used:s.used]
 }
 
@@ -116,7 +120,7 @@ func (l *log) segmentBytes(size int) int {
 	return min(1<<bits.Len(uint(want-1)), segmentMaxBytes)
 }
 
-func (l *log) create(bytes int) (number int) {
+func (l *log) create(stream, bytes int) (number int) {
 	if n := len(l.unused); n > 0 {
 		number, l.unused = l.unused[n-1], l.unused[:n-1]
 	} else {
@@ -127,6 +131,9 @@ func (l *log) create(bytes int) (number int) {
 		l.segments = append(l.segments, segment{})
 	}
 	l.segments[number] = segment{data: l.arena.alloc(bytes)}
+	if l.fifo != nil {
+		l.fifo.add(number, stream, l.victim.number)
+	}
 	return number
 }
 
@@ -138,6 +145,7 @@ func (l *log) kill(where location, size int) {
 	s.dead += size
 	l.live -= int64(size)
 	l.dead += int64(size)
+	l.count(number, -size)
 	if s.dead == s.used {
 		l.drop(number)
 		return
@@ -148,13 +156,15 @@ func (l *log) kill(where location, size int) {
 // drop gives a segment back that has no record any more.
 func (l *log) drop(number int) {
 	s := &l.segments[number]
+	gone := l.undrain(number)
 	l.dead -= int64(s.dead)
-	l.taken -= s.pages()
-	l.arena.release(s.data)
+	l.taken -= s.pages() - int64(gone)
+	l.gone -= int64(gone)
+	l.arena.release(s.data[gone:])
 	*s = segment{}
 	l.unused = append(l.unused, number)
-	if l.victim == number {
-		l.victim = 0
+	if l.fifo != nil {
+		l.fifo.remove(number)
 	}
 	l.close(number)
 }
@@ -182,6 +192,7 @@ func (l *log) replace(where location, old, size int, r *kv.Record) bool {
 	s.dead += old - size
 	l.dead += int64(old - size)
 	l.live += int64(size - old)
+	l.count(where.segment(), size-old)
 	return true
 }
 
@@ -206,10 +217,15 @@ func (l *log) room(where location, old, size int) int {
 func (l *log) reset() {
 	for i := range l.segments {
 		if l.segments[i].data != nil {
-			l.arena.release(l.segments[i].data)
+			l.arena.release(l.segments[i].data[l.undrain(i):])
 		}
 	}
+	f := l.fifo
 	*l = newLog(l.arena)
+	if f != nil {
+		f.ghost.free(l.arena)
+		l.fifo = newFifo()
+	}
 }
 
 func newLog(a *arena) log { return log{arena: a, segments: make([]segment, 1)} }

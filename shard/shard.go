@@ -27,6 +27,8 @@ type shard struct {
 
 	digests [Buckets]uint64
 
+	evictions *evictions // nil: nothing is evicted
+
 	// Neighbours in the slice of shards are locked by other cores: keep the
 	// next one's lock and counters off the cache line that ends this one.
 	_ [cacheLineBytes]byte
@@ -73,7 +75,19 @@ func (s *shard) empty(engine Engine) (old Engine, held int64) {
 	s.counts, s.digests = counts{}, [Buckets]uint64{}
 	s.dues.reset()
 	s.hand = 0
+	if s.evictions != nil {
+		s.evictions.mark = 0 // it has to be filled anew
+	}
 	return old, held
+}
+
+// passes says whether a record of a sync is not to be stored, and counts it.
+func (s *shard) passes(held *kv.Entry, r *kv.Record) bool {
+	if s.evictions == nil || held.Exists() || r.Version > s.evictions.mark {
+		return false
+	}
+	s.evictions.passed++
+	return true
 }
 
 // schedule makes the sweeper look at a hash at a time.

@@ -10,6 +10,10 @@ type Stats struct {
 	Accounted  int64 // what counts towards Options.MaxBytes: Memory.Total
 
 	Memory Memory // what is taken, by kind
+
+	Evicted      int64 // values that made room for others, since the store was opened
+	EvictedBytes int64 // of their keys and values
+	Passed       int64 // records of other owners that were not stored; see ApplySync
 }
 
 func (s *Stats) add(o Stats) {
@@ -18,6 +22,9 @@ func (s *Stats) add(o Stats) {
 	s.Bytes += o.Bytes
 	s.Accounted += o.Accounted
 	s.Memory.add(o.Memory)
+	s.Evicted += o.Evicted
+	s.EvictedBytes += o.EvictedBytes
+	s.Passed += o.Passed
 }
 
 // counts are the counters that a shard keeps of its entries.
@@ -65,8 +72,12 @@ func (s *Store) partitionStats(partition int) Stats {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	m := sh.memory()
-	return Stats{
+	stats := Stats{
 		Keys: sh.counts.keys, Tombstones: sh.counts.tombstones, Bytes: sh.counts.bytes,
 		Accounted: m.Total(), Memory: m,
 	}
+	if ev := sh.evictions; ev != nil {
+		stats.Evicted, stats.EvictedBytes, stats.Passed = ev.entries, ev.bytes, ev.passed
+	}
+	return stats
 }

@@ -27,6 +27,9 @@ type Options struct {
 	// Apply for what happens there.
 	MaxBytes int64
 
+	// Eviction is what happens there instead, if MaxBytes is not 0.
+	Eviction Eviction
+
 	// Grace is how long a tombstone is kept; see kv.Entry.Collectable.
 	Grace time.Duration
 
@@ -55,6 +58,7 @@ type Store struct {
 	shards    []shard
 	bits      uint // log2 of len(shards)
 	maxBytes  int64
+	eviction  Eviction
 	grace     time.Duration
 	now       func() time.Time
 	newEngine func() Engine
@@ -64,6 +68,9 @@ type Store struct {
 	_         [cacheLineBytes]byte // every write that changes a size writes here
 	accounted atomic.Int64         // the sum of the shards' Stats.Accounted, and what is being stored
 	_         [cacheLineBytes]byte
+
+	evicting sync.Mutex // one write at a time takes from other shards; taken before any shard's lock
+	hand     int        // the shard that gives next; evicting guards it
 
 	sweeping sync.Mutex   // one pass at a time; taken before any shard's lock
 	dropping sync.RWMutex // held while memory is given back; taken before any shard's lock
@@ -83,6 +90,9 @@ func Open(o Options) (*Store, error) {
 	if o.MaxBytes < 0 || o.Grace < 0 {
 		return nil, fmt.Errorf("cannot open store: negative bound (%d bytes) or grace (%v)", o.MaxBytes, o.Grace)
 	}
+	if o.Eviction != EvictNone && o.MaxBytes == 0 {
+		return nil, fmt.Errorf("cannot open store: eviction %v without a bound", o.Eviction)
+	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
@@ -99,6 +109,7 @@ func Open(o Options) (*Store, error) {
 		shards:    make([]shard, o.Partitions),
 		bits:      uint(bits.TrailingZeros(uint(o.Partitions))),
 		maxBytes:  o.MaxBytes,
+		eviction:  o.Eviction,
 		grace:     o.Grace,
 		now:       o.Now,
 		newEngine: o.NewEngine,
@@ -106,10 +117,22 @@ func Open(o Options) (*Store, error) {
 		stop:      make(chan struct{}),
 	}
 	if s.newEngine == nil {
-		s.newEngine = func() Engine { return newPackedEngine(&s.arena, s.pace, s.bits, o.hash) }
+		made := newPackedEngine
+		if o.Eviction != EvictNone {
+			made = newEvictingEngine
+		}
+		s.newEngine = func() Engine { return made(&s.arena, s.pace, s.bits, o.hash) }
 	}
 	for i := range s.shards {
-		s.shards[i].engine, s.shards[i].dues.arena = s.newEngine(), &s.arena
+		sh := &s.shards[i]
+		sh.engine, sh.dues.arena = s.newEngine(), &s.arena
+		if o.Eviction == EvictNone {
+			continue
+		}
+		if _, ok := sh.engine.(evictor); !ok {
+			return nil, fmt.Errorf("cannot open store: its engine cannot evict")
+		}
+		sh.evictions = &evictions{forget: s.forgetter(sh)}
 	}
 	if o.SweepEvery > 0 {
 		s.sweeper.Go(func() { s.sweepLoop(o.SweepEvery) })
@@ -171,7 +194,7 @@ func (s *Store) Partitions() int { return len(s.shards) }
 func (s *Store) Get(dst []byte, hash uint64, key []byte) (e kv.Entry, buf []byte, ok bool) {
 	sh := &s.shards[s.place(hash).partition]
 	sh.mu.Lock()
-	e, ok = sh.engine.Get(hash, key)
+	e, ok = sh.engine.Read(hash, key)
 	typeAt := len(dst)
 	dst = append(dst, e.ContentType...)
 	valueAt := len(dst)

@@ -72,6 +72,11 @@ func (p *sweepPass) step(sh *shard) (more bool) {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	defer p.store.settle(sh, 0)
+	return p.sweepDue(sh)
+}
+
+// sweepDue is step without the lock and the accounting.
+func (p *sweepPass) sweepDue(sh *shard) (more bool) {
 	last := due{at: -1}
 	for seen := 0; sh.dues.first() <= p.now; seen++ {
 		if seen == sweepStep {

@@ -10,7 +10,7 @@ import (
 // without wrapping around. With x for the hash without the partition's bits:
 //
 //	slot   bits 63..42  tag: bits [skip, skip+22) of x, counted from the top
-//	       bits 41..40  spare
+//	       bits 41..40  how often it was used, up to 3, where records are evicted
 //	       bits 39..0   location of the record: segment, place in it
 //
 //	home(x) = x · homes / 2^64, for x cut off below its tag
@@ -32,6 +32,9 @@ const (
 
 	locationBits = 40
 	locationMask = uint64(1)<<locationBits - 1
+
+	useOne = uint64(1) << locationBits
+	useMax = 3 * useOne
 
 	slotBytes    = 8
 	slotsPerPage = pageBytes / slotBytes

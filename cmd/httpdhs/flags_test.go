@@ -79,8 +79,9 @@ func TestEnvironment(t *testing.T) {
 	t.Setenv("HTTPDHS_PORT", "7001")
 	t.Setenv("HTTPDHS_MAX_MEMORY", "512MiB")
 	t.Setenv("HTTPDHS_ACCESS_LOG", "true")
+	t.Setenv("HTTPDHS_EVICTION", "s3-fifo")
 	cfg := parseServer(t)
-	if cfg.Listen != "127.0.0.1:7001" || cfg.MaxMemory != 512<<20 || !cfg.AccessLog {
+	if cfg.Listen != "127.0.0.1:7001" || cfg.MaxMemory != 512<<20 || !cfg.AccessLog || cfg.Eviction != "s3-fifo" {
 		t.Errorf("the environment is not heard: %+v", cfg)
 	}
 	if got := parseServer(t, "--port=7002").Listen; got != "127.0.0.1:7002" {
@@ -121,6 +122,8 @@ func TestUsageErrors(t *testing.T) {
 		{[]string{"server", "--partitions", "1000"}, "--partitions is 1000"},
 		{[]string{"server", "--partitioner", "dice"}, "--partitioner"},
 		{[]string{"server", "--max-memory", "lots"}, `"lots" is no size`},
+		{[]string{"server", "--eviction", "lru"}, "--eviction"},
+		{[]string{"server", "--eviction", "s3-fifo"}, "--eviction s3-fifo needs --max-memory"},
 		{[]string{"server", "--max-value-bytes", "0"}, "--max-value-bytes is 0, want 1 to"},
 		{[]string{"put", "k", "v", "--ttl", "soon"}, `--ttl: "soon" is no time to keep something`},
 		{[]string{"put", "k", "v", "--ttl=-1s"}, `"-1s" is no time`},

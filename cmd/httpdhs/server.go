@@ -52,6 +52,7 @@ type clusterFlags struct {
 // storeFlags bound what a node keeps.
 type storeFlags struct {
 	MaxMemory      byteSize      `default:"0" help:"Most memory for keys and values, such as 512MiB; 0 is no bound."`
+	Eviction       string        `default:"none" enum:"none,s3-fifo" help:"What happens at --max-memory: none refuses what needs more, s3-fifo forgets what was not used lately. ${enum}."`
 	MaxKeyBytes    byteSize      `default:"4096" help:"Longest key."`
 	MaxValueBytes  byteSize      `default:"8MiB" help:"Largest value."`
 	TombstoneGrace time.Duration `default:"1h" help:"How long a delete is remembered; a node that was away longer comes back empty."`
@@ -79,6 +80,8 @@ func (f *storeFlags) check() error {
 	switch {
 	case f.MaxMemory < 0:
 		return errors.New("--max-memory is negative")
+	case f.Eviction == "s3-fifo" && f.MaxMemory == 0:
+		return fmt.Errorf("--eviction %s needs --max-memory: there is nothing to make room for", f.Eviction)
 	case f.MaxKeyBytes < 1 || f.MaxKeyBytes > lengthMax:
 		return fmt.Errorf("--max-key-bytes is %d, want 1 to %d", f.MaxKeyBytes, lengthMax)
 	case f.MaxValueBytes < 1 || f.MaxValueBytes > lengthMax:
@@ -155,6 +158,7 @@ func (cmd *serverCmd) config(self *machine) (node.Config, error) {
 		SyncRate:       cmp.Or(int(cmd.SyncRate), -1),
 		Limits:         limits(cmd.MaxKeyBytes, cmd.MaxValueBytes),
 		MaxMemory:      int64(cmd.MaxMemory),
+		Eviction:       cmd.Eviction,
 		TombstoneGrace: cmd.TombstoneGrace,
 		AccessLog:      cmd.AccessLog,
 		PprofAddr:      cmd.PprofAddr,

@@ -53,13 +53,18 @@ type Moving struct {
 	SecondsLeft float64 `json:"seconds_left"` // at that rate
 }
 
-// Memory is what a node's store takes, by kind, in bytes.
+// Memory is what a node's store takes, by kind, in bytes, and what it has evicted.
 type Memory struct {
 	Live     int64 `json:"live"`          // records that are held
 	Dead     int64 `json:"dead"`          // where records were, until it is used or given back
 	Segments int64 `json:"segments"`      // all that records lie in: live, dead and what is unused
 	Index    int64 `json:"index"`         // tables, and what finds entries that expire
 	Max      int64 `json:"max,omitempty"` // --max-memory; absent: none
+
+	// With --eviction, since the node was started: entries, and the bytes of
+	// their keys and values. Absent: none.
+	Evicted      int64 `json:"evicted,omitempty"`
+	EvictedBytes int64 `json:"evicted_bytes,omitempty"`
 }
 
 // Ring is the document of GET /cluster/ring: what a client needs to send each

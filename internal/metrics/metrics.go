@@ -41,6 +41,10 @@ type Store struct {
 	DeadBytes    int64 // where records were, until it is used or given back
 	SegmentBytes int64 // all that records lie in: live, dead and what is unused
 	IndexBytes   int64 // tables, and what finds entries that expire
+
+	Evicted      int64 // entries that made room for others
+	EvictedBytes int64 // of their keys and values
+	Passed       int64 // records of other nodes that sync did not store for it
 }
 
 // HTTP is what the server has answered since it started.
@@ -137,6 +141,9 @@ var (
 	storeData       = newDesc("store_data_bytes", "Bytes of the live keys and their values.")
 	storeMemory     = newDesc("store_memory_bytes", "What the store takes, as counted against its bound.")
 	storeMemoryKind = newDesc("store_memory_kind_bytes", "Of that, by kind: records that are held, where records were, what is unused between them, tables.", "kind")
+	storeEvicted    = newDesc("store_evicted_total", "Entries that --eviction has forgotten to make room for others.")
+	storeEvictedB   = newDesc("store_evicted_bytes_total", "Bytes of the keys and values that --eviction has forgotten.")
+	storePassed     = newDesc("store_sync_passed_total", "Records of other nodes that sync did not store, because such were evicted here.")
 	storeMemoryMax  = newDesc("store_memory_limit_bytes", "The bound of --max-memory; 0 is none.")
 
 	httpRequests      = newDesc("http_requests_total", "Requests answered, by method and class of status.", "method", "code")
@@ -173,7 +180,7 @@ var (
 
 	descs = []*prometheus.Desc{
 		buildInfo, ready,
-		storeKeys, storeTombstones, storeData, storeMemory, storeMemoryKind, storeMemoryMax,
+		storeKeys, storeTombstones, storeData, storeMemory, storeMemoryKind, storeMemoryMax, storeEvicted, storeEvictedB, storePassed,
 		httpRequests, httpMalformed, httpOverloaded, httpPanics, httpConns, httpRejectedConns, httpEvictedConns, httpSlowConns,
 		httpInFlight, httpAnswers,
 		coordReads, coordWrites, coordRepairs, coordRestamps, coordSynced, coordRefused, coordUnavailable, coordTimeouts, coordOverloads,
@@ -244,6 +251,9 @@ func (e emitter) store(s Store) {
 	e.gauge(storeMemoryKind, s.SegmentBytes-s.LiveBytes-s.DeadBytes, "unused")
 	e.gauge(storeMemoryKind, s.IndexBytes, "index")
 	e.gauge(storeMemoryMax, s.MaxBytes)
+	e.counter(storeEvicted, s.Evicted)
+	e.counter(storeEvictedB, s.EvictedBytes)
+	e.counter(storePassed, s.Passed)
 }
 
 func (e emitter) http(h HTTP) {

@@ -17,7 +17,7 @@ func full() Sources {
 		Version: "v1.2.3",
 		Ready:   func() bool { return true },
 		Store: func() Store {
-			return Store{Keys: 11, Tombstones: 12, Bytes: 13, AccountedBytes: 14, MaxBytes: 15, LiveBytes: 5, DeadBytes: 2, SegmentBytes: 10, IndexBytes: 4}
+			return Store{Keys: 11, Tombstones: 12, Bytes: 13, AccountedBytes: 14, MaxBytes: 15, LiveBytes: 5, DeadBytes: 2, SegmentBytes: 10, IndexBytes: 4, Evicted: 6, EvictedBytes: 7, Passed: 8}
 		},
 		HTTP: func() HTTP {
 			return HTTP{
