@@ -17,6 +17,8 @@ import (
 type Store interface {
 	Apply(hash uint64, r *kv.Record) (kv.Applied, error)
 	ApplyIf(hash uint64, r *kv.Record, c *kv.Condition) (kv.Applied, error)
+	ApplyAll(offers []kv.Offer)
+	Touch(hashes []uint64)
 	Get(dst []byte, hash uint64, key []byte) (e kv.Entry, buf []byte, ok bool)
 	Scan(partition int, from uint64, fn func(hash uint64, r *kv.Record) bool)
 	PartitionKeys(partition int) int
@@ -251,15 +253,7 @@ func (c *Coordinator) Do(call *kv.Call) {
 	call.Buf = call.Buf[:0]
 	p := acquirePending(len(call.Ops))
 	p.max = call.MaxBytes
-	if len(call.Ops) < orderFrom {
-		for i := range call.Ops {
-			c.start(v, p, call, i)
-		}
-	} else {
-		for _, i := range p.byPartition(v.table, call) {
-			c.start(v, p, call, int(i))
-		}
-	}
+	c.startAll(v, p, call)
 	for again := true; again; {
 		// Past the deadline what was decided in time still counts.
 		inTime := p.wait(call.Deadline)
@@ -270,8 +264,15 @@ func (c *Coordinator) Do(call *kv.Call) {
 
 // start puts operation i on its way.
 func (c *Coordinator) start(v *view, p *pending, call *kv.Call, i int) {
+	if c.admit(v, p, call, i, v.table.Owners(v.table.Partition(call.Ops[i].Hash))) {
+		c.dispatch(v, p, call, i)
+	}
+}
+
+// admit counts operation i and refuses it, before it has any effect, where it
+// cannot be carried out.
+func (c *Coordinator) admit(v *view, p *pending, call *kv.Call, i int, owners []uint16) bool {
 	op := &call.Ops[i]
-	owners := v.table.Owners(v.table.Partition(op.Hash))
 	op.Err, op.Existed, op.Acks, op.Replicas = nil, false, 0, len(owners)
 	level := call.Write
 	if op.Kind == kv.OpGet {
@@ -282,14 +283,19 @@ func (c *Coordinator) start(v *view, p *pending, call *kv.Call, i int) {
 	}
 	if op.Required = level.Required(len(owners)); op.Required > len(owners) {
 		p.settle(i, kv.ErrLevel)
-		return
+		return false
 	}
 	if c.overloaded(v, op, owners) {
 		c.counters.overloads.Add(1)
 		p.settle(i, kv.ErrOverloaded)
-		return
+		return false
 	}
-	switch {
+	return true
+}
+
+// dispatch carries out operation i, which was admitted.
+func (c *Coordinator) dispatch(v *view, p *pending, call *kv.Call, i int) {
+	switch op := &call.Ops[i]; {
 	case op.Kind != kv.OpGet && op.Cond.Kind == kv.Always:
 		c.write(v, p, call, i)
 	case op.Kind != kv.OpGet:

@@ -31,17 +31,23 @@ func (c *Coordinator) write(v *view, p *pending, call *kv.Call, i int) {
 // state so far is carried in next.
 func (c *Coordinator) spread(v *view, p *pending, call *kv.Call, i int, next opState, have uint16) {
 	op := &call.Ops[i]
+	k := v.ownsAmong(v.table.Owners(v.table.Partition(op.Hash)))
+	if k >= 0 && have&(1<<k) == 0 {
+		have |= 1 << k
+		r := c.merge(op.Hash, &op.Record)
+		next.takeWrite(&r)
+	}
+	c.pass(v, p, call, i, next, have)
+}
+
+// pass sends the operation's record to the owners that are not in have, of
+// which this node is one if it is an owner.
+func (c *Coordinator) pass(v *view, p *pending, call *kv.Call, i int, next opState, have uint16) {
+	op := &call.Ops[i]
 	owners := v.table.Owners(v.table.Partition(op.Hash))
 	next.phase = phaseWrite
 	next.required = uint8(op.Required)
 	next.live = call.Write == kv.LevelLive || call.Write == 0
-	for k, n := range owners {
-		if bit := uint16(1) << k; int(n) == v.self && have&bit == 0 {
-			have |= bit
-			r := c.merge(op.Hash, &op.Record)
-			next.takeWrite(&r)
-		}
-	}
 	// Once the level is met nobody waits for the others.
 	nobody := !next.live && next.acks >= next.required
 	if !nobody {

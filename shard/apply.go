@@ -35,14 +35,20 @@ func (s *Store) ApplyIf(hash uint64, r *kv.Record, c *kv.Condition) (kv.Applied,
 }
 
 func (s *Store) merge(hash uint64, r *kv.Record, c *kv.Condition) (kv.Applied, error) {
-	if r.Version == 0 {
-		return kv.Applied{}, fmt.Errorf("%w: record has no version", kv.ErrFormat)
-	}
 	place := s.place(hash)
 	sh := &s.shards[place.partition]
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	if sh.closed {
+	return s.mergeLocked(sh, place, r, c)
+}
+
+// mergeLocked is merge for a caller who holds the lock of the shard.
+func (s *Store) mergeLocked(sh *shard, place place, r *kv.Record, c *kv.Condition) (kv.Applied, error) {
+	hash := place.hash
+	switch {
+	case r.Version == 0:
+		return kv.Applied{}, fmt.Errorf("%w: record has no version", kv.ErrFormat)
+	case sh.closed:
 		return kv.Applied{}, kv.ErrStopping
 	}
 	held, _ := sh.engine.Get(hash, r.Key)
