@@ -12,7 +12,7 @@ import (
 // known of them all. Every change to the engine goes through put and remove,
 // which keep the rest in step.
 type shard struct {
-	near atomic.Uint32 // never written: see window.touch
+	near atomic.Uint32 // never written, not guarded: see window.lock
 
 	mu sync.Mutex // guards all below
 

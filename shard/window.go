@@ -67,7 +67,7 @@ type window struct {
 	hashes [windowOffers]uint64 // as they came
 	order  [windowOffers]uint64 // partition and, in the low bits, the place among the hashes
 	shards [windowOffers]*shard // of each in order; nil: the one before
-	seen   uint32
+	seen   uint32               // what lock has loaded, so that it does
 }
 
 const (
@@ -114,7 +114,8 @@ func (s *Store) order(w *window) {
 }
 
 // lock takes the locks in ascending order of partitions, as all who take more
-// than one do, so that nobody waits in a circle.
+// than one do, so that nobody waits in a circle. It looks at what lies beside
+// each lock first: to take one waits for its cache line, to look does not.
 func (w *window) lock() {
 	for _, sh := range w.shards[:w.n] {
 		if sh != nil {
