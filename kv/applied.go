@@ -15,3 +15,14 @@ type Applied struct {
 	Existed bool    // before, a reader would have seen a value
 	Current Version // what is held now; 0: nothing
 }
+
+// Offer is one of several records that are offered to a store together, and the
+// store's answer.
+type Offer struct {
+	Hash   uint64     // of the record's key
+	Record *Record    // not kept
+	Cond   *Condition // nil: none
+
+	Applied
+	Err error
+}

@@ -17,10 +17,7 @@ func TestDoDoesNotAllocate(t *testing.T) {
 	own, other := c.keyOwnedBy(0, 0), c.keyOwnedBy(0, 1)
 	n.mustPut(t, own, "value", kv.LevelAll)
 	n.mustPut(t, other, "value", kv.LevelAll)
-	p := n.peer(1)
-	p.mu.Lock()
-	p.transport = &shortWire{peer: c.nodes[1].Coordinator}
-	p.mu.Unlock()
+	n.shortCut(c, 1)
 
 	call := kv.Call{}
 	for _, tc := range []struct {
@@ -47,10 +44,47 @@ func TestDoDoesNotAllocate(t *testing.T) {
 	}
 }
 
-// shortWire answers in the caller's goroutine.
-type shortWire struct{ peer *Coordinator }
+// A call of a hundred operations allocates nothing, whoever owns their keys.
+func TestDoOfManyDoesNotAllocate(t *testing.T) {
+	// Probes allocate: there are to be few meanwhile.
+	c := newCluster(t, clusterOptions{nodes: 2, replicas: 2, probeEvery: 100 * time.Millisecond})
+	n := c.nodes[0]
+	n.shortCut(c, 1)
+	ops := benchOps(100, kv.OpPut)
+	for i := range ops {
+		if i%2 == 1 {
+			ops[i] = op(kv.OpGet, string(ops[i-1].Key), "")
+		}
+	}
+	call := kv.Call{}
+	got := testing.AllocsPerRun(500, func() {
+		call.Ops = append(call.Ops[:0], ops...)
+		call.Deadline = time.Now().Add(patience)
+		n.Do(&call)
+		for i := range call.Ops {
+			if call.Ops[i].Err != nil {
+				t.Fatal(call.Ops[i].Err)
+			}
+		}
+	})
+	if got != 0 {
+		t.Errorf("%v allocations for %d operations", got, len(ops))
+	}
+}
 
-func (w *shortWire) Abort() {}
-func (w *shortWire) RoundTrip(dst, msg []byte, _ time.Time) ([]byte, error) {
-	return w.peer.Exchange(dst, msg)
+// A batch of a hundred records allocates nothing where it is received.
+func TestServeBatchDoesNotAllocate(t *testing.T) {
+	c := newCluster(t, clusterOptions{nodes: 2, replicas: 2, probeEvery: 100 * time.Millisecond})
+	ops := benchOps(100, kv.OpPut)
+	var msg, answer []byte
+	got := testing.AllocsPerRun(500, func() {
+		msg = benchBatch(msg[:0], ops, c.nodes[0].clock)
+		var err error
+		if answer, err = c.nodes[1].Exchange(answer[:0], msg); err != nil || len(answer) != batchHead+len(ops) {
+			t.Fatalf("%q, %v", answer, err)
+		}
+	})
+	if got != 0 {
+		t.Errorf("%v allocations for %d records", got, len(ops))
+	}
 }

@@ -25,6 +25,8 @@ type Store interface {
 	ApplySync(hash uint64, r *kv.Record) (kv.Applied, error)
 	// Evicted says whether the partition has ever evicted anything: owners differ then, and that is no fault.
 	Evicted(partition int) bool
+	ApplyAll(offers []kv.Offer)
+	Touch(hashes []uint64)
 	Get(dst []byte, hash uint64, key []byte) (e kv.Entry, buf []byte, ok bool)
 	Scan(partition int, from uint64, fn func(hash uint64, r *kv.Record) bool)
 	PartitionKeys(partition int) int
@@ -304,21 +306,14 @@ func (c *Coordinator) attempt(p *pending, call *kv.Call, again bool) {
 	v := c.enter()
 	defer c.leave(v)
 	p.misses = c.misses.Load()
-	switch {
-	case again:
+	if again {
 		for i := range call.Ops {
 			if p.state(i).again {
 				c.start(v, p, call, i)
 			}
 		}
-	case len(call.Ops) < orderFrom:
-		for i := range call.Ops {
-			c.start(v, p, call, i)
-		}
-	default:
-		for _, i := range p.byPartition(v, call) {
-			c.start(v, p, call, int(i))
-		}
+	} else {
+		c.startAll(v, p, call)
 	}
 	for again := true; again; {
 		// Past the deadline what was decided in time still counts.
@@ -329,6 +324,14 @@ func (c *Coordinator) attempt(p *pending, call *kv.Call, again bool) {
 
 // start puts operation i on its way.
 func (c *Coordinator) start(v *view, p *pending, call *kv.Call, i int) {
+	if c.admit(v, p, call, i) {
+		c.dispatch(v, p, call, i)
+	}
+}
+
+// admit counts operation i and refuses it, before it has any effect, where it
+// cannot be carried out.
+func (c *Coordinator) admit(v *view, p *pending, call *kv.Call, i int) bool {
 	op := &call.Ops[i]
 	op.Err, op.Existed, op.Acks, op.Replicas = nil, false, 0, v.replicas
 	level := call.Write
@@ -340,14 +343,19 @@ func (c *Coordinator) start(v *view, p *pending, call *kv.Call, i int) {
 	}
 	if op.Required = level.Required(v.replicas); op.Required > v.replicas {
 		p.settle(i, kv.ErrLevel)
-		return
+		return false
 	}
 	if c.overloaded(v, op) {
 		c.counters.overloads.Add(1)
 		p.settle(i, kv.ErrOverloaded)
-		return
+		return false
 	}
-	switch {
+	return true
+}
+
+// dispatch carries out operation i, which was admitted.
+func (c *Coordinator) dispatch(v *view, p *pending, call *kv.Call, i int) {
+	switch op := &call.Ops[i]; {
 	case op.Kind != kv.OpGet && op.Cond.Kind == kv.Always:
 		c.write(v, p, call, i)
 	case op.Kind != kv.OpGet:

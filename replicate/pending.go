@@ -32,6 +32,9 @@ type pending struct {
 	order []int32 // of operations, by partition; of Do alone
 	ends  []int32 // scratch of order
 
+	gathered gathered         // of Do alone
+	hashes   [touchMax]uint64 // scratch of touchReads
+
 	wake  chan struct{} // one token when open reaches zero
 	timer *time.Timer   // of Do alone
 }
@@ -197,13 +200,20 @@ func (p *pending) redoLater(call *kv.Call, i int) {
 // orderFrom is how many operations are worth ordering.
 const orderFrom = 64
 
-// byPartition is the operations of the call in the order of their partitions,
-// and of those of one partition in their own order, by counting. Operations
-// of one partition, one after the other, meet a shard that is in the cache
-// already, here and, since they are queued in this order, at the other owners.
-func (p *pending) byPartition(v *view, call *kv.Call) []int32 {
+// inOrder is the operations of the call in the order of their partitions, and
+// of those of one partition in their own order, by counting. Operations of one
+// partition, one after the other, are merged under one lock and meet a shard
+// that is in the cache already, here and, since they are queued in this order,
+// at the other owners. A few stay as they are.
+func (p *pending) inOrder(v *view, call *kv.Call) []int32 {
 	n, parts := len(call.Ops), v.partitions()
 	p.order = slices.Grow(p.order[:0], n)[:n]
+	if n < orderFrom {
+		for i := range p.order {
+			p.order[i] = int32(i)
+		}
+		return p.order
+	}
 	p.ends = slices.Grow(p.ends[:0], parts+1)[:parts+1]
 	clear(p.ends)
 	for i := range call.Ops {

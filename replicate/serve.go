@@ -69,18 +69,23 @@ func (c *Coordinator) servePing(dst, request []byte) ([]byte, error) {
 // serving is what serveBatch would otherwise allocate: the store is behind an
 // interface, so what is passed to it escapes.
 type serving struct {
-	item     item
+	items    [gatherMax]item
+	offers   [gatherMax]kv.Offer // of items[:n], which are records to be merged
+	n        int
 	versions [kv.MaxConditionVersions]kv.Version
 }
 
 var servings = sync.Pool{New: func() any { return new(serving) }}
 
 func (s *serving) release() {
-	s.item = item{} // points to the message
+	clear(s.items[:]) // they point to the message
+	clear(s.offers[:])
+	s.n = 0
 	servings.Put(s)
 }
 
-// serveBatch carries out the items of a batch in their order.
+// serveBatch carries out the items of a batch in their order. Records that
+// follow each other are merged some at a time.
 func (c *Coordinator) serveBatch(dst, body []byte) ([]byte, error) {
 	clock, body, err := splitClock(body)
 	if err != nil {
@@ -93,20 +98,50 @@ func (c *Coordinator) serveBatch(dst, body []byte) ([]byte, error) {
 	s := servings.Get().(*serving)
 	defer s.release()
 	for len(body) > 0 {
-		it := &s.item
+		it := &s.items[s.n]
 		if *it, body, err = nextItem(body, s.versions[:]); err != nil {
 			return dst[:start], err
 		}
+		if it.kind == itemApply {
+			if r := c.limited(&it.record); r.code != 0 {
+				dst = appendResult(c.mergeServed(v, dst, s), &r)
+				continue
+			}
+			s.offers[s.n] = kv.Offer{Hash: kv.Hash(it.record.Key), Record: &it.record}
+			if s.n++; s.n == gatherMax {
+				dst = c.mergeServed(v, dst, s)
+			}
+			continue
+		}
+		dst = c.mergeServed(v, dst, s)
 		if it.kind == itemRead && len(dst)-start > answerBytes {
 			dst = appendResult(dst, &result{code: resultAgain})
 			break
 		}
 		dst = c.serveItem(v, dst, it)
 	}
+	dst = c.mergeServed(v, dst, s)
 	setBatchClock(dst[start:], c.clock.Last())
 	return dst, nil
 }
 
+// mergeServed merges what was gathered and appends the results.
+func (c *Coordinator) mergeServed(v *view, dst []byte, s *serving) []byte {
+	c.store.ApplyAll(s.offers[:s.n])
+	for i := range s.offers[:s.n] {
+		o := &s.offers[i]
+		r := c.mergeResult(o.Applied, o.Err)
+		if r.code == resultStored && !v.mine[v.partition(o.Hash)] {
+			// It is handed over to the owners; but a reader would not find it here.
+			r.code = resultElsewhere
+		}
+		dst = appendResult(dst, &r)
+	}
+	s.n = 0
+	return dst
+}
+
+// serveItem carries out an item that is not merged with others.
 func (c *Coordinator) serveItem(v *view, dst []byte, it *item) []byte {
 	hash := kv.Hash(it.record.Key)
 	partition := v.partition(hash)
@@ -120,14 +155,6 @@ func (c *Coordinator) serveItem(v *view, dst []byte, it *item) []byte {
 		}
 		if r = c.limited(&it.record); r.code == 0 {
 			r = c.mergeResult(c.store.ApplyIf(hash, &it.record, &it.cond))
-		}
-	default:
-		if r = c.limited(&it.record); r.code == 0 {
-			r = c.merge(hash, &it.record)
-		}
-		if r.code == resultStored && !v.mine[partition] {
-			// It is handed over to the owners; but a reader would not find it here.
-			r.code = resultElsewhere
 		}
 	}
 	return appendResult(dst, &r)

@@ -31,20 +31,25 @@ func (c *Coordinator) write(v *view, p *pending, call *kv.Call, i int) {
 // state so far is carried in next.
 func (c *Coordinator) spread(v *view, p *pending, call *kv.Call, i int, next opState, have ownerSet) {
 	op := &call.Ops[i]
+	k := v.ownsAmong(v.owners(v.partition(op.Hash)))
+	if k >= 0 && have&(1<<k) == 0 {
+		have |= 1 << k
+		r := c.merge(op.Hash, &op.Record)
+		next.takeWrite(&r, uint8(k))
+	}
+	c.pass(v, p, call, i, next, have)
+}
+
+// pass sends the operation's record to the owners that are not in have, of
+// which this node is one if it is an owner.
+func (c *Coordinator) pass(v *view, p *pending, call *kv.Call, i int, next opState, have ownerSet) {
+	op := &call.Ops[i]
 	owners := v.owners(v.partition(op.Hash))
 	next.phase = phaseWrite
 	next.required = uint8(op.Required)
 	next.live = call.Write == kv.LevelLive || call.Write == 0
-	next.readers = uint8(v.replicas)
-	if !next.live {
+	if next.readers = uint8(v.replicas); !next.live {
 		next.extra = uint8(len(owners) - v.replicas)
-	}
-	for k, n := range owners {
-		if bit := ownerSet(1) << k; int(n) == v.self && have&bit == 0 {
-			have |= bit
-			r := c.merge(op.Hash, &op.Record)
-			next.takeWrite(&r, uint8(k))
-		}
 	}
 	// Once the level is met nobody waits for the others.
 	nobody := !next.live && next.acks >= next.enough()

@@ -90,7 +90,7 @@ func (s *Server) get(ctx *fasthttp.RequestCtx, rawKey, query []byte) {
 		return
 	}
 	h := &ctx.Response.Header
-	sc.out = appendLastModified(sc.out, h, op.Version.Time(), now)
+	sc.out = s.appendLastModified(sc.out, h, op.Version.Time(), now)
 	h.SetCanonical(headerLastModified, sc.out)
 	s.setETag(ctx, sc, op.Version)
 	if op.Expires != 0 {
@@ -114,14 +114,21 @@ func (s *Server) get(ctx *fasthttp.RequestCtx, rawKey, query []byte) {
 // appendLastModified writes, into dst, the time of a version; if that is after
 // the Date of the answer, this Date (RFC 9110, section 8.8.2.1). A version can
 // be ahead of this node's clock, and the Date is behind it: fasthttp renews it
-// once a second, writes it itself, and shows it in a header that is written.
-func appendLastModified(dst []byte, h *fasthttp.ResponseHeader, at, now time.Time) []byte {
+// once a second, writes it itself, and shows it in a header that is written. To
+// look there is a tenth of what HTTP costs a read, so the last Date that was
+// seen is kept: what is not after that one is not after a later one.
+func (s *Server) appendLastModified(dst []byte, h *fasthttp.ResponseHeader, at, now time.Time) []byte {
 	const lagMax, dateSize = time.Minute, len("Mon, 02 Jan 2006 15:04:05 GMT")
-	if now.Sub(at) < lagMax {
+	seen := s.dateSeen.Load()
+	known := at.Unix() <= seen && seen <= now.Unix() // else the clock was set back
+	if !known && now.Sub(at) < lagMax {
 		dst = h.AppendBytes(dst[:0])
 		if _, date, ok := bytes.Cut(dst, []byte("\r\nDate: ")); ok && len(date) > dateSize {
-			if sent, err := fasthttp.ParseHTTPDate(date[:dateSize]); err == nil && at.After(sent) {
-				at = sent
+			if sent, err := fasthttp.ParseHTTPDate(date[:dateSize]); err == nil {
+				s.dateSeen.Store(sent.Unix())
+				if at.After(sent) {
+					at = sent
+				}
 			}
 		}
 	}

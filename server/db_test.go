@@ -56,10 +56,14 @@ func TestPutGetDelete(t *testing.T) {
 }
 
 // Last-Modified is never after Date, be the version of this very moment or of a
-// clock that is ahead.
+// clock that is ahead, and be this node's own clock one that was set back; else
+// it is the version's time.
 func TestLastModified(t *testing.T) {
 	f := start(t, Options{})
-	for _, ahead := range []time.Duration{0, time.Second, time.Hour, -30 * time.Second, -time.Hour} {
+	for i, ahead := range []time.Duration{0, time.Second, time.Hour, -30 * time.Second, -30 * time.Second, -time.Hour, time.Second, time.Hour} {
+		if i == 5 {
+			f.dateSeen.Store(time.Now().Add(2 * time.Hour).Unix())
+		}
 		at := time.Now().Add(ahead)
 		f.store.entries["k"] = kv.Entry{Version: kv.VersionAt(at)}
 		a := f.send("GET", "/db/k", "")

@@ -119,6 +119,7 @@ type Server struct {
 	limits     timeouts
 	clock      atomic.Int64 // milliseconds since the start, as of the last sweep
 	sweepEvery time.Duration
+	dateSeen   atomic.Int64 // the last Date of an answer that was looked at, Unix seconds
 
 	clientBytes, peerBytes, answerBytes budget
 

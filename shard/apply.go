@@ -24,7 +24,7 @@ import (
 // of the answer still tells what is held. After Close, which holds nothing, the
 // error is kv.ErrStopping.
 func (s *Store) Apply(hash uint64, r *kv.Record) (kv.Applied, error) {
-	return s.merge(hash, r, offer{})
+	return s.merge(hash, r, terms{})
 }
 
 // ApplyIf is Apply of a record whose condition holds for what is held, decided
@@ -32,19 +32,16 @@ func (s *Store) Apply(hash uint64, r *kv.Record) (kv.Applied, error) {
 // by an earlier try: that is kv.Same, whatever the condition says now. Otherwise
 // the error is kv.ErrConditionFailed where the condition does not hold.
 func (s *Store) ApplyIf(hash uint64, r *kv.Record, c *kv.Condition) (kv.Applied, error) {
-	return s.merge(hash, r, offer{cond: c})
+	return s.merge(hash, r, terms{cond: c})
 }
 
-// offer is how a record is offered.
-type offer struct {
+// terms are what else a record is offered with.
+type terms struct {
 	cond *kv.Condition // nil: none
 	sync bool          // see ApplySync
 }
 
-func (s *Store) merge(hash uint64, r *kv.Record, o offer) (kv.Applied, error) {
-	if r.Version == 0 {
-		return kv.Applied{}, fmt.Errorf("%w: record has no version", kv.ErrFormat)
-	}
+func (s *Store) merge(hash uint64, r *kv.Record, o terms) (kv.Applied, error) {
 	a, missing, err := s.try(hash, r, o, 0)
 	if missing > 0 {
 		return s.mergeEvicting(hash, r, o, a, missing)
@@ -56,12 +53,21 @@ func (s *Store) merge(hash uint64, r *kv.Record, o offer) (kv.Applied, error) {
 // that is not enough and the shard cannot make room, it says how much is
 // missing, and nothing was merged; what was reserved is then still so, as it is
 // where the record is not stored.
-func (s *Store) try(hash uint64, r *kv.Record, o offer, reserved int64) (a kv.Applied, missing int64, err error) {
+func (s *Store) try(hash uint64, r *kv.Record, o terms, reserved int64) (a kv.Applied, missing int64, err error) {
 	place := s.place(hash)
 	sh := &s.shards[place.partition]
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	if sh.closed {
+	return s.tryLocked(sh, place, r, o, reserved)
+}
+
+// tryLocked is try for a caller who holds the lock of the shard.
+func (s *Store) tryLocked(sh *shard, place place, r *kv.Record, o terms, reserved int64) (a kv.Applied, missing int64, err error) {
+	hash := place.hash
+	switch {
+	case r.Version == 0:
+		return kv.Applied{}, 0, fmt.Errorf("%w: record has no version", kv.ErrFormat)
+	case sh.closed:
 		return kv.Applied{}, 0, kv.ErrStopping
 	}
 	held, _ := sh.engine.Get(hash, r.Key)

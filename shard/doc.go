@@ -24,8 +24,10 @@
 // table operations only: never across I/O or a channel. The only callback that
 // runs under it is that of Scan, which may do nothing but copy. The table
 // itself, the Engine, is not safe for concurrent use and does not have to be.
-// No two shards are ever locked at once. One goroutine, the sweeper, belongs
-// to the Store; Close waits for it.
+// ApplyAll and Touch alone lock more than one shard at once, a bounded number,
+// in the order of the partitions (window.go); who holds the lock of a shard
+// waits for no other's. One goroutine, the sweeper, belongs to the Store; Close
+// waits for it.
 //
 // There are two engines: the packed one, which keeps records in memory without
 // pointers outside of the Go heap (docs/design/store.md), and a plain Go map,

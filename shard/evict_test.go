@@ -85,7 +85,7 @@ func (f *follower) apply(r kv.Record, sync bool) error {
 	f.n++
 	r.Version = f.clock.version(f.n)
 	hash := kv.Hash(r.Key)
-	a, err := f.store.merge(hash, &r, offer{sync: sync})
+	a, err := f.store.merge(hash, &r, terms{sync: sync})
 	if err == nil && a.Outcome != kv.Stored {
 		f.t.Fatalf("%q was not stored: %+v", r.Key, a)
 	}

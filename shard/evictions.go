@@ -142,7 +142,7 @@ func (s *Store) evictOwn(sh *shard, hash uint64, r *kv.Record, reserved int64) (
 // that its own shard could not make room for. One at a time takes memory from
 // all shards, each under its own lock, until what it has reserved is there:
 // others may not take it meanwhile, so it gets it. a is what the first try found.
-func (s *Store) mergeEvicting(hash uint64, r *kv.Record, o offer, a kv.Applied, missing int64) (_ kv.Applied, err error) {
+func (s *Store) mergeEvicting(hash uint64, r *kv.Record, o terms, a kv.Applied, missing int64) (_ kv.Applied, err error) {
 	if int64(roundToPages(recordSize(r))+leastBytes) > s.maxBytes {
 		return a, kv.ErrNoMemory // evict nothing for what will never fit
 	}
@@ -212,7 +212,7 @@ func (s *Store) trim(sh *shard) {
 //
 // What is written, or kept for this node while it was down, goes to Apply.
 func (s *Store) ApplySync(hash uint64, r *kv.Record) (kv.Applied, error) {
-	return s.merge(hash, r, offer{sync: true})
+	return s.merge(hash, r, terms{sync: true})
 }
 
 // Evicted says whether the partition has evicted anything since it was opened

@@ -85,7 +85,7 @@ func checkStoreModel(t *testing.T, rt *rapid.T, o Options) {
 		key, hash := drawKey(t)
 		r := kv.Record{Key: key, Entry: drawEntry(t, clock.Now())}
 		want, wantErr := m.apply(hash, clone(&r), c)
-		got, err := s.merge(hash, &r, offer{cond: c})
+		got, err := s.merge(hash, &r, terms{cond: c})
 		if got != want || !errors.Is(err, wantErr) {
 			t.Fatalf("apply %v: got %+v, %v, want %+v, %v", r, got, err, want, wantErr)
 		}
@@ -101,6 +101,23 @@ func checkStoreModel(t *testing.T, rt *rapid.T, o Options) {
 				}
 			}
 			apply(t, &c)
+		},
+		"applyAll": func(t *rapid.T) {
+			offers := make([]kv.Offer, rapid.IntRange(0, 2*windowOffers+2).Draw(t, "offers"))
+			for i := range offers {
+				key, hash := drawKey(t)
+				offers[i] = kv.Offer{Hash: hash, Record: &kv.Record{Key: key, Entry: drawEntry(t, clock.Now())}}
+				if rapid.IntRange(0, 3).Draw(t, "conditional") == 0 {
+					offers[i].Cond = &kv.Condition{Kind: rapid.SampledFrom([]kv.ConditionKind{kv.IfAbsent, kv.IfPresent}).Draw(t, "kind")}
+				}
+			}
+			s.ApplyAll(offers)
+			for i, o := range offers {
+				want, wantErr := m.apply(o.Hash, clone(o.Record), o.Cond)
+				if o.Applied != want || !errors.Is(o.Err, wantErr) {
+					t.Fatalf("offer %d, %v: got %+v, %v, want %+v, %v", i, *o.Record, o.Applied, o.Err, want, wantErr)
+				}
+			}
 		},
 		"get": func(t *rapid.T) {
 			key, hash := drawKey(t)

@@ -2,6 +2,7 @@ package shard
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"httpdhs/kv"
@@ -11,6 +12,8 @@ import (
 // known of them all. Every change to the engine goes through put and remove,
 // which keep the rest in step.
 type shard struct {
+	near atomic.Uint32 // never written, not guarded: see window.lock
+
 	mu sync.Mutex // guards all below
 
 	engine Engine

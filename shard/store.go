@@ -231,7 +231,9 @@ func (s *Store) Scan(partition int, from uint64, fn func(hash uint64, r *kv.Reco
 func (s *Store) Drop(partition int) { s.drop(partition, nil) }
 
 // DropIf is Drop if the partition's digests are these, so that nothing was changed since they were taken. It says whether it was.
-func (s *Store) DropIf(partition int, digests *[Buckets]uint64) bool { return s.drop(partition, digests) }
+func (s *Store) DropIf(partition int, digests *[Buckets]uint64) bool {
+	return s.drop(partition, digests)
+}
 
 func (s *Store) drop(partition int, digests *[Buckets]uint64) bool {
 	engine := s.newEngine()

@@ -1,0 +1,189 @@
+package shard
+
+import "httpdhs/kv"
+
+// A window is the part of a batch that is merged under locks that are taken
+// once. It is as long as misses of the cache can overlap (a processor has some
+// ten to twenty under way), and no longer: whoever else wants one of its shards
+// waits for all of it, which is some microseconds. With large values that
+// would be the time to copy them, so their bytes bound it too.
+const (
+	windowOffers = 16
+	windowBytes  = 64 << 10
+)
+
+// ApplyAll is Apply, or ApplyIf where an offer has a condition, of each of the
+// offers, those of one key in their order. Each has an answer of its own. The
+// locks of a window's shards are taken once, in the order of the partitions:
+// offers that come in that order take a shard's lock once for all of them, and
+// any order will do. It allocates nothing.
+func (s *Store) ApplyAll(offers []kv.Offer) {
+	for len(offers) > 0 {
+		n := windowOf(offers)
+		if s.eviction != EvictNone {
+			n = 1 // to make room takes the locks of other shards, each alone
+		}
+		if n == 1 {
+			o := &offers[0]
+			o.Applied, o.Err = s.merge(o.Hash, o.Record, terms{cond: o.Cond})
+		} else {
+			s.applyWindow(offers[:n])
+		}
+		offers = offers[n:]
+	}
+}
+
+// windowOf is the length of the first window.
+func windowOf(offers []kv.Offer) int {
+	offers = offers[:min(len(offers), windowOffers)]
+	bytes := 0
+	for i := range offers {
+		r := offers[i].Record
+		if bytes += len(r.Key) + len(r.Value); bytes > windowBytes {
+			return max(i, 1)
+		}
+	}
+	return len(offers)
+}
+
+// Touch loads what a Get of these hashes, or a write to them, will look at
+// first, so that their misses of the cache overlap. It is a hint, for a caller
+// who is about to come with some sixteen of them one after the other.
+func (s *Store) Touch(hashes []uint64) {
+	for len(hashes) > 1 {
+		n := min(len(hashes), windowOffers)
+		var w window
+		copy(w.hashes[:], hashes[:n])
+		w.n = n
+		s.order(&w)
+		w.lock()
+		w.touch()
+		w.unlock()
+		hashes = hashes[n:]
+	}
+}
+
+// window is the keys of a window, and where they are, in the order of their
+// partitions and those of one in their own.
+type window struct {
+	n      int
+	hashes [windowOffers]uint64 // as they came
+	order  [windowOffers]uint64 // partition and, in the low bits, the place among the hashes
+	shards [windowOffers]*shard // of each in order; nil: the one before
+	seen   uint32               // what lock has loaded, so that it does
+}
+
+const (
+	windowPlaceBits = 8
+	windowPlaceMask = 1<<windowPlaceBits - 1
+)
+
+func (s *Store) applyWindow(offers []kv.Offer) {
+	var w window
+	for w.n = range offers {
+		w.hashes[w.n] = offers[w.n].Hash
+	}
+	w.n = len(offers)
+	s.order(&w)
+	w.lock()
+	defer w.unlock()
+	w.touch()
+	var sh *shard
+	for i, key := range w.order[:w.n] {
+		if w.shards[i] != nil {
+			sh = w.shards[i]
+		}
+		o := &offers[key&windowPlaceMask]
+		o.Applied, _, o.Err = s.tryLocked(sh, s.place(o.Hash), o.Record, terms{cond: o.Cond}, 0)
+	}
+}
+
+// order sorts the window, which is short and often sorted already.
+func (s *Store) order(w *window) {
+	for i, hash := range w.hashes[:w.n] {
+		key := hash>>(64-s.bits)<<windowPlaceBits | uint64(i)
+		at := i
+		for ; at > 0 && w.order[at-1] > key; at-- {
+			w.order[at] = w.order[at-1]
+		}
+		w.order[at] = key
+	}
+	last := ^uint64(0)
+	for i, key := range w.order[:w.n] {
+		if partition := key >> windowPlaceBits; partition != last {
+			w.shards[i], last = &s.shards[partition], partition
+		}
+	}
+}
+
+// lock takes the locks in ascending order of partitions, as all who take more
+// than one do, so that nobody waits in a circle. It looks at what lies beside
+// each lock first: to take one waits for its cache line, to look does not.
+func (w *window) lock() {
+	for _, sh := range w.shards[:w.n] {
+		if sh != nil {
+			w.seen += sh.near.Load()
+		}
+	}
+	for _, sh := range w.shards[:w.n] {
+		if sh != nil {
+			sh.mu.Lock()
+		}
+	}
+}
+
+func (w *window) unlock() {
+	for _, sh := range w.shards[:w.n] {
+		if sh != nil {
+			sh.mu.Unlock()
+		}
+	}
+}
+
+// touch loads what will be read first: the slot of each key, then its record.
+// Loads that do not wait for each other overlap, where merge after merge would
+// wait for each miss of the cache.
+func (w *window) touch() {
+	var engines [windowOffers]*packedEngine
+	var e *packedEngine
+	for i, sh := range w.shards[:w.n] {
+		if sh != nil {
+			e, _ = sh.engine.(*packedEngine)
+		}
+		if engines[i] = e; e != nil {
+			e.touchSlot(w.hashes[w.order[i]&windowPlaceMask])
+		}
+	}
+	for i, e := range engines[:w.n] {
+		if e != nil {
+			e.touchRecord(w.hashes[w.order[i]&windowPlaceMask])
+		}
+	}
+}
+
+// touchSlot loads the first slot that find will look at. It is not to be
+// inlined: a load whose result is not used would be left out.
+//
+//go:noinline
+func (e *packedEngine) touchSlot(hash uint64) uint64 {
+	x := hash << e.skip
+	t := e.home(x)
+	if t.slots == nil {
+		return 0
+	}
+	return t.slots[t.home(t.cut(x))]
+}
+
+// touchRecord loads the beginning of the record that find will look at first.
+//
+//go:noinline
+func (e *packedEngine) touchRecord(hash uint64) byte {
+	x := hash << e.skip
+	t := e.home(x)
+	p := t.seek(x)
+	if !t.matches(p, t.tag(x)) {
+		return 0
+	}
+	where := location(t.slots[p] & locationMask)
+	return e.log.segments[where.segment()].data[where.place()]
+}

@@ -1,0 +1,120 @@
+package shard
+
+import (
+	"encoding/binary"
+	"errors"
+	"slices"
+	"sync"
+	"testing"
+
+	"httpdhs/kv"
+)
+
+// offersOf are so many offers of different keys, in no order.
+func offersOf(n, valueBytes int, version kv.Version) []kv.Offer {
+	offers := make([]kv.Offer, n)
+	for i := range offers {
+		key := binary.BigEndian.AppendUint64(nil, uint64(i))
+		offers[i] = kv.Offer{Hash: kv.Hash(key), Record: &kv.Record{Key: key, Entry: kv.Entry{Version: version, Value: make([]byte, valueBytes)}}}
+	}
+	return offers
+}
+
+// Calls that take many locks, in the opposite order of each other, do not wait
+// for each other in a circle, and lose nothing; nor do those who take one beside
+// them, and those who only touch.
+func TestApplyAllDoesNotLockUp(t *testing.T) {
+	s := open(t, newFakeClock(), Options{Partitions: 64, hash: kv.Hash})
+	const n, rounds = 200, 100
+	var all sync.WaitGroup
+	for worker := range 4 {
+		all.Go(func() {
+			for round := range rounds {
+				offers := offersOf(n, 10, kv.Version(1+rounds*worker+round))
+				switch worker {
+				case 1:
+					slices.Reverse(offers)
+				case 2:
+					for i := range offers {
+						_, offers[i].Err = s.Apply(offers[i].Hash, offers[i].Record)
+					}
+					continue
+				case 3:
+					var hashes []uint64
+					for i := range offers {
+						hashes = append(hashes, offers[i].Hash)
+					}
+					slices.Reverse(hashes)
+					s.Touch(hashes)
+				}
+				s.ApplyAll(offers)
+			}
+		})
+	}
+	all.Wait()
+	for _, o := range offersOf(n, 10, 0) {
+		if e, _, _ := s.Get(nil, o.Hash, o.Record.Key); e.Version != 4*rounds {
+			t.Fatalf("key %x has version %d, want the newest, %d", o.Record.Key, e.Version, 4*rounds)
+		}
+	}
+	checkBooks(t, s)
+}
+
+// Locks are held for so many records and so many bytes; one that is larger is
+// merged alone.
+func TestWindowIsBounded(t *testing.T) {
+	for _, c := range []struct{ offers, valueBytes, want int }{
+		{1, 10, 1}, {windowOffers, 10, windowOffers}, {windowOffers + 1, 10, windowOffers},
+		{windowOffers, windowBytes / 4, 3}, {3, windowBytes, 1}, {1, windowBytes, 1},
+	} {
+		if got := windowOf(offersOf(c.offers, c.valueBytes, 1)); got != c.want {
+			t.Errorf("of %d offers of %d bytes the first window has %d, want %d", c.offers, c.valueBytes, got, c.want)
+		}
+	}
+}
+
+// What one offer of a call meets is its own answer: a full store, a record
+// without a version, and, when the store is closed, that it is.
+func TestApplyAllAnswersEach(t *testing.T) {
+	s := open(t, newFakeClock(), Options{Partitions: 4, hash: kv.Hash, MaxBytes: 256 << 10})
+	offers := offersOf(8, 100, 1)
+	offers[3].Record.Version = 0
+	offers[5].Record.Value = make([]byte, 1<<20)
+	s.ApplyAll(offers)
+	for i, o := range offers {
+		var want error
+		switch i {
+		case 3:
+			want = kv.ErrFormat
+		case 5:
+			want = kv.ErrNoMemory
+		}
+		if !errors.Is(o.Err, want) || want == nil && (o.Outcome != kv.Stored || o.Current != 1) {
+			t.Errorf("offer %d: %+v, %v; want %v", i, o.Applied, o.Err, want)
+		}
+	}
+	s.Close()
+	s.ApplyAll(offers)
+	for i, o := range offers {
+		if i != 3 && o.Err != kv.ErrStopping {
+			t.Errorf("offer %d to a closed store: %v", i, o.Err)
+		}
+	}
+}
+
+// A batch that overwrites allocates nothing, whatever its length and order.
+func TestApplyAllDoesNotAllocate(t *testing.T) {
+	s := open(t, newFakeClock(), Options{Partitions: 64, hash: kv.Hash})
+	offers := offersOf(100, 100, 0)
+	version := kv.Version(0)
+	got := testing.AllocsPerRun(100, func() {
+		version++
+		for i := range offers {
+			offers[i].Record.Version = version
+		}
+		s.ApplyAll(offers)
+	})
+	if got != 0 {
+		t.Errorf("%v allocations for %d records", got, len(offers))
+	}
+}
