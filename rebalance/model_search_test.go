@@ -1,0 +1,230 @@
+package rebalance
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strings"
+)
+
+// The searches: at random from a seed, with what was found made short, and the end of all faults, after which everything has to come to rest.
+
+// weights is how often a verb is tried, out of their sum.
+var weights = [...]int{
+	sends: 60, greets: 25, delivers: 160, repeats: 5, loses: 8, stores: 60, storesAgain: 5, settles: 40, begins: 25, acknowledges: 60, givesUp: 3,
+	states: 60, readies: 80, pulls: 80, claims: 60, handsOver: 60, drops: 40, suspects: 10, crashes: 2, restarts: 12, leaves: 3, leftBehind: 10, removes: 6,
+}
+
+// pick is what happens next, by chance.
+func (m *model) pick(rng *rand.Rand) (action, bool) {
+	total := 0
+	for _, w := range weights {
+		total += w
+	}
+	for range 400 {
+		v, left := verb(0), rng.IntN(total)
+		for ; left >= weights[v]; v++ {
+			left -= weights[v]
+		}
+		a := action{verb: v, x: rng.IntN(nodesMax), y: rng.IntN(nodesMax)}
+		switch v {
+		case delivers, repeats, loses:
+			if wire := m.wire[a.x][a.y]; len(wire) > 0 {
+				a.i = rng.IntN(len(wire))
+			}
+		case begins, pulls, handsOver, drops:
+			a.i = rng.IntN(parts)
+		case acknowledges, givesUp:
+			a.i = rng.IntN(2)
+		case readies:
+			if wants := m.nodes[a.x].st.said.Wants; len(wants) > 0 {
+				a.i = int(wants[rng.IntN(len(wants))])
+			}
+		}
+		if m.can(a) {
+			return a, true
+		}
+	}
+	return action{}, false
+}
+
+// walk does so many actions by chance and then heals. It returns what happened until a property broke.
+func walk(cfg *config, seed uint64, depth int) (trace []action, fault string) {
+	rng := rand.New(rand.NewPCG(seed, 0))
+	m := newModel(cfg)
+	if rng.IntN(4) > 0 {
+		if err := m.heal(); err != nil {
+			return nil, err.Error()
+		}
+		m.left = cfg.budget
+	}
+	for range depth {
+		a, ok := m.pick(rng)
+		if !ok {
+			break
+		}
+		m.do(a)
+		trace = append(trace, a)
+		if fault := m.check(); fault != "" {
+			return trace, fault
+		}
+	}
+	if err := m.heal(); err != nil {
+		return trace, err.Error()
+	}
+	return trace, ""
+}
+
+// replay does what is possible of a trace and then heals.
+func replay(cfg *config, warm bool, trace []action) (done []action, fault string) {
+	m := newModel(cfg)
+	if warm {
+		if err := m.heal(); err != nil {
+			return nil, err.Error()
+		}
+		m.left = cfg.budget
+	}
+	for _, a := range trace {
+		if !m.can(a) {
+			continue
+		}
+		m.do(a)
+		done = append(done, a)
+		if fault := m.check(); fault != "" {
+			return done, fault
+		}
+	}
+	if err := m.heal(); err != nil {
+		return done, err.Error()
+	}
+	return done, ""
+}
+
+// shorten leaves out of a trace what is not needed for a fault of the same property.
+func shorten(cfg *config, seed uint64, trace []action, fault string) ([]action, string) {
+	warm := rand.New(rand.NewPCG(seed, 0)).IntN(4) > 0
+	for size := max(1, len(trace)/2); ; {
+		shorter := false
+		for from := 0; from < len(trace); {
+			without := append(append([]action(nil), trace[:from]...), trace[min(from+size, len(trace)):]...)
+			done, f := replay(cfg, warm, without)
+			if f != "" && f[:2] == fault[:2] && len(done) < len(trace) {
+				trace, fault, shorter = done, f, true
+			} else {
+				from += size
+			}
+		}
+		if size == 1 && !shorter {
+			return trace, fault
+		}
+		if !shorter {
+			size /= 2
+		}
+	}
+}
+
+// roundsMax bounds in how many rounds everything comes to rest.
+const roundsMax = 40
+
+// heal ends all faults: who crashed is started anew, messages are delivered, and each node does what it can, round by round, until all is stable.
+func (m *model) heal() error {
+	m.left = budget{restarts: 100, joins: m.left.joins}
+	for x, n := range m.nodes {
+		if wanted, known := m.expected(x); !n.running && known && wanted {
+			m.do(action{verb: restarts, x: x})
+		}
+	}
+	var err error
+	for round := range roundsMax {
+		m.round()
+		if fault := m.check(); fault != "" {
+			return fmt.Errorf("%s (healing, round %d)", fault, round)
+		}
+		if err = m.checkStable(); err == nil {
+			return nil
+		}
+	}
+	return fmt.Errorf("P4: not stable after %d rounds: %w", roundsMax, err)
+}
+
+// expected says whether a node that does not run is still a member by what the others know.
+func (m *model) expected(x int) (wanted, known bool) {
+	wanted = true
+	for _, n := range m.nodes {
+		if n.running && n.joined && n.members[x].state != unheardOf {
+			known = true
+			wanted = wanted && n.members[x].state == active
+		}
+	}
+	return wanted, known
+}
+
+// round lets each node do what it can, once.
+func (m *model) round() {
+	may := func(a action) {
+		if m.can(a) {
+			m.do(a)
+			m.check()
+		}
+	}
+	drain := func() {
+		for x := range m.nodes {
+			for y := range m.nodes {
+				for len(m.wire[x][y]) > 0 {
+					may(action{verb: delivers, x: x, y: y})
+				}
+			}
+		}
+	}
+	drain()
+	for x, n := range m.nodes {
+		for y, o := range m.nodes {
+			if !n.running || x == y {
+				continue
+			}
+			if !o.running {
+				may(action{verb: suspects, x: x, y: y})
+				continue
+			}
+			may(action{verb: greets, x: x, y: y})
+			drain()
+			drain()
+			may(action{verb: sends, x: x, y: y})
+			drain()
+			drain()
+			for range 100 {
+				may(action{verb: stores, x: x, y: y})
+			}
+			may(action{verb: settles, x: x, y: y})
+		}
+		for range 2 {
+			may(action{verb: acknowledges, x: x})
+			may(action{verb: givesUp, x: x})
+		}
+		may(action{verb: states, x: x})
+		for range 2 {
+			for _, r := range n.st.said.Wants {
+				may(action{verb: readies, x: x, i: int(r)})
+			}
+			for part := range parts {
+				for y := range m.nodes {
+					may(action{verb: pulls, x: x, y: y, i: part})
+				}
+			}
+			may(action{verb: claims, x: x})
+		}
+		for part := range parts {
+			for y := range m.nodes {
+				may(action{verb: handsOver, x: x, y: y, i: part})
+			}
+			may(action{verb: drops, x: x, i: part})
+		}
+	}
+}
+
+func list(trace []action) string {
+	var b strings.Builder
+	for i, a := range trace {
+		fmt.Fprintf(&b, "%3d %s\n", i, a)
+	}
+	return b.String()
+}
