@@ -433,22 +433,29 @@ func (m *model) hear(n *node, from int, msg *message) {
 	if p.said == nil || msg.said.Seq > p.said.Seq {
 		p.said = msg.said
 	}
+	if msg.kind == answer {
+		p.answered = max(p.answered, msg.seq)
+		// One that was down is back when it answers a probe that told it so. The count grows at this end too: until it has heeded that, it may think
+		// that it got on without this node.
+		if p.status == down && msg.probed == p.downs {
+			p.status = recovering
+			if m.cfg.broken != countsOneEnd {
+				p.downs++
+			}
+		}
+	}
 	if msg.downs > p.heard {
 		p.heard, p.settled, p.regards = msg.downs, false, false
 		m.miss(n)
+		if p.status == down && m.cfg.broken != countsHeededInSilence {
+			p.downs++ // what it hears from us is not over
+		}
 	}
 	if msg.downs == p.heard {
 		p.settled = p.settled || msg.settled
 		p.regards = p.regards || msg.regards
 	}
 	p.heeds = max(p.heeds, msg.heeds)
-	if msg.kind == answer {
-		p.answered = max(p.answered, msg.seq)
-		// One that was down is back when it answers a probe that told it so.
-		if p.status == down && msg.probed == p.downs {
-			p.status = recovering
-		}
-	}
 	if p.status == unknown {
 		p.status = up // nothing is kept for it, and it is waited for from the first write on
 	}
@@ -475,6 +482,8 @@ const (
 	dropsUnconfirmed
 	keptCountsAsStored
 	countsOnNewBootAtOnce
+	countsOneEnd
+	countsHeededInSilence
 )
 
 // world withholds from a State what the mutation says.
