@@ -149,7 +149,8 @@ func (m *model) orphan(n *node, part int) bool {
 	return n.store[part] > 0 && !m.ownersOf(n.st.Writes(), part).has(n.id)
 }
 
-// sources are who a partition is pulled from: live believed owners with authority by any ring, else all owners by the rings that are written.
+// sources are who a partition is pulled from: live believed owners with authority by any ring, else all owners by the rings that are written
+// and that are still members.
 func (m *model) sources(n *node, part int) (set mask, authority bool) {
 	m.each(n.others(), func(y int) {
 		p := &n.peers[y]
@@ -161,7 +162,7 @@ func (m *model) sources(n *node, part int) (set mask, authority bool) {
 	if set != 0 {
 		return set, true
 	}
-	return m.ownersOf(n.st.Writes(), part) &^ (1 << n.id), false
+	return m.ownersOf(n.st.Writes(), part) & n.others(), false
 }
 
 func (m *model) mayPull(n *node, y, part int) bool {
@@ -218,6 +219,7 @@ func (m *model) do(a action) {
 	case pulls:
 		n.store[a.i] = max(n.store[a.i], m.nodes[a.y].store[a.i])
 		n.claim.pulled[a.i] |= 1 << a.y
+		m.inherit(n, m.nodes[a.y], a.i)
 	case claims:
 		m.endClaim(n)
 	case handsOver:

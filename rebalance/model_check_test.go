@@ -32,6 +32,20 @@ func (m *model) acknowledge(n *node, o *op) {
 		}
 	}
 	m.acked[o.part] = a
+	m.lose() // those that stored it may have crashed meanwhile
+}
+
+// excused says whether the newest acknowledged write does not count against the node.
+func (m *model) excused(n *node, part int) bool {
+	e := m.acked[part].without[n.id]
+	return e.given && e.boot == n.boot && e.misses == n.misses
+}
+
+// inherit: who pulls from a node that does not know yet that others went on without it knows no more than that.
+func (m *model) inherit(n, from *node, part int) {
+	if a := &m.acked[part]; m.excused(from, part) && n.store[part] < a.version {
+		a.without[n.id] = excuse{true, n.boot, n.misses}
+	}
 }
 
 // heeded is how often the node knows to have been taken for down by the other.
@@ -108,7 +122,7 @@ func (m *model) checkReads(n *node, part int) {
 	if n.store[part] >= a.version || !m.authority(n, part) {
 		return
 	}
-	if e := a.without[n.id]; e.given && e.boot == n.boot && e.misses == n.misses {
+	if m.excused(n, part) {
 		// The one that went on without it must not believe it either.
 		c := m.nodes[a.coordinator]
 		p := &c.peers[n.id]
@@ -127,11 +141,11 @@ func split(n, o *node) bool {
 
 // checkWritten: a node that holds a ring is written to by every live node that coordinates.
 func (m *model) checkWritten(holder, writer *node) {
-	if split(holder, writer) || !m.ready(writer) {
+	if split(holder, writer) {
 		return
 	}
 	for _, r := range holder.st.said.Holds {
-		if !contains(writer.st.Writes(), r) {
+		if !contains(writer.st.Writes(), r) && m.ready(writer) {
 			m.failf("I1: %c holds ring %d, and %c writes only %v", 'a'+holder.id, r, 'a'+writer.id, writer.st.Writes())
 		}
 	}
@@ -139,7 +153,7 @@ func (m *model) checkWritten(holder, writer *node) {
 
 // decides says whether the node would decide a condition on the partition's key.
 func (m *model) decides(n *node, part int) bool {
-	if !m.authority(n, part) || !m.ready(n) {
+	if !m.authority(n, part) {
 		return false
 	}
 	everywhere := true
@@ -150,8 +164,8 @@ func (m *model) decides(n *node, part int) bool {
 		}
 		everywhere = everywhere && primary == n.id
 	}
-	if everywhere {
-		return true
+	if everywhere || !m.ready(n) {
+		return everywhere && m.ready(n)
 	}
 	w := m.world(n)
 	if m.cfg.broken == decidesWithoutAnswers {

@@ -2,6 +2,7 @@ package rebalance
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"strings"
 )
@@ -10,22 +11,53 @@ import (
 
 // weights is how often a verb is tried, out of their sum.
 var weights = [...]int{
-	sends: 60, greets: 25, delivers: 160, repeats: 5, loses: 8, stores: 60, storesAgain: 5, settles: 40, begins: 25, acknowledges: 60, givesUp: 3,
+	sends: 60, greets: 25, delivers: 160, repeats: 5, loses: 8, stores: 60, storesAgain: 5, settles: 40, begins: 8, acknowledges: 60, givesUp: 3,
 	states: 60, readies: 80, pulls: 80, claims: 60, handsOver: 60, drops: 40, suspects: 10, crashes: 2, restarts: 12, leaves: 3, leftBehind: 10, removes: 6,
 }
 
-// pick is what happens next, by chance.
-func (m *model) pick(rng *rand.Rand) (action, bool) {
+// A chooser picks what happens next, by chance. What is likely differs from seed to seed, and some things are stuck for a while: a message, an operation or a claim that
+// takes much longer than all else is what schedules of equal chances hardly ever have (Groce et al., Swarm Testing, 2012).
+type chooser struct {
+	rng   *rand.Rand
+	sums  [len(weights)]int
+	stuck [len(weights)][nodesMax]mask
+}
+
+func newChooser(rng *rand.Rand) *chooser {
+	c := &chooser{rng: rng}
 	total := 0
-	for _, w := range weights {
-		total += w
+	for v, w := range weights {
+		total += w * []int{1, 4, 4, 4, 12}[rng.IntN(5)]
+		c.sums[v] = total
 	}
+	return c
+}
+
+// shift draws anew what is stuck.
+func (c *chooser) shift() {
+	c.stuck = [len(weights)][nodesMax]mask{}
+	for range c.rng.IntN(6) {
+		v := []verb{sends, delivers, delivers, stores, stores, acknowledges, acknowledges, states, readies, pulls, claims, claims, handsOver, drops, settles, greets}[c.rng.IntN(16)]
+		set := mask(1 << c.rng.IntN(nodesMax))
+		if c.rng.IntN(2) == 0 {
+			set = math.MaxUint8
+		}
+		c.stuck[v][c.rng.IntN(nodesMax)] = set
+	}
+}
+
+func (c *chooser) pick(m *model) (action, bool) {
+	rng := c.rng
 	for range 400 {
-		v, left := verb(0), rng.IntN(total)
-		for ; left >= weights[v]; v++ {
-			left -= weights[v]
+		at := rng.IntN(c.sums[len(c.sums)-1])
+		v := verb(0)
+		for at >= c.sums[v] {
+			v++
 		}
 		a := action{verb: v, x: rng.IntN(nodesMax), y: rng.IntN(nodesMax)}
+		if c.stuck[v][a.x].has(a.y) {
+			continue
+		}
 		switch v {
 		case delivers, repeats, loses:
 			if wire := m.wire[a.x][a.y]; len(wire) > 0 {
@@ -57,10 +89,15 @@ func walk(cfg *config, seed uint64, depth int) (trace []action, fault string) {
 		}
 		m.left = cfg.budget
 	}
-	for range depth {
-		a, ok := m.pick(rng)
+	c := newChooser(rng)
+	for i := range depth {
+		if i%80 == 0 {
+			c.shift()
+		}
+		a, ok := c.pick(m)
 		if !ok {
-			break
+			c.shift()
+			continue
 		}
 		m.do(a)
 		trace = append(trace, a)
@@ -127,7 +164,7 @@ const roundsMax = 40
 
 // heal ends all faults: who crashed is started anew, messages are delivered, and each node does what it can, round by round, until all is stable.
 func (m *model) heal() error {
-	m.left = budget{restarts: 100, joins: m.left.joins}
+	m.left = budget{restarts: 100, removals: 100, joins: m.left.joins}
 	for x, n := range m.nodes {
 		if wanted, known := m.expected(x); !n.running && known && wanted {
 			m.do(action{verb: restarts, x: x})
@@ -183,6 +220,9 @@ func (m *model) round() {
 			}
 			if !o.running {
 				may(action{verb: suspects, x: x, y: y})
+				if n.members[y].state == leaving {
+					may(action{verb: removes, x: x, y: y}) // an operator's: it will not come again
+				}
 				continue
 			}
 			may(action{verb: greets, x: x, y: y})

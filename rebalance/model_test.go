@@ -241,16 +241,23 @@ func (m *model) clone() *model {
 	return &c
 }
 
-// owners of a partition in a ring, the primary first.
-func (m *model) owners(r Ring, part int) []int {
-	owners := make([]int, 0, nodesMax)
-	for _, x := range order[part] {
-		if mask(r).has(x) && len(owners) < m.cfg.replicas {
-			owners = append(owners, x)
+// ownerTable has the owners by replicas, ring and partition, the primary first.
+var ownerTable = func() (table [nodesMax + 1][1 << nodesMax][parts][]int) {
+	for replicas := range table {
+		for r := range table[replicas] {
+			for part := range parts {
+				for _, x := range order[part] {
+					if owners := &table[replicas][r][part]; mask(r).has(x) && len(*owners) < replicas {
+						*owners = append(*owners, x)
+					}
+				}
+			}
 		}
 	}
-	return owners
-}
+	return table
+}()
+
+func (m *model) owners(r Ring, part int) []int { return ownerTable[m.cfg.replicas][r][part] }
 
 func (m *model) owns(x int, r Ring, part int) bool { return slices.Contains(m.owners(r, part), x) }
 
@@ -488,6 +495,9 @@ const (
 
 // world withholds from a State what the mutation says.
 func (b mutation) world(w *World) {
+	if b == sound {
+		return
+	}
 	for name, member := range w.Members {
 		said := member.Said
 		if said == nil {
