@@ -36,7 +36,7 @@ func newChooser(rng *rand.Rand) *chooser {
 // shift draws anew what is stuck.
 func (c *chooser) shift() {
 	c.stuck = [len(weights)][nodesMax]mask{}
-	for range c.rng.IntN(6) {
+	for range c.rng.IntN(8) {
 		v := []verb{sends, delivers, delivers, stores, stores, acknowledges, acknowledges, states, readies, pulls, claims, claims, handsOver, drops, settles, greets}[c.rng.IntN(16)]
 		set := mask(1 << c.rng.IntN(nodesMax))
 		if c.rng.IntN(2) == 0 {
@@ -90,25 +90,60 @@ func walk(cfg *config, seed uint64, depth int) (trace []action, fault string) {
 		m.left = cfg.budget
 	}
 	c := newChooser(rng)
-	for i := range depth {
-		if i%80 == 0 {
-			c.shift()
+	may := func(a action) {
+		if m.fault == "" && m.can(a) {
+			m.do(a)
+			trace = append(trace, a)
+			m.check()
 		}
-		a, ok := c.pick(m)
-		if !ok {
-			c.shift()
-			continue
-		}
-		m.do(a)
-		trace = append(trace, a)
-		if fault := m.check(); fault != "" {
-			return trace, fault
-		}
+	}
+	if seed%2 == 0 {
+		m.atRandom(c, depth, may)
+	} else {
+		m.disturbed(c, depth/50, may)
+	}
+	if m.fault != "" {
+		return trace, m.fault
 	}
 	if err := m.heal(); err != nil {
 		return trace, err.Error()
 	}
 	return trace, ""
+}
+
+// atRandom does so many actions by chance alone.
+func (m *model) atRandom(c *chooser, depth int, may func(action)) {
+	for i := 0; i < depth && m.fault == ""; i++ {
+		if i%80 == 0 {
+			c.shift()
+		}
+		if a, ok := c.pick(m); ok {
+			may(a)
+		} else {
+			c.shift()
+		}
+	}
+}
+
+// disturbed goes through so many rounds in which each node does what it can, but for what is stuck for a while, and with other things in between.
+func (m *model) disturbed(c *chooser, rounds int, may func(action)) {
+	often := 3 + c.rng.IntN(30)
+	for i := 0; i < rounds && m.fault == ""; i++ {
+		if i%2 == 0 {
+			c.shift()
+		}
+		m.round(func(a action) {
+			if a.verb == givesUp || a.verb == suspects && c.rng.IntN(4) > 0 || c.stuck[a.verb][a.x].has(a.y) {
+				return
+			}
+			if c.rng.IntN(often) == 0 {
+				if other, ok := c.pick(m); ok {
+					may(other)
+				}
+			}
+			may(a)
+		})
+	}
 }
 
 // replay does what is possible of a trace and then heals.
@@ -172,7 +207,12 @@ func (m *model) heal() error {
 	}
 	var err error
 	for round := range roundsMax {
-		m.round()
+		m.round(func(a action) {
+			if m.can(a) {
+				m.do(a)
+				m.check()
+			}
+		})
 		if fault := m.check(); fault != "" {
 			return fmt.Errorf("%s (healing, round %d)", fault, round)
 		}
@@ -196,17 +236,11 @@ func (m *model) expected(x int) (wanted, known bool) {
 }
 
 // round lets each node do what it can, once.
-func (m *model) round() {
-	may := func(a action) {
-		if m.can(a) {
-			m.do(a)
-			m.check()
-		}
-	}
+func (m *model) round(may func(action)) {
 	drain := func() {
 		for x := range m.nodes {
 			for y := range m.nodes {
-				for len(m.wire[x][y]) > 0 {
+				for range len(m.wire[x][y]) {
 					may(action{verb: delivers, x: x, y: y})
 				}
 			}
@@ -231,7 +265,7 @@ func (m *model) round() {
 			may(action{verb: sends, x: x, y: y})
 			drain()
 			drain()
-			for range 100 {
+			for range len(n.peers[y].queue) {
 				may(action{verb: stores, x: x, y: y})
 			}
 			may(action{verb: settles, x: x, y: y})

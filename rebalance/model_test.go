@@ -90,7 +90,7 @@ type peer struct {
 	settled bool // it counts on this node, since that often
 	regards bool // it takes it for live, since that often
 	heeds   int  // how many of downs it says to have heeded
-	before  int  // operations up to this one began before its boot was heard of
+	before  int  // operations up to this one began before its boot was heard of, or before it came back to the map
 	queue   []item
 }
 
@@ -355,6 +355,9 @@ func (m *model) merge(n *node, o *memberMap) {
 	for y, e := range n.members {
 		if y == n.id || e == before[y] {
 			continue
+		}
+		if before[y].state == removed {
+			n.peers[y].before = m.ids // what began while it was away was not queued for it
 		}
 		// A removal counts as having taken it for down, and the count is kept.
 		if p := &n.peers[y]; e.state == removed && before[y].state != removed {
