@@ -300,6 +300,7 @@ func (m *model) world(n *node) *World {
 		},
 	}
 	target := n.members.members(true)
+	w.Leaving = !target.has(n.id)
 	m.each(n.others(), func(y int) {
 		p := &n.peers[y]
 		w.Members[string(rune('a'+y))] = Member{
@@ -457,7 +458,7 @@ func (m *model) hear(n *node, from int, msg *message) {
 	if msg.downs > p.heard {
 		p.heard, p.settled, p.regards = msg.downs, false, false
 		m.miss(n)
-		if p.status == down && m.cfg.broken != countsHeededInSilence {
+		if p.status == down && m.cfg.broken != countsOneEnd {
 			p.downs++ // what it hears from us is not over
 		}
 	}
@@ -493,7 +494,6 @@ const (
 	keptCountsAsStored
 	countsOnNewBootAtOnce
 	countsOneEnd
-	countsHeededInSilence
 )
 
 // world withholds from a State what the mutation says.

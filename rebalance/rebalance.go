@@ -43,6 +43,7 @@ type Member struct {
 type World struct {
 	Map     uint64 // digest of its member map
 	Target  Ring   // the ring of all active members
+	Leaving bool   // this node is not one of them
 	Members map[string]Member
 
 	// Known says whether the members behind a ring are known: only then can it be written.
@@ -108,17 +109,22 @@ func (s *State) choose(w *World) {
 	}
 }
 
-// heldByAll says whether every live member of the target, this node included, holds it.
+// heldByAll says whether every live member of the target, this node included, holds it, and there is one: a node that leaves owns nothing in the target and so holds it
+// at once, and while all others are down it would let go what it alone has.
 func (s *State) heldByAll(w *World, target Ring) bool {
 	if !s.Holds(target) {
 		return false
 	}
+	some := !w.Leaving
 	for _, m := range w.Members {
-		if m.Live && m.InTarget && !m.holds(target) {
-			return false
+		if m.Live && m.InTarget {
+			if !m.holds(target) {
+				return false
+			}
+			some = true
 		}
 	}
-	return true
+	return some
 }
 
 func (m *Member) holds(r Ring) bool {

@@ -203,6 +203,26 @@ func TestTargetIsReadByOnceAllHoldIt(t *testing.T) {
 	sameRings(t, "writes", s.Writes(), newRing)
 }
 
+// A node that leaves holds the target with nothing in it: it goes on reading by the old ring until a live member of the target holds that.
+func TestLeavingNodeWaitsForAMemberOfTheTarget(t *testing.T) {
+	s, w, b := holding(t)
+	w.Target, w.Leaving, b.Live = newRing, true, false
+	w.set(b)
+	s.Step(w)
+	s.Claim(newRing, s.Since(newRing))
+	s.Step(w)
+	if s.Reads() != oldRing {
+		t.Error("the target is read by, and nobody in it is live")
+	}
+	b.Live = true
+	b.Said = &Statement{Seq: 10, Reads: oldRing, Wants: []Ring{oldRing, newRing}, Holds: []Ring{newRing}}
+	w.set(b)
+	s.Step(w)
+	if s.Reads() != newRing {
+		t.Error("the target is not read by, and all in it hold it")
+	}
+}
+
 // A node without authority reads by what a member has authority for and reads by: what it reads by already, else the target, else the least.
 func TestNodeWithoutAuthorityReadsAsOthersDo(t *testing.T) {
 	say := func(r Ring) Member {
