@@ -444,6 +444,7 @@ func (m *model) hear(n *node, from int, msg *message) {
 	if p.said == nil || msg.said.Seq > p.said.Seq {
 		p.said = msg.said
 	}
+	back := false
 	if msg.kind == answer {
 		p.answered = max(p.answered, msg.seq)
 		// One that was down is back when it answers a probe that told it so. The count grows at this end too: until it has heeded that, it may think
@@ -453,6 +454,7 @@ func (m *model) hear(n *node, from int, msg *message) {
 			if m.cfg.broken != countsOneEnd {
 				p.downs++
 			}
+			back = true
 		}
 	}
 	if msg.downs > p.heard {
@@ -465,6 +467,9 @@ func (m *model) hear(n *node, from int, msg *message) {
 	if msg.downs == p.heard {
 		p.settled = p.settled || msg.settled
 		p.regards = p.regards || msg.regards
+	}
+	if back && p.heard > 0 && !p.settled && m.cfg.broken != countsOneEnd {
+		m.miss(n) // it does not wait for this node yet, which may have claimed without it
 	}
 	p.heeds = max(p.heeds, msg.heeds)
 	if p.status == unknown {
