@@ -1,7 +1,6 @@
 package rebalance
 
 import (
-	"maps"
 	"math"
 	"math/bits"
 	"slices"
@@ -212,33 +211,6 @@ func newModel(cfg *config) *model {
 		}
 	}
 	return m
-}
-
-func (s *State) clone() State {
-	c := *s
-	c.wanted = maps.Clone(s.wanted)
-	return c
-}
-
-func (m *model) clone() *model {
-	c := *m
-	for x, n := range m.nodes {
-		k := *n
-		k.st = n.st.clone()
-		k.ops = slices.Clone(n.ops)
-		for y := range k.peers {
-			k.peers[y].queue = slices.Clone(n.peers[y].queue)
-		}
-		if n.claim != nil {
-			pending := *n.claim
-			k.claim = &pending
-		}
-		c.nodes[x] = &k
-		for y := range m.wire[x] {
-			c.wire[x][y] = slices.Clone(m.wire[x][y])
-		}
-	}
-	return &c
 }
 
 // ownerTable has the owners by replicas, ring and partition, the primary first.
