@@ -136,6 +136,9 @@ func TestEveryDepartureFromAFairScheduleHoldsTheProperties(t *testing.T) {
 	} {
 		t.Run(c.scenario, func(t *testing.T) {
 			t.Parallel()
+			if raced {
+				t.Skip("too slow with the race detector")
+			}
 			if (testing.Short() || setting("REBALANCE_DEPARTURES", 0) == 0) && c.scenario != "join" {
 				t.Skip("set REBALANCE_DEPARTURES=1 for all scenarios")
 			}
