@@ -4,11 +4,14 @@
 //
 // Rings are opaque here: a [Ring] is a fingerprint. What is behind it (who owns what) is asked of the caller where it matters.
 //
-// Invariants, which the tests check over all orders of messages of small clusters:
+// Invariants, which the tests check in small clusters, over orders of messages at random and over all that depart a little from a fair one:
 //
-//   - A node that holds a ring is written to by every live node.
+//   - A node that holds a ring is written to by every live node that coordinates.
+//   - A node that has authority for a partition has every acknowledged write of it.
 //   - Of two nodes that may decide a condition on the same key, one is down to the other.
-//   - A ring that somebody live holds and somebody live reads by is not let go by anybody.
+//   - When nothing else happens any more, all read and write by the target, and hold it.
+//
+// A split is apart: one of two nodes takes the other for down, and that has not heeded it yet.
 //
 // Concurrency: none. The caller guards a [State] with its own lock.
 package rebalance

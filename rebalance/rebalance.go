@@ -29,6 +29,9 @@ type Member struct {
 	// Said is its latest statement; nil: none since it was last started.
 	Said *Statement
 
+	// Regards: it says that it takes this node for live, and to have taken it for down as often as this node has heeded.
+	Regards bool
+
 	// Answered is the largest Seq of this node that it has answered.
 	Answered uint64
 
@@ -40,6 +43,7 @@ type Member struct {
 type World struct {
 	Map     uint64 // digest of its member map
 	Target  Ring   // the ring of all active members
+	Leaving bool   // this node is not one of them
 	Members map[string]Member
 
 	// Known says whether the members behind a ring are known: only then can it be written.
@@ -55,6 +59,7 @@ type State struct {
 	said    Statement
 	wanted  map[Ring]uint64 // since which Seq each ring of said.Wants is stated without a break
 	readsAt uint64          // the Seq that first said said.Reads
+	caught  bool            // up with what the members want, since it was started or missed something
 }
 
 // Reads is the ring by whose owners the node reads; 0 before it knows.
@@ -80,6 +85,7 @@ func (s *State) Step(w *World) {
 	s.choose(w)
 	s.want(w)
 	s.write(w)
+	s.caught = s.caught || s.catchesUp(w)
 	if s.said.Map != w.Map {
 		s.said.Map = w.Map
 		s.said.Seq++
@@ -103,17 +109,22 @@ func (s *State) choose(w *World) {
 	}
 }
 
-// heldByAll says whether every live member of the target, this node included, holds it.
+// heldByAll says whether every live member of the target, this node included, holds it, and there is one: a node that leaves owns nothing in the target and so holds it
+// at once, and while all others are down it would let go what it alone has.
 func (s *State) heldByAll(w *World, target Ring) bool {
 	if !s.Holds(target) {
 		return false
 	}
+	some := !w.Leaving
 	for _, m := range w.Members {
-		if m.Live && m.InTarget && !m.holds(target) {
-			return false
+		if m.Live && m.InTarget {
+			if !m.holds(target) {
+				return false
+			}
+			some = true
 		}
 	}
-	return true
+	return some
 }
 
 func (m *Member) holds(r Ring) bool {
@@ -193,6 +204,27 @@ func (s *State) write(w *World) {
 	}
 }
 
+// catchesUp says whether every live member counts this node among the live, so that it claims nothing from now on without its answer, and whether all that
+// they want is written.
+func (s *State) catchesUp(w *World) bool {
+	for _, m := range w.Members {
+		if m.Live && (m.Said == nil || !m.Regards || len(intersection(m.Said.Wants, s.writes)) < len(m.Said.Wants)) {
+			return false
+		}
+	}
+	return true
+}
+
+// MayCoordinate says whether operations may begin here: the second half of rule 1.
+func (s *State) MayCoordinate(w *World) bool {
+	for _, m := range w.Members {
+		if m.Live && m.Said == nil {
+			return false
+		}
+	}
+	return s.caught
+}
+
 // Over says that the operations are over that began before the epoch: what is read and written since can be stated.
 func (s *State) Over(epoch uint64) {
 	if epoch != s.epoch || s.said.Reads == s.reads && sameSet(s.said.Writes, s.writes) {
@@ -229,9 +261,14 @@ func (s *State) Missing(r Ring, w *World) (name string, missing bool) {
 // Self stands for this node where a member is named.
 const Self = "self"
 
-// Claim gives authority for the ring: the second half of rule 3 is done.
-func (s *State) Claim(r Ring) {
-	if _, ok := s.wanted[r]; !ok || s.Holds(r) {
+// Since names the time from which on the ring is wanted without a break, and nothing was missed; 0: it is not wanted. A claim takes it when
+// [State.Missing] finds nobody, and shows it at its end.
+func (s *State) Since(r Ring) uint64 { return s.wanted[r] }
+
+// Claim gives authority for the ring: the second half of rule 3 is done. It does nothing if the ring is not wanted since then any more: who let it go
+// meanwhile may not be writing it again.
+func (s *State) Claim(r Ring, since uint64) {
+	if since == 0 || s.wanted[r] != since || s.Holds(r) {
 		return
 	}
 	s.said.Holds = append(append([]Ring(nil), s.said.Holds...), r)
@@ -242,6 +279,7 @@ func (s *State) Claim(r Ring) {
 func (s *State) Miss() {
 	s.said.Seq++
 	s.said.Holds = nil
+	s.caught = false
 	for r := range s.wanted {
 		s.wanted[r] = s.said.Seq
 	}
