@@ -44,7 +44,7 @@ func (n *Node) Cluster(deadline time.Time) api.Cluster {
 	var primary, replica []int
 	if now != nil {
 		doc.Ring, doc.Replicas = fmt.Sprintf("%016x", now.Fingerprint()), now.Replicas()
-		if next != now {
+		if next.Fingerprint() != now.Fingerprint() {
 			doc.Target = fmt.Sprintf("%016x", next.Fingerprint())
 		}
 		primary, replica = now.Counts()

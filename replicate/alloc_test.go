@@ -47,7 +47,7 @@ func TestDoDoesNotAllocate(t *testing.T) {
 // A call of a hundred operations allocates nothing, whoever owns their keys.
 func TestDoOfManyDoesNotAllocate(t *testing.T) {
 	// Probes allocate: there are to be few meanwhile.
-	c := newCluster(t, clusterOptions{nodes: 2, replicas: 2, probeEvery: 100 * time.Millisecond})
+	c := newCluster(t, clusterOptions{nodes: 2, replicas: 2, probeEvery: time.Second})
 	n := c.nodes[0]
 	n.shortCut(c, 1)
 	ops := benchOps(100, kv.OpPut)
@@ -57,7 +57,7 @@ func TestDoOfManyDoesNotAllocate(t *testing.T) {
 		}
 	}
 	call := kv.Call{}
-	got := testing.AllocsPerRun(500, func() {
+	got := leastAllocs(func() {
 		call.Ops = append(call.Ops[:0], ops...)
 		call.Deadline = time.Now().Add(patience)
 		n.Do(&call)
@@ -74,10 +74,10 @@ func TestDoOfManyDoesNotAllocate(t *testing.T) {
 
 // A batch of a hundred records allocates nothing where it is received.
 func TestServeBatchDoesNotAllocate(t *testing.T) {
-	c := newCluster(t, clusterOptions{nodes: 2, replicas: 2, probeEvery: 100 * time.Millisecond})
+	c := newCluster(t, clusterOptions{nodes: 2, replicas: 2, probeEvery: time.Second})
 	ops := benchOps(100, kv.OpPut)
 	var msg, answer []byte
-	got := testing.AllocsPerRun(500, func() {
+	got := leastAllocs(func() {
 		msg = benchBatch(msg[:0], ops, c.nodes[0].clock)
 		var err error
 		if answer, err = c.nodes[1].Exchange(answer[:0], msg); err != nil || len(answer) != batchHead+len(ops) {
@@ -87,4 +87,13 @@ func TestServeBatchDoesNotAllocate(t *testing.T) {
 	if got != 0 {
 		t.Errorf("%v allocations for %d records", got, len(ops))
 	}
+}
+
+// leastAllocs is how often f allocates, for itself: probes and whatever else runs meanwhile are counted too, but not every time.
+func leastAllocs(f func()) float64 {
+	least := testing.AllocsPerRun(100, f)
+	for range 9 {
+		least = min(least, testing.AllocsPerRun(100, f))
+	}
+	return least
 }

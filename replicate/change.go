@@ -4,24 +4,12 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
-	"httpdhs/kv"
 	"httpdhs/rebalance"
 	"httpdhs/ring"
 )
-
-// Members are all members of the cluster, this node included.
-type Members struct {
-	All    []Member // in any order
-	Digest uint64   // of the map that they are from: equal where the maps are
-}
-
-// Member is one of them.
-type Member struct {
-	ring.Node
-	Leaving bool // it hands over what it has: it is on the rings that are, and not on the next
-}
 
 // rings is the coordinator's part in the protocol of package rebalance, and what it has to know for it.
 type rings struct {
@@ -37,14 +25,18 @@ type rings struct {
 	list    []*Peer // the same, in any order: replaced, never modified
 	retired []*view // replaced, with operations that may go by them still
 	heldFor []rebalance.Ring
-	had     []bool // partitions that there was authority for since the start
+	past    map[string]past // of members that were removed
+	serial  uint64          // of the view
+	oldest  atomic.Uint64   // serial of the oldest view that operations may still go by
+	ready   chan struct{}   // closed when this node may coordinate
 }
 
-func (r *rings) init(partitions int) {
+func (r *rings) init() {
 	r.tables = make(map[rebalance.Ring]*ring.Table)
 	r.unknown = make(map[rebalance.Ring]string)
 	r.peers = make(map[string]*Peer)
-	r.had = make([]bool, partitions)
+	r.past = make(map[string]past)
+	r.ready = make(chan struct{})
 }
 
 const (
@@ -55,69 +47,6 @@ const (
 	// retryPause is how long an operation waits for the rings to settle before another attempt.
 	retryPause = 10 * time.Millisecond
 )
-
-// SetMembers tells the coordinator who the members are. It begins to talk to those that are new, and to change over to their ring.
-func (c *Coordinator) SetMembers(m Members) error {
-	var active []ring.Node
-	for i := range m.All {
-		if !m.All[i].Leaving {
-			active = append(active, m.All[i].Node)
-		}
-	}
-	table, err := ring.New(active, c.opt.Ring)
-	if err != nil {
-		return fmt.Errorf("cannot make a ring of the members: %w", err)
-	}
-	r := &c.rings
-	r.mu.Lock()
-	r.members, r.target = m, rebalance.Ring(table.Fingerprint())
-	r.tables[r.target] = table
-	c.clock.SetTag(clockTag(m.All, c.opt.Name))
-	for i := range m.All {
-		c.peerLocked(m.All[i].Name)
-	}
-	r.mu.Unlock()
-	c.reconsider()
-	return nil
-}
-
-// clockTag is what a member marks its versions with: its name's hash, or the next number that is free after those of the
-// names before. Members that know the same members have different tags.
-func clockTag(all []Member, self string) uint16 {
-	names := make([]string, len(all))
-	for i := range all {
-		names[i] = all[i].Name
-	}
-	slices.Sort(names)
-	taken := make(map[uint16]bool, len(names))
-	for _, name := range names {
-		tag := uint16(kv.Hash([]byte(name))) & kv.MaxTag
-		for taken[tag] && len(taken) <= kv.MaxTag {
-			tag = (tag + 1) & kv.MaxTag
-		}
-		if name == self {
-			return tag
-		}
-		taken[tag] = true
-	}
-	return uint16(kv.Hash([]byte(self))) & kv.MaxTag
-}
-
-// peerLocked is the peer of that name, made when it is new; nil: it is this node.
-func (c *Coordinator) peerLocked(name string) *Peer {
-	r := &c.rings
-	p, ok := r.peers[name]
-	if ok || name == c.opt.Name || r.ended {
-		return p
-	}
-	p = newPeer(name, c.opt.Boot, c.opt.QueueBytes, c.opt.Dial(name), c.clock, c.opt.Log, c)
-	r.peers[name] = p
-	r.list = append(slices.Clone(r.list), p)
-	if r.started {
-		p.start(c.opt.ProbeEvery)
-	}
-	return p
-}
 
 // others are the peers.
 func (c *Coordinator) others() []*Peer {
@@ -152,9 +81,9 @@ func (c *Coordinator) reconsider() {
 		r.mu.Unlock()
 		return
 	}
-	before := r.state.Said().Seq
+	before, underWay := r.state.Said().Seq, len(r.retired)
 	c.stepLocked()
-	changed := r.state.Said().Seq != before
+	changed := r.state.Said().Seq != before || len(r.retired) < underWay
 	unknown := len(r.unknown) > 0
 	tell, victims := r.list, c.evictLocked()
 	gone := c.forgetLocked()
@@ -196,8 +125,11 @@ func (c *Coordinator) stepLocked() {
 		}
 		seq := r.state.Said().Seq
 		r.retired = slices.DeleteFunc(r.retired, func(v *view) bool { return v.ops.Load() == 0 })
+		r.oldest.Store(c.view.Load().serial)
 		if len(r.retired) == 0 {
 			r.state.Over(r.state.Epoch())
+		} else {
+			r.oldest.Store(r.retired[0].serial)
 		}
 		if r.state.Said().Seq == seq {
 			break
@@ -205,6 +137,7 @@ func (c *Coordinator) stepLocked() {
 	}
 	c.holdLocked()
 	c.decides.Store(r.state.MayDecide(world))
+	c.admitLocked(world)
 	c.judgeLocked()
 }
 
@@ -217,15 +150,14 @@ func (c *Coordinator) worldLocked() *rebalance.World {
 		Members: make(map[string]rebalance.Member),
 		Known:   func(x rebalance.Ring) bool { return r.tables[x] != nil },
 	}
-	introduced := true
 	for i := range r.members.All {
 		m := &r.members.All[i]
 		p := r.peers[m.Name]
 		if p == nil {
+			w.Leaving = m.Leaving
 			continue
 		}
-		introduced = introduced && p.probed.Load() && p.State() != Recovering
-		w.Members[m.Name] = p.member(c.opt.Boot, !m.Leaving)
+		w.Members[m.Name] = p.member(!m.Leaving)
 		if said := w.Members[m.Name].Said; said != nil {
 			for _, x := range said.Wants {
 				if r.tables[x] == nil {
@@ -234,45 +166,57 @@ func (c *Coordinator) worldLocked() *rebalance.World {
 			}
 		}
 	}
-	if introduced && r.started {
-		select {
-		case <-c.introduced:
-		default:
-			close(c.introduced)
-		}
-	}
 	return w
 }
 
+// admitLocked says whether operations may begin.
+func (c *Coordinator) admitLocked(w *rebalance.World) {
+	r := &c.rings
+	ready := r.started && r.state.MayCoordinate(w)
+	for i := range r.members.All {
+		p := r.peers[r.members.All[i].Name]
+		ready = ready && (p == nil || p.probed.Load())
+	}
+	if was := c.ready.Swap(ready); ready && !was {
+		close(r.ready)
+	} else if was && !ready {
+		r.ready = make(chan struct{})
+	}
+}
+
 // member is the peer as package rebalance sees it.
-func (p *Peer) member(boot uint64, inTarget bool) rebalance.Member {
+func (p *Peer) member(inTarget bool) rebalance.Member {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	state := p.State()
+	met, sight := p.ping.Boot != 0, p.ping.Sees[p.boot]
 	m := rebalance.Member{
-		Live:     state != Down || !p.heard.IsZero() && time.Since(p.heard) < heardFor,
+		Live:     p.State() != Down || met && !p.heard.IsZero() && time.Since(p.heard) < heardFor,
 		InTarget: inTarget, Answered: p.answeredTo, Believed: p.believedLocked(),
+		Regards: sight.Live && sight.Downs == p.heeded,
+		Settled: sight.Counts && p.State() != Down,
 	}
-	if p.ping.Boot != 0 {
+	if met {
 		said := p.ping.Said
 		m.Said = &said
-		_, m.Settled = p.ping.Sees[boot]
-		m.Settled = m.Settled && state != Down
 	}
 	return m
 }
 
 // mention fills in what a ping says of the peer.
-func (p *Peer) mention(sees, heeds map[uint64]uint64) {
+func (p *Peer) mention(sees map[uint64]Sight, heeds map[uint64]uint64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.State() == Up && !p.settling {
-		sees[p.ping.Boot] = p.downs
+	if p.ping.Boot == 0 {
+		return
 	}
+	sees[p.ping.Boot] = Sight{Downs: p.downs, Live: p.State() != Down, Counts: p.countedLocked()}
 	if p.heeded != 0 {
 		heeds[p.ping.Boot] = p.heeded
 	}
 }
+
+// oldest implements peerHost.
+func (c *Coordinator) oldest() uint64 { return c.rings.oldest.Load() }
 
 // replaceViewLocked makes the view of the rings that are read and written now.
 func (c *Coordinator) replaceViewLocked() {
@@ -281,10 +225,15 @@ func (c *Coordinator) replaceViewLocked() {
 	for _, x := range r.state.Writes() {
 		writes = append(writes, r.tables[x])
 	}
+	r.serial++
 	v := newView(r.state.Epoch(), writes, c.opt.Name, c.peerLocked)
+	v.serial = r.serial
 	if old := c.view.Swap(v); old != nil {
 		old.retired.Store(true)
 		r.retired = append(r.retired, old)
+		if old.epoch == v.epoch {
+			return
+		}
 		c.opt.Log.Info("ring changes", "reads", ringName(r.state.Reads()), "writes", len(writes), "nodes", len(v.names))
 	}
 }
@@ -299,13 +248,13 @@ func (c *Coordinator) holdLocked() {
 		return
 	}
 	r.heldFor = holds
-	held := make([]bool, len(r.had))
+	held := make([]bool, c.opt.Ring.Partitions)
 	for _, x := range holds {
 		table := r.tables[x]
 		self, ok := table.Index(c.opt.Name)
 		for p := 0; ok && p < len(held); p++ {
 			if slices.Contains(table.Owners(p), uint16(self)) {
-				held[p], r.had[p] = true, true
+				held[p] = true
 			}
 		}
 	}
@@ -324,34 +273,6 @@ func (c *Coordinator) judgeLocked() {
 		p.synced.Store(p.believedLocked() && slices.Contains(p.ping.Said.Holds, r.state.Reads()))
 		p.mu.Unlock()
 	}
-}
-
-// forgetLocked lets go of what no ring and no member needs any more: the peers are the caller's to close.
-func (c *Coordinator) forgetLocked() (gone []*Peer) {
-	r := &c.rings
-	v := c.view.Load()
-	if len(r.retired) > 0 || !r.state.Stated() {
-		return nil
-	}
-	for x, table := range r.tables {
-		if !slices.Contains(v.writes, table) && x != r.target && !slices.Contains(r.state.Said().Wants, x) {
-			delete(r.tables, x)
-		}
-	}
-	for name, p := range r.peers {
-		isMember := slices.ContainsFunc(r.members.All, func(m Member) bool { return m.Name == name })
-		if !isMember && !slices.Contains(v.names, name) {
-			delete(r.peers, name)
-			gone = append(gone, p)
-		}
-	}
-	if len(gone) > 0 {
-		r.list = make([]*Peer, 0, len(r.peers))
-		for _, p := range r.peers {
-			r.list = append(r.list, p)
-		}
-	}
-	return gone
 }
 
 // mayDecide says whether this node may decide conditions on a partition. While the ring changes, the primary by one ring may be another than by the next:
@@ -405,45 +326,25 @@ func (c *Coordinator) pause(deadline time.Time) bool {
 	}
 }
 
-// awaitIntroduction waits until this node may coordinate: it has heard from every member, or found it down. Before that it does not know to
+// awaitIntroduction waits until this node may coordinate: it has heard from every member that is up, and they from it. Before that it does not know to
 // whom to write. false: it is not to be.
 func (c *Coordinator) awaitIntroduction(deadline time.Time) bool {
-	select {
-	case <-c.introduced:
-		return true
-	default:
+	for !c.ready.Load() {
+		c.rings.mu.Lock()
+		ready := c.rings.ready
+		c.rings.mu.Unlock()
+		late := time.NewTimer(time.Until(deadline))
+		select {
+		case <-ready:
+			late.Stop()
+		case <-late.C:
+			return false
+		case <-c.quit:
+			return false
+		}
 	}
-	late := time.NewTimer(time.Until(deadline))
-	defer late.Stop()
-	select {
-	case <-c.introduced:
-		return true
-	case <-late.C:
-	case <-c.quit:
-	}
-	return false
+	return true
 }
-
-// Live says whether the member of that name is not down; false too where there is none.
-func (c *Coordinator) Live(name string) bool {
-	c.rings.mu.Lock()
-	p := c.rings.peers[name]
-	c.rings.mu.Unlock()
-	return p != nil && p.State() != Down
-}
-
-// Heard has the member of that name asked at once how it is: something else says that it is there.
-func (c *Coordinator) Heard(name string) {
-	c.rings.mu.Lock()
-	p := c.rings.peers[name]
-	c.rings.mu.Unlock()
-	if p != nil {
-		p.probeSoon()
-	}
-}
-
-// Removed tells the coordinator that others have taken this node off the ring, and went on without it.
-func (c *Coordinator) Removed() { c.missed("others have removed it") }
 
 // Rings are the table of the owners that readers ask, and of those that will be when the present change is over: the same while there is none. Both are nil
 // before there are members.

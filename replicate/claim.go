@@ -37,7 +37,8 @@ func (c *Coordinator) wants(x rebalance.Ring) bool {
 func (c *Coordinator) claim(x rebalance.Ring) error {
 	misses := c.misses.Load()
 	c.Refresh(time.Now().Add(probeTimeout)) // what they said before a pause is over
-	if err := c.mayClaim(x); err != nil {
+	since, err := c.mayClaim(x)
+	if err != nil {
 		return err
 	}
 	from, err := c.sources(x)
@@ -52,7 +53,7 @@ func (c *Coordinator) claim(x rebalance.Ring) error {
 		c.rings.mu.Unlock()
 		return fmt.Errorf("%w: others went on without it meanwhile", errNotYet)
 	}
-	c.rings.state.Claim(x) // if it is wanted still
+	c.rings.state.Claim(x, since)
 	c.holdLocked()
 	c.rings.mu.Unlock()
 	was := c.synced.Load()
@@ -64,28 +65,27 @@ func (c *Coordinator) claim(x rebalance.Ring) error {
 	return nil
 }
 
-// mayClaim says why a pass for the ring cannot begin yet.
-func (c *Coordinator) mayClaim(x rebalance.Ring) error {
+// mayClaim says why a pass for the ring cannot begin yet, or since when the ring is wanted.
+func (c *Coordinator) mayClaim(x rebalance.Ring) (since uint64, err error) {
 	c.rings.mu.Lock()
 	defer c.rings.mu.Unlock()
 	for i := range c.rings.members.All {
 		if p := c.rings.peers[c.rings.members.All[i].Name]; p != nil && !p.probed.Load() {
-			return fmt.Errorf("%w: %s was not reached yet", errNotYet, p.name)
+			return 0, fmt.Errorf("%w: %s was not reached yet", errNotYet, p.name)
 		}
 	}
 	if name, missing := c.rings.state.Missing(x, c.worldLocked()); missing {
 		if name == rebalance.Self {
-			return fmt.Errorf("%w: operations by an earlier ring are under way", errNotYet)
+			return 0, fmt.Errorf("%w: operations by an earlier ring are under way", errNotYet)
 		}
-		return fmt.Errorf("%w: %s does not count on this node yet", errNotYet, name)
+		return 0, fmt.Errorf("%w: %s does not count on this node yet", errNotYet, name)
 	}
-	return nil
+	return c.rings.state.Since(x), nil
 }
 
 // sources are the partitions to pull for a ring, by whom to pull them from: all owners that are up and have authority for the partition by
-// any ring. Where there is none, all owners settle a partition, if they are up: then nobody holds more. A node that had authority before,
-// and has only missed something while others took it for down, asks those that are up: what they acknowledged without it
-// is with them, or was kept for it and is delivered.
+// any ring. Where there is none, all owners have to be up, by all rings that are written, but those that are no members any more; and all
+// members that are up are asked, for one may keep what it was sent when it was an owner: then nobody holds more.
 func (c *Coordinator) sources(x rebalance.Ring) (map[origin][]int, error) {
 	c.rings.mu.Lock()
 	defer c.rings.mu.Unlock()
@@ -102,7 +102,7 @@ func (c *Coordinator) sources(x rebalance.Ring) (map[origin][]int, error) {
 		if !slices.Contains(table.Owners(part), uint16(self)) || part < len(held) && held[part] {
 			continue
 		}
-		all, err := v.sources(part, authority, !r.had[part])
+		all, err := c.sourcesLocked(v, part, authority)
 		if err != nil {
 			return nil, err
 		}
@@ -144,29 +144,26 @@ func (c *Coordinator) authorityLocked() func(node, partition int) bool {
 	}
 }
 
-// sources are the peers that settle a partition, for a node that never had authority for it or for one that had.
-func (v *view) sources(partition int, authority func(node, partition int) bool, fresh bool) ([]origin, error) {
-	var synced, up []origin
-	var down error
+// sourcesLocked are the peers that settle a partition.
+func (c *Coordinator) sourcesLocked(v *view, partition int, authority func(node, partition int) bool) (all []origin, err error) {
 	for _, n := range v.owners(partition) {
-		p := v.peers[n]
-		switch {
+		switch p := v.peers[n]; {
 		case p == nil:
-		case p.State() == Down:
-			down = fmt.Errorf("%w: %s is down (%v), and no other owner of some keys is in sync", errNotYet, p.name, p.Status().Reason)
-		case authority(int(n), partition):
-			synced = append(synced, origin{p, true})
-		default:
-			up = append(up, origin{p, false})
+		case p.State() != Down:
+			if authority(int(n), partition) {
+				all = append(all, origin{p, true})
+			}
+		case c.rings.members.has(p.name):
+			err = fmt.Errorf("%w: %s is down (%v), and no other owner of some keys is in sync", errNotYet, p.name, p.Status().Reason)
 		}
 	}
-	switch {
-	case !fresh:
-		return append(synced, up...), nil
-	case len(synced) > 0:
-		return synced, nil
-	case down != nil:
-		return nil, down
+	if len(all) > 0 {
+		return all, nil
 	}
-	return up, nil
+	for _, p := range c.rings.list {
+		if p.State() != Down {
+			all = append(all, origin{p, false})
+		}
+	}
+	return all, err
 }

@@ -88,7 +88,7 @@ type Coordinator struct {
 	syncReason atomic.Pointer[error]  // why it is not in sync
 	passes     atomic.Uint64          // how often it came to be in sync
 	misses     atomic.Uint64          // how often it missed something
-	introduced chan struct{}          // closed when every member was heard from or found down
+	ready      atomic.Bool            // it may coordinate
 	moving     atomic.Pointer[Moving]
 	pace       *rate.Limiter // of sync
 	lastBeat   atomic.Int64  // of a prober, nanoseconds since born
@@ -128,11 +128,11 @@ func New(o Options) (*Coordinator, error) {
 	}
 	c := &Coordinator{
 		opt: o, store: o.Store, clock: o.Clock, born: time.Now(),
-		quit: make(chan struct{}), syncNow: make(chan struct{}, 1), introduced: make(chan struct{}),
+		quit: make(chan struct{}), syncNow: make(chan struct{}, 1),
 		pace: newPace(o.SyncRate),
 	}
 	c.held.Store(new([]bool))
-	c.rings.init(o.Ring.Partitions)
+	c.rings.init()
 	if len(o.Members.All) == 0 {
 		return c, nil // it does not know yet
 	}
@@ -222,7 +222,7 @@ func (c *Coordinator) Refresh(deadline time.Time) {
 			}
 			defer p.leave()
 			if ping, err := p.exchangePing(deadline); err == nil {
-				p.answered(&ping, ping.to, c.opt.Boot)
+				p.answered(&ping)
 			} // else the prober draws the conclusion
 		})
 	}
@@ -244,7 +244,7 @@ func (c *Coordinator) self() Ping {
 	p := Ping{
 		Name: c.opt.Name, Boot: c.opt.Boot, Settings: settingsName(&c.opt.Ring),
 		Clock: c.clock.Last(), Wall: c.clock.Wall().UnixMilli(),
-		Sees: make(map[uint64]uint64), Heeds: make(map[uint64]uint64),
+		Sees: make(map[uint64]Sight), Heeds: make(map[uint64]uint64),
 		Moving: c.moving.Load(),
 	}
 	// What it heeds is looked up before what it holds: it gives that up first.

@@ -212,7 +212,7 @@ func (c *Coordinator) lister(v *view, partition int, failed map[int]error) (int,
 		live = true
 		// One that has not got all hints yet would list without them: the
 		// question goes past the queue.
-		if _, _, counted := peer.counted(); chosen < 0 && counted && peer.mayBeSynced() {
+		if chosen < 0 && peer.counted() && peer.mayBeSynced() {
 			chosen = node
 		}
 	}

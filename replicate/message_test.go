@@ -89,7 +89,7 @@ func seeds(f *testing.F) {
 	f.Add(answer)
 	f.Add(appendListRequest(nil, &kv.ListRequest{From: 1, Limit: 10, Prefix: []byte("k")}, []uint16{0, 1, 255}))
 	f.Add(appendListRequest(nil, &kv.ListRequest{Limit: 1, Values: true}, []uint16{65535}))
-	f.Add(appendPing(nil, &Ping{Name: "node1", Boot: 7, Settings: "s", Sees: map[uint64]uint64{1: 2}}))
+	f.Add(appendPing(nil, &Ping{Name: "node1", Boot: 7, Settings: "s", Sees: map[uint64]Sight{1: {Downs: 2, Live: true}}}))
 	f.Add(append(appendHead(nil, kindDigests), levelBuckets, 3, 0, 255, 0))
 	f.Add(append(append(appendHead(nil, kindPull), 1, 0, 0, 0, 0, 0, 0, 0, 0, 0), bytes.Repeat([]byte{255}, bitmapBytes)...))
 	f.Add([]byte{})

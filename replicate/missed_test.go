@@ -133,8 +133,8 @@ func testHasToKnow(t *testing.T) {
 	ring := n.rings.state.Reads()
 	says := func(boot, heeds uint64, want bool) {
 		t.Helper()
-		p.answered(&Ping{Name: "node1", Boot: boot, Heeds: map[uint64]uint64{n.opt.Boot: heeds},
-			Said: rebalance.Statement{Seq: math.MaxUint64, Reads: ring, Holds: []rebalance.Ring{ring}}}, 0, n.opt.Boot)
+		p.answered(&Ping{Name: "node1", Boot: boot, Heeds: map[uint64]uint64{n.opt.Boot: heeds}, told: p.downsNow(),
+			Said: rebalance.Statement{Seq: math.MaxUint64, Reads: ring, Holds: []rebalance.Ring{ring}}})
 		if p.isSynced() != want {
 			t.Errorf("boot %d, heeds %d: in sync is %v, want %v", boot, heeds, p.isSynced(), want)
 		}
@@ -145,7 +145,8 @@ func testHasToKnow(t *testing.T) {
 		t.Error("down, and in sync")
 	}
 	says(5, 0, false)
-	says(5, 1, true)
+	says(5, 1, false) // it is there again since: that counts too
+	says(5, 2, true)
 	p.markDown(errReset)
 	says(6, 0, true)
 }
@@ -158,18 +159,18 @@ func testLearns(t *testing.T) {
 	const own = 1
 	for name, says := range map[string][]struct {
 		boot   uint64
-		sees   map[uint64]uint64
+		downs  uint64
 		missed bool
 	}{
-		"lost from sight":   {{5, map[uint64]uint64{own: 0}, false}, {5, nil, true}, {5, map[uint64]uint64{own: 0}, false}},
-		"between two looks": {{5, map[uint64]uint64{own: 0}, false}, {5, map[uint64]uint64{own: 1}, true}, {5, map[uint64]uint64{own: 1}, false}},
-		"before the first":  {{5, map[uint64]uint64{own: 2}, true}},
-		"not met yet":       {{5, nil, false}, {5, map[uint64]uint64{own: 0}, false}},
-		"peer restarted":    {{5, map[uint64]uint64{own: 0}, false}, {6, nil, false}, {6, map[uint64]uint64{own: 0}, false}},
+		"while it looks":   {{5, 0, false}, {5, 1, true}, {5, 1, false}, {5, 2, true}},
+		"before the first": {{5, 2, true}},
+		"not met yet":      {{5, 0, false}, {5, 0, false}},
+		"peer restarted":   {{5, 3, true}, {6, 0, false}, {6, 1, true}},
+		"messages cross":   {{5, 2, true}, {5, 1, false}, {5, 2, false}},
 	} {
-		var p Peer
+		p := Peer{boot: own}
 		for i, s := range says {
-			if missed := p.believeLocked(&Ping{Boot: s.boot, Sees: s.sees}, own); missed != s.missed {
+			if missed := p.believeLocked(&Ping{Boot: s.boot, Sees: map[uint64]Sight{own: {Downs: s.downs}}}); missed != s.missed {
 				t.Errorf("%s, ping %d: missed is %v, want %v", name, i, missed, s.missed)
 			}
 		}

@@ -82,9 +82,10 @@ type Peer struct {
 	answeredTo uint64    // the largest Seq of this node's statements that it has answered
 	heard      time.Time // when it last asked this node how it is
 	downs      uint64    // how often it was taken for down
-	seen       bool      // it counted on this node, when it last said so
-	seenDowns  uint64    // and how often it had taken this node for down
+	seenDowns  uint64    // how often it says to have taken this node for down
 	heeded     uint64    // the same, once this node has drawn the conclusion
+	met        uint64    // the serial of the view when its boot was first heard
+	past       past      // of the same name, when it was a member before
 
 	misses int // probes in a row that timed out; of the prober alone
 
@@ -103,7 +104,8 @@ type peerHost interface {
 	accepts(p *Ping) error                  // why the answer is not a member's
 	settled() bool                          // whether this node is in sync and no ring is changing
 	beat()                                  // a prober is alive
-	met()                                   // a peer is there that was not there before, or not with that boot
+	met(p *Peer)                            // a peer is there that was not there before, or not with that boot
+	oldest() uint64                         // the serial of the oldest view that operations may still go by
 	missed(reason string)                   // this node has missed something
 	compareMaps(name string, digest uint64) // the peer states a member map
 	reconsider()                            // what a peer says, or whether it is there, has changed

@@ -3,6 +3,7 @@ package replicate
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"time"
 
 	"httpdhs/kv"
@@ -28,9 +29,8 @@ type Ping struct {
 	// Dead are the members that have been down to it for so long that it would have them removed.
 	Dead []string `json:"dead,omitempty"`
 
-	// Sees has the peers that it counts on, which have all that it kept for
-	// them: the boot of each, and how often it has taken it for down.
-	Sees map[uint64]uint64 `json:"sees,omitempty"`
+	// Sees is how it sees each peer that it has heard from, by the peer's boot.
+	Sees map[uint64]Sight `json:"sees,omitempty"`
 
 	// Heeds has how often each peer, by its boot, has taken it for down, as far as it knows: after each time it gave up what
 	// it held.
@@ -43,7 +43,15 @@ type Ping struct {
 	Version    string    `json:"version"`
 	Started    time.Time `json:"started"`
 
-	to uint64 // of an answer: the Seq of the statement that it answers
+	to   uint64 // of an answer: the Seq of the statement that it answers
+	told uint64 // of an answer: how often this node had taken the peer for down when it asked
+}
+
+// Sight is how a node sees a peer: see "Being taken for down" in docs/design/membership.md.
+type Sight struct {
+	Downs  uint64 `json:"d,omitempty"` // grows when it takes the peer for down, and when the peer is live again
+	Live   bool   `json:"l,omitempty"`
+	Counts bool   `json:"c,omitempty"` // it has delivered what it kept for the peer, and what began before it met the peer is over
 }
 
 // Memory is what a node's store takes, by kind, in bytes, and what it has evicted.
@@ -77,12 +85,15 @@ func parsePing(msg []byte) (p Ping, err error) {
 	return p, nil
 }
 
-// counted is the boot of the peer if this node counts on it: it is up, and has
-// been sent all that was kept for it. downs is how often it was taken for down.
-func (p *Peer) counted() (boot, downs uint64, ok bool) {
+// counted says whether this node counts on the peer: it is up, and has been sent all that was kept for it.
+func (p *Peer) counted() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.ping.Boot, p.downs, p.State() == Up && !p.settling
+	return p.countedLocked()
+}
+
+func (p *Peer) countedLocked() bool {
+	return p.State() == Up && !p.settling && p.met < p.host.oldest()
 }
 
 // mayBeSynced says whether the peer is worth asking for what only one in sync
@@ -97,28 +108,39 @@ func (p *Peer) mayBeSynced() bool {
 	return p.believedLocked()
 }
 
-// believeLocked takes note of what the peer says of itself.
+// believeLocked takes note of what the peer says of itself. missed: others, the peer at least, have gone on without this node.
 //
-// A peer that was down here has missed what this node coordinated meanwhile, and what was kept for it may have been dropped. It learns so from this
-// node's Sees: the peer is not in it any more, or with another count; then it gives up what it holds, and only afterwards says in its
-// Heeds that it knows. Until then nothing that it says to hold is believed. The same the other way round is missed: this node has to give up what it holds.
-func (p *Peer) believeLocked(ping *Ping, boot uint64) (missed bool) {
+// A peer that was down here has missed what this node coordinated meanwhile, and what was kept for it may have been dropped. It learns so from the
+// count in this node's Sees; then it gives up what it holds, and only afterwards says in its Heeds that it knows. Until then nothing
+// that it says to hold is believed. missed is the same the other way round.
+func (p *Peer) believeLocked(ping *Ping) (missed bool) {
 	if ping.Boot != p.ping.Boot {
-		if p.ping.Boot != 0 { // else it was found down before it was ever heard, and that counts
-			p.downs = 0
-		}
-		p.seen, p.seenDowns, p.heeded, p.answeredTo = false, 0, 0, 0
+		p.meetLocked(ping.Boot)
 	} else if ping.Said.Seq < p.ping.Said.Seq {
 		return false // overtaken by a later one
 	}
-	downs, seen := ping.Sees[boot]
-	missed = p.seen && !seen
-	if seen && downs != p.seenDowns {
-		missed, p.seenDowns = true, downs
+	if sight := ping.Sees[p.boot]; sight.Downs > p.seenDowns {
+		p.seenDowns, missed = sight.Downs, true
 	}
-	p.seen, p.ping = seen, *ping
+	p.ping = *ping
 	return missed
 }
+
+// meetLocked begins anew with a peer that was restarted, or is heard for the first time.
+func (p *Peer) meetLocked(boot uint64) {
+	switch {
+	case p.ping.Boot != 0:
+		p.downs = 0
+	case p.past.boot == boot:
+		p.downs += p.past.downs
+	} // else it was found down before it was ever heard, or not, and that counts
+	p.past = past{}
+	p.seenDowns, p.heeded, p.answeredTo = 0, 0, 0
+	p.met = math.MaxUint64 // until the host says which operations began before
+}
+
+// past is what is left of a peer that was no member for a while.
+type past struct{ boot, downs uint64 }
 
 // believedLocked says whether what the peer says to hold may be believed.
 func (p *Peer) believedLocked() bool {

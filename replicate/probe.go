@@ -74,7 +74,7 @@ func (p *Peer) probe(deadline time.Time) {
 	case err == nil:
 		p.misses = 0
 		p.unstick(began)
-		p.answered(&ping, ping.to, p.host.self().Boot)
+		p.answered(&ping)
 	case isTimeout(err):
 		if p.misses++; p.misses >= probesMissed {
 			p.markDown(errSilent)
@@ -88,6 +88,7 @@ func (p *Peer) probe(deadline time.Time) {
 }
 
 func (p *Peer) exchangePing(deadline time.Time) (Ping, error) {
+	told := p.downsNow() // before it is told
 	self := p.host.self()
 	msg := appendPing(nil, &self)
 	answer, err := p.transport.RoundTrip(nil, msg, deadline)
@@ -101,7 +102,7 @@ func (p *Peer) exchangePing(deadline time.Time) (Ping, error) {
 	if err != nil {
 		return Ping{}, err
 	}
-	ping.to = self.Said.Seq
+	ping.to, ping.told = self.Said.Seq, told
 	if ping.Name != p.name {
 		// One node under two names would count as two replicas.
 		return ping, fmt.Errorf("the node at %s says that it is %s", p.name, ping.Name)
@@ -109,56 +110,88 @@ func (p *Peer) exchangePing(deadline time.Time) (Ping, error) {
 	return ping, p.host.accepts(&ping)
 }
 
-// answered takes note of what the peer says of itself, in answer to this node's statement of that Seq, if not 0. boot is this node's.
-func (p *Peer) answered(ping *Ping, to, boot uint64) {
+// downsNow is how often the peer was taken for down.
+func (p *Peer) downsNow() uint64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.downs
+}
+
+// answered takes note of what the peer says of itself in answer to a probe.
+func (p *Peer) answered(ping *Ping) {
 	p.clock.Observe(ping.Clock)
 	p.mu.Lock()
-	if p.closed {
-		p.mu.Unlock()
+	if p.closed || p.State() == Down && ping.told != p.downs {
+		p.mu.Unlock() // one that is down is there again when it knows of it
 		return
 	}
 	met := ping.Boot != p.ping.Boot
-	missed := p.believeLocked(ping, boot)
-	told := p.seenDowns
-	p.answeredTo = max(p.answeredTo, to)
 	back, kept := p.State() == Down, p.queue.bytes
+	missed := p.believeLocked(ping)
+	p.answeredTo = max(p.answeredTo, ping.to)
 	if back {
-		p.owed = len(p.queue.batches)
-		p.setState(Recovering, nil)
-		p.work.Signal()
+		sight := ping.Sees[p.boot]
+		missed = missed || sight.Downs > 0 && !sight.Counts
+		p.comeBackLocked()
 	}
 	p.mu.Unlock()
 	if back && kept > 0 {
 		p.log.Info("peer back, sending it what it missed", "bytes", kept)
 	}
 	if met {
-		p.host.met()
+		p.host.met(p)
 	}
+	p.noted(ping, missed)
+	if back {
+		p.probeSoon() // it has to be told
+	}
+}
+
+// comeBackLocked makes a peer that was down take part again.
+func (p *Peer) comeBackLocked() {
+	if p.downs > 0 {
+		p.downs++
+	}
+	p.owed = len(p.queue.batches)
+	if p.downs == 0 && p.owed == 0 {
+		p.setState(Up, nil) // it was never down, but not met yet
+	} else {
+		p.setState(Recovering, nil)
+	}
+	p.work.Signal()
+}
+
+// asked takes note of what the peer says of itself in a probe of its own.
+func (p *Peer) asked(ping *Ping) {
+	p.mu.Lock()
+	p.heard = time.Now()
+	if p.closed || p.State() == Down || p.ping.Boot != ping.Boot {
+		p.mu.Unlock()
+		p.probeSoon() // it is there; the rest is believed of an answer alone, which is not late
+		return
+	}
+	p.clock.Observe(ping.Clock)
+	missed := p.believeLocked(ping)
+	p.mu.Unlock()
+	p.noted(ping, missed)
+}
+
+// noted draws the conclusions from what the peer has said.
+func (p *Peer) noted(ping *Ping, missed bool) {
 	if missed {
+		p.mu.Lock()
+		told := p.seenDowns
+		p.mu.Unlock()
 		p.host.missed(p.name + " took this node for down")
 		p.mu.Lock()
-		if p.ping.Boot == ping.Boot && p.seenDowns == told { // else whoever heard the later count says so
-			p.heeded = told
+		if p.ping.Boot == ping.Boot {
+			p.heeded = max(p.heeded, told)
 		}
 		p.mu.Unlock()
 		p.probeSoon() // it waits for that
 	}
 	p.host.compareMaps(p.name, ping.Said.Map)
 	p.host.reconsider()
-}
-
-// knows says whether the peer has answered with that boot.
-func (p *Peer) knows(boot uint64) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.ping.Boot == boot
-}
-
-// hear takes note that the peer has asked this node how it is.
-func (p *Peer) hear() {
-	p.mu.Lock()
-	p.heard = time.Now()
-	p.mu.Unlock()
 }
 
 // Status is a peer as this node sees it.

@@ -55,12 +55,7 @@ func (c *Coordinator) servePing(dst, request []byte) ([]byte, error) {
 		if p.name != ping.Name || c.accepts(&ping) != nil {
 			continue
 		}
-		p.hear()
-		if p.State() == Down || !p.knows(ping.Boot) {
-			p.probeSoon() // it is there; that it was restarted is believed of an answer alone, which is not late
-		} else {
-			p.answered(&ping, 0, c.opt.Boot)
-		}
+		p.asked(&ping)
 	}
 	self := c.self()
 	return appendPing(dst, &self), nil

@@ -119,7 +119,16 @@ func (c *Coordinator) missed(reason string) {
 // met implements peerHost. A peer that was restarted forgot what it knew of
 // this one, and what it kept for it: whether this node has missed something
 // is seen by a look at all the others.
-func (c *Coordinator) met() {
+func (c *Coordinator) met(p *Peer) {
+	c.rings.mu.Lock()
+	if v := c.view.Load(); v != nil && !c.rings.ended {
+		// What operations under way have stored at its earlier life counts for nothing: it is counted on when they are over.
+		c.replaceViewLocked()
+		p.mu.Lock()
+		p.met = v.serial
+		p.mu.Unlock()
+	}
+	c.rings.mu.Unlock()
 	c.compareAll.Store(true)
 	c.wakeSync()
 }

@@ -14,6 +14,7 @@ import (
 // the primary is the first of all; while no change of the ring is under way there are no others.
 type view struct {
 	epoch  uint64        // of the rebalance.State that it was made for
+	serial uint64        // grows with each view
 	read   *ring.Table   // by which ring is read
 	writes []*ring.Table // to the owners of which rings is written; read is the first
 	names  []string      // of the nodes on these rings

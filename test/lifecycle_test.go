@@ -171,7 +171,7 @@ func TestMismatchedFlags(t *testing.T) {
 	}
 	eventually(t, "both sides say what is wrong", func() error {
 		for i := range 3 {
-			if a := c.do(i, "GET", "/cluster", ""); !strings.Contains(string(a.body), "another ring") || !strings.Contains(string(a.body), "--partitions") {
+			if a := c.do(i, "GET", "/cluster", ""); !strings.Contains(string(a.body), "must be the same at all nodes") || !strings.Contains(string(a.body), "--partitions") {
 				return fmt.Errorf("node %d: %d %s", i, a.status, a.body)
 			}
 		}

@@ -1,0 +1,174 @@
+package replicate
+
+import (
+	"fmt"
+	"slices"
+
+	"httpdhs/kv"
+	"httpdhs/rebalance"
+	"httpdhs/ring"
+)
+
+// Members are all members of the cluster, this node included.
+type Members struct {
+	All    []Member // in any order
+	Digest uint64   // of the map that they are from: equal where the maps are
+}
+
+// Member is one of them.
+type Member struct {
+	ring.Node
+	Leaving bool // it hands over what it has: it is on the rings that are, and not on the next
+}
+
+// SetMembers tells the coordinator who the members are. It begins to talk to those that are new, and to change over to their ring.
+func (c *Coordinator) SetMembers(m Members) error {
+	var active []ring.Node
+	for i := range m.All {
+		if !m.All[i].Leaving {
+			active = append(active, m.All[i].Node)
+		}
+	}
+	table, err := ring.New(active, c.opt.Ring)
+	if err != nil {
+		return fmt.Errorf("cannot make a ring of the members: %w", err)
+	}
+	r := &c.rings
+	r.mu.Lock()
+	for i := range r.members.All {
+		name := r.members.All[i].Name
+		if p := r.peers[name]; p != nil && !m.has(name) {
+			p.removed()
+		}
+	}
+	r.members, r.target = m, rebalance.Ring(table.Fingerprint())
+	if r.tables[r.target] == nil {
+		r.tables[r.target] = table
+	}
+	c.clock.SetTag(clockTag(m.All, c.opt.Name))
+	for i := range m.All {
+		c.peerLocked(m.All[i].Name)
+	}
+	r.mu.Unlock()
+	c.reconsider()
+	return nil
+}
+
+// has says whether the name is a member's.
+func (m *Members) has(name string) bool {
+	return slices.ContainsFunc(m.All, func(o Member) bool { return o.Name == name })
+}
+
+// removed counts as if the peer had been taken for down: what this node coordinates from now on may not reach it.
+func (p *Peer) removed() {
+	p.mu.Lock()
+	p.downs++
+	p.synced.Store(false)
+	p.mu.Unlock()
+}
+
+// clockTag is what a member marks its versions with: its name's hash, or the next number that is free after those of the
+// names before. Members that know the same members have different tags.
+func clockTag(all []Member, self string) uint16 {
+	names := make([]string, len(all))
+	for i := range all {
+		names[i] = all[i].Name
+	}
+	slices.Sort(names)
+	taken := make(map[uint16]bool, len(names))
+	for _, name := range names {
+		tag := uint16(kv.Hash([]byte(name))) & kv.MaxTag
+		for taken[tag] && len(taken) <= kv.MaxTag {
+			tag = (tag + 1) & kv.MaxTag
+		}
+		if name == self {
+			return tag
+		}
+		taken[tag] = true
+	}
+	return uint16(kv.Hash([]byte(self))) & kv.MaxTag
+}
+
+// peerLocked is the peer of that name, made when it is new; nil: it is this node.
+func (c *Coordinator) peerLocked(name string) *Peer {
+	r := &c.rings
+	p, ok := r.peers[name]
+	if ok || name == c.opt.Name || r.ended {
+		return p
+	}
+	p = newPeer(name, c.opt.Boot, c.opt.QueueBytes, c.opt.Dial(name), c.clock, c.opt.Log, c)
+	p.past = r.past[name]
+	delete(r.past, name)
+	r.peers[name] = p
+	r.list = append(slices.Clone(r.list), p)
+	if r.started {
+		p.start(c.opt.ProbeEvery)
+	}
+	return p
+}
+
+// forgetLocked lets go of what no ring and no member needs any more: the peers are the caller's to close.
+func (c *Coordinator) forgetLocked() (gone []*Peer) {
+	r := &c.rings
+	v := c.view.Load()
+	if len(r.retired) > 0 || !r.state.Stated() {
+		return nil
+	}
+	for x, table := range r.tables {
+		if !slices.Contains(v.writes, table) && x != r.target && !slices.Contains(r.state.Said().Wants, x) {
+			delete(r.tables, x)
+		}
+	}
+	for name, p := range r.peers {
+		if !r.members.has(name) && !slices.Contains(v.names, name) {
+			delete(r.peers, name)
+			c.rememberLocked(name, p)
+			gone = append(gone, p)
+		}
+	}
+	if len(gone) > 0 {
+		r.list = make([]*Peer, 0, len(r.peers))
+		for _, p := range r.peers {
+			r.list = append(r.list, p)
+		}
+	}
+	return gone
+}
+
+// pastMax bounds the members that are remembered after they were removed.
+const pastMax = 1024
+
+// rememberLocked keeps what a member that comes back with its memory has to be told.
+func (c *Coordinator) rememberLocked(name string, p *Peer) {
+	r := &c.rings
+	for other := range r.past {
+		if len(r.past) < pastMax {
+			break
+		}
+		delete(r.past, other)
+	}
+	p.mu.Lock()
+	r.past[name] = past{p.ping.Boot, p.downs + 1}
+	p.mu.Unlock()
+}
+
+// Live says whether the member of that name is not down; false too where there is none.
+func (c *Coordinator) Live(name string) bool {
+	c.rings.mu.Lock()
+	p := c.rings.peers[name]
+	c.rings.mu.Unlock()
+	return p != nil && p.State() != Down
+}
+
+// Heard has the member of that name asked at once how it is: something else says that it is there.
+func (c *Coordinator) Heard(name string) {
+	c.rings.mu.Lock()
+	p := c.rings.peers[name]
+	c.rings.mu.Unlock()
+	if p != nil {
+		p.probeSoon()
+	}
+}
+
+// Removed tells the coordinator that others have taken this node off the ring, and went on without it.
+func (c *Coordinator) Removed() { c.missed("others have removed it") }
