@@ -65,9 +65,10 @@ type network struct {
 
 	mu     sync.Mutex // guards all below
 	nodes  map[string]*node
-	faults map[*Fault]struct{}  // those that are on
-	ways   map[[2]string]way    // by from and to: what the faults make of them
-	fates  map[[2]string]chance // by from and to
+	faults map[*Fault]struct{} // those that are on
+	ways   map[[2]string]way   // by from and to: what the faults make of them
+	fates  map[course]chance
+	stuck  int // round trips under way of which the question or the answer is lost without a word
 }
 
 func (n *network) way(from, to string) way {
@@ -76,16 +77,31 @@ func (n *network) way(from, to string) way {
 	return n.ways[[2]string{from, to}]
 }
 
-func (n *network) draw(from, to string) fate {
+// course is what draws fates from one stream: messages of one kind on one way. Kinds are apart so that what one is
+// about, such as a search for drift at a random peer, does not change the fate of the others.
+type course struct {
+	from, to string
+	kind     byte
+}
+
+func (n *network) draw(from, to string, kind byte) fate {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	key := [2]string{from, to}
+	key := course{from, to, kind}
 	c, ok := n.fates[key]
 	if !ok {
-		c = newChance(n.seed, uint64(streamWays+n.nodes[from].index*streamsPerNode+n.nodes[to].index))
+		way := n.nodes[from].index*streamsPerNode + n.nodes[to].index
+		c = newChance(n.seed, uint64(streamWays+way*streamsPerNode)+uint64(kind))
 		n.fates[key] = c
 	}
 	return draw(c)
+}
+
+// sticks counts round trips that wait for what does not come.
+func (n *network) sticks(by int) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.stuck += by
 }
 
 func (n *network) at(name string) *running {
@@ -157,7 +173,8 @@ func (w *wire) RoundTrip(dst, message []byte, deadline time.Time) ([]byte, error
 		return dst, errReset
 	}
 	done := make(chan reply, 1)
-	msg, fate := bytes.Clone(message), w.net.draw(w.from.name(), w.to)
+	msg, fate := bytes.Clone(message), w.net.draw(w.from.name(), w.to, message[1])
+	over := make(chan struct{})
 	w.net.moves.Go(func() {
 		r := w.net.trip(w.from.name(), w.to, msg, &fate)
 		if w.net.log.verbose {
@@ -166,8 +183,13 @@ func (w *wire) RoundTrip(dst, message []byte, deadline time.Time) ([]byte, error
 		}
 		if !r.never {
 			done <- r
+			return
 		}
+		w.net.sticks(1)
+		<-over
+		w.net.sticks(-1)
 	})
+	defer close(over)
 	late := time.NewTimer(time.Until(deadline))
 	defer late.Stop()
 	answer, err := dst, error(nil)

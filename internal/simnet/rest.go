@@ -92,6 +92,12 @@ func (s *sim) watch() {
 
 // quarrel says which node that runs does not get on with another; empty: none.
 func (s *sim) quarrel() string {
+	s.net.mu.Lock()
+	stuck := s.net.stuck
+	s.net.mu.Unlock()
+	if stuck > 0 {
+		return "a node waits for an answer that was lost"
+	}
 	for _, n := range s.nodes {
 		run := s.net.at(n.name)
 		if run == nil {

@@ -120,7 +120,7 @@ func build(shape Shape) (*sim, error) {
 	s.log = &eventLog{start: start, verbose: shape.Verbose}
 	s.net = &network{
 		log: s.log, seed: shape.Seed, nodes: make(map[string]*node), faults: make(map[*Fault]struct{}),
-		ways: make(map[[2]string]way), fates: make(map[[2]string]chance),
+		ways: make(map[[2]string]way), fates: make(map[course]chance),
 	}
 	var members []ring.Node
 	for i, name := range names(shape.Nodes) {

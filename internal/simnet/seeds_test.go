@@ -28,8 +28,12 @@ func TestTry(t *testing.T) {
 	for seed := from; seed < from+n; seed++ {
 		start := time.Now()
 		s := Draw(uint64(seed))
+		s.Verbose = os.Getenv("VERBOSE") != ""
 		h := run(t, s)
 		vs := Check(h, Rules{})
+		if os.Getenv("LOG") != "" {
+			h.Print(os.Stdout, 0)
+		}
 		if os.Getenv("V") != "" || len(vs) > 0 {
 			fmt.Printf("seed %d: %v, %d ops, %d events, %d splits, fp %x\n", seed, time.Since(start), len(h.Ops), len(h.Events), len(h.Splits), h.Fingerprint())
 		}
@@ -37,9 +41,6 @@ func TestTry(t *testing.T) {
 			bad++
 			for _, v := range vs {
 				fmt.Println("  ", v)
-			}
-			if os.Getenv("LOG") != "" {
-				h.Print(os.Stdout, 0)
 			}
 		}
 	}
