@@ -34,7 +34,8 @@ import (
 //	          partition with the same digests.
 //	copies    Each key is held by its owners and by nobody else, and by all of them the same: the newest version of
 //	          those that any memory has, so also the newest of the writes that were acknowledged or whose outcome is
-//	          unknown, as far as they have survived. No deleted key comes back.
+//	          unknown, as far as they have survived.
+//	deleted   No node answers with a value of a key of which a newer delete was acknowledged, unless that is lost.
 //	agree     Every node answers every key with that, at every level, and lists the keys that have a value, each once.
 
 // Rules change what is demanded. The zero value is what is promised.
@@ -365,6 +366,11 @@ func (c *checker) agree(k *keyed) {
 	for _, o := range k.ops {
 		if !o.Final {
 			continue
+		}
+		for _, w := range k.acknowledged() {
+			if w.Kind == kv.OpDelete && o.Outcome == OK && o.Version < w.Version && c.survives(k, w, Never) {
+				c.tell("deleted", "%v\n  after %v", o, w)
+			}
 		}
 		if live && (o.Outcome != OK || o.Value != want.Value) || !live && o.Outcome != Absent {
 			c.tell("agree", "%v: want %q", o, want.Value)

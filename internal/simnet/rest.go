@@ -216,11 +216,14 @@ func (s *sim) look(h *History) {
 	for i, n := range s.nodes {
 		for _, key := range s.keys {
 			e, _, ok := s.store(i).Get(nil, kv.Hash([]byte(key)), []byte(key))
-			if ok {
-				h.Held = append(h.Held, Held{
-					Node: n.name, Key: key, Version: e.Version, Tombstone: !e.Live(n.wall().UnixMilli()), Value: string(e.Value),
-				})
+			if !ok {
+				continue
 			}
+			held := Held{Node: n.name, Key: key, Version: e.Version, Tombstone: !e.Live(n.wall().UnixMilli())}
+			if !held.Tombstone { // an expired value may have been swept already, or not
+				held.Value = string(e.Value)
+			}
+			h.Held = append(h.Held, held)
 		}
 	}
 }
