@@ -51,8 +51,10 @@ type Violation struct{ Property, What string }
 func (v Violation) String() string { return v.Property + ": " + v.What }
 
 // Check says which properties do not hold, at most a few of each.
-func Check(h *History, r Rules) []Violation {
-	c := &checker{h: h, rules: r, told: make(map[string]int)}
+func Check(h *History, r Rules) []Violation { return check(h, r).found }
+
+func check(h *History, r Rules) *checker {
+	c := &checker{h: h, rules: r, told: make(map[string]int), looked: make(map[string]int)}
 	if h.Rest != "" {
 		c.tell("rest", "the cluster does not come to rest: %s", h.Rest)
 	}
@@ -75,17 +77,24 @@ func Check(h *History, r Rules) []Violation {
 			c.tell("copies", "%s", what)
 		}
 	}
-	return c.found
+	return c
 }
 
 // tellMost bounds the violations of one property that are told.
 const tellMost = 3
 
 type checker struct {
-	h     *History
-	rules Rules
-	told  map[string]int
-	found []Violation
+	h      *History
+	rules  Rules
+	told   map[string]int
+	looked map[string]int // by property: how often it was demanded
+	found  []Violation
+}
+
+// demand says that a property that holds has to be so, and whether it is.
+func (c *checker) demand(property string, holds bool) (broken bool) {
+	c.looked[property]++
+	return !holds
 }
 
 func (c *checker) tell(property, format string, args ...any) {
@@ -158,7 +167,7 @@ func (c *checker) acks(k *keyed) {
 				stored = append(stored, e.Node)
 			}
 		}
-		if len(stored) < max(w.Acks, w.Required) {
+		if c.demand("acks", len(stored) >= max(w.Acks, w.Required)) {
 			c.tell("acks", "%v: it is stored by %v of the owners %v", w, stored, k.owners)
 		}
 	}
@@ -206,7 +215,7 @@ func (c *checker) lost(k *keyed) {
 			continue
 		}
 		for _, owner := range k.owners {
-			if held := c.held(owner, k.key); held.Version < w.Version {
+			if held := c.held(owner, k.key); c.demand("lost", held.Version >= w.Version) {
 				c.tell("lost", "%v: %s holds version %x at the end", w, owner, uint64(held.Version))
 			}
 		}
@@ -230,12 +239,12 @@ func (c *checker) reads(k *keyed) {
 			continue
 		}
 		for _, w := range writes {
-			if w.End < r.Begin && w.Version > r.Version && c.meet(w.Acks, r.Required) {
+			if w.End < r.Begin && c.meet(w.Acks, r.Required) && c.demand("strict", w.Version <= r.Version) {
 				c.tell("strict", "%v\n  after %v", r, w)
 			}
 		}
 		for _, earlier := range reads[:i] {
-			if earlier.End < r.Begin && earlier.Version > r.Version && c.meet(earlier.Required, r.Required) {
+			if earlier.End < r.Begin && c.meet(earlier.Required, r.Required) && c.demand("back", earlier.Version <= r.Version) {
 				c.tell("back", "%v\n  after %v", r, earlier)
 			}
 		}
@@ -246,13 +255,21 @@ func (c *checker) reads(k *keyed) {
 func (c *checker) meet(a, b int) bool { return c.rules.AssumeStrict || a+b > c.h.Replicas }
 
 func (c *checker) absent(k *keyed) {
+	writes := k.acknowledged()
 	for _, r := range k.answered() {
-		if r.Outcome != Absent || !c.h.calm(r.Begin, r.End) {
+		if !c.h.calm(r.Begin, r.End) {
 			continue
 		}
-		for _, w := range k.acknowledged() {
+		for _, w := range writes {
 			known := w.Level == kv.LevelLive || c.meet(w.Acks, r.Required)
-			if w.Kind == kv.OpPut && w.End < r.Begin && known && !c.mayBeGone(k, w, r) && c.survives(k, w, r.End) {
+			if w.Kind != kv.OpPut || w.End >= r.Begin || !known {
+				continue
+			}
+			if r.Outcome == OK {
+				c.demand("absent", true)
+				break
+			}
+			if !c.mayBeGone(k, w, r) && c.survives(k, w, r.End) && c.demand("absent", false) {
 				c.tell("absent", "%v\n  after %v", r, w)
 			}
 		}
@@ -274,23 +291,30 @@ func (c *checker) mayBeGone(k *keyed, w, r *Op) bool {
 
 func (c *checker) creates(k *keyed) {
 	deleted := slices.ContainsFunc(k.ops, func(o *Op) bool { return o.Kind == kv.OpDelete || o.Kind == kv.OpPut && o.Expires != 0 })
-	writes := k.acknowledged()
-	for i, b := range writes {
-		for _, a := range writes[:i] {
+	for i, b := range k.ops {
+		for _, a := range k.ops[:i] {
 			same := a.Cond == b.Cond && (a.Cond == kv.IfAbsent && !deleted || a.Cond == kv.IfVersion && a.Expect == b.Expect)
-			if !same {
+			decided := a.Outcome == OK && (b.Outcome == OK || b.Outcome == ConditionFailed) || a.Outcome == ConditionFailed && b.Outcome == OK
+			if !same || !decided {
 				continue
 			}
 			first, second := a, b
 			if first.End > second.End {
 				first, second = b, a
 			}
-			excused := !c.h.calm(second.Begin, second.End) || first.Acks < c.h.Replicas && k.forgot(second.End)
-			if !excused && c.survives(k, first, second.End) {
+			if c.excused(k, first, second) {
+				continue
+			}
+			if c.demand("create", first.Outcome != OK || second.Outcome != OK) && c.survives(k, first, second.End) {
 				c.tell("create", "%v\n  and %v", first, second)
 			}
 		}
 	}
+}
+
+// excused says whether the second of two conditional writes may not know of the first.
+func (c *checker) excused(k *keyed, first, second *Op) bool {
+	return !c.h.calm(second.Begin, second.End) || first.Acks < c.h.Replicas && k.forgot(second.End)
 }
 
 func (c *checker) values(k *keyed) {
@@ -368,7 +392,7 @@ func (c *checker) agree(k *keyed) {
 			continue
 		}
 		for _, w := range k.acknowledged() {
-			if w.Kind == kv.OpDelete && o.Outcome == OK && o.Version < w.Version && c.survives(k, w, Never) {
+			if w.Kind == kv.OpDelete && c.survives(k, w, Never) && c.demand("deleted", o.Outcome != OK || o.Version > w.Version) {
 				c.tell("deleted", "%v\n  after %v", o, w)
 			}
 		}

@@ -223,6 +223,8 @@ func TestCheckLost(t *testing.T) {
 		stored(4, 4, all...).held(4, "w", all...)).want(t, "lost")
 	listed(start().event(2, Lost, "a", 0).event(3, Lost, "b", 0).event(4, InSync, "a", 0).
 		stored(4, 4, all...).held(4, "w", all...)).want(t)
+	listed(newMade().stored(0.5, 5, "a").op(0, 1, put(5, "x", 1)).event(2, InSync, "c", 0).event(3, Lost, "a", 0).
+		stored(4, 4, all...).held(4, "w", all...)).want(t)
 	listed(start().event(0.7, Lost, "a", 0).event(0.8, Lost, "b", 0).stored(4, 4, all...).held(4, "w", all...)).want(t)
 	listed(start().event(2, Dropped, "a", 0).event(2, Dropped, "b", 0).stored(3, 4, all...).held(4, "w", all...)).want(t, "lost")
 }

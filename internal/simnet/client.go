@@ -12,7 +12,7 @@ import (
 var (
 	hotKeys    = keysOf("hot", 2)    // everything is done with them
 	plainKeys  = keysOf("plain", 6)  // put without conditions, and never deleted
-	createKeys = keysOf("create", 4) // created, if they do not exist, and never changed
+	createKeys = keysOf("create", 9) // created, if they do not exist, and never changed; one after the other is in use
 	ttlKeys    = keysOf("ttl", 2)    // put with a time to live
 )
 
@@ -32,11 +32,12 @@ func allKeys() (keys []string) {
 
 // client asks one node after the other, one call at a time.
 type client struct {
-	s    *sim
-	id   int
-	c    chance
-	puts int
-	seen map[string]kv.Version // by key: the last version that it met
+	s     *sim
+	id    int
+	c     chance
+	puts  int
+	begun time.Time
+	seen  map[string]kv.Version // by key: the last version that it met
 }
 
 func (s *sim) newClient(id int) *client {
@@ -46,6 +47,7 @@ func (s *sim) newClient(id int) *client {
 // work asks until the end. What is drawn for an operation does not depend on how those before have ended, but for
 // the version of a condition.
 func (c *client) work(end time.Time) {
+	c.begun = end.Add(-c.s.shape.Span)
 	for {
 		time.Sleep(min(time.Duration(c.c.ExpFloat64()*float64(c.s.shape.Pause)), 10*c.s.shape.Pause))
 		if !time.Now().Before(end) {
@@ -73,13 +75,13 @@ func (c *client) draw(n *node) Op {
 		switch {
 		case kind < 0.40:
 			o.Kind = kv.OpGet
-		case kind < 0.55:
+		case kind < 0.40+c.s.shape.Deletes:
 			o.Kind = kv.OpDelete
-		case kind < 0.62:
+		case kind < 0.66:
 			o.Cond = kv.IfAbsent
-		case kind < 0.67:
+		case kind < 0.71:
 			o.Cond = kv.IfPresent
-		case kind < 0.80 && c.seen[o.Key] != 0:
+		case kind < 0.84 && c.seen[o.Key] != 0:
 			o.Cond, o.Expect = kv.IfVersion, c.seen[o.Key]
 		}
 	case u < 0.75:
@@ -88,7 +90,8 @@ func (c *client) draw(n *node) Op {
 			o.Kind = kv.OpPut
 		}
 	case u < 0.88:
-		o.Key, o.Kind = createKeys[which%len(createKeys)], kv.OpGet
+		now := float64(time.Since(c.begun)) / float64(c.s.shape.Span) // 0 to 1
+		o.Key, o.Kind = createKeys[int(now*float64(len(createKeys)-2))+which%2], kv.OpGet
 		if kind < 0.5 {
 			o.Kind, o.Cond = kv.OpPut, kv.IfAbsent
 		}

@@ -27,6 +27,7 @@ type Shape struct {
 	Pause    time.Duration // of a client between two operations, on the average
 	Strict   bool          // clients ask for quorums alone
 	Weak     bool          // clients ask for one replica alone
+	Deletes  float64       // share of them among the operations on keys with which everything is done, up to 0.6
 	Faults   []*Fault
 	AtOnce   bool // clients begin before the nodes are in sync
 	RestTime time.Duration
@@ -46,7 +47,7 @@ func Draw(seed uint64) Shape {
 		Grace: time.Hour, SweepEvery: time.Second,
 		Span: c.between(2*time.Second, 14*time.Second), Clients: 3 + c.IntN(4),
 		Pause: c.between(10*time.Millisecond, 150*time.Millisecond), Strict: c.yes(0.2), Weak: c.yes(0.05),
-		AtOnce: c.yes(0.1), RestTime: 20 * time.Minute,
+		Deletes: 0.2, AtOnce: c.yes(0.1), RestTime: 20 * time.Minute,
 	}
 	skew := pick(c, 0, 20*time.Millisecond, 5*time.Second)
 	for range s.Nodes {

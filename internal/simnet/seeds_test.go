@@ -190,7 +190,8 @@ func TestChild(t *testing.T) {
 	}
 	for seed := first; seed < first+count; seed++ {
 		h := run(t, Draw(seed))
-		if violations := Check(h, Rules{}); len(violations) > 0 {
+		checked := check(h, Rules{})
+		if violations := checked.found; len(violations) > 0 {
 			fmt.Printf("FAILED seed %d. Run it again: make sim SEED=%d\n", seed, seed)
 			var b strings.Builder
 			for _, v := range violations {
@@ -199,6 +200,6 @@ func TestChild(t *testing.T) {
 			h.Print(&b, tailLines)
 			fmt.Println("| " + strings.ReplaceAll(strings.TrimSpace(b.String()), "\n", "\n| "))
 		}
-		fmt.Println("ran", seed)
+		fmt.Println("ran", seed, checked.looked)
 	}
 }
