@@ -19,6 +19,8 @@ import (
 //	          where a + r > N, split or not, unless an owner of the key lost its memory before the read had ended.
 //	back      Of two reads with r1 + r2 > N the later one does not find less than the earlier one, with the same
 //	          exception. These two also mean that no deleted key comes back to a strict read.
+//	last      Of two acknowledged writes at levels other than one, the later is the newer, however the clocks are set, unless
+//	          the network is split during the later one or the earlier one is lost as above.
 //	absent    "No such key" is not said of a key with an acknowledged write at level live, or with a + r > N, before
 //	          the read, which was not, or not surely not, deleted or expired since; unless the network is split during
 //	          the read, or the write is lost as above.
@@ -61,6 +63,7 @@ func check(h *History, r Rules) *checker {
 	for _, k := range c.byKey() {
 		c.acks(k)
 		c.reads(k)
+		c.last(k)
 		c.absent(k)
 		c.creates(k)
 		c.values(k)
@@ -246,6 +249,23 @@ func (c *checker) reads(k *keyed) {
 		for _, earlier := range reads[:i] {
 			if earlier.End < r.Begin && c.meet(earlier.Required, r.Required) && c.demand("back", earlier.Version <= r.Version) {
 				c.tell("back", "%v\n  after %v", r, earlier)
+			}
+		}
+	}
+}
+
+func (c *checker) last(k *keyed) {
+	writes := k.acknowledged()
+	for i, w := range writes {
+		if w.Level == kv.LevelOne || !c.h.calm(w.Begin, w.End) {
+			continue
+		}
+		for _, earlier := range writes[:i] {
+			if earlier.Level == kv.LevelOne || earlier.End >= w.Begin {
+				continue
+			}
+			if c.demand("last", earlier.Version < w.Version) && c.survives(k, earlier, w.End) {
+				c.tell("last", "%v\n  after %v", w, earlier)
 			}
 		}
 	}

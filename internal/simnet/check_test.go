@@ -137,6 +137,17 @@ func TestCheckBack(t *testing.T) {
 	start().op(2, 4.5, found(5, "new", 2)).op(4, 5, found(4, "old", 2)).want(t)
 }
 
+// Of two writes at levels other than one, the later is the newer.
+func TestCheckLast(t *testing.T) {
+	start := func() *made { return newMade().stored(0.5, 5, "a", "b").op(0, 1, put(5, "x", 2)) }
+	start().stored(2, 6, "b", "c").op(2, 3, put(6, "y", 2)).want(t)
+	start().stored(2, 4, "b", "c").op(2, 3, put(4, "y", 2)).want(t, "last")
+	start().stored(0.7, 4, "b", "c").op(0.9, 3, put(4, "y", 2)).want(t)
+	start().stored(2, 4, "c").op(2, 3, put(4, "y", 1)).want(t) // the two need not have met
+	start().split(0, 2).stored(2, 4, "b", "c").op(2, 3, put(4, "y", 2)).want(t)
+	start().event(2, Lost, "a", 0).event(2, Lost, "b", 0).stored(2, 4, "b", "c").op(2, 3, put(4, "y", 2)).want(t)
+}
+
 // "No such key" is not said of a key that was acknowledged at level live, unless it may be deleted or expired, the
 // network is split, or all that had it lost their memory.
 func TestCheckAbsent(t *testing.T) {

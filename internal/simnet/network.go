@@ -137,6 +137,13 @@ func (n *network) set(f *Fault, on bool) {
 	}
 }
 
+// hangs says whether a node waits for what does not come.
+func (n *network) hangs() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.stuck > 0
+}
+
 // reply is the end of a round trip; never: nothing comes.
 type reply struct {
 	answer []byte

@@ -15,23 +15,32 @@ const (
 	// watchEvery is how often the watch looks at the nodes.
 	watchEvery = 20 * time.Millisecond
 
-	// settleTime is how long after a split the nodes have to look as if there was none before it counts as over: two
-	// probes of everybody by everybody, so that what they know of each other is from after it.
+	// settleTime is how long the nodes have to be on good terms to count as settled: two probes of everybody by
+	// everybody, so that what they know of each other is from then.
 	settleTime = 1500 * time.Millisecond
+
+	// hearTime is how long after a split nodes may take to hear of what others did without them: what is lost of a
+	// probe that was under way, the pause to the next, and its way.
+	hearTime = 2 * time.Second
 )
 
 // splitWatch knows when the network was split.
+//
+// A split is over when nodes have had the time to hear of it. Where a node also lost its memory meanwhile, or
+// its clock was wrong, those are two faults at once, and it is over when all nodes are in sync and on good terms.
 type splitWatch struct {
 	log *eventLog
 
 	mu    sync.Mutex // guards all below
 	on    int        // faults that split, now
 	open  bool       // a split is not over
-	fine  time.Duration
+	two   bool       // there is another fault in it
+	whole time.Duration
+	fine  time.Duration // since when the network is whole, and all is fine; less than 0: it is not
 	spans []Span
 }
 
-func (w *splitWatch) turn(on bool) {
+func (w *splitWatch) turn(on, two bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if !on {
@@ -40,24 +49,35 @@ func (w *splitWatch) turn(on bool) {
 	}
 	w.on++
 	if !w.open {
-		w.open = true
+		w.open, w.two = true, false
 		w.spans = append(w.spans, Span{From: w.log.now(), To: Never})
 	}
-	w.fine = -1
+	w.two = w.two || two
+	w.whole, w.fine = -1, -1
 }
 
-// look takes in whether all nodes are on good terms now.
-func (w *splitWatch) look(fine bool) {
+// look takes in how things are: whether a message hangs that was lost in the split, whether a node is down or never was
+// in sync, and whether all nodes are on good terms.
+func (w *splitWatch) look(stuck, fresh, fine bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if !w.open {
+		return
+	}
 	now := w.log.now()
-	switch {
-	case !w.open:
-	case !fine || w.on > 0:
-		w.fine = -1
-	case w.fine < 0:
-		w.fine = now
-	case now-w.fine >= settleTime:
+	since := func(t *time.Duration, ok bool) time.Duration {
+		switch {
+		case !ok:
+			*t = -1
+			return 0
+		case *t < 0:
+			*t = now
+		}
+		return now - *t
+	}
+	w.two = w.two || fresh
+	whole, settled := since(&w.whole, w.on == 0 && !stuck), since(&w.fine, w.on == 0 && !stuck && fine)
+	if whole >= hearTime && (!w.two || settled >= settleTime) {
 		w.spans[len(w.spans)-1].To = now
 		w.open = false
 	}
@@ -80,22 +100,22 @@ func (s *sim) watch() {
 		case <-s.ended:
 			return
 		}
+		fresh := false
 		for _, n := range s.nodes {
-			if run := s.net.at(n.name); run != nil && !synced[run] && run.coordinator.Synced() {
+			run := s.net.at(n.name)
+			if run != nil && !synced[run] && run.coordinator.Synced() {
 				synced[run] = true
 				s.rec.event(Event{Kind: InSync, Node: n.name})
 			}
+			fresh = fresh || !synced[run]
 		}
-		s.splits.look(s.quarrel() == "")
+		s.splits.look(s.net.hangs(), fresh, s.quarrel() == "")
 	}
 }
 
 // quarrel says which node that runs does not get on with another; empty: none.
 func (s *sim) quarrel() string {
-	s.net.mu.Lock()
-	stuck := s.net.stuck
-	s.net.mu.Unlock()
-	if stuck > 0 {
+	if s.net.hangs() {
 		return "a node waits for an answer that was lost"
 	}
 	for _, n := range s.nodes {

@@ -49,6 +49,9 @@ func Draw(seed uint64) Shape {
 		Pause: c.between(10*time.Millisecond, 150*time.Millisecond), Strict: c.yes(0.2), Weak: c.yes(0.05),
 		Deletes: 0.2, AtOnce: c.yes(0.1), RestTime: 20 * time.Minute,
 	}
+	if c.yes(0.25) { // what lasts for milliseconds is met by those who ask often
+		s.Span, s.Pause = c.between(time.Second, 3*time.Second), c.between(2*time.Millisecond, 10*time.Millisecond)
+	}
 	skew := pick(c, 0, 20*time.Millisecond, 5*time.Second)
 	for range s.Nodes {
 		s.Ahead = append(s.Ahead, c.between(-skew, skew))
@@ -211,7 +214,7 @@ func (s *sim) turn(f *Fault, on bool) {
 		s.log.add("ends: %v", f)
 	}
 	if f.Kind.splits() {
-		s.splits.turn(on)
+		s.splits.turn(on, f.Kind == Wild)
 	}
 	for _, name := range f.A {
 		n := s.net.nodes[name]

@@ -36,6 +36,7 @@ const (
 	silenceMost = 3 * time.Minute // of a process: something waits for what time cannot bring
 	failsMost   = 5               // seeds that fail, and no more are begun
 	tailLines   = 150             // of the history of a seed that fails
+	tellEvery   = 1000            // seeds
 )
 
 // run carries out a run in a bubble of its own.
@@ -120,7 +121,9 @@ func (b *blocks) run(t *testing.T, first, count int) {
 			switch {
 			case strings.HasPrefix(line, "ran "):
 				ran++
-				b.done++
+				if b.done++; b.done%tellEvery == 0 {
+					t.Logf("%d seeds run", b.done)
+				}
 			case strings.HasPrefix(line, "FAILED "):
 				b.failed++
 				t.Error(line)
