@@ -20,7 +20,8 @@ import (
 //	back      Of two reads with r1 + r2 > N the later one does not find less than the earlier one, with the same
 //	          exception. These two also mean that no deleted key comes back to a strict read.
 //	last      Of two acknowledged writes at levels other than one, the later is the newer, however the clocks are set, unless
-//	          the network is split during the later one or the earlier one is lost as above.
+//	          the network is split during the later one or the earlier one is lost as above, or they are mixed: the
+//	          primary that decides a condition may not have an unconditional write yet that others have.
 //	absent    "No such key" is not said of a key with an acknowledged write at level live, or with a + r > N, before
 //	          the read, which was not, or not surely not, deleted or expired since; unless the network is split during
 //	          the read, or the write is lost as above.
@@ -261,7 +262,8 @@ func (c *checker) last(k *keyed) {
 			continue
 		}
 		for _, earlier := range writes[:i] {
-			if earlier.Level == kv.LevelOne || earlier.End >= w.Begin {
+			mixed := w.Cond != kv.Always && earlier.Cond == kv.Always
+			if earlier.Level == kv.LevelOne || earlier.End >= w.Begin || mixed {
 				continue
 			}
 			if c.demand("last", earlier.Version < w.Version) && c.survives(k, earlier, w.End) {

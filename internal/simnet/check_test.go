@@ -142,6 +142,9 @@ func TestCheckLast(t *testing.T) {
 	start := func() *made { return newMade().stored(0.5, 5, "a", "b").op(0, 1, put(5, "x", 2)) }
 	start().stored(2, 6, "b", "c").op(2, 3, put(6, "y", 2)).want(t)
 	start().stored(2, 4, "b", "c").op(2, 3, put(4, "y", 2)).want(t, "last")
+	mixed := put(4, "y", 2)
+	mixed.Cond = kv.IfPresent
+	start().stored(2, 4, "b", "c").op(2, 3, mixed).want(t)
 	start().stored(0.7, 4, "b", "c").op(0.9, 3, put(4, "y", 2)).want(t)
 	start().stored(2, 4, "c").op(2, 3, put(4, "y", 1)).want(t) // the two need not have met
 	start().split(0, 2).stored(2, 4, "b", "c").op(2, 3, put(4, "y", 2)).want(t)
