@@ -17,7 +17,13 @@
 // goroutines that are ready at the same instant goes first, which case of a select that has several wins, the order in
 // which replicate goes through maps, and the random peer that its search for drift looks at. As delays have the
 // grain of a nanosecond, few things happen at the same instant; the tests run each seed with GOMAXPROCS=1 and without
-// asynchronous preemption, which removes most of the rest. CONTRIBUTING.md says how often a seed repeats.
+// asynchronous preemption, which removes most of the rest. Of 60 seeds 41 to 46 repeated to the last answer in four
+// runs of each; where two logs of messages were compared, the order of a map in the pass of a sync and the random peer of
+// the search for drift were all that differed at first.
+//
+// Members do not change yet. What is there for it: History.Owners is asked at the end, History.Changed lifts what is
+// promised of stable members alone, and a store that drops a partition is noted, so that "lost" and "copies" see a copy
+// that was dropped too early. Nodes are kept by name; a node that joins is one more of them that is started.
 //
 // Concurrency: Run starts goroutines and waits for all of them. A History is for one goroutine.
 package simnet
