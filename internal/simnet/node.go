@@ -159,7 +159,6 @@ type recorder struct {
 	mu     sync.Mutex // guards all below
 	ops    []Op
 	events []Event
-	splits []Span
 }
 
 func (r *recorder) event(e Event) {

@@ -178,7 +178,6 @@ func (s *sim) work() {
 	s.faults(begin)
 	clients.Wait()
 	s.works.Wait()
-	s.net.moves.Wait()
 }
 
 // faults turns the faults on and off, in the order of their times.
