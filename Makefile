@@ -11,6 +11,8 @@ KEYS      ?= 10000000
 BEFORE    ?=
 STEPS     ?= 5000000
 CHECKS    ?= 10000
+SEEDS     ?= 500
+FROM      ?= 1
 
 STATICCHECK := go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
@@ -49,6 +51,14 @@ model: ## check the store against its models with the race detector for STEPS op
 e2e: build ## run the tests of the real binary as a user runs it
 	go test -count=1 ./test/...
 
+.PHONY: sim
+sim: ## simulate clusters with all kinds of faults (SEEDS=500, FROM=1), or one with its whole log (SEED=n)
+ifdef SEED
+	SIMNET_SEED=$(SEED) go test ./internal/simnet -run '^TestSeeds$$' -count=1 -v
+else
+	SIMNET_FROM=$(FROM) SIMNET_SEEDS=$(SEEDS) go test ./internal/simnet -run '^TestSeeds$$' -count=1 -v -timeout 0
+endif
+
 .PHONY: fuzz
 fuzz: ## run each fuzz target for FUZZTIME (10s)
 	@grep -rEo --include='*_test.go' '^func Fuzz[A-Za-z0-9_]+' . | sort | while IFS=: read -r file target; do \
@@ -86,7 +96,7 @@ lint: ## check format, go.mod, go vet and staticcheck
 	$(STATICCHECK) ./...
 
 .PHONY: check
-check: lint build ## all that CI checks: lint, build, and every test with the race detector
+check: lint build sim ## all that CI checks: lint, build, 500 simulated clusters, and every test with the race detector
 	scripts/race.sh ./...
 
 .PHONY: clean

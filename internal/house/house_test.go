@@ -63,6 +63,7 @@ var mayImport = map[string][]string{
 		"ring", "shard", "membership", "replicate", "server", "server/console",
 	},
 	"internal/testcluster": {"kv", "internal/api", "node", "client"},
+	"internal/simnet":      {"kv", "ring", "rebalance", "shard", "membership", "replicate"},
 	"cmd/httpdhs":          {"kv", "internal/api", "internal/format", "node", "client", "bench"},
 
 	// Tests alone.

@@ -108,9 +108,9 @@ func (c *Cluster) open(i int, ln net.Listener) {
 		Name: c.names[i], Members: c.names, Listener: ln,
 		Replicas: c.opt.Replicas, Partitions: c.opt.Partitions,
 		ProbeEvery: 20 * time.Millisecond, GossipPort: -1,
-		Dial:       c.net.dialer(i),
-		Log:        slog.New(slog.NewTextHandler(c.logs[i], nil)),
-		Version:    "test",
+		Dial:    c.net.dialer(i),
+		Log:     slog.New(slog.NewTextHandler(c.logs[i], nil)),
+		Version: "test",
 	}
 	if c.opt.Configure != nil {
 		c.opt.Configure(i, &cfg)

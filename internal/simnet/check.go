@@ -1,0 +1,442 @@
+package simnet
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"httpdhs/kv"
+)
+
+// What a history has to have, in the words of docs/guarantees.md. N is the number of replicas. "Acknowledged" is a write
+// that was answered with success, "before" is that one had ended when the other began, "newer" is by version.
+//
+//	acks      When a write is answered with a acknowledgements, a owners of its key have stored it, or something newer.
+//	lost      An acknowledged write is held by all owners at the end, or something newer is, unless all owners that
+//	          had stored it lost their memory. An owner that lost its memory and said afterwards that it is in sync
+//	          counts as holding it, if another still held it then and the network was not split.
+//	strict    A read that asks r replicas, after a write that had a acknowledgements, meets that write or a newer one
+//	          where a + r > N, split or not, unless an owner of the key lost its memory before the read had ended.
+//	back      Of two reads with r1 + r2 > N the later one does not find less than the earlier one, with the same
+//	          exception. These two also mean that no deleted key comes back to a strict read.
+//	last      Of two acknowledged writes at levels other than one, the later is the newer, however the clocks are set, unless
+//	          the network is split during the later one or the earlier one is lost as above, or they are mixed: the
+//	          primary that decides a condition may not have an unconditional write yet that others have.
+//	absent    "No such key" is not said of a key with an acknowledged write at level live, or with a + r > N, before
+//	          the read, which was not, or not surely not, deleted or expired since; unless the network is split during
+//	          the read, or the write is lost as above.
+//	create    Of all writes under If-None-Match: * to a key that is never deleted one succeeds, and of those under the
+//	          same If-Match one; unless the network is split during the later one, or an owner lost its memory before
+//	          that and the earlier one was not acknowledged by all.
+//	value     What a read finds was written, under that key, by an operation that had begun; it is not expired.
+//	late      A call is answered at its deadline, unless the node was stopped meanwhile.
+//
+// And of the end, when all faults are over:
+//
+//	rest      The cluster comes to rest in a bounded time: all nodes in sync, all queues empty, all owners of a
+//	          partition with the same digests.
+//	copies    Each key is held by its owners and by nobody else, and by all of them the same: the newest version of
+//	          those that any memory has, so also the newest of the writes that were acknowledged or whose outcome is
+//	          unknown, as far as they have survived.
+//	deleted   No node answers with a value of a key of which a newer delete was acknowledged, unless that is lost.
+//	agree     Every node answers every key with that, at every level, and lists the keys that have a value, each once.
+
+// Rules change what is demanded. The zero value is what is promised.
+type Rules struct {
+	// AssumeStrict demands strict and back of all operations, whatever their levels: a control, which must fail.
+	AssumeStrict bool
+}
+
+// Violation is a property that does not hold.
+type Violation struct{ Property, What string }
+
+// String is the violation in words.
+func (v Violation) String() string { return v.Property + ": " + v.What }
+
+// Check says which properties do not hold, at most a few of each.
+func Check(h *History, r Rules) []Violation { return check(h, r).found }
+
+func check(h *History, r Rules) *checker {
+	c := &checker{h: h, rules: r, told: make(map[string]int), looked: make(map[string]int)}
+	if h.Rest != "" {
+		c.tell("rest", "the cluster does not come to rest: %s", h.Rest)
+	}
+	for _, k := range c.byKey() {
+		c.acks(k)
+		c.reads(k)
+		c.last(k)
+		c.absent(k)
+		c.creates(k)
+		c.values(k)
+		if h.Rest == "" {
+			c.lost(k)
+			c.copies(k)
+			c.agree(k)
+		}
+	}
+	c.late()
+	if h.Rest == "" {
+		c.listed()
+		for _, what := range h.Differs {
+			c.tell("copies", "%s", what)
+		}
+	}
+	return c
+}
+
+// tellMost bounds the violations of one property that are told.
+const tellMost = 3
+
+type checker struct {
+	h      *History
+	rules  Rules
+	told   map[string]int
+	looked map[string]int // by property: how often it was demanded
+	found  []Violation
+}
+
+// demand says that a property that holds has to be so, and whether it is.
+func (c *checker) demand(property string, holds bool) (broken bool) {
+	c.looked[property]++
+	return !holds
+}
+
+func (c *checker) tell(property, format string, args ...any) {
+	if c.told[property]++; c.told[property] <= tellMost {
+		c.found = append(c.found, Violation{property, fmt.Sprintf(format, args...)})
+	}
+}
+
+// keyed is what happened to one key.
+type keyed struct {
+	key    string
+	owners []string
+	ops    []*Op   // in the order of their begin
+	events []Event // those of this key, and of whole nodes
+}
+
+func (c *checker) byKey() (keys []*keyed) {
+	all := make(map[string]*keyed)
+	for i := range c.h.Ops {
+		o := &c.h.Ops[i]
+		k := all[o.Key]
+		if k == nil {
+			k = &keyed{key: o.Key, owners: c.h.Owners(o.Key)}
+			all[o.Key], keys = k, append(keys, k)
+		}
+		k.ops = append(k.ops, o)
+	}
+	for _, e := range c.h.Events {
+		for _, k := range keys {
+			if e.Key == "" || e.Key == k.key {
+				k.events = append(k.events, e)
+			}
+		}
+	}
+	return keys
+}
+
+// acknowledged are the writes that were answered with success.
+func (k *keyed) acknowledged() (writes []*Op) {
+	for _, o := range k.ops {
+		if o.Kind != kv.OpGet && o.Outcome == OK {
+			writes = append(writes, o)
+		}
+	}
+	return writes
+}
+
+// answered are the reads that said what there is.
+func (k *keyed) answered() (reads []*Op) {
+	for _, o := range k.ops {
+		if o.Kind == kv.OpGet && (o.Outcome == OK || o.Outcome == Absent) {
+			reads = append(reads, o)
+		}
+	}
+	return reads
+}
+
+// forgot says whether an owner of the key lost its memory by then.
+func (k *keyed) forgot(by time.Duration) bool {
+	return slices.ContainsFunc(k.events, func(e Event) bool {
+		return e.Kind == Lost && e.At <= by && slices.Contains(k.owners, e.Node)
+	})
+}
+
+func (c *checker) acks(k *keyed) {
+	for _, w := range k.acknowledged() {
+		var stored []string
+		for _, e := range k.events {
+			if e.Kind == Stored && e.At <= w.End && e.Version >= w.Version && slices.Contains(k.owners, e.Node) && !slices.Contains(stored, e.Node) {
+				stored = append(stored, e.Node)
+			}
+		}
+		if c.demand("acks", len(stored) >= max(w.Acks, w.Required)) {
+			c.tell("acks", "%v: it is stored by %v of the owners %v", w, stored, k.owners)
+		}
+	}
+}
+
+// survives says whether, until then, an owner must hold what the write stored.
+func (c *checker) survives(k *keyed, w *Op, until time.Duration) bool {
+	holds, stored := make(map[string]bool), make(map[string]bool)
+	acknowledged := false
+	for _, e := range k.events {
+		if e.At > until {
+			break
+		}
+		if e.At > w.End && !acknowledged {
+			if acknowledged = true; len(holds) == 0 {
+				return false
+			}
+		}
+		if !slices.Contains(k.owners, e.Node) {
+			continue
+		}
+		switch e.Kind {
+		case Stored:
+			if e.Version >= w.Version {
+				holds[e.Node] = true
+				stored[e.Node] = stored[e.Node] || e.At <= w.End
+			}
+		case Lost:
+			delete(holds, e.Node)
+		case InSync:
+			if acknowledged && len(holds) > 0 && stored[e.Node] && c.h.calm(e.At, e.At) {
+				holds[e.Node] = true
+			}
+		}
+		if acknowledged && len(holds) == 0 {
+			return false
+		}
+	}
+	return len(holds) > 0
+}
+
+func (c *checker) lost(k *keyed) {
+	for _, w := range k.acknowledged() {
+		if !c.survives(k, w, Never) {
+			continue
+		}
+		for _, owner := range k.owners {
+			if held := c.held(owner, k.key); c.demand("lost", held.Version >= w.Version) {
+				c.tell("lost", "%v: %s holds version %x at the end", w, owner, uint64(held.Version))
+			}
+		}
+	}
+}
+
+// held is what the node holds of the key at the end.
+func (c *checker) held(node, key string) (none Held) {
+	for _, held := range c.h.Held {
+		if held.Node == node && held.Key == key {
+			return held
+		}
+	}
+	return none
+}
+
+func (c *checker) reads(k *keyed) {
+	writes, reads := k.acknowledged(), k.answered()
+	for i, r := range reads {
+		if c.h.Changed || k.forgot(r.End) {
+			continue
+		}
+		for _, w := range writes {
+			if w.End < r.Begin && c.meet(w.Acks, r.Required) && c.demand("strict", w.Version <= r.Version) {
+				c.tell("strict", "%v\n  after %v", r, w)
+			}
+		}
+		for _, earlier := range reads[:i] {
+			if earlier.End < r.Begin && c.meet(earlier.Required, r.Required) && c.demand("back", earlier.Version <= r.Version) {
+				c.tell("back", "%v\n  after %v", r, earlier)
+			}
+		}
+	}
+}
+
+func (c *checker) last(k *keyed) {
+	writes := k.acknowledged()
+	for i, w := range writes {
+		if w.Level == kv.LevelOne || !c.h.calm(w.Begin, w.End) {
+			continue
+		}
+		for _, earlier := range writes[:i] {
+			mixed := w.Cond != kv.Always && earlier.Cond == kv.Always
+			if earlier.Level == kv.LevelOne || earlier.End >= w.Begin || mixed {
+				continue
+			}
+			if c.demand("last", earlier.Version < w.Version) && c.survives(k, earlier, w.End) {
+				c.tell("last", "%v\n  after %v", w, earlier)
+			}
+		}
+	}
+}
+
+// meet says whether so many replicas and so many have one in common.
+func (c *checker) meet(a, b int) bool { return c.rules.AssumeStrict || a+b > c.h.Replicas }
+
+func (c *checker) absent(k *keyed) {
+	writes := k.acknowledged()
+	for _, r := range k.answered() {
+		if !c.h.calm(r.Begin, r.End) {
+			continue
+		}
+		for _, w := range writes {
+			known := w.Level == kv.LevelLive || c.meet(w.Acks, r.Required)
+			if w.Kind != kv.OpPut || w.End >= r.Begin || !known {
+				continue
+			}
+			if r.Outcome == OK {
+				c.demand("absent", true)
+				break
+			}
+			if !c.mayBeGone(k, w, r) && c.survives(k, w, r.End) && c.demand("absent", false) {
+				c.tell("absent", "%v\n  after %v", r, w)
+			}
+		}
+	}
+}
+
+// mayBeGone says whether what w has put may be deleted or expired, or replaced by what expires, when r ends.
+func (c *checker) mayBeGone(k *keyed, w, r *Op) bool {
+	return slices.ContainsFunc(k.ops, func(o *Op) bool {
+		if o.Kind == kv.OpGet || o.Begin >= r.End || o.Outcome == Failed || o.Outcome == ConditionFailed {
+			return false
+		}
+		if o != w && o.Outcome == OK && o.Version < w.Version {
+			return false
+		}
+		return o.Kind == kv.OpDelete || o.Expires != 0 && c.h.Epoch.Add(r.End+c.h.Apart).UnixMilli() >= o.Expires
+	})
+}
+
+func (c *checker) creates(k *keyed) {
+	deleted := slices.ContainsFunc(k.ops, func(o *Op) bool { return o.Kind == kv.OpDelete || o.Kind == kv.OpPut && o.Expires != 0 })
+	for i, b := range k.ops {
+		for _, a := range k.ops[:i] {
+			same := a.Cond == b.Cond && (a.Cond == kv.IfAbsent && !deleted || a.Cond == kv.IfVersion && a.Expect == b.Expect)
+			decided := a.Outcome == OK && (b.Outcome == OK || b.Outcome == ConditionFailed) || a.Outcome == ConditionFailed && b.Outcome == OK
+			if !same || !decided {
+				continue
+			}
+			first, second := a, b
+			if first.End > second.End {
+				first, second = b, a
+			}
+			if c.excused(k, first, second) {
+				continue
+			}
+			if c.demand("create", first.Outcome != OK || second.Outcome != OK) && c.survives(k, first, second.End) {
+				c.tell("create", "%v\n  and %v", first, second)
+			}
+		}
+	}
+}
+
+// excused says whether the second of two conditional writes may not know of the first.
+func (c *checker) excused(k *keyed, first, second *Op) bool {
+	return !c.h.calm(second.Begin, second.End) || first.Acks < c.h.Replicas && k.forgot(second.End)
+}
+
+func (c *checker) values(k *keyed) {
+	for _, r := range k.answered() {
+		if r.Outcome != OK {
+			continue
+		}
+		at := slices.IndexFunc(k.ops, func(o *Op) bool { return o.Kind == kv.OpPut && o.Value == r.Value })
+		switch {
+		case at < 0:
+			c.tell("value", "%v: nobody has written that", r)
+		case k.ops[at].Begin > r.End:
+			c.tell("value", "%v: not written yet by %v", r, k.ops[at])
+		case r.Expires != k.ops[at].Expires:
+			c.tell("value", "%v: another expiry than that of %v", r, k.ops[at])
+		case r.Expires != 0 && c.h.Epoch.Add(r.Begin-c.h.Apart).UnixMilli() > r.Expires:
+			c.tell("value", "%v: it is expired", r)
+		case k.ops[at].Outcome == OK && k.ops[at].Version < r.Version: // less: it was stamped anew since
+			c.tell("value", "%v: a newer version than %v", r, k.ops[at])
+		}
+	}
+}
+
+// lateMost is how late an answer may be: time passes in the simulation only while all wait.
+const lateMost = 10 * time.Millisecond
+
+func (c *checker) late() {
+	for i := range c.h.Ops {
+		if o := &c.h.Ops[i]; o.Late > lateMost {
+			c.tell("late", "%v: %v after its deadline", o, o.Late)
+		}
+	}
+}
+
+func (c *checker) copies(k *keyed) {
+	// What memories have: a store never goes back.
+	newest := make(map[string]kv.Version)
+	for _, e := range k.events {
+		switch {
+		case e.Kind == Stored:
+			newest[e.Node] = max(newest[e.Node], e.Version)
+		case e.Kind == Lost, e.Kind == Dropped:
+			delete(newest, e.Node)
+		}
+	}
+	var want kv.Version
+	for _, v := range newest {
+		want = max(want, v)
+	}
+	var first Held
+	for i, owner := range k.owners {
+		held := c.held(owner, k.key)
+		if held.Version != want {
+			c.tell("copies", "%s: %s holds version %x, want %x", k.key, owner, uint64(held.Version), uint64(want))
+		}
+		if i == 0 {
+			first = held
+		}
+		if held.Value != first.Value || held.Tombstone != first.Tombstone {
+			c.tell("copies", "%s: %s holds %q, %s holds %q", k.key, owner, held.Value, first.Node, first.Value)
+		}
+	}
+	for _, held := range c.h.Held {
+		if held.Key == k.key && !slices.Contains(k.owners, held.Node) {
+			c.tell("copies", "%s: %s holds it and is not one of %v", k.key, held.Node, k.owners)
+		}
+	}
+}
+
+func (c *checker) agree(k *keyed) {
+	want := c.held(k.owners[0], k.key)
+	live := want.Version != 0 && !want.Tombstone
+	for _, o := range k.ops {
+		if !o.Final {
+			continue
+		}
+		for _, w := range k.acknowledged() {
+			if w.Kind == kv.OpDelete && c.survives(k, w, Never) && c.demand("deleted", o.Outcome != OK || o.Version > w.Version) {
+				c.tell("deleted", "%v\n  after %v", o, w)
+			}
+		}
+		if live && (o.Outcome != OK || o.Value != want.Value) || !live && o.Outcome != Absent {
+			c.tell("agree", "%v: want %q", o, want.Value)
+		}
+	}
+}
+
+func (c *checker) listed() {
+	var want []string
+	for _, held := range c.h.Held {
+		if held.Version != 0 && !held.Tombstone && !slices.Contains(want, held.Key) {
+			want = append(want, held.Key)
+		}
+	}
+	slices.Sort(want)
+	for node, keys := range c.h.Listed {
+		got := slices.Clone(keys)
+		slices.Sort(got)
+		if !slices.Equal(got, want) {
+			c.tell("agree", "%s lists %v, want %v", node, got, want)
+		}
+	}
+}

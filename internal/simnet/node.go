@@ -1,0 +1,270 @@
+package simnet
+
+import (
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"httpdhs/kv"
+	"httpdhs/replicate"
+	"httpdhs/ring"
+	"httpdhs/shard"
+)
+
+// node is a place where a node runs, or does not: its name, its clock and its disk, if it had one.
+type node struct {
+	name  string
+	index int
+	ahead atomic.Int64 // of its wall clock to the run's time, nanoseconds
+	boots chance
+	run   *running // nil: it is down; guarded by network.mu
+}
+
+func (n *node) wall() time.Time { return time.Now().Add(time.Duration(n.ahead.Load())) }
+
+// running is a node from its start to its stop.
+type running struct {
+	node        *node
+	coordinator *replicate.Coordinator
+	store       *notedStore
+	door        door
+	dead        atomic.Bool
+}
+
+func (r *running) name() string { return r.node.name }
+
+// door is what a stopped node's goroutines wait at, wherever they touch what is outside of them: the network and the
+// store. A process that is stopped does not do more than that: it is stopped with what it has in hand.
+type door struct {
+	mu    sync.Mutex    // guards all below
+	shut  chan struct{} // closed and nil when it opens
+	stops int           // how often it was shut
+}
+
+func (d *door) close() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.stops++
+	if d.shut == nil {
+		d.shut = make(chan struct{})
+	}
+}
+
+func (d *door) open() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.shut != nil {
+		close(d.shut)
+		d.shut = nil
+	}
+}
+
+// pass waits until the door is open.
+func (d *door) pass() {
+	for {
+		d.mu.Lock()
+		shut := d.shut
+		d.mu.Unlock()
+		if shut == nil {
+			return
+		}
+		<-shut
+	}
+}
+
+// stopped says whether the door is shut, and how often it was.
+func (d *door) stopped() (now bool, times int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.shut != nil, d.stops
+}
+
+// notedStore is a node's store. It tells the recorder what is stored, under a lock that makes the order of what it
+// tells that of what was done.
+type notedStore struct {
+	*shard.Store
+	run *running
+	rec *recorder
+
+	mu   sync.Mutex // guards keys
+	keys [][]string // by partition: all that was ever stored, to know what a drop takes
+}
+
+// Apply implements replicate.Store.
+func (s *notedStore) Apply(hash uint64, r *kv.Record) (kv.Applied, error) {
+	s.run.door.pass()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	a, err := s.Store.Apply(hash, r)
+	s.note(hash, r, &a, err)
+	return a, err
+}
+
+// ApplyIf implements replicate.Store.
+func (s *notedStore) ApplyIf(hash uint64, r *kv.Record, c *kv.Condition) (kv.Applied, error) {
+	s.run.door.pass()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	a, err := s.Store.ApplyIf(hash, r, c)
+	s.note(hash, r, &a, err)
+	return a, err
+}
+
+func (s *notedStore) note(hash uint64, r *kv.Record, a *kv.Applied, err error) {
+	if err != nil || a.Outcome != kv.Stored {
+		return
+	}
+	part := s.rec.table.Partition(hash)
+	s.keys[part] = append(s.keys[part], string(r.Key))
+	s.rec.event(Event{Kind: Stored, Node: s.run.name(), Key: string(r.Key), Version: r.Version, Tombstone: r.Tombstone})
+}
+
+// Get implements replicate.Store.
+func (s *notedStore) Get(dst []byte, hash uint64, key []byte) (kv.Entry, []byte, bool) {
+	s.run.door.pass()
+	return s.Store.Get(dst, hash, key)
+}
+
+// Scan implements replicate.Store.
+func (s *notedStore) Scan(partition int, from uint64, fn func(hash uint64, r *kv.Record) bool) {
+	s.run.door.pass()
+	s.Store.Scan(partition, from, fn)
+}
+
+// Digests implements replicate.Store.
+func (s *notedStore) Digests(partition int, dst *[shard.Buckets]uint64) {
+	s.run.door.pass()
+	s.Store.Digests(partition, dst)
+}
+
+// ApplySync implements replicate.Store.
+func (s *notedStore) ApplySync(hash uint64, r *kv.Record) (kv.Applied, error) {
+	s.run.door.pass()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	a, err := s.Store.ApplySync(hash, r)
+	s.note(hash, r, &a, err)
+	return a, err
+}
+
+// ApplyAll implements replicate.Store.
+func (s *notedStore) ApplyAll(offers []kv.Offer) {
+	for i := range offers {
+		o := &offers[i]
+		o.Applied, o.Err = s.ApplyIf(o.Hash, o.Record, o.Cond)
+	}
+}
+
+// DropIf implements replicate.Store.
+func (s *notedStore) DropIf(partition int, digests *[shard.Buckets]uint64) bool {
+	s.run.door.pass()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.Store.DropIf(partition, digests) {
+		return false
+	}
+	for _, key := range s.keys[partition] {
+		s.rec.event(Event{Kind: Dropped, Node: s.run.name(), Key: key})
+	}
+	s.keys[partition] = nil
+	return true
+}
+
+// recorder takes down what the checker looks at.
+type recorder struct {
+	log   *eventLog
+	table *ring.Table
+
+	mu     sync.Mutex // guards all below
+	ops    []Op
+	events []Event
+}
+
+func (r *recorder) event(e Event) {
+	e.At = r.log.now()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.events = append(r.events, e)
+}
+
+// begin notes an operation, whose outcome is unknown until it has ended, and returns its number.
+func (r *recorder) begin(o Op) int {
+	o.Begin, o.End = r.log.now(), Never
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	o.ID = len(r.ops)
+	r.ops = append(r.ops, o)
+	return o.ID
+}
+
+// end changes an operation by what came of it.
+func (r *recorder) end(id int, with func(o *Op)) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	with(&r.ops[id])
+}
+
+// start starts a node, empty.
+func (s *sim) start(n *node) error {
+	boot := n.boots.Uint64() | 1
+	run := &running{node: n}
+	inner, err := shard.Open(shard.Options{
+		Partitions: s.shape.Partitions, Grace: s.shape.Grace, SweepEvery: s.shape.SweepEvery, Now: n.wall,
+	})
+	if err != nil {
+		return err
+	}
+	run.store = &notedStore{Store: inner, run: run, rec: s.rec, keys: make([][]string, s.shape.Partitions)}
+	var store replicate.Store = run.store
+	if s.shape.Store != nil {
+		store = s.shape.Store(n.index, store)
+	}
+	run.coordinator, err = replicate.New(replicate.Options{
+		Name: n.name, Members: s.members(), Ring: s.table.Settings(), Store: store, Clock: kv.NewClock(uint16(n.index), n.wall),
+		Limits: kv.DefaultLimits(), Log: slog.New(&nodeLog{log: s.log, node: n.name}),
+		Dial: func(to string) replicate.Transport {
+			return &wire{net: s.net, from: run, to: to, abort: make(chan struct{})}
+		},
+		QueueBytes: s.shape.QueueBytes, ProbeEvery: s.shape.ProbeEvery,
+		Boot: boot, Grace: s.shape.Grace, Describe: func(*replicate.Ping) {},
+	})
+	if err != nil {
+		return fmt.Errorf("cannot start %s: %w", n.name, err)
+	}
+	s.net.mu.Lock()
+	n.run = run
+	s.net.mu.Unlock()
+	run.coordinator.Start()
+	s.log.add("%s starts, boot %x", n.name, boot)
+	return nil
+}
+
+// members are all nodes.
+func (s *sim) members() replicate.Members {
+	m := replicate.Members{Digest: 1}
+	for _, n := range s.table.Nodes() {
+		m.All = append(m.All, replicate.Member{Node: n})
+	}
+	return m
+}
+
+// kill ends a node as a crash does: from one instant on nothing comes out of it, and its memory is gone.
+func (s *sim) kill(n *node) {
+	s.net.mu.Lock()
+	run := n.run
+	n.run = nil
+	s.net.mu.Unlock()
+	if run == nil {
+		return
+	}
+	run.dead.Store(true)
+	run.store.mu.Lock() // what is being stored just now comes before the end
+	s.rec.event(Event{Kind: Lost, Node: n.name})
+	run.store.rec = &recorder{log: s.log, table: s.table} // what a dead node stores is nobody's
+	run.store.mu.Unlock()
+	run.door.open()
+	run.coordinator.Close()
+	_ = run.store.Close() // it is always nil
+}

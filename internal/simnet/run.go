@@ -1,0 +1,257 @@
+package simnet
+
+import (
+	"fmt"
+	"sync"
+	"time"
+
+	"httpdhs/kv"
+	"httpdhs/replicate"
+	"httpdhs/ring"
+)
+
+// Shape is what a run is made of. [Draw] draws all of it from a seed; tests change some of it.
+type Shape struct {
+	Seed       uint64
+	Nodes      int
+	Replicas   int
+	Partitions int
+	QueueBytes int           // bound of a peer's queue
+	ProbeEvery time.Duration // pause between two probes of a peer
+	Grace      time.Duration // of tombstones
+	SweepEvery time.Duration // less than 0: never
+
+	Ahead    []time.Duration // of a node's clock, by node
+	Span     time.Duration   // how long clients work and faults come
+	Clients  int
+	Pause    time.Duration // of a client between two operations, on the average
+	Strict   bool          // clients ask for quorums alone
+	Weak     bool          // clients ask for one replica alone
+	Deletes  float64       // share of them among the operations on keys with which everything is done, up to 0.6
+	Faults   []*Fault
+	AtOnce   bool // clients begin before the nodes are in sync
+	RestTime time.Duration
+
+	// Store stands between a node and its store. Tests lie with it.
+	Store func(node int, s replicate.Store) replicate.Store
+
+	Verbose bool // messages are part of the log
+}
+
+// Draw draws the shape of a run.
+func Draw(seed uint64) Shape {
+	c := newChance(seed, streamShape)
+	s := Shape{
+		Seed: seed, Nodes: 5, Replicas: pick(c, 2, 3, 3, 3), Partitions: pick(c, 8, 16, 32),
+		QueueBytes: pick(c, 1<<10, 64<<10, 64<<20), ProbeEvery: 500 * time.Millisecond,
+		Grace: time.Hour, SweepEvery: time.Second,
+		Span: c.between(2*time.Second, 14*time.Second), Clients: 3 + c.IntN(4),
+		Pause: c.between(10*time.Millisecond, 150*time.Millisecond), Strict: c.yes(0.2), Weak: c.yes(0.05),
+		Deletes: 0.2, AtOnce: c.yes(0.1), RestTime: 20 * time.Minute,
+	}
+	if c.yes(0.25) { // what lasts for milliseconds is met by those who ask often
+		s.Span, s.Pause = c.between(time.Second, 3*time.Second), c.between(2*time.Millisecond, 10*time.Millisecond)
+	}
+	skew := pick(c, 0, 20*time.Millisecond, 5*time.Second)
+	for range s.Nodes {
+		s.Ahead = append(s.Ahead, c.between(-skew, skew))
+	}
+	s.Faults = drawFaults(newChance(seed, streamFaults), drawProfile(c), names(s.Nodes), s.Span)
+	return s
+}
+
+func names(nodes int) (all []string) {
+	for i := range nodes {
+		all = append(all, fmt.Sprintf("node%d", i))
+	}
+	return all
+}
+
+// sim is a run under way.
+type sim struct {
+	shape Shape
+	log   *eventLog
+	rec   *recorder
+	net   *network
+	table *ring.Table
+	nodes []*node
+	keys  []string
+
+	works  sync.WaitGroup // operations under way
+	helps  sync.WaitGroup // the watch and the faults
+	ended  chan struct{}
+	apart  time.Duration
+	splits *splitWatch
+}
+
+// Run carries out a run. It must be called in a bubble of testing/synctest.
+func Run(shape Shape) (*History, error) {
+	s, err := build(shape)
+	if err != nil {
+		return nil, err
+	}
+	for _, n := range s.nodes {
+		if err := s.start(n); err != nil {
+			s.stop()
+			return nil, err
+		}
+	}
+	s.helps.Go(s.watch)
+	h := s.history()
+	if !shape.AtOnce {
+		if h.Rest = s.rest(); h.Rest != "" {
+			h.Rest = "at the start: " + h.Rest
+		}
+	}
+	if h.Rest == "" {
+		s.work()
+		s.log.add("all faults are over")
+		if h.Rest = s.rest(); h.Rest == "" {
+			s.log.add("at rest")
+			s.expire()
+			s.finalReads(h)
+			s.look(h)
+		}
+	}
+	h.Ops, h.Events, h.Splits, h.Apart, h.log = s.rec.ops, s.rec.events, s.splits.all(), s.apart, s.log.lines
+	s.stop() // what is stored and lost from here on is not part of it
+	return h, nil
+}
+
+func build(shape Shape) (*sim, error) {
+	start := time.Now()
+	s := &sim{shape: shape, ended: make(chan struct{})}
+	s.log = &eventLog{start: start, verbose: shape.Verbose}
+	s.net = &network{
+		log: s.log, seed: shape.Seed, nodes: make(map[string]*node), faults: make(map[*Fault]struct{}),
+		ways: make(map[[2]string]way), fates: make(map[course]chance),
+	}
+	var members []ring.Node
+	for i, name := range names(shape.Nodes) {
+		n := &node{name: name, index: i, boots: newChance(shape.Seed, uint64(streamsPerNode*streamBoots+i))}
+		s.setClock(n, shape.Ahead[i])
+		s.nodes = append(s.nodes, n)
+		s.net.nodes[name] = n
+		members = append(members, ring.Node{Name: name, Weight: 1})
+	}
+	var err error
+	s.table, err = ring.New(members, ring.Settings{Partitions: shape.Partitions, Replicas: shape.Replicas})
+	if err != nil {
+		return nil, err
+	}
+	s.rec = &recorder{log: s.log, table: s.table}
+	s.splits = &splitWatch{log: s.log}
+	s.keys = allKeys()
+	return s, nil
+}
+
+func (s *sim) history() *History {
+	return &History{
+		Seed: s.shape.Seed, Replicas: s.table.Replicas(), Epoch: s.log.start, Listed: make(map[string][]string),
+		Owners: s.owners,
+	}
+}
+
+// owners are the names of a key's owners, the primary first.
+func (s *sim) owners(key string) (names []string) {
+	for _, i := range s.table.Owners(s.table.Partition(kv.Hash([]byte(key)))) {
+		names = append(names, s.nodes[i].name)
+	}
+	return names
+}
+
+// setClock sets a node's clock so far ahead of the run's.
+func (s *sim) setClock(n *node, ahead time.Duration) {
+	n.ahead.Store(int64(ahead))
+	s.apart = max(s.apart, ahead.Abs())
+}
+
+// work has the clients work while faults come and go. It returns when all faults are over and every operation that
+// a node has taken has ended.
+func (s *sim) work() {
+	begin := time.Now()
+	var clients sync.WaitGroup
+	for i := range s.shape.Clients {
+		c := s.newClient(i)
+		clients.Go(func() { c.work(begin.Add(s.shape.Span)) })
+	}
+	s.faults(begin)
+	clients.Wait()
+	s.works.Wait()
+}
+
+// faults turns the faults on and off, in the order of their times.
+func (s *sim) faults(begin time.Time) {
+	type turn struct {
+		at time.Duration
+		f  *Fault
+		on bool
+	}
+	var turns []turn
+	for _, f := range s.shape.Faults {
+		turns = append(turns, turn{f.At, f, true}, turn{f.At + f.For, f, false})
+	}
+	for len(turns) > 0 {
+		next := 0
+		for i := range turns {
+			if turns[i].at < turns[next].at {
+				next = i
+			}
+		}
+		t := turns[next]
+		turns = append(turns[:next], turns[next+1:]...)
+		time.Sleep(time.Until(begin.Add(t.at)))
+		s.turn(t.f, t.on)
+	}
+}
+
+// turn turns a fault on or off.
+func (s *sim) turn(f *Fault, on bool) {
+	if on {
+		s.log.add("begins: %v", f)
+	} else {
+		s.log.add("ends: %v", f)
+	}
+	if f.Kind.splits() {
+		s.splits.turn(on, f.Kind == Wild)
+	}
+	for _, name := range f.A {
+		n := s.net.nodes[name]
+		switch f.Kind {
+		case Crash:
+			if on {
+				s.kill(n)
+			} else if s.net.at(name) == nil {
+				if err := s.start(n); err != nil {
+					panic("BUG: simnet: " + err.Error())
+				}
+			}
+		case Stop:
+			if run := s.net.at(name); run != nil {
+				if on {
+					run.door.close()
+				} else {
+					run.door.open()
+				}
+			}
+		case Wild, Jump:
+			by := f.By
+			if !on {
+				by = -by
+			}
+			s.setClock(n, time.Duration(n.ahead.Load())+by)
+		}
+	}
+	s.net.set(f, on)
+}
+
+// stop ends everything.
+func (s *sim) stop() {
+	close(s.ended)
+	s.helps.Wait()
+	for _, n := range s.nodes {
+		s.kill(n)
+	}
+	s.works.Wait()
+	s.net.moves.Wait()
+}

@@ -1,0 +1,40 @@
+package simnet
+
+import (
+	"math/rand/v2"
+	"runtime"
+	"time"
+)
+
+// Streams of random numbers: each part of a run draws from its own, so that what one draws does not change what
+// another gets.
+const (
+	streamShape = iota + 1
+	streamFaults
+	streamBoots
+	streamClients  // and the client's number
+	streamWays     = 1 << 16
+	streamsPerNode = 1 << 8
+)
+
+// chance is a stream of random numbers.
+type chance struct{ *rand.Rand }
+
+func newChance(seed, stream uint64) chance { return chance{rand.New(rand.NewPCG(seed, stream))} }
+
+// yes is true with probability p.
+func (c chance) yes(p float64) bool { return c.Float64() < p }
+
+// between is a duration in [least, most).
+func (c chance) between(least, most time.Duration) time.Duration {
+	return least + time.Duration(c.Float64()*float64(most-least))
+}
+
+func pick[T any](c chance, of ...T) T { return of[c.IntN(len(of))] }
+
+// Flush empties the pools of the packages that are simulated, in which a timer or a channel may lie that belongs to a
+// bubble that has ended: what a sync.Pool has is gone after the second collection.
+func Flush() {
+	runtime.GC()
+	runtime.GC()
+}
