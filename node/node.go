@@ -151,7 +151,9 @@ func (n *Node) wire() (err error) {
 			return err
 		}
 	}
+	wall := kv.NewWall(nil)
 	n.store, err = shard.Open(shard.Options{
+		Now:        wall.Now,
 		Partitions: cfg.Partitions, MaxBytes: cfg.MaxMemory, Eviction: eviction, Grace: cfg.TombstoneGrace,
 	})
 	if err != nil {
@@ -173,7 +175,8 @@ func (n *Node) wire() (err error) {
 		Members:    members,
 		Ring:       n.ringSettings(),
 		Store:      n.store,
-		Clock:      kv.NewClock(0, time.Now),
+		Clock:      kv.NewClock(0, wall.Now),
+		Wall:       wall,
 		Limits:     cfg.Limits,
 		Log:        n.log,
 		Dial:       n.dial,

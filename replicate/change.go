@@ -44,6 +44,10 @@ const (
 	// claim: one direction may be broken.
 	heardFor = 3 * time.Second
 
+	// introductionMax bounds how long an operation waits until this node may coordinate. Most often it is a round trip; where a member can
+	// be reached, but does not reach this node, it is as long as that lasts.
+	introductionMax = 2 * time.Second
+
 	// retryPause is how long an operation waits for the rings to settle before another attempt.
 	retryPause = 10 * time.Millisecond
 )
@@ -268,6 +272,7 @@ func (c *Coordinator) judgeLocked() {
 	_, on := v.read.Index(c.opt.Name)
 	c.synced.Store(on && r.state.Holds(r.state.Reads()))
 	c.stable.Store(r.state.Stated() && len(said.Holds) == len(said.Wants) && !v.moving())
+	c.alone.Store(len(r.list) == 0)
 	for _, p := range r.list {
 		p.mu.Lock()
 		p.synced.Store(p.believedLocked() && slices.Contains(p.ping.Said.Holds, r.state.Reads()))
@@ -329,6 +334,12 @@ func (c *Coordinator) pause(deadline time.Time) bool {
 // awaitIntroduction waits until this node may coordinate: it has heard from every member that is up, and they from it. Before that it does not know to
 // whom to write. false: it is not to be.
 func (c *Coordinator) awaitIntroduction(deadline time.Time) bool {
+	if c.ready.Load() {
+		return true
+	}
+	if most := time.Now().Add(introductionMax); deadline.After(most) {
+		deadline = most
+	}
 	for !c.ready.Load() {
 		c.rings.mu.Lock()
 		ready := c.rings.ready

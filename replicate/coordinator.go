@@ -42,6 +42,7 @@ type Options struct {
 	Ring    ring.Settings
 	Store   Store
 	Clock   *kv.Clock
+	Wall    *kv.Wall // what Clock reads, to be kept with the others'; nil: it is left alone
 	Limits  kv.Limits
 	Log     *slog.Logger
 
@@ -84,6 +85,7 @@ type Coordinator struct {
 	held       atomic.Pointer[[]bool] // partitions that there is authority for
 	synced     atomic.Bool            // this node holds the ring that it reads by, and is on it
 	stable     atomic.Bool            // and no ring is changing
+	alone      atomic.Bool            // there are no peers, and so no beats
 	decides    atomic.Bool            // it may decide conditions while the ring changes
 	syncReason atomic.Pointer[error]  // why it is not in sync
 	passes     atomic.Uint64          // how often it came to be in sync
@@ -188,8 +190,11 @@ func (c *Coordinator) holds(partition int) bool {
 
 // SyncReason says why this node is not in sync; nil when it is.
 func (c *Coordinator) SyncReason() error {
-	if c.Synced() {
+	if c.Synced() && c.ready.Load() {
 		return nil
+	}
+	if c.Synced() {
+		return errUnheard
 	}
 	if reason := c.syncReason.Load(); reason != nil {
 		return *reason
@@ -246,6 +251,9 @@ func (c *Coordinator) self() Ping {
 		Clock: c.clock.Last(), Wall: c.clock.Wall().UnixMilli(),
 		Sees: make(map[uint64]Sight), Heeds: make(map[uint64]uint64),
 		Moving: c.moving.Load(),
+	}
+	if c.opt.Wall != nil {
+		p.Machine = c.clock.Wall().Add(-c.opt.Wall.Correction()).UnixMicro()
 	}
 	// What it heeds is looked up before what it holds: it gives that up first.
 	for _, peer := range c.others() {

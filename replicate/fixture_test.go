@@ -238,6 +238,7 @@ type clusterOptions struct {
 	probeEvery      time.Duration
 	limits          kv.Limits
 	skew            map[int]time.Duration // by node: how far its clock is off
+	walls           []*kv.Wall            // by node: clocks that are kept together
 	maxBytes        map[int]int64         // by node: bound of its store
 }
 
@@ -281,6 +282,11 @@ func (c *cluster) boot(i int, boot uint64, o clusterOptions) *testNode {
 	c.t.Helper()
 	n := &testNode{name: c.table.Nodes()[i].Name}
 	wall := func() time.Time { return time.Now().Add(o.skew[i]) }
+	var steered *kv.Wall
+	if o.walls != nil {
+		steered = o.walls[i]
+		wall = steered.Now
+	}
 	var err error
 	n.store, err = shard.Open(shard.Options{
 		Partitions: testPartitions, Grace: time.Hour, SweepEvery: -1, Now: wall, MaxBytes: o.maxBytes[i],
@@ -298,7 +304,7 @@ func (c *cluster) boot(i int, boot uint64, o clusterOptions) *testNode {
 		o.queueBytes = 64 << 20
 	}
 	n.Coordinator, err = New(Options{
-		Name: n.name, Members: c.members(), Ring: c.table.Settings(), Store: n.store, Clock: kv.NewClock(uint16(i), wall),
+		Name: n.name, Members: c.members(), Ring: c.table.Settings(), Store: n.store, Clock: kv.NewClock(uint16(i), wall), Wall: steered,
 		Limits: o.limits, Log: slog.New(slog.DiscardHandler),
 		Dial: func(to string) Transport {
 			return &wire{net: c.net, from: n.name, to: to, abort: make(chan struct{})}

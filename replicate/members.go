@@ -97,6 +97,9 @@ func (c *Coordinator) peerLocked(name string) *Peer {
 		return p
 	}
 	p = newPeer(name, c.opt.Boot, c.opt.QueueBytes, c.opt.Dial(name), c.clock, c.opt.Log, c)
+	if len(r.list) == 0 {
+		c.lastBeat.Store(0) // there was nobody to beat for
+	}
 	p.past = r.past[name]
 	delete(r.past, name)
 	r.peers[name] = p

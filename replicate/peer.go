@@ -80,6 +80,7 @@ type Peer struct {
 	closed     bool
 	ping       Ping      // what it last said of itself; zero: nothing yet
 	answeredTo uint64    // the largest Seq of this node's statements that it has answered
+	clockRead  reading   // its machine's clock
 	heard      time.Time // when it last asked this node how it is
 	downs      uint64    // how often it was taken for down
 	seenDowns  uint64    // how often it says to have taken this node for down
@@ -102,6 +103,7 @@ type Peer struct {
 type peerHost interface {
 	self() Ping                             // what this node says of itself
 	accepts(p *Ping) error                  // why the answer is not a member's
+	steer()                                 // a clock was read
 	settled() bool                          // whether this node is in sync and no ring is changing
 	beat()                                  // a prober is alive
 	met(p *Peer)                            // a peer is there that was not there before, or not with that boot

@@ -16,8 +16,9 @@ type Ping struct {
 	Boot     uint64     `json:"boot"`     // drawn at start: tells a restart from a pause
 	Settings string     `json:"settings"` // of the ring: they have to be equal
 	Clock    kv.Version `json:"clock"`
-	Wall     int64      `json:"wall"`   // its wall clock, Unix milliseconds
-	Synced   bool       `json:"synced"` // it holds all that it owns by the ring that it reads by
+	Wall     int64      `json:"wall"`              // its wall clock, Unix milliseconds
+	Machine  int64      `json:"machine,omitempty"` // what its machine's clock reads, Unix microseconds
+	Synced   bool       `json:"synced"`            // it holds all that it owns by the ring that it reads by
 	Stopping bool       `json:"stopping,omitempty"`
 
 	// Said is its part in the protocol by which rings change.

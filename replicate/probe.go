@@ -88,7 +88,7 @@ func (p *Peer) probe(deadline time.Time) {
 }
 
 func (p *Peer) exchangePing(deadline time.Time) (Ping, error) {
-	told := p.downsNow() // before it is told
+	told, began := p.downsNow(), time.Now() // before it is told
 	self := p.host.self()
 	msg := appendPing(nil, &self)
 	answer, err := p.transport.RoundTrip(nil, msg, deadline)
@@ -103,6 +103,8 @@ func (p *Peer) exchangePing(deadline time.Time) (Ping, error) {
 		return Ping{}, err
 	}
 	ping.to, ping.told = self.Said.Seq, told
+	p.readClock(&ping, p.clock.Wall(), time.Since(began))
+	p.host.steer()
 	if ping.Name != p.name {
 		// One node under two names would count as two replicas.
 		return ping, fmt.Errorf("the node at %s says that it is %s", p.name, ping.Name)

@@ -24,6 +24,9 @@ const (
 	unsyncedProbe = 50 * time.Millisecond
 )
 
+// errUnheard is why a node that is in sync may not coordinate.
+var errUnheard = errors.New("a member that is up has not taken note of this node yet: can it reach this node's address?")
+
 // errNotYet is why a pass cannot bring the node in sync, though nothing broke.
 var errNotYet = errors.New("not in sync")
 
@@ -50,6 +53,7 @@ func (c *Coordinator) syncStep(drift *time.Time) time.Duration {
 		c.opt.Log.Debug("cannot learn a ring yet", "error", err)
 	}
 	c.reconsider()
+	c.steer()
 	var early, failed error
 	for _, x := range c.unclaimed() {
 		switch err := c.claim(x); {
@@ -89,7 +93,7 @@ func (c *Coordinator) syncStep(drift *time.Time) time.Duration {
 // long that others may have taken it for down.
 func (c *Coordinator) beat() {
 	now := int64(time.Since(c.born))
-	if last := c.lastBeat.Swap(now); last != 0 && now-last > int64(stallMax) {
+	if last := c.lastBeat.Swap(now); last != 0 && !c.alone.Load() && now-last > int64(stallMax) {
 		c.missed(fmt.Sprintf("it was stopped for %s", time.Duration(now-last).Round(time.Millisecond)))
 	}
 }
@@ -98,7 +102,7 @@ func (c *Coordinator) beat() {
 // found can be said not to exist until then.
 func (c *Coordinator) stalled() bool {
 	last := c.lastBeat.Load()
-	return last != 0 && int64(time.Since(c.born))-last > int64(stallMax)
+	return last != 0 && !c.alone.Load() && int64(time.Since(c.born))-last > int64(stallMax)
 }
 
 // missed implements peerHost: others have gone on without this node, so it has

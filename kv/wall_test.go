@@ -1,0 +1,82 @@
+package kv
+
+import (
+	"sync"
+	"testing"
+	"time"
+)
+
+// machine is a machine's clocks: one that can be set, and one that cannot.
+type machine struct {
+	mu    sync.Mutex
+	wall  time.Time
+	since time.Duration
+}
+
+func newMachine() *machine { return &machine{wall: time.UnixMilli(1_700_000_000_000)} }
+
+func (m *machine) read() (time.Time, time.Duration) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.wall, m.since
+}
+
+// pass lets time go by, of which the wall clock shows so much more or less.
+func (m *machine) pass(d, more time.Duration) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.wall, m.since = m.wall.Add(d+more), m.since+d
+}
+
+// However far and in whatever direction a clock is set, and however long after the last look, time goes on as it did; and Correction says by how much
+// the machine's clock is off since.
+func TestWallDoesNotJump(t *testing.T) {
+	for _, step := range []time.Duration{time.Hour, -time.Hour, 300 * time.Millisecond, -300 * time.Millisecond, 24 * 365 * time.Hour} {
+		for _, pause := range []time.Duration{0, time.Millisecond, time.Minute} {
+			m := newMachine()
+			w := NewWall(m.read)
+			m.pass(time.Second, 0)
+			before := w.Now()
+			m.pass(pause, step)
+			if got := w.Now().Sub(before); got != pause {
+				t.Errorf("set by %v: %v went by, want %v", step, got, pause)
+			}
+			if got := w.Correction(); got != -step {
+				t.Errorf("set by %v: corrected by %v", step, got)
+			}
+			m.pass(time.Second, -step) // and back
+			if got := w.Correction(); got != 0 {
+				t.Errorf("set by %v and back: corrected by %v", step, got)
+			}
+		}
+	}
+}
+
+// What a time daemon slews is followed, for however long.
+func TestWallFollowsSlewing(t *testing.T) {
+	m := newMachine()
+	w := NewWall(m.read)
+	for range 100_000 {
+		m.pass(100*time.Millisecond, 50*time.Microsecond) // 500 ppm
+		w.Now()
+	}
+	if now, _ := m.read(); !w.Now().Equal(now) || w.Correction() != 0 {
+		t.Errorf("at %v, the machine at %v: corrected by %v", w.Now(), now, w.Correction())
+	}
+}
+
+// Correct moves the clock, for good, and by the sum of what several ask for at once.
+func TestWallIsCorrected(t *testing.T) {
+	m := newMachine()
+	w := NewWall(m.read)
+	before := w.Now()
+	var all sync.WaitGroup
+	for range 10 {
+		all.Go(func() { w.Correct(time.Minute) })
+	}
+	all.Wait()
+	m.pass(time.Hour, 0)
+	if got := w.Now().Sub(before); got != time.Hour+10*time.Minute {
+		t.Errorf("an hour and ten minutes of correction later: %v", got)
+	}
+}
