@@ -280,11 +280,23 @@ func (c *Coordinator) judgeLocked() {
 	}
 }
 
-// mayDecide says whether this node may decide conditions on a partition. While the ring changes, the primary by one ring may be another than by the next:
-// then it takes more than to hold the partition. See docs/design/membership.md.
-func (c *Coordinator) mayDecide(v *view, partition int) bool {
-	if !c.holds(partition) {
+// mayDecide says whether this node may decide conditions on a partition: it is the primary, the first owner that is up and in sync. While the ring changes, the
+// primary by one ring may be another than by the next: then it takes more. See docs/design/membership.md.
+func (c *Coordinator) mayDecide(partition int) bool {
+	v := c.view.Load() // the present one: an operation may go by an earlier
+	readers := v.readers(partition)
+	if !c.holds(partition) || v.self < 0 || !slices.Contains(readers, uint16(v.self)) {
 		return false
+	}
+	for _, n := range readers {
+		p := v.peers[n]
+		if p == nil {
+			break // it is this node's turn
+		}
+		if p.up() && p.isSynced() {
+			p.probeSoon() // whoever asks has found it down
+			return false
+		}
 	}
 	if !v.moving() && c.stable.Load() {
 		return true
@@ -293,7 +305,7 @@ func (c *Coordinator) mayDecide(v *view, partition int) bool {
 	for _, t := range v.writes[1:] {
 		same = same && v.firstLive(t, partition) == first
 	}
-	return same && c.stated() || c.decides.Load() && first == c.opt.Name
+	return first == c.opt.Name && (same && c.stated() || c.decides.Load())
 }
 
 // stated says whether this node's statement says all that it reads by and writes to.

@@ -145,16 +145,21 @@ func testUnsyncedDoesNotDecide(t *testing.T) {
 	c := newCluster(t, clusterOptions{nodes: 3, replicas: 2})
 	key, lonely := c.keyOwnedBy(0, 0, 1), c.keyOwnedBy(1, 0, 1)
 	c.nodes[2].mustPut(t, key, "v", kv.LevelAll)
-	c.nodes[0].forget()
-	defer c.nodes[0].remember()
+	for _, to := range []string{"node1", "node2"} { // so that it stays out of sync
+		c.net.set("node0", to, func(msg []byte, pass func() ([]byte, error)) ([]byte, error) {
+			if msg[1] == kindDigests {
+				return nil, errReset
+			}
+			return pass()
+		})
+	}
+	c.nodes[0].missed("a test")
 	c.nodes[0].store.Drop(c.table.Partition(kv.Hash([]byte(key))))
-	c.nodes[2].peer(0).synced.Store(true) // as it last said
 	if o := c.nodes[2].do(condOp(key, "w", kv.IfAbsent), kv.LevelOne); !errors.Is(o.Err, kv.ErrConditionFailed) {
 		t.Errorf("create of a key that is there ended with %v", o.Err)
 	}
-	c.cut(1)
-	c.nodes[2].peer(0).synced.Store(true)
-	c.nodes[0].forget()
+	c.net.toward("node1", failWith(errReset))
+	c.waitState(1, Down)
 	wantOp(t, c.nodes[2].do(condOp(lonely, "w", kv.IfAbsent), kv.LevelOne), kv.ErrUnavailable)
 }
 

@@ -316,8 +316,8 @@ func (c *Coordinator) attempt(p *pending, call *kv.Call, again bool) {
 	p.misses = c.misses.Load()
 	if again {
 		for i := range call.Ops {
-			if p.state(i).again {
-				c.start(v, p, call, i)
+			if o := p.state(i); o.again {
+				c.retry(v, p, call, i, &o)
 			}
 		}
 	} else {

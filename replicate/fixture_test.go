@@ -239,7 +239,10 @@ type clusterOptions struct {
 	limits          kv.Limits
 	skew            map[int]time.Duration // by node: how far its clock is off
 	walls           []*kv.Wall            // by node: clocks that are kept together
-	maxBytes        map[int]int64         // by node: bound of its store
+	members         []int                 // those that there are when nodes start; nil: all
+	evictAfter      time.Duration
+	evict           func(by int, name string)
+	maxBytes        map[int]int64 // by node: bound of its store
 }
 
 // newCluster starts nodes that are up and in sync with each other.
@@ -247,7 +250,9 @@ func newCluster(t testing.TB, o clusterOptions) *cluster {
 	t.Helper()
 	c := idleCluster(t, o)
 	for i := range c.nodes {
-		c.boot(i, uint64(100+i), o)
+		if o.members == nil || slices.Contains(o.members, i) {
+			c.boot(i, uint64(100+i), o)
+		}
 	}
 	c.settle()
 	return c
@@ -304,13 +309,18 @@ func (c *cluster) boot(i int, boot uint64, o clusterOptions) *testNode {
 		o.queueBytes = 64 << 20
 	}
 	n.Coordinator, err = New(Options{
-		Name: n.name, Members: c.members(), Ring: c.table.Settings(), Store: n.store, Clock: kv.NewClock(uint16(i), wall), Wall: steered,
+		Name: n.name, Members: c.members(o.members...), Ring: c.table.Settings(), Store: n.store, Clock: kv.NewClock(uint16(i), wall), Wall: steered,
 		Limits: o.limits, Log: slog.New(slog.DiscardHandler),
 		Dial: func(to string) Transport {
 			return &wire{net: c.net, from: n.name, to: to, abort: make(chan struct{})}
 		},
 		QueueBytes: o.queueBytes, ProbeEvery: o.probeEvery,
 		Boot: boot, Grace: time.Hour, Describe: func(*Ping) {},
+		EvictAfter: o.evictAfter, Evict: func(name string) {
+			if o.evict != nil {
+				o.evict(i, name)
+			}
+		},
 	})
 	if err != nil {
 		c.t.Fatal(err)
@@ -323,11 +333,14 @@ func (c *cluster) boot(i int, boot uint64, o clusterOptions) *testNode {
 	return n
 }
 
-// members are all nodes of the cluster.
-func (c *cluster) members() Members {
-	m := Members{Digest: 1}
-	for _, n := range c.table.Nodes() {
-		m.All = append(m.All, Member{Node: n})
+// members are the nodes of these numbers; none: all.
+func (c *cluster) members(nodes ...int) Members {
+	m := Members{}
+	for i, n := range c.table.Nodes() {
+		if len(nodes) == 0 || slices.Contains(nodes, i) {
+			m.All = append(m.All, Member{Node: n})
+			m.Digest |= 1 << i
+		}
 	}
 	return m
 }
@@ -355,15 +368,22 @@ func (c *cluster) settle() {
 			continue
 		}
 		eventually(c.t, n.name+" is in sync", n.Synced)
-		for j, other := range c.nodes {
+		for _, other := range c.nodes {
 			if other == nil {
 				continue
 			}
-			if p := n.peer(j); p != nil {
+			if p := n.peerNamed(other.name); p != nil {
 				eventually(c.t, n.name+" sees "+other.name+" up and in sync", func() bool { return p.up() && p.isSynced() })
 			}
 		}
 	}
+}
+
+// peerNamed is the node of that name as n sees it; nil: it is n.
+func (n *testNode) peerNamed(name string) *Peer {
+	n.rings.mu.Lock()
+	defer n.rings.mu.Unlock()
+	return n.rings.peers[name]
 }
 
 // peer is node j as n sees it; nil: it is n.

@@ -74,6 +74,7 @@ type opState struct {
 	concede  bool       // an owner that holds something newer counts as stored
 	existed  bool       // some owner held a readable value before
 	knew     bool       // existed was settled by an earlier round
+	passed   bool       // a condition has let it pass
 	stale    kv.Version // the newest version that ours lost to
 	refusal  error      // an owner is up and would not
 	gone     uint8      // owners that are down, of those that readers ask

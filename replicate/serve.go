@@ -145,7 +145,7 @@ func (c *Coordinator) serveItem(v *view, dst []byte, it *item) []byte {
 	case itemRead:
 		return c.serveRead(dst, partition, hash, it.record.Key)
 	case itemCond:
-		if !c.mayDecide(v, partition) {
+		if !c.mayDecide(partition) {
 			return appendResult(dst, &result{code: resultUnsynced})
 		}
 		if r = c.limited(&it.record); r.code == 0 {

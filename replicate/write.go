@@ -150,6 +150,16 @@ func (c *Coordinator) written(v *view, p *pending, call *kv.Call, i int, o *opSt
 	}
 }
 
+// retry makes another attempt at operation i. What a condition has let pass is not decided a second time, against itself: the same version
+// goes to the owners.
+func (c *Coordinator) retry(v *view, p *pending, call *kv.Call, i int, o *opState) {
+	if o.passed {
+		c.spread(v, p, call, i, opState{existed: o.existed, knew: true, concede: true, passed: true}, 0)
+		return
+	}
+	c.start(v, p, call, i)
+}
+
 // rewrite writes operation i once more, under a new stamp. Whether it replaced
 // a value was settled before: an owner may have stored it under the old one.
 func (c *Coordinator) rewrite(v *view, p *pending, call *kv.Call, i int, existed bool) {
@@ -199,7 +209,8 @@ func (c *Coordinator) decide(v *view, p *pending, call *kv.Call, i int, unsynced
 		}
 		next := opState{phase: phaseDecide, asked: 1 << k, unsynced: unsynced}
 		if int(n) == v.self {
-			if !c.mayDecide(v, partition) {
+			if !c.mayDecide(partition) {
+				unsynced |= 1 << k
 				continue
 			}
 			r := c.mergeResult(c.store.ApplyIf(op.Hash, &op.Record, &op.Cond))
@@ -223,7 +234,8 @@ func (c *Coordinator) decide(v *view, p *pending, call *kv.Call, i int, unsynced
 		}
 		t.drop()
 	}
-	p.giveUp(i, kv.ErrUnavailable, c.passing(v))
+	// One that is up and would not decide may in a moment: it finds out who is down, or the ring has changed.
+	p.giveUp(i, kv.ErrUnavailable, unsynced != 0 || c.passing(v))
 }
 
 // decided draws the conclusion from the primary's answer.
@@ -232,7 +244,7 @@ func (c *Coordinator) decided(v *view, p *pending, call *kv.Call, i int, o *opSt
 	case resultStored:
 		// An owner that holds something newer was written to meanwhile: the
 		// write was done, and then overwritten.
-		c.spread(v, p, call, i, opState{acks: 1, existed: o.existed, knew: true, concede: true}, o.asked)
+		c.spread(v, p, call, i, opState{acks: 1, existed: o.existed, knew: true, concede: true, passed: true}, o.asked)
 	case resultStale:
 		if o.round >= restampsMax {
 			p.settle(i, kv.ErrUnavailable)
