@@ -1,6 +1,7 @@
 package replicate
 
 import (
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -9,14 +10,17 @@ import (
 
 // machineClock is a clock that can be set.
 type machineClock struct {
-	ahead time.Duration // in a bubble: one goroutine changes it while all others wait
+	ahead atomic.Int64 // nanoseconds
 	wall  *kv.Wall
 }
 
+func (m *machineClock) set(ahead time.Duration) { m.ahead.Store(int64(ahead)) }
+
 func newMachineClock(ahead time.Duration) *machineClock {
-	m := &machineClock{ahead: ahead}
+	m := new(machineClock)
+	m.set(ahead)
 	born := time.Now()
-	m.wall = kv.NewWall(func() (time.Time, time.Duration) { return time.Now().Add(m.ahead).Round(0), time.Since(born) })
+	m.wall = kv.NewWall(func() (time.Time, time.Duration) { return time.Now().Add(time.Duration(m.ahead.Load())).Round(0), time.Since(born) })
 	return m
 }
 
@@ -57,11 +61,11 @@ func TestClockThatIsSetMovesNothing(t *testing.T) {
 		bubble(t, func(t *testing.T) {
 			c, clocks := clockedCluster(t, -1, 0)
 			wantTimely(t, c, "before")
-			clocks[1].ahead = by
+			clocks[1].set(by)
 			wantTimely(t, c, "at once")
 			time.Sleep(5 * time.Second)
 			wantTimely(t, c, "later")
-			clocks[1].ahead = 0
+			clocks[1].set(0)
 			wantTimely(t, c, "set back")
 			if c.nodes[0].Counters().Refused != 0 {
 				t.Error("records were refused")
@@ -84,7 +88,8 @@ func TestNodeWithAWrongClockTakesTheOthersTime(t *testing.T) {
 func TestMostClocksAreFollowed(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c, clocks := clockedCluster(t, -1, 0)
-		clocks[0].ahead, clocks[1].ahead = 10*time.Second, 10*time.Second
+		clocks[0].set(10 * time.Second)
+		clocks[1].set(10 * time.Second)
 		eventually(t, "all go by what most say", func() bool {
 			for _, n := range c.nodes {
 				if off := n.clock.Wall().Sub(time.Now()); off < 9*time.Second || off > 11*time.Second {
