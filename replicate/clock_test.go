@@ -20,7 +20,9 @@ func newMachineClock(ahead time.Duration) *machineClock {
 	m := new(machineClock)
 	m.set(ahead)
 	born := time.Now()
-	m.wall = kv.NewWall(func() (time.Time, time.Duration) { return time.Now().Add(time.Duration(m.ahead.Load())).Round(0), time.Since(born) })
+	m.wall = kv.NewWall(func() (time.Time, time.Duration) {
+		return time.Now().Add(time.Duration(m.ahead.Load())).Round(0), time.Since(born)
+	})
 	return m
 }
 
