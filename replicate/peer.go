@@ -36,7 +36,7 @@ const (
 	// misses probesMissed in a row is down. One that refuses connections is
 	// down at once.
 	probeTimeout = 700 * time.Millisecond
-	probesMissed = 3
+	probesMissed = 4
 
 	// flightStuck is how long a batch may be under way to a peer that answers probes meanwhile, before it is sent again: an answer that
 	// is lost without a word would hold up all that comes after it until batchTimeout.
