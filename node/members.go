@@ -170,9 +170,21 @@ func (n *Node) leave() {
 	close(n.left)
 }
 
-// Remove implements server.Cluster: it takes a member that is down off the ring.
+// removePatience is how long a member that does not answer any more may take to be found down by who is asked to remove it.
+const removePatience = 500 * time.Millisecond
+
+// Remove implements server.Cluster: it takes a member that is down off the ring. One that seems to be up is asked before it is refused: it
+// may have died since it was asked last.
 func (n *Node) Remove(name string) error {
-	switch err := n.members.Remove(name); {
+	err := n.members.Remove(name)
+	if errors.Is(err, membership.ErrLive) {
+		n.withCoordinator(func(c *replicate.Coordinator) { c.Heard(name) })
+		for end := time.Now().Add(removePatience); errors.Is(err, membership.ErrLive) && time.Now().Before(end); {
+			time.Sleep(leavePoll)
+			err = n.members.Remove(name)
+		}
+	}
+	switch {
 	case errors.Is(err, membership.ErrUnknownMember):
 		return fmt.Errorf("%w: %q; the members are %s", server.ErrNoMember, name, strings.Join(n.memberNames(), ", "))
 	case errors.Is(err, membership.ErrLive), errors.Is(err, membership.ErrSelf):

@@ -99,6 +99,7 @@ func limits(key, value byteSize) kv.Limits {
 
 // Validate is called by kong: what is wrong here is a fault in the usage.
 func (cmd *serverCmd) Validate() error {
+	cmd.Bind = strings.TrimSuffix(strings.TrimPrefix(cmd.Bind, "["), "]") // an IPv6 address as it is written before a port
 	switch {
 	case cmd.Port < 1 || cmd.Port > 65535:
 		return fmt.Errorf("--port is %d, want 1 to 65535", cmd.Port)
