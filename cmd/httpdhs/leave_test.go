@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"net"
 	"strings"
@@ -52,6 +53,42 @@ func TestRemoveCommand(t *testing.T) {
 	expect(t, 0, name+" is removed\n", "", "remove", name)
 	if _, out, _ := httpdhs("status"); strings.Contains(out, name) {
 		t.Errorf("it is still there:\n%s", out)
+	}
+}
+
+// A node that has left is taken down at once, and with the last of them the program ends; the others go on.
+func TestNodesThatLeaveEnd(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var nodes []*node.Node
+	for range 2 {
+		cfg := node.Config{Name: fmt.Sprint("127.0.0.1:", freePort(t))}
+		if len(nodes) > 0 {
+			cfg.Join = []string{nodes[0].Addr().String()}
+		}
+		n, err := node.Open(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		nodes = append(nodes, n)
+	}
+	untilReady(ctx, nodes)
+	first, second := make(chan error, 1), make(chan error, 1)
+	go func() { first <- untilOver(ctx, 10*time.Second, nodes[0]) }()
+	go func() { second <- untilOver(ctx, 10*time.Second, nodes[1]) }()
+	expect(t, 0, nodes[1].Addr().String()+" has left; 1 node in the cluster now\n", "", "leave", "--to", nodes[1].Addr().String())
+	if err := <-second; err != nil {
+		t.Errorf("the node that left ends with %v", err)
+	}
+	expect(t, exitError, "", "no node answers", "status", "--to", nodes[1].Addr().String())
+	select {
+	case err := <-first:
+		t.Errorf("the other ends too: %v", err)
+	default:
+	}
+	cancel()
+	if err := <-first; err != nil {
+		t.Errorf("the other, at the signal, ends with %v", err)
 	}
 }
 
