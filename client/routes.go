@@ -206,6 +206,13 @@ func (c *Client) refresh(ctx context.Context) (*api.Ring, error) {
 	if err := checkRing(ring); err != nil {
 		return nil, err
 	}
+	if len(ring.Nodes) == 0 {
+		// A node that is not part of a cluster yet, or not any more, knows no ring: what is known is better.
+		waiting := *r
+		waiting.due = c.now().Add(ringRetry)
+		c.routes.Store(&waiting)
+		return ring, nil
+	}
 	next := r.with(c, ring, due)
 	c.routes.Store(next)
 	for _, e := range r.dropped(next) {

@@ -28,11 +28,49 @@ func (n *Node) describe(p *replicate.Ping) {
 		Evicted: s.Evicted, EvictedBytes: s.EvictedBytes}
 	p.Version, p.Started = n.cfg.Version, n.started
 	p.Stopping = n.stopping.Load()
+	p.HandOver = n.handingOver()
+}
+
+// handOver is how many partitions the node had to hand over at a moment. Each probe asks, and to look at all partitions takes a while.
+type handOver struct {
+	at         time.Time
+	partitions int
+}
+
+const handOverEvery = 200 * time.Millisecond
+
+// handingOver is how many partitions the node has to hand over while the ring changes or it leaves; else it does not look.
+func (n *Node) handingOver() int {
+	now, next := n.coordinator.Rings()
+	if now == nil || now == next && n.ownState() == membership.Active {
+		return 0
+	}
+	if last := n.handOver.Load(); last != nil && time.Since(last.at) < handOverEvery {
+		return last.partitions
+	}
+	found := &handOver{time.Now(), n.coordinator.HandingOver()}
+	n.handOver.Store(found)
+	return found.partitions
+}
+
+// ownState is what the member map says of this node.
+func (n *Node) ownState() membership.State {
+	for _, m := range n.members.All() {
+		if m.Name == n.cfg.Name {
+			return m.State
+		}
+	}
+	return membership.Active
 }
 
 // Cluster implements server.Cluster.
 func (n *Node) Cluster(deadline time.Time) api.Cluster {
 	n.coordinator.Refresh(deadline)
+	return n.cluster()
+}
+
+// cluster is what is known without asking.
+func (n *Node) cluster() api.Cluster {
 	settings := n.ringSettings()
 	doc := api.Cluster{
 		Node:        n.cfg.Name,
@@ -41,39 +79,58 @@ func (n *Node) Cluster(deadline time.Time) api.Cluster {
 		Partitioner: settings.Partitioner,
 	}
 	now, next := n.coordinator.Rings()
-	var primary, replica []int
+	changing := now != nil && next.Fingerprint() != now.Fingerprint()
 	if now != nil {
 		doc.Ring, doc.Replicas = fmt.Sprintf("%016x", now.Fingerprint()), now.Replicas()
-		if next.Fingerprint() != now.Fingerprint() {
-			doc.Target = fmt.Sprintf("%016x", next.Fingerprint())
-		}
-		primary, replica = now.Counts()
 	}
+	if changing {
+		doc.Target = fmt.Sprintf("%016x", next.Fingerprint())
+	}
+	share, target := shares(now), shares(next)
 	peers := make(map[string]replicate.Status)
 	for _, p := range n.coordinator.Peers() {
 		peers[p.Name] = p
 	}
 	for _, member := range n.members.Members() {
-		var m api.Node
-		if p, ok := peers[member.Name]; ok {
-			m = describePeer(&p)
-		} else if member.Name == n.cfg.Name {
-			m = n.describeSelf()
-		} else {
-			m = api.Node{State: api.StateJoining, Reason: "not met yet"}
-		}
-		m.Name, m.Zone, m.Weight = member.Name, member.Zone, member.Weight
-		if member.State == membership.Leaving && m.State != api.StateDown {
-			m.State, m.Reason = api.StateLeaving, reasonLeaving
-		}
-		if now != nil {
-			if i, ok := now.Index(member.Name); ok {
-				m.PrimaryPartitions, m.ReplicaPartitions = primary[i], replica[i]
-			}
+		m := n.describeMember(&member, peers)
+		m.PrimaryPartitions, m.ReplicaPartitions = share(member.Name)
+		if changing {
+			primary, replica := target(member.Name)
+			m.TargetPartitions = primary + replica
 		}
 		doc.Nodes = append(doc.Nodes, m)
 	}
 	return doc
+}
+
+// shares counts what the nodes on a ring own; a node that is not on it owns nothing.
+func shares(t *ring.Table) func(name string) (primary, replica int) {
+	if t == nil {
+		return func(string) (int, int) { return 0, 0 }
+	}
+	primaries, replicas := t.Counts()
+	return func(name string) (primary, replica int) {
+		if i, ok := t.Index(name); ok {
+			return primaries[i], replicas[i]
+		}
+		return 0, 0
+	}
+}
+
+// describeMember is a member as this node sees it.
+func (n *Node) describeMember(member *membership.Member, peers map[string]replicate.Status) (m api.Node) {
+	if p, ok := peers[member.Name]; ok {
+		m = describePeer(&p)
+	} else if member.Name == n.cfg.Name {
+		m = n.describeSelf()
+	} else {
+		m = api.Node{State: api.StateJoining, Reason: "not met yet"}
+	}
+	m.Name, m.Zone, m.Weight = member.Name, member.Zone, member.Weight
+	if member.State == membership.Leaving && m.State != api.StateDown {
+		m.State, m.Reason = api.StateLeaving, reasonLeaving
+	}
+	return m
 }
 
 func (n *Node) describeSelf() api.Node {
@@ -110,7 +167,7 @@ func describePeer(p *replicate.Status) api.Node {
 func fromPing(p *replicate.Ping) api.Node {
 	return api.Node{
 		Keys: p.Keys, Bytes: p.Bytes, Tombstones: p.Tombstones, Memory: api.Memory(p.Memory),
-		Version: p.Version, Started: p.Started, Moving: describeMoving(p.Moving),
+		Version: p.Version, Started: p.Started, Moving: describeMoving(p.Moving), HandOver: p.HandOver,
 	}
 }
 

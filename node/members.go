@@ -7,9 +7,12 @@ import (
 	"strings"
 	"time"
 
+	"httpdhs/internal/api"
+	"httpdhs/kv"
 	"httpdhs/membership"
 	"httpdhs/replicate"
 	"httpdhs/ring"
+	"httpdhs/server"
 )
 
 // helloTimeout is how long a hello may take where nothing else bounds it.
@@ -109,24 +112,30 @@ func (n *Node) evict(name string) {
 		n.log.Debug("a dead member is not removed", "member", name, "error", err)
 		return
 	}
+	n.evictions.Add(1)
 	n.log.Warn("a majority has found a member dead: it is removed", "member", name, "after", n.cfg.EvictAfter)
 }
 
-// Errors of leaving and removing, for whoever asked.
-var (
-	ErrNoMember   = errors.New("there is no such node")
-	ErrNodeUp     = errors.New("the node is up: have it leave (httpdhs leave), or stop it first")
-	ErrCannotStay = errors.New("this node cannot leave")
-)
-
-// Leave begins to hand all that the node holds over to the others. When that is done the node is no member any more, and Left is
-// closed. It may be called again.
-func (n *Node) Leave() error {
-	if err := n.members.BeginLeave(); err != nil {
-		return fmt.Errorf("%w: %w", ErrCannotStay, err)
+// Leave implements server.Cluster: it begins to hand all that the node holds over to the others. When that is done the node is no member any
+// more, and Left is closed. It may be called again.
+func (n *Node) Leave() (api.Leaving, error) {
+	if n.stopping.Load() {
+		return api.Leaving{}, kv.ErrStopping
 	}
-	n.leaveOnce.Do(func() { n.serving.Go(n.leave) })
-	return nil
+	if err := n.members.BeginLeave(); err != nil {
+		return api.Leaving{}, fmt.Errorf("%w: %w", server.ErrCannotLeave, err)
+	}
+	n.leaveMu.Lock()
+	if !n.leaving {
+		n.leaving = true
+		n.serving.Go(n.leave)
+	}
+	n.leaveMu.Unlock()
+	return api.Leaving{
+		Node: n.cfg.Name, State: api.StateLeaving, Partitions: n.coordinator.Leaving(), Bytes: n.store.Stats().Bytes,
+		Message: "this node hands what it holds over to the others, and ends when that is done; " +
+			"GET /cluster at another node shows how far it is (moving, hand_over), and does not list it any more when it has left",
+	}, nil
 }
 
 // Left is closed when the node has left the cluster: all that is left to do is Shutdown.
@@ -150,6 +159,9 @@ func (n *Node) leave() {
 	defer cancel()
 	if err := n.members.Left(ctx); errors.Is(err, membership.ErrNotLeaving) {
 		n.log.Warn("not leaving after all", "error", err)
+		n.leaveMu.Lock()
+		n.leaving = false // it may be asked again
+		n.leaveMu.Unlock()
 		return
 	} else if err != nil {
 		n.log.Warn("not all members could be told", "error", err)
@@ -158,16 +170,30 @@ func (n *Node) leave() {
 	close(n.left)
 }
 
-// Remove takes a dead member off the ring. The error is [ErrNoMember] or [ErrNodeUp], or says what else is in the way.
+// removePatience is how long a member that does not answer any more may take to be found down by who is asked to remove it.
+const removePatience = 500 * time.Millisecond
+
+// Remove implements server.Cluster: it takes a member that is down off the ring. One that seems to be up is asked before it is refused: it
+// may have died since it was asked last.
 func (n *Node) Remove(name string) error {
-	switch err := n.members.Remove(name); {
+	err := n.members.Remove(name)
+	if errors.Is(err, membership.ErrLive) {
+		n.withCoordinator(func(c *replicate.Coordinator) { c.Heard(name) })
+		for end := time.Now().Add(removePatience); errors.Is(err, membership.ErrLive) && time.Now().Before(end); {
+			time.Sleep(leavePoll)
+			err = n.members.Remove(name)
+		}
+	}
+	switch {
 	case errors.Is(err, membership.ErrUnknownMember):
-		return fmt.Errorf("%w: %s; the members are %s", ErrNoMember, name, strings.Join(n.memberNames(), ", "))
+		return fmt.Errorf("%w: %q; the members are %s", server.ErrNoMember, name, strings.Join(n.memberNames(), ", "))
 	case errors.Is(err, membership.ErrLive), errors.Is(err, membership.ErrSelf):
-		return fmt.Errorf("%w: %s", ErrNodeUp, name)
-	default:
+		return fmt.Errorf("%w: %s; have it leave (httpdhs leave --to %s), or stop it first", server.ErrMemberUp, name, name)
+	case err != nil:
 		return err
 	}
+	n.log.Info("member removed", "member", name)
+	return nil
 }
 
 func (n *Node) memberNames() (names []string) {

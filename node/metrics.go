@@ -17,6 +17,7 @@ func (n *Node) metrics() metrics.Sources {
 		Coordinator: n.coordinatorMetrics,
 		Peers:       n.peerMetrics,
 		Ring:        n.ringMetrics,
+		Members:     n.memberMetrics,
 	}
 }
 
@@ -34,7 +35,7 @@ func (n *Node) coordinatorMetrics() metrics.Coordinator {
 	c := n.coordinator.Counters()
 	return metrics.Coordinator{
 		Reads: c.Reads, Writes: c.Writes, ReadRepairs: c.Repairs, Restamps: c.Restamps,
-		Synced: c.Pulled, Refused: c.Refused,
+		Synced: c.Pulled, HandedOver: c.HandedOver, Refused: c.Refused,
 		Unavailable: c.Unavailable, Timeouts: c.Timeouts, Overloads: c.Overloads,
 	}
 }
@@ -51,14 +52,26 @@ func (n *Node) peerMetrics() (all []metrics.Peer) {
 }
 
 func (n *Node) ringMetrics() metrics.Ring {
-	table, _ := n.coordinator.Rings()
+	table, target := n.coordinator.Rings()
 	if table == nil {
 		return metrics.Ring{}
 	}
-	m := metrics.Ring{Fingerprint: fmt.Sprintf("%016x", table.Fingerprint())}
-	if self, ok := table.Index(n.cfg.Name); ok {
-		primary, replica := table.Counts()
-		m.PrimaryPartitions, m.ReplicaPartitions = primary[self], replica[self]
+	m := metrics.Ring{
+		Fingerprint: fmt.Sprintf("%016x", table.Fingerprint()),
+		Changing:    table.Fingerprint() != target.Fingerprint(),
+		HandOver:    n.handingOver(),
+	}
+	if moving := describeMoving(n.coordinator.Moving()); moving != nil {
+		m.FetchLeft, m.FetchBytesLeft = moving.Partitions-moving.Done, moving.BytesLeft
+	}
+	m.PrimaryPartitions, m.ReplicaPartitions = shares(table)(n.cfg.Name)
+	return m
+}
+
+func (n *Node) memberMetrics() metrics.Members {
+	m := metrics.Members{States: make(map[string]int), Evicted: n.evictions.Load()}
+	for _, member := range n.cluster().Nodes {
+		m.States[member.State]++
 	}
 	return m
 }

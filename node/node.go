@@ -54,8 +54,11 @@ type Node struct {
 	stopping  atomic.Bool
 	quit      chan struct{} // closed when stopping begins
 	quitOnce  sync.Once
-	leaveOnce sync.Once
 	left      chan struct{} // closed when the node has left the cluster
+	leaveMu   sync.Mutex
+	leaving   bool // guarded by leaveMu: the goroutine of leave was started
+	handOver  atomic.Pointer[handOver]
+	evictions atomic.Int64 // of members, by this node
 	serving   sync.WaitGroup
 	failed    chan error // what ended serving, if not Shutdown
 }

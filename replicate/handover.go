@@ -2,6 +2,7 @@ package replicate
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"httpdhs/kv"
@@ -126,6 +127,26 @@ func (c *Coordinator) Leaving() (partitions int) {
 		return 0
 	}
 	for part := range v.partitions() {
+		if v.mine[part] || c.digest(part) != 0 {
+			partitions++
+		}
+	}
+	return partitions
+}
+
+// HandingOver says of how many partitions this node is an owner, or holds records, that it does not own by the target.
+func (c *Coordinator) HandingOver() (partitions int) {
+	c.rings.mu.Lock()
+	v, target := c.view.Load(), c.rings.tables[c.rings.target]
+	c.rings.mu.Unlock()
+	if v == nil || target == nil {
+		return 0
+	}
+	self, on := target.Index(c.opt.Name)
+	for part := range v.partitions() {
+		if on && slices.Contains(target.Owners(part), uint16(self)) {
+			continue
+		}
 		if v.mine[part] || c.digest(part) != 0 {
 			partitions++
 		}

@@ -27,6 +27,9 @@ type Ping struct {
 	// Moving is what it is fetching; nil: nothing.
 	Moving *Moving `json:"moving,omitempty"`
 
+	// HandOver is how many partitions it has still to hand over, while the ring changes or it leaves.
+	HandOver int `json:"hand_over,omitempty"`
+
 	// Dead are the members that have been down to it for so long that it would have them removed.
 	Dead []string `json:"dead,omitempty"`
 

@@ -21,7 +21,7 @@ type Store interface {
 	Partitions() int
 }
 
-// Cluster tells of the members.
+// Cluster tells of the members, and changes them.
 type Cluster interface {
 	// Cluster asks the members that are up how they are, until the deadline.
 	Cluster(deadline time.Time) api.Cluster
@@ -34,6 +34,14 @@ type Cluster interface {
 
 	// Ready says whether this node serves its share, or else why not.
 	Ready() (ok bool, reason string)
+
+	// Leave has this node begin to hand all that it holds over to the others, and leave when that is done. It may be called again. The
+	// error wraps [ErrCannotLeave] and says why, or kv.ErrStopping.
+	Leave() (api.Leaving, error)
+
+	// Remove takes a member that is down off the ring; one that was removed before is no error. The error wraps [ErrNoMember] and names the members, or
+	// [ErrMemberUp] and says what to do.
+	Remove(name string) error
 }
 
 // Peers answers what other nodes say.

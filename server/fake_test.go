@@ -127,8 +127,11 @@ func (f *fakeStore) size() int {
 }
 
 type fakeCluster struct {
-	ring   *api.Ring
-	reason string
+	ring    *api.Ring
+	reason  string
+	leave   error // what Leave returns
+	left    int   // how often it was called
+	removed []string
 }
 
 func (f *fakeCluster) Cluster(time.Time) api.Cluster { return api.Cluster{Node: "n1", Replicas: 2} }
@@ -136,6 +139,23 @@ func (f *fakeCluster) Ring() *api.Ring               { return f.ring }
 func (f *fakeCluster) Ready() (bool, string)         { return f.reason == "", f.reason }
 func (f *fakeCluster) Key(key []byte, _ time.Time) api.Key {
 	return api.Key{Key: string(key), Partition: 7}
+}
+
+func (f *fakeCluster) Leave() (api.Leaving, error) {
+	f.left++
+	return api.Leaving{Node: "n1", State: api.StateLeaving, Partitions: 3, Bytes: 5, Message: "follow it"}, f.leave
+}
+
+// Remove knows down:1 and up:1.
+func (f *fakeCluster) Remove(name string) error {
+	switch name {
+	case "down:1", "[::1]:1":
+		f.removed = append(f.removed, name)
+		return nil
+	case "up:1":
+		return fmt.Errorf("%w: %s: have it leave", ErrMemberUp, name)
+	}
+	return fmt.Errorf("%w: %s; the members are down:1, up:1", ErrNoMember, name)
 }
 
 type fakePeers struct{}

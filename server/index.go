@@ -16,6 +16,7 @@ const indexText = `httpdhs %VERSION%, node %NODE%: a distributed hash table over
   curl -T pairs.tsv HOST/load-data           load many
   curl           HOST/cluster                the nodes and what they hold
   curl           HOST/cluster/key/KEY        where a key lives
+  curl -X POST   HOST/cluster/leave          hand all over to the others and leave
   curl           HOST/readyz                 is this node ready
   curl           HOST/metrics                counters for Prometheus
 `

@@ -8,7 +8,7 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-// routes has every route but the two whose paths end in a key: see route.
+// routes has every route but those whose paths end in a key or a name: see route.
 func (s *Server) routes() *router.Router {
 	r := router.New()
 	// A redirect would send a write somewhere else; a path is what it is.
@@ -33,6 +33,7 @@ func (s *Server) routes() *router.Router {
 
 	get("/cluster", s.client(s.clusterStatus))
 	get("/cluster/ring", s.client(s.clusterRing))
+	r.POST("/cluster/leave", s.client(s.clusterLeave))
 
 	r.POST("/internal/exchange", s.peer(s.exchange))
 	return r
@@ -44,8 +45,8 @@ var (
 	internalPrefix   = []byte("/internal/")
 )
 
-// route calls the handler of a request. The paths that end in a key are taken
-// from the target as it was sent: fasthttp and its router would decode and
+// route calls the handler of a request. The paths that end in a key,
+// or in the name of a node, are taken from the target as it was sent: fasthttp and its router would decode and
 // tidy them, and a key is any bytes. That keeps the hot path off the router.
 func (s *Server) route(ctx *fasthttp.RequestCtx) {
 	path, query := splitTarget(ctx.Request.Header.RequestURI())
@@ -57,6 +58,10 @@ func (s *Server) route(ctx *fasthttp.RequestCtx) {
 	case bytes.HasPrefix(path, clusterKeyPrefix):
 		if s.authorized(ctx) {
 			s.clusterKey(ctx, path[len(clusterKeyPrefix):], query)
+		}
+	case bytes.HasPrefix(path, nodesPrefix):
+		if s.authorized(ctx) {
+			s.clusterNode(ctx, path[len(nodesPrefix):])
 		}
 	default:
 		s.router.Handler(ctx)

@@ -29,10 +29,9 @@ func TestMain(m *testing.M) {
 }
 
 // startCluster runs n nodes in this process and sets --to to them.
-func startCluster(t *testing.T, n int) {
+func startCluster(t *testing.T, n int) (nodes []*node.Node, names []string) {
 	t.Helper()
 	var listeners []net.Listener
-	var names []string
 	for range n {
 		ln, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
@@ -40,7 +39,6 @@ func startCluster(t *testing.T, n int) {
 		}
 		listeners, names = append(listeners, ln), append(names, ln.Addr().String())
 	}
-	var nodes []*node.Node
 	for i := range n {
 		n, err := node.Open(node.Config{Name: names[i], Members: names, Listener: listeners[i], Version: "v9"})
 		if err != nil {
@@ -55,6 +53,7 @@ func startCluster(t *testing.T, n int) {
 		}
 	})
 	t.Setenv("HTTPDHS_TO", strings.Join(names, ","))
+	return nodes, names
 }
 
 // expect runs the program and wants its status, stdout and part of stderr.

@@ -132,6 +132,9 @@ complete -o filenames -F _httpdhs httpdhs
 // spellings are the ways to write a flag.
 func spellings(f *kong.Flag) []string {
 	all := []string{"--" + f.Name}
+	if f.Tag.Negatable != "" {
+		all = append(all, "--no-"+f.Name)
+	}
 	if f.Short != 0 {
 		all = append(all, "-"+string(f.Short))
 	}
@@ -174,6 +177,9 @@ func fishScript(all []completion) string {
 				b.WriteString(" -x")
 			}
 			fmt.Fprintf(&b, " -d %s\n", fishQuote(f.Help))
+			if f.Tag.Negatable != "" {
+				fmt.Fprintf(&b, "complete -c httpdhs -n %s -l no-%s\n", in, f.Name)
+			}
 		}
 	}
 	return b.String()

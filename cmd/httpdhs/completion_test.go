@@ -20,6 +20,8 @@ func TestBashCompletion(t *testing.T) {
 		"httpdhs server --log-format ":   "json text",
 		"httpdhs server --log-level = w": "warn",
 		"httpdhs completion z":           "zsh",
+		"httpdhs le":                     "leave",
+		"httpdhs leave --n":              "--no-wait",
 		"httpdhs status -o j":            "json",
 		"httpdhs server --port 12":       "",
 		"httpdhs load-data --format nd":  "ndjson",

@@ -60,7 +60,7 @@ func (cmd *devCmd) Run(ctx context.Context, term *terminal) error {
 	}
 	untilReady(ctx, running)
 	cmd.welcome(term.out, names)
-	return untilSignal(ctx, devStopTimeout, running...)
+	return untilOver(ctx, devStopTimeout, running...)
 }
 
 // untilReady waits until the nodes have found each other: what the user tries

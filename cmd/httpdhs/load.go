@@ -104,9 +104,9 @@ func (cmd *loadCmd) Run(ctx context.Context, term *terminal) error {
 
 	loader := c.NewLoader(client.LoadOptions{W: cmd.W, TTL: time.Duration(cmd.TTL)})
 	start := time.Now()
-	watch := startProgress(term.err, in.total, func() (int64, client.LoadReport) {
+	watch := startProgress(term.err, in.total, func() (int64, string) {
 		report := loader.Report()
-		return in.done(&report), report
+		return in.done(&report), describe(&report, time.Since(start))
 	})
 	report, err := loader.Load(ctx, in.source)
 	watch.stop()

@@ -42,6 +42,8 @@ type commands struct {
 	Keys       keysCmd       `cmd:"" help:"List the keys, one a line."`
 	Status     statusCmd     `cmd:"" help:"Show the nodes of the cluster and how they are."`
 	Ring       ringCmd       `cmd:"" help:"Show who owns what, or where one key lives."`
+	Leave      leaveCmd      `cmd:"" help:"Have a node hand its data over and leave the cluster."`
+	Remove     removeCmd     `cmd:"" help:"Take a node that is down for good off the ring."`
 	Bench      benchCmd      `cmd:"" help:"Put load on nodes and measure."`
 	VersionCmd versionCmd    `cmd:"" name:"version" help:"Print the version."`
 	Completion completionCmd `cmd:"" help:"Print a completion script for bash, zsh or fish."`

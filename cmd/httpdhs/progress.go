@@ -18,18 +18,17 @@ const (
 	lineEvery = 5 * time.Second
 )
 
-// progress shows how far a load is while it runs: a bar on a terminal, and
+// progress shows how far something is while it runs: a bar on a terminal, and
 // elsewhere, say in a log, a line now and then.
 type progress struct {
 	quit chan struct{}
 	gone sync.WaitGroup
 }
 
-// startProgress asks sample how much of total is done, and what came of it,
-// until stop is called.
-func startProgress(w io.Writer, total int64, sample func() (done int64, report client.LoadReport)) *progress {
+// startProgress asks sample how much of total is done, and what to say of it,
+// until stop is called. A total of 0 is not known.
+func startProgress(w io.Writer, total int64, sample func() (done int64, text string)) *progress {
 	p := &progress{quit: make(chan struct{})}
-	start := time.Now()
 	every, show, end := lineEvery, func(int64, string) {}, func() {}
 	if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
 		bar := newBar(f, total)
@@ -37,11 +36,15 @@ func startProgress(w io.Writer, total int64, sample func() (done int64, report c
 		show = func(done int64, text string) { bar.Describe(text); _ = bar.Set64(done) }
 		end = func() { _ = bar.Exit(); fmt.Fprintln(f) }
 	} else {
+		said := ""
 		show = func(done int64, text string) {
 			if total > 0 {
 				text = fmt.Sprintf("%3d%%  %s", 100*min(done, total)/total, text)
 			}
-			fmt.Fprintln(w, text)
+			if text != said {
+				fmt.Fprintln(w, text)
+			}
+			said = text
 		}
 	}
 	p.gone.Go(func() {
@@ -52,13 +55,11 @@ func startProgress(w io.Writer, total int64, sample func() (done int64, report c
 			select {
 			case <-p.quit:
 				if every == barEvery {
-					done, report := sample()
-					show(done, describe(&report, time.Since(start)))
+					show(sample())
 				}
 				return
 			case <-tick.C:
-				done, report := sample()
-				show(done, describe(&report, time.Since(start)))
+				show(sample())
 			}
 		}
 	})

@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"encoding/json"
 	"io"
+	"strings"
 	"time"
 
 	"httpdhs/client"
@@ -43,6 +44,19 @@ func (f *clientFlags) connect() (*client.Client, error) {
 		return nil, usagef("--to: %w", err)
 	}
 	return c, nil
+}
+
+// at is connect to other nodes of the same cluster, by their names.
+func (f *clientFlags) at(names []string) (*client.Client, error) {
+	other := *f
+	other.To = nil
+	for _, name := range names {
+		if strings.HasPrefix(f.To[0], "https://") {
+			name = "https://" + name
+		}
+		other.To = append(other.To, name)
+	}
+	return other.connect()
 }
 
 // outputFlags are those of the commands that print a document.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"text/tabwriter"
 	"time"
 
@@ -40,11 +41,15 @@ func (cmd *ringCmd) Run(ctx context.Context, term *terminal) error {
 	if cmd.Output == "json" {
 		return printJSON(term.out, doc)
 	}
-	return printRing(term.out, doc)
+	cluster, err := c.Cluster(ctx)
+	if err != nil {
+		return err
+	}
+	return printRing(term.out, doc, cluster)
 }
 
-// printRing counts the partitions of each node.
-func printRing(out io.Writer, doc *client.Ring) error {
+// printRing counts the partitions of each node. While the ring changes, it also says who is to own how many.
+func printRing(out io.Writer, doc *client.Ring, cluster *client.Cluster) error {
 	primaries, replicas, copies := make([]int, len(doc.Nodes)), make([]int, len(doc.Nodes)), 0
 	for _, owners := range doc.Owners {
 		for i, o := range owners {
@@ -55,12 +60,27 @@ func printRing(out io.Writer, doc *client.Ring) error {
 			}
 		}
 	}
-	fmt.Fprintf(out, "ring %s: %d partitions by %s, %d replicas\n\n", doc.Fingerprint, doc.Partitions, doc.Partitioner, doc.Replicas)
+	fmt.Fprintf(out, "ring %s: %d partitions by %s, %d replicas\n", doc.Fingerprint, doc.Partitions, doc.Partitioner, doc.Replicas)
+	changing := cluster.Target != ""
+	next := make(map[string]int)
+	nodes := doc.Nodes
+	if changing {
+		fmt.Fprintf(out, "it is changing to %s: httpdhs status says how far that is\n", cluster.Target)
+		for _, n := range cluster.Nodes {
+			next[n.Name] = n.TargetPartitions
+			if !slices.ContainsFunc(nodes, func(on client.RingNode) bool { return on.Name == n.Name }) {
+				nodes = append(nodes, client.RingNode{Name: n.Name, Zone: n.Zone, Weight: n.Weight})
+				primaries, replicas = append(primaries, 0), append(replicas, 0)
+			}
+		}
+	}
+	fmt.Fprintln(out)
 	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "NODE\tZONE\tWEIGHT\tPRIMARY\tREPLICA\tSHARE")
-	for i, n := range doc.Nodes {
-		fmt.Fprintf(t, "%s\t%s\t%d\t%d\t%d\t%s\n", n.Name, orDash(n.Zone), n.Weight,
+	fmt.Fprintln(t, "NODE\tZONE\tWEIGHT\tPRIMARY\tREPLICA\tSHARE"+only(changing, "\tNEXT"))
+	for i, n := range nodes {
+		fmt.Fprintf(t, "%s\t%s\t%d\t%d\t%d\t%s", n.Name, orDash(n.Zone), n.Weight,
 			primaries[i], replicas[i], share(primaries[i]+replicas[i], copies))
+		fmt.Fprintln(t, only(changing, fmt.Sprintf("\t%d", next[n.Name])))
 	}
 	return t.Flush()
 }

@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -99,6 +100,7 @@ func limits(key, value byteSize) kv.Limits {
 
 // Validate is called by kong: what is wrong here is a fault in the usage.
 func (cmd *serverCmd) Validate() error {
+	cmd.Bind = strings.TrimSuffix(strings.TrimPrefix(cmd.Bind, "["), "]") // an IPv6 address as it is written before a port
 	switch {
 	case cmd.Port < 1 || cmd.Port > 65535:
 		return fmt.Errorf("--port is %d, want 1 to 65535", cmd.Port)
@@ -140,7 +142,7 @@ func (cmd *serverCmd) Run(ctx context.Context, term *terminal) error {
 	if err != nil {
 		return err
 	}
-	return untilLeft(ctx, cmd.ShutdownTimeout, n)
+	return untilOver(ctx, cmd.ShutdownTimeout, n)
 }
 
 // config is what the flags, and the files that they name, say about the node.
@@ -223,32 +225,45 @@ func (f *logFlags) logger(term *terminal) *slog.Logger {
 	return slog.New(slog.NewTextHandler(term.err, opts))
 }
 
-// untilLeft is untilSignal for a node that may also leave the cluster, which ends it too.
-func untilLeft(ctx context.Context, timeout time.Duration, n *node.Node) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	go func() {
-		select {
-		case <-n.Left():
-			cancel()
-		case <-ctx.Done():
-		}
-	}()
-	return untilSignal(ctx, timeout, n)
-}
-
-// untilSignal waits for the signal that ends ctx and takes the nodes down, all
+// untilOver waits for the signal that ends ctx and takes the nodes down, all
 // at the same time (one after the other, the last would wait for peers that
 // are gone), for at most timeout. A second signal means that even this is too
 // slow: it has its default effect again, which is the end of the process.
-func untilSignal(ctx context.Context, timeout time.Duration, nodes ...*node.Node) error {
-	var failed error
-	select {
-	case <-ctx.Done():
-	case failed = <-anyFailed(ctx, nodes):
+// A node that leaves the cluster is taken down when it has; the last of them ends the wait.
+func untilOver(ctx context.Context, timeout time.Duration, nodes ...*node.Node) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	failed, left := anyFailed(ctx, nodes), anyLeft(ctx, nodes)
+	nodes = slices.Clone(nodes)
+	var errs []error
+	for over := false; !over; over = over || len(nodes) == 0 {
+		select {
+		case <-ctx.Done():
+			over = true
+		case err := <-failed:
+			errs, over = append(errs, err), true
+		case n := <-left:
+			nodes = slices.DeleteFunc(nodes, func(other *node.Node) bool { return other == n })
+			errs = append(errs, shutdown(timeout, []*node.Node{n}))
+		}
 	}
 	signal.Reset(os.Interrupt, syscall.SIGTERM)
-	return errors.Join(failed, shutdown(timeout, nodes))
+	return errors.Join(append(errs, shutdown(timeout, nodes))...)
+}
+
+// anyLeft passes on which nodes have left the cluster.
+func anyLeft(ctx context.Context, nodes []*node.Node) <-chan *node.Node {
+	left := make(chan *node.Node, len(nodes))
+	for _, n := range nodes {
+		go func() {
+			select {
+			case <-n.Left():
+				left <- n
+			case <-ctx.Done():
+			}
+		}()
+	}
+	return left
 }
 
 // anyFailed passes on why one of the nodes stopped serving by itself.

@@ -34,17 +34,24 @@ func (cmd *statusCmd) Run(ctx context.Context, term *terminal) error {
 }
 
 func printStatus(out io.Writer, doc *client.Cluster, now time.Time) error {
-	copies := 0
+	copies, next := 0, 0
 	for _, n := range doc.Nodes {
 		copies += n.PrimaryPartitions + n.ReplicaPartitions
+		next += n.TargetPartitions
 	}
-	fmt.Fprintf(out, "%d nodes, %d replicas, %d partitions by %s, ring %s, as %s sees it\n\n",
-		len(doc.Nodes), doc.Replicas, doc.Partitions, doc.Partitioner, doc.Ring, doc.Node)
+	fmt.Fprintf(out, "%s, %s, %s by %s, ring %s, as %s sees it\n",
+		counted(len(doc.Nodes), "node"), counted(doc.Replicas, "replica"), counted(doc.Partitions, "partition"), doc.Partitioner, doc.Ring, doc.Node)
+	changing := doc.Target != ""
+	if changing {
+		fmt.Fprintf(out, "the ring is changing to %s\n", doc.Target)
+	}
+	fmt.Fprintln(out)
 	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "NODE\tSTATE\tKEYS\tBYTES\tSHARE\tVERSION\tUP SINCE")
+	fmt.Fprintln(t, "NODE\tSTATE\tKEYS\tBYTES\tSHARE\t"+only(changing, "NEXT\t")+"VERSION\tUP SINCE")
 	for _, n := range doc.Nodes {
-		fmt.Fprintf(t, "%s\t%s\t%d\t%s\t%s\t%s\t%s\n", n.Name, n.State, n.Keys, humanBytes(n.Bytes),
-			share(n.PrimaryPartitions+n.ReplicaPartitions, copies), orDash(n.Version), upSince(&n, now))
+		fmt.Fprintf(t, "%s\t%s\t%d\t%s\t%s\t%s%s\t%s\n", n.Name, n.State, n.Keys, humanBytes(n.Bytes),
+			share(n.PrimaryPartitions+n.ReplicaPartitions, copies), only(changing, share(n.TargetPartitions, next)+"\t"),
+			orDash(n.Version), upSince(&n, now))
 	}
 	if err := t.Flush(); err != nil {
 		return err
@@ -54,7 +61,48 @@ func printStatus(out io.Writer, doc *client.Cluster, now time.Time) error {
 			fmt.Fprintf(out, "\n%s is %s: %s\n", n.Name, n.State, n.Reason)
 		}
 	}
+	printMoves(out, doc)
 	return nil
+}
+
+// printMoves says what is on its way from node to node.
+func printMoves(out io.Writer, doc *client.Cluster) {
+	before := "\n"
+	for _, n := range doc.Nodes {
+		if n.State == api.StateDown {
+			continue // what it last said is no longer so
+		}
+		if n.Moving != nil {
+			fmt.Fprintf(out, "%s%s fetches %s\n", before, n.Name, movingText(n.Moving))
+			before = ""
+		}
+		if n.HandOver > 0 {
+			fmt.Fprintf(out, "%s%s has %s to hand over\n", before, n.Name, counted(n.HandOver, "partition"))
+			before = ""
+		}
+	}
+}
+
+// movingText says how far a node is with what it fetches. There is more to say once something has been fetched.
+func movingText(m *client.Moving) string {
+	text := fmt.Sprintf("%d of %s", m.Done, counted(m.Partitions, "partition"))
+	if m.Done == 0 {
+		return text
+	}
+	text += fmt.Sprintf(": %s done, %s to go", humanBytes(m.Bytes), humanBytes(m.BytesLeft))
+	if m.Rate > 0 {
+		left := time.Duration(m.SecondsLeft * float64(time.Second))
+		text += fmt.Sprintf(" at %s/s, %s left", humanBytes(int64(m.Rate)), left.Round(time.Second))
+	}
+	return text
+}
+
+// only is s if yes.
+func only(yes bool, s string) string {
+	if yes {
+		return s
+	}
+	return ""
 }
 
 // upSince is the start of a node that runs, and how long ago that was.

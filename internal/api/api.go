@@ -7,7 +7,7 @@ import "time"
 // States of a member, as the node that answers sees it.
 const (
 	StateActive  = "active"  // up, and holds its share of the data
-	StateJoining = "joining" // up, but not yet in sync
+	StateJoining = "joining" // up, but does not hold its share yet
 	StateLeaving = "leaving" // up, and handing its data over or stopping
 	StateDown    = "down"    // does not answer
 )
@@ -37,8 +37,10 @@ type Node struct {
 	Memory            Memory    `json:"memory"`     // that its store takes
 	PrimaryPartitions int       `json:"primary_partitions"`
 	ReplicaPartitions int       `json:"replica_partitions"`
-	HintBytes         int64     `json:"hint_bytes"`       // writes that this node keeps for it until it is back
-	Moving            *Moving   `json:"moving,omitempty"` // what it is fetching; absent: nothing
+	TargetPartitions  int       `json:"target_partitions,omitempty"` // that it owns, in either role, by Cluster.Target; only with that
+	HintBytes         int64     `json:"hint_bytes"`                  // writes that this node keeps for it until it is back
+	Moving            *Moving   `json:"moving,omitempty"`            // what it is fetching; absent: nothing
+	HandOver          int       `json:"hand_over,omitempty"`         // partitions that it holds or owns, and is to hand over to others
 	Version           string    `json:"version,omitempty"`
 	Started           time.Time `json:"started,omitzero"`
 }
@@ -51,6 +53,15 @@ type Moving struct {
 	BytesLeft   int64   `json:"bytes_left"`   // to fetch, as far as can be told from those done
 	Rate        float64 `json:"rate"`         // bytes a second
 	SecondsLeft float64 `json:"seconds_left"` // at that rate
+}
+
+// Leaving is the answer of POST /cluster/leave.
+type Leaving struct {
+	Node       string `json:"node"`       // who leaves
+	State      string `json:"state"`      // always "leaving"
+	Partitions int    `json:"partitions"` // that it has still to hand over
+	Bytes      int64  `json:"bytes"`      // of keys and values that it holds
+	Message    string `json:"message"`    // what happens, and how to follow it
 }
 
 // Memory is what a node's store takes, by kind, in bytes, and what it has evicted.

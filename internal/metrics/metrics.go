@@ -26,6 +26,7 @@ type Sources struct {
 	Coordinator func() Coordinator
 	Peers       func() []Peer
 	Ring        func() Ring
+	Members     func() Members
 }
 
 // Store is what this node holds.
@@ -83,6 +84,7 @@ type Coordinator struct {
 	ReadRepairs int64 // records sent to replicas that a read found stale
 	Restamps    int64 // writes stamped again since a newer version was there
 	Synced      int64 // records fetched by sync
+	HandedOver  int64 // records given to the owners that this node is not
 	Refused     int64 // records of peers beyond this node's limits, or stamped too far ahead
 	Unavailable int64 // operations with too few replicas up
 	Timeouts    int64 // operations whose level was not met in time
@@ -106,12 +108,26 @@ type Peer struct {
 // 1 for the state that it is in and 0 for the others.
 var PeerStates = []string{"up", "recovering", "down"}
 
-// Ring is the partition table in use and this node's part of it.
+// Ring is the partition table in use and this node's part of it, and of its change.
 type Ring struct {
 	Fingerprint       string
 	PrimaryPartitions int
 	ReplicaPartitions int
+
+	Changing       bool  // another table is to take its place
+	FetchLeft      int   // partitions that this node has still to compare with other owners, each once an owner
+	FetchBytesLeft int64 // that it has still to fetch, as far as can be told
+	HandOver       int   // partitions that it holds or owns, and is to hand over to others
 }
+
+// Members are the members of the cluster as this node sees them.
+type Members struct {
+	States  map[string]int // how many are in each of MemberStates
+	Evicted int64          // dead members that this node has removed with a majority
+}
+
+// MemberStates are the states of members, as in /cluster.
+var MemberStates = []string{"active", "joining", "leaving", "down"}
 
 // New makes a registry of everything: the sources, the Go runtime and the
 // process.
@@ -161,6 +177,7 @@ var (
 	coordWrites      = newDesc("coordinator_writes_total", "Writes that this node coordinated.")
 	coordRepairs     = newDesc("coordinator_read_repairs_total", "Records sent to replicas that a read found stale.")
 	coordSynced      = newDesc("coordinator_synced_records_total", "Records fetched from other owners by sync.")
+	coordHandedOver  = newDesc("coordinator_handed_over_records_total", "Records given to their owners by this node, which owns them no longer.")
 	coordRefused     = newDesc("coordinator_refused_records_total", "Records of peers beyond this node's limits, or stamped too far ahead of its clock.")
 	coordRestamps    = newDesc("coordinator_restamps_total", "Writes stamped again since a newer version was there.")
 	coordOverloads   = newDesc("coordinator_overloads_total", "Operations refused since the queue to an owner was full.")
@@ -177,15 +194,23 @@ var (
 
 	ringInfo       = newDesc("ring_info", "The partition table in use; always 1.", "fingerprint")
 	ringPartitions = newDesc("ring_partitions", "Partitions that this node owns, by its role in them.", "role")
+	ringChanging   = newDesc("ring_changing", "Whether another partition table is to take the place of the one in use.")
+	ringFetch      = newDesc("ring_fetch_partitions", "Partitions that this node has still to fetch, or to compare, each once for each other owner.")
+	ringFetchBytes = newDesc("ring_fetch_bytes", "Bytes that this node has still to fetch, as far as can be told from what it has fetched.")
+	ringHandOver   = newDesc("ring_hand_over_partitions", "Partitions that this node has still to hand over to others.")
+
+	members        = newDesc("members", "Members of the cluster by state, as this node sees them.", "state")
+	membersEvicted = newDesc("evicted_members_total", "Dead members that this node has removed since a majority found them dead.")
 
 	descs = []*prometheus.Desc{
 		buildInfo, ready,
 		storeKeys, storeTombstones, storeData, storeMemory, storeMemoryKind, storeMemoryMax, storeEvicted, storeEvictedB, storePassed,
 		httpRequests, httpMalformed, httpOverloaded, httpPanics, httpConns, httpRejectedConns, httpEvictedConns, httpSlowConns,
 		httpInFlight, httpAnswers,
-		coordReads, coordWrites, coordRepairs, coordRestamps, coordSynced, coordRefused, coordUnavailable, coordTimeouts, coordOverloads,
+		coordReads, coordWrites, coordRepairs, coordRestamps, coordSynced, coordHandedOver, coordRefused, coordUnavailable, coordTimeouts, coordOverloads,
 		peerState, peerSynced, peerQueueBytes, peerRecords, peerBatches, peerErrors, peerDropped,
-		ringInfo, ringPartitions,
+		ringInfo, ringPartitions, ringChanging, ringFetch, ringFetchBytes, ringHandOver,
+		members, membersEvicted,
 	}
 )
 
@@ -219,6 +244,9 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	}
 	if c.src.Ring != nil {
 		e.ring(c.src.Ring())
+	}
+	if c.src.Members != nil {
+		e.members(c.src.Members())
 	}
 }
 
@@ -278,6 +306,7 @@ func (e emitter) coordinator(c Coordinator) {
 	e.counter(coordRepairs, c.ReadRepairs)
 	e.counter(coordRestamps, c.Restamps)
 	e.counter(coordSynced, c.Synced)
+	e.counter(coordHandedOver, c.HandedOver)
 	e.counter(coordRefused, c.Refused)
 	e.counter(coordUnavailable, c.Unavailable)
 	e.counter(coordTimeouts, c.Timeouts)
@@ -300,6 +329,17 @@ func (e emitter) ring(r Ring) {
 	e.gauge(ringInfo, 1, r.Fingerprint)
 	e.gauge(ringPartitions, int64(r.PrimaryPartitions), "primary")
 	e.gauge(ringPartitions, int64(r.ReplicaPartitions), "replica")
+	e.gauge(ringChanging, oneIf(r.Changing))
+	e.gauge(ringFetch, int64(r.FetchLeft))
+	e.gauge(ringFetchBytes, r.FetchBytesLeft)
+	e.gauge(ringHandOver, int64(r.HandOver))
+}
+
+func (e emitter) members(m Members) {
+	for _, state := range MemberStates {
+		e.gauge(members, int64(m.States[state]), state)
+	}
+	e.counter(membersEvicted, m.Evicted)
 }
 
 func oneIf(b bool) int64 {

@@ -35,7 +35,7 @@ func full() Sources {
 		Coordinator: func() Coordinator {
 			return Coordinator{
 				Reads: 41, Writes: 42, ReadRepairs: 43, Restamps: 44, Unavailable: 45, Timeouts: 46, Overloads: 47,
-				Synced: 48, Refused: 49,
+				Synced: 48, Refused: 49, HandedOver: 50,
 			}
 		},
 		Peers: func() []Peer {
@@ -48,7 +48,13 @@ func full() Sources {
 			}
 		},
 		Ring: func() Ring {
-			return Ring{Fingerprint: "00c0ffee00c0ffee", PrimaryPartitions: 61, ReplicaPartitions: 62}
+			return Ring{
+				Fingerprint: "00c0ffee00c0ffee", PrimaryPartitions: 61, ReplicaPartitions: 62,
+				Changing: true, FetchLeft: 63, FetchBytesLeft: 64, HandOver: 65,
+			}
+		},
+		Members: func() Members {
+			return Members{States: map[string]int{"active": 71, "joining": 72, "leaving": 73}, Evicted: 74}
 		},
 	}
 }
@@ -83,8 +89,8 @@ func TestNoSourceNoMetric(t *testing.T) {
 		t.Errorf("without sources there are %d metrics, want build_info alone", got)
 	}
 	src := Sources{Ring: full().Ring}
-	if got := testutil.CollectAndCount(&collector{src: src}); got != 4 {
-		t.Errorf("with the ring alone there are %d metrics, want build_info and three of the ring", got)
+	if got := testutil.CollectAndCount(&collector{src: src}); got != 8 {
+		t.Errorf("with the ring alone there are %d metrics, want build_info and seven of the ring", got)
 	}
 }
 

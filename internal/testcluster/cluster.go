@@ -2,7 +2,7 @@
 // nodes that speak HTTP over the loopback, each of which can be stopped,
 // killed, started again empty, and cut off from the others.
 //
-// The nodes know each other by a static list. Their ports are open before the
+// The nodes know each other by a static list; more can join them, and leave. Their ports are open before the
 // first of them starts, so names are known and nothing is guessed. What they
 // say to each other goes through links that the cluster can cut; what a test
 // asks of them does not, so a node that is cut off can still be asked.
@@ -25,6 +25,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -61,10 +62,11 @@ type Cluster struct {
 	net    network
 	client *http.Client
 
-	mu    sync.Mutex // guards nodes and logs
-	nodes []*node.Node
-	logs  []*log
-	names []string
+	mu      sync.Mutex // guards all below
+	nodes   []*node.Node
+	logs    []*log
+	names   []string
+	members int // the first of them know each other by a list, the others have joined
 }
 
 // Start runs a cluster until the end of the test, and waits until all of it
@@ -80,7 +82,7 @@ func Start(t testing.TB, o Options) *Cluster {
 	if o.Partitions == 0 {
 		o.Partitions = 64
 	}
-	c := &Cluster{t: t, opt: o, client: newClient(o.ClientTLS), nodes: make([]*node.Node, o.Nodes)}
+	c := &Cluster{t: t, opt: o, client: newClient(o.ClientTLS), nodes: make([]*node.Node, o.Nodes), members: o.Nodes}
 	var listeners []net.Listener
 	for range o.Nodes {
 		ln, err := Listen()
@@ -104,13 +106,21 @@ func Start(t testing.TB, o Options) *Cluster {
 
 func (c *Cluster) open(i int, ln net.Listener) {
 	c.t.Helper()
+	c.mu.Lock()
+	name, names, log := c.names[i], slices.Clone(c.names[:c.members]), c.logs[i]
+	c.mu.Unlock()
 	cfg := node.Config{
-		Name: c.names[i], Members: c.names, Listener: ln,
+		Name: name, Listener: ln,
 		Replicas: c.opt.Replicas, Partitions: c.opt.Partitions,
 		ProbeEvery: 20 * time.Millisecond, GossipPort: -1,
 		Dial:    c.net.dialer(i),
-		Log:     slog.New(slog.NewTextHandler(c.logs[i], nil)),
+		Log:     slog.New(slog.NewTextHandler(log, nil)),
 		Version: "test",
+	}
+	if i < len(names) {
+		cfg.Members = names
+	} else {
+		cfg.Join = names
 	}
 	if c.opt.Configure != nil {
 		c.opt.Configure(i, &cfg)
@@ -130,7 +140,7 @@ func (c *Cluster) close() {
 	defer cancel()
 	c.net.healAll()
 	var all sync.WaitGroup
-	for i := range c.names {
+	for i := range c.Size() {
 		if n := c.take(i); n != nil {
 			all.Go(n.Kill)
 		}
@@ -154,21 +164,27 @@ func (c *Cluster) take(i int) *node.Node {
 }
 
 // Size is the number of nodes, running or not.
-func (c *Cluster) Size() int { return len(c.names) }
+func (c *Cluster) Size() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.names)
+}
 
 // Name is the name of node i, which is its host:port.
-func (c *Cluster) Name(i int) string { return c.names[i] }
+func (c *Cluster) Name(i int) string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.names[i]
+}
 
 // Index is the number of the node of that name.
 func (c *Cluster) Index(name string) int {
 	c.t.Helper()
-	for i, n := range c.names {
-		if n == name {
-			return i
-		}
+	i := c.net.index(name)
+	if i < 0 {
+		c.t.Fatalf("no node is called %s", name)
 	}
-	c.t.Fatalf("no node is called %s", name)
-	return -1
+	return i
 }
 
 // Node is node i; nil: it does not run.
@@ -214,7 +230,7 @@ func (c *Cluster) Reopen(i int) {
 	var ln net.Listener
 	c.Eventually("the address of a node that stopped is free", func() error {
 		var err error
-		ln, err = net.Listen("tcp", c.names[i])
+		ln, err = net.Listen("tcp", c.Name(i))
 		return err
 	})
 	c.open(i, ln)
@@ -232,7 +248,7 @@ func (c *Cluster) View(i int) api.Cluster {
 // State is what node i says of node j, and why.
 func (c *Cluster) State(i, j int) (state, reason string) {
 	for _, n := range c.View(i).Nodes {
-		if n.Name == c.names[j] {
+		if n.Name == c.Name(j) {
 			return n.State, n.Reason
 		}
 	}
@@ -352,5 +368,8 @@ func (l *log) String() string {
 
 // Logged says whether node i has logged a text.
 func (c *Cluster) Logged(i int, text string) bool {
-	return strings.Contains(c.logs[i].String(), text)
+	c.mu.Lock()
+	l := c.logs[i]
+	c.mu.Unlock()
+	return strings.Contains(l.String(), text)
 }

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -25,9 +26,11 @@ var errCut = errors.New("testcluster: the nodes are cut off from each other")
 
 // network is the links between nodes: one for each pair, for both directions.
 type network struct {
+	mu    sync.RWMutex // guards names and links, which grow
 	names []string
 	links map[[2]int]*link
-	open  sync.WaitGroup // dials that wait for a link
+
+	open sync.WaitGroup // dials that wait for a link
 }
 
 // link connects two nodes. A connection that lost bytes to silence is closed
@@ -42,41 +45,71 @@ type link struct {
 }
 
 func (n *network) init(names []string) {
-	n.names, n.links = names, make(map[[2]int]*link)
-	for i := range names {
-		for j := range i {
-			n.links[[2]int{j, i}] = &link{conns: make(map[*linkConn]struct{}), changed: make(chan struct{})}
-		}
+	n.links = make(map[[2]int]*link)
+	for _, name := range names {
+		n.add(name)
 	}
 }
 
-func (n *network) link(i, j int) *link { return n.links[[2]int{min(i, j), max(i, j)}] }
+// add connects one more node to all others.
+func (n *network) add(name string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	i := len(n.names)
+	n.names = append(n.names, name)
+	for j := range i {
+		n.links[[2]int{j, i}] = &link{conns: make(map[*linkConn]struct{}), changed: make(chan struct{})}
+	}
+}
+
+func (n *network) link(i, j int) *link {
+	n.mu.RLock()
+	defer n.mu.RUnlock()
+	return n.links[[2]int{min(i, j), max(i, j)}]
+}
 
 func (n *network) connected(i, j int) bool {
 	return i == j || linkState(n.link(i, j).state.Load()) == open
 }
 
+// linksOf are all links of node i.
+func (n *network) linksOf(i int) (all []*link) {
+	n.mu.RLock()
+	defer n.mu.RUnlock()
+	for pair, l := range n.links {
+		if pair[0] == i || pair[1] == i {
+			all = append(all, l)
+		}
+	}
+	return all
+}
+
 // set changes all links of node i.
 func (n *network) set(i int, s linkState) {
-	for j := range n.names {
-		if j != i {
-			n.link(i, j).set(s)
-		}
+	for _, l := range n.linksOf(i) {
+		l.set(s)
 	}
 }
 
 func (n *network) delay(i int, by time.Duration) {
-	for j := range n.names {
-		if j != i {
-			n.link(i, j).delay.Store(int64(by))
-		}
+	for _, l := range n.linksOf(i) {
+		l.delay.Store(int64(by))
 	}
 }
 
 func (n *network) healAll() {
+	n.mu.RLock()
+	defer n.mu.RUnlock()
 	for _, l := range n.links {
 		l.set(open)
 	}
+}
+
+// index is the number of the node of that name; -1: there is none.
+func (n *network) index(name string) int {
+	n.mu.RLock()
+	defer n.mu.RUnlock()
+	return slices.Index(n.names, name)
 }
 
 // wait returns when no dial is under way.
@@ -94,10 +127,8 @@ func (n *network) dialer(i int) func(addr string, timeout time.Duration) (net.Co
 	return func(addr string, timeout time.Duration) (net.Conn, error) {
 		n.open.Add(1)
 		defer n.open.Done()
-		for j, name := range n.names {
-			if name == addr && j != i {
-				return n.link(i, j).dial(addr, timeout)
-			}
+		if j := n.index(addr); j >= 0 && j != i {
+			return n.link(i, j).dial(addr, timeout)
 		}
 		return net.DialTimeout("tcp", addr, timeout)
 	}

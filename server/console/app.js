@@ -157,12 +157,15 @@ function showNode(node, index, cluster, now) {
   setText(shown.name, node.name === cluster.node ? `${node.name} (this one)` : node.name);
   shown.state.className = `state ${node.state}`;
   setText(shown.state, `${STATE_SIGNS[node.state] ?? "?"} ${node.state}`);
-  setText(shown.reason, node.reason ?? "");
-  shown.reason.hidden = !node.reason;
+  const note = [node.reason, moves(node)].filter(Boolean).join("; ");
+  setText(shown.reason, note);
+  shown.reason.hidden = note === "";
   setText(cells.keys, count(node.keys));
   setText(cells.data, bytes(node.bytes));
   setText(cells.primary, `${count(node.primary_partitions)} (${percent(node.primary_partitions, cluster.partitions)})`);
-  setText(cells.replica, count(node.replica_partitions));
+  const owns = node.primary_partitions + node.replica_partitions;
+  const next = cluster.target && (node.target_partitions ?? 0) !== owns ? ` (${count(owns)} → ${count(node.target_partitions)} in all)` : "";
+  setText(cells.replica, count(node.replica_partitions) + next);
   setText(cells.hints, node.hint_bytes > 0 ? bytes(node.hint_bytes) : "–");
   setText(cells.version, node.version || "–");
   const started = node.started ? new Date(node.started) : null;
@@ -172,6 +175,19 @@ function showNode(node, index, cluster, now) {
   }
   setText(shown.up, started && node.state !== "down" ? since(started, now) : "–");
   return row;
+}
+
+// moves says what is on its way to a node and from it; a node that is down last said so, and it is no longer so.
+function moves(node) {
+  if (node.state === "down") return "";
+  const words = [];
+  if (node.moving) {
+    const { done, partitions, bytes_left, seconds_left } = node.moving;
+    const left = done > 0 ? `, ${bytes(bytes_left)} to go, ${Math.ceil(seconds_left)} s left` : "";
+    words.push(`fetches ${count(done)} of ${count(partitions)} partitions${left}`);
+  }
+  if (node.hand_over > 0) words.push(`${count(node.hand_over)} partitions to hand over`);
+  return words.join("; ");
 }
 
 function showShare(cluster) {
@@ -195,7 +211,7 @@ function showFacts(cluster) {
     ["Nodes up", `${up} of ${cluster.nodes.length}`],
     ["Copies of each key", count(cluster.replicas)],
     ["Partitions", `${count(cluster.partitions)}, ${cluster.partitioner}`],
-    ["Ring", cluster.ring],
+    ["Ring", cluster.target ? `${cluster.ring}, changing to ${cluster.target}` : cluster.ring],
   ];
   const pairs = facts.map(([name, value]) => element("div", "", element("dt", "", name), element("dd", "", value)));
   if ($("facts").textContent !== facts.flat().join("")) $("facts").replaceChildren(...pairs);

@@ -1,0 +1,142 @@
+package client
+
+import (
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"httpdhs/kv"
+)
+
+// ringOf has the cluster tell another ring, of these of its nodes.
+func (c *fakeCluster) ringOf(fingerprint string, nodes ...int) {
+	c.ring = &Ring{Fingerprint: fingerprint, Hash: "xxh3-64", Partitions: 64, Replicas: 1}
+	for _, n := range nodes {
+		c.ring.Nodes = append(c.ring.Nodes, RingNode{Name: c.nodes[n].addr, Weight: 1})
+	}
+	for p := range c.ring.Partitions {
+		if len(nodes) == 0 {
+			c.ring.Owners = append(c.ring.Owners, nil)
+			continue
+		}
+		c.ring.Owners = append(c.ring.Owners, []uint16{uint16(p % len(nodes))})
+	}
+}
+
+// A client goes with the cluster: to nodes that have joined, and on without those that have left, be it the one that it was given.
+func TestClientFollowsTheRing(t *testing.T) {
+	cluster := newFakeCluster(t, 3, func(_ int, w http.ResponseWriter, _ *http.Request) { reply(w, 200, "v") })
+	cluster.ringOf("first", 0)
+	c, _ := newClient(t, Options{Addrs: []string{cluster.nodes[0].addr}})
+	now := time.Now()
+	c.now = func() time.Time { return now }
+	asked := func(node int, key string) int { return len(cluster.nodes[node].about("/db/" + key)) }
+	get := func(key string, want int) {
+		t.Helper()
+		before := asked(want, key)
+		if _, err := c.Get(background, []byte(key), nil); err != nil {
+			t.Fatal(err)
+		}
+		if asked(want, key) != before+1 {
+			t.Errorf("node %d was not asked for %q", want, key)
+		}
+	}
+	partition := func(key string) int { return int(kv.Hash([]byte(key)) >> 58) }
+	key := "k"
+	for partition(key)%2 != 1 {
+		key += "k"
+	}
+	get(key, 0)
+
+	cluster.ringOf("joined", 0, 1)
+	now = now.Add(ringMaxAge)
+	get(key, 1)
+
+	cluster.ringOf("left", 1, 2)
+	cluster.nodes[0].Close() // whose address is the only one that was given
+	now = now.Add(ringMaxAge)
+	get(key, 2)
+	get(key, 2)
+
+	// One that is gone before the client has heard of it costs one request its way, and then the ring is looked at again.
+	cluster.ringOf("again", 1)
+	cluster.nodes[2].Close()
+	get(key, 1)
+	now = now.Add(ringRetry)
+	looks := len(cluster.nodes[1].about("/cluster/ring"))
+	get(key, 1)
+	if got := len(cluster.nodes[1].about("/cluster/ring")); got != looks+1 {
+		t.Errorf("the ring was looked at %d times after a node was gone, want once", got-looks)
+	}
+	if got := c.routes.Load().ring.Fingerprint; got != "again" {
+		t.Errorf("it goes by ring %s", got)
+	}
+}
+
+// A node that is part of no cluster, yet or any more, knows no ring. It takes none away from the client, and a load to it alone goes to it.
+func TestNoRingIsNoRing(t *testing.T) {
+	target := newLoadTarget(2)
+	cluster := newFakeCluster(t, 2, func(node int, w http.ResponseWriter, r *http.Request) { target.take(t, node, w, r, nil) })
+	known := cluster.ring
+	cluster.ringOf("0000000000000000")
+	c, _ := newClient(t, Options{Addrs: []string{cluster.nodes[0].addr}})
+	now := time.Now()
+	c.now = func() time.Time { return now }
+	if report, err := loadTSV(c, "a\t1\nb\t2\n"); err != nil || report.Loaded != 2 {
+		t.Errorf("a load to a node without a ring: %+v, %v", report, err)
+	}
+	cluster.ring = known
+	now = now.Add(ringRetry)
+	c.current(background)
+	if got := c.routes.Load().ring; got == nil || got.Fingerprint != known.Fingerprint {
+		t.Fatal("the ring is not looked at again soon")
+	}
+	cluster.ringOf("0000000000000000")
+	now = now.Add(ringMaxAge)
+	c.current(background)
+	if got := c.routes.Load().ring.Fingerprint; got != known.Fingerprint {
+		t.Errorf("the ring is forgotten for %s", got)
+	}
+}
+
+// Leave asks the node that was given and no other, however it answers: another would leave in its place.
+func TestLeaveAsksOneNode(t *testing.T) {
+	status, body := 202, `{"node":"a:1","state":"leaving","partitions":3,"bytes":7,"message":"m"}`
+	cluster := newFakeCluster(t, 2, func(_ int, w http.ResponseWriter, _ *http.Request) { reply(w, status, body) })
+	c, _ := newClient(t, Options{Addrs: []string{cluster.nodes[1].addr, cluster.nodes[0].addr}})
+	if _, err := c.Ring(background); err != nil {
+		t.Fatal(err)
+	}
+	doc, err := c.Leave(background)
+	if err != nil || *doc != (Leaving{Node: "a:1", State: "leaving", Partitions: 3, Bytes: 7, Message: "m"}) {
+		t.Errorf("got %+v, %v", doc, err)
+	}
+	status, body = 409, `{"error":"the only one"}`
+	var refusal *StatusError
+	if _, err = c.Leave(background); !errors.As(err, &refusal) || refusal.Status != 409 || !strings.Contains(refusal.Message, "the only one") {
+		t.Errorf("refused: %v", err)
+	}
+	cluster.nodes[1].Close()
+	if _, err = c.Leave(background); !errors.Is(err, ErrUnreachable) {
+		t.Errorf("out of reach: %v", err)
+	}
+	if got := cluster.nodes[0].about("/cluster/leave"); len(got) != 0 {
+		t.Errorf("the other node was asked: %q", got)
+	}
+}
+
+// Remove names the node in one segment of the path, and any node will do.
+func TestRemove(t *testing.T) {
+	cluster := newFakeCluster(t, 2, func(_ int, w http.ResponseWriter, _ *http.Request) { w.WriteHeader(204) })
+	cluster.nodes[0].Close()
+	c, _ := newClient(t, Options{Addrs: []string{cluster.nodes[0].addr, cluster.nodes[1].addr}})
+	if err := c.Remove(background, "[::1]:1234"); err != nil {
+		t.Error(err)
+	}
+	if got := cluster.nodes[1].about("/cluster/nodes"); !slices.Equal(got, []string{"DELETE /cluster/nodes/%5B%3A%3A1%5D%3A1234"}) {
+		t.Errorf("asked %q", got)
+	}
+}

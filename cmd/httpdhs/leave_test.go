@@ -1,0 +1,223 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"httpdhs/client"
+	"httpdhs/internal/api"
+	"httpdhs/node"
+)
+
+// leave waits until the others do not list the node any more, and what it held is with them. The last one cannot leave.
+func TestLeaveCommand(t *testing.T) {
+	nodes, names := startCluster(t, 3)
+	for i := range 50 {
+		expect(t, 0, "", "", "put", fmt.Sprint("key", i), "v")
+	}
+	expect(t, exitUsage, "", "--to has 3 nodes: give the one that is to leave", "leave")
+	expect(t, 0, names[2]+" has left; 2 nodes in the cluster now\n", "", "leave", "--to", names[2])
+	<-nodes[2].Left()
+	for i := range 50 {
+		expect(t, 0, "v", "", "get", fmt.Sprint("key", i), "--to", names[0])
+	}
+	status, out, stderr := httpdhs("leave", "--no-wait", "--to", names[1])
+	if status != 0 || !strings.HasPrefix(out, names[1]+" is leaving: ") || stderr != "" {
+		t.Errorf("--no-wait: status %d, stdout %q, stderr %q", status, out, stderr)
+	}
+	<-nodes[1].Left()
+	expect(t, exitError, "", "the only active member cannot leave", "leave", "--to", names[0])
+}
+
+// remove takes off a node that is down, and says what to do about one that it does not remove.
+func TestRemoveCommand(t *testing.T) {
+	_, names := startCluster(t, 2)
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := ln.Addr().String()
+	third, err := node.Open(node.Config{Name: name, Join: names, Listener: ln})
+	if err != nil {
+		t.Fatal(err)
+	}
+	untilReady(t.Context(), []*node.Node{third})
+	expect(t, exitError, "", "have it leave (httpdhs leave --to "+name+")", "remove", name)
+	expect(t, exitError, "", "the members are ", "remove", "nobody:1")
+	third.Kill()
+	expect(t, 0, name+" is removed\n", "", "remove", name)
+	if _, out, _ := httpdhs("status"); strings.Contains(out, name) {
+		t.Errorf("it is still there:\n%s", out)
+	}
+}
+
+// A node that has left is taken down at once, and with the last of them the program ends; the others go on.
+func TestNodesThatLeaveEnd(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var nodes []*node.Node
+	for range 2 {
+		cfg := node.Config{Name: fmt.Sprint("127.0.0.1:", freePort(t))}
+		if len(nodes) > 0 {
+			cfg.Join = []string{nodes[0].Addr().String()}
+		}
+		n, err := node.Open(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		nodes = append(nodes, n)
+	}
+	untilReady(ctx, nodes)
+	first, second := make(chan error, 1), make(chan error, 1)
+	go func() { first <- untilOver(ctx, 10*time.Second, nodes[0]) }()
+	go func() { second <- untilOver(ctx, 10*time.Second, nodes[1]) }()
+	expect(t, 0, nodes[1].Addr().String()+" has left; 1 node in the cluster now\n", "", "leave", "--to", nodes[1].Addr().String())
+	if err := <-second; err != nil {
+		t.Errorf("the node that left ends with %v", err)
+	}
+	expect(t, exitError, "", "no node answers", "status", "--to", nodes[1].Addr().String())
+	select {
+	case err := <-first:
+		t.Errorf("the other ends too: %v", err)
+	default:
+	}
+	cancel()
+	if err := <-first; err != nil {
+		t.Errorf("the other, at the signal, ends with %v", err)
+	}
+}
+
+// Another node's word for it decides whether a node has left: a moment of being down is part of it, a long one is not, and neither is coming back.
+func TestLeaveWatch(t *testing.T) {
+	doc := func(state string) *client.Cluster {
+		c := &client.Cluster{Nodes: []client.Node{{Name: "a:1", State: api.StateActive}}}
+		if state != "" {
+			c.Nodes = append(c.Nodes, client.Node{Name: "b:1", State: state})
+		}
+		return c
+	}
+	begin := time.Unix(1000, 0)
+	for _, tc := range []struct {
+		name   string
+		states []string // one every four seconds
+		want   string   // of the error; empty: it has left
+	}{
+		{"at once", []string{""}, ""},
+		{"as others hear of it", []string{"active", "leaving", "down", "down", ""}, ""},
+		{"it comes back", []string{"leaving", "down", "active"}, "b:1 stays"},
+		{"it crashes", []string{"leaving", "down", "down", "down", "down", ""}, "httpdhs remove b:1"},
+		{"down for a moment, again and again", []string{"leaving", "down", "down", "leaving", "down", "down", "leaving", ""}, ""},
+	} {
+		w := leaveWatch{name: "b:1"}
+		gone, err := false, error(nil)
+		for i, state := range tc.states {
+			if gone, err = w.see(doc(state), begin.Add(time.Duration(4*i)*time.Second)); gone || err != nil {
+				if i < len(tc.states)-1 && tc.want == "" {
+					t.Errorf("%s: it is over after %q", tc.name, state)
+				}
+				break
+			}
+		}
+		if tc.want == "" && (!gone || err != nil) || tc.want != "" && (err == nil || !strings.Contains(err.Error(), tc.want)) {
+			t.Errorf("%s: gone %v, %v; want %q", tc.name, gone, err, tc.want)
+		}
+	}
+}
+
+// changing is a cluster in which a node is joining and another leaving.
+func changing() *client.Cluster {
+	return &client.Cluster{
+		Node: "a:1", Ring: "r1", Target: "r2", Replicas: 1, Partitions: 4, Partitioner: "ring",
+		Nodes: []client.Node{
+			{Name: "a:1", State: "active", PrimaryPartitions: 2, TargetPartitions: 2},
+			{Name: "b:1", State: "leaving", Reason: "handing over", PrimaryPartitions: 2, Bytes: 2048, HandOver: 1},
+			{Name: "c:1", State: "joining", TargetPartitions: 2,
+				Moving: &client.Moving{Partitions: 4, Done: 1, Bytes: 1024, BytesLeft: 3072, Rate: 1024, SecondsLeft: 3}},
+			{Name: "d:1", State: "down", Reason: "refused", HandOver: 7, Moving: &client.Moving{Partitions: 9}},
+		},
+	}
+}
+
+// While the ring changes, status says to what, who owns how much then, and what is on its way; what a node that is down last said of that does not count.
+func TestStatusOfAChange(t *testing.T) {
+	var out bytes.Buffer
+	if err := printStatus(&out, changing(), time.Unix(0, 0)); err != nil {
+		t.Fatal(err)
+	}
+	const want = `4 nodes, 1 replica, 4 partitions by ring, ring r1, as a:1 sees it
+the ring is changing to r2
+
+NODE  STATE    KEYS  BYTES    SHARE  NEXT   VERSION  UP SINCE
+a:1   active   0     0 B      50.0%  50.0%  -        -
+b:1   leaving  0     2.0 KiB  50.0%  0.0%   -        -
+c:1   joining  0     0 B      0.0%   50.0%  -        -
+d:1   down     0     0 B      0.0%   0.0%   -        -
+
+b:1 is leaving: handing over
+
+d:1 is down: refused
+
+b:1 has 1 partition to hand over
+c:1 fetches 1 of 4 partitions: 1.0 KiB done, 3.0 KiB to go at 1.0 KiB/s, 3s left
+`
+	if out.String() != want {
+		t.Errorf("got\n%s\nwant\n%s", out.String(), want)
+	}
+	const line = "1 partition, 2.0 KiB to hand over; c:1 fetches 1 of 4 partitions: 1.0 KiB done, 3.0 KiB to go at 1.0 KiB/s, 3s left; " +
+		"d:1 is down and has to be there: start it again, or remove it"
+	if got := leaveText(changing(), "b:1"); got != line {
+		t.Errorf("leave shows %q, want %q", got, line)
+	}
+}
+
+// ring lists those that are to own something, too, while it changes.
+func TestRingOfAChange(t *testing.T) {
+	var out bytes.Buffer
+	ring := &client.Ring{
+		Fingerprint: "r1", Partitioner: "ring", Partitions: 4, Replicas: 1, Owners: [][]uint16{{0}, {1}, {0}, {1}},
+		Nodes: []client.RingNode{{Name: "a:1", Weight: 1}, {Name: "b:1", Weight: 1}},
+	}
+	if err := printRing(&out, ring, changing()); err != nil {
+		t.Fatal(err)
+	}
+	const want = `ring r1: 4 partitions by ring, 1 replicas
+it is changing to r2: httpdhs status says how far that is
+
+NODE  ZONE  WEIGHT  PRIMARY  REPLICA  SHARE  NEXT
+a:1   -     1       2        0        50.0%  2
+b:1   -     1       2        0        50.0%  0
+c:1   -     0       0        0        0.0%   2
+d:1   -     0       0        0        0.0%   0
+`
+	if out.String() != want {
+		t.Errorf("got\n%s\nwant\n%s", out.String(), want)
+	}
+}
+
+// An IPv6 address is one to serve on with and without brackets.
+func TestBindIPv6(t *testing.T) {
+	for _, bind := range []string{"::1", "[::1]"} {
+		if cfg := parseServer(t, "--bind", bind, "--join=[::1]:1"); cfg.Listen != "[::1]:1234" || cfg.Name != "[::1]:1234" || cfg.Join[0] != "[::1]:1" {
+			t.Errorf("--bind %s: listens on %s as %s, joins %s", bind, cfg.Listen, cfg.Name, cfg.Join)
+		}
+	}
+}
+
+// A port for gossip that is in use is told in one line, with status 1.
+func TestGossipPortInUse(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	port := fmt.Sprint(ln.Addr().(*net.TCPAddr).Port)
+	status, _, stderr := httpdhs("server", "--port", fmt.Sprint(freePort(t)), "--gossip-port", port, "--log-level=error")
+	if status != exitError || !strings.Contains(stderr, "gossip") || !strings.Contains(stderr, "address already in use") || strings.Count(stderr, "\n") != 1 {
+		t.Errorf("status %d, stderr %q", status, stderr)
+	}
+}
