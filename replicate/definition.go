@@ -47,7 +47,9 @@ func (c *Coordinator) learnRings() error {
 			continue
 		}
 		r.mu.Lock()
-		r.tables[x] = table
+		if r.tables[x] == nil { // it may have become the target meanwhile, and be written
+			r.tables[x] = table
+		}
 		r.mu.Unlock()
 	}
 	if len(ask) > len(errs) {
