@@ -1,6 +1,7 @@
 package test
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -43,6 +44,7 @@ type fleet struct {
 type ship struct {
 	name  string   // host:port, by which the nodes know it
 	ask   string   // host:port at which the test asks it
+	port  string   // that it listens on, where it is not the one of its name
 	under []string // a command to run it under
 	args  []string // flags of its own
 	proc  *process // nil: was never started
@@ -131,7 +133,7 @@ func (f *fleet) start(i int, args ...string) {
 	if s.proc != nil {
 		s.past = append(s.past, s.proc.out.String()+s.proc.err.String())
 	}
-	port := s.name[strings.LastIndexByte(s.name, ':')+1:]
+	port := cmp.Or(s.port, s.name[strings.LastIndexByte(s.name, ':')+1:])
 	bind := []string{"server", "--port=" + port}
 	if s.ask != s.name {
 		bind = append(bind, "--bind=0.0.0.0", "--advertise="+s.name)

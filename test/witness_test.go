@@ -24,6 +24,7 @@ type witness struct {
 	prefix string // of its keys
 	query  string // of its writes
 	state  []known
+	only   [][]int // by client: the keys that it asks for; nil: all of its own
 
 	gates []*gate // by node
 	stop  atomic.Bool
@@ -145,6 +146,9 @@ func (w *witness) client(n int) {
 	latencies := make([][]time.Duration, len(w.latencies))
 	for number := 2; !w.stop.Load(); number++ {
 		k := rand.IntN((len(w.state)-n-1)/clients+1)*clients + n
+		if w.only != nil {
+			k = w.only[n][rand.IntN(len(w.only[n]))]
+		}
 		i, leave := w.enter()
 		began, phase := time.Now(), w.phase.Load()
 		switch dice := rand.IntN(100); {
