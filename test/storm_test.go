@@ -66,14 +66,8 @@ func TestLeaveUnderLoad(t *testing.T) {
 	before := f.table(0)
 	w.withdraw(3) // its listener closes when it has left
 	w.phase.Store(1)
-	if status, body := w.ask(3, http.MethodPost, "/cluster/leave", ""); status == 404 || status == 405 {
-		t.Skip("this version has no /cluster/leave")
-	} else if status/100 != 2 {
-		t.Fatalf("leave: %d %s", status, body)
-	}
-	if status, err := f.proc(3).wait(); err != nil || status != 0 {
-		t.Errorf("a node that has left ends with %d, %v", status, err)
-	}
+	w.leave(3)
+	f.awaitLeft(3)
 	f.awaitSettled(0, 1, 2)
 	w.phase.Store(2)
 	w.more(1000)
@@ -86,4 +80,59 @@ func TestLeaveUnderLoad(t *testing.T) {
 	f.wantShares(0, 1, 2)
 	t.Logf("%d copies fetched, %d is the least: ratio %.2f", fetched, least, float64(fetched)/float64(least))
 	w.report("one of four leaves")
+}
+
+// leave has a node hand all over and end.
+func (w *witness) leave(i int) {
+	w.f.t.Helper()
+	switch status, body := w.ask(i, http.MethodPost, "/cluster/leave", ""); {
+	case status == 404 || status == 405:
+		w.f.t.Skip("this version has no /cluster/leave")
+	case status/100 != 2:
+		w.f.t.Fatalf("leave of node %d: %d %s", i, status, body)
+	}
+}
+
+func (f *fleet) awaitLeft(i int) {
+	f.t.Helper()
+	p := f.proc(i)
+	f.eventually("the node has left", func() error {
+		if p.running() {
+			return fmt.Errorf("node %d runs", i)
+		}
+		return nil
+	})
+	if status, err := p.wait(); err != nil || status != 0 {
+		f.t.Errorf("a node that has left ends with %d, %v", status, err)
+	}
+}
+
+// Two nodes leave while a third is joining, and one of those that stay is killed and comes back empty. Nothing is lost, and nothing is wrong, for one
+// memory is lost between two states at rest, and there are two copies.
+func TestLeavesOverlap(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t, 6, "--sync-rate=1MiB")
+	f.startByConf(0, 1, 2, 3, 4)
+	w := newWitness(f, "leaves-", soaked(10_000, 100_000), "", 0, 1, 2)
+	w.begin()
+	w.more(500)
+	w.leave(3)
+	f.start(5, f.join(0, 1))
+	w.leave(4)
+	w.more(200)
+	w.withdraw(1)
+	f.kill9(1)
+	w.more(200)
+	f.start(1, f.join(0, 2)) // its file names members that have left meanwhile
+	f.awaitLeft(3)
+	f.awaitLeft(4)
+	f.awaitSettled(0, 1, 2, 5)
+	w.allow(1)
+	w.allow(5)
+	w.more(500)
+	w.end()
+	w.verify(0, 1, 2, 5)
+	w.nothingFailed()
+	w.nothingWrong()
+	w.wantCopies(2, 0, 1, 2, 5)
 }
