@@ -81,6 +81,35 @@ func TestNobodyFoundsWhileAnAddressIsSilent(t *testing.T) {
 	})
 }
 
+// A node that is to join by one that is joining itself, and that has the smaller name, does not found a cluster of its own: it looks where the other
+// looks, and both are in the cluster that is there. While that is out of reach, neither founds another.
+func TestNobodyFoundsBesideWhatAnotherJoins(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWire()
+		w.setCut(func(_, to string) bool { return to == c })
+		w.open(t, w.options(c))
+		var nodes []*Membership
+		for name, by := range map[string]string{b: c, a: b} {
+			o := w.options(name)
+			o.Join = []string{by}
+			nodes = append(nodes, w.open(t, o))
+		}
+		time.Sleep(time.Hour)
+		for _, m := range nodes {
+			if m.Formed() {
+				t.Fatalf("%s is part of a cluster, of %d, though what there is cannot be reached", m.id.name, len(m.Members()))
+			}
+		}
+		w.setCut(nil)
+		for _, m := range nodes {
+			joins(t, m)
+			if !slices.ContainsFunc(m.Members(), func(o Member) bool { return o.Name == c }) {
+				t.Errorf("%s is in another cluster than the one that was there: %v", m.id.name, m.Members())
+			}
+		}
+	})
+}
+
 // Nodes that join wait for their seed however late it starts. A seed that has only itself to join founds at once.
 func TestTheSeedMayStartLast(t *testing.T) {
 	for what, join := range map[string][]string{"alone": nil, "itself": {a}} {

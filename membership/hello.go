@@ -58,6 +58,7 @@ type hello struct {
 	Settings Settings `json:"settings"`
 	Refused  string   `json:"refused,omitempty"` // in an answer: why nothing was done
 	Members  []Member `json:"members"`           // the whole map; of a node that is not formed its own entry alone
+	Join     []string `json:"join,omitempty"`    // of a node that is not formed: where it tries to join
 }
 
 func (h *hello) encode() []byte {
@@ -100,6 +101,14 @@ func decodeHello(data []byte) (*hello, error) {
 	}
 	if len(h.Members) > maxHelloMembers {
 		return nil, fmt.Errorf("%w: %d members: at most %d", ErrBadHello, len(h.Members), maxHelloMembers)
+	}
+	if len(h.Join) > maxJoin {
+		return nil, fmt.Errorf("%w: %d addresses to join: at most %d", ErrBadHello, len(h.Join), maxJoin)
+	}
+	for _, addr := range h.Join {
+		if err := checkAddr(addr); err != nil {
+			return nil, fmt.Errorf("%w: an address to join %w", ErrBadHello, err)
+		}
 	}
 	for _, entry := range h.Members {
 		if err := entry.validate(); err != nil {

@@ -38,6 +38,7 @@ func TestWhatIsNoHello(t *testing.T) {
 	m := w.open(t, w.options(a))
 	before := m.Digest()
 	many, _ := json.Marshal(hello{Format: 1, From: b, Members: make([]Member, maxHelloMembers+1)})
+	long, _ := json.Marshal(hello{Format: 1, From: b, Join: make([]string, maxJoin+1)})
 	for request, want := range map[string]string{
 		``:                        "unexpected end",
 		`{"format":1}`:            "sender's name",
@@ -46,8 +47,10 @@ func TestWhatIsNoHello(t *testing.T) {
 		`{"format":1,"from":"b:1","members":[{"name":"b:1","weight":1,"state":"gone"}]}`:             "no state",
 		`{"format":1,"from":"b:1","members":[{"name":"b:1","weight":1,"version":1e300}]}`:            "version",
 		`{"format":1,"from":"b:1","members":[{"name":"b:1","weight":1,"version":9999999999999999}]}`: "version",
-		string(many):                         "at most 2048",
-		strings.Repeat(" ", maxHelloBytes+1): "at most",
+		string(many): "at most 2048",
+		string(long): "at most 128",
+		`{"format":1,"from":"b:1","join":["nowhere"]}`: "address to join",
+		strings.Repeat(" ", maxHelloBytes+1):           "at most",
 	} {
 		_, err := m.ServeHello([]byte(request))
 		if !errors.Is(err, ErrBadHello) || !strings.Contains(err.Error(), want) {

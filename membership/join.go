@@ -34,41 +34,44 @@ func (m *Membership) setJoinErr(err error) {
 
 // attempt is what came of an address.
 type attempt struct {
-	addr string
-	name string // of a node that is not part of a cluster either
-	err  error
+	addr     string
+	unformed *hello // of a node that is not part of a cluster either
+	err      error
 }
 
 // joinRound asks all addresses at once, and returns whether the node need not go on.
+//
+// It asks those too that nodes which are not part of a cluster want to join by: they may be about to join one that is there, and who founds
+// another because it has seen nobody else would be alone for ever.
 func (m *Membership) joinRound() (done bool) {
 	if m.Formed() {
 		return true
 	}
-	attempts := make([]attempt, len(m.o.Join))
-	var wg sync.WaitGroup
-	for i, addr := range m.o.Join {
-		attempts[i].addr = addr
-		if addr == m.id.name {
-			attempts[i].err = errMyself
-			continue
-		}
-		wg.Go(func() { attempts[i].name, attempts[i].err = m.joinBy(addr) })
-	}
-	wg.Wait()
-	if m.Formed() {
-		return true
-	}
+	tried := make(map[string]bool)
 	founder, all := m.id.name, true
 	var reasons []string
-	for _, a := range attempts {
-		switch {
-		case errors.Is(a.err, errMyself):
-		case a.err != nil:
-			all = false
-			reasons = append(reasons, fmt.Sprintf("%s: %s", a.addr, a.err))
-		default:
-			founder = min(founder, a.name)
-			reasons = append(reasons, fmt.Sprintf("%s: not part of a cluster yet either", a.addr))
+	for todo := m.o.Join; len(todo) > 0; {
+		var more []string
+		attempts := m.try(todo, tried)
+		if m.Formed() {
+			return true
+		}
+		for _, a := range attempts {
+			switch {
+			case errors.Is(a.err, errMyself):
+			case a.err != nil:
+				all = false
+				reasons = append(reasons, fmt.Sprintf("%s: %s", a.addr, a.err))
+			default:
+				founder = min(founder, a.unformed.From)
+				reasons = append(reasons, fmt.Sprintf("%s: not part of a cluster yet either", a.addr))
+				more = append(more, a.unformed.Join...)
+			}
+		}
+		todo = more
+		if len(tried) > maxJoin {
+			todo, all = nil, false
+			reasons = append(reasons, fmt.Sprintf("more than %d addresses, which is the most", maxJoin))
 		}
 	}
 	if all && founder == m.id.name {
@@ -79,29 +82,49 @@ func (m *Membership) joinRound() (done bool) {
 	return false
 }
 
-// joinBy asks one address. It returns the name of a node that is not part of a cluster, or makes this one part of its.
-func (m *Membership) joinBy(addr string) (unformed string, err error) {
+// try asks addresses that were not tried yet, all at once.
+func (m *Membership) try(addrs []string, tried map[string]bool) (attempts []*attempt) {
+	var wg sync.WaitGroup
+	for _, addr := range addrs {
+		if tried[addr] {
+			continue
+		}
+		tried[addr] = true
+		a := &attempt{addr: addr}
+		attempts = append(attempts, a)
+		if addr == m.id.name {
+			a.err = errMyself
+			continue
+		}
+		wg.Go(func() { a.unformed, a.err = m.joinBy(addr) })
+	}
+	wg.Wait()
+	return attempts
+}
+
+// joinBy asks one address. It returns what a node said that is not part of a cluster, or makes this one part of its.
+func (m *Membership) joinBy(addr string) (unformed *hello, err error) {
 	for range entryAttempts {
 		h, err := m.ask(m.ctx, addr, "")
 		if err != nil {
-			return "", err
+			return nil, err
 		}
 		if !h.Formed {
-			return h.From, nil
+			return h, nil
 		}
 		entry, ok := h.entry(m.id.name)
 		if !ok {
-			return "", fmt.Errorf("%s: %w for this node", h.From, errNoPlace)
+			return nil, fmt.Errorf("%s: %w for this node", h.From, errNoPlace)
 		}
 		switch formed, joined := m.joinWith(h, entry); {
 		case joined:
 			m.o.Log.Info("joined", "by", h.From, "members", len(m.Members()))
-			return "", nil
+			return nil, nil
 		case formed:
-			return "", nil
+			return nil, nil // by another address
 		}
 	}
-	return "", fmt.Errorf("%w: it goes on saying something else of this node", errNoPlace)
+	return nil, fmt.Errorf("%w: it goes on saying something else of this node", errNoPlace)
 }
 
 // joinWith makes the node part of the cluster of a node whose map has its entry as it says it. If that is an older one which

@@ -359,7 +359,11 @@ func (m *Membership) state() []byte {
 // message is this node's hello to a member; to nobody in particular if to is empty.
 func (m *Membership) message(to string) *hello {
 	v := m.view.Load()
-	return &hello{From: m.id.name, To: to, Boot: m.id.boot, Formed: v.formed, Settings: m.id.settings, Members: v.all}
+	h := &hello{From: m.id.name, To: to, Boot: m.id.boot, Formed: v.formed, Settings: m.id.settings, Members: v.all}
+	if !v.formed {
+		h.Join = m.o.Join
+	}
+	return h
 }
 
 // note logs what is wrong with a node when it changes; an empty reason says that nothing is.

@@ -29,8 +29,8 @@ type Options struct {
 
 	// Join are HTTP addresses (host:port) of members. They are tried until one that is formed has answered. A node with Join founds
 	// no cluster by itself, with one exception: once it has reached all of them but itself, in one round, and all of
-	// them are trying to join too, then the one with the smallest name of them and itself founds. So the same list at all
-	// nodes, started in any order, makes one cluster. A list of this node alone founds at once.
+	// them are trying to join too, and so for those that they try to join, then the one with the smallest name of all these and itself
+	// founds. So the same list at all nodes, started in any order, makes one cluster. A list of this node alone founds at once.
 	Join []string
 
 	Settings Settings

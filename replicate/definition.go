@@ -47,7 +47,7 @@ func (c *Coordinator) learnRings() error {
 			continue
 		}
 		r.mu.Lock()
-		if r.tables[x] == nil {
+		if r.tables[x] == nil { // it may have become the target meanwhile, and be written
 			r.tables[x] = table
 		}
 		r.mu.Unlock()

@@ -278,7 +278,7 @@ func (c *cluster) view(i int) (doc api.Cluster, err error) {
 
 // client is for what is not about the wire (raw_test.go is), nor about trust.
 var client = &http.Client{Timeout: patience, Transport: &http.Transport{
-	DisableCompression: true, MaxIdleConnsPerHost: 16,
+	DisableCompression: true, MaxIdleConnsPerHost: 64,
 	TLSClientConfig: &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS12},
 }}
 

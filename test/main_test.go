@@ -16,6 +16,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -81,7 +82,13 @@ func (o *output) String() string {
 // launch starts the binary in dir with these variables beside those of the
 // test itself.
 func launch(dir string, env []string, args ...string) (*process, error) {
-	p := &process{args: args, cmd: exec.Command(binary, args...), exited: make(chan struct{})}
+	return launchUnder(nil, dir, env, args...)
+}
+
+// launchUnder is launch by another command, which has to become the binary.
+func launchUnder(under []string, dir string, env []string, args ...string) (*process, error) {
+	command := slices.Concat(under, []string{binary}, args)
+	p := &process{args: args, cmd: exec.Command(command[0], command[1:]...), exited: make(chan struct{})}
 	p.cmd.Dir = dir
 	p.cmd.Env = append(withoutOurs(os.Environ()), env...)
 	p.cmd.Stdout, p.cmd.Stderr = &p.out, &p.err

@@ -1,0 +1,357 @@
+package test
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"httpdhs/internal/api"
+)
+
+// soak says that the long versions of the tests of coming and going are wanted: make soak.
+var soak = os.Getenv("SOAK") != ""
+
+// soaked is what a test takes: little of it every day, and all with make soak.
+func soaked[T any](daily, long T) T {
+	if soak {
+		return long
+	}
+	return daily
+}
+
+// fleet is processes of the binary, any number of them, that come and go: by a conf file or by joining.
+type fleet struct {
+	t     *testing.T
+	dir   string
+	flags []string // of all
+
+	mu    sync.Mutex // guards all below
+	ships []*ship
+}
+
+// ship is a node of a fleet: its place, and the process that runs there, if one does.
+type ship struct {
+	name  string   // host:port, by which the nodes know it
+	ask   string   // host:port at which the test asks it
+	port  string   // that it listens on, where it is not the one of its name
+	under []string // a command to run it under
+	args  []string // flags of its own
+	proc  *process // nil: was never started
+	past  []string // what earlier processes wrote
+}
+
+// newFleet makes places for nodes on the loopback. None is started.
+func newFleet(t *testing.T, nodes int, flags ...string) *fleet {
+	t.Helper()
+	f := &fleet{t: t, dir: t.TempDir(), flags: flags}
+	for range nodes {
+		addr := fmt.Sprintf("127.0.0.1:%d", freePort())
+		f.ships = append(f.ships, &ship{name: addr, ask: addr})
+	}
+	t.Cleanup(f.close)
+	return f
+}
+
+func (f *fleet) close() {
+	for i := range f.ships {
+		if p := f.proc(i); p != nil {
+			if f.t.Failed() { // it would not end if it is stopped
+				_ = p.cmd.Process.Signal(syscall.SIGCONT)
+			}
+			p.kill()
+		}
+	}
+	if !f.t.Failed() {
+		return
+	}
+	for i, s := range f.ships {
+		for _, text := range s.past {
+			f.t.Logf("node %d, earlier:\n%s", i, text)
+		}
+		if s.proc != nil {
+			f.t.Logf("node %d, httpdhs %s:\n%s%s", i, strings.Join(s.proc.args, " "), &s.proc.out, &s.proc.err)
+		}
+	}
+}
+
+func (f *fleet) proc(i int) *process {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.ships[i].proc
+}
+
+func (f *fleet) name(i int) string { return f.ships[i].name }
+
+// index is the place of a node by its name.
+func (f *fleet) index(name string) int {
+	return slices.IndexFunc(f.ships, func(s *ship) bool { return s.name == name })
+}
+
+// conf writes a conf file of the nodes, and returns the flag that names it.
+func (f *fleet) conf(nodes ...int) string {
+	f.t.Helper()
+	text := ""
+	for _, i := range nodes {
+		text += f.name(i) + "\n"
+	}
+	name := filepath.Join(f.dir, "httpdhs.conf")
+	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+		f.t.Fatal(err)
+	}
+	return "--conf=" + name
+}
+
+// join is the flag that has a node join by others.
+func (f *fleet) join(by ...int) string {
+	var names []string
+	for _, i := range by {
+		names = append(names, f.name(i))
+	}
+	return "--join=" + strings.Join(names, ",")
+}
+
+// start runs node i, at its place, with flags of its own; without any, with those that it was last started with.
+func (f *fleet) start(i int, args ...string) {
+	f.t.Helper()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	s := f.ships[i]
+	if len(args) > 0 {
+		s.args = args
+	}
+	if s.proc != nil {
+		s.past = append(s.past, s.proc.out.String()+s.proc.err.String())
+	}
+	port := cmp.Or(s.port, s.name[strings.LastIndexByte(s.name, ':')+1:])
+	bind := []string{"server", "--port=" + port}
+	if s.ask != s.name {
+		bind = append(bind, "--bind=0.0.0.0", "--advertise="+s.name)
+	}
+	var err error
+	s.proc, err = launchUnder(s.under, f.dir, nil, slices.Concat(bind, f.flags, s.args)...)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+}
+
+// startAll runs all nodes with a conf file of all, and waits until they are ready.
+func (f *fleet) startAll() {
+	f.t.Helper()
+	var all []int
+	for i := range f.ships {
+		all = append(all, i)
+	}
+	f.startByConf(all...)
+}
+
+func (f *fleet) startByConf(nodes ...int) {
+	f.t.Helper()
+	conf := f.conf(nodes...)
+	for _, i := range nodes {
+		f.start(i, conf)
+	}
+	f.awaitSettled(nodes...)
+}
+
+// kill9 ends a node without a word of warning, stop has it end in good order.
+func (f *fleet) kill9(i int) { f.proc(i).kill() }
+
+func (f *fleet) stop(i int) {
+	f.t.Helper()
+	p := f.proc(i)
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		f.t.Fatal(err)
+	}
+	if status, err := p.wait(); err != nil || status != 0 {
+		f.t.Errorf("node %d ends with status %d, %v", i, status, err)
+	}
+}
+
+// pause stops a node as it is, and resume lets it go on.
+func (f *fleet) pause(i int)  { f.signal(i, syscall.SIGSTOP) }
+func (f *fleet) resume(i int) { f.signal(i, syscall.SIGCONT) }
+
+func (f *fleet) signal(i int, s syscall.Signal) {
+	f.t.Helper()
+	if err := f.proc(i).cmd.Process.Signal(s); err != nil {
+		f.t.Fatal(err)
+	}
+}
+
+// get reads a document that node i makes.
+func (f *fleet) get(i int, path string) (status int, body []byte, err error) {
+	resp, err := client.Get("http://" + f.ships[i].ask + path)
+	if err != nil {
+		return 0, nil, err
+	}
+	defer resp.Body.Close()
+	body, err = io.ReadAll(resp.Body)
+	return resp.StatusCode, body, err
+}
+
+func (f *fleet) json(i int, path string, doc any) error {
+	status, body, err := f.get(i, path)
+	if err != nil {
+		return err
+	}
+	if status != http.StatusOK {
+		return fmt.Errorf("%s of node %d: %d %s", path, i, status, body)
+	}
+	return json.Unmarshal(body, doc)
+}
+
+// view is the cluster as node i sees it.
+func (f *fleet) view(i int) (doc api.Cluster, err error) {
+	return doc, f.json(i, "/cluster", &doc)
+}
+
+// sees is how node i sees node j.
+func (f *fleet) sees(i, j int) (n api.Node, err error) {
+	doc, err := f.view(i)
+	if err != nil {
+		return n, err
+	}
+	for _, n := range doc.Nodes {
+		if n.Name == f.name(j) {
+			return n, nil
+		}
+	}
+	return n, fmt.Errorf("node %d does not have node %d among its members", i, j)
+}
+
+// table is the ring by which node i reads.
+func (f *fleet) table(i int) (doc api.Ring) {
+	f.t.Helper()
+	if err := f.json(i, "/cluster/ring", &doc); err != nil {
+		f.t.Fatal(err)
+	}
+	return doc
+}
+
+// isReady says why node i is not.
+func (f *fleet) isReady(i int) error {
+	if p := f.proc(i); !p.running() {
+		return fmt.Errorf("node %d has ended: %s%s", i, &p.out, &p.err)
+	}
+	status, body, err := f.get(i, "/readyz")
+	if err == nil && status != http.StatusOK {
+		err = fmt.Errorf("node %d is not ready: %s", i, body)
+	}
+	return err
+}
+
+// settled says why these nodes are not a cluster at rest: all ready, all active to each other, nobody else a member, one ring, and no other
+// to come.
+func (f *fleet) settled(nodes ...int) error {
+	ring := ""
+	for _, i := range nodes {
+		if err := f.isReady(i); err != nil {
+			return err
+		}
+		doc, err := f.view(i)
+		if err != nil {
+			return err
+		}
+		if ring == "" {
+			ring = doc.Ring
+		}
+		if doc.Target != "" || doc.Ring != ring || len(doc.Nodes) != len(nodes) {
+			return fmt.Errorf("node %d has %d members, ring %s and target %q; ring %s elsewhere, %d nodes",
+				i, len(doc.Nodes), doc.Ring, doc.Target, ring, len(nodes))
+		}
+		for _, n := range doc.Nodes {
+			if !slices.Contains(nodes, f.index(n.Name)) || n.State != api.StateActive {
+				return fmt.Errorf("to node %d %s is %s: %s", i, n.Name, n.State, n.Reason)
+			}
+		}
+	}
+	return nil
+}
+
+func (f *fleet) awaitSettled(nodes ...int) {
+	f.t.Helper()
+	f.eventually("the nodes are settled", func() error { return f.settled(nodes...) })
+}
+
+// awaitDown waits until each of the nodes knows that node j is down, or that it is no member any more.
+func (f *fleet) awaitDown(j int, at ...int) {
+	f.t.Helper()
+	f.eventually(fmt.Sprintf("node %d is down", j), func() error {
+		for _, i := range at {
+			doc, err := f.view(i)
+			if err != nil {
+				return err
+			}
+			for _, n := range doc.Nodes {
+				if n.Name == f.name(j) && n.State != api.StateDown {
+					return fmt.Errorf("to node %d it is %s", i, n.State)
+				}
+			}
+		}
+		return nil
+	})
+}
+
+// long is the patience with what moves much data.
+var long = soaked(60*time.Second, 10*time.Minute)
+
+func (f *fleet) eventually(what string, cond func() error) {
+	f.t.Helper()
+	var err error
+	for end := time.Now().Add(long); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+		if err = cond(); err == nil {
+			return
+		}
+	}
+	f.t.Fatalf("it is not so that %s: %v", what, err)
+}
+
+// metrics are the values of a node's metrics, by name and labels as they are written.
+func (f *fleet) metrics(i int) map[string]float64 {
+	f.t.Helper()
+	status, body, err := f.get(i, "/metrics")
+	if err != nil || status != http.StatusOK {
+		f.t.Fatalf("metrics of node %d: %d %v", i, status, err)
+	}
+	all := make(map[string]float64)
+	for line := range strings.Lines(string(body)) {
+		if at := strings.LastIndexByte(line, ' '); at > 0 && line[0] != '#' {
+			if v, err := strconv.ParseFloat(strings.TrimSpace(line[at:]), 64); err == nil {
+				all[line[:at]] = v
+			}
+		}
+	}
+	return all
+}
+
+// sum is a metric's sum over nodes.
+func (f *fleet) sum(name string, nodes ...int) (sum int64) {
+	f.t.Helper()
+	for _, i := range nodes {
+		v, ok := f.metrics(i)[name]
+		if !ok {
+			f.t.Fatalf("no metric %s", name)
+		}
+		sum += int64(v)
+	}
+	return sum
+}
+
+// logged says whether a process at node i's place has ever written the text.
+func (f *fleet) logged(i int, text string) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	s := f.ships[i]
+	return strings.Contains(strings.Join(s.past, "")+s.proc.err.String(), text)
+}
