@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"httpdhs/rebalance"
@@ -40,7 +42,8 @@ func (c *Coordinator) learnRings() error {
 	}
 	r.mu.Unlock()
 	var errs []error
-	for x, p := range ask {
+	for _, x := range slices.Sorted(maps.Keys(ask)) { // in an order that repeats
+		p := ask[x]
 		table, err := c.learnRing(x, p)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("cannot learn from %s who is on ring %s: %w", p.name, ringName(x), err))

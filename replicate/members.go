@@ -119,18 +119,15 @@ func (c *Coordinator) forgetLocked() (gone []*Peer) {
 			delete(r.tables, x)
 		}
 	}
-	for name, p := range r.peers {
-		if !r.members.has(name) && !slices.Contains(v.names, name) {
-			delete(r.peers, name)
-			c.rememberLocked(name, p)
+	for _, p := range r.list {
+		if !r.members.has(p.name) && !slices.Contains(v.names, p.name) {
+			delete(r.peers, p.name)
+			c.rememberLocked(p.name, p)
 			gone = append(gone, p)
 		}
 	}
 	if len(gone) > 0 {
-		r.list = make([]*Peer, 0, len(r.peers))
-		for _, p := range r.peers {
-			r.list = append(r.list, p)
-		}
+		r.list = slices.DeleteFunc(slices.Clone(r.list), func(p *Peer) bool { return slices.Contains(gone, p) })
 	}
 	return gone
 }
