@@ -1,6 +1,7 @@
 package simnet
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 	"sync"
@@ -184,7 +185,19 @@ func (s *sim) rest() (why string) {
 			return ""
 		}
 	}
+	s.tellStatements()
 	return why
+}
+
+// tellStatements logs what the nodes last heard of each other: what keeps them from coming to rest is in there.
+func (s *sim) tellStatements() {
+	for _, run := range s.runs() {
+		for _, p := range run.coordinator.Peers() {
+			p.Ping.Started = time.Time{}
+			said, _ := json.Marshal(&p.Ping) // it has no field that cannot be
+			s.log.add("%s takes %s for %v (%v), which said %s", run.name(), p.Name, p.State, p.Reason, said)
+		}
+	}
 }
 
 // settle takes the ring of those that agree for the one that is.
