@@ -50,7 +50,9 @@ func (c *Coordinator) learnRings() error {
 			continue
 		}
 		r.mu.Lock()
-		r.tables[x] = table
+		if r.tables[x] == nil { // it may have become the target meanwhile
+			r.tables[x] = table
+		}
 		r.mu.Unlock()
 	}
 	if len(ask) > len(errs) {

@@ -128,8 +128,8 @@ func (c *Coordinator) forgetLocked() (gone []*Peer) {
 	if len(r.retired) > 0 || !r.state.Stated() {
 		return nil
 	}
-	for x, table := range r.tables {
-		if !slices.Contains(v.writes, table) && x != r.target && !slices.Contains(r.state.Said().Wants, x) {
+	for x := range r.tables {
+		if !slices.Contains(r.state.Writes(), x) && x != r.target && !slices.Contains(r.state.Said().Wants, x) {
 			delete(r.tables, x)
 		}
 	}
