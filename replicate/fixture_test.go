@@ -236,6 +236,7 @@ type clusterOptions struct {
 	nodes, replicas int
 	queueBytes      int
 	probeEvery      time.Duration
+	evictAfter      time.Duration
 	limits          kv.Limits
 	skew            map[int]time.Duration // by node: how far its clock is off
 	maxBytes        map[int]int64         // by node: bound of its store
@@ -303,7 +304,7 @@ func (c *cluster) boot(i int, boot uint64, o clusterOptions) *testNode {
 		Dial: func(to string) Transport {
 			return &wire{net: c.net, from: n.name, to: to, abort: make(chan struct{})}
 		},
-		QueueBytes: o.queueBytes, ProbeEvery: o.probeEvery,
+		QueueBytes: o.queueBytes, ProbeEvery: o.probeEvery, EvictAfter: o.evictAfter,
 		Boot: boot, Grace: time.Hour, Describe: func(*Ping) {},
 	})
 	if err != nil {

@@ -42,7 +42,10 @@ type Shape struct {
 }
 
 // Draw draws the shape of a run.
-func Draw(seed uint64) Shape {
+func Draw(seed uint64) Shape { return drawShape(seed, true) }
+
+// drawShape draws it; if not changes, of a cluster whose members stay as they are.
+func drawShape(seed uint64, changes bool) Shape {
 	c := newChance(seed, streamShape)
 	s := Shape{
 		Seed: seed, Nodes: 5, Replicas: pick(c, 2, 3, 3, 3), Partitions: pick(c, 8, 16, 32),
@@ -60,7 +63,9 @@ func Draw(seed uint64) Shape {
 		s.Ahead = append(s.Ahead, c.between(-skew, skew))
 	}
 	p := drawProfile(c)
-	s.drawMembers(newChance(seed, streamChanges))
+	if changes {
+		s.drawMembers(newChance(seed, streamChanges))
+	}
 	s.Faults = drawFaults(newChance(seed, streamFaults), p, s.places(), s.Span)
 	return s
 }
