@@ -333,6 +333,47 @@ func TestAnEvictedNodeJoinsAnew(t *testing.T) {
 	})
 }
 
+// A node that is removed by others while it leaves is told so first, and is a member again that leaves, until it has handed over what
+// it holds and says that it has left.
+func TestALeavingNodeThatIsRemovedGoesOnLeaving(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWire()
+		var nodes []*Membership
+		told := make(chan struct{}, 1)
+		for _, name := range []string{a, b, c} {
+			o := w.options(name)
+			o.Static = []string{a, b, c}
+			if name == c {
+				o.Evicted = func() { told <- struct{}{} }
+			}
+			nodes = append(nodes, w.open(t, o))
+		}
+		synctest.Wait()
+		if err := nodes[2].BeginLeave(); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "it leaves", func() bool { nodes[0].Differs(c); return agree(3, nodes...) && stateOf(nodes[0], c) == "leaving" })
+		w.setCut(func(from, to string) bool { return (from == c) != (to == c) })
+		if err := nodes[0].Remove(c); err != nil {
+			t.Fatal(err)
+		}
+		w.setCut(nil)
+		nodes[2].Differs(a)
+		<-told
+		eventually(t, "it leaves again", func() bool {
+			nodes[0].Differs(b)
+			return agree(3, nodes...) && stateOf(nodes[1], c) == "leaving"
+		})
+		if err := nodes[2].Left(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if stateOf(nodes[0], c) != "removed" || stateOf(nodes[2], c) != "removed" {
+			t.Errorf("%+v", nodes[0].All())
+		}
+	})
+}
+
 // A node that leaves is Leaving at all, then Removed at all who are up before Left returns; it stays away though it answers
 // on, and its name is free for a later life.
 func TestLeave(t *testing.T) {

@@ -177,8 +177,9 @@ func (m *Membership) absorbLocked(entries []Member) (won []Member) {
 	}
 	m.changed = true
 	own, _ := m.m.Get(m.id.name)
-	if m.formed && m.intent == Active && own.State == Removed {
-		// The others may have gone on without this node: what depends on its being a member ends before it is one again.
+	if m.formed && m.intent != Removed && own.State == Removed {
+		// The others may have gone on without this node: what depends on its being a member ends before it is one again. One that is
+		// leaving is one again too, for as long as it has something to hand over: to whom, and past whom, it learns as a member alone.
 		m.evicted = true
 	}
 	if !m.evicted {
@@ -194,7 +195,7 @@ func (m *Membership) absorbLocked(entries []Member) (won []Member) {
 // sayLocked makes this node's entry what it says of itself, and returns it if it had to be changed for that.
 func (m *Membership) sayLocked() (said Member, ok bool) {
 	own, there := m.m.Get(m.id.name)
-	if m.intent != Active && own.State == Removed {
+	if m.intent == Removed && own.State == Removed {
 		return Member{}, false // somebody was faster
 	}
 	if m.intent == Leaving && m.staysLocked() {

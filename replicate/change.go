@@ -22,7 +22,7 @@ type rings struct {
 	tables  map[rebalance.Ring]*ring.Table
 	unknown map[rebalance.Ring]string // rings that are wanted, and at whom to ask who is on them
 	peers   map[string]*Peer
-	list    []*Peer // the same, in any order: replaced, never modified
+	list    []*Peer // the same, the oldest first: replaced, never modified
 	retired []*view // replaced, with operations that may go by them still
 	heldFor []rebalance.Ring
 	past    map[string]past // of members that were removed

@@ -86,7 +86,7 @@ func (c *Coordinator) mayClaim(x rebalance.Ring) (since uint64, err error) {
 // sources are the partitions to pull for a ring, by whom to pull them from: all owners that are up and have authority for the partition by
 // any ring. Where there is none, all owners have to be up, by all rings that are written, but those that are no members any more; and all
 // members that are up are asked, for one may keep what it was sent when it was an owner: then nobody holds more.
-func (c *Coordinator) sources(x rebalance.Ring) (map[origin][]int, error) {
+func (c *Coordinator) sources(x rebalance.Ring) (from []fetch, err error) {
 	c.rings.mu.Lock()
 	defer c.rings.mu.Unlock()
 	r, v := &c.rings, c.view.Load()
@@ -97,7 +97,6 @@ func (c *Coordinator) sources(x rebalance.Ring) (map[origin][]int, error) {
 	}
 	authority := c.authorityLocked()
 	held := *c.held.Load()
-	from := make(map[origin][]int)
 	for part := range table.Partitions() {
 		if !slices.Contains(table.Owners(part), uint16(self)) || part < len(held) && held[part] {
 			continue
@@ -107,7 +106,11 @@ func (c *Coordinator) sources(x rebalance.Ring) (map[origin][]int, error) {
 			return nil, err
 		}
 		for _, o := range all {
-			from[o] = append(from[o], part)
+			at := slices.IndexFunc(from, func(s fetch) bool { return s.origin == o })
+			if at < 0 {
+				at, from = len(from), append(from, fetch{origin: o})
+			}
+			from[at].partitions = append(from[at].partitions, part)
 		}
 	}
 	return from, nil

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"sync"
@@ -69,6 +70,9 @@ type Options struct {
 	// Hello answers a hello, which is package membership's. nil: none is answered.
 	Hello func(request []byte) ([]byte, error)
 
+	// Random is a number from 0 up to 1; safe for concurrent use. nil: math/rand/v2.
+	Random func() float64
+
 	// Describe fills in what the node tells of itself in a ping: Keys, Bytes,
 	// Tombstones, Version, Started, Stopping.
 	Describe func(*Ping)
@@ -128,6 +132,9 @@ func New(o Options) (*Coordinator, error) {
 	if n := o.Ring.Replicas; n > MaxReplicas {
 		return nil, fmt.Errorf("cannot coordinate: %d replicas, at most %d", n, MaxReplicas)
 	}
+	if o.Random == nil {
+		o.Random = rand.Float64
+	}
 	c := &Coordinator{
 		opt: o, store: o.Store, clock: o.Clock, born: time.Now(),
 		quit: make(chan struct{}), syncNow: make(chan struct{}, 1),
@@ -145,7 +152,7 @@ func New(o Options) (*Coordinator, error) {
 func (c *Coordinator) Start() {
 	c.rings.mu.Lock()
 	c.rings.started = true
-	for _, p := range c.rings.peers {
+	for _, p := range c.rings.list {
 		p.start(c.opt.ProbeEvery)
 	}
 	c.rings.mu.Unlock()

@@ -3,6 +3,7 @@ package replicate
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	"httpdhs/kv"
 	"httpdhs/rebalance"
@@ -41,6 +42,12 @@ func (c *Coordinator) SetMembers(m Members) error {
 			p.removed()
 		}
 	}
+	for i := range m.All {
+		name := m.All[i].Name
+		if p := r.peers[name]; p != nil && !r.members.has(name) {
+			p.readmitted()
+		}
+	}
 	r.members, r.target = m, rebalance.Ring(table.Fingerprint())
 	if r.tables[r.target] == nil {
 		r.tables[r.target] = table
@@ -64,6 +71,13 @@ func (p *Peer) removed() {
 	p.mu.Lock()
 	p.downs++
 	p.synced.Store(false)
+	p.mu.Unlock()
+}
+
+// readmitted: it is a member again. That it is dead is found out anew, or it would be removed again at once, and come back, without end.
+func (p *Peer) readmitted() {
+	p.mu.Lock()
+	p.downSince = time.Now()
 	p.mu.Unlock()
 }
 
@@ -122,18 +136,15 @@ func (c *Coordinator) forgetLocked() (gone []*Peer) {
 			delete(r.tables, x)
 		}
 	}
-	for name, p := range r.peers {
-		if !r.members.has(name) && !slices.Contains(v.names, name) {
-			delete(r.peers, name)
-			c.rememberLocked(name, p)
+	for _, p := range r.list {
+		if !r.members.has(p.name) && !slices.Contains(v.names, p.name) {
+			delete(r.peers, p.name)
+			c.rememberLocked(p.name, p)
 			gone = append(gone, p)
 		}
 	}
 	if len(gone) > 0 {
-		r.list = make([]*Peer, 0, len(r.peers))
-		for _, p := range r.peers {
-			r.list = append(r.list, p)
-		}
+		r.list = slices.DeleteFunc(slices.Clone(r.list), func(p *Peer) bool { return slices.Contains(gone, p) })
 	}
 	return gone
 }
@@ -151,8 +162,12 @@ func (c *Coordinator) rememberLocked(name string, p *Peer) {
 		delete(r.past, other)
 	}
 	p.mu.Lock()
-	r.past[name] = past{p.ping.Boot, p.downs + 1}
+	last := past{p.ping.Boot, p.downs + 1}
+	if last.boot == 0 { // it was not heard this time: what it has to be told of before that is not over
+		last = past{p.past.boot, p.past.downs + p.downs + 1}
+	}
 	p.mu.Unlock()
+	r.past[name] = last
 }
 
 // Live says whether the member of that name is not down; false too where there is none.

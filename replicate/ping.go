@@ -135,7 +135,7 @@ func (p *Peer) meetLocked(boot uint64) {
 	switch {
 	case p.ping.Boot != 0:
 		p.downs = 0
-	case p.past.boot == boot:
+	case p.past.boot == boot, p.past.boot == 0: // 0: it was not heard then, and may have been this one
 		p.downs += p.past.downs
 	} // else it was found down before it was ever heard, or not, and that counts
 	p.past = past{}

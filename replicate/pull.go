@@ -86,22 +86,28 @@ type origin struct {
 	sure bool
 }
 
-// pullAll fetches what the origins hold in their partitions, for a ring that is wanted until the end.
-func (c *Coordinator) pullAll(x rebalance.Ring, from map[origin][]int) error {
+// fetch is what to pull from whom.
+type fetch struct {
+	origin
+	partitions []int
+}
+
+// pullAll fetches what is asked of each, for a ring that is wanted until the end.
+func (c *Coordinator) pullAll(x rebalance.Ring, from []fetch) error {
 	m, began := Moving{Ring: ringName(x)}, time.Now()
-	for _, partitions := range from {
-		m.Partitions += len(partitions)
+	for i := range from {
+		m.Partitions += len(from[i].partitions)
 	}
 	before := c.counters.pulledBytes.Load()
 	defer c.moving.Store(nil)
-	for o, partitions := range from {
-		for chunk := range slices.Chunk(partitions, claimChunk) {
+	for _, s := range from {
+		for chunk := range slices.Chunk(s.partitions, claimChunk) {
 			now := m
 			c.moving.Store(&now)
 			if !c.wants(x) {
 				return fmt.Errorf("%w: the ring has changed", errNotYet)
 			}
-			if err := c.pullFrom(o, chunk); err != nil {
+			if err := c.pullFrom(s.origin, chunk); err != nil {
 				return err
 			}
 			m.Done += len(chunk)

@@ -3,7 +3,6 @@ package replicate
 import (
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"slices"
 	"time"
 )
@@ -158,7 +157,7 @@ func (c *Coordinator) lookForDrift() {
 	}
 	all := c.compareAll.Swap(false)
 	if !all {
-		one := rand.IntN(len(peers))
+		one := int(c.opt.Random() * float64(len(peers)))
 		peers = peers[one : one+1]
 	}
 	for _, p := range peers {

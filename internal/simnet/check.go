@@ -111,6 +111,7 @@ func (c *checker) tell(property, format string, args ...any) {
 type keyed struct {
 	key    string
 	owners []string
+	anyone bool    // owners are those of the end: there were others
 	ops    []*Op   // in the order of their begin
 	events []Event // those of this key, and of whole nodes
 }
@@ -121,14 +122,14 @@ func (c *checker) byKey() (keys []*keyed) {
 		o := &c.h.Ops[i]
 		k := all[o.Key]
 		if k == nil {
-			k = &keyed{key: o.Key, owners: c.h.Owners(o.Key)}
+			k = &keyed{key: o.Key, owners: c.h.Owners(o.Key), anyone: c.h.Changed}
 			all[o.Key], keys = k, append(keys, k)
 		}
 		k.ops = append(k.ops, o)
 	}
 	for _, e := range c.h.Events {
 		for _, k := range keys {
-			if e.Key == "" || e.Key == k.key {
+			if e.Key == k.key || e.Key == "" && (e.Owns == nil || slices.Contains(e.Owns, k.key)) {
 				k.events = append(k.events, e)
 			}
 		}
@@ -156,10 +157,13 @@ func (k *keyed) answered() (reads []*Op) {
 	return reads
 }
 
+// keeps says whether a node was an owner of the key, as far as is known.
+func (k *keyed) keeps(node string) bool { return k.anyone || slices.Contains(k.owners, node) }
+
 // forgot says whether an owner of the key lost its memory by then.
 func (k *keyed) forgot(by time.Duration) bool {
 	return slices.ContainsFunc(k.events, func(e Event) bool {
-		return e.Kind == Lost && e.At <= by && slices.Contains(k.owners, e.Node)
+		return e.Kind == Lost && e.At <= by && k.keeps(e.Node)
 	})
 }
 
@@ -167,7 +171,7 @@ func (c *checker) acks(k *keyed) {
 	for _, w := range k.acknowledged() {
 		var stored []string
 		for _, e := range k.events {
-			if e.Kind == Stored && e.At <= w.End && e.Version >= w.Version && slices.Contains(k.owners, e.Node) && !slices.Contains(stored, e.Node) {
+			if e.Kind == Stored && e.At <= w.End && e.Version >= w.Version && k.keeps(e.Node) && !slices.Contains(stored, e.Node) {
 				stored = append(stored, e.Node)
 			}
 		}
@@ -190,7 +194,7 @@ func (c *checker) survives(k *keyed, w *Op, until time.Duration) bool {
 				return false
 			}
 		}
-		if !slices.Contains(k.owners, e.Node) {
+		if !k.keeps(e.Node) {
 			continue
 		}
 		switch e.Kind {
@@ -201,8 +205,13 @@ func (c *checker) survives(k *keyed, w *Op, until time.Duration) bool {
 			}
 		case Lost:
 			delete(holds, e.Node)
+		case Dropped, Gone:
+			if len(holds) > 1 { // the last one had no right to
+				delete(holds, e.Node)
+			}
 		case InSync:
-			if acknowledged && len(holds) > 0 && stored[e.Node] && c.h.calm(e.At, e.At) {
+			had := stored[e.Node] || c.h.Changed && w.Level == kv.LevelLive && c.h.calm(w.Begin, e.At)
+			if acknowledged && len(holds) > 0 && had && c.h.calm(e.At, e.At) {
 				holds[e.Node] = true
 			}
 		}
@@ -239,21 +248,33 @@ func (c *checker) held(node, key string) (none Held) {
 func (c *checker) reads(k *keyed) {
 	writes, reads := k.acknowledged(), k.answered()
 	for i, r := range reads {
-		if c.h.Changed || k.forgot(r.End) {
+		if k.forgot(r.End) {
 			continue
 		}
 		for _, w := range writes {
-			if w.End < r.Begin && c.meet(w.Acks, r.Required) && c.demand("strict", w.Version <= r.Version) {
+			if w.End < r.Begin && c.meet(c.acked(w), r.Required) && c.steady(w, r) && c.demand("strict", w.Version <= r.Version) {
 				c.tell("strict", "%v\n  after %v", r, w)
 			}
 		}
 		for _, earlier := range reads[:i] {
-			if earlier.End < r.Begin && c.meet(earlier.Required, r.Required) && c.demand("back", earlier.Version <= r.Version) {
+			if earlier.End < r.Begin && c.meet(earlier.Required, r.Required) && c.steady(earlier, r) && c.demand("back", earlier.Version <= r.Version) {
 				c.tell("back", "%v\n  after %v", r, earlier)
 			}
 		}
 	}
 }
+
+// acked is of how many replicas by any ring it is known that they have the write: which they were that acknowledged it is
+// not known, and while members change there are more of them.
+func (c *checker) acked(w *Op) int {
+	if c.h.Changed {
+		return w.Required
+	}
+	return w.Acks
+}
+
+// steady says whether what is promised of quorums holds between two operations: where members change, while no split is.
+func (c *checker) steady(a, b *Op) bool { return !c.h.Changed || c.h.calm(a.Begin, b.End) }
 
 func (c *checker) last(k *keyed) {
 	writes := k.acknowledged()
@@ -283,7 +304,7 @@ func (c *checker) absent(k *keyed) {
 			continue
 		}
 		for _, w := range writes {
-			known := w.Level == kv.LevelLive || c.meet(w.Acks, r.Required)
+			known := w.Level == kv.LevelLive || c.meet(c.acked(w), r.Required)
 			if w.Kind != kv.OpPut || w.End >= r.Begin || !known {
 				continue
 			}
@@ -378,7 +399,7 @@ func (c *checker) copies(k *keyed) {
 		switch {
 		case e.Kind == Stored:
 			newest[e.Node] = max(newest[e.Node], e.Version)
-		case e.Kind == Lost, e.Kind == Dropped:
+		case e.Kind == Lost, e.Kind == Dropped, e.Kind == Gone:
 			delete(newest, e.Node)
 		}
 	}

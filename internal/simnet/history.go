@@ -90,7 +90,8 @@ const (
 	Stored  EventKind = iota // it holds this version of the key now
 	Dropped                  // it holds nothing of the key any more, and meant to
 	Lost                     // it stopped, and all that it held is gone
-	InSync                   // it said that it holds all that it owns, for the first time since it was started
+	InSync                   // it said that it holds all that it owns, for the first time since it was started, or by this ring
+	Gone                     // it has handed over all that it held, and left
 )
 
 // Event is what a node's memory went through. Those of one History are in the order in which they happened.
@@ -101,6 +102,7 @@ type Event struct {
 	Key       string // of Stored and Dropped
 	Version   kv.Version
 	Tombstone bool
+	Owns      []string // of InSync: the keys that it owns; nil: it owns the same as ever
 }
 
 // String is the event in words.
@@ -116,6 +118,8 @@ func (e *Event) String() string {
 		return fmt.Sprintf("        %s dropped %s", e.Node, e.Key)
 	case Lost:
 		return fmt.Sprintf("%s lost its memory", e.Node)
+	case Gone:
+		return fmt.Sprintf("%s is gone", e.Node)
 	}
 	return fmt.Sprintf("%s is in sync", e.Node)
 }
@@ -136,7 +140,7 @@ type History struct {
 	Seed     uint64
 	Replicas int
 	Owners   func(key string) []string // at the end, the primary first
-	Changed  bool                      // nodes came or went for good meanwhile
+	Changed  bool                      // nodes came or went for good meanwhile, so that there were other owners
 
 	Ops    []Op // in the order of their begin
 	Events []Event

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"httpdhs/kv"
+	"httpdhs/membership"
 	"httpdhs/replicate"
 	"httpdhs/ring"
 	"httpdhs/shard"
@@ -15,11 +16,13 @@ import (
 
 // node is a place where a node runs, or does not: its name, its clock and its disk, if it had one.
 type node struct {
-	name  string
-	index int
-	ahead atomic.Int64 // of its wall clock to the run's time, nanoseconds
-	boots chance
-	run   *running // nil: it is down; guarded by network.mu
+	name   string
+	index  int
+	ahead  atomic.Int64 // of its wall clock to the run's time, nanoseconds
+	boots  chance
+	random *shared  // for package membership and replicate
+	run    *running // nil: it is down; guarded by network.mu
+	gone   bool     // it is not to run: it is no member; guarded by network.mu
 }
 
 func (n *node) wall() time.Time { return time.Now().Add(time.Duration(n.ahead.Load())) }
@@ -29,6 +32,9 @@ type running struct {
 	node        *node
 	coordinator *replicate.Coordinator
 	store       *notedStore
+	members     *membership.Membership // nil: members stay as they are
+	wired       chan struct{}          // closed when coordinator is there, or will never be
+	leaving     atomic.Bool
 	door        door
 	dead        atomic.Bool
 }
@@ -206,10 +212,26 @@ func (r *recorder) end(id int, with func(o *Op)) {
 	with(&r.ops[id])
 }
 
-// start starts a node, empty.
+// mustStart starts a node that is to run and does not.
+func (s *sim) mustStart(n *node) {
+	if err := s.start(n); err != nil {
+		panic("BUG: simnet: " + err.Error())
+	}
+}
+
+// start starts a node, empty, if it is to run and does not.
 func (s *sim) start(n *node) error {
+	s.starts.Lock()
+	defer s.starts.Unlock()
+	s.net.mu.Lock()
+	needless := n.gone || n.run != nil
+	s.net.mu.Unlock()
+	if needless {
+		return nil
+	}
 	boot := n.boots.Uint64() | 1
-	run := &running{node: n}
+	run := &running{node: n, wired: make(chan struct{})}
+	defer close(run.wired)
 	inner, err := shard.Open(shard.Options{
 		Partitions: s.shape.Partitions, Grace: s.shape.Grace, SweepEvery: s.shape.SweepEvery, Now: n.wall,
 	})
@@ -217,19 +239,24 @@ func (s *sim) start(n *node) error {
 		return err
 	}
 	run.store = &notedStore{Store: inner, run: run, rec: s.rec, keys: make([][]string, s.shape.Partitions)}
-	var store replicate.Store = run.store
-	if s.shape.Store != nil {
-		store = s.shape.Store(n.index, store)
-	}
-	run.coordinator, err = replicate.New(replicate.Options{
-		Name: n.name, Members: s.members(), Ring: s.table.Settings(), Store: store, Clock: kv.NewClock(uint16(n.index), n.wall),
+	o := replicate.Options{
+		Name: n.name, Ring: s.table.Settings(), Store: run.store, Clock: kv.NewClock(uint16(n.index), n.wall),
 		Limits: kv.DefaultLimits(), Log: slog.New(&nodeLog{log: s.log, node: n.name}),
 		Dial: func(to string) replicate.Transport {
 			return &wire{net: s.net, from: run, to: to, abort: make(chan struct{})}
 		},
-		QueueBytes: s.shape.QueueBytes, ProbeEvery: s.shape.ProbeEvery,
+		QueueBytes: s.shape.QueueBytes, ProbeEvery: s.shape.ProbeEvery, Random: n.random.next,
 		Boot: boot, Grace: s.shape.Grace, Describe: func(*replicate.Ping) {},
-	})
+	}
+	if s.shape.Store != nil {
+		o.Store = s.shape.Store(n.index, run.store)
+	}
+	if s.shape.Members == nil {
+		o.Members = s.members()
+	} else if err := s.openMembers(run, &o); err != nil {
+		return err
+	}
+	run.coordinator, err = replicate.New(o)
 	if err != nil {
 		return fmt.Errorf("cannot start %s: %w", n.name, err)
 	}
@@ -250,21 +277,30 @@ func (s *sim) members() replicate.Members {
 	return m
 }
 
-// kill ends a node as a crash does: from one instant on nothing comes out of it, and its memory is gone.
-func (s *sim) kill(n *node) {
-	s.net.mu.Lock()
-	run := n.run
-	n.run = nil
-	s.net.mu.Unlock()
+// kill ends a node as a crash does, or one that has left: from one instant on nothing comes out of it, and its memory is
+// gone. nil: there is none.
+func (s *sim) kill(run *running, how EventKind) {
 	if run == nil {
+		return
+	}
+	s.net.mu.Lock()
+	runs := run.node.run == run
+	if runs {
+		run.node.run = nil
+	}
+	s.net.mu.Unlock()
+	if !runs {
 		return
 	}
 	run.dead.Store(true)
 	run.store.mu.Lock() // what is being stored just now comes before the end
-	s.rec.event(Event{Kind: Lost, Node: n.name})
+	s.rec.event(Event{Kind: how, Node: run.name()})
 	run.store.rec = &recorder{log: s.log, table: s.table} // what a dead node stores is nobody's
 	run.store.mu.Unlock()
 	run.door.open()
+	if run.members != nil {
+		_ = run.members.Close() // there are no sockets that could fail
+	}
 	run.coordinator.Close()
 	_ = run.store.Close() // it is always nil
 }

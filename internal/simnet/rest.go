@@ -1,6 +1,7 @@
 package simnet
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 	"sync"
@@ -91,7 +92,7 @@ func (w *splitWatch) all() []Span {
 
 // watch notes when nodes get in sync and when splits are over.
 func (s *sim) watch() {
-	synced := make(map[*running]bool)
+	synced := make(map[*running]uint64) // by which ring
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()
 	for {
@@ -102,14 +103,34 @@ func (s *sim) watch() {
 		}
 		fresh := false
 		for _, n := range s.nodes {
-			run := s.net.at(n.name)
-			if run != nil && !synced[run] && run.coordinator.Synced() {
-				synced[run] = true
-				s.rec.event(Event{Kind: InSync, Node: n.name})
+			s.net.mu.Lock()
+			run, gone := n.run, n.gone
+			s.net.mu.Unlock()
+			if run != nil && run.coordinator.Synced() {
+				s.noteSynced(run, synced)
 			}
-			fresh = fresh || !synced[run]
+			fresh = fresh || !gone && synced[run] == 0
 		}
 		s.splits.look(s.net.hangs(), fresh, s.quarrel() == "")
+	}
+}
+
+// noteSynced notes that a node is in sync, the first time, and where members change each time that it is by another ring.
+func (s *sim) noteSynced(run *running, synced map[*running]uint64) {
+	e, by := Event{Kind: InSync, Node: run.name()}, uint64(1)
+	if s.shape.Members != nil {
+		now, _ := run.coordinator.Rings()
+		by = now.Fingerprint()
+		e.Owns = []string{}
+		for _, key := range s.keys {
+			if slices.Contains(ownersBy(now, key), e.Node) {
+				e.Owns = append(e.Owns, key)
+			}
+		}
+	}
+	if synced[run] != by {
+		synced[run] = by
+		s.rec.event(e)
 	}
 }
 
@@ -118,12 +139,9 @@ func (s *sim) quarrel() string {
 	if s.net.hangs() {
 		return "a node waits for an answer that was lost"
 	}
-	for _, n := range s.nodes {
-		run := s.net.at(n.name)
-		if run == nil {
-			continue
-		}
-		if !run.coordinator.Synced() {
+	for _, run := range s.runs() {
+		n := run.node
+		if !run.coordinator.Synced() && !run.leaving.Load() {
 			return fmt.Sprintf("%s is not in sync: %v", n.name, run.coordinator.SyncReason())
 		}
 		for _, p := range run.coordinator.Peers() {
@@ -131,7 +149,7 @@ func (s *sim) quarrel() string {
 			case s.net.at(p.Name) == nil:
 			case p.State != replicate.Up:
 				return fmt.Sprintf("%s takes %s for %v: %v", n.name, p.Name, p.State, p.Reason)
-			case !p.Ping.Synced:
+			case !p.Ping.Synced && !s.net.at(p.Name).leaving.Load():
 				return fmt.Sprintf("%s has not heard that %s is in sync", n.name, p.Name)
 			case p.Queued > 0:
 				return fmt.Sprintf("%s keeps %d bytes for %s", n.name, p.Queued, p.Name)
@@ -146,7 +164,15 @@ func (s *sim) quarrel() string {
 func (s *sim) rest() (why string) {
 	calm := 0
 	for end := time.Now().Add(s.shape.RestTime); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
-		if why = s.quarrel(); why == "" {
+		why = ""
+		if s.shape.Members != nil {
+			why = s.discord()
+		}
+		if why == "" {
+			why = s.quarrel()
+		}
+		if why == "" {
+			s.settle()
 			if differs := s.differs(); len(differs) > 0 {
 				why = differs[0]
 			}
@@ -159,31 +185,51 @@ func (s *sim) rest() (why string) {
 			return ""
 		}
 	}
+	s.tellStatements()
 	return why
+}
+
+// tellStatements logs what the nodes last heard of each other: what keeps them from coming to rest is in there.
+func (s *sim) tellStatements() {
+	for _, run := range s.runs() {
+		for _, p := range run.coordinator.Peers() {
+			p.Ping.Started = time.Time{}
+			said, _ := json.Marshal(&p.Ping) // it has no field that cannot be
+			s.log.add("%s takes %s for %v (%v), which said %s", run.name(), p.Name, p.State, p.Reason, said)
+		}
+	}
+}
+
+// settle takes the ring of those that agree for the one that is.
+func (s *sim) settle() {
+	if s.shape.Members != nil {
+		s.table, _ = s.runs()[0].coordinator.Rings()
+	}
 }
 
 // differs are the partitions of which owners hold different records, and those that a node holds without owning them.
 func (s *sim) differs() (all []string) {
+	runs := s.runs()
 	for part := range s.table.Partitions() {
-		owners := s.table.Owners(part)
+		var owners []string
+		for _, i := range s.table.Owners(part) {
+			owners = append(owners, s.table.NodeAt(i).Name)
+		}
 		var want [shard.Buckets]uint64
-		s.store(int(owners[0])).Digests(part, &want)
-		for i, n := range s.nodes {
+		s.net.at(owners[0]).store.Store.Digests(part, &want)
+		for _, run := range runs {
 			var got [shard.Buckets]uint64
-			s.store(i).Digests(part, &got)
-			switch owns := slices.Contains(owners, uint16(i)); {
+			run.store.Store.Digests(part, &got)
+			switch owns := slices.Contains(owners, run.name()); {
 			case owns && got != want:
-				all = append(all, fmt.Sprintf("%s and %s hold different records of partition %d", s.nodes[owners[0]].name, n.name, part))
+				all = append(all, fmt.Sprintf("%s and %s hold different records of partition %d", owners[0], run.name(), part))
 			case !owns && got != [shard.Buckets]uint64{}:
-				all = append(all, fmt.Sprintf("%s holds records of partition %d, which it does not own", n.name, part))
+				all = append(all, fmt.Sprintf("%s holds records of partition %d, which it does not own", run.name(), part))
 			}
 		}
 	}
 	return all
 }
-
-// store is the store of a node that runs.
-func (s *sim) store(i int) *shard.Store { return s.net.at(s.nodes[i].name).store.Store }
 
 // expire waits until all that has a time to live is expired by every clock: what is left does not change any more.
 func (s *sim) expire() {
@@ -203,7 +249,8 @@ func (s *sim) expire() {
 // finalReads reads every key at every node, at every level, and lists all keys.
 func (s *sim) finalReads(h *History) {
 	c := s.newClient(s.shape.Clients)
-	for _, n := range s.nodes {
+	for _, run := range s.runs() {
+		n := run.node
 		for _, key := range s.keys {
 			for _, level := range []kv.Level{kv.LevelOne, kv.LevelQuorum, kv.LevelAll} {
 				op := Op{Client: c.id, Node: n.name, Kind: kv.OpGet, Key: key, Level: level, Final: true}
@@ -233,9 +280,10 @@ func (s *sim) list(n *node, h *History) {
 // look looks into every store.
 func (s *sim) look(h *History) {
 	h.Differs = s.differs()
-	for i, n := range s.nodes {
+	for _, run := range s.runs() {
+		n := run.node
 		for _, key := range s.keys {
-			e, _, ok := s.store(i).Get(nil, kv.Hash([]byte(key)), []byte(key))
+			e, _, ok := run.store.Store.Get(nil, kv.Hash([]byte(key)), []byte(key))
 			if !ok {
 				continue
 			}

@@ -32,6 +32,9 @@ type Shape struct {
 	AtOnce   bool // clients begin before the nodes are in sync
 	RestTime time.Duration
 
+	// Members is how members come and go; nil: they stay as they are, and nobody asks package membership.
+	Members *Coming
+
 	// Store stands between a node and its store. Tests lie with it.
 	Store func(node int, s replicate.Store) replicate.Store
 
@@ -39,7 +42,10 @@ type Shape struct {
 }
 
 // Draw draws the shape of a run.
-func Draw(seed uint64) Shape {
+func Draw(seed uint64) Shape { return drawShape(seed, true) }
+
+// drawShape draws it; if not changes, of a cluster whose members stay as they are.
+func drawShape(seed uint64, changes bool) Shape {
 	c := newChance(seed, streamShape)
 	s := Shape{
 		Seed: seed, Nodes: 5, Replicas: pick(c, 2, 3, 3, 3), Partitions: pick(c, 8, 16, 32),
@@ -56,8 +62,23 @@ func Draw(seed uint64) Shape {
 	for range s.Nodes {
 		s.Ahead = append(s.Ahead, c.between(-skew, skew))
 	}
-	s.Faults = drawFaults(newChance(seed, streamFaults), drawProfile(c), names(s.Nodes), s.Span)
+	p := drawProfile(c)
+	if changes {
+		s.drawMembers(newChance(seed, streamChanges))
+	}
+	s.Faults = drawFaults(newChance(seed, streamFaults), p, s.places(), s.Span)
 	return s
+}
+
+// places are the names of all nodes that there may be: those of the beginning, then those that may join.
+func (s *Shape) places() (all []string) {
+	if s.Members == nil {
+		return names(s.Nodes)
+	}
+	for _, name := range names(s.Nodes + s.Members.Spares) {
+		all = append(all, name+":1") // package membership wants host:port
+	}
+	return all
 }
 
 func names(nodes int) (all []string) {
@@ -79,6 +100,8 @@ type sim struct {
 
 	works  sync.WaitGroup // operations under way
 	helps  sync.WaitGroup // the watch and the faults
+	acts   sync.WaitGroup // of the operators: members that are made to go
+	starts sync.Mutex     // held while a node starts, so that it does so once
 	ended  chan struct{}
 	apart  time.Duration
 	splits *splitWatch
@@ -90,7 +113,7 @@ func Run(shape Shape) (*History, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, n := range s.nodes {
+	for _, n := range s.nodes[:shape.Nodes] {
 		if err := s.start(n); err != nil {
 			s.stop()
 			return nil, err
@@ -106,6 +129,7 @@ func Run(shape Shape) (*History, error) {
 	if h.Rest == "" {
 		s.work()
 		s.log.add("all faults are over")
+		s.heal()
 		if h.Rest = s.rest(); h.Rest == "" {
 			s.log.add("at rest")
 			s.expire()
@@ -127,12 +151,17 @@ func build(shape Shape) (*sim, error) {
 		ways: make(map[[2]string]way), fates: make(map[course]chance),
 	}
 	var members []ring.Node
-	for i, name := range names(shape.Nodes) {
-		n := &node{name: name, index: i, boots: newChance(shape.Seed, uint64(streamsPerNode*streamBoots+i))}
+	for i, name := range shape.places() {
+		n := &node{
+			name: name, index: i, boots: newChance(shape.Seed, uint64(streamsPerNode*streamBoots+i)),
+			random: &shared{c: newChance(shape.Seed, uint64(streamsPerNode*streamJitter+i))},
+		}
 		s.setClock(n, shape.Ahead[i])
 		s.nodes = append(s.nodes, n)
 		s.net.nodes[name] = n
-		members = append(members, ring.Node{Name: name, Weight: 1})
+		if n.gone = i >= shape.Nodes; !n.gone {
+			members = append(members, ring.Node{Name: name, Weight: 1})
+		}
 	}
 	var err error
 	s.table, err = ring.New(members, ring.Settings{Partitions: shape.Partitions, Replicas: shape.Replicas})
@@ -147,15 +176,17 @@ func build(shape Shape) (*sim, error) {
 
 func (s *sim) history() *History {
 	return &History{
-		Seed: s.shape.Seed, Replicas: s.table.Replicas(), Epoch: s.log.start, Listed: make(map[string][]string),
-		Owners: s.owners,
+		Seed: s.shape.Seed, Replicas: s.shape.Replicas, Epoch: s.log.start, Listed: make(map[string][]string),
+		Owners: s.owners, Changed: s.shape.Members != nil,
 	}
 }
 
 // owners are the names of a key's owners, the primary first.
-func (s *sim) owners(key string) (names []string) {
-	for _, i := range s.table.Owners(s.table.Partition(kv.Hash([]byte(key)))) {
-		names = append(names, s.nodes[i].name)
+func (s *sim) owners(key string) (names []string) { return ownersBy(s.table, key) }
+
+func ownersBy(t *ring.Table, key string) (names []string) {
+	for _, i := range t.Owners(t.Partition(kv.Hash([]byte(key)))) {
+		names = append(names, t.NodeAt(i).Name)
 	}
 	return names
 }
@@ -175,8 +206,12 @@ func (s *sim) work() {
 		c := s.newClient(i)
 		clients.Go(func() { c.work(begin.Add(s.shape.Span)) })
 	}
+	if s.shape.Members != nil {
+		s.acts.Go(func() { s.change(begin) })
+	}
 	s.faults(begin)
 	clients.Wait()
+	s.acts.Wait()
 	s.works.Wait()
 }
 
@@ -220,11 +255,9 @@ func (s *sim) turn(f *Fault, on bool) {
 		switch f.Kind {
 		case Crash:
 			if on {
-				s.kill(n)
-			} else if s.net.at(name) == nil {
-				if err := s.start(n); err != nil {
-					panic("BUG: simnet: " + err.Error())
-				}
+				s.kill(s.net.at(name), Lost)
+			} else {
+				s.mustStart(n)
 			}
 		case Stop:
 			if run := s.net.at(name); run != nil {
@@ -250,8 +283,9 @@ func (s *sim) stop() {
 	close(s.ended)
 	s.helps.Wait()
 	for _, n := range s.nodes {
-		s.kill(n)
+		s.kill(s.net.at(n.name), Lost)
 	}
+	s.acts.Wait()
 	s.works.Wait()
 	s.net.moves.Wait()
 }

@@ -3,6 +3,7 @@ package simnet
 import (
 	"math/rand/v2"
 	"runtime"
+	"sync"
 	"time"
 )
 
@@ -12,7 +13,9 @@ const (
 	streamShape = iota + 1
 	streamFaults
 	streamBoots
-	streamClients  // and the client's number
+	streamClients // and the client's number
+	streamChanges
+	streamJitter   // and the node's index
 	streamWays     = 1 << 16
 	streamsPerNode = 1 << 8
 )
@@ -31,6 +34,19 @@ func (c chance) between(least, most time.Duration) time.Duration {
 }
 
 func pick[T any](c chance, of ...T) T { return of[c.IntN(len(of))] }
+
+// shared is a stream that many goroutines draw from.
+type shared struct {
+	mu sync.Mutex // guards c
+	c  chance
+}
+
+// next is a number from 0 up to 1.
+func (s *shared) next() float64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.c.Float64()
+}
 
 // Flush empties the pools of the packages that are simulated, in which a timer or a channel may lie that belongs to a
 // bubble that has ended: what a sync.Pool has is gone after the second collection.

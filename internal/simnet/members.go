@@ -1,0 +1,393 @@
+package simnet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"httpdhs/membership"
+	"httpdhs/replicate"
+	"httpdhs/ring"
+)
+
+// Coming is how members come and go in a run.
+type Coming struct {
+	Spares     int           // places of nodes that may join, after those of the beginning
+	Founding   bool          // the nodes of the beginning join each other; else they have a list of all
+	EvictAfter time.Duration // 0: no majority removes anybody
+	Weights    []int         // by place
+	Zones      []string      // by place
+	Changes    []*Change     // in the order of their times
+}
+
+// ChangeKind is what members do, or is done to them.
+type ChangeKind uint8
+
+const (
+	Join   ChangeKind = iota // one that does not run joins
+	Leave                    // one hands over what it has and goes
+	Away                     // one crashes, and comes back much later: a majority may have removed it
+	Remove                   // one crashes, an operator removes it, and it may come back
+	Expel                    // an operator removes one that runs, if another takes it for down
+	changeKinds
+)
+
+func (k ChangeKind) String() string {
+	return [...]string{"join", "leave", "away", "remove", "expel"}[k]
+}
+
+// Change is one of them.
+type Change struct {
+	Kind  ChangeKind
+	At    time.Duration // since the clients began
+	Place int           // of the first node that is considered; it is about the next that it can be about
+	After time.Duration // from the crash to the operator
+	Back  time.Duration // from the crash until the node comes back; 0: it does not
+}
+
+const (
+	removeEvery = 200 * time.Millisecond // an operator tries again as long as the node is not taken for down
+	expelTime   = 3 * time.Second        // that an operator tries to remove one that runs
+	leavePoll   = 50 * time.Millisecond
+	tellTime    = 2 * time.Second // a node that leaves has to tell the others
+	formTime    = 5 * time.Second // until an operator starts a node anew that has found nobody
+)
+
+// drawMembers draws how members come and go, if they do, and changes the shape accordingly.
+func (s *Shape) drawMembers(c chance) {
+	if c.yes(0.5) {
+		return
+	}
+	m := &Coming{Spares: 1 + c.IntN(3), Founding: c.yes(0.5)}
+	s.Nodes, s.Members = 2+c.IntN(4), m
+	s.RestTime = 5 * time.Minute // nodes that do not come to rest ask each other often, which takes long
+	if c.yes(0.5) {
+		m.EvictAfter = c.between(500*time.Millisecond, 4*time.Second)
+	}
+	heavy, zones := pick(c, 1, 1, 3), pick(c, 1, 1, 2, 3)
+	for i := range s.Nodes + m.Spares {
+		m.Weights = append(m.Weights, 1+c.IntN(heavy))
+		m.Zones = append(m.Zones, fmt.Sprint("zone", c.IntN(zones)))
+		if i >= len(s.Ahead) {
+			s.Ahead = append(s.Ahead, s.Ahead[c.IntN(i)])
+		}
+	}
+	for range 1 + c.IntN(6) {
+		ch := &Change{Kind: pick(c, Join, Join, Join, Leave, Leave, Away, Remove, Remove, Expel), At: c.between(0, s.Span)}
+		ch.Place, ch.After = c.IntN(s.Nodes+m.Spares), c.between(100*time.Millisecond, 3*time.Second)
+		if back := c.between(time.Second, 8*time.Second); ch.Kind == Away || c.yes(0.5) {
+			ch.Back = back
+		}
+		m.Changes = append(m.Changes, ch)
+	}
+	slices.SortStableFunc(m.Changes, func(a, b *Change) int { return int(a.At - b.At) })
+}
+
+// openMembers starts a node's part in the membership, and has its coordinator follow it: what package node does.
+func (s *sim) openMembers(run *running, o *replicate.Options) (err error) {
+	c, n := s.shape.Members, run.node
+	withCoordinator := func(f func(*replicate.Coordinator)) {
+		<-run.wired
+		if run.coordinator != nil {
+			f(run.coordinator)
+		}
+	}
+	settings := s.table.Settings()
+	mo := membership.Options{
+		Self:       membership.Member{Name: n.name, Weight: c.Weights[n.index], Zone: c.Zones[n.index]},
+		Settings:   membership.Settings{Partitions: settings.Partitions, Replicas: settings.Replicas, Partitioner: settings.Partitioner},
+		GossipPort: -1,
+		Hello: func(ctx context.Context, addr string, request []byte) ([]byte, error) {
+			return s.hello(ctx, run, addr, request)
+		},
+		Live: func(name string) (live bool) {
+			withCoordinator(func(c *replicate.Coordinator) { live = c.Live(name) })
+			return live
+		},
+		Changed: func() {
+			withCoordinator(func(c *replicate.Coordinator) {
+				if m, ok := run.membersNow(); ok {
+					if err := c.SetMembers(m); err != nil {
+						panic("BUG: simnet: " + err.Error())
+					}
+				}
+			})
+		},
+		Evicted: func() { withCoordinator((*replicate.Coordinator).Removed) },
+		Heard:   func(name string) { withCoordinator(func(c *replicate.Coordinator) { c.Heard(name) }) },
+		Log:     o.Log, Random: n.random.next,
+	}
+	mo.Static, mo.Join = s.introduce(n)
+	if run.members, err = membership.Open(mo); err != nil {
+		return err
+	}
+	s.log.add("%s is to know %v, to join %v, weight %d, %s", n.name, mo.Static, mo.Join, mo.Self.Weight, mo.Self.Zone)
+	o.Members, _ = run.membersNow()
+	o.EvictAfter, o.Differs, o.Hello = c.EvictAfter, run.members.Differs, run.members.ServeHello
+	o.Evict = func(name string) {
+		s.log.add("%s evicts %s: %v", n.name, name, run.members.Remove(name))
+	}
+	return nil
+}
+
+// introduce says what a node that starts is told of the others. A list of all members is right only as long as nobody
+// has joined; else it gets some that are part of the cluster. If there are none, all that are to run: they found one.
+func (s *sim) introduce(n *node) (static, join []string) {
+	var formed, all []string
+	outsiders := false
+	for i, other := range s.nodes {
+		s.net.mu.Lock()
+		run, gone := other.run, other.gone
+		s.net.mu.Unlock()
+		if !gone {
+			all = append(all, other.name)
+			outsiders = outsiders || i >= s.shape.Nodes
+		}
+		if run != nil && run.members.Formed() && !run.leaving.Load() {
+			formed = append(formed, other.name)
+		}
+	}
+	switch initial := s.shape.places()[:s.shape.Nodes]; {
+	case n.index < s.shape.Nodes && !outsiders && !s.shape.Members.Founding:
+		return initial, nil
+	case len(formed) == 0:
+		return nil, all
+	}
+	from := int(n.random.next() * float64(len(formed)))
+	most := 1 + int(n.random.next()*float64(len(formed)))
+	return nil, slices.Concat(formed[from:], formed[:from])[:most]
+}
+
+// hello carries a hello over the network.
+func (s *sim) hello(ctx context.Context, run *running, addr string, request []byte) ([]byte, error) {
+	w := &wire{net: s.net, from: run, to: addr, abort: make(chan struct{})}
+	defer context.AfterFunc(ctx, w.Abort)()
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		panic("BUG: simnet: a hello that nothing bounds")
+	}
+	answer, err := w.RoundTrip(nil, replicate.AppendHello(nil, request), deadline)
+	if err != nil {
+		return nil, err
+	}
+	return replicate.SplitHello(answer)
+}
+
+// membersNow are the members as the node knows them; not ok: it is none itself.
+func (r *running) membersNow() (m replicate.Members, ok bool) {
+	if !r.members.Formed() {
+		return m, false
+	}
+	for digest := r.members.Digest(); m.Digest != digest || m.All == nil; digest = r.members.Digest() {
+		m, ok = replicate.Members{Digest: digest}, false
+		for _, entry := range r.members.Members() {
+			ok = ok || entry.Name == r.name()
+			m.All = append(m.All, replicate.Member{
+				Node:    ring.Node{Name: entry.Name, Weight: entry.Weight, Zone: entry.Zone},
+				Leaving: entry.State == membership.Leaving,
+			})
+		}
+	}
+	return m, ok
+}
+
+// change has members come and go, at their times.
+func (s *sim) change(begin time.Time) {
+	for _, ch := range s.shape.Members.Changes {
+		time.Sleep(time.Until(begin.Add(ch.At)))
+		switch n := s.about(ch); {
+		case n == nil:
+			s.log.add("%v: there is no node for it", ch.Kind)
+		case ch.Kind == Join:
+			s.log.add("%s joins", n.name)
+			s.setGone(n, false)
+			s.mustStart(n)
+		case ch.Kind == Leave:
+			s.acts.Go(func() { s.leave(s.net.at(n.name)) })
+		case ch.Kind == Expel:
+			s.acts.Go(func() { s.remove(n, time.Now().Add(expelTime)) })
+		default:
+			s.acts.Go(func() { s.away(n, ch) })
+		}
+	}
+}
+
+// setGone says whether the node is to run.
+func (s *sim) setGone(n *node, gone bool) {
+	s.net.mu.Lock()
+	defer s.net.mu.Unlock()
+	n.gone = gone
+}
+
+// about is the node that a change can be about: from its place on. Two at least are left of those that are to run.
+func (s *sim) about(ch *Change) *node {
+	s.net.mu.Lock()
+	defer s.net.mu.Unlock()
+	stay := 0
+	for _, n := range s.nodes {
+		if !n.gone && (n.run == nil || !n.run.leaving.Load()) {
+			stay++
+		}
+	}
+	for i := range s.nodes {
+		n := s.nodes[(ch.Place+i)%len(s.nodes)]
+		runs := n.run != nil && !n.run.leaving.Load()
+		if ch.Kind == Join && n.gone && n.run == nil || ch.Kind != Join && runs && stay > 2 {
+			return n
+		}
+	}
+	return nil
+}
+
+// leave has a node hand over what it holds and go: what package node does.
+func (s *sim) leave(run *running) {
+	if run == nil || !run.members.Formed() {
+		return
+	}
+	run.leaving.Store(true)
+	err := run.members.BeginLeave()
+	s.log.add("%s begins to leave: %v", run.name(), err)
+	if err != nil {
+		run.leaving.Store(false)
+		return
+	}
+	for run.coordinator.Leaving() > 0 {
+		time.Sleep(leavePoll)
+		run.door.pass()
+		if run.dead.Load() {
+			return
+		}
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), tellTime)
+	defer cancel()
+	err = run.members.Left(ctx)
+	s.log.add("%s has left: %v", run.name(), err)
+	if errors.Is(err, membership.ErrNotLeaving) {
+		run.leaving.Store(false)
+		return
+	}
+	if run.dead.Load() {
+		return
+	}
+	s.setGone(run.node, true)
+	s.kill(run, Gone)
+}
+
+// away has a node crash, and come back if it does, and an operator remove it meanwhile.
+func (s *sim) away(n *node, ch *Change) {
+	s.log.add("%s crashes for %v", n.name, ch.Back)
+	began := time.Now()
+	s.setGone(n, true)
+	s.kill(s.net.at(n.name), Lost)
+	if ch.Kind == Remove || ch.Back == 0 {
+		time.Sleep(ch.After)
+		end := began.Add(ch.Back)
+		if ch.Back == 0 {
+			end = began.Add(s.shape.RestTime)
+		}
+		s.remove(n, end)
+	}
+	if ch.Back > 0 {
+		time.Sleep(time.Until(began.Add(ch.Back)))
+		s.setGone(n, false)
+		s.mustStart(n)
+	}
+}
+
+// remove has an operator ask one node after the other to remove a member, until the end.
+func (s *sim) remove(victim *node, end time.Time) {
+	for i := victim.index + 1; time.Now().Before(end); i++ {
+		by := s.nodes[i%len(s.nodes)]
+		run := s.net.at(by.name)
+		if run == nil || by == victim || !run.members.Formed() {
+			time.Sleep(removeEvery / 10)
+			continue
+		}
+		run.door.pass()
+		err := run.members.Remove(victim.name)
+		s.log.add("an operator removes %s at %s: %v", victim.name, by.name, err)
+		if err == nil || errors.Is(err, membership.ErrUnknownMember) {
+			return
+		}
+		time.Sleep(removeEvery)
+	}
+}
+
+// heal has an operator start nodes anew that have nobody to join: those that they know are gone, or have never been there.
+func (s *sim) heal() {
+	if s.shape.Members == nil {
+		return
+	}
+	for end := time.Now().Add(s.shape.RestTime); time.Now().Before(end); {
+		time.Sleep(formTime)
+		var lost []*node
+		for _, n := range s.nodes {
+			if run := s.net.at(n.name); run != nil && !run.members.Formed() {
+				lost = append(lost, n)
+			}
+		}
+		if len(lost) == 0 {
+			return
+		}
+		for _, n := range lost {
+			s.log.add("an operator starts %s anew", n.name)
+			s.kill(s.net.at(n.name), Lost)
+		}
+		for _, n := range lost {
+			s.mustStart(n)
+		}
+	}
+}
+
+// discord says which members do not agree on who the members are, or by which ring they go; empty: they do, and the ring is
+// that of all who run.
+func (s *sim) discord() string {
+	var first *running
+	var names []string
+	for _, run := range s.runs() {
+		names = append(names, run.name())
+	}
+	for _, run := range s.runs() {
+		if !run.members.Formed() {
+			return fmt.Sprintf("%s is not part of a cluster: %v", run.name(), run.members.Ready())
+		}
+		if run.leaving.Load() {
+			return fmt.Sprintf("%s is still leaving, with %d partitions to hand over", run.name(), run.coordinator.Leaving())
+		}
+		if first == nil {
+			first = run
+		}
+		members, _ := run.membersNow()
+		var known []string
+		for i := range members.All {
+			known = append(known, members.All[i].Name)
+		}
+		now, next := run.coordinator.Rings()
+		switch {
+		case !slices.Equal(known, names):
+			return fmt.Sprintf("the members are %v to %s, and %v run", known, run.name(), names)
+		case run.members.Digest() != first.members.Digest():
+			return fmt.Sprintf("%s and %s have other maps", first.name(), run.name())
+		case now.Fingerprint() != next.Fingerprint():
+			return fmt.Sprintf("%s reads by ring %x and goes to %x", run.name(), now.Fingerprint(), next.Fingerprint())
+		case len(run.coordinator.Peers()) != len(names)-1:
+			return fmt.Sprintf("%s still has %d peers, and %v run", run.name(), len(run.coordinator.Peers()), names)
+		}
+		if of, _ := first.coordinator.Rings(); now.Fingerprint() != of.Fingerprint() {
+			return fmt.Sprintf("%s and %s read by other rings", first.name(), run.name())
+		}
+	}
+	return ""
+}
+
+// runs are the nodes that run.
+func (s *sim) runs() (all []*running) {
+	for _, n := range s.nodes {
+		if run := s.net.at(n.name); run != nil {
+			all = append(all, run)
+		}
+	}
+	return all
+}
