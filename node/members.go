@@ -94,7 +94,7 @@ func (n *Node) membersNow() (m replicate.Members, ok bool) {
 		return m, false
 	}
 	for digest := n.members.Digest(); m.Digest != digest || m.All == nil; digest = n.members.Digest() {
-		m = replicate.Members{Digest: digest}
+		m, ok = replicate.Members{Digest: digest}, false
 		for _, entry := range n.members.Members() {
 			ok = ok || entry.Name == n.cfg.Name
 			m.All = append(m.All, replicate.Member{

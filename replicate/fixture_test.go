@@ -236,7 +236,6 @@ type clusterOptions struct {
 	nodes, replicas int
 	queueBytes      int
 	probeEvery      time.Duration
-	evictAfter      time.Duration
 	limits          kv.Limits
 	skew            map[int]time.Duration // by node: how far its clock is off
 	walls           []*kv.Wall            // by node: clocks that are kept together
@@ -315,7 +314,7 @@ func (c *cluster) boot(i int, boot uint64, o clusterOptions) *testNode {
 		Dial: func(to string) Transport {
 			return &wire{net: c.net, from: n.name, to: to, abort: make(chan struct{})}
 		},
-		QueueBytes: o.queueBytes, ProbeEvery: o.probeEvery, EvictAfter: o.evictAfter,
+		QueueBytes: o.queueBytes, ProbeEvery: o.probeEvery,
 		Boot: boot, Grace: time.Hour, Describe: func(*Ping) {},
 		EvictAfter: o.evictAfter, Evict: func(name string) {
 			if o.evict != nil {
