@@ -216,20 +216,6 @@ func (f *fleet) view(i int) (doc api.Cluster, err error) {
 	return doc, f.json(i, "/cluster", &doc)
 }
 
-// sees is how node i sees node j.
-func (f *fleet) sees(i, j int) (n api.Node, err error) {
-	doc, err := f.view(i)
-	if err != nil {
-		return n, err
-	}
-	for _, n := range doc.Nodes {
-		if n.Name == f.name(j) {
-			return n, nil
-		}
-	}
-	return n, fmt.Errorf("node %d does not have node %d among its members", i, j)
-}
-
 // table is the ring by which node i reads.
 func (f *fleet) table(i int) (doc api.Ring) {
 	f.t.Helper()
