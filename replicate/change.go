@@ -27,6 +27,7 @@ type rings struct {
 	heldFor []rebalance.Ring
 	past    map[string]past // of members that were removed
 	serial  uint64          // of the view
+	pings   uint64          // that were made
 	oldest  atomic.Uint64   // serial of the oldest view that operations may still go by
 	ready   chan struct{}   // closed when this node may coordinate
 }
@@ -67,11 +68,12 @@ func (c *Coordinator) endPeers() []*Peer {
 	return c.rings.list
 }
 
-// said is what this node states of the rings, and whom it would have removed.
-func (c *Coordinator) said() (rebalance.Statement, []string) {
+// said is what this node states of the rings, and whom it would have removed; of two, the one with the larger number is the later.
+func (c *Coordinator) said() (number uint64, said rebalance.Statement, dead []string) {
 	c.rings.mu.Lock()
 	defer c.rings.mu.Unlock()
-	return *c.rings.state.Said(), c.deadLocked()
+	c.rings.pings++
+	return c.rings.pings, *c.rings.state.Said(), c.deadLocked()
 }
 
 // settled implements peerHost.

@@ -266,9 +266,9 @@ func (c *Coordinator) self() Ping {
 	for _, peer := range c.others() {
 		peer.mention(p.Sees, p.Heeds)
 	}
-	p.Said, p.Dead = c.said()
 	p.Synced = c.Synced()
 	c.opt.Describe(&p)
+	p.Number, p.Said, p.Dead = c.said()
 	return p
 }
 

@@ -76,7 +76,7 @@ func testNotDeadAtOnce(t *testing.T) {
 	n := c.nodes[0]
 	dead := func(want int) {
 		t.Helper()
-		if _, names := n.said(); len(names) != want {
+		if _, _, names := n.said(); len(names) != want {
 			t.Errorf("dead are %v, want %d", names, want)
 		}
 	}

@@ -133,7 +133,7 @@ func testHasToKnow(t *testing.T) {
 	ring := n.rings.state.Reads()
 	says := func(boot, heeds uint64, want bool) {
 		t.Helper()
-		p.answered(&Ping{Name: "node1", Boot: boot, Heeds: map[uint64]uint64{n.opt.Boot: heeds}, told: p.downsNow(),
+		p.answered(&Ping{Name: "node1", Boot: boot, Heeds: map[uint64]uint64{n.opt.Boot: heeds}, told: p.downsNow(), Number: math.MaxUint64,
 			Said: rebalance.Statement{Seq: math.MaxUint64, Reads: ring, Holds: []rebalance.Ring{ring}}})
 		if p.isSynced() != want {
 			t.Errorf("boot %d, heeds %d: in sync is %v, want %v", boot, heeds, p.isSynced(), want)

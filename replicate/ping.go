@@ -21,6 +21,9 @@ type Ping struct {
 	Synced   bool       `json:"synced"`            // it holds all that it owns by the ring that it reads by
 	Stopping bool       `json:"stopping,omitempty"`
 
+	// Number grows with each ping of a boot: messages cross.
+	Number uint64 `json:"number"`
+
 	// Said is its part in the protocol by which rings change.
 	Said rebalance.Statement `json:"said"`
 
@@ -120,7 +123,7 @@ func (p *Peer) mayBeSynced() bool {
 func (p *Peer) believeLocked(ping *Ping) (missed bool) {
 	if ping.Boot != p.ping.Boot {
 		p.meetLocked(ping.Boot)
-	} else if ping.Said.Seq < p.ping.Said.Seq {
+	} else if ping.Number < p.ping.Number {
 		return false // overtaken by a later one
 	}
 	if sight := ping.Sees[p.boot]; sight.Downs > p.seenDowns {
