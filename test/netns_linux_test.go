@@ -93,10 +93,12 @@ func (l *lan) make(a, b int) (err error) {
 	return err
 }
 
-// remove takes all away: with a namespace goes what is in it, and the other ends.
+// remove takes all away. With a namespace goes what is in it, but only when the kernel has come to it: so the cables go first.
 func (l *lan) remove() {
 	for i := range l.nodes {
-		_ = l.do("netns del %s", l.ns(i)) // it may not have been made
+		_ = l.do("link del %s", l.cable(i)) // it may not have been made, as what follows
+		_ = l.do("link del %sx%d", l.prefix, i)
+		_ = l.do("netns del %s", l.ns(i))
 	}
 	for _, side := range []any{"x", 0, 1, 2} {
 		_ = l.do("link del %s", l.bridge(side))
