@@ -29,7 +29,7 @@ const (
 	defaultGrace      = time.Hour
 	defaultHintBytes  = 64 << 20
 	defaultProbeEvery = 500 * time.Millisecond
-	defaultSyncRate   = 64 << 20
+	defaultSyncRate   = 8 << 20
 
 	// exchangeSlack is what a message between nodes may hold beyond the
 	// largest value.

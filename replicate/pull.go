@@ -34,8 +34,9 @@ const (
 	syncHead = messageHead + 8 + 1
 	pullHead = syncHead + 1 + 8
 
-	// pullBytes is where the answer to a pull is full, past its first record.
-	pullBytes = 1 << 20
+	// pullBytes is where the answer to a pull is full, past its first record. To scan and to merge it takes less than a millisecond each,
+	// which is what requests meanwhile wait at most.
+	pullBytes = 128 << 10
 
 	// bucketChunk is how many partitions' bucket digests are asked at once:
 	// 128 KiB of answer.
@@ -52,7 +53,8 @@ func newPace(bytes int) *rate.Limiter {
 	if bytes <= 0 {
 		return rate.NewLimiter(rate.Inf, 0)
 	}
-	return rate.NewLimiter(rate.Limit(bytes), max(bytes/10, 1))
+	// What may come at once is what comes in a few milliseconds: requests share the processors with it.
+	return rate.NewLimiter(rate.Limit(bytes), max(bytes/200, pullBytes))
 }
 
 // pay waits until so many bytes of sync are within its rate.

@@ -32,7 +32,7 @@ type serverCmd struct {
 
 	GossipPort int           `placeholder:"PORT" help:"Port on which nodes tell each other who is here, TCP and UDP; by default --port + 10000 (- 10000 above 55535)."`
 	EvictAfter time.Duration `default:"5m" help:"How long a node has to be down, as a majority sees it, before it is taken off the ring; 0 is never."`
-	SyncRate   byteSize      `default:"64MiB" help:"Most bytes a second that the node fetches from others to hold what it owns, and hands over; 0 is no bound."`
+	SyncRate   byteSize      `default:"8MiB" help:"Most bytes a second that the node fetches from others to hold what it owns, and hands over; 0 is no bound."`
 
 	clusterFlags
 	storeFlags
