@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -63,6 +64,7 @@ type network struct {
 	nodes map[string]*Coordinator // those that run
 	hooks map[[2]string]hook      // by from and to
 	moves sync.WaitGroup          // round trips under way, also those given up
+	deaf  atomic.Bool             // aborts are not heard
 }
 
 // set has h stand between two nodes; nil clears the way.
@@ -107,6 +109,9 @@ type wire struct {
 }
 
 func (w *wire) Abort() {
+	if w.net.deaf.Load() {
+		return
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	close(w.abort)

@@ -129,7 +129,12 @@ func testHasToKnow(t *testing.T) {
 	c := newCluster(t, clusterOptions{nodes: 2, replicas: 2})
 	n := c.nodes[0]
 	p := n.peer(1)
-	p.transport = &wire{net: c.net, from: "node0", to: "nobody", abort: make(chan struct{})} // what it says comes from here alone
+	// What it says comes from here alone: its own probes, and the answers to this node's, come no more.
+	g := newGate(t)
+	c.net.deaf.Store(true)
+	c.net.set("node0", "node1", g.hold)
+	c.net.set("node1", "node0", g.hold)
+	g.wait(t, 2)
 	ring := n.rings.state.Reads()
 	says := func(boot, heeds uint64, want bool) {
 		t.Helper()
@@ -149,6 +154,7 @@ func testHasToKnow(t *testing.T) {
 	says(5, 2, true)
 	p.markDown(errReset)
 	says(6, 0, true)
+	c.net.deaf.Store(false)
 }
 
 // A node learns that a peer took it for down, be it while it looks or between
