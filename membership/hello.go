@@ -59,6 +59,7 @@ type hello struct {
 	Refused  string   `json:"refused,omitempty"` // in an answer: why nothing was done
 	Members  []Member `json:"members"`           // the whole map; of a node that is not formed its own entry alone
 	Join     []string `json:"join,omitempty"`    // of a node that is not formed: where it tries to join
+	Who      bool     `json:"who,omitempty"`     // the asker only wants to know who is there
 }
 
 func (h *hello) encode() []byte {

@@ -70,10 +70,12 @@ func TestWhatIsNoHello(t *testing.T) {
 func TestTheAnswerHasWhatWasSaid(t *testing.T) {
 	w := newWire()
 	m := w.open(t, w.options(a))
-	entry := Member{Name: b, Version: 3, Weight: 2, Zone: "z"}
-	for _, formed := range []bool{false, true} {
-		entry.Version++
-		h := hello{From: b, To: a, Formed: formed, Settings: sameSettings, Members: []Member{entry}}
+	o := w.options(b)
+	o.Join = []string{"nobody:1"}
+	newcomer := w.open(t, o) // there has to be one at the name
+	for name, formed := range map[string]bool{b: false, c: true} {
+		entry := Member{Name: name, Version: 3, Weight: 2, Zone: "z"}
+		h := hello{From: name, To: a, Boot: newcomer.id.boot, Formed: formed, Settings: sameSettings, Members: []Member{entry}}
 		answer, err := m.ServeHello(h.encode())
 		if err != nil {
 			t.Fatal(err)
@@ -82,7 +84,7 @@ func TestTheAnswerHasWhatWasSaid(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if there, _ := got.entry(b); there != entry {
+		if there, _ := got.entry(name); there != entry {
 			t.Errorf("formed %v: the answer has %+v", formed, there)
 		}
 	}

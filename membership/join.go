@@ -3,6 +3,7 @@ package membership
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"sync"
 	"time"
@@ -14,7 +15,6 @@ const entryAttempts = 3
 
 // joinLoop tries the addresses of the join list until the node is part of a cluster.
 func (m *Membership) joinLoop() {
-	m.setJoinErr(fmt.Errorf("%w: nothing was tried yet", ErrNotFormed))
 	for pause := m.o.pace.joinMin; !m.joinRound(); pause = min(2*pause, m.o.pace.joinMax) {
 		select {
 		case <-time.After(m.o.jitter(pause)):
@@ -49,7 +49,7 @@ func (m *Membership) joinRound() (done bool) {
 	}
 	tried := make(map[string]bool)
 	founder, all := m.id.name, true
-	var reasons []string
+	var reasons, unsaid []string
 	for todo := m.o.Join; len(todo) > 0; {
 		var more []string
 		attempts := m.try(todo, tried)
@@ -62,6 +62,9 @@ func (m *Membership) joinRound() (done bool) {
 			case a.err != nil:
 				all = false
 				reasons = append(reasons, fmt.Sprintf("%s: %s", a.addr, a.err))
+				if !errors.Is(a.err, ErrRefused) { // a refusal was logged
+					unsaid = append(unsaid, reasons[len(reasons)-1])
+				}
 			default:
 				founder = min(founder, a.unformed.From)
 				reasons = append(reasons, fmt.Sprintf("%s: not part of a cluster yet either", a.addr))
@@ -78,7 +81,9 @@ func (m *Membership) joinRound() (done bool) {
 		m.found()
 		return true
 	}
-	m.setJoinErr(fmt.Errorf("%w: tried %s", ErrNotFormed, strings.Join(reasons, "; ")))
+	err := fmt.Errorf("%w: tried %s", ErrNotFormed, strings.Join(reasons, "; "))
+	m.setJoinErr(err)
+	m.note(m.id.name, strings.Join(unsaid, "; "), "cannot join yet", slog.LevelWarn)
 	return false
 }
 

@@ -3,6 +3,7 @@ package membership
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"net"
@@ -98,6 +99,8 @@ func (m *Membership) begin() {
 	m.changed = true
 	if len(m.o.Join) == 0 {
 		m.formLocked()
+	} else {
+		m.joinErr = fmt.Errorf("%w: nothing was tried yet", ErrNotFormed)
 	}
 	m.publishLocked()
 	formed := m.formed

@@ -27,8 +27,14 @@ func (m *Membership) ServeHello(request []byte) (answer []byte, err error) {
 	if reason := m.id.refuses(h, h.To, m.id.name); reason != "" {
 		return m.refuse(h.From, reason), nil
 	}
+	if h.Who {
+		return m.identify(), nil
+	}
 	if h.From == m.id.name {
 		return m.message("").encode(), nil // this node itself, by an address that leads back here
+	}
+	if reason := m.strange(h); reason != "" {
+		return m.refuse(h.From, reason), nil
 	}
 	if !m.takeIn(h) {
 		return m.refuse(h.From, fmt.Sprintf("the cluster has %d members, which is the most: remove one first", MaxMembers)), nil
@@ -36,6 +42,35 @@ func (m *Membership) ServeHello(request []byte) (answer []byte, err error) {
 	m.note(h.From, "", "", 0)
 	m.hear(h.From)
 	return m.message("").encode(), nil
+}
+
+// identify says who this node is, and nothing else.
+func (m *Membership) identify() []byte {
+	h := hello{From: m.id.name, Boot: m.id.boot, Settings: m.id.settings}
+	return h.encode()
+}
+
+// strange says why a node that wants to join must not: nobody reaches it at its name, so it would be a member that is always down, or another process is
+// there, whose writes it would take. "" if the name leads back to it.
+func (m *Membership) strange(h *hello) string {
+	if h.Formed || !m.Formed() {
+		return ""
+	}
+	ctx, cancel := context.WithTimeout(m.ctx, m.o.pace.hello/2) // the asker waits no longer
+	defer cancel()
+	ask := hello{From: m.id.name, To: h.From, Boot: m.id.boot, Settings: m.id.settings, Who: true}
+	answer, err := m.o.Hello(ctx, h.From, ask.encode())
+	if err != nil {
+		return fmt.Sprintf("%s cannot be reached from %s (%v): start it with an --advertise at which the others reach it", h.From, m.id.name, err)
+	}
+	there, err := decodeHello(answer)
+	switch {
+	case err != nil:
+		return fmt.Sprintf("what answers at %s is no node: %v", h.From, err)
+	case there.From != h.From || there.Boot != h.Boot:
+		return fmt.Sprintf("another process answers at %s: give each node an --advertise of its own", h.From)
+	}
+	return ""
 }
 
 // refuse makes an answer that says so.

@@ -63,9 +63,19 @@ func (n *Node) ownState() membership.State {
 	return membership.Active
 }
 
+// freshWithin is how long a document waits for what peers say of themselves: of one that is silent, what it said last will do.
+const freshWithin = 500 * time.Millisecond
+
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
+}
+
 // Cluster implements server.Cluster.
 func (n *Node) Cluster(deadline time.Time) api.Cluster {
-	n.coordinator.Refresh(deadline)
+	n.coordinator.Refresh(earlier(deadline, time.Now().Add(freshWithin)))
 	return n.cluster()
 }
 
@@ -127,7 +137,11 @@ func (n *Node) describeMember(member *membership.Member, peers map[string]replic
 		m = api.Node{State: api.StateJoining, Reason: "not met yet"}
 	}
 	m.Name, m.Zone, m.Weight = member.Name, member.Zone, member.Weight
-	if member.State == membership.Leaving && m.State != api.StateDown {
+	switch {
+	case member.State != membership.Leaving:
+	case m.State == api.StateDown:
+		m.Reason += "; it was leaving"
+	default:
 		m.State, m.Reason = api.StateLeaving, reasonLeaving
 	}
 	return m

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -108,6 +109,9 @@ func (n *Node) membersNow() (m replicate.Members, ok bool) {
 
 // evict removes a member that a majority has found dead.
 func (n *Node) evict(name string) {
+	if !slices.Contains(n.memberNames(), name) {
+		return // another of the majority was faster
+	}
 	if err := n.members.Remove(name); err != nil {
 		n.log.Debug("a dead member is not removed", "member", name, "error", err)
 		return
@@ -148,7 +152,7 @@ func (n *Node) leave() {
 	n.log.Info("leaving: handing over what this node holds")
 	poll := time.NewTicker(leavePoll)
 	defer poll.Stop()
-	for n.coordinator.Leaving() > 0 {
+	for n.coordinator.Leaving() > 0 && n.isLeaving() {
 		select {
 		case <-poll.C:
 		case <-n.quit:
@@ -168,6 +172,13 @@ func (n *Node) leave() {
 	}
 	n.log.Info("left the cluster")
 	close(n.left)
+}
+
+// isLeaving says whether the members take this node for one that leaves, still: of several that all leave, one stays.
+func (n *Node) isLeaving() bool {
+	return slices.ContainsFunc(n.members.All(), func(m membership.Member) bool {
+		return m.Name == n.cfg.Name && m.State != membership.Active
+	})
 }
 
 // removePatience is how long a member that does not answer any more may take to be found down by who is asked to remove it.

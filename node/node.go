@@ -236,6 +236,14 @@ func (n *Node) dial(addr string) replicate.Transport {
 	return t
 }
 
+// evictingPartitionBytes is what a partition needs for most of its memory to be values, where values are evicted: the pages of its two queues and its
+// table.
+const evictingPartitionBytes = 64 << 10
+
+func eviction(cfg *Config) bool {
+	return cfg.Eviction != "" && cfg.Eviction != shard.EvictNone.String()
+}
+
 // logStart tells the settings in effect.
 func (n *Node) logStart() {
 	cfg := &n.cfg
@@ -249,6 +257,9 @@ func (n *Node) logStart() {
 		"sync_rate", cfg.SyncRate, "evict_after", cfg.EvictAfter, "tombstone_grace", cfg.TombstoneGrace,
 		"auth", cfg.AuthToken != "", "cluster_secret", cfg.ClusterSecret != "",
 		"tls", cfg.ServerTLS != nil, "pprof", cfg.PprofAddr)
+	if least := int64(cfg.Partitions) * evictingPartitionBytes; eviction(cfg) && cfg.MaxMemory < least {
+		n.log.Warn("so little memory is hardly a cache: each partition takes some pages of its own", "max_memory", cfg.MaxMemory, "partitions", cfg.Partitions, "least", least)
+	}
 	if known := max(len(cfg.Members), 1); len(cfg.Join) == 0 && cfg.Replicas > known {
 		n.log.Warn("fewer nodes than replicas: each key has one copy a node", "replicas", cfg.Replicas, "nodes", known)
 	}

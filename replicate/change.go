@@ -190,13 +190,13 @@ func (c *Coordinator) admitLocked(w *rebalance.World) {
 	}
 }
 
-// member is the peer as package rebalance sees it.
+// member is the peer as package rebalance sees it. One that was not asked yet may be there, and know better.
 func (p *Peer) member(inTarget bool) rebalance.Member {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	met, sight := p.ping.Boot != 0, p.ping.Sees[p.boot]
 	m := rebalance.Member{
-		Live:     p.State() != Down || met && !p.heard.IsZero() && time.Since(p.heard) < heardFor,
+		Live:     !p.probed.Load() || p.State() != Down || met && !p.heard.IsZero() && time.Since(p.heard) < heardFor,
 		InTarget: inTarget, Answered: p.answeredTo, Believed: p.believedLocked(),
 		Regards: sight.Live && sight.Downs == p.heeded,
 		Settled: sight.Counts && p.State() != Down,

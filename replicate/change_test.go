@@ -313,3 +313,27 @@ func TestMajorityEvicts(t *testing.T) {
 		})
 	}
 }
+
+// A node that was just started, whose questions are answered but whom the others do not reach, coordinates nothing: what they do meanwhile does not wait
+// for it. It says so, and begins when they take note of it.
+func TestStartedNodeCoordinatesOnceItIsHeard(t *testing.T) { bubble(t, testOnceItIsHeard) }
+
+func testOnceItIsHeard(t *testing.T) {
+	c := newCluster(t, clusterOptions{nodes: 3, replicas: 2})
+	c.kill(0)
+	c.waitState(0, Down)
+	c.net.set("node1", "node0", failWith(errReset))
+	c.net.set("node2", "node0", failWith(errReset))
+	n := c.boot(0, 500, clusterOptions{})
+	wantOp(t, n.put("key", "v", kv.LevelLive), kv.ErrUnavailable)
+	for i, other := range c.nodes[1:] {
+		if other.held("key").Exists() {
+			t.Errorf("node%d has it", i+1)
+		}
+	}
+	if n.SyncReason() == nil {
+		t.Error("it does not say why")
+	}
+	c.net.clear()
+	eventually(t, "it coordinates", func() bool { return n.put("key", "v", kv.LevelLive).Err == nil })
+}

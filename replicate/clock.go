@@ -41,7 +41,9 @@ func (c *Coordinator) steer() {
 	if c.opt.Wall == nil {
 		return
 	}
-	read := []reading{{machine: -c.opt.Wall.Correction(), established: c.passes.Load() > 0}}
+	c.steering.Lock() // two that move the clock by what both have read would move it twice
+	defer c.steering.Unlock()
+	read := []reading{{machine: -c.opt.Wall.Correction(), established: c.synced.Load()}}
 	for _, p := range c.others() {
 		if !p.probed.Load() {
 			return // a few are no median

@@ -99,6 +99,7 @@ type Coordinator struct {
 	pace       *rate.Limiter // of sync
 	lastBeat   atomic.Int64  // of a prober, nanoseconds since born
 	born       time.Time
+	steering   sync.Mutex    // guards moving the clock
 	compareAll atomic.Bool   // the next look for drift is at all peers
 	syncNow    chan struct{} // wakes the sync loop
 	closed     atomic.Bool

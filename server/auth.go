@@ -36,6 +36,10 @@ func (s *Server) trusted(ctx *fasthttp.RequestCtx) bool {
 		return true
 	}
 	s.fail(ctx, errUntrusted)
+	if held, ok := s.strangers.allow(s.clock.Load()); ok {
+		s.log.Warn("a node without this cluster's secret was refused: --cluster-secret-file must be the same at all nodes",
+			"from", ctx.RemoteAddr().String(), "more_since_last", held)
+	}
 	return false
 }
 

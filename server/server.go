@@ -108,13 +108,14 @@ type Server struct {
 	cluster Cluster
 	peers   Peers
 
-	http    fasthttp.Server
-	router  *router.Router
-	log     *slog.Logger
-	faults  throttle
-	stats   counters
-	ring    ringCache
-	scratch sync.Pool // *scratch
+	http      fasthttp.Server
+	router    *router.Router
+	log       *slog.Logger
+	faults    throttle
+	strangers throttle // of log lines about nodes without the secret
+	stats     counters
+	ring      ringCache
+	scratch   sync.Pool // *scratch
 
 	limits     timeouts
 	clock      atomic.Int64 // milliseconds since the start, as of the last sweep

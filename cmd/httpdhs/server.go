@@ -125,8 +125,12 @@ func (cmd *serverCmd) Validate() error {
 		}
 	}
 	if cmd.Advertise != "" {
-		if _, _, err := splitHostPort(cmd.Advertise); err != nil {
+		host, _, err := splitHostPort(cmd.Advertise)
+		if err != nil {
 			return fmt.Errorf("--advertise %w", err)
+		}
+		if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
+			return fmt.Errorf("--advertise is %s, which is no address that others could reach: give one of this machine's", cmd.Advertise)
 		}
 	}
 	return errors.Join(cmd.clusterFlags.check(), cmd.storeFlags.check(), cmd.securityFlags.check())
