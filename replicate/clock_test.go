@@ -48,7 +48,7 @@ func wantTimely(t *testing.T, c *cluster, key string) {
 	for i, n := range c.nodes {
 		value := n.name + key
 		o := n.mustPut(t, key, value, kv.LevelAll)
-		if off := o.Version.Time().Sub(time.Now()); off.Abs() > time.Second {
+		if off := time.Until(o.Version.Time()); off.Abs() > time.Second {
 			t.Errorf("node%d stamps %v off", i, off)
 		}
 		for _, reader := range c.nodes {
@@ -94,7 +94,7 @@ func TestMostClocksAreFollowed(t *testing.T) {
 		clocks[1].set(10 * time.Second)
 		eventually(t, "all go by what most say", func() bool {
 			for _, n := range c.nodes {
-				if off := n.clock.Wall().Sub(time.Now()); off < 9*time.Second || off > 11*time.Second {
+				if off := time.Until(n.clock.Wall()); off < 9*time.Second || off > 11*time.Second {
 					return false
 				}
 			}
