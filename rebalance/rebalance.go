@@ -98,6 +98,8 @@ func (s *State) choose(w *World) {
 	switch {
 	case s.heldByAll(w, w.Target):
 		next = w.Target
+	case s.crowded(w) && s.common(w) != 0:
+		next = s.common(w)
 	case len(s.said.Holds) == 0 && s.adoptable(w) != 0:
 		next = s.adoptable(w)
 	case next == 0:
@@ -107,6 +109,42 @@ func (s *State) choose(w *World) {
 		s.reads = next
 		s.epoch++
 	}
+}
+
+// crowded says whether somebody, this node or a live member, has no room left to write the target: members read by so many rings, each having
+// settled on another of several targets that followed each other. Nobody would ever hold the target.
+func (s *State) crowded(w *World) bool {
+	full := func(writes []Ring) bool { return len(writes) >= RingsMax && !contains(writes, w.Target) }
+	if full(s.writes) {
+		return true
+	}
+	for _, m := range w.Members {
+		if m.Live && m.Said != nil && full(m.Said.Writes) {
+			return true
+		}
+	}
+	return false
+}
+
+// common is the least of the rings that somebody live reads by and all that are live hold: all that are crowded choose alike, and what nobody reads by any
+// more makes room. 0: there is none.
+func (s *State) common(w *World) (least Ring) {
+	read := appendNew(nil, s.reads)
+	for _, m := range w.Members {
+		if m.Live && m.Said != nil {
+			read = appendNew(read, m.Said.Reads)
+		}
+	}
+	for _, r := range read {
+		held := s.Holds(r)
+		for _, m := range w.Members {
+			held = held && (!m.Live || m.holds(r))
+		}
+		if held && (least == 0 || r < least) {
+			least = r
+		}
+	}
+	return least
 }
 
 // heldByAll says whether every live member of the target, this node included, holds it, and there is one: a node that leaves owns nothing in the target and so holds it

@@ -1,0 +1,30 @@
+package rebalance
+
+import "testing"
+
+// Where a member has no room left to write the target, those that hold a ring in common, by which somebody reads, go back to it: the least of them, so that all
+// choose alike. Otherwise each stays with what it reads by.
+func TestCrowdedMembersMeetInACommonRing(t *testing.T) {
+	const target = Ring(9)
+	world := func(writes []Ring, holds ...Ring) *World {
+		return &World{Target: target, Known: func(Ring) bool { return true }, Members: map[string]Member{
+			"b": {Live: true, InTarget: true, Believed: true, Said: &Statement{Reads: 3, Writes: writes, Holds: holds}},
+			"c": {Live: false, Said: &Statement{Reads: 1}},
+		}}
+	}
+	full := []Ring{3, 4, 5, 6}
+	for name, tc := range map[string]struct {
+		w    *World
+		want Ring
+	}{
+		"crowded":               {world(full, 3, 7), 3},
+		"crowded, none is held": {world(full, 7), 4},
+		"room left":             {world([]Ring{3, 4, 5, target}, 3, 7), 4},
+	} {
+		s := &State{reads: 4, writes: []Ring{4, 3, target}, said: Statement{Reads: 4, Writes: []Ring{4, 3, target}, Holds: []Ring{3, 4, 7}, Wants: []Ring{3, 4, 7}}}
+		s.choose(tc.w)
+		if s.Reads() != tc.want {
+			t.Errorf("%s: reads by %d, want %d", name, s.Reads(), tc.want)
+		}
+	}
+}
