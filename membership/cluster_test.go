@@ -311,10 +311,7 @@ func TestAnEvictedNodeJoinsAnew(t *testing.T) {
 			t.Fatal(err)
 		}
 		nodes[0].Differs(b)
-		synctest.Wait()
-		if stateOf(nodes[1], c) != "removed" {
-			t.Fatal("not told to the others")
-		}
+		eventually(t, "the other is told", func() bool { return stateOf(nodes[1], c) == "removed" })
 		removed := versionOf(nodes[0], c)
 		mu.Lock()
 		calls = nil

@@ -45,7 +45,7 @@ func (c *Cluster) Do(i int, method, path, body string, header ...string) Respons
 	if body != "" {
 		content = bytes.NewReader([]byte(body))
 	}
-	req, err := http.NewRequest(method, scheme+c.names[i]+path, content)
+	req, err := http.NewRequest(method, scheme+c.Name(i)+path, content)
 	if err != nil {
 		return Response{Err: err}
 	}
