@@ -356,7 +356,7 @@ func TestALeavingNodeThatIsRemovedGoesOnLeaving(t *testing.T) {
 		}
 		w.setCut(nil)
 		nodes[2].Differs(a)
-		<-told
+		eventually(t, "it is told", func() bool { return len(told) == 1 })
 		eventually(t, "it leaves again", func() bool {
 			nodes[0].Differs(b)
 			return agree(3, nodes...) && stateOf(nodes[1], c) == "leaving"

@@ -179,6 +179,12 @@ func (c *Coordinator) readManyAnswered(v *view, p *pending, call *kv.Call, i int
 		p.giveUp(i, kv.ErrUnavailable, c.passing(v))
 		return
 	}
+	if o.acks < o.required && v.moving() && !o.found.Exists() {
+		// Readers without authority know nothing together, as long as others are written who may hold more: an owner to come has pulled it
+		// from one that has lost its memory since.
+		p.giveUp(i, kv.ErrAbsenceUnknown, true)
+		return
+	}
 	// Of a value that was beyond the call's bound only the version is known:
 	// it must not be spread.
 	behind := o.behind()

@@ -133,24 +133,24 @@ func (s *sim) openMembers(run *running, o *replicate.Options) (err error) {
 }
 
 // introduce says what a node that starts is told of the others. A list of all members is right only as long as nobody
-// has joined; else it gets some that are part of the cluster. If there are none, all that are to run: they found one.
+// has joined or gone; else it gets some that are part of the cluster. If there are none, all that are to run: they found one.
 func (s *sim) introduce(n *node) (static, join []string) {
 	var formed, all []string
-	outsiders := false
+	outdated := false
 	for i, other := range s.nodes {
 		s.net.mu.Lock()
 		run, gone := other.run, other.gone
 		s.net.mu.Unlock()
 		if !gone {
 			all = append(all, other.name)
-			outsiders = outsiders || i >= s.shape.Nodes
 		}
+		outdated = outdated || gone == (i < s.shape.Nodes)
 		if run != nil && run.members.Formed() && !run.leaving.Load() {
 			formed = append(formed, other.name)
 		}
 	}
 	switch initial := s.shape.places()[:s.shape.Nodes]; {
-	case n.index < s.shape.Nodes && !outsiders && !s.shape.Members.Founding:
+	case n.index < s.shape.Nodes && !outdated && !s.shape.Members.Founding:
 		return initial, nil
 	case len(formed) == 0:
 		return nil, all
