@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -106,19 +104,6 @@ func (s *sharedCluster) get(t *testing.T) *cluster {
 		}
 	})
 	return s.c
-}
-
-// freePort is a port that nothing listens on. It is below those that the
-// operating system gives to outgoing connections, so that none of them takes
-// it while a node is down, or before it is up.
-func freePort() int {
-	for {
-		port := 10_000 + rand.IntN(12_000)
-		if ln, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
-			_ = ln.Close()
-			return port
-		}
-	}
 }
 
 func (c *cluster) launch(i int) error {

@@ -18,24 +18,6 @@ import (
 	"time"
 )
 
-// freePorts is the first of n ports in a row that nothing listens on.
-func freePorts(n int) int {
-	for {
-		first := freePort()
-		free := 1
-		for ; free < n; free++ {
-			ln, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", first+free))
-			if err != nil {
-				break
-			}
-			_ = ln.Close()
-		}
-		if free == n {
-			return first
-		}
-	}
-}
-
 // dev is a cluster in one process, that says where it is and what to try, and
 // that Ctrl-C ends.
 func TestDev(t *testing.T) {
