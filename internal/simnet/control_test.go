@@ -128,3 +128,26 @@ func TestControlOlderValues(t *testing.T) {
 		})
 	}
 }
+
+// changing has members come and go, and nothing else go wrong.
+func changing(s *Shape) {
+	for i := uint64(1); s.Members == nil; i++ {
+		s.drawMembers(newChance(s.Seed, streamWays-i))
+	}
+	s.Faults = nil
+}
+
+// forgetful fetches, and says that it has stored, what it does not store.
+type forgetful struct{ replicate.Store }
+
+func (f forgetful) ApplySync(_ uint64, r *kv.Record) (kv.Applied, error) {
+	return kv.Applied{Outcome: kv.Stored, Current: r.Version}, nil
+}
+
+// A node that joins and claims what it has not fetched is found out by those who ask it.
+func TestControlJoinsWithoutTheData(t *testing.T) {
+	finds(t, Rules{}, []string{"absent"}, func(s *Shape) {
+		changing(s)
+		s.Store = func(_ int, store replicate.Store) replicate.Store { return forgetful{store} }
+	})
+}

@@ -15,6 +15,8 @@ func TestFoundSeeds(t *testing.T) {
 		{"a count of downs that begins anew for the same life", 70, false},
 		{"the table of a ring that is written is forgotten", 142, false},
 		{"the same, of another ring", 475, false},
+		{"readers without authority say that a key does not exist, and an owner to come holds it", 2163, false},
+		{"a condition is decided by who was the primary by an earlier ring", 3869, false},
 	} {
 		t.Run(found.name, func(t *testing.T) {
 			for _, v := range Check(run(t, drawShape(found.seed, !found.still)), Rules{}) {

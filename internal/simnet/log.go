@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"os"
 	"strings"
 	"sync"
 	"time"
@@ -33,9 +32,6 @@ func (l *eventLog) now() time.Duration { return time.Since(l.start) }
 func (l *eventLog) add(format string, args ...any) {
 	at := l.now()
 	text := fmt.Sprintf(format, args...)
-	if os.Getenv("SIMNET_LIVE") != "" { // DEBUG
-		fmt.Fprintf(os.Stderr, "%12.6f %s\n", at.Seconds(), text)
-	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if len(l.lines) == logLines && !l.verbose {
