@@ -96,18 +96,25 @@ func (c *Clock) SetTag(tag uint16) {
 }
 
 // Now stamps a new version.
-func (c *Clock) Now() Version {
+func (c *Clock) Now() Version { return c.Reserve(1) }
+
+// Reserve stamps n new versions and returns the first: the others follow by
+// Next. The wall clock is read once.
+func (c *Clock) Reserve(n int) Version {
 	wall := uint64(VersionAt(c.wall()))
 	for {
 		last := c.last.Load()
 		// A burst of more than 4096 stamps in a millisecond carries into the
 		// milliseconds: the clock runs ahead of the wall until it catches up.
 		next := max(wall, last+1<<versionTagBits)
-		if c.last.CompareAndSwap(last, next) {
+		if c.last.CompareAndSwap(last, next+uint64(n-1)<<versionTagBits) {
 			return Version(next | c.tag.Load())
 		}
 	}
 }
+
+// Next is the version after v by the same member.
+func (v Version) Next() Version { return v + 1<<versionTagBits }
 
 // MaxAhead bounds how far ahead of its own wall clock a member believes
 // another: past that a clock is wrong, and following it would spread the fault

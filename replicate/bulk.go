@@ -11,7 +11,7 @@ import (
 // the cache overlap, so few that the other owners do not wait for them.
 const gatherMax = 32
 
-// gathered are writes that are admitted and stamped, and not merged yet.
+// gathered are writes that are admitted, and not stamped and merged yet.
 type gathered struct {
 	ops    []int32 // in the call
 	offers []kv.Offer
@@ -42,7 +42,6 @@ func (c *Coordinator) startAll(v *view, p *pending, call *kv.Call) {
 		switch {
 		case !c.admit(v, p, call, i):
 		case plain && v.ownsAmong(owners) >= 0:
-			c.stamp(op)
 			p.gathered.add(i, op)
 			if len(p.gathered.ops) == gatherMax {
 				c.mergeGathered(v, p, call)
@@ -78,6 +77,11 @@ func (c *Coordinator) mergeGathered(v *view, p *pending, call *kv.Call) {
 	g := &p.gathered
 	if len(g.ops) == 0 {
 		return
+	}
+	version := c.clock.Reserve(len(g.ops))
+	for _, i := range g.ops {
+		c.stamp(&call.Ops[i], version)
+		version = version.Next()
 	}
 	c.store.ApplyAll(g.offers)
 	for k, i := range g.ops {

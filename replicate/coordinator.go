@@ -406,14 +406,15 @@ func (c *Coordinator) overloaded(v *view, op *kv.Op) bool {
 // advance looks at every operation that is decided, which are all unless the
 // deadline has passed, and says whether any is on its way again.
 func (c *Coordinator) advance(v *view, p *pending, call *kv.Call) (again bool) {
-	for i := range call.Ops {
+	for k := range call.Ops {
+		i := p.nth(k)
 		o := p.state(i)
 		switch {
 		case !o.done:
 			continue
 		case o.redo && (!o.settled || o.err == nil):
 			c.redo(v, p, call, i)
-			again = again || !p.state(i).settled
+			again = again || !p.settled(i)
 			continue
 		case o.settled:
 			continue
@@ -430,7 +431,7 @@ func (c *Coordinator) advance(v *view, p *pending, call *kv.Call) (again bool) {
 		case phaseRepair:
 			c.repaired(p, i, &o)
 		}
-		again = again || !p.state(i).settled
+		again = again || !p.settled(i)
 	}
 	return again
 }
@@ -449,7 +450,7 @@ func (c *Coordinator) finish(p *pending, call *kv.Call) {
 		call.Buf, p.buf = p.buf, call.Buf
 	}
 	for i := range call.Ops {
-		op, o := &call.Ops[i], &p.ops[i]
+		op, o := &call.Ops[i], p.at(i)
 		op.Err, op.Acks = o.err, min(int(o.acks), op.Replicas)
 		if !o.settled {
 			op.Err = kv.ErrTimeout

@@ -24,13 +24,14 @@ type pending struct {
 	refs   int        // unresolved tickets, and one for Do
 	open   int        // operations not yet decided
 	over   bool       // Do has returned: nobody reads the results
-	ops    []opState
-	buf    []byte // values that peers have sent
-	max    int    // bytes of them; 0: no bound
-	misses uint64 // of the coordinator, when the attempt began
+	ops    []opState  // where the operations stand, in the order of their partitions: see at
+	buf    []byte     // values that peers have sent
+	max    int        // bytes of them; 0: no bound
+	misses uint64     // of the coordinator, when the attempt began
 
-	order []int32 // of operations, by partition; of Do alone
-	ends  []int32 // scratch of order
+	order  []int32 // of operations, by partition; of Do alone
+	places []int32 // of operations in order, once that is known; none: each is at its own
+	ends   []int32 // scratch of order
 
 	gathered gathered         // of Do alone
 	hashes   [touchMax]uint64 // scratch of touchReads
@@ -113,6 +114,7 @@ func acquirePending(n int) *pending {
 		p.ops = make([]opState, n)
 	}
 	p.ops = p.ops[:n] // zero: see releaseLocked
+	p.order, p.places = p.order[:0], p.places[:0]
 	p.refs, p.open, p.over, p.buf = 1, n, false, p.buf[:0]
 	return p
 }
@@ -139,12 +141,29 @@ func (p *pending) releaseLocked() {
 	pendings.Put(p)
 }
 
+// at is where operation i stands. The states of many operations lie in the order in which these are gone through, here and, since they are
+// queued so, by those who resolve their tickets: there are more of them than a cache holds.
+func (p *pending) at(i int) *opState {
+	if len(p.places) > 0 {
+		i = int(p.places[i])
+	}
+	return &p.ops[i]
+}
+
+// nth is the operation that is gone through after k others.
+func (p *pending) nth(k int) int {
+	if len(p.order) > 0 {
+		return int(p.order[k])
+	}
+	return k
+}
+
 // begin opens the next round of operation i with waiting tickets, of which
 // acks are already acknowledged: nobody else touches the operation until the
 // first of the tickets is handed out. It returns the ticket to hand out.
 func (p *pending) begin(i int, next opState) ticket {
 	p.mu.Lock()
-	o := &p.ops[i]
+	o := p.at(i)
 	if o.done {
 		p.open++
 	}
@@ -171,7 +190,7 @@ func (p *pending) giveUp(i int, err error, again bool) {
 // conclude settles operation i in the given state.
 func (p *pending) conclude(i int, last *opState, err error) {
 	p.mu.Lock()
-	o := &p.ops[i]
+	o := p.at(i)
 	round, done := o.round+1, o.done // what comes later no longer counts
 	if last != nil {
 		*o = *last
@@ -193,7 +212,7 @@ func (p *pending) redoLater(call *kv.Call, i int) {
 	defer p.mu.Unlock()
 	for j := i + 1; j < len(call.Ops); j++ {
 		if later := &call.Ops[j]; later.Hash == op.Hash && later.Cond.Kind == kv.Always && bytes.Equal(later.Key, op.Key) {
-			p.ops[j].redo = true
+			p.at(j).redo = true
 		}
 	}
 }
@@ -223,9 +242,10 @@ func (p *pending) inOrder(v *view, call *kv.Call) []int32 {
 	for part := range parts {
 		p.ends[part+1] += p.ends[part]
 	}
+	p.places = slices.Grow(p.places, n)[:n]
 	for i := range call.Ops {
 		part := v.partition(call.Ops[i].Hash)
-		p.order[p.ends[part]] = int32(i)
+		p.order[p.ends[part]], p.places[i] = int32(i), p.ends[part]
 		p.ends[part]++
 	}
 	return p.order
@@ -235,7 +255,14 @@ func (p *pending) inOrder(v *view, call *kv.Call) []int32 {
 func (p *pending) state(i int) opState {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.ops[i]
+	return *p.at(i)
+}
+
+// settled says whether operation i has its outcome.
+func (p *pending) settled(i int) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.at(i).settled
 }
 
 // again says whether an operation is worth another attempt.
@@ -286,7 +313,7 @@ func (t ticket) resolve(r *result) {
 		return
 	}
 	p.mu.Lock()
-	if o := &p.ops[t.op]; !p.over && o.round == t.round {
+	if o := p.at(int(t.op)); !p.over && o.round == t.round {
 		o.waiting--
 		o.take(r, t.owner, p)
 		p.decideLocked(o)

@@ -11,9 +11,9 @@ import (
 // other nodes keep writing the same key with clocks ahead of this one.
 const restampsMax = 16
 
-// stamp makes the operation's record a new one.
-func (c *Coordinator) stamp(op *kv.Op) {
-	op.Version = c.clock.Now()
+// stamp makes the operation's record a new one, of the given version.
+func (c *Coordinator) stamp(op *kv.Op, version kv.Version) {
+	op.Version = version
 	op.Tombstone = false
 	if op.Kind == kv.OpDelete {
 		op.Bury()
@@ -23,7 +23,7 @@ func (c *Coordinator) stamp(op *kv.Op) {
 
 // write stores a put or delete at all owners.
 func (c *Coordinator) write(v *view, p *pending, call *kv.Call, i int) {
-	c.stamp(&call.Ops[i])
+	c.stamp(&call.Ops[i], c.clock.Now())
 	c.spread(v, p, call, i, opState{}, 0)
 }
 
@@ -163,7 +163,7 @@ func (c *Coordinator) retry(v *view, p *pending, call *kv.Call, i int, o *opStat
 // rewrite writes operation i once more, under a new stamp. Whether it replaced
 // a value was settled before: an owner may have stored it under the old one.
 func (c *Coordinator) rewrite(v *view, p *pending, call *kv.Call, i int, existed bool) {
-	c.stamp(&call.Ops[i])
+	c.stamp(&call.Ops[i], c.clock.Now())
 	c.spread(v, p, call, i, opState{existed: existed, knew: true}, 0)
 }
 
@@ -201,7 +201,7 @@ func leavesValue(call *kv.Call, i int) bool {
 // that it is stored.
 func (c *Coordinator) decide(v *view, p *pending, call *kv.Call, i int, unsynced ownerSet) {
 	op := &call.Ops[i]
-	c.stamp(op)
+	c.stamp(op, c.clock.Now())
 	partition := v.partition(op.Hash)
 	for k, n := range v.readers(partition) {
 		if unsynced&(1<<k) != 0 {
