@@ -49,7 +49,7 @@ type conn struct {
 	linger   bool // the client may still be sending: let it read the answer
 	bodyRead bool // the handler has read the body to its end
 	eof      bool // the client has sent its last byte
-	lineSize int  // bytes since the last line feed, while a header is read
+	endless  int  // bytes read without a line feed, while a header is read
 }
 
 func (c *conn) setPhase(p int64) { c.phase.Store(c.srv.clock.Load()<<phaseBits | p) }
@@ -76,7 +76,7 @@ func connState(nc net.Conn, state fasthttp.ConnState) {
 		c.setPhase(phaseHeader)
 	case fasthttp.StateIdle:
 		c.release()
-		c.linger, c.lineSize = false, 0
+		c.linger, c.endless = false, 0
 		c.setPhase(phaseIdle)
 	}
 }
@@ -109,10 +109,10 @@ func (c *conn) Read(p []byte) (int, error) {
 	case phase >= phaseHandler:
 		c.body.Add(int64(n))
 	case n > 0:
-		if i := bytes.LastIndexByte(p[:n], '\n'); i >= 0 {
-			c.lineSize = n - i - 1
+		if bytes.IndexByte(p[:n], '\n') < 0 {
+			c.endless += n
 		} else {
-			c.lineSize += n
+			c.endless = 0
 		}
 	}
 	if err == io.EOF {

@@ -107,7 +107,7 @@ func (s *Server) malformed(ctx *fasthttp.RequestCtx, err error) {
 	c.linger = true
 	var small *fasthttp.ErrSmallBuffer
 	switch {
-	case errors.As(err, &small) && c.lineSize >= s.http.ReadBufferSize:
+	case errors.As(err, &small) && c.endless >= s.http.ReadBufferSize:
 		err = errTargetTooLong // not one line feed: the request line does not end
 	case errors.As(err, &small):
 		err = errHeadersTooLarge

@@ -163,6 +163,8 @@ func New(o Options, store Store, cluster Cluster, peers Peers) *Server {
 		Logger:        debugLogger{s},
 		// A key may be percent-encoded throughout; the rest is for headers.
 		ReadBufferSize: 3*o.Limits.MaxKeyBytes + headerRoomBytes,
+		// The answer to a batch is one system call if it fits.
+		WriteBufferSize: writeBufferBytes,
 		// All bodies are streams: the handler decides from the headers what
 		// it reads, and into what. The limit here is only how much of a body
 		// has to arrive before the handler is called.
@@ -180,8 +182,9 @@ func New(o Options, store Store, cluster Cluster, peers Peers) *Server {
 }
 
 const (
-	headerRoomBytes = 8 << 10
-	prefetchBytes   = 8 << 10
+	headerRoomBytes  = 8 << 10
+	prefetchBytes    = 8 << 10
+	writeBufferBytes = 16 << 10
 )
 
 // Serve answers the connections of ln until Shutdown, and then returns nil.
