@@ -83,6 +83,7 @@ func (e *packedEngine) compact(budget int) bool {
 	}
 	d := &l.victim
 	victim := &l.segments[d.number]
+	var next ahead
 	for budget > 0 && d.cursor < victim.used {
 		b := victim.data[d.cursor:victim.used]
 		if gap := gapAt(b); gap > 0 {
@@ -90,8 +91,11 @@ func (e *packedEngine) compact(budget int) bool {
 			budget -= recordCost
 			continue
 		}
+		if next.empty() {
+			next.look(e, victim, d.cursor, budget)
+		}
 		s := shapeOf(b)
-		e.move(at(d.number, d.cursor), b[:s.size], e.hash(b[s.keyAt:s.typeAt]))
+		e.move(at(d.number, d.cursor), b[:s.size], next.take())
 		if d.number == 0 {
 			return true // that was the last, and its segment is gone
 		}
