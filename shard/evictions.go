@@ -202,6 +202,14 @@ func (s *Store) trim(sh *shard) {
 	}
 }
 
+// trimAlone is trim of the shard of a hash for a caller who holds no lock.
+func (s *Store) trimAlone(hash uint64) {
+	sh := &s.shards[s.place(hash).partition]
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	s.trim(sh)
+}
+
 // ApplySync is Apply of a record that another owner holds, as a comparison of
 // the two has shown. Owners evict differently: what one has evicted the other
 // still offers, and would offer for ever. So a record is not stored, and is
