@@ -13,8 +13,8 @@ type ahead struct {
 }
 
 // look reads the records from a place of a segment on, as many as a budget of
-// compaction is enough for.
-func (a *ahead) look(e *packedEngine, s *segment, place, budget int) {
+// compaction is enough for, and returns the place behind them.
+func (a *ahead) look(e *packedEngine, s *segment, place, budget int) (next int) {
 	a.n, a.next = 0, 0
 	for a.n < aheadMost && place < s.used && budget > 0 {
 		b := s.data[place:s.used]
@@ -31,6 +31,14 @@ func (a *ahead) look(e *packedEngine, s *segment, place, budget int) {
 		place += shape.size
 		budget -= shape.size + recordCost
 	}
+	return place
+}
+
+// touchNext loads the slots of the records that eviction will look at next, and
+// returns the place behind them.
+func (e *packedEngine) touchNext(s *segment, place int) (next int) {
+	var a ahead
+	return a.look(e, s, place, evictStep)
 }
 
 // take is the hash of the next record.
