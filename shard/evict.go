@@ -60,9 +60,7 @@ func (e *packedEngine) growthEvicting(hash uint64, r *kv.Record) int64 {
 
 // Evict compacts first if that is due: dead bytes are worth nothing to anybody.
 func (e *packedEngine) Evict(now, bytes int64, forget func(hash uint64, r *kv.Record)) bool {
-	if e.old.slots != nil {
-		e.migrate(evictSlots)
-	}
+	e.growOn(evictSlots)
 	if e.untidy() && e.compact(compactStepMax) {
 		return true
 	}

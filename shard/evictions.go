@@ -97,6 +97,8 @@ func (s *Store) evictStep(sh *shard, bytes int64) (did bool) {
 		return false // closed
 	}
 	defer s.settle(sh, 0)
+	began := sh.steps.begin()
+	defer sh.steps.end(StepEvict, began)
 	ev, now := sh.evictions, s.nowMillis()
 	if sh.dues.first() <= now {
 		if ev.expiry == nil {
