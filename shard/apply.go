@@ -39,6 +39,11 @@ func (s *Store) ApplyIf(hash uint64, r *kv.Record, c *kv.Condition) (kv.Applied,
 type terms struct {
 	cond *kv.Condition // nil: none
 	sync bool          // see ApplySync
+
+	// window is that of a caller who holds the locks of other shards: nothing
+	// is evicted then, neither for the record, which is missing room, nor to
+	// trim.
+	window bool
 }
 
 func (s *Store) merge(hash uint64, r *kv.Record, o terms) (kv.Applied, error) {
@@ -92,6 +97,9 @@ func (s *Store) tryLocked(sh *shard, place place, r *kv.Record, o terms, reserve
 	}
 	growth, ok := s.reserve(sh, hash, r, reserved)
 	if !ok && s.eviction != EvictNone {
+		if o.window {
+			return a, 1, nil
+		}
 		if growth, missing = s.evictOwn(sh, hash, r, reserved); missing > 0 {
 			return a, missing, nil
 		}
@@ -110,7 +118,7 @@ func (s *Store) tryLocked(sh *shard, place place, r *kv.Record, o terms, reserve
 	}
 	sh.put(place, r, &held, s.grace)
 	s.settle(sh, growth)
-	if s.eviction != EvictNone {
+	if s.eviction != EvictNone && !o.window {
 		s.trim(sh)
 	}
 	a.Outcome, a.Current = kv.Stored, r.Version

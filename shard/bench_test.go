@@ -216,3 +216,22 @@ func BenchmarkScan(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkScanCold is pages of 100 records of a store of a million, from
+// anywhere: no cache holds them.
+func BenchmarkScanCold(b *testing.B) {
+	forEachEngineB(b, func(b *testing.B, o Options) {
+		o.Partitions = 256 // of 4,096 records
+		s := benchStore(b, o, benchKeys)
+		sum := byte(0)
+		for b.Loop() {
+			n, from := 0, rand.Uint64()
+			s.Scan(s.place(from).partition, from, func(_ uint64, r *kv.Record) bool {
+				sum += r.Value[0]
+				n++
+				return n < 100
+			})
+		}
+		_ = sum
+	})
+}

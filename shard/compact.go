@@ -40,9 +40,7 @@ func (e *packedEngine) untidy() bool {
 
 // work does what is to be done after a change that made so many bytes dead.
 func (e *packedEngine) work(died int) {
-	if e.old.slots != nil {
-		e.migrate(growSlots)
-	}
+	e.growOn(growSlots)
 	if died == 0 {
 		return
 	}
@@ -63,9 +61,7 @@ func (e *packedEngine) work(died int) {
 
 // Tidy does a step of compaction if one is due, whatever the pace.
 func (e *packedEngine) Tidy() (more bool) {
-	if e.old.slots != nil {
-		e.migrate(growSlots)
-	}
+	e.growOn(growSlots)
 	if !e.untidy() {
 		return e.old.slots != nil
 	}
@@ -77,12 +73,15 @@ func (e *packedEngine) Tidy() (more bool) {
 
 // compact looks at so many bytes of the victim. It says no if none is worth it.
 func (e *packedEngine) compact(budget int) bool {
+	began := e.log.steps.begin()
+	defer e.log.steps.end(StepCompact, began)
 	l := &e.log
 	if l.victim.number == 0 && !l.choose() {
 		return false
 	}
 	d := &l.victim
 	victim := &l.segments[d.number]
+	var next ahead
 	for budget > 0 && d.cursor < victim.used {
 		b := victim.data[d.cursor:victim.used]
 		if gap := gapAt(b); gap > 0 {
@@ -90,8 +89,11 @@ func (e *packedEngine) compact(budget int) bool {
 			budget -= recordCost
 			continue
 		}
+		if next.empty() {
+			next.look(e, victim, d.cursor, budget)
+		}
 		s := shapeOf(b)
-		e.move(at(d.number, d.cursor), b[:s.size], e.hash(b[s.keyAt:s.typeAt]))
+		e.move(at(d.number, d.cursor), b[:s.size], next.take())
 		if d.number == 0 {
 			return true // that was the last, and its segment is gone
 		}

@@ -60,9 +60,7 @@ func (e *packedEngine) growthEvicting(hash uint64, r *kv.Record) int64 {
 
 // Evict compacts first if that is due: dead bytes are worth nothing to anybody.
 func (e *packedEngine) Evict(now, bytes int64, forget func(hash uint64, r *kv.Record)) bool {
-	if e.old.slots != nil {
-		e.migrate(evictSlots)
-	}
+	e.growOn(evictSlots)
 	if e.untidy() && e.compact(compactStepMax) {
 		return true
 	}
@@ -85,6 +83,9 @@ func (e *packedEngine) evictNext(queue int, now int64, forget func(hash uint64, 
 	l, f := &e.log, e.log.fifo
 	d := l.drainOf(queue)
 	s := &l.segments[d.number]
+	if d.cursor >= d.touched {
+		d.touched = e.touchNext(s, d.cursor)
+	}
 	b := s.data[d.cursor:s.used]
 	if gap := gapAt(b); gap > 0 {
 		d.cursor += gap

@@ -96,6 +96,25 @@ func (f *follower) apply(r kv.Record, sync bool) error {
 	return err
 }
 
+// applyAll writes records, newer than any before, in one call.
+func (f *follower) applyAll(records []kv.Record) {
+	f.t.Helper()
+	offers := make([]kv.Offer, len(records))
+	for i := range records {
+		f.n++
+		records[i].Version = f.clock.version(f.n)
+		offers[i] = kv.Offer{Hash: kv.Hash(records[i].Key), Record: &records[i]}
+	}
+	f.store.ApplyAll(offers)
+	for _, o := range offers {
+		if o.Err != nil || o.Outcome != kv.Stored || o.Current != o.Record.Version {
+			f.t.Fatalf("%q was not stored: %+v, %v", o.Record.Key, o.Applied, o.Err)
+		}
+		f.held[string(o.Record.Key)] = held{o.Hash, clone(o.Record)}
+	}
+	f.bound()
+}
+
 func (f *follower) bound() {
 	f.t.Helper()
 	s := f.store
@@ -153,7 +172,7 @@ func openEvicting(t testing.TB, c *fakeClock, partitions int, bound int64) *Stor
 	return open(t, c, Options{Partitions: partitions, MaxBytes: bound, Eviction: EvictS3FIFO, hash: kv.Hash})
 }
 
-// Under random writes of all kinds and sizes a store that evicts refuses
+// Under random writes of all kinds and sizes, alone and in batches, a store that evicts refuses
 // nothing, is within its bound after each, and holds what was written last, or
 // has counted it as evicted: nothing else goes, and nothing old comes back.
 func TestEvictionModel(t *testing.T) {
@@ -186,21 +205,32 @@ func TestEvictionModel(t *testing.T) {
 			clock := newFakeClock()
 			f := &follower{t: t, store: openEvicting(t, clock, w.partitions, w.bound), clock: clock, held: make(map[string]held)}
 			steps := packedSteps(t) / 2 / w.part
-			for i := range steps {
+			draw := func() kv.Record {
 				key := fmt.Sprint(min(r.IntN(w.keys), r.IntN(w.keys), r.IntN(w.keys)))
 				rec := value(key, 0, string(make([]byte, w.size(r))))
 				if what := r.IntN(100); what < 3 {
-					rec = tombstone(key, 0)
+					return tombstone(key, 0)
 				} else if what < 10 {
 					rec.Expires = clock.Now().Add(time.Duration(1+r.IntN(1000)) * time.Second).UnixMilli()
 				}
+				return rec
+			}
+			for i := range steps {
 				if r.IntN(1000) == 0 {
 					clock.Advance(time.Duration(r.IntN(5000)) * time.Millisecond)
 				}
+				if r.IntN(40) == 0 {
+					batch := make([]kv.Record, r.IntN(2*windowOffers+2))
+					for j := range batch {
+						batch[j] = draw()
+					}
+					f.applyAll(batch)
+				}
+				rec := draw()
 				if err := f.apply(rec, r.IntN(10) == 0); err != nil {
 					t.Fatalf("step %d: %d bytes: %v", i, len(rec.Value), err)
 				}
-				key = fmt.Sprint(r.IntN(w.keys))
+				key := fmt.Sprint(r.IntN(w.keys))
 				if e, _, ok := f.store.Get(nil, kv.Hash([]byte(key)), []byte(key)); ok {
 					f.age(key, e.Tombstone)
 					if want := f.held[key].rec; e.Version != want.Version || string(e.Value) != string(want.Value) {
@@ -232,7 +262,8 @@ func memoryNow(s *Store) (m Memory) {
 	return m
 }
 
-// Writers at once are refused nothing either, and the bound holds.
+// Writers at once, of records alone and of batches, are refused nothing either,
+// do not wait for each other in a circle, and the bound holds.
 func TestEvictionWithManyWriters(t *testing.T) {
 	const bound = 8 << 20
 	clock := newFakeClock()
@@ -241,17 +272,26 @@ func TestEvictionWithManyWriters(t *testing.T) {
 	for w := range 4 {
 		writers.Go(func() {
 			r := rand.New(rand.NewPCG(uint64(w), 0))
+			var batch []kv.Offer
 			for i := range 20_000 {
 				size := r.IntN(500)
 				if r.IntN(500) == 0 {
 					size = r.IntN(2 << 20)
 				}
 				rec := value(fmt.Sprint(r.IntN(40_000)), clock.version(uint64(4*i+w)<<10), string(make([]byte, size)))
-				if _, err := s.Apply(kv.Hash(rec.Key), &rec); err != nil {
-					t.Errorf("%d bytes: %v", size, err)
-					return
+				batch = append(batch, kv.Offer{Hash: kv.Hash(rec.Key), Record: &rec})
+				if w%2 == 0 && len(batch) < 40 {
+					continue
 				}
-				if i%100 == 0 {
+				s.ApplyAll(batch)
+				for _, o := range batch {
+					if o.Err != nil {
+						t.Errorf("%d bytes: %v", len(o.Record.Value), o.Err)
+						return
+					}
+				}
+				batch = batch[:0]
+				if i%120 == 119 {
 					if m := memoryNow(s); m.Total() > bound+bound/20 {
 						t.Errorf("takes %+v, %d bytes of %d", m, m.Total(), bound)
 						return

@@ -97,6 +97,8 @@ func (s *Store) evictStep(sh *shard, bytes int64) (did bool) {
 		return false // closed
 	}
 	defer s.settle(sh, 0)
+	began := sh.steps.begin()
+	defer sh.steps.end(StepEvict, began)
 	ev, now := sh.evictions, s.nowMillis()
 	if sh.dues.first() <= now {
 		if ev.expiry == nil {
@@ -200,6 +202,14 @@ func (s *Store) trim(sh *shard) {
 			return
 		}
 	}
+}
+
+// trimAlone is trim of the shard of a hash for a caller who holds no lock.
+func (s *Store) trimAlone(hash uint64) {
+	sh := &s.shards[s.place(hash).partition]
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	s.trim(sh)
 }
 
 // ApplySync is Apply of a record that another owner holds, as a comparison of

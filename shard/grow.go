@@ -25,6 +25,8 @@ func (e *packedEngine) thin() {
 
 // resize begins to move the table to one of the size that it should have.
 func (e *packedEngine) resize() {
+	began := e.log.steps.begin()
+	defer e.log.steps.end(StepGrow, began)
 	e.old = e.table
 	e.table = newTable(e.log.arena, e.n+1)
 	if e.log.fifo != nil {
@@ -34,6 +36,16 @@ func (e *packedEngine) resize() {
 	if e.old.slots != nil {
 		e.migrate(growSlots)
 	}
+}
+
+// growOn does a step of moving to another table, if that is under way.
+func (e *packedEngine) growOn(slots int) {
+	if e.old.slots == nil {
+		return
+	}
+	began := e.log.steps.begin()
+	e.migrate(slots)
+	e.log.steps.end(StepGrow, began)
 }
 
 // migrate moves slots from the old table to the new one, some more than so

@@ -42,6 +42,7 @@ type scan struct {
 	record  kv.Record
 
 	group []scanned // records with the tag that is looked at
+	seen  byte      // what touchRecords has loaded, so that it does
 }
 
 // scanned is a record that is to be shown.
@@ -59,37 +60,44 @@ func compareScanned(a, b scanned) int {
 
 // walk shows what a part of a table has.
 func (s *scan) walk(t *table, p, end int) {
+	touched := p // the records of the slots before it are loaded
 	for p < end && !s.ended {
 		if t.slots[p] == 0 {
 			p++
 			continue
 		}
+		if p >= touched {
+			touched = s.engine.touchRecords(t, p, end)
+		}
 		tag := t.slots[p] & tagMask
 		s.group = s.group[:0]
-		for ; p < end && t.slots[p] != 0 && t.slots[p]&tagMask == tag; p++ {
-			s.group = append(s.group, s.load(t.slots[p]))
+		for ; p < end && t.matches(p, tag); p++ {
+			s.group = append(s.group, scanned{})
+			s.load(&s.group[len(s.group)-1], t.slots[p])
 		}
 		if len(s.group) > 1 {
 			slices.SortFunc(s.group, compareScanned)
 		}
 		for i := 0; i < len(s.group) && !s.ended; i++ {
-			s.showSpilled(&s.group[i])
+			if s.spilled < len(s.engine.spill) {
+				s.showSpilled(&s.group[i])
+			}
 			s.show(&s.group[i])
 		}
 	}
 }
 
-func (s *scan) load(slot uint64) (r scanned) {
+func (s *scan) load(r *scanned, slot uint64) {
 	r.b = s.engine.log.record(location(slot & locationMask))
 	r.s = shapeOf(r.b)
 	r.hash = s.engine.hash(r.b[r.s.keyAt:r.s.typeAt])
-	return r
 }
 
 // showSpilled shows what of the spill comes before a record; nil: all.
 func (s *scan) showSpilled(before *scanned) {
 	for ; s.spilled < len(s.engine.spill) && !s.ended; s.spilled++ {
-		r := s.load(s.engine.spill[s.spilled].slot)
+		var r scanned
+		s.load(&r, s.engine.spill[s.spilled].slot)
 		if before != nil && compareScanned(r, *before) > 0 {
 			return
 		}

@@ -72,6 +72,8 @@ type log struct {
 
 	victim drain // the segment that is being compacted, 0 is none
 	hand   int   // where the search for the next victim goes on
+
+	steps *stepper // of the shard; nil: nobody asks
 }
 
 // record is the memory from a record's beginning to its segment's end.
@@ -121,6 +123,7 @@ func (l *log) segmentBytes(size int) int {
 }
 
 func (l *log) create(stream, bytes int) (number int) {
+	began := l.steps.begin()
 	if n := len(l.unused); n > 0 {
 		number, l.unused = l.unused[n-1], l.unused[:n-1]
 	} else {
@@ -134,6 +137,7 @@ func (l *log) create(stream, bytes int) (number int) {
 	if l.fifo != nil {
 		l.fifo.add(number, stream, l.victim.number)
 	}
+	l.steps.end(StepSegment, began)
 	return number
 }
 
@@ -155,6 +159,7 @@ func (l *log) kill(where location, size int) {
 
 // drop gives a segment back that has no record any more.
 func (l *log) drop(number int) {
+	began := l.steps.begin()
 	s := &l.segments[number]
 	gone := l.undrain(number)
 	l.dead -= int64(s.dead)
@@ -167,6 +172,7 @@ func (l *log) drop(number int) {
 		l.fifo.remove(number)
 	}
 	l.close(number)
+	l.steps.end(StepSegment, began)
 }
 
 // close ends writing to a segment, if it is open.
@@ -220,8 +226,9 @@ func (l *log) reset() {
 			l.arena.release(l.segments[i].data[l.undrain(i):])
 		}
 	}
-	f := l.fifo
+	f, steps := l.fifo, l.steps
 	*l = newLog(l.arena)
+	l.steps = steps
 	if f != nil {
 		f.ghost.free(l.arena)
 		l.fifo = newFifo()

@@ -30,6 +30,8 @@ type shard struct {
 
 	digests [Buckets]uint64
 
+	steps stepper
+
 	evictions *evictions // nil: nothing is evicted
 
 	// Neighbours in the slice of shards are locked by other cores: keep the

@@ -48,6 +48,11 @@ type Options struct {
 
 	hash func(key []byte) uint64 // of tests; nil is kv.Hash
 
+	// StepClock is what Steps are measured with, a time since any moment, not
+	// below 0; nil is the time since Open. A tool that makes all calls from one
+	// thread may give that thread's CPU time.
+	StepClock func() time.Duration
+
 	// SweepEvery is the pause between the sweeper's passes; 0 is
 	// DefaultSweepEvery, less is no sweeper, for a caller who calls Sweep.
 	SweepEvery time.Duration
@@ -64,6 +69,7 @@ type Store struct {
 	newEngine func() Engine
 	arena     arena // all that the packed engines take
 	pace      *pace // of their compaction
+	steps     stepClock
 
 	_         [cacheLineBytes]byte // every write that changes a size writes here
 	accounted atomic.Int64         // the sum of the shards' Stats.Accounted, and what is being stored
@@ -105,6 +111,9 @@ func Open(o Options) (*Store, error) {
 	if o.hash == nil {
 		o.hash = kv.Hash
 	}
+	if began := time.Now(); o.StepClock == nil {
+		o.StepClock = func() time.Duration { return time.Since(began) }
+	}
 	s := &Store{
 		shards:    make([]shard, o.Partitions),
 		bits:      uint(bits.TrailingZeros(uint(o.Partitions))),
@@ -123,9 +132,11 @@ func Open(o Options) (*Store, error) {
 		}
 		s.newEngine = func() Engine { return made(&s.arena, s.pace, s.bits, o.hash) }
 	}
+	s.steps.now = o.StepClock
 	for i := range s.shards {
 		sh := &s.shards[i]
-		sh.engine, sh.dues.arena = s.newEngine(), &s.arena
+		sh.steps = stepper{clock: &s.steps, stripe: &s.steps.stripes[i%stepStripes]}
+		sh.engine, sh.dues.arena = s.engineOf(sh), &s.arena
 		if o.Eviction == EvictNone {
 			continue
 		}
@@ -138,6 +149,15 @@ func Open(o Options) (*Store, error) {
 		s.sweeper.Go(func() { s.sweepLoop(o.SweepEvery) })
 	}
 	return s, nil
+}
+
+// engineOf makes an engine for a shard, which times its steps.
+func (s *Store) engineOf(sh *shard) Engine {
+	engine := s.newEngine()
+	if packed, ok := engine.(*packedEngine); ok {
+		packed.log.steps = &sh.steps
+	}
+	return engine
 }
 
 // Close stops the sweeper, waits for it and gives all memory back. A closed
@@ -236,8 +256,8 @@ func (s *Store) DropIf(partition int, digests *[Buckets]uint64) bool {
 }
 
 func (s *Store) drop(partition int, digests *[Buckets]uint64) bool {
-	engine := s.newEngine()
 	sh := &s.shards[partition]
+	engine := s.engineOf(sh)
 	s.dropping.RLock() // Close waits for the memory that is given back here
 	defer s.dropping.RUnlock()
 	sh.mu.Lock()

@@ -71,7 +71,12 @@ type overdue struct {
 func (p *sweepPass) step(sh *shard) (more bool) {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
+	if sh.dues.first() > p.now {
+		return false
+	}
 	defer p.store.settle(sh, 0)
+	began := sh.steps.begin()
+	defer sh.steps.end(StepSweep, began)
 	return p.sweepDue(sh)
 }
 

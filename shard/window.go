@@ -16,16 +16,13 @@ const (
 // offers, those of one key in their order. Each has an answer of its own. The
 // locks of a window's shards are taken once, in the order of the partitions:
 // offers that come in that order take a shard's lock once for all of them, and
-// any order will do. It allocates nothing.
+// any order will do. Where Options.Eviction has to make room for one of them,
+// they are given back and taken again around it. It allocates nothing.
 func (s *Store) ApplyAll(offers []kv.Offer) {
 	for len(offers) > 0 {
 		n := windowOf(offers)
-		if s.eviction != EvictNone {
-			n = 1 // to make room takes the locks of other shards, each alone
-		}
 		if n == 1 {
-			o := &offers[0]
-			o.Applied, o.Err = s.merge(o.Hash, o.Record, terms{cond: o.Cond})
+			s.applyAlone(&offers[0])
 		} else {
 			s.applyWindow(offers[:n])
 		}
@@ -78,13 +75,37 @@ const (
 	windowPlaceMask = 1<<windowPlaceBits - 1
 )
 
+// applyAlone merges an offer that is in no window, or for which one found no room.
+func (s *Store) applyAlone(o *kv.Offer) {
+	o.Applied, o.Err = s.merge(o.Hash, o.Record, terms{cond: o.Cond})
+}
+
 func (s *Store) applyWindow(offers []kv.Offer) {
 	var w window
-	for w.n = range offers {
-		w.hashes[w.n] = offers[w.n].Hash
+	for i := range offers {
+		w.hashes[i] = offers[i].Hash
 	}
 	w.n = len(offers)
 	s.order(&w)
+	for w.n > 0 {
+		done, short := s.applyLocked(&w, offers)
+		last := &offers[w.order[done-1]&windowPlaceMask]
+		switch {
+		case short:
+			s.applyAlone(last)
+		case s.eviction != EvictNone && s.over() > 0:
+			s.trimAlone(last.Hash)
+		}
+		w.n = copy(w.order[:], w.order[done:w.n])
+		s.group(&w)
+	}
+}
+
+// applyLocked goes through the window's offers up to the first for which there
+// has to be evicted, and says how many these are, and whether the last was short
+// of room and is still to be merged. Eviction may take long, and the locks of
+// other shards, each alone: it is not for one who holds sixteen.
+func (s *Store) applyLocked(w *window, offers []kv.Offer) (done int, short bool) {
 	w.lock()
 	defer w.unlock()
 	w.touch()
@@ -93,9 +114,17 @@ func (s *Store) applyWindow(offers []kv.Offer) {
 		if w.shards[i] != nil {
 			sh = w.shards[i]
 		}
+		var missing int64
 		o := &offers[key&windowPlaceMask]
-		o.Applied, _, o.Err = s.tryLocked(sh, s.place(o.Hash), o.Record, terms{cond: o.Cond}, 0)
+		o.Applied, missing, o.Err = s.tryLocked(sh, s.place(o.Hash), o.Record, terms{cond: o.Cond, window: true}, 0)
+		if missing > 0 {
+			return i + 1, true
+		}
+		if s.eviction != EvictNone && s.over() > 0 {
+			return i + 1, false
+		}
 	}
+	return w.n, false
 }
 
 // order sorts the window, which is short and often sorted already.
@@ -108,10 +137,17 @@ func (s *Store) order(w *window) {
 		}
 		w.order[at] = key
 	}
+	s.group(w)
+}
+
+// group finds the shards of the window's order.
+func (s *Store) group(w *window) {
 	last := ^uint64(0)
 	for i, key := range w.order[:w.n] {
 		if partition := key >> windowPlaceBits; partition != last {
 			w.shards[i], last = &s.shards[partition], partition
+		} else {
+			w.shards[i] = nil
 		}
 	}
 }

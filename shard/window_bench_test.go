@@ -87,6 +87,29 @@ func BenchmarkBatchInsert(b *testing.B) {
 	}
 }
 
+// BenchmarkBatchEvict writes new keys, 100 at a time in no order, to a store that
+// evicts for them.
+func BenchmarkBatchEvict(b *testing.B) {
+	for _, all := range []bool{false, true} {
+		b.Run(fmt.Sprintf("all=%v", all), func(b *testing.B) {
+			const size = 100
+			o := Options{Partitions: 1024, SweepEvery: -1, Eviction: EvictS3FIFO, MaxBytes: benchKeys * (16 + benchValue)}
+			s := benchStore(b, o, benchKeys)
+			offers, next := offersOf(size, benchValue, 1), uint64(benchKeys)
+			b.ReportAllocs()
+			b.ResetTimer()
+			for n := 0; n < b.N; n += size {
+				for i := range offers {
+					binary.BigEndian.PutUint64(offers[i].Record.Key, next)
+					offers[i].Hash = kv.Hash(offers[i].Record.Key)
+					next++
+				}
+				applyBatch(s, offers, all)
+			}
+		})
+	}
+}
+
 func applyBatch(s *Store, offers []kv.Offer, all bool) {
 	if all {
 		s.ApplyAll(offers)

@@ -118,3 +118,45 @@ func TestApplyAllDoesNotAllocate(t *testing.T) {
 		t.Errorf("%v allocations for %d records", got, len(offers))
 	}
 }
+
+// While many locks are held nothing is evicted: the first record that is short of
+// room ends the window, and is merged, as all others are, once the locks are
+// given back.
+func TestWindowDoesNotEvict(t *testing.T) {
+	s := openEvicting(t, newFakeClock(), 4, 1<<20)
+	fill := offersOf(6000, 150, 1)
+	s.ApplyAll(fill)
+	before := s.Stats().Evicted
+	if before == 0 {
+		t.Fatalf("the store is not full: %+v", s.Stats())
+	}
+	short := 0
+	for round := range 100 {
+		offers := offersOf(10_000+round*windowOffers+windowOffers, 150, 2)[10_000+round*windowOffers:]
+		w := window{n: len(offers)}
+		for i := range offers {
+			w.hashes[i] = offers[i].Hash
+		}
+		s.order(&w)
+		done, isShort := s.applyLocked(&w, offers)
+		if isShort {
+			short++
+		} else if done != w.n && s.over() <= 0 {
+			t.Fatalf("a window of %d ended after %d", w.n, done)
+		}
+		if now := s.Stats().Evicted; now != before {
+			t.Fatalf("%d were evicted under the locks of a window", now-before)
+		}
+		s.ApplyAll(offers) // makes the room, and merges the rest
+		before = s.Stats().Evicted
+		for _, o := range offers {
+			if e, _, _ := s.Get(nil, o.Hash, o.Record.Key); o.Err != nil || e.Version != 2 {
+				t.Fatalf("%x was not stored: %+v, %v", o.Record.Key, o.Applied, o.Err)
+			}
+		}
+	}
+	if short == 0 {
+		t.Error("no window was short of room")
+	}
+	checkBooks(t, s)
+}
