@@ -30,6 +30,15 @@ func soaked[T any](daily, long T) T {
 	return daily
 }
 
+// soakKeys is how many keys the large clusters of make soak hold: a million, or SOAK_KEYS.
+func soakKeys() int {
+	keys, err := strconv.Atoi(cmp.Or(os.Getenv("SOAK_KEYS"), "1000000"))
+	if err != nil || keys < 1 {
+		panic("SOAK_KEYS is " + os.Getenv("SOAK_KEYS") + ", want a number of keys")
+	}
+	return keys
+}
+
 // fleet is processes of the binary, any number of them, that come and go: by a conf file or by joining.
 type fleet struct {
 	t     *testing.T
