@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -34,6 +35,8 @@ const (
 
 	// leaveAskTimeout bounds one question to the node that leaves: it may have ended.
 	leaveAskTimeout = 2 * time.Second
+
+	oneStays = "one has to stay: stop it if the cluster is to end, or start another node before it leaves"
 )
 
 func (cmd *leaveCmd) Validate() error {
@@ -54,7 +57,10 @@ func (cmd *leaveCmd) Run(ctx context.Context, term *terminal) error {
 		return err
 	}
 	leaving, err := c.Leave(ctx)
-	if err != nil {
+	var status *client.StatusError
+	if errors.As(err, &status) && status.Status == http.StatusConflict {
+		return fmt.Errorf("%s is still a member: %w; %s", before.Node, err, oneStays)
+	} else if err != nil {
 		return err
 	}
 	if !cmd.Wait {
@@ -199,8 +205,7 @@ func (w *leaveWatch) see(elsewhere, own *client.Cluster, now time.Time) (gone bo
 		case !w.boot.IsZero() && !n.Started.IsZero() && !n.Started.Equal(w.boot):
 			return false, fmt.Errorf("%s is still a member: it was restarted, and does not leave any more; have it leave again", w.name)
 		case n.State != api.StateLeaving:
-			return false, fmt.Errorf("%s is still a member: all others have left or are leaving, and one has to stay; "+
-				"stop it if the cluster is to end, or start another node before it leaves", w.name)
+			return false, fmt.Errorf("%s is still a member: all others have left or are leaving; %s", w.name, oneStays)
 		}
 		return false, nil
 	}
