@@ -44,6 +44,7 @@ type fleet struct {
 	t     *testing.T
 	dir   string
 	flags []string // of all
+	tls   bool     // the nodes speak TLS
 
 	mu    sync.Mutex // guards all below
 	ships []*ship
@@ -198,9 +199,17 @@ func (f *fleet) signal(i int, s syscall.Signal) {
 	}
 }
 
+// url is where the test asks node i for something.
+func (f *fleet) url(i int, path string) string {
+	if f.tls {
+		return "https://" + f.ships[i].ask + path
+	}
+	return "http://" + f.ships[i].ask + path
+}
+
 // get reads a document that node i makes.
 func (f *fleet) get(i int, path string) (status int, body []byte, err error) {
-	resp, err := client.Get("http://" + f.ships[i].ask + path)
+	resp, err := client.Get(f.url(i, path))
 	if err != nil {
 		return 0, nil, err
 	}
