@@ -13,6 +13,7 @@ STEPS     ?= 5000000
 CHECKS    ?= 10000
 SEEDS     ?= 500
 FROM      ?= 1
+SOAK_KEYS ?= 1000000
 RUN       ?= Join|Leave|Evict|Restart|Turn|Split|Sick|Slow|Paused|Overlap
 
 STATICCHECK := go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
@@ -53,8 +54,8 @@ e2e: build ## run the tests of the real binary as a user runs it
 	go test -count=1 ./test/...
 
 .PHONY: soak
-soak: ## the same tests of coming and going for long: a million keys, minutes of kills, a minute's split (RUN=regexp)
-	SOAK=1 go test -count=1 -v -timeout 60m -parallel 1 -run '$(RUN)' ./test/...
+soak: ## the same tests of coming and going for long: SOAK_KEYS (1000000), minutes of kills, a minute's split (RUN=regexp)
+	SOAK=1 SOAK_KEYS=$(SOAK_KEYS) go test -count=1 -v -timeout 60m -parallel 1 -run '$(RUN)' ./test/...
 
 .PHONY: sim
 sim: ## simulate clusters with all kinds of faults (SEEDS=500, FROM=1), or one with its whole log (SEED=n)

@@ -167,7 +167,7 @@ func describePeer(p *replicate.Status) api.Node {
 	m.State = api.StateActive
 	switch {
 	case p.State == replicate.Down:
-		m.State, m.Reason = api.StateDown, p.Reason.Error()
+		m.State, m.Reason, m.DownSince = api.StateDown, p.Reason.Error(), p.Since
 	case p.Ping.Stopping:
 		m.State, m.Reason = api.StateLeaving, reasonStopping
 	case !p.Ping.Synced:

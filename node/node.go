@@ -258,7 +258,7 @@ func (n *Node) logStart() {
 		"auth", cfg.AuthToken != "", "cluster_secret", cfg.ClusterSecret != "",
 		"tls", cfg.ServerTLS != nil, "pprof", cfg.PprofAddr)
 	if least := int64(cfg.Partitions) * evictingPartitionBytes; eviction(cfg) && cfg.MaxMemory < least {
-		n.log.Warn("so little memory is hardly a cache: each partition takes some pages of its own", "max_memory", cfg.MaxMemory, "partitions", cfg.Partitions, "least", least)
+		n.log.Warn("so little memory is hardly a cache, since each partition takes some pages of its own: give --max-memory the least that is good, or the cluster fewer --partitions", "max_memory", cfg.MaxMemory, "partitions", cfg.Partitions, "least", least)
 	}
 	if known := max(len(cfg.Members), 1); len(cfg.Join) == 0 && cfg.Replicas > known {
 		n.log.Warn("fewer nodes than replicas: each key has one copy a node", "replicas", cfg.Replicas, "nodes", known)

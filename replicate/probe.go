@@ -200,10 +200,11 @@ func (p *Peer) noted(ping *Ping, missed bool) {
 type Status struct {
 	Name    string
 	State   State
-	Reason  error // why it is down
-	Ping    Ping  // what it last said of itself; Boot is 0 before that
-	Queued  int   // bytes
-	Dropped int64 // records that were dropped at the queue's bound
+	Reason  error     // why it is down
+	Since   time.Time // when it was found down; only while it is
+	Ping    Ping      // what it last said of itself; Boot is 0 before that
+	Queued  int       // bytes
+	Dropped int64     // records that were dropped at the queue's bound
 
 	SentBatches, SentRecords, SendErrors int64
 }
@@ -212,8 +213,13 @@ type Status struct {
 func (p *Peer) Status() Status {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	var since time.Time
+	if p.State() == Down {
+		since = p.downSince
+	}
 	return Status{
-		Name: p.name, State: p.State(), Reason: p.reason, Ping: p.ping,
+		Since: since,
+		Name:  p.name, State: p.State(), Reason: p.reason, Ping: p.ping,
 		Queued: p.queue.bytes, Dropped: p.dropped.Load(),
 		SentBatches: p.sentBatches.Load(), SentRecords: p.sentRecords.Load(), SendErrors: p.sendErrors.Load(),
 	}

@@ -30,11 +30,21 @@ func soaked[T any](daily, long T) T {
 	return daily
 }
 
+// soakKeys is how many keys the large clusters of make soak hold: a million, or SOAK_KEYS.
+func soakKeys() int {
+	keys, err := strconv.Atoi(cmp.Or(os.Getenv("SOAK_KEYS"), "1000000"))
+	if err != nil || keys < 1 {
+		panic("SOAK_KEYS is " + os.Getenv("SOAK_KEYS") + ", want a number of keys")
+	}
+	return keys
+}
+
 // fleet is processes of the binary, any number of them, that come and go: by a conf file or by joining.
 type fleet struct {
 	t     *testing.T
 	dir   string
 	flags []string // of all
+	tls   bool     // the nodes speak TLS
 
 	mu    sync.Mutex // guards all below
 	ships []*ship
@@ -189,9 +199,17 @@ func (f *fleet) signal(i int, s syscall.Signal) {
 	}
 }
 
+// url is where the test asks node i for something.
+func (f *fleet) url(i int, path string) string {
+	if f.tls {
+		return "https://" + f.ships[i].ask + path
+	}
+	return "http://" + f.ships[i].ask + path
+}
+
 // get reads a document that node i makes.
 func (f *fleet) get(i int, path string) (status int, body []byte, err error) {
-	resp, err := client.Get("http://" + f.ships[i].ask + path)
+	resp, err := client.Get(f.url(i, path))
 	if err != nil {
 		return 0, nil, err
 	}

@@ -16,6 +16,7 @@ import (
 type lan struct {
 	t      *testing.T
 	prefix string // of all that is made
+	net    string // the first three numbers of the addresses at which the nodes reach each other
 	nodes  int
 }
 
@@ -37,13 +38,14 @@ func newLAN(t *testing.T, nodes int, flags ...string) (*fleet, *lan) {
 	l := &lan{t: t, nodes: nodes, prefix: fmt.Sprintf("%s%d%c", lanPrefix, os.Getpid(), 'a'+rand.IntN(26))}
 	t.Cleanup(l.remove)
 	a, b := 64+rand.IntN(128), rand.IntN(250)
+	l.net = fmt.Sprintf("10.%d.%d", a, b+1)
 	if err := l.make(a, b); err != nil {
 		t.Skipf("no network namespaces here: %v", err)
 	}
 	f := newFleet(t, nodes, flags...)
 	for i, s := range f.ships {
 		s.under = []string{"ip", "netns", "exec", l.ns(i)}
-		s.name = fmt.Sprintf("10.%d.%d.%d:15000", a, b+1, 10+i)
+		s.name = l.addr(i) + ":15000"
 		s.ask = fmt.Sprintf("10.%d.%d.%d:15000", a, b, 10+i)
 	}
 	return f, l
@@ -135,3 +137,23 @@ func (l *lan) heal() {
 	l.t.Helper()
 	l.split(make([]int, l.nodes)...)
 }
+
+// deafen has what node i sends to node j get lost on the way, without a word to either, while what j sends to i arrives: i is told a hardware address for j that
+// nobody has.
+func (l *lan) deafen(i, j int) {
+	l.t.Helper()
+	if err := l.do("-n %s neigh replace %s lladdr 02:00:00:00:00:01 dev node nud permanent", l.ns(i), l.addr(j)); err != nil {
+		l.t.Fatal(err)
+	}
+}
+
+// mend ends what deafen began.
+func (l *lan) mend(i, j int) {
+	l.t.Helper()
+	if err := l.do("-n %s neigh del %s dev node", l.ns(i), l.addr(j)); err != nil {
+		l.t.Fatal(err)
+	}
+}
+
+// addr is where the other nodes reach node i.
+func (l *lan) addr(i int) string { return fmt.Sprintf("%s.%d", l.net, 10+i) }

@@ -60,7 +60,7 @@ func TestLeaveUnderLoad(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t, 4)
 	f.startAll()
-	w := newWitness(f, "leave-", soaked(20_000, 100_000), "", 0, 1, 2, 3)
+	w := newWitness(f, "leave-", soaked(20_000, soakKeys()), "", 0, 1, 2, 3)
 	w.begin()
 	w.more(soaked(int64(3000), 100_000))
 	before := f.table(0)

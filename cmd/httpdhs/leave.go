@@ -1,9 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -27,9 +29,14 @@ func (leaveCmd) Help() string {
 const (
 	leavePoll = 200 * time.Millisecond
 
-	// leaveDownMax is how long a node that leaves may be down, as another one sees it, before it is given up: a moment before its removal gets
-	// around it is down for a good reason.
-	leaveDownMax = 10 * time.Second
+	// leaveSilenceMax is how long a node that leaves may give no answer, while others have it for a member or do not answer either, before
+	// it is given up: a moment before its goodbye gets around it is silent for a good reason.
+	leaveSilenceMax = 10 * time.Second
+
+	// leaveAskTimeout bounds one question to the node that leaves: it may have ended.
+	leaveAskTimeout = 2 * time.Second
+
+	oneStays = "one has to stay: stop it if the cluster is to end, or start another node before it leaves"
 )
 
 func (cmd *leaveCmd) Validate() error {
@@ -50,23 +57,17 @@ func (cmd *leaveCmd) Run(ctx context.Context, term *terminal) error {
 		return err
 	}
 	leaving, err := c.Leave(ctx)
-	if err != nil {
+	var status *client.StatusError
+	if errors.As(err, &status) && status.Status == http.StatusConflict {
+		return fmt.Errorf("%s is still a member: %w; %s", before.Node, err, oneStays)
+	} else if err != nil {
 		return err
 	}
 	if !cmd.Wait {
 		fmt.Fprintf(term.out, "%s is leaving: %s\n", leaving.Node, toHandOver(leaving.Partitions, leaving.Bytes))
 		return nil
 	}
-	var others []string
-	for _, n := range before.Nodes {
-		if n.Name != leaving.Node && n.State != api.StateDown {
-			others = append(others, n.Name)
-		}
-	}
-	if len(others) == 0 {
-		return fmt.Errorf("%s is leaving, and no other node is up to take what it has", leaving.Node)
-	}
-	left, err := cmd.follow(ctx, term, leaving, others)
+	left, err := cmd.follow(ctx, term, c, leaving, before)
 	if err != nil {
 		return err
 	}
@@ -74,61 +75,153 @@ func (cmd *leaveCmd) Run(ctx context.Context, term *terminal) error {
 	return nil
 }
 
-// follow waits until the node is no member any more as one of the others sees it, and returns how many members there are then.
-func (cmd *leaveCmd) follow(ctx context.Context, term *terminal, leaving *client.Leaving, others []string) (left int, err error) {
-	elsewhere, err := cmd.at(others)
-	if err != nil {
-		return 0, err
-	}
-	defer elsewhere.Close()
+// follow waits until the node is no member any more, and returns how many members there are then. It asks the others, for the node ends; and the node
+// itself, which c asks, where they do not say that it is leaving: they may all have left, or be down.
+func (cmd *leaveCmd) follow(ctx context.Context, term *terminal, c *client.Client, leaving *client.Leaving, before *client.Cluster) (left int, err error) {
 	var text atomic.Pointer[string]
 	say := func(s string) { text.Store(&s) }
 	say(toHandOver(leaving.Partitions, leaving.Bytes))
 	defer startProgress(term.err, 0, func() (int64, string) { return 0, *text.Load() }).stop()
 
-	watch := leaveWatch{name: leaving.Node}
+	watch := leaveWatch{name: leaving.Node, boot: startOf(before, leaving.Node)}
+	others := otherNodes{cmd: cmd, name: leaving.Node}
+	defer others.close()
 	poll := time.NewTicker(leavePoll)
 	defer poll.Stop()
-	for {
-		doc, err := elsewhere.Cluster(ctx)
+	for last := before; ; {
+		elsewhere, err := others.ask(ctx, last)
 		if err != nil {
-			return 0, fmt.Errorf("%s is leaving, but no other node can be asked how far it is: %w", leaving.Node, err)
+			return 0, err
 		}
-		if gone, err := watch.see(doc, time.Now()); gone || err != nil {
-			return len(doc.Nodes), err
+		own := elsewhere
+		if n := nodeOf(elsewhere, leaving.Node); n == nil || n.State != api.StateLeaving {
+			own = askOnce(ctx, c)
 		}
-		say(leaveText(doc, leaving.Node))
-		select {
-		case <-poll.C:
-		case <-ctx.Done():
+		if ctx.Err() != nil {
 			return 0, fmt.Errorf("no longer waiting: %s goes on leaving", leaving.Node)
 		}
+		doc := cmp.Or(elsewhere, own)
+		switch gone, err := watch.see(elsewhere, own, time.Now()); {
+		case err != nil:
+			return 0, err
+		case gone:
+			return len(doc.Nodes), nil
+		case doc != nil:
+			say(leaveText(doc, leaving.Node))
+			last = doc
+		}
+		select {
+		case <-poll.C:
+		case <-ctx.Done(): // said above
+		}
 	}
 }
 
-// leaveWatch draws the conclusions from what another node says of one that leaves.
-type leaveWatch struct {
-	name    string
-	leaving bool      // it was seen leaving
-	down    time.Time // since when it is down; zero: it is not
+// askOnce is the cluster as the node that leaves sees it; nil: it does not answer.
+func askOnce(ctx context.Context, c *client.Client) *client.Cluster {
+	ctx, cancel := context.WithTimeout(ctx, leaveAskTimeout)
+	defer cancel()
+	doc, err := c.Cluster(ctx)
+	if err != nil {
+		return nil
+	}
+	return doc
 }
 
-// see returns whether the node has left; an error says that it will not.
-func (w *leaveWatch) see(doc *client.Cluster, now time.Time) (gone bool, err error) {
-	i := slices.IndexFunc(doc.Nodes, func(n client.Node) bool { return n.Name == w.name })
+// otherNodes asks the members beside one that leaves, whoever they are by then.
+type otherNodes struct {
+	cmd   *leaveCmd
+	name  string // of the one that leaves
+	names []string
+	c     *client.Client // of names; nil where there are none
+}
+
+// ask returns the cluster as one of them sees it that are up by what was known last; nil: none answers. An error is of the flags.
+func (o *otherNodes) ask(ctx context.Context, last *client.Cluster) (doc *client.Cluster, err error) {
+	var names []string
+	for _, n := range last.Nodes {
+		if n.Name != o.name && n.State != api.StateDown {
+			names = append(names, n.Name)
+		}
+	}
+	if !slices.Equal(names, o.names) {
+		o.close()
+		o.names, o.c = names, nil
+		if len(names) > 0 {
+			if o.c, err = o.cmd.at(names); err != nil {
+				return nil, err
+			}
+		}
+	}
+	if o.c == nil {
+		return nil, nil
+	}
+	if doc, err = o.c.Cluster(ctx); err != nil {
+		return nil, nil
+	}
+	return doc, nil
+}
+
+func (o *otherNodes) close() {
+	if o.c != nil {
+		o.c.Close()
+	}
+}
+
+// nodeOf is what a document, which may be nil, has of a node; nil: nothing.
+func nodeOf(doc *client.Cluster, name string) *client.Node {
+	if doc == nil {
+		return nil
+	}
+	i := slices.IndexFunc(doc.Nodes, func(n client.Node) bool { return n.Name == name })
 	if i < 0 {
+		return nil
+	}
+	return &doc.Nodes[i]
+}
+
+// startOf is when a node's process was started; zero: not known.
+func startOf(doc *client.Cluster, name string) time.Time {
+	if n := nodeOf(doc, name); n != nil {
+		return n.Started
+	}
+	return time.Time{}
+}
+
+// leaveWatch draws the conclusions from what is said of a node that leaves. Nobody but the node itself says that it is a member that does not leave: what
+// others know may be old. That it is none is said by others, unless the node itself says that it is: one that has just been started may not know all.
+type leaveWatch struct {
+	name   string
+	boot   time.Time // when the process was started that is leaving; zero: not known
+	silent time.Time // since when it has not answered and is still a member as others see it, if they answer; zero: that is not so
+}
+
+// see takes the cluster as another member sees it and as the node itself does; nil: no answer. It returns whether the node has left; an error
+// says that it will not, or that nobody can be asked.
+func (w *leaveWatch) see(elsewhere, own *client.Cluster, now time.Time) (gone bool, err error) {
+	if n := nodeOf(own, w.name); n != nil {
+		w.silent = time.Time{}
+		switch {
+		case !w.boot.IsZero() && !n.Started.IsZero() && !n.Started.Equal(w.boot):
+			return false, fmt.Errorf("%s is still a member: it was restarted, and does not leave any more; have it leave again", w.name)
+		case n.State != api.StateLeaving:
+			return false, fmt.Errorf("%s is still a member: all others have left or are leaving; %s", w.name, oneStays)
+		}
+		return false, nil
+	}
+	if elsewhere != nil && nodeOf(elsewhere, w.name) == nil || elsewhere == nil && own != nil {
 		return true, nil
 	}
-	switch state := doc.Nodes[i].State; {
-	case state == api.StateDown && w.down.IsZero():
-		w.down = now
-	case state == api.StateDown && now.Sub(w.down) > leaveDownMax:
-		return false, fmt.Errorf("%s went down before it had left; start it again, or take it off the ring: httpdhs remove %s", w.name, w.name)
-	case state == api.StateDown:
-	case state == api.StateLeaving:
-		w.leaving, w.down = true, time.Time{}
-	case w.leaving:
-		return false, fmt.Errorf("%s stays: it was restarted, or all other nodes are leaving too", w.name)
+	switch {
+	case w.silent.IsZero():
+		w.silent = now
+	case now.Sub(w.silent) <= leaveSilenceMax:
+	case elsewhere == nil:
+		return false, fmt.Errorf("no node answers any more, neither %s nor another: whether it is still a member is not known; "+
+			"ask a node that runs (httpdhs status), and have it leave again if it is one", w.name)
+	default:
+		return false, fmt.Errorf("%s is still a member: it went down before it had left; start it again and have it leave again, "+
+			"or take it off the ring: httpdhs remove %s", w.name, w.name)
 	}
 	return false, nil
 }
@@ -136,23 +229,32 @@ func (w *leaveWatch) see(doc *client.Cluster, now time.Time) (gone bool, err err
 // leaveText says how far a node that leaves is. The others fetch first, and then it makes sure that they have all.
 func leaveText(doc *client.Cluster, name string) string {
 	var parts []string
-	for _, n := range doc.Nodes {
-		if n.Name == name {
-			parts = append(parts, toHandOver(n.HandOver, n.Bytes))
-		}
+	if n := nodeOf(doc, name); n != nil {
+		parts = append(parts, toHandOver(n.HandOver, n.Bytes))
 	}
 	for _, n := range doc.Nodes {
-		if n.Name == name {
-			continue
-		}
 		switch {
+		case n.Name == name:
 		case n.State == api.StateDown:
-			parts = append(parts, n.Name+" is down and has to be there: start it again, or remove it")
+			parts = append(parts, waitsFor(&n))
 		case n.Moving != nil:
 			parts = append(parts, n.Name+" fetches "+movingText(n.Moving))
 		}
 	}
 	return strings.Join(parts, "; ")
+}
+
+// waitsFor says that a node that leaves waits for one that is down, and what can be done: that one may be who is to take what there is.
+func waitsFor(n *client.Node) string {
+	return fmt.Sprintf("waits for %s, which is down%s: start it again, or take it off the ring: httpdhs remove %s", n.Name, since(n.DownSince), n.Name)
+}
+
+// since is a time in a sentence; nothing if it is not known.
+func since(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return " since " + t.Local().Format(time.DateTime)
 }
 
 func toHandOver(partitions int, bytes int64) string {

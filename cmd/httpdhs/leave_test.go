@@ -92,33 +92,48 @@ func TestNodesThatLeaveEnd(t *testing.T) {
 	}
 }
 
-// Another node's word for it decides whether a node has left: a moment of being down is part of it, a long one is not, and neither is coming back.
+// What others say and what the node says decide together whether it has left: that it is a member still and does not leave is its own word alone, for that of
+// others may be old, and so is that it is one, against another that has just been started. A moment without an answer is part of leaving, a long one is not.
 func TestLeaveWatch(t *testing.T) {
+	boot := time.Unix(500, 0)
 	doc := func(state string) *client.Cluster {
 		c := &client.Cluster{Nodes: []client.Node{{Name: "a:1", State: api.StateActive}}}
-		if state != "" {
-			c.Nodes = append(c.Nodes, client.Node{Name: "b:1", State: state})
+		switch state {
+		case "silent":
+			return nil
+		case "gone":
+		case "restarted":
+			c.Nodes = append(c.Nodes, client.Node{Name: "b:1", State: api.StateJoining, Started: boot.Add(time.Second)})
+		default:
+			c.Nodes = append(c.Nodes, client.Node{Name: "b:1", State: state, Started: boot})
 		}
 		return c
 	}
 	begin := time.Unix(1000, 0)
 	for _, tc := range []struct {
 		name   string
-		states []string // one every four seconds
+		sights []string // every four seconds what another says, and what the node says
 		want   string   // of the error; empty: it has left
 	}{
-		{"at once", []string{""}, ""},
-		{"as others hear of it", []string{"active", "leaving", "down", "down", ""}, ""},
-		{"it comes back", []string{"leaving", "down", "active"}, "b:1 stays"},
-		{"it crashes", []string{"leaving", "down", "down", "down", "down", ""}, "httpdhs remove b:1"},
-		{"down for a moment, again and again", []string{"leaving", "down", "down", "leaving", "down", "down", "leaving", ""}, ""},
+		{"at once", []string{"gone silent"}, ""},
+		{"as others hear of it", []string{"active leaving", "leaving leaving", "leaving silent", "down silent", "gone silent"}, ""},
+		{"another has just been started", []string{"gone leaving", "gone leaving", "gone silent"}, ""},
+		{"its goodbye is on its way", []string{"leaving gone", "leaving silent", "gone silent"}, ""},
+		{"all others end before it", []string{"silent leaving", "silent leaving", "silent leaving", "silent leaving", "silent gone"}, ""},
+		{"down for a moment, again and again", []string{"down silent", "down silent", "down leaving", "down silent", "down silent", "down leaving", "gone silent"}, ""},
+		{"it comes back", []string{"leaving leaving", "down silent", "active restarted"}, "b:1 is still a member: it was restarted"},
+		{"it stays", []string{"leaving leaving", "silent active"}, "b:1 is still a member: all others"},
+		{"it stays, which others do not know", []string{"leaving active"}, "b:1 is still a member: all others"},
+		{"it crashes", []string{"leaving leaving", "down silent", "down silent", "down silent", "down silent", "gone silent"}, "httpdhs remove b:1"},
+		{"nobody answers", []string{"leaving leaving", "silent silent", "silent silent", "silent silent", "silent silent"}, "is not known"},
 	} {
-		w := leaveWatch{name: "b:1"}
+		w := leaveWatch{name: "b:1", boot: boot}
 		gone, err := false, error(nil)
-		for i, state := range tc.states {
-			if gone, err = w.see(doc(state), begin.Add(time.Duration(4*i)*time.Second)); gone || err != nil {
-				if i < len(tc.states)-1 && tc.want == "" {
-					t.Errorf("%s: it is over after %q", tc.name, state)
+		for i, sight := range tc.sights {
+			elsewhere, own, _ := strings.Cut(sight, " ")
+			if gone, err = w.see(doc(elsewhere), doc(own), begin.Add(time.Duration(4*i)*time.Second)); gone || err != nil {
+				if i < len(tc.sights)-1 && tc.want == "" {
+					t.Errorf("%s: it is over after %q: %v", tc.name, sight, err)
 				}
 				break
 			}
@@ -138,7 +153,7 @@ func changing() *client.Cluster {
 			{Name: "b:1", State: "leaving", Reason: "handing over", PrimaryPartitions: 2, Bytes: 2048, HandOver: 1},
 			{Name: "c:1", State: "joining", TargetPartitions: 2,
 				Moving: &client.Moving{Partitions: 4, Done: 1, Bytes: 1024, BytesLeft: 3072, Rate: 1024, SecondsLeft: 3}},
-			{Name: "d:1", State: "down", Reason: "refused", HandOver: 7, Moving: &client.Moving{Partitions: 9}},
+			{Name: "d:1", State: "down", Reason: "refused", DownSince: time.Date(2026, 1, 2, 3, 4, 5, 0, time.Local), HandOver: 7, Moving: &client.Moving{Partitions: 9}},
 		},
 	}
 }
@@ -160,16 +175,17 @@ d:1   down     0     0 B      0.0%   0.0%   -        -
 
 b:1 is leaving: handing over
 
-d:1 is down: refused
+d:1 is down since 2026-01-02 03:04:05: refused
 
 b:1 has 1 partition to hand over
+b:1 waits for d:1, which is down since 2026-01-02 03:04:05: start it again, or take it off the ring: httpdhs remove d:1
 c:1 fetches 1 of 4 partitions: 1.0 KiB done, 3.0 KiB to go at 1.0 KiB/s, 3s left
 `
 	if out.String() != want {
 		t.Errorf("got\n%s\nwant\n%s", out.String(), want)
 	}
 	const line = "1 partition, 2.0 KiB to hand over; c:1 fetches 1 of 4 partitions: 1.0 KiB done, 3.0 KiB to go at 1.0 KiB/s, 3s left; " +
-		"d:1 is down and has to be there: start it again, or remove it"
+		"waits for d:1, which is down since 2026-01-02 03:04:05: start it again, or take it off the ring: httpdhs remove d:1"
 	if got := leaveText(changing(), "b:1"); got != line {
 		t.Errorf("leave shows %q, want %q", got, line)
 	}

@@ -58,7 +58,7 @@ func printStatus(out io.Writer, doc *client.Cluster, now time.Time) error {
 	}
 	for _, n := range doc.Nodes {
 		if n.Reason != "" {
-			fmt.Fprintf(out, "\n%s is %s: %s\n", n.Name, n.State, n.Reason)
+			fmt.Fprintf(out, "\n%s is %s%s: %s\n", n.Name, n.State, since(n.DownSince), n.Reason)
 		}
 	}
 	printMoves(out, doc)
@@ -79,6 +79,16 @@ func printMoves(out io.Writer, doc *client.Cluster) {
 		if n.HandOver > 0 {
 			fmt.Fprintf(out, "%s%s has %s to hand over\n", before, n.Name, counted(n.HandOver, "partition"))
 			before = ""
+			printWaits(out, doc, &n)
+		}
+	}
+}
+
+// printWaits says for whom a node that leaves waits with what it has to hand over.
+func printWaits(out io.Writer, doc *client.Cluster, leaving *client.Node) {
+	for _, n := range doc.Nodes {
+		if leaving.State == api.StateLeaving && n.State == api.StateDown {
+			fmt.Fprintf(out, "%s %s\n", leaving.Name, waitsFor(&n))
 		}
 	}
 }

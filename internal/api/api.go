@@ -28,7 +28,8 @@ type Cluster struct {
 type Node struct {
 	Name              string    `json:"name"`
 	State             string    `json:"state"`
-	Reason            string    `json:"reason,omitempty"` // why it is not active
+	Reason            string    `json:"reason,omitempty"`    // why it is not active
+	DownSince         time.Time `json:"down_since,omitzero"` // when the node that answers found it down; absent: it is not
 	Zone              string    `json:"zone,omitempty"`
 	Weight            int       `json:"weight"`
 	Keys              int64     `json:"keys"`       // live keys that it stores

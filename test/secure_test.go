@@ -1,0 +1,106 @@
+package test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// newSecureFleet makes places for nodes that speak TLS, and have a secret. The flag names the authority of their certificates.
+func newSecureFleet(t *testing.T, nodes int) (f *fleet, ca string) {
+	t.Helper()
+	f = newFleet(t, nodes)
+	cert, key := certificate(t, f.dir)
+	ca = "--tls-ca=" + cert
+	f.tls = true
+	f.flags = []string{"--tls-cert=" + cert, "--tls-key=" + key, ca}
+	return f, ca
+}
+
+// secret writes a secret to a file, and returns the flag that names it.
+func (f *fleet) secret(name, text string) string {
+	f.t.Helper()
+	file := filepath.Join(f.dir, name)
+	if err := os.WriteFile(file, []byte(text+"\n"), 0o600); err != nil {
+		f.t.Fatal(err)
+	}
+	return "--cluster-secret-file=" + file
+}
+
+// Over TLS and with a secret nodes come and go as they do without: one joins, one is killed and comes back empty, one is stopped and started, one leaves, and
+// no request fails nor is anything wrong. Nodes with another secret, or none, that want to join or have all members in their file, are refused, which both sides
+// say, and disturb nothing.
+func TestSecureChurn(t *testing.T) {
+	t.Parallel()
+	f, ca := newSecureFleet(t, 6)
+	conf, ours := f.conf(0, 1, 2), f.secret("ours", "between nodes")
+	for i := range 3 {
+		f.start(i, conf, ours)
+	}
+	f.awaitSettled(0, 1, 2)
+	w := newWitness(f, "secure-", soaked(5000, soakKeys()), "", 0, 1, 2)
+	w.begin()
+	w.more(500)
+
+	f.start(4, f.join(0, 1, 2), f.secret("theirs", "of another cluster"))
+	strangers := filepath.Join(f.dir, "strangers.conf")
+	if err := os.WriteFile(strangers, fmt.Appendf(nil, "%s\n%s\n%s\n%s\n", f.name(0), f.name(1), f.name(2), f.name(5)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f.start(5, "--conf="+strangers)
+	for _, i := range []int{4, 5} {
+		f.eventually("a node with another secret says that it is refused", func() error {
+			if !f.logged(i, "cluster-secret") {
+				return fmt.Errorf("node %d does not", i)
+			}
+			return nil
+		})
+	}
+	f.eventually("a member says that it refused a node", func() error {
+		for i := range 3 {
+			if !f.logged(i, "a node without this cluster's secret was refused") {
+				return fmt.Errorf("node %d does not", i)
+			}
+		}
+		return nil
+	})
+
+	f.start(3, f.join(0, 1, 2), ours)
+	f.awaitSettled(0, 1, 2, 3)
+	w.allow(3)
+	w.more(500)
+	w.withdraw(1)
+	f.kill9(1)
+	w.more(200)
+	f.start(1)
+	f.awaitSettled(0, 1, 2, 3)
+	w.allow(1)
+	w.more(200)
+	w.withdraw(2)
+	f.stop(2)
+	f.start(2)
+	f.awaitSettled(0, 1, 2, 3)
+	w.allow(2)
+	w.withdraw(0)
+	if status, out, stderr := run(t, nil, "leave", "--to="+f.name(0), ca); status != 0 || !strings.Contains(out, f.name(0)+" has left; 3 nodes") {
+		t.Errorf("leave: %d %s%s", status, out, stderr)
+	}
+	f.awaitLeft(0)
+	f.awaitSettled(1, 2, 3)
+	w.more(500)
+	w.end()
+	for _, i := range []int{4, 5} {
+		if err := f.isReady(i); err == nil {
+			t.Errorf("node %d, which has another secret, is ready", i)
+		}
+		if status, body := w.ask(i, "GET", "/db/"+w.key(0), ""); status == 200 || status == 404 {
+			t.Errorf("node %d, which has another secret, answers with %d %s", i, status, body)
+		}
+	}
+	w.verify(1, 2, 3)
+	w.nothingFailed()
+	w.nothingWrong()
+	w.wantCopies(2, 1, 2, 3)
+}
