@@ -67,7 +67,7 @@ type window struct {
 	hashes [windowOffers]uint64 // as they came
 	order  [windowOffers]uint64 // partition and, in the low bits, the place among the hashes
 	shards [windowOffers]*shard // of each in order; nil: the one before
-	seen   uint32               // what lock has loaded, so that it does
+	seen   uint32               // what lock and touchDigests have loaded, so that they do
 }
 
 const (
@@ -109,6 +109,7 @@ func (s *Store) applyLocked(w *window, offers []kv.Offer) (done int, short bool)
 	w.lock()
 	defer w.unlock()
 	w.touch()
+	w.touchDigests(s.bits)
 	var sh *shard
 	for i, key := range w.order[:w.n] {
 		if w.shards[i] != nil {
@@ -194,6 +195,17 @@ func (w *window) touch() {
 		if e != nil {
 			e.touchRecord(w.hashes[w.order[i]&windowPlaceMask])
 		}
+	}
+}
+
+// touchDigests loads the digests that writes will change.
+func (w *window) touchDigests(partitionBits uint) {
+	var sh *shard
+	for i, key := range w.order[:w.n] {
+		if w.shards[i] != nil {
+			sh = w.shards[i]
+		}
+		w.seen += uint32(sh.digests[w.hashes[key&windowPlaceMask]<<partitionBits>>(64-bucketBits)])
 	}
 }
 
