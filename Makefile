@@ -47,7 +47,7 @@ race: ## run the tests with the race detector
 
 .PHONY: model
 model: ## check the store against its models with the race detector for STEPS operations a workload (5000000)
-	SHARD_STEPS=$(STEPS) scripts/race.sh -timeout 24h -count 1 -run 'TestPackedAgainstMap|TestStoreModel' ./shard -rapid.checks $(CHECKS)
+	SHARD_STEPS=$(STEPS) scripts/race.sh -timeout 24h -count 1 -run 'TestPackedAgainstMap|TestStoreModel|TestEvictionModel' ./shard -rapid.checks $(CHECKS)
 
 .PHONY: e2e
 e2e: build ## run the tests of the real binary as a user runs it

@@ -5,6 +5,7 @@ import (
 
 	"httpdhs/internal/metrics"
 	"httpdhs/server"
+	"httpdhs/shard"
 )
 
 // metrics are the sources of a scrape: the counters that the parts keep.
@@ -28,7 +29,24 @@ func (n *Node) storeMetrics() metrics.Store {
 		Bytes: s.Bytes, AccountedBytes: s.Accounted, MaxBytes: n.cfg.MaxMemory,
 		LiveBytes: s.Memory.Live, DeadBytes: s.Memory.Dead, SegmentBytes: s.Memory.Segments, IndexBytes: s.Memory.Index,
 		Evicted: s.Evicted, EvictedBytes: s.EvictedBytes, Passed: s.Passed,
+		Steps: storeSteps(n.store.Steps()),
 	}
+}
+
+func storeSteps(steps [shard.StepKinds]shard.StepTimes) (all []metrics.StoreSteps) {
+	for kind, times := range steps {
+		m := metrics.StoreSteps{
+			Kind: shard.StepKind(kind).String(), Count: times.Count, Total: times.Total, Longest: times.Longest,
+			AtMost: make(map[float64]uint64, shard.StepBuckets),
+		}
+		sum := int64(0)
+		for i, n := range times.Buckets[:shard.StepBuckets-1] {
+			sum += n
+			m.AtMost[shard.StepBound(i).Seconds()] = uint64(sum)
+		}
+		all = append(all, m)
+	}
+	return all
 }
 
 func (n *Node) coordinatorMetrics() metrics.Coordinator {

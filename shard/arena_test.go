@@ -71,3 +71,39 @@ func TestArenaReleasesOnce(t *testing.T) {
 	}()
 	a.chunks[0].give(0, 3)
 }
+
+// Where much is held and all of it is full of holes, looking for pages is bounded
+// all the same: a few chunks are searched in vain, and not again. A chunk more is
+// made only when the newest is full.
+func TestAllocSearchesFewChunks(t *testing.T) {
+	a := new(arena)
+	defer a.close()
+	const held, pages = 10, 25
+	for range held {
+		a.alloc(chunkPages * pageBytes)
+	}
+	for _, c := range a.chunks {
+		for page := 0; page < chunkPages; page += 2 {
+			c.give(page, 1)
+		}
+		c.most = 2 * pages // as if there had been more
+	}
+	searched := func() (n int) {
+		for _, c := range a.chunks {
+			if c.most == 1 {
+				n++
+			}
+		}
+		return n
+	}
+	for i := 1; i < 2*held; i++ {
+		before := searched()
+		a.alloc(pages * pageBytes)
+		if n := searched() - before; n > 5 {
+			t.Fatalf("%d chunks were searched in vain", n)
+		}
+		if len(a.chunks) > held+1 {
+			t.Fatalf("there are %d chunks after %d small runs", len(a.chunks)-held, i)
+		}
+	}
+}

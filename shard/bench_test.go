@@ -56,6 +56,7 @@ func BenchmarkInsert(b *testing.B) { forEachEngineB(b, benchInsert) }
 func benchInsert(b *testing.B, o Options) {
 	b.ReportAllocs()
 	s, r := benchStore(b, o, 0), benchRecord()
+	defer reportCPU(b)()
 	for i := 0; b.Loop(); i++ {
 		if i%benchKeys == 0 {
 			b.StopTimer()
@@ -72,6 +73,7 @@ func BenchmarkOverwrite(b *testing.B) { forEachEngineB(b, benchOverwrite) }
 func benchOverwrite(b *testing.B, o Options) {
 	s, r := benchStore(b, o, benchKeys), benchRecord()
 	b.ReportAllocs()
+	defer reportCPU(b)()
 	for v := kv.Version(2); b.Loop(); v++ {
 		benchPut(s, &r, rand.Uint64N(benchKeys), v)
 	}
@@ -83,6 +85,7 @@ func benchGet(b *testing.B, o Options) {
 	s, r := benchStore(b, o, benchKeys), benchRecord()
 	var dst []byte
 	b.ReportAllocs()
+	defer reportCPU(b)()
 	for b.Loop() {
 		binary.BigEndian.PutUint64(r.Key, rand.Uint64N(benchKeys))
 		_, dst, _ = s.Get(dst[:0], kv.Hash(r.Key), r.Key)
@@ -119,6 +122,7 @@ func benchOverwriteSizes(b *testing.B, o Options) {
 	s, r := benchStore(b, o, benchKeys), benchRecord()
 	value := make([]byte, 150)
 	b.ReportAllocs()
+	defer reportCPU(b)()
 	for v := kv.Version(2); b.Loop(); v++ {
 		r.Value = value[:50+rand.IntN(101)]
 		benchPut(s, &r, rand.Uint64N(benchKeys), v)
@@ -137,6 +141,7 @@ func BenchmarkEvict(b *testing.B) {
 	var dst []byte
 	misses := 0
 	b.ReportAllocs()
+	defer reportCPU(b)()
 	i := 0
 	for b.Loop() {
 		key := uint64(draws[i%len(draws)])
@@ -156,6 +161,7 @@ func BenchmarkEvictInsert(b *testing.B) {
 	o := Options{Partitions: 256, SweepEvery: -1, Eviction: EvictS3FIFO, MaxBytes: benchKeys * (16 + benchValue)}
 	s, r := benchStore(b, o, benchKeys), benchRecord()
 	b.ReportAllocs()
+	defer reportCPU(b)()
 	i := uint64(benchKeys)
 	for b.Loop() {
 		benchPut(s, &r, i, 1)
@@ -209,6 +215,7 @@ func BenchmarkScan(b *testing.B) {
 				r.Version = 1
 				engine.Put(kv.Hash(r.Key), &r)
 			}
+			defer reportCPU(b)()
 			for b.Loop() {
 				n := 0
 				engine.Scan(rand.Uint64(), func(uint64, *kv.Record) bool { n++; return n < 100 })
@@ -224,6 +231,7 @@ func BenchmarkScanCold(b *testing.B) {
 		o.Partitions = 256 // of 4,096 records
 		s := benchStore(b, o, benchKeys)
 		sum := byte(0)
+		defer reportCPU(b)()
 		for b.Loop() {
 			n, from := 0, rand.Uint64()
 			s.Scan(s.place(from).partition, from, func(_ uint64, r *kv.Record) bool {

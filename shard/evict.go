@@ -83,9 +83,6 @@ func (e *packedEngine) evictNext(queue int, now int64, forget func(hash uint64, 
 	l, f := &e.log, e.log.fifo
 	d := l.drainOf(queue)
 	s := &l.segments[d.number]
-	if d.cursor >= d.touched {
-		d.touched = e.touchNext(s, d.cursor)
-	}
 	b := s.data[d.cursor:s.used]
 	if gap := gapAt(b); gap > 0 {
 		d.cursor += gap

@@ -221,7 +221,7 @@ func TestEvictionModel(t *testing.T) {
 				if r.IntN(1000) == 0 {
 					clock.Advance(time.Duration(r.IntN(5000)) * time.Millisecond)
 				}
-				if r.IntN(40) == 0 {
+				if r.IntN(100) == 0 {
 					batch := make([]kv.Record, r.IntN(2*windowOffers+2))
 					for j := range batch {
 						batch[j] = draw()

@@ -74,8 +74,6 @@ type link struct {
 // records any more, and so many bytes of pages were given back.
 type drain struct {
 	number, cursor, gone int
-
-	touched int // of what eviction will look at, the slots of the records before it were loaded
 }
 
 func newFifo() *fifo { return &fifo{credit: creditMax} }

@@ -8,10 +8,8 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
-	"unsafe"
 
 	"httpdhs/kv"
 )
@@ -125,13 +123,4 @@ func resident() int64 {
 	}
 	pages, _ := strconv.ParseInt(strings.Fields(string(b))[1], 10, 64)
 	return pages * int64(os.Getpagesize())
-}
-
-// threadTime is the CPU time of this thread, which other processes do not
-// lengthen.
-func threadTime() time.Duration {
-	const clockThreadCPU = 3 // CLOCK_THREAD_CPUTIME_ID
-	var ts syscall.Timespec
-	_, _, _ = syscall.RawSyscall(syscall.SYS_CLOCK_GETTIME, clockThreadCPU, uintptr(unsafe.Pointer(&ts)), 0)
-	return time.Duration(ts.Nano())
 }

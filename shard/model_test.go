@@ -71,6 +71,7 @@ func (m *model) dump() []held {
 // its books are those of its entries.
 func TestStoreModel(t *testing.T) {
 	forEachStore(t, func(t *testing.T, o Options) {
+		t.Parallel()
 		o.hash = fewHashes
 		rapid.Check(t, func(rt *rapid.T) { checkStoreModel(t, rt, o) })
 	})

@@ -32,6 +32,27 @@ func (e *packedEngine) Scan(from uint64, fn func(hash uint64, r *kv.Record) bool
 	s.fn = nil // it may hold on to much
 }
 
+// touchedSlots is how many slots' records are loaded at once: about as many
+// misses of the cache as a processor has under way.
+const touchedSlots = 16
+
+// touchRecords loads the beginnings of the records of the next slots of a table,
+// and returns the place behind these slots.
+//
+//go:noinline
+func (e *packedEngine) touchRecords(t *table, p, end int) (next int) {
+	next = min(p+touchedSlots, end)
+	seen := byte(0)
+	for _, slot := range t.slots[p:next] {
+		if slot != 0 {
+			where := location(slot & locationMask)
+			seen |= e.log.segments[where.segment()].data[where.place()]
+		}
+	}
+	e.scan.seen = seen
+	return next
+}
+
 // scan is the state of a Scan. The engine keeps it for the next.
 type scan struct {
 	engine  *packedEngine

@@ -48,6 +48,16 @@ const (
 // the next, up to 16.8 ms; that of the last means nothing.
 func StepBound(bucket int) time.Duration { return 1 << (stepLeastBits + bucket) }
 
+// Add adds the steps of another store.
+func (t *StepTimes) Add(o *StepTimes) {
+	t.Count += o.Count
+	t.Total += o.Total
+	t.Longest = max(t.Longest, o.Longest)
+	for i, n := range o.Buckets {
+		t.Buckets[i] += n
+	}
+}
+
 // Quantile is a duration that so great a part of the steps did not exceed, from
 // 0 to 1: the bound of its bucket, or the longest where that is less.
 func (t *StepTimes) Quantile(part float64) time.Duration {

@@ -44,6 +44,7 @@ func benchBatch(b *testing.B, s *Store, version *kv.Version, keys, size int, sor
 	}
 	b.ReportAllocs()
 	b.ResetTimer()
+	defer reportCPU(b)()
 	for n := 0; n < b.N; n += size {
 		offers := batches[n/size%len(batches)]
 		*version++
@@ -74,6 +75,7 @@ func BenchmarkBatchInsert(b *testing.B) {
 			s := benchStore(b, Options{Partitions: 1024, SweepEvery: -1}, 0)
 			b.ReportAllocs()
 			b.ResetTimer()
+			defer reportCPU(b)()
 			for n := 0; n < b.N; n += size {
 				if n > 0 && n/size%len(batches) == 0 {
 					b.StopTimer()
@@ -98,6 +100,7 @@ func BenchmarkBatchEvict(b *testing.B) {
 			offers, next := offersOf(size, benchValue, 1), uint64(benchKeys)
 			b.ReportAllocs()
 			b.ResetTimer()
+			defer reportCPU(b)()
 			for n := 0; n < b.N; n += size {
 				for i := range offers {
 					binary.BigEndian.PutUint64(offers[i].Record.Key, next)

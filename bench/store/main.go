@@ -11,7 +11,7 @@
 // does or in time.
 //
 // From the outside in: sections.go lists what is measured, memory.go, latency.go,
-// stall.go, cache.go and before.go measure it, node.go and redis.go speak to the
+// stall.go, steps.go, cache.go and before.go measure it, node.go and redis.go speak to the
 // two servers, data.go makes what they store, and page.go writes the page. A
 // section runs on the main goroutine; the loader, the probe and the sampler of
 // memory are goroutines of their section, which waits for them.

@@ -56,9 +56,17 @@ var sections = []section{
 		"3", "Stalls", "redis",
 		"A probe on one connection reads a key each millisecond (open loop: what is due while it waits counts from then)\n" +
 			"while 200,000 records a second are written. Overwriting in place neither grows nor compacts: what is longest there is\n" +
-			"what the processors' sharing makes of it, and the other rows are to be read beside it. The store has no figure of its\n" +
-			"own for its longest step.",
+			"what the processors' sharing makes of it, and the other rows are to be read beside it.",
 		stallRows(), nothing, stalls,
+	},
+	{
+		"6", "Steps", "on the wall clock",
+		"What the store does beside what it is asked for it does in steps, which it times (`httpdhs_store_step_seconds`). Here it runs\n" +
+			"alone, in the process that measures, on one thread, with the collector off: all keys are stored, overwritten with other\n" +
+			"sizes, half are deleted, and swept; then all are stored where a fifth has room, and the rest is evicted. The figures are of the thread's CPU\n" +
+			"time, which other processes do not lengthen, but interrupts do; beside them those of the clock on the wall, from runs in\n" +
+			"alternation; the work that is the same each time says what the machine adds. The p99.9 are bounds of buckets that double.",
+		stepRows(), lacksThreadTime, steps,
 	},
 	{
 		"4", "As a cache", "redis",

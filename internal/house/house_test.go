@@ -54,7 +54,7 @@ var mayImport = map[string][]string{
 	"bench/baseline":     {},
 	"bench/goals":        {"bench", "bench/internal/rig"},
 	"bench/peers":        {"bench", "bench/internal/rig"},
-	"bench/store":        {"bench", "bench/internal/rig", "client", "internal/api", "internal/format", "kv"},
+	"bench/store":        {"bench", "bench/internal/rig", "client", "internal/api", "internal/format", "kv", "shard"},
 	"bench/internal/rig": {"bench"},
 
 	// What puts it all together.

@@ -9,6 +9,7 @@ package metrics
 
 import (
 	"runtime"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -46,6 +47,19 @@ type Store struct {
 	Evicted      int64 // entries that made room for others
 	EvictedBytes int64 // of their keys and values
 	Passed       int64 // records of other nodes that sync did not store for it
+
+	Steps []StoreSteps
+}
+
+// StoreSteps is how long the steps took, of one kind, in which the store does its own work. Each
+// kind occurs once.
+type StoreSteps struct {
+	Kind           string // grow, compact, evict, sweep, segment
+	Count          int64
+	Total, Longest time.Duration
+
+	// AtMost are how many took at most so long, by that in seconds.
+	AtMost map[float64]uint64
 }
 
 // HTTP is what the server has answered since it started.
@@ -160,6 +174,8 @@ var (
 	storeEvicted    = newDesc("store_evicted_total", "Entries that --eviction has forgotten to make room for others.")
 	storeEvictedB   = newDesc("store_evicted_bytes_total", "Bytes of the keys and values that --eviction has forgotten.")
 	storePassed     = newDesc("store_sync_passed_total", "Records of other nodes that sync did not store, because such were evicted here.")
+	storeSteps      = newDesc("store_step_seconds", "Time of the steps in which the store does its own work, while it keeps calls for that part of the data waiting, by kind.", "kind")
+	storeLongest    = newDesc("store_longest_step_seconds", "The longest of these steps since the start.", "kind")
 	storeMemoryMax  = newDesc("store_memory_limit_bytes", "The bound of --max-memory; 0 is none.")
 
 	httpRequests      = newDesc("http_requests_total", "Requests answered, by method and class of status.", "method", "code")
@@ -204,7 +220,7 @@ var (
 
 	descs = []*prometheus.Desc{
 		buildInfo, ready,
-		storeKeys, storeTombstones, storeData, storeMemory, storeMemoryKind, storeMemoryMax, storeEvicted, storeEvictedB, storePassed,
+		storeKeys, storeTombstones, storeData, storeMemory, storeMemoryKind, storeMemoryMax, storeEvicted, storeEvictedB, storePassed, storeSteps, storeLongest,
 		httpRequests, httpMalformed, httpOverloaded, httpPanics, httpConns, httpRejectedConns, httpEvictedConns, httpSlowConns,
 		httpInFlight, httpAnswers,
 		coordReads, coordWrites, coordRepairs, coordRestamps, coordSynced, coordHandedOver, coordRefused, coordUnavailable, coordTimeouts, coordOverloads,
@@ -282,6 +298,10 @@ func (e emitter) store(s Store) {
 	e.counter(storeEvicted, s.Evicted)
 	e.counter(storeEvictedB, s.EvictedBytes)
 	e.counter(storePassed, s.Passed)
+	for _, steps := range s.Steps {
+		e <- prometheus.MustNewConstHistogram(storeSteps, uint64(steps.Count), steps.Total.Seconds(), steps.AtMost, steps.Kind)
+		e <- prometheus.MustNewConstMetric(storeLongest, prometheus.GaugeValue, steps.Longest.Seconds(), steps.Kind)
+	}
 }
 
 func (e emitter) http(h HTTP) {

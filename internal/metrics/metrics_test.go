@@ -5,6 +5,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
@@ -17,7 +18,10 @@ func full() Sources {
 		Version: "v1.2.3",
 		Ready:   func() bool { return true },
 		Store: func() Store {
-			return Store{Keys: 11, Tombstones: 12, Bytes: 13, AccountedBytes: 14, MaxBytes: 15, LiveBytes: 5, DeadBytes: 2, SegmentBytes: 10, IndexBytes: 4, Evicted: 6, EvictedBytes: 7, Passed: 8}
+			return Store{Keys: 11, Tombstones: 12, Bytes: 13, AccountedBytes: 14, MaxBytes: 15, LiveBytes: 5, DeadBytes: 2, SegmentBytes: 10, IndexBytes: 4, Evicted: 6, EvictedBytes: 7, Passed: 8, Steps: []StoreSteps{
+				{Kind: "compact", Count: 9, Total: 3 * time.Millisecond, Longest: 2 * time.Millisecond, AtMost: map[float64]uint64{0.001: 5, 0.002: 8}},
+				{Kind: "grow", Count: 1, Total: time.Millisecond, Longest: time.Millisecond, AtMost: map[float64]uint64{0.001: 0, 0.002: 1}},
+			}}
 		},
 		HTTP: func() HTTP {
 			return HTTP{
