@@ -111,6 +111,7 @@ func Open(cfg Config) (*Node, error) {
 
 func open(cfg Config) (_ *Node, err error) {
 	cfg.setDefaults()
+	cfg.canonicalNames()
 	n := &Node{
 		cfg: cfg, log: cfg.Log, started: time.Now(), failed: make(chan error, 1),
 		wired: make(chan struct{}), quit: make(chan struct{}), left: make(chan struct{}),
@@ -139,10 +140,21 @@ func open(cfg Config) (_ *Node, err error) {
 	n.serving.Go(func() {
 		if err := n.server.Serve(listener); err != nil {
 			n.log.Error("serving ended", "error", err)
-			n.failed <- err
+			n.fail(err)
 		}
 	})
+	if len(cfg.Join) == 0 { // else whom it joins asks
+		n.serving.Go(n.lookForTwin)
+	}
 	return n, nil
+}
+
+// fail delivers an error that ends serving, if none has before.
+func (n *Node) fail(err error) {
+	select {
+	case n.failed <- err:
+	default:
+	}
 }
 
 // wire makes the parts and hands each to those that need it.
