@@ -66,7 +66,11 @@ func (n *Node) hello(ctx context.Context, addr string, request []byte) ([]byte, 
 	return replicate.SplitHello(answer)
 }
 
-// lookForTwin ends serving if another process has this node's name, and answers there.
+// twinPause is the time between two looks for a twin.
+const twinPause = 2 * time.Second
+
+// lookForTwin ends serving if another process has this node's name, and answers there. It looks until the node is ready: the others count on who is at the
+// name, so a second one is never ready, and the first may have been down before.
 func (n *Node) lookForTwin() {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
@@ -77,9 +81,16 @@ func (n *Node) lookForTwin() {
 		case <-ctx.Done():
 		}
 	}()
-	if err := n.members.Twin(ctx); err != nil {
-		n.log.Error("this node ends", "error", err)
-		n.fail(err)
+	for ready := false; !ready && ctx.Err() == nil; ready, _ = n.Ready() {
+		if err := n.members.Twin(ctx); err != nil {
+			n.log.Error("this node ends", "error", err)
+			n.fail(err)
+			return
+		}
+		select {
+		case <-time.After(twinPause):
+		case <-ctx.Done():
+		}
 	}
 }
 
