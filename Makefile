@@ -14,7 +14,7 @@ CHECKS    ?= 10000
 SEEDS     ?= 500
 FROM      ?= 1
 SOAK_KEYS ?= 1000000
-RUN       ?= Join|Leave|Evict|Restart|Turn|Split|Sick|Slow|Paused|Overlap
+RUN       ?= Join|Leave|Evict|Restart|Turn|Split|OneWay|Secure|AreTold|Sick|Slow|Paused|Overlap
 
 STATICCHECK := go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 

@@ -19,6 +19,7 @@ const (
 var (
 	ErrBadHello = errors.New("bad hello")        // what came is not one
 	ErrRefused  = errors.New("refused")          // by the node that was asked, or by this one on the same grounds
+	ErrTwin     = errors.New("another process")  // answers at this node's name
 	errMyself   = errors.New("it is this node")  // an address of the join list that leads back here
 	errNoPlace  = errors.New("it has no answer") // it answered, but without this node's entry
 )

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"strconv"
 	"strings"
 	"unicode"
@@ -111,10 +112,26 @@ func checkAddr(addr string) error {
 	}) {
 		return fmt.Errorf("is %q: %q is no host", addr, host)
 	}
+	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
+		return fmt.Errorf("is %q, which is no address that others could reach", addr)
+	}
 	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 || strconv.FormatUint(n, 10) != port {
 		return fmt.Errorf("is %q: want a port from 1 to 65535", addr)
 	}
 	return nil
+}
+
+// CanonicalAddr is the one way to write a host:port, by which a node is known: the name of a host in lower case, for the domain name system does not tell cases
+// apart (RFC 4343), and an IP address as RFC 5952 has it. Two names of one host, or its name and its address, stay two. What is no host:port is returned as it is.
+func CanonicalAddr(addr string) string {
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return addr
+	}
+	if ip, err := netip.ParseAddr(host); err == nil {
+		return net.JoinHostPort(ip.Unmap().String(), port)
+	}
+	return net.JoinHostPort(strings.ToLower(host), port)
 }
 
 // appendTo appends the fixed encoding of an entry: what the digest is made of, and what decides between two entries of

@@ -58,19 +58,38 @@ func (m *Membership) strange(h *hello) string {
 	}
 	ctx, cancel := context.WithTimeout(m.ctx, m.o.pace.hello/2) // the asker waits no longer
 	defer cancel()
-	ask := hello{From: m.id.name, To: h.From, Boot: m.id.boot, Settings: m.id.settings, Who: true}
-	answer, err := m.o.Hello(ctx, h.From, ask.encode())
-	if err != nil {
-		return fmt.Sprintf("%s cannot be reached from %s (%v): start it with an --advertise at which the others reach it", h.From, m.id.name, err)
-	}
-	there, err := decodeHello(answer)
+	there, err := m.who(ctx, h.From)
 	switch {
-	case err != nil:
+	case errors.Is(err, ErrBadHello):
 		return fmt.Sprintf("what answers at %s is no node: %v", h.From, err)
+	case err != nil:
+		return fmt.Sprintf("%s cannot be reached from %s (%v): start it with an --advertise at which the others reach it", h.From, m.id.name, err)
 	case there.From != h.From || there.Boot != h.Boot:
 		return fmt.Sprintf("another process answers at %s: give each node an --advertise of its own", h.From)
 	}
 	return ""
+}
+
+// who asks who answers at a name.
+func (m *Membership) who(ctx context.Context, name string) (*hello, error) {
+	ask := hello{From: m.id.name, To: name, Boot: m.id.boot, Settings: m.id.settings, Who: true}
+	answer, err := m.o.Hello(ctx, name, ask.encode())
+	if err != nil {
+		return nil, err
+	}
+	return decodeHello(answer)
+}
+
+// Twin asks who answers at this node's own name, for a node that no member admits, since it is part of a cluster from the start. The error, which wraps [ErrTwin],
+// says that it is another node; nil that it is this one, or that it cannot be told, for a node need not reach itself.
+func (m *Membership) Twin(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, m.o.pace.hello)
+	defer cancel()
+	there, err := m.who(ctx, m.id.name)
+	if err != nil || there.From == m.id.name && there.Boot == m.id.boot {
+		return nil
+	}
+	return fmt.Errorf("%w answers at this node's name, %s, and calls itself %s: give each node a line, or an --advertise, of its own", ErrTwin, m.id.name, there.From)
 }
 
 // refuse makes an answer that says so.

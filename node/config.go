@@ -4,16 +4,19 @@ import (
 	"crypto/tls"
 	"log/slog"
 	"net"
+	"slices"
 	"time"
 
 	"httpdhs/kv"
+	"httpdhs/membership"
 )
 
 // Config is all that a node needs to know before it starts. Files and flags
 // are read by the caller. Zero values of the fields that say so take defaults.
 type Config struct {
 	// Name is the node's name: the host:port at which other nodes and clients
-	// reach it. It is one of Members.
+	// reach it. It is one of Members. Names are compared as
+	// membership.CanonicalAddr writes them.
 	Name string
 
 	// Members are the names of all nodes known at start, this one included,
@@ -88,4 +91,16 @@ func (c *Config) gossipBind() string {
 		return ""
 	}
 	return host
+}
+
+// canonicalNames has each name written in the one way by which it is compared.
+func (c *Config) canonicalNames() {
+	all := func(names []string) []string {
+		out := slices.Clone(names)
+		for i, name := range out {
+			out[i] = membership.CanonicalAddr(name)
+		}
+		return out
+	}
+	c.Name, c.Members, c.Join = membership.CanonicalAddr(c.Name), all(c.Members), all(c.Join)
 }

@@ -66,6 +66,34 @@ func (n *Node) hello(ctx context.Context, addr string, request []byte) ([]byte, 
 	return replicate.SplitHello(answer)
 }
 
+// twinPause is the time between two looks for a twin.
+const twinPause = 2 * time.Second
+
+// lookForTwin ends serving if another process has this node's name, and answers there. It looks until the node is ready: the others count on who is at the
+// name, so a second one is never ready, and the first may have been down before.
+func (n *Node) lookForTwin() {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	go func() {
+		select {
+		case <-n.quit:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	for ready := false; !ready && ctx.Err() == nil; ready, _ = n.Ready() {
+		if err := n.members.Twin(ctx); err != nil {
+			n.log.Error("this node ends", "error", err)
+			n.fail(err)
+			return
+		}
+		select {
+		case <-time.After(twinPause):
+		case <-ctx.Done():
+		}
+	}
+}
+
 // withCoordinator calls f once there is a coordinator, if there will be one: the membership is opened first.
 func (n *Node) withCoordinator(f func(*replicate.Coordinator)) {
 	<-n.wired
@@ -187,6 +215,7 @@ const removePatience = 500 * time.Millisecond
 // Remove implements server.Cluster: it takes a member that is down off the ring. One that seems to be up is asked before it is refused: it
 // may have died since it was asked last.
 func (n *Node) Remove(name string) error {
+	name = membership.CanonicalAddr(name)
 	err := n.members.Remove(name)
 	if errors.Is(err, membership.ErrLive) {
 		n.withCoordinator(func(c *replicate.Coordinator) { c.Heard(name) })

@@ -111,6 +111,7 @@ func Open(cfg Config) (*Node, error) {
 
 func open(cfg Config) (_ *Node, err error) {
 	cfg.setDefaults()
+	cfg.canonicalNames()
 	n := &Node{
 		cfg: cfg, log: cfg.Log, started: time.Now(), failed: make(chan error, 1),
 		wired: make(chan struct{}), quit: make(chan struct{}), left: make(chan struct{}),
@@ -120,6 +121,9 @@ func open(cfg Config) (_ *Node, err error) {
 	}
 	// What the settings alone can be wrong in is said before anything is opened.
 	if _, err := ring.New([]ring.Node{{Name: cfg.Name, Weight: cfg.Weight, Zone: cfg.Zone}}, n.ringSettings()); err != nil {
+		return nil, err
+	}
+	if err := checkMemory(&cfg); err != nil {
 		return nil, err
 	}
 	if n.listener = cfg.Listener; n.listener == nil {
@@ -139,10 +143,21 @@ func open(cfg Config) (_ *Node, err error) {
 	n.serving.Go(func() {
 		if err := n.server.Serve(listener); err != nil {
 			n.log.Error("serving ended", "error", err)
-			n.failed <- err
+			n.fail(err)
 		}
 	})
+	if len(cfg.Join) == 0 { // else whom it joins asks
+		n.serving.Go(n.lookForTwin)
+	}
 	return n, nil
+}
+
+// fail delivers an error that ends serving, if none has before.
+func (n *Node) fail(err error) {
+	select {
+	case n.failed <- err:
+	default:
+	}
 }
 
 // wire makes the parts and hands each to those that need it.
@@ -236,9 +251,24 @@ func (n *Node) dial(addr string) replicate.Transport {
 	return t
 }
 
-// evictingPartitionBytes is what a partition needs for most of its memory to be values, where values are evicted: the pages of its two queues and its
-// table.
-const evictingPartitionBytes = 64 << 10
+const (
+	// evictingPartitionBytes is what a partition needs for most of its memory to be values, where values are evicted: the pages of its two queues and its
+	// table.
+	evictingPartitionBytes = 64 << 10
+
+	// evictingPartitionLeast is what it needs at all. One tombstone in it, which is not evicted, keeps 16 KiB: pages of its table, of what finds what is due,
+	// and of its queues. With hardly more, a delete or an expiry in each partition would fill the store until the end of their grace.
+	evictingPartitionLeast = 32 << 10
+)
+
+// checkMemory says what is wrong with a bound on memory at which values are evicted.
+func checkMemory(cfg *Config) error {
+	if least := int64(cfg.Partitions) * evictingPartitionLeast; eviction(cfg) && cfg.MaxMemory < least {
+		return fmt.Errorf("--max-memory is %d bytes, and --eviction %s needs at least %d, %d KiB for each of %d partitions, or deletes alone would fill it: give it more (%d KiB each is good), or the cluster fewer --partitions",
+			cfg.MaxMemory, cfg.Eviction, least, evictingPartitionLeast>>10, cfg.Partitions, evictingPartitionBytes>>10)
+	}
+	return nil
+}
 
 func eviction(cfg *Config) bool {
 	return cfg.Eviction != "" && cfg.Eviction != shard.EvictNone.String()
@@ -258,7 +288,7 @@ func (n *Node) logStart() {
 		"auth", cfg.AuthToken != "", "cluster_secret", cfg.ClusterSecret != "",
 		"tls", cfg.ServerTLS != nil, "pprof", cfg.PprofAddr)
 	if least := int64(cfg.Partitions) * evictingPartitionBytes; eviction(cfg) && cfg.MaxMemory < least {
-		n.log.Warn("so little memory is hardly a cache, since each partition takes some pages of its own: give --max-memory the least that is good, or the cluster fewer --partitions", "max_memory", cfg.MaxMemory, "partitions", cfg.Partitions, "least", least)
+		n.log.Warn("so little memory makes a poor cache, since each partition takes some pages of its own: give --max-memory more, or the cluster fewer --partitions", "max_memory", cfg.MaxMemory, "partitions", cfg.Partitions, "good", least)
 	}
 	if known := max(len(cfg.Members), 1); len(cfg.Join) == 0 && cfg.Replicas > known {
 		n.log.Warn("fewer nodes than replicas: each key has one copy a node", "replicas", cfg.Replicas, "nodes", known)

@@ -181,3 +181,31 @@ func selfSigned(t *testing.T) (*x509.CertPool, tls.Certificate) {
 	pool.AddCert(leaf)
 	return pool, tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}
 }
+
+// A node that evicts is not started with so little memory that tombstones alone would fill it, and is told what to do; without eviction, or with enough, it is.
+func TestLittleMemoryForEviction(t *testing.T) {
+	t.Parallel()
+	for _, row := range []struct {
+		eviction string
+		memory   int64
+		ok       bool
+	}{
+		{"s3-fifo", 32<<20 - 1, false},
+		{"s3-fifo", 8 << 20, false},
+		{"s3-fifo", 32 << 20, true},
+		{"none", 8 << 20, true},
+		{"", 8 << 20, true},
+	} {
+		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		n, err := node.Open(node.Config{Name: ln.Addr().String(), Listener: ln, GossipPort: -1, Partitions: 1024, MaxMemory: row.memory, Eviction: row.eviction})
+		if row.ok != (err == nil) || err != nil && (!strings.Contains(err.Error(), "needs at least 33554432") || !strings.Contains(err.Error(), "fewer --partitions")) {
+			t.Errorf("%d bytes, eviction %q: %v", row.memory, row.eviction, err)
+		}
+		if err == nil {
+			n.Kill()
+		}
+	}
+}

@@ -57,6 +57,15 @@ func TestFaultsAtStart(t *testing.T) {
 	wantOneLine(t, nil, server("--conf="+conf("localhost:1\nlocalhost:2\n")), 2, "no line is this node")
 	wantOneLine(t, nil, server("--conf="+conf(fmt.Sprintf("localhost:%d\n127.0.0.1:%d\n", port, port))), 2, "both fit", "--advertise")
 
+	twice := conf(fmt.Sprintf("localhost:%d\n127.0.0.1:%d\n", port, port))
+	wantOneLine(t, nil, server("--conf="+twice, fmt.Sprintf("--advertise=localhost:%d", port)), 2, "lines 1 (localhost", "and 2 (127.0.0.1", "are the same node")
+	for _, anywhere := range []string{"0.0.0.0:1234", "[::]:1234", "[0::0]:1234"} {
+		wantOneLine(t, nil, server("--join=localhost:1,"+anywhere), 2, "--join "+anywhere+" is no address that others could reach")
+		wantOneLine(t, nil, server("--advertise="+anywhere), 2, "--advertise "+anywhere+" is no address that others could reach")
+		bad := conf(line + anywhere + "\n")
+		wantOneLine(t, nil, server("--conf="+bad), 2, bad+":2: "+anywhere+" is no address that others could reach")
+	}
+
 	wantOneLine(t, nil, server("--replicas=0"), 2, "--replicas")
 	wantOneLine(t, nil, server("--partitions=1000"), 2, "--partitions")
 	wantOneLine(t, nil, server("--partitioner=dice"), 2, "--partitioner")

@@ -36,13 +36,22 @@ func lacksEviction(h *house) string {
 	return ""
 }
 
+// partitionsFor is the default number of partitions, or fewer where the bound leaves each less than the 64 KiB that are good for one.
+func partitionsFor(bound int64) int {
+	partitions := 1024
+	for partitions > 1 && bound < int64(partitions)*(64<<10) {
+		partitions /= 2
+	}
+	return partitions
+}
+
 // cache measures servers that are bounded to a part of the data: each key is
 // read, and stored if it was not there.
 func cache(h *house) error {
 	bound := int64(boundShare * float64(dataOf(1, 0, h.keys)))
 	text := strconv.FormatInt(bound, 10)
 	args := serverArgs{
-		node:  []string{"--max-memory", text, evictionFlag, "s3-fifo"},
+		node:  []string{"--max-memory", text, evictionFlag, "s3-fifo", "--partitions", strconv.Itoa(partitionsFor(bound))},
 		redis: []string{"--maxmemory", text, "--maxmemory-policy", "allkeys-lru"},
 	}
 	return h.each(args, func(s server) error { return h.cacheOf(s, h.keys, bound) })

@@ -49,6 +49,9 @@ func parseConf(name string, r io.Reader) ([]confLine, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%s:%d: %w", name, number, err)
 		}
+		if unspecified(host) {
+			return nil, fmt.Errorf("%s:%d: %w", name, number, errUnspecified(text))
+		}
 		key := strings.ToLower(net.JoinHostPort(host, strconv.Itoa(port)))
 		if first := seen[key]; first != 0 {
 			return nil, fmt.Errorf("%s:%d: %s is already in line %d", name, number, text, first)
@@ -65,6 +68,16 @@ func parseConf(name string, r io.Reader) ([]confLine, error) {
 		return nil, fmt.Errorf("%s: no nodes: write one host:port a line", name)
 	}
 	return nodes, nil
+}
+
+// unspecified says whether a host is 0.0.0.0 or ::, which stand for all addresses of a machine and lead to none.
+func unspecified(host string) bool {
+	ip := net.ParseIP(host)
+	return ip != nil && ip.IsUnspecified()
+}
+
+func errUnspecified(addr string) error {
+	return fmt.Errorf("%s is no address that others could reach: give one of the machine's", addr)
 }
 
 // splitHostPort takes a node's host:port apart.

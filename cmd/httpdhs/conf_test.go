@@ -90,3 +90,32 @@ func TestFindSelf(t *testing.T) {
 		}
 	}
 }
+
+// Two lines of a --conf file that lead to one address and port are one node, be they names, addresses, or ways to write one; where a host cannot be looked up,
+// or only the port is the same, nothing is said.
+func TestLinesApart(t *testing.T) {
+	self := &machine{lookup: func(host string) []net.IP {
+		return map[string][]net.IP{
+			"localhost":      {net.ParseIP("127.0.0.1"), net.ParseIP("::1")},
+			"a.example.org":  {net.ParseIP("10.0.0.6"), net.ParseIP("2001:db8::6")},
+			"a6.example.org": {net.ParseIP("2001:db8::6")},
+			"b.example.org":  {net.ParseIP("10.0.0.7")},
+		}[host]
+	}}
+	for _, tc := range []struct{ file, err string }{
+		{"localhost:1 127.0.0.1:2", ""},
+		{"localhost:1 10.0.0.6:1 b.example.org:1 nowhere.example.org:1 nobody.example.org:1", ""},
+		{"127.0.0.1:1 127.0.0.2:1", ""},
+		{"b.example.org:1 localhost:1 127.0.0.1:1", "f: lines 2 (localhost:1) and 3 (127.0.0.1:1) are the same node, at 127.0.0.1:1: leave one of them out"},
+		{"a.example.org:1 b.example.org:1 a6.example.org:1", "f: lines 1 (a.example.org:1) and 3 (a6.example.org:1) are the same node, at [2001:db8::6]:1: leave one of them out"},
+		{"[::1]:1 [0:0::1]:1", "f: lines 1 ([::1]:1) and 2 ([0:0::1]:1) are the same node, at [::1]:1: leave one of them out"},
+	} {
+		nodes, err := parseConf("f", strings.NewReader(strings.ReplaceAll(tc.file, " ", "\n")))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := errText(wantApart("f", nodes, self)); got != tc.err {
+			t.Errorf("%s: %q, want %q", tc.file, got, tc.err)
+		}
+	}
+}

@@ -136,14 +136,20 @@ type otherNodes struct {
 	c     *client.Client // of names; nil where there are none
 }
 
-// ask returns the cluster as one of them sees it that are up by what was known last; nil: none answers. An error is of the flags.
+// ask returns the cluster as one of them sees it; nil: none answers. Those that were down by what was known last are asked after the others: one may be back, have
+// taken what there was, and be the only one that knows of it. An error is of the flags.
 func (o *otherNodes) ask(ctx context.Context, last *client.Cluster) (doc *client.Cluster, err error) {
-	var names []string
+	var names, down []string
 	for _, n := range last.Nodes {
-		if n.Name != o.name && n.State != api.StateDown {
+		switch {
+		case n.Name == o.name:
+		case n.State == api.StateDown:
+			down = append(down, n.Name)
+		default:
 			names = append(names, n.Name)
 		}
 	}
+	names = append(names, down...)
 	if !slices.Equal(names, o.names) {
 		o.close()
 		o.names, o.c = names, nil

@@ -3,9 +3,13 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -141,6 +145,39 @@ func TestLeaveWatch(t *testing.T) {
 		if tc.want == "" && (!gone || err != nil) || tc.want != "" && (err == nil || !strings.Contains(err.Error(), tc.want)) {
 			t.Errorf("%s: gone %v, %v; want %q", tc.name, gone, err, tc.want)
 		}
+	}
+}
+
+// A node may end as soon as the one is back that it waited for, before it has said so: then that one is asked.
+func TestLeaveAsksWhoWasDown(t *testing.T) {
+	var goes, stays *httptest.Server
+	var asked atomic.Int64
+	name := func(s *httptest.Server) string { return s.Listener.Addr().String() }
+	answer := func(w http.ResponseWriter, doc any) {
+		if err := json.NewEncoder(w).Encode(doc); err != nil {
+			t.Error(err)
+		}
+	}
+	stays = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		answer(w, api.Cluster{Node: name(stays), Nodes: []api.Node{{Name: name(stays), State: api.StateActive}}})
+	}))
+	defer stays.Close()
+	goes = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case r.Method == http.MethodPost:
+			w.WriteHeader(http.StatusAccepted)
+			answer(w, api.Leaving{Node: name(goes), State: api.StateLeaving})
+		case asked.Add(1) <= 3:
+			answer(w, api.Cluster{Node: name(goes), Nodes: []api.Node{
+				{Name: name(goes), State: api.StateLeaving}, {Name: name(stays), State: api.StateDown}}})
+		default:
+			panic(http.ErrAbortHandler)
+		}
+	}))
+	defer goes.Close()
+	expect(t, 0, name(goes)+" has left; 1 node in the cluster now\n", "", "leave", "--to", name(goes))
+	if asked.Load() <= 3 {
+		t.Error("it is believed to have left while it says that it is leaving")
 	}
 }
 

@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -95,4 +97,39 @@ func findSelf(file string, nodes []confLine, advertise string, port int, m *mach
 	}
 	return "", fmt.Errorf("%s: lines %d (%s) and %d (%s) both fit this node; say which with --advertise",
 		file, fits[0].number, fits[0].addr, fits[1].number, fits[1].addr)
+}
+
+// wantApart says which two lines are one node, as far as addresses tell: a node under two names would count as two replicas. Only lines with the same port
+// can be; a host that cannot be looked up now is taken for one of its own.
+func wantApart(file string, nodes []confLine, m *machine) error {
+	sharing := make(map[int]int) // by port: how many lines have it
+	for _, n := range nodes {
+		sharing[n.port]++
+	}
+	found := make([][]net.IP, len(nodes))
+	var lookups sync.WaitGroup
+	for i, n := range nodes {
+		if ip := net.ParseIP(n.host); ip != nil {
+			found[i] = []net.IP{ip}
+		} else if sharing[n.port] > 1 {
+			lookups.Go(func() { found[i] = m.lookup(n.host) })
+		}
+	}
+	lookups.Wait()
+	type place struct {
+		ip   [16]byte
+		port int
+	}
+	first := make(map[place]confLine)
+	for i, n := range nodes {
+		for _, ip := range found[i] {
+			at := place{[16]byte(ip.To16()), n.port}
+			if other, taken := first[at]; taken && other.number != n.number {
+				return fmt.Errorf("%s: lines %d (%s) and %d (%s) are the same node, at %s: leave one of them out",
+					file, other.number, other.addr, n.number, n.addr, net.JoinHostPort(ip.String(), strconv.Itoa(n.port)))
+			}
+			first[at] = n
+		}
+	}
+	return nil
 }

@@ -119,21 +119,33 @@ func (cmd *serverCmd) Validate() error {
 	case cmd.ShutdownTimeout <= 0:
 		return fmt.Errorf("--shutdown-timeout is %s, want more than 0", cmd.ShutdownTimeout)
 	}
-	for _, addr := range cmd.Join {
-		if _, _, err := splitHostPort(addr); err != nil {
-			return fmt.Errorf("--join %w", err)
-		}
-	}
-	if cmd.Advertise != "" {
-		host, _, err := splitHostPort(cmd.Advertise)
-		if err != nil {
-			return fmt.Errorf("--advertise %w", err)
-		}
-		if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
-			return fmt.Errorf("--advertise is %s, which is no address that others could reach: give one of this machine's", cmd.Advertise)
-		}
+	if err := cmd.checkAddrs(); err != nil {
+		return err
 	}
 	return errors.Join(cmd.clusterFlags.check(), cmd.storeFlags.check(), cmd.securityFlags.check())
+}
+
+// checkAddrs says which of the addresses of nodes cannot be one.
+func (cmd *serverCmd) checkAddrs() error {
+	check := func(flag, addr string) error {
+		host, _, err := splitHostPort(addr)
+		if err == nil && unspecified(host) {
+			err = errUnspecified(addr)
+		}
+		if err != nil {
+			return fmt.Errorf("%s %w", flag, err)
+		}
+		return nil
+	}
+	for _, addr := range cmd.Join {
+		if err := check("--join", addr); err != nil {
+			return err
+		}
+	}
+	if cmd.Advertise == "" {
+		return nil
+	}
+	return check("--advertise", cmd.Advertise)
 }
 
 func (cmd *serverCmd) Run(ctx context.Context, term *terminal) error {
@@ -202,6 +214,9 @@ func (cmd *serverCmd) name(cfg *node.Config, self *machine) error {
 		return err
 	}
 	cfg.Name, err = findSelf(cmd.Conf, nodes, cmd.Advertise, cmd.Port, self)
+	if err == nil {
+		err = wantApart(cmd.Conf, nodes, self)
+	}
 	for _, n := range nodes {
 		cfg.Members = append(cfg.Members, n.addr)
 	}
