@@ -28,3 +28,31 @@ func TestCrowdedMembersMeetInACommonRing(t *testing.T) {
 		}
 	}
 }
+
+// Members that start at once, each with a map of its own, read by more rings than there is room for, and have authority for none: they go on by the target.
+// While anybody has authority, or there is room, each stays.
+func TestCrowdedMembersWithoutAuthorityMeetInTheTarget(t *testing.T) {
+	const target = Ring(9)
+	full := []Ring{3, 4, 5, 6}
+	world := func(writes []Ring, holds ...Ring) *World {
+		return &World{Target: target, Known: func(Ring) bool { return true }, Members: map[string]Member{
+			"b": {Live: true, InTarget: true, Said: &Statement{Reads: 3, Writes: writes}},
+			"c": {Live: true, InTarget: true, Said: &Statement{Reads: 5, Holds: holds}},
+			"d": {Live: false, Said: &Statement{Reads: 6, Holds: []Ring{6}}},
+		}}
+	}
+	for name, tc := range map[string]struct {
+		w    *World
+		want Ring
+	}{
+		"crowded":                     {world(full), target},
+		"crowded, somebody holds one": {world(full, 5), 4},
+		"room left":                   {world([]Ring{3, 4, 5, target}), 4},
+	} {
+		s := &State{reads: 4, writes: []Ring{4, 3, 5, target}, said: Statement{Reads: 4, Writes: []Ring{4, 3, 5, target}}}
+		s.choose(tc.w)
+		if s.Reads() != tc.want {
+			t.Errorf("%s: reads by %d, want %d", name, s.Reads(), tc.want)
+		}
+	}
+}

@@ -102,7 +102,7 @@ func (s *State) choose(w *World) {
 		next = s.common(w)
 	case len(s.said.Holds) == 0 && s.adoptable(w) != 0:
 		next = s.adoptable(w)
-	case next == 0:
+	case next == 0, s.crowded(w) && s.nobodyHolds(w):
 		next = w.Target
 	}
 	if next != s.reads {
@@ -145,6 +145,17 @@ func (s *State) common(w *World) (least Ring) {
 		}
 	}
 	return least
+}
+
+// nobodyHolds says whether neither this node nor any live member has authority for anything. Members that have all just started, each with a member map of its
+// own, read by a ring each: where these are more than there is room for, there is nothing to stay with.
+func (s *State) nobodyHolds(w *World) bool {
+	for _, m := range w.Members {
+		if m.Live && m.Said != nil && len(m.Said.Holds) > 0 {
+			return false
+		}
+	}
+	return len(s.said.Holds) == 0
 }
 
 // heldByAll says whether every live member of the target, this node included, holds it, and there is one: a node that leaves owns nothing in the target and so holds it

@@ -16,6 +16,7 @@ func TestFoundSeeds(t *testing.T) {
 		{"the table of a ring that is written is forgotten", 142, false},
 		{"the same, of another ring", 475, false},
 		{"readers without authority say that a key does not exist, and an owner to come holds it", 2163, false},
+		{"five members that start at once read by five rings, and nobody has room for the next", 4378, false},
 		{"a condition is decided by who was the primary by an earlier ring", 3869, false},
 	} {
 		t.Run(found.name, func(t *testing.T) {
