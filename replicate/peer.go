@@ -65,7 +65,8 @@ type Peer struct {
 
 	state  atomic.Uint32 // State; written under mu
 	synced atomic.Bool   // it holds the ring that this node reads by, and is believed
-	probed atomic.Bool   // it was asked, whatever came of it
+	tried  atomic.Bool   // it was asked, whatever came of it
+	probed atomic.Bool   // and if it was the last of all, this node's clock is steered
 
 	mu         sync.Mutex // guards all below
 	work       sync.Cond  // there may be something to send: wakes the sender
