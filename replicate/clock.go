@@ -3,6 +3,8 @@ package replicate
 import (
 	"slices"
 	"time"
+
+	"httpdhs/kv"
 )
 
 // clockApart is how far a node's clock may be from those of the members before it is moved there. Half of it is what time daemons
@@ -14,6 +16,7 @@ type reading struct {
 	machine     time.Duration // how far its machine's clock is ahead of this node's
 	node        time.Duration // how far the clock is that it goes by
 	established bool          // it was in sync
+	stamped     time.Duration // how far its last version is ahead of this node's clock
 	at          time.Time
 }
 
@@ -30,7 +33,7 @@ func (p *Peer) readClock(ping *Ping, here time.Time, rtt time.Duration) {
 	defer p.mu.Unlock()
 	p.clockRead = reading{
 		machine: time.UnixMicro(ping.Machine).Sub(here), node: time.UnixMilli(ping.Wall).Sub(here),
-		established: ping.Synced, at: time.Now(),
+		stamped: ping.Clock.Time().Sub(here), established: ping.Synced, at: time.Now(),
 	}
 }
 
@@ -43,7 +46,9 @@ func (c *Coordinator) steer() {
 	}
 	c.steering.Lock() // two that move the clock by what both have read would move it twice
 	defer c.steering.Unlock()
-	read, peers := []reading{{machine: -c.opt.Wall.Correction(), established: c.synced.Load()}}, c.others()
+	read, peers := []reading{{
+		machine: -c.opt.Wall.Correction(), stamped: c.clock.Last().Time().Sub(c.clock.Wall()), established: c.synced.Load(),
+	}}, c.others()
 	for _, p := range peers {
 		if !p.tried.Load() {
 			return // a few are no median
@@ -55,7 +60,9 @@ func (c *Coordinator) steer() {
 		p.mu.Unlock()
 	}
 	by := apart(read, 1+len(peers))
-	if by.Abs() <= clockApart {
+	least := leastAhead(read)
+	bound := by < least
+	if by = max(by, least); by.Abs() <= clockApart {
 		return
 	}
 	c.opt.Wall.Correct(by)
@@ -63,8 +70,13 @@ func (c *Coordinator) steer() {
 		p.mu.Lock()
 		p.clockRead.machine -= by
 		p.clockRead.node -= by
+		p.clockRead.stamped -= by
 		p.mu.Unlock()
 	}
+	if bound && c.clockBound {
+		return // it was said: the clock stands still for a while
+	}
+	c.clockBound = bound
 	c.opt.Log.Warn("this node's clock was moved to what the members' clocks say: run NTP on all of them",
 		"by", by.Round(time.Millisecond), "off_the_machine_by", c.opt.Wall.Correction().Round(time.Millisecond))
 }
@@ -91,6 +103,23 @@ func apart(read []reading, members int) time.Duration {
 	}
 	low, high := middle(nodes)
 	return (low + high) / 2
+}
+
+// leastAhead bounds how far a clock is moved back, by the readings, of which the first is the node's own: what it has stamped, or if it has just started, what the others have, stays within
+// half of what is believed. Where all have gone by a time far ahead and are set right, all would else refuse all. So their clocks stand still until the time is there.
+func leastAhead(read []reading) time.Duration {
+	stamped := read[0].stamped
+	var others []time.Duration
+	for _, r := range read[1:] {
+		if r.established {
+			others = append(others, r.stamped)
+		}
+	}
+	if !read[0].established && len(others) > 0 {
+		low, _ := middle(others)
+		stamped = max(stamped, low)
+	}
+	return stamped - kv.MaxAhead/2
 }
 
 // middle are the two in the middle of at least one; of an odd number they are the same.

@@ -1,6 +1,7 @@
 package replicate
 
 import (
+	"fmt"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -162,6 +163,50 @@ func TestNodeWithAWrongClockKeepsTheTimeAlone(t *testing.T) {
 		}
 		c.settle()
 		wantValue(t, c.nodes[0].get(key, kv.LevelAll), "value")
+	})
+}
+
+// Nodes that have gone by a time far ahead, and whose machines are set right, go on together, and lose no order: what one has written wins over
+// what was written before. One that joins them then goes on with them.
+func TestClocksThatWereAheadAndAreSetRight(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		const ahead = 3 * time.Minute
+		o := clusterOptions{nodes: 3, replicas: 2, probeEvery: 200 * time.Millisecond}
+		var clocks []*machineClock
+		for range o.nodes {
+			clocks = append(clocks, newMachineClock(ahead))
+			o.walls = append(o.walls, clocks[len(clocks)-1].wall)
+		}
+		c := newCluster(t, o)
+		write := func(value string) {
+			t.Helper()
+			for i, n := range c.nodes {
+				n.mustPut(t, "key", fmt.Sprint(value, i), kv.LevelAll)
+				for _, reader := range c.nodes {
+					wantValue(t, reader.get("key", kv.LevelOne), fmt.Sprint(value, i))
+				}
+			}
+		}
+		write("ahead")
+		for i := range clocks {
+			clocks[i].set(0)
+			time.Sleep(time.Second)
+			write("set")
+		}
+		time.Sleep(10 * time.Second)
+		write("later")
+		c.kill(1)
+		o.walls[1] = newMachineClock(0).wall
+		c.boot(1, 77, o)
+		c.settle()
+		write("joined")
+		time.Sleep(ahead)
+		for i, n := range c.nodes {
+			if off := time.Until(n.clock.Wall()); off.Abs() > time.Second {
+				t.Errorf("node%d is %v off", i, off)
+			}
+		}
+		write("at last")
 	})
 }
 

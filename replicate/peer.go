@@ -75,6 +75,8 @@ type Peer struct {
 	flight     *batch // what the sender is sending
 	broken     *batch // the flight that was broken because it took so long
 	owed       int    // batches at the front that were kept for it while it was down
+	heeding    heeding
+	finished   uint64 // batches of which nothing is left to be sent
 	settling   bool   // up, with the last of the hints in flight
 	reason     error  // why it is down
 	downSince  time.Time
@@ -377,6 +379,9 @@ func (p *Peer) delivered(b *batch, err error) {
 	again := p.downs != b.downs // it went down, and may be back: not this flight's to say
 	if p.State() == Down {
 		left = b.orphan(nil)
+	}
+	if len(b.tickets) == 0 {
+		p.finished++
 	}
 	if len(b.tickets) == 0 && p.owed > 0 {
 		p.owed--

@@ -18,7 +18,9 @@ func TestFoundSeeds(t *testing.T) {
 		{"the same, of another ring", 475, false, false},
 		{"readers without authority say that a key does not exist, and an owner to come holds it", 2163, false, false},
 		{"a condition is decided by who was the primary by an earlier ring", 3869, false, false},
+		{"one that comes to be in sync decides a condition, while what another has decided is on its way", 4044, false, false},
 		{"a node that is cut off goes back to what its machine says, and stamps what nobody believes", 15, false, true},
+		{"clocks that were ahead are set right, and all refuse all", 3089, false, true},
 		{"a node with a wrong clock is asked for something before it knows that it is wrong", 23, false, true},
 	} {
 		t.Run(found.name, func(t *testing.T) {
