@@ -177,7 +177,8 @@ func (c *Coordinator) worldLocked() *rebalance.World {
 		w.Members[m.Name] = p.member(!m.Leaving)
 		if said := w.Members[m.Name].Said; said != nil {
 			for _, x := range said.Wants {
-				if r.tables[x] == nil {
+				// Who writes it knows it. Others want it for that one's sake, and may not know it either.
+				if asked := r.unknown[x]; r.tables[x] == nil && (asked == "" || slices.Contains(said.Writes, x) || said.Reads == x) {
 					r.unknown[x] = m.Name
 				}
 			}
