@@ -345,6 +345,7 @@ func TestWhoIsOnARingIsAskedOfOneThatKnows(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := newCluster(t, clusterOptions{nodes: 3, replicas: 2})
 		const unheard = rebalance.Ring(4711)
+		c.nodes[2].Close() // nothing that it is told from now on changes what it has heard
 		for knows := range 2 {
 			n := c.nodes[2].Coordinator
 			n.rings.mu.Lock()
