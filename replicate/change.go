@@ -87,9 +87,9 @@ func (c *Coordinator) reconsider() {
 		r.mu.Unlock()
 		return
 	}
-	before, underWay := r.state.Said().Seq, len(r.retired)
+	before, underWay, term := r.state.Said().Seq, len(r.retired), c.term.Load()
 	c.stepLocked()
-	changed := r.state.Said().Seq != before || len(r.retired) < underWay
+	changed := r.state.Said().Seq != before || len(r.retired) < underWay || c.term.Load() != term
 	unknown := len(r.unknown) > 0
 	tell, victims := r.list, c.evictLocked()
 	gone := c.forgetLocked()
@@ -130,12 +130,8 @@ func (c *Coordinator) stepLocked() {
 			c.replaceViewLocked()
 		}
 		seq := r.state.Said().Seq
-		r.retired = slices.DeleteFunc(r.retired, func(v *view) bool { return v.ops.Load() == 0 })
-		r.oldest.Store(c.view.Load().serial)
-		if len(r.retired) == 0 {
+		if c.retireLocked() {
 			r.state.Over(r.state.Epoch())
-		} else {
-			r.oldest.Store(r.retired[0].serial)
 		}
 		if r.state.Said().Seq == seq {
 			break
@@ -145,6 +141,21 @@ func (c *Coordinator) stepLocked() {
 	c.decides.Store(r.state.MayDecide(world))
 	c.admitLocked(world)
 	c.judgeLocked()
+	for c.heedLocked() {
+		c.retireLocked()
+	}
+}
+
+// retireLocked forgets views by which no operation goes any more, and says whether all go by the present one.
+func (c *Coordinator) retireLocked() bool {
+	r := &c.rings
+	r.retired = slices.DeleteFunc(r.retired, func(v *view) bool { return v.ops.Load() == 0 })
+	if len(r.retired) == 0 {
+		r.oldest.Store(c.view.Load().serial)
+		return true
+	}
+	r.oldest.Store(r.retired[0].serial)
+	return false
 }
 
 // worldLocked is what this node knows of the others.
@@ -166,7 +177,8 @@ func (c *Coordinator) worldLocked() *rebalance.World {
 		w.Members[m.Name] = p.member(!m.Leaving)
 		if said := w.Members[m.Name].Said; said != nil {
 			for _, x := range said.Wants {
-				if r.tables[x] == nil {
+				// Who writes it knows it. Others want it for that one's sake, and may not know it either.
+				if asked := r.unknown[x]; r.tables[x] == nil && (asked == "" || slices.Contains(said.Writes, x) || said.Reads == x) {
 					r.unknown[x] = m.Name
 				}
 			}
@@ -215,7 +227,7 @@ func (p *Peer) mention(sees map[uint64]Sight, heeds map[uint64]uint64) {
 	if p.ping.Boot == 0 {
 		return
 	}
-	sees[p.ping.Boot] = Sight{Downs: p.downs, Live: p.State() != Down, Counts: p.countedLocked()}
+	sees[p.ping.Boot] = Sight{Downs: p.downs, Live: p.State() != Down, Counts: p.countedLocked(), Term: p.heedsLocked()}
 	if p.heeded != 0 {
 		heeds[p.ping.Boot] = p.heeded
 	}
@@ -299,6 +311,9 @@ func (c *Coordinator) mayDecide(partition int) bool {
 			p.probeSoon() // whoever asks has found it down
 			return false
 		}
+	}
+	if !c.mayDecideYet() {
+		return false
 	}
 	if !v.moving() && c.stable.Load() {
 		return true

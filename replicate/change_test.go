@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"httpdhs/kv"
+	"httpdhs/rebalance"
 	"httpdhs/ring"
 )
 
@@ -336,4 +337,32 @@ func testOnceItIsHeard(t *testing.T) {
 	}
 	c.net.clear()
 	eventually(t, "it coordinates", func() bool { return n.put("key", "v", kv.LevelLive).Err == nil })
+}
+
+// Who is on a ring that a node has not heard of is asked of a member that writes it, not of one that wants it for that one's sake and has not
+// heard of it either: two of those would ask each other for ever.
+func TestWhoIsOnARingIsAskedOfOneThatKnows(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		c := newCluster(t, clusterOptions{nodes: 3, replicas: 2})
+		const unheard = rebalance.Ring(4711)
+		c.nodes[2].Close() // nothing that it is told from now on changes what it has heard
+		for knows := range 2 {
+			n := c.nodes[2].Coordinator
+			n.rings.mu.Lock()
+			for i := range 2 {
+				p := n.rings.peers[c.nodes[i].name]
+				p.mu.Lock()
+				p.ping.Said.Wants, p.ping.Said.Writes = []rebalance.Ring{unheard}, nil
+				if i == knows {
+					p.ping.Said.Writes = []rebalance.Ring{unheard}
+				}
+				p.mu.Unlock()
+			}
+			n.worldLocked()
+			if got := n.rings.unknown[unheard]; got != c.nodes[knows].name {
+				t.Errorf("%s is asked, and %s knows", got, c.nodes[knows].name)
+			}
+			n.rings.mu.Unlock()
+		}
+	})
 }

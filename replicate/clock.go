@@ -3,9 +3,11 @@ package replicate
 import (
 	"slices"
 	"time"
+
+	"httpdhs/kv"
 )
 
-// clockApart is how far a node's clock may be from the median of the members' before it is moved there. Half of it is what time daemons
+// clockApart is how far a node's clock may be from those of the members before it is moved there. Half of it is what time daemons
 // keep within on the worst of days.
 const clockApart = 500 * time.Millisecond
 
@@ -14,6 +16,7 @@ type reading struct {
 	machine     time.Duration // how far its machine's clock is ahead of this node's
 	node        time.Duration // how far the clock is that it goes by
 	established bool          // it was in sync
+	stamped     time.Duration // how far its last version is ahead of this node's clock
 	at          time.Time
 }
 
@@ -30,11 +33,11 @@ func (p *Peer) readClock(ping *Ping, here time.Time, rtt time.Duration) {
 	defer p.mu.Unlock()
 	p.clockRead = reading{
 		machine: time.UnixMicro(ping.Machine).Sub(here), node: time.UnixMilli(ping.Wall).Sub(here),
-		established: ping.Synced, at: time.Now(),
+		stamped: ping.Clock.Time().Sub(here), established: ping.Synced, at: time.Now(),
 	}
 }
 
-// steer moves this node's clock to the median of what the clocks of the members' machines say, its own among them, if it is too far from that. So one
+// steer moves this node's clock to what the clocks of the members say, its own among them, if it is too far from that. So one
 // machine whose clock is wrong, or is set while the node runs, does not put its time on anything; and where most of the clocks move, the
 // nodes follow.
 func (c *Coordinator) steer() {
@@ -43,9 +46,11 @@ func (c *Coordinator) steer() {
 	}
 	c.steering.Lock() // two that move the clock by what both have read would move it twice
 	defer c.steering.Unlock()
-	read := []reading{{machine: -c.opt.Wall.Correction(), established: c.synced.Load()}}
-	for _, p := range c.others() {
-		if !p.probed.Load() {
+	read, peers := []reading{{
+		machine: -c.opt.Wall.Correction(), stamped: c.clock.Last().Time().Sub(c.clock.Wall()), established: c.synced.Load(),
+	}}, c.others()
+	for _, p := range peers {
+		if !p.tried.Load() {
 			return // a few are no median
 		}
 		p.mu.Lock()
@@ -54,46 +59,72 @@ func (c *Coordinator) steer() {
 		}
 		p.mu.Unlock()
 	}
-	by := apart(read)
-	if by.Abs() <= clockApart {
+	by := apart(read, 1+len(peers))
+	least := leastAhead(read)
+	bound := by < least
+	if by = max(by, least); by.Abs() <= clockApart {
 		return
 	}
 	c.opt.Wall.Correct(by)
-	for _, p := range c.others() {
+	for _, p := range peers {
 		p.mu.Lock()
 		p.clockRead.machine -= by
 		p.clockRead.node -= by
+		p.clockRead.stamped -= by
 		p.mu.Unlock()
 	}
+	if bound && c.clockBound {
+		return // it was said: the clock stands still for a while
+	}
+	c.clockBound = bound
 	c.opt.Log.Warn("this node's clock was moved to what the members' clocks say: run NTP on all of them",
 		"by", by.Round(time.Millisecond), "off_the_machine_by", c.opt.Wall.Correction().Round(time.Millisecond))
 }
 
-// apart is how far a node is from what the time is, by the readings, of which the first is its own.
+// apart is how far a node is from what the time is, by the readings, of which the first is its own, in a cluster of so many members.
 //
-// Two know less than three: which of them is wrong nobody can tell. As long as they go by the same time they keep it, whatever their machines say; if they do not, one
-// that has just started, and so has stamped nothing, goes to the other, and else they meet in the middle.
-func apart(read []reading) time.Duration {
-	if len(read) == 2 {
-		switch own, other := &read[0], &read[1]; {
-		case other.node.Abs() <= clockApart, own.established && !other.established:
-			return 0
-		case other.established && !own.established:
-			return other.node
-		default:
-			return other.node / 2
+// The time is what the machines in the middle read, where most of the members are heard and those in the middle agree. Else nobody can tell which machines are
+// right: one of two may be wrong, and a node that is cut off may be wrong itself. Then the nodes keep the time by which they go, whatever their machines say. If they do
+// not go by the same, those that have just started, and so have stamped nothing, go to the others, and else they meet in the middle.
+func apart(read []reading, members int) time.Duration {
+	var machines, nodes, established []time.Duration
+	for i := range read {
+		machines = append(machines, read[i].machine)
+		nodes = append(nodes, read[i].node)
+		if read[i].established {
+			established = append(established, read[i].node)
 		}
 	}
-	machines := make([]time.Duration, len(read))
-	for i := range read {
-		machines[i] = read[i].machine
+	if low, high := middle(machines); 2*len(read) > members && high-low <= clockApart {
+		return (low + high) / 2
 	}
-	return median(machines)
+	if len(established) > 0 {
+		nodes = established
+	}
+	low, high := middle(nodes)
+	return (low + high) / 2
 }
 
-// median of at least one; of an even number the mean of the two in the middle.
-func median(d []time.Duration) time.Duration {
+// leastAhead bounds how far a clock is moved back, by the readings, of which the first is the node's own: what it has stamped, or if it has just started, what the others have, stays within
+// half of what is believed. Where all have gone by a time far ahead and are set right, all would else refuse all. So their clocks stand still until the time is there.
+func leastAhead(read []reading) time.Duration {
+	stamped := read[0].stamped
+	var others []time.Duration
+	for _, r := range read[1:] {
+		if r.established {
+			others = append(others, r.stamped)
+		}
+	}
+	if !read[0].established && len(others) > 0 {
+		low, _ := middle(others)
+		stamped = max(stamped, low)
+	}
+	return stamped - kv.MaxAhead/2
+}
+
+// middle are the two in the middle of at least one; of an odd number they are the same.
+func middle(d []time.Duration) (low, high time.Duration) {
 	slices.Sort(d)
 	n := len(d)
-	return (d[(n-1)/2] + d[n/2]) / 2
+	return d[(n-1)/2], d[n/2]
 }

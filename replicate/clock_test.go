@@ -1,6 +1,7 @@
 package replicate
 
 import (
+	"fmt"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -103,32 +104,132 @@ func TestMostClocksAreFollowed(t *testing.T) {
 	})
 }
 
-// The median of what is read: the one in the middle, or between the two in the middle.
-func TestMedian(t *testing.T) {
-	for want, of := range map[time.Duration][]time.Duration{
-		5: {5}, 3: {1, 5}, 2: {9, 1, 2}, -1: {-3600, -1, 0}, 7: {10, 100, -100, 4},
-	} {
-		if got := median(of); got != want {
-			t.Errorf("median of %v = %v, want %v", of, got, want)
+// The middle of what is read: the one there, or the two.
+func TestMiddle(t *testing.T) {
+	for _, c := range [][]time.Duration{{5, 5, 5}, {1, 5, 1, 5}, {2, 2, 9, 1, 2}, {-1, -1, -3600, -1, 0}, {4, 10, 10, 100, -100, 4}} {
+		if low, high := middle(c[2:]); low != c[0] || high != c[1] {
+			t.Errorf("in the middle of %v are %v and %v, want %v and %v", c[2:], low, high, c[0], c[1])
 		}
 	}
 }
 
-// Of two, one that has just started takes the other's time, two that go by the same time keep it, and else they meet in the middle; three go by most.
+// Where most members are heard and the machines in the middle agree, it is what those say. Else nodes that go by the same time keep it, one that has just started
+// takes that of the others, and those that have all just started, or all not, meet in the middle.
 func TestWhatTheTimeIs(t *testing.T) {
+	h := time.Hour
 	for name, c := range map[string]struct {
-		read []reading
-		want time.Duration
+		read    []reading
+		members int
+		want    time.Duration
 	}{
-		"alone":              {[]reading{{machine: time.Hour}}, time.Hour},
-		"new beside old":     {[]reading{{}, {node: time.Hour, machine: time.Hour, established: true}}, time.Hour},
-		"old beside new":     {[]reading{{established: true}, {node: time.Hour, machine: time.Hour}}, 0},
-		"two new":            {[]reading{{}, {node: time.Hour, machine: time.Hour}}, 30 * time.Minute},
-		"one machine is set": {[]reading{{established: true}, {machine: time.Hour, established: true}}, 0},
-		"one of three":       {[]reading{{machine: time.Hour}, {}, {machine: time.Millisecond}}, time.Millisecond},
+		"the only member":            {[]reading{{machine: h}}, 1, h},
+		"cut off":                    {[]reading{{machine: h, established: true}}, 3, 0},
+		"cut off, of two":            {[]reading{{machine: h, established: true}}, 2, 0},
+		"cut off with one":           {[]reading{{machine: h, established: true}, {established: true}}, 5, 0},
+		"cut off with two wrong":     {[]reading{{machine: h, established: true}, {machine: h, established: true}, {established: true}}, 7, 0},
+		"new beside old":             {[]reading{{}, {node: h, machine: h, established: true}}, 2, h},
+		"new beside old, others off": {[]reading{{}, {node: h, established: true}, {node: h, established: true}}, 9, h},
+		"old beside new":             {[]reading{{established: true}, {node: h, machine: h}}, 2, 0},
+		"two new":                    {[]reading{{}, {node: h, machine: h}}, 2, h / 2},
+		"one machine is set":         {[]reading{{established: true}, {machine: h, established: true}}, 2, 0},
+		"both machines are set":      {[]reading{{machine: h, established: true}, {machine: h, established: true}}, 2, h},
+		"one of three":               {[]reading{{machine: h}, {}, {machine: time.Millisecond}}, 3, time.Millisecond},
+		"two of four are set":        {[]reading{{established: true}, {machine: h, established: true}, {machine: h, established: true}, {established: true}}, 5, 0},
+		"one of four":                {[]reading{{}, {machine: 2 * time.Millisecond}, {machine: h}, {machine: -time.Millisecond}}, 4, time.Millisecond},
 	} {
-		if got := apart(c.read); got != c.want {
+		if got := apart(c.read, c.members); got != c.want {
 			t.Errorf("%s: %v, want %v", name, got, c.want)
 		}
+	}
+}
+
+// A node whose machine is wrong keeps the time that the others have told it when they are not there any more: it would else stamp what
+// nobody believes when they meet again.
+func TestNodeWithAWrongClockKeepsTheTimeAlone(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		c, _ := clockedCluster(t, 1, time.Hour)
+		wantTimely(t, c, "before")
+		for i := range c.nodes {
+			c.cut(i)
+		}
+		time.Sleep(2 * readingFor)
+		key := c.keyOwnedBy(1, 1, 0)
+		o := c.nodes[1].mustPut(t, key, "value", kv.LevelOne)
+		if off := time.Until(o.Version.Time()); off.Abs() > time.Second {
+			t.Errorf("it stamps %v off", off)
+		}
+		for i := range c.nodes {
+			c.heal(i)
+		}
+		c.settle()
+		wantValue(t, c.nodes[0].get(key, kv.LevelAll), "value")
+	})
+}
+
+// Nodes that have gone by a time far ahead, and whose machines are set right, go on together, and lose no order: what one has written wins over
+// what was written before. One that joins them then goes on with them.
+func TestClocksThatWereAheadAndAreSetRight(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		const ahead = 3 * time.Minute
+		o := clusterOptions{nodes: 3, replicas: 2, probeEvery: 200 * time.Millisecond}
+		var clocks []*machineClock
+		for range o.nodes {
+			clocks = append(clocks, newMachineClock(ahead))
+			o.walls = append(o.walls, clocks[len(clocks)-1].wall)
+		}
+		c := newCluster(t, o)
+		write := func(value string) {
+			t.Helper()
+			for i, n := range c.nodes {
+				n.mustPut(t, "key", fmt.Sprint(value, i), kv.LevelAll)
+				for _, reader := range c.nodes {
+					wantValue(t, reader.get("key", kv.LevelOne), fmt.Sprint(value, i))
+				}
+			}
+		}
+		write("ahead")
+		for i := range clocks {
+			clocks[i].set(0)
+			time.Sleep(time.Second)
+			write("set")
+		}
+		time.Sleep(10 * time.Second)
+		write("later")
+		c.kill(1)
+		o.walls[1] = newMachineClock(0).wall
+		c.boot(1, 77, o)
+		c.settle()
+		write("joined")
+		time.Sleep(ahead)
+		for i, n := range c.nodes {
+			if off := time.Until(n.clock.Wall()); off.Abs() > time.Second {
+				t.Errorf("node%d is %v off", i, off)
+			}
+		}
+		write("at last")
+	})
+}
+
+// A node with a wrong clock that is asked for something as soon as it starts stamps nothing before it knows what time it is.
+func TestNodeWithAWrongClockStampsNothingBeforeItKnows(t *testing.T) {
+	for _, by := range []time.Duration{time.Hour, -time.Hour} {
+		bubble(t, func(t *testing.T) {
+			c, clocks := clockedCluster(t, -1, 0)
+			var walls []*kv.Wall
+			for i := range clocks {
+				walls = append(walls, clocks[i].wall)
+			}
+			key := c.keyOwnedBy(0, 1, 0)
+			for boot := range uint64(5) {
+				c.kill(1)
+				walls[1] = newMachineClock(by).wall
+				n := c.boot(1, 100+boot, clusterOptions{walls: walls})
+				o := n.put(key, "value", kv.LevelOne)
+				if off := time.Until(o.Version.Time()); o.Err == nil && off.Abs() > time.Second {
+					t.Errorf("it stamps %v off", off)
+				}
+			}
+			c.settle()
+		})
 	}
 }

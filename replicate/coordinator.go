@@ -91,6 +91,10 @@ type Coordinator struct {
 	stable     atomic.Bool            // and no ring is changing
 	alone      atomic.Bool            // there are no peers, and so no beats
 	decides    atomic.Bool            // it may decide conditions while the ring changes
+	term       atomic.Uint64          // how often it came to be in sync
+	deferred   atomic.Bool            // and all heed that: it may decide conditions
+	inTerm     atomic.Bool            // the term is not over; written under rings.mu
+	termSince  uint64                 // serial of the view by which operations go that began before the term; under rings.mu
 	syncReason atomic.Pointer[error]  // why it is not in sync
 	passes     atomic.Uint64          // how often it came to be in sync
 	misses     atomic.Uint64          // how often it missed something
@@ -99,7 +103,8 @@ type Coordinator struct {
 	pace       *rate.Limiter // of sync
 	lastBeat   atomic.Int64  // of a prober, nanoseconds since born
 	born       time.Time
-	steering   sync.Mutex    // guards moving the clock
+	steering   sync.Mutex    // guards moving the clock, and clockBound
+	clockBound bool          // the clock is ahead, and cannot be moved back so far
 	compareAll atomic.Bool   // the next look for drift is at all peers
 	syncNow    chan struct{} // wakes the sync loop
 	closed     atomic.Bool
@@ -258,7 +263,7 @@ func (c *Coordinator) self() Ping {
 		Name: c.opt.Name, Boot: c.opt.Boot, Settings: settingsName(&c.opt.Ring),
 		Clock: c.clock.Last(), Wall: c.clock.Wall().UnixMilli(),
 		Sees: make(map[uint64]Sight), Heeds: make(map[uint64]uint64),
-		Moving: c.moving.Load(),
+		Moving: c.moving.Load(), Term: c.term.Load(),
 	}
 	if c.opt.Wall != nil {
 		p.Machine = c.clock.Wall().Add(-c.opt.Wall.Correction()).UnixMicro()

@@ -65,7 +65,8 @@ type Peer struct {
 
 	state  atomic.Uint32 // State; written under mu
 	synced atomic.Bool   // it holds the ring that this node reads by, and is believed
-	probed atomic.Bool   // it was asked, whatever came of it
+	tried  atomic.Bool   // it was asked, whatever came of it
+	probed atomic.Bool   // and if it was the last of all, this node's clock is steered
 
 	mu         sync.Mutex // guards all below
 	work       sync.Cond  // there may be something to send: wakes the sender
@@ -74,6 +75,8 @@ type Peer struct {
 	flight     *batch // what the sender is sending
 	broken     *batch // the flight that was broken because it took so long
 	owed       int    // batches at the front that were kept for it while it was down
+	heeding    heeding
+	finished   uint64 // batches of which nothing is left to be sent
 	settling   bool   // up, with the last of the hints in flight
 	reason     error  // why it is down
 	downSince  time.Time
@@ -376,6 +379,9 @@ func (p *Peer) delivered(b *batch, err error) {
 	again := p.downs != b.downs // it went down, and may be back: not this flight's to say
 	if p.State() == Down {
 		left = b.orphan(nil)
+	}
+	if len(b.tickets) == 0 {
+		p.finished++
 	}
 	if len(b.tickets) == 0 && p.owed > 0 {
 		p.owed--

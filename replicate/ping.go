@@ -27,6 +27,9 @@ type Ping struct {
 	// Said is its part in the protocol by which rings change.
 	Said rebalance.Statement `json:"said"`
 
+	// Term counts how often it came to be in sync. In each it decides conditions only once all that are up heed it.
+	Term uint64 `json:"term,omitempty"`
+
 	// Moving is what it is fetching; nil: nothing.
 	Moving *Moving `json:"moving,omitempty"`
 
@@ -58,6 +61,7 @@ type Ping struct {
 type Sight struct {
 	Downs  uint64 `json:"d,omitempty"` // grows when it takes the peer for down, and when the peer is live again
 	Live   bool   `json:"l,omitempty"`
+	Term   uint64 `json:"t,omitempty"` // of the peer that it heeds
 	Counts bool   `json:"c,omitempty"` // it has delivered what it kept for the peer, and what began before it met the peer is over
 }
 
@@ -143,6 +147,7 @@ func (p *Peer) meetLocked(boot uint64) {
 	} // else it was found down before it was ever heard, or not, and that counts
 	p.past = past{}
 	p.seenDowns, p.heeded, p.answeredTo = 0, 0, 0
+	p.heeding = heeding{}
 	p.met = math.MaxUint64 // until the host says which operations began before
 }
 

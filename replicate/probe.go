@@ -82,7 +82,10 @@ func (p *Peer) probe(deadline time.Time) {
 	default:
 		p.markDown(err)
 	}
-	if !p.probed.Swap(true) {
+	if !p.probed.Load() {
+		p.tried.Store(true)
+		p.host.steer() // before this node may coordinate, and stamp something by a wrong clock
+		p.probed.Store(true)
 		p.host.reconsider()
 	}
 }

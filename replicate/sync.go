@@ -111,6 +111,8 @@ func (c *Coordinator) missed(reason string) {
 	c.rings.mu.Lock()
 	c.rings.state.Miss()
 	c.holdLocked()
+	c.inTerm.Store(false)
+	c.deferred.Store(false)
 	c.rings.mu.Unlock()
 	if c.synced.Swap(false) {
 		c.opt.Log.Warn("not in sync any more", "reason", reason)

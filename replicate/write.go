@@ -205,12 +205,18 @@ func (c *Coordinator) decide(v *view, p *pending, call *kv.Call, i int, unsynced
 	partition := v.partition(op.Hash)
 	for k, n := range v.readers(partition) {
 		if unsynced&(1<<k) != 0 {
+			if peer := v.peers[n]; peer != nil && peer.up() && peer.isSynced() {
+				peer.probeSoon()
+				break // not past who is the primary, be it that not all know it yet
+			}
 			continue
 		}
 		next := opState{phase: phaseDecide, asked: 1 << k, unsynced: unsynced}
 		if int(n) == v.self {
 			if !c.mayDecide(partition) {
-				unsynced |= 1 << k
+				if unsynced |= 1 << k; c.synced.Load() {
+					break
+				}
 				continue
 			}
 			r := c.mergeResult(c.store.ApplyIf(op.Hash, &op.Record, &op.Cond))

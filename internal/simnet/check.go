@@ -29,6 +29,8 @@ import (
 //	          same If-Match one; unless the network is split during the later one, or an owner lost its memory before
 //	          that and the earlier one was not acknowledged by all.
 //	value     What a read finds was written, under that key, by an operation that had begun; it is not expired.
+//	time      Where the nodes keep their clocks together, and one machine's is wrong: a node in sync goes by a time, and an acknowledged
+//	          write is stamped with one, that is right within a second, unless fewer than three nodes have run.
 //	late      A call is answered at its deadline, unless the node was stopped meanwhile.
 //
 // And of the end, when all faults are over:
@@ -75,6 +77,7 @@ func check(h *History, r Rules) *checker {
 		}
 	}
 	c.late()
+	c.timely()
 	if h.Rest == "" {
 		c.listed()
 		for _, what := range h.Differs {

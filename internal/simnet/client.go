@@ -98,7 +98,7 @@ func (c *client) draw(n *node) Op {
 	default:
 		o.Key, o.Kind = ttlKeys[which%len(ttlKeys)], kv.OpGet
 		if kind < 0.5 {
-			o.Kind, o.Expires = kv.OpPut, n.wall().Add(ttl).UnixMilli()
+			o.Kind, o.Expires = kv.OpPut, c.timeAt(n).Add(ttl).UnixMilli()
 		}
 	}
 	o.Level = c.level(o.Kind, level)
@@ -107,6 +107,14 @@ func (c *client) draw(n *node) Op {
 		o.Value = fmt.Sprintf("c%d.%d", c.id, c.puts)
 	}
 	return o
+}
+
+// timeAt is the time that a client goes by who asks the node: where nodes keep their clocks together, the right one.
+func (c *client) timeAt(n *node) time.Time {
+	if c.s.shape.Kept {
+		return time.Now()
+	}
+	return n.wall()
 }
 
 // level is the level that u in [0, 1) stands for.

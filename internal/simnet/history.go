@@ -154,6 +154,10 @@ type History struct {
 	Apart time.Duration
 	Epoch time.Time // the run's start
 
+	Kept     bool // nodes keep their clocks together, of which one at most is wrong
+	Few      bool // and at some time too few ran to tell which
+	Untimely []Untimely
+
 	// What was found at the end. Rest is why the cluster did not come to rest in time; empty: it did.
 	Rest    string
 	Held    []Held

@@ -25,6 +25,7 @@ type node struct {
 	gone   bool     // it is not to run: it is no member; guarded by network.mu
 }
 
+// wall is what the clock of the node's machine reads.
 func (n *node) wall() time.Time { return time.Now().Add(time.Duration(n.ahead.Load())) }
 
 // running is a node from its start to its stop.
@@ -32,6 +33,8 @@ type running struct {
 	node        *node
 	coordinator *replicate.Coordinator
 	store       *notedStore
+	now         func() time.Time // by which it goes
+	clock       *kv.Clock
 	members     *membership.Membership // nil: members stay as they are
 	wired       chan struct{}          // closed when coordinator is there, or will never be
 	leaving     atomic.Bool
@@ -232,15 +235,17 @@ func (s *sim) start(n *node) error {
 	boot := n.boots.Uint64() | 1
 	run := &running{node: n, wired: make(chan struct{})}
 	defer close(run.wired)
+	wall := s.keep(run)
+	run.clock = kv.NewClock(uint16(n.index), run.now)
 	inner, err := shard.Open(shard.Options{
-		Partitions: s.shape.Partitions, Grace: s.shape.Grace, SweepEvery: s.shape.SweepEvery, Now: n.wall,
+		Partitions: s.shape.Partitions, Grace: s.shape.Grace, SweepEvery: s.shape.SweepEvery, Now: run.now,
 	})
 	if err != nil {
 		return err
 	}
 	run.store = &notedStore{Store: inner, run: run, rec: s.rec, keys: make([][]string, s.shape.Partitions)}
 	o := replicate.Options{
-		Name: n.name, Ring: s.table.Settings(), Store: run.store, Clock: kv.NewClock(uint16(n.index), n.wall),
+		Name: n.name, Ring: s.table.Settings(), Store: run.store, Clock: run.clock, Wall: wall,
 		Limits: kv.DefaultLimits(), Log: slog.New(&nodeLog{log: s.log, node: n.name}),
 		Dial: func(to string) replicate.Transport {
 			return &wire{net: s.net, from: run, to: to, abort: make(chan struct{})}

@@ -101,6 +101,7 @@ func (s *sim) watch() {
 		case <-s.ended:
 			return
 		}
+		s.lookAtClocks()
 		fresh := false
 		for _, n := range s.nodes {
 			s.net.mu.Lock()
@@ -239,8 +240,8 @@ func (s *sim) expire() {
 		last = max(last, s.rec.ops[i].Expires)
 	}
 	s.rec.mu.Unlock()
-	for _, n := range s.nodes {
-		if wait := time.UnixMilli(last).Sub(n.wall()); wait >= 0 {
+	for _, run := range s.runs() {
+		if wait := time.UnixMilli(last).Sub(run.now()); wait >= 0 {
 			time.Sleep(wait + time.Millisecond)
 		}
 	}
@@ -287,7 +288,7 @@ func (s *sim) look(h *History) {
 			if !ok {
 				continue
 			}
-			held := Held{Node: n.name, Key: key, Version: e.Version, Tombstone: !e.Live(n.wall().UnixMilli())}
+			held := Held{Node: n.name, Key: key, Version: e.Version, Tombstone: !e.Live(run.now().UnixMilli())}
 			if !held.Tombstone { // an expired value may have been swept already, or not
 				held.Value = string(e.Value)
 			}

@@ -21,7 +21,8 @@ type Shape struct {
 	Grace      time.Duration // of tombstones
 	SweepEvery time.Duration // less than 0: never
 
-	Ahead    []time.Duration // of a node's clock, by node
+	Ahead    []time.Duration // of the clock of a node's machine, by node
+	Kept     bool            // nodes keep their clocks together
 	Span     time.Duration   // how long clients work and faults come
 	Clients  int
 	Pause    time.Duration // of a client between two operations, on the average
@@ -42,10 +43,10 @@ type Shape struct {
 }
 
 // Draw draws the shape of a run.
-func Draw(seed uint64) Shape { return drawShape(seed, true) }
+func Draw(seed uint64) Shape { return drawShape(seed, true, true) }
 
-// drawShape draws it; if not changes, of a cluster whose members stay as they are.
-func drawShape(seed uint64, changes bool) Shape {
+// drawShape draws it; if not changes, of a cluster whose members stay as they are; if not clocks, of nodes that do not keep them together.
+func drawShape(seed uint64, changes, clocks bool) Shape {
 	c := newChance(seed, streamShape)
 	s := Shape{
 		Seed: seed, Nodes: 5, Replicas: pick(c, 2, 3, 3, 3), Partitions: pick(c, 8, 16, 32),
@@ -67,6 +68,9 @@ func drawShape(seed uint64, changes bool) Shape {
 		s.drawMembers(newChance(seed, streamChanges))
 	}
 	s.Faults = drawFaults(newChance(seed, streamFaults), p, s.places(), s.Span)
+	if clocks {
+		s.drawClocks(newChance(seed, streamClocks))
+	}
 	return s
 }
 
@@ -105,6 +109,7 @@ type sim struct {
 	ended  chan struct{}
 	apart  time.Duration
 	splits *splitWatch
+	clocks clockWatch
 }
 
 // Run carries out a run. It must be called in a bubble of testing/synctest.
@@ -129,6 +134,7 @@ func Run(shape Shape) (*History, error) {
 	if h.Rest == "" {
 		s.work()
 		s.log.add("all faults are over")
+		s.setRight()
 		s.heal()
 		if h.Rest = s.rest(); h.Rest == "" {
 			s.log.add("at rest")
@@ -138,6 +144,10 @@ func Run(shape Shape) (*History, error) {
 		}
 	}
 	h.Ops, h.Events, h.Splits, h.Apart, h.log = s.rec.ops, s.rec.events, s.splits.all(), s.apart, s.log.lines
+	h.Untimely, h.Few = s.clocks.untimely, s.clocks.few
+	if h.Kept && !h.Few {
+		h.Apart = timelyWithin
+	}
 	s.stop() // what is stored and lost from here on is not part of it
 	return h, nil
 }
@@ -177,7 +187,7 @@ func build(shape Shape) (*sim, error) {
 func (s *sim) history() *History {
 	return &History{
 		Seed: s.shape.Seed, Replicas: s.shape.Replicas, Epoch: s.log.start, Listed: make(map[string][]string),
-		Owners: s.owners, Changed: s.shape.Members != nil,
+		Owners: s.owners, Changed: s.shape.Members != nil, Kept: s.shape.Kept,
 	}
 }
 
@@ -191,7 +201,7 @@ func ownersBy(t *ring.Table, key string) (names []string) {
 	return names
 }
 
-// setClock sets a node's clock so far ahead of the run's.
+// setClock sets the clock of a node's machine so far ahead of the run's.
 func (s *sim) setClock(n *node, ahead time.Duration) {
 	n.ahead.Store(int64(ahead))
 	s.apart = max(s.apart, ahead.Abs())

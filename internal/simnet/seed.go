@@ -15,7 +15,8 @@ const (
 	streamBoots
 	streamClients // and the client's number
 	streamChanges
-	streamJitter   // and the node's index
+	streamJitter // and the node's index
+	streamClocks
 	streamWays     = 1 << 16
 	streamsPerNode = 1 << 8
 )

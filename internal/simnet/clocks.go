@@ -1,0 +1,135 @@
+package simnet
+
+import (
+	"fmt"
+	"sync"
+	"time"
+
+	"httpdhs/kv"
+)
+
+// Clocks go one of two ways. In half of the runs nodes go by what their machines' clocks read, which are seconds apart, are
+// set, and go wrong by minutes: no node has that, but what is promised of order must not hang on clocks. In the other half they
+// go by a [kv.Wall] that package replicate keeps with the others', as every node does. Then the machines are right, but for one, which is
+// wrong from the start, or is set while its node runs, by up to an hour; and all that is promised of time is demanded.
+
+const (
+	// rightWithin is how far the clocks of machines that are right are from the run's time.
+	rightWithin = 200 * time.Millisecond
+
+	// timelyWithin is how far a node in sync may be from the run's time: within half a second it leaves its clock as it is, of machines that are right within
+	// rightWithin; and what it reads of another's clock is off by half of the time that the answer took.
+	timelyWithin = time.Second
+
+	// fewest is how many nodes it takes to tell who is wrong.
+	fewest = 3
+)
+
+// drawClocks draws the clocks of a run, and what happens to them.
+func (s *Shape) drawClocks(c chance) {
+	if c.yes(0.5) {
+		return
+	}
+	s.Kept, s.Grace = true, 4*time.Hour // nodes may be off by an hour where too few run, and tombstones have to outlast that
+	for i := range s.Ahead {
+		s.Ahead[i] = c.between(-rightWithin, rightWithin)
+	}
+	wrong := c.IntN(len(s.places()))
+	by := func() time.Duration {
+		return pick[time.Duration](c, -1, 1) * pick(c, c.between(0, 2*time.Second), c.between(0, 3*time.Minute), time.Hour)
+	}
+	if c.yes(0.5) {
+		s.Ahead[wrong] += by()
+	}
+	for _, f := range s.Faults {
+		if f.Kind == Wild || f.Kind == Jump {
+			f.Kind, f.A, f.By = Jump, s.places()[wrong:wrong+1], by()
+		}
+	}
+	for range c.IntN(3) {
+		s.Faults = append(s.Faults, &Fault{
+			Kind: Jump, At: c.between(0, s.Span), For: c.between(20*time.Millisecond, s.Span), A: s.places()[wrong : wrong+1], By: by(),
+		})
+	}
+}
+
+// keep gives a node that starts the clock that it goes by.
+func (s *sim) keep(run *running) (wall *kv.Wall) {
+	n := run.node
+	if run.now = n.wall; s.shape.Kept {
+		wall = kv.NewWall(func() (time.Time, time.Duration) { return n.wall().Round(0), time.Since(s.log.start) })
+		run.now = wall.Now
+	}
+	return wall
+}
+
+// setRight has an operator start nodes anew that have stamped so far ahead that others do not take them for members. That needs
+// times in which too few nodes ran.
+func (s *sim) setRight() {
+	s.clocks.mu.Lock()
+	few := s.clocks.few
+	s.clocks.mu.Unlock()
+	for _, run := range s.runs() {
+		if few && s.shape.Kept && run.clock.Last().Time().After(time.Now().Add(kv.MaxAhead)) {
+			s.log.add("an operator starts %s anew, which has stamped by a wrong clock", run.name())
+			s.kill(run, Lost)
+			s.mustStart(run.node)
+		}
+	}
+}
+
+// Untimely is a node that went by a wrong time.
+type Untimely struct {
+	At   time.Duration
+	Node string
+	By   time.Duration
+}
+
+// String is it in words.
+func (u *Untimely) String() string {
+	return fmt.Sprintf("%.6f: %s is in sync, and goes by a time that is %v off", u.At.Seconds(), u.Node, u.By)
+}
+
+// clockWatch looks at the clocks of nodes in sync.
+type clockWatch struct {
+	mu       sync.Mutex // guards all below
+	few      bool       // there were times in which too few nodes ran to tell who is wrong
+	untimely []Untimely
+}
+
+// lookAtClocks notes which nodes go by a wrong time.
+func (s *sim) lookAtClocks() {
+	w := &s.clocks
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	runs := s.runs()
+	w.few = w.few || len(runs) < fewest
+	for _, run := range runs {
+		if stopped, _ := run.door.stopped(); stopped || !run.coordinator.Synced() {
+			continue
+		}
+		if by := time.Until(run.now()); by.Abs() > timelyWithin {
+			w.untimely = append(w.untimely, Untimely{s.log.now(), run.name(), by})
+		}
+	}
+}
+
+// timely is what is demanded of time: the property "time".
+func (c *checker) timely() {
+	if !c.h.Kept || c.h.Few {
+		return
+	}
+	for i := range c.h.Untimely {
+		c.tell("time", "%v", &c.h.Untimely[i])
+	}
+	for i := range c.h.Ops {
+		o := &c.h.Ops[i]
+		if o.Kind == kv.OpGet || o.Outcome != OK {
+			continue
+		}
+		stamped := o.Version.Time().Sub(c.h.Epoch)
+		if c.demand("time", o.Begin-timelyWithin <= stamped && stamped <= o.End+timelyWithin) {
+			c.tell("time", "%v: it is stamped with %v", o, stamped)
+		}
+	}
+}

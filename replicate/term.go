@@ -1,0 +1,73 @@
+package replicate
+
+// A node that comes to be in sync is the primary again of keys on whose conditions another has decided until then, and decides while it has not heard of
+// it. Two primaries would let two creates of one key succeed. So each time that a node comes to be in sync it begins a term, which it tells the others, and
+// decides nothing before each that is up has heeded it: that one takes it for in sync, and so asks nobody else and decides nothing in its place; and what it
+// coordinated before it did so is over, and delivered.
+
+// heeding is how far a node is with heeding a peer's term; under the peer's mu.
+type heeding struct {
+	term  uint64 // of the peer, in which it is in sync
+	since uint64 // serial of the last view by which operations go that began before
+	over  bool   // those operations are over
+	left  uint64 // and then Peer.finished has to be this, so that what they have queued is delivered
+}
+
+// heedsLocked says which term of the peer is heeded; 0: none. The caller holds the peer's mu.
+func (p *Peer) heedsLocked() uint64 {
+	h := &p.heeding
+	if !p.isSynced() || h.term == 0 || h.since >= p.host.oldest() {
+		return 0
+	}
+	if !h.over {
+		h.over, h.left = true, p.finished+uint64(len(p.queue.batches))
+		if p.flight != nil {
+			h.left++
+		}
+	}
+	if p.finished < h.left {
+		return 0
+	}
+	return h.term
+}
+
+// heedLocked begins to heed the terms of peers that are new, and notes who heeds this node's. It says whether operations go by a new view.
+func (c *Coordinator) heedLocked() (replaced bool) {
+	r := &c.rings
+	serial := c.view.Load().serial
+	if c.inTerm.Load() != c.synced.Load() {
+		c.deferred.Store(false)
+		if c.inTerm.Store(c.synced.Load()); c.synced.Load() {
+			c.term.Add(1)
+			c.termSince, replaced = serial, true
+		}
+	}
+	all := c.synced.Load() && c.termSince < r.oldest.Load() && !replaced
+	for _, p := range r.list {
+		p.mu.Lock()
+		if p.isSynced() && p.ping.Term != p.heeding.term {
+			p.heeding, replaced = heeding{term: p.ping.Term, since: serial}, true
+		}
+		all = all && (p.State() == Down || p.ping.Sees[p.boot].Term == c.term.Load())
+		p.mu.Unlock()
+	}
+	if all {
+		c.deferred.Store(true)
+	}
+	if replaced {
+		c.replaceViewLocked()
+	}
+	return replaced
+}
+
+// mayDecideYet says whether all that are up have heeded this node's term. If not, they are asked again.
+func (c *Coordinator) mayDecideYet() bool {
+	if c.deferred.Load() {
+		return true
+	}
+	for _, p := range c.others() {
+		p.probeSoon()
+	}
+	c.wakeSync()
+	return false
+}

@@ -1,0 +1,71 @@
+package replicate
+
+import (
+	"errors"
+	"sync"
+	"testing"
+	"time"
+
+	"httpdhs/kv"
+)
+
+// A primary that comes to be in sync decides nothing as long as what another has decided in its place is on its way to it: of two creates one succeeds.
+func TestPrimaryThatComesBackKnowsWhatOthersDecided(t *testing.T) {
+	for name, coordinator := range map[string]int{"asked by one that knows": 0, "itself asked": 1} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				c := newCluster(t, clusterOptions{nodes: 3, replicas: 2})
+				key := c.keyOwnedBy(0, 1, 0)
+				names := []string{c.nodes[0].name, c.nodes[1].name, c.nodes[2].name}
+				c.kill(1)
+				for _, n := range []int{0, 2} {
+					eventually(t, "it is seen down", func() bool { return c.nodes[n].peer(1).State() == Down })
+				}
+				writes, news := newGate(t), newGate(t)
+				tells := func(msg []byte) bool {
+					ping, err := parsePing(msg)
+					return err == nil && ping.Synced
+				}
+				for _, other := range []int{0, 2} {
+					c.net.set(names[1], names[other], func(msg []byte, pass func() ([]byte, error)) ([]byte, error) {
+						if tells(msg) {
+							<-news.opened
+						}
+						return pass()
+					})
+					c.net.set(names[other], names[1], func(msg []byte, pass func() ([]byte, error)) ([]byte, error) {
+						if other == 2 && msg[1] == kindBatch {
+							return writes.hold(msg, pass)
+						}
+						answer, err := pass()
+						if err == nil && msg[1] == kindPing && tells(answer) {
+							<-news.opened
+						}
+						return answer, err
+					})
+				}
+				c.boot(1, 99, clusterOptions{})
+				eventually(t, "it is in sync", c.nodes[1].Synced)
+				for _, n := range []int{0, 2} {
+					if p := c.nodes[n].peer(1); !p.up() || p.isSynced() {
+						t.Fatalf("%s takes it for %v, in sync %v", names[n], p.State(), p.isSynced())
+					}
+				}
+
+				var both sync.WaitGroup
+				var created [2]error
+				both.Go(func() { created[0] = c.nodes[2].do(condOp(key, "first", kv.IfAbsent), kv.LevelLive).Err })
+				writes.wait(t, 1)
+				news.open()
+				eventually(t, "all know that it is in sync", func() bool { return c.nodes[0].peer(1).isSynced() && c.nodes[2].peer(1).isSynced() })
+				both.Go(func() { created[1] = c.nodes[coordinator].do(condOp(key, "second", kv.IfAbsent), kv.LevelLive).Err })
+				time.Sleep(100 * time.Millisecond)
+				writes.open()
+				both.Wait()
+				if created[0] != nil || !errors.Is(created[1], kv.ErrConditionFailed) {
+					t.Errorf("the creates end with %v and %v", created[0], created[1])
+				}
+			})
+		})
+	}
+}
