@@ -229,7 +229,6 @@ func TestNodeWithAWrongClockStampsNothingBeforeItKnows(t *testing.T) {
 					t.Errorf("it stamps %v off", off)
 				}
 			}
-			c.settle()
 		})
 	}
 }
