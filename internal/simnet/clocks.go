@@ -21,6 +21,9 @@ const (
 	// rightWithin; and what it reads of another's clock is off by half of the time that the answer took.
 	timelyWithin = time.Second
 
+	// meetTime is how long members that are new to each other may take until each knows what the others' clocks read.
+	meetTime = time.Second
+
 	// fewest is how many nodes it takes to tell who is wrong.
 	fewest = 3
 )
@@ -93,7 +96,7 @@ func (u *Untimely) String() string {
 // clockWatch looks at the clocks of nodes in sync.
 type clockWatch struct {
 	mu       sync.Mutex // guards all below
-	few      bool       // there were times in which too few nodes ran to tell who is wrong
+	few      bool       // there were times in which too few nodes ran, or had met, to tell who is wrong
 	untimely []Untimely
 }
 
@@ -105,10 +108,18 @@ func (s *sim) lookAtClocks() {
 	runs := s.runs()
 	w.few = w.few || len(runs) < fewest
 	for _, run := range runs {
+		if run.members != nil && len(run.members.Members()) < fewest {
+			run.alone = s.log.now()
+		}
 		if stopped, _ := run.door.stopped(); stopped || !run.coordinator.Synced() {
 			continue
 		}
-		if by := time.Until(run.now()); by.Abs() > timelyWithin {
+		by := time.Until(run.now())
+		switch {
+		case by.Abs() <= timelyWithin:
+		case run.alone > 0 && s.log.now() < run.alone+meetTime:
+			w.few = true // it has founded a cluster, and others have not found it, or have just done so
+		default:
 			w.untimely = append(w.untimely, Untimely{s.log.now(), run.name(), by})
 		}
 	}

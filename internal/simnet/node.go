@@ -35,6 +35,7 @@ type running struct {
 	store       *notedStore
 	now         func() time.Time // by which it goes
 	clock       *kv.Clock
+	alone       time.Duration          // when it last knew too few others to tell what time it is; of the clock watch
 	members     *membership.Membership // nil: members stay as they are
 	wired       chan struct{}          // closed when coordinator is there, or will never be
 	leaving     atomic.Bool
