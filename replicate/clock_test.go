@@ -223,7 +223,7 @@ func TestNodeWithAWrongClockStampsNothingBeforeItKnows(t *testing.T) {
 			for boot := range uint64(5) {
 				c.kill(1)
 				walls[1] = newMachineClock(by).wall
-				n := c.boot(1, 100+boot, clusterOptions{walls: walls})
+				n := c.boot(1, 1000+boot, clusterOptions{walls: walls})
 				o := n.put(key, "value", kv.LevelOne)
 				if off := time.Until(o.Version.Time()); o.Err == nil && off.Abs() > time.Second {
 					t.Errorf("it stamps %v off", off)

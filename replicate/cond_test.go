@@ -200,3 +200,24 @@ func testCondOvertaken(t *testing.T) {
 		}
 	}
 }
+
+// A condition is decided by the primary alone: a node that is asked past one that it knows to be up and in sync, by an earlier ring or
+// over a link that is broken, does not decide; once that one is down the next owner does.
+func TestOnlyThePrimaryDecides(t *testing.T) { bubble(t, testOnlyThePrimary) }
+
+func testOnlyThePrimary(t *testing.T) {
+	c := newCluster(t, clusterOptions{nodes: 3, replicas: 2})
+	partition := c.table.Partition(kv.Hash([]byte(c.keyOwnedBy(0, 0, 1))))
+	decides := func(node int, want bool) {
+		t.Helper()
+		if got := c.nodes[node].mayDecide(partition); got != want {
+			t.Errorf("node%d decides: %v, want %v", node, got, want)
+		}
+	}
+	decides(0, true)
+	decides(1, false)
+	decides(2, false)
+	c.cut(0)
+	decides(1, true)
+	decides(2, false)
+}
