@@ -1,6 +1,7 @@
 package replicate
 
 import (
+	"fmt"
 	"slices"
 	"time"
 
@@ -18,6 +19,16 @@ type reading struct {
 	established bool          // it was in sync
 	stamped     time.Duration // how far its last version is ahead of this node's clock
 	at          time.Time
+}
+
+// apartError is why a peer is no member: its clock, or this node's, is wrong.
+type apartError struct {
+	name string
+	by   time.Duration
+}
+
+func (e *apartError) Error() string {
+	return fmt.Sprintf("the clock of %s and this node's are %s apart, at most %s: run NTP", e.name, e.by.Abs().Round(time.Second), kv.MaxAhead)
 }
 
 // readingFor is how long a reading counts.
@@ -39,10 +50,10 @@ func (p *Peer) readClock(ping *Ping, here time.Time, rtt time.Duration) {
 
 // steer moves this node's clock to what the clocks of the members say, its own among them, if it is too far from that. So one
 // machine whose clock is wrong, or is set while the node runs, does not put its time on anything; and where most of the clocks move, the
-// nodes follow.
-func (c *Coordinator) steer() {
+// nodes follow. It is not done before all peers were asked: a few are no median.
+func (c *Coordinator) steer() (done bool) {
 	if c.opt.Wall == nil {
-		return
+		return true
 	}
 	c.steering.Lock() // two that move the clock by what both have read would move it twice
 	defer c.steering.Unlock()
@@ -51,7 +62,7 @@ func (c *Coordinator) steer() {
 	}}, c.others()
 	for _, p := range peers {
 		if !p.tried.Load() {
-			return // a few are no median
+			return false
 		}
 		p.mu.Lock()
 		if r := p.clockRead; !r.at.IsZero() && time.Since(r.at) < readingFor {
@@ -63,7 +74,7 @@ func (c *Coordinator) steer() {
 	least := leastAhead(read)
 	bound := by < least
 	if by = max(by, least); by.Abs() <= clockApart {
-		return
+		return true
 	}
 	c.opt.Wall.Correct(by)
 	for _, p := range peers {
@@ -74,11 +85,12 @@ func (c *Coordinator) steer() {
 		p.mu.Unlock()
 	}
 	if bound && c.clockBound {
-		return // it was said: the clock stands still for a while
+		return true // it was said: the clock stands still for a while
 	}
 	c.clockBound = bound
 	c.opt.Log.Warn("this node's clock was moved to what the members' clocks say: run NTP on all of them",
 		"by", by.Round(time.Millisecond), "off_the_machine_by", c.opt.Wall.Correction().Round(time.Millisecond))
+	return true
 }
 
 // apart is how far a node is from what the time is, by the readings, of which the first is its own, in a cluster of so many members.

@@ -232,3 +232,33 @@ func TestNodeWithAWrongClockStampsNothingBeforeItKnows(t *testing.T) {
 		})
 	}
 }
+
+// A node that starts with a wrong clock does not go on without the others, as if they were down, while it does not know yet that it is its own clock that is
+// wrong: what it acknowledges they have, and they miss nothing.
+func TestNodeWithAWrongClockDoesNotGoOnAlone(t *testing.T) {
+	for _, by := range []time.Duration{time.Hour, -time.Hour} {
+		bubble(t, func(t *testing.T) {
+			c, clocks := clockedCluster(t, -1, 0)
+			var walls []*kv.Wall
+			for i := range clocks {
+				walls = append(walls, clocks[i].wall)
+			}
+			key := c.keyOwnedBy(0, 1, 0)
+			for boot := range uint64(5) {
+				c.cut(1)
+				c.kill(1)
+				missed := c.nodes[0].misses.Load() + c.nodes[2].misses.Load()
+				walls[1] = newMachineClock(by).wall
+				c.net.clear()
+				n := c.boot(1, 1000+boot, clusterOptions{walls: walls, probeEvery: 100 * time.Millisecond})
+				if o := n.put(key, "value", kv.LevelLive); o.Err != nil || o.Acks != 2 {
+					t.Errorf("acknowledged by %d owners of 2, %v", o.Acks, o.Err)
+				}
+				c.settle()
+				if now := c.nodes[0].misses.Load() + c.nodes[2].misses.Load(); now != missed {
+					t.Errorf("others gave up their authority %d times", now-missed)
+				}
+			}
+		})
+	}
+}

@@ -289,7 +289,7 @@ func (c *Coordinator) accepts(p *Ping) error {
 	// be refused by the other.
 	apart := time.UnixMilli(max(p.Wall, p.Clock.Millis())).Sub(c.clock.Wall())
 	if apart.Abs() > kv.MaxAhead {
-		return fmt.Errorf("the clock of %s and this node's are %s apart, at most %s: run NTP", p.Name, apart.Abs().Round(time.Second), kv.MaxAhead)
+		return &apartError{p.Name, apart}
 	}
 	if own := settingsName(&c.opt.Ring); p.Settings != own {
 		return fmt.Errorf("%s runs with %s, this node with %s: they must be the same at all nodes", p.Name, p.Settings, own)

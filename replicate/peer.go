@@ -106,7 +106,7 @@ type Peer struct {
 type peerHost interface {
 	self() Ping                             // what this node says of itself
 	accepts(p *Ping) error                  // why the answer is not a member's
-	steer()                                 // a clock was read
+	steer() (done bool)                     // a clock was read; not done: others are to be read before this node's is moved
 	settled() bool                          // whether this node is in sync and no ring is changing
 	beat()                                  // a prober is alive
 	met(p *Peer)                            // a peer is there that was not there before, or not with that boot

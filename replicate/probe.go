@@ -75,6 +75,8 @@ func (p *Peer) probe(deadline time.Time) {
 		p.misses = 0
 		p.unstick(began)
 		p.answered(&ping)
+	case errors.Is(err, errUnsteered):
+		p.misses = 0
 	case isTimeout(err):
 		if p.misses++; p.misses >= probesMissed {
 			p.markDown(errSilent)
@@ -85,6 +87,9 @@ func (p *Peer) probe(deadline time.Time) {
 	if !p.probed.Load() {
 		p.tried.Store(true)
 		p.host.steer() // before this node may coordinate, and stamp something by a wrong clock
+		if errors.Is(err, errUnsteered) {
+			return
+		}
 		p.probed.Store(true)
 		p.host.reconsider()
 	}
@@ -107,13 +112,21 @@ func (p *Peer) exchangePing(deadline time.Time) (Ping, error) {
 	}
 	ping.to, ping.told = self.Said.Seq, told
 	p.readClock(&ping, p.clock.Wall(), time.Since(began))
-	p.host.steer()
+	steered := p.host.steer()
 	if ping.Name != p.name {
 		// One node under two names would count as two replicas.
 		return ping, fmt.Errorf("the node at %s says that it is %s", p.name, ping.Name)
 	}
-	return ping, p.host.accepts(&ping)
+	err = p.host.accepts(&ping)
+	if apart := (*apartError)(nil); errors.As(err, &apart) && !steered && !p.probed.Load() {
+		return ping, errUnsteered
+	}
+	return ping, err
 }
+
+// errUnsteered is no verdict: the peer is there, and its clock is far from this node's, which may be the one that is wrong, and is moved once all peers were
+// asked. To go on without it, as if it were down, would be a split.
+var errUnsteered = errors.New("the clocks are to be compared with those of others first")
 
 // downsNow is how often the peer was taken for down.
 func (p *Peer) downsNow() uint64 {

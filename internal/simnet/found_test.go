@@ -22,6 +22,7 @@ func TestFoundSeeds(t *testing.T) {
 		{"one that comes to be in sync decides a condition, while what another has decided is on its way", 4044, false, false},
 		{"a node that is cut off goes back to what its machine says, and stamps what nobody believes", 15, false, true},
 		{"clocks that were ahead are set right, and all refuse all", 3089, false, true},
+		{"a node with a wrong clock takes the others for down before it knows that it is wrong", 1418, false, true},
 		{"a node with a wrong clock is asked for something before it knows that it is wrong", 23, false, true},
 	} {
 		t.Run(found.name, func(t *testing.T) {
