@@ -100,6 +100,13 @@ type clockWatch struct {
 	untimely []Untimely
 }
 
+// cannotTell notes that a node that has just started, and knows no time but its machine's, may hear few of the others.
+func (w *clockWatch) cannotTell() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.few = true
+}
+
 // lookAtClocks notes which nodes go by a wrong time.
 func (s *sim) lookAtClocks() {
 	w := &s.clocks

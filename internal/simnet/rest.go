@@ -58,12 +58,12 @@ func (w *splitWatch) turn(on, two bool) {
 }
 
 // look takes in how things are: whether a message hangs that was lost in the split, whether a node is down or never was
-// in sync, and whether all nodes are on good terms.
-func (w *splitWatch) look(stuck, fresh, fine bool) {
+// in sync, and whether all nodes are on good terms. It says whether the network is split.
+func (w *splitWatch) look(stuck, fresh, fine bool) (split bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if !w.open {
-		return
+		return false
 	}
 	now := w.log.now()
 	since := func(t *time.Duration, ok bool) time.Duration {
@@ -82,6 +82,7 @@ func (w *splitWatch) look(stuck, fresh, fine bool) {
 		w.spans[len(w.spans)-1].To = now
 		w.open = false
 	}
+	return w.open
 }
 
 func (w *splitWatch) all() []Span {
@@ -112,7 +113,9 @@ func (s *sim) watch() {
 			}
 			fresh = fresh || !gone && synced[run] == 0
 		}
-		s.splits.look(s.net.hangs(), fresh, s.quarrel() == "")
+		if s.splits.look(s.net.hangs(), fresh, s.quarrel() == "") && fresh {
+			s.clocks.cannotTell()
+		}
 	}
 }
 
