@@ -87,13 +87,13 @@ type Coordinator struct {
 	rings rings
 
 	held       atomic.Pointer[[]bool] // partitions that there is authority for
-	synced     atomic.Bool            // this node holds the ring that it reads by, and is on it
+	synced     atomic.Bool            // this node holds the ring that it reads by, and is on it; written under rings.mu
 	stable     atomic.Bool            // and no ring is changing
 	alone      atomic.Bool            // there are no peers, and so no beats
 	decides    atomic.Bool            // it may decide conditions while the ring changes
 	term       atomic.Uint64          // how often it came to be in sync
 	deferred   atomic.Bool            // and all heed that: it may decide conditions
-	inTerm     atomic.Bool            // the term is not over; written under rings.mu
+	inTerm     bool                   // the term is not over; under rings.mu
 	termSince  uint64                 // serial of the view by which operations go that began before the term; under rings.mu
 	syncReason atomic.Pointer[error]  // why it is not in sync
 	passes     atomic.Uint64          // how often it came to be in sync
