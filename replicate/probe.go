@@ -106,7 +106,7 @@ func (p *Peer) exchangePing(deadline time.Time) (Ping, error) {
 		return Ping{}, err
 	}
 	ping.to, ping.told = self.Said.Seq, told
-	p.readClock(&ping, p.clock.Wall(), time.Since(began))
+	p.readClock(&ping, time.Since(began))
 	p.host.steer()
 	if ping.Name != p.name {
 		// One node under two names would count as two replicas.
