@@ -266,7 +266,7 @@ func (c *Coordinator) self() Ping {
 		Moving: c.moving.Load(), Term: c.term.Load(),
 	}
 	if c.opt.Wall != nil {
-		p.Machine = c.clock.Wall().Add(-c.opt.Wall.Correction()).UnixMicro()
+		p.Machine = c.opt.Wall.Machine().UnixMicro()
 	}
 	// What it heeds is looked up before what it holds: it gives that up first.
 	for _, peer := range c.others() {
