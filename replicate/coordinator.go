@@ -326,11 +326,12 @@ func (c *Coordinator) Do(call *kv.Call) {
 func (c *Coordinator) attempt(p *pending, call *kv.Call, again bool) {
 	v := c.enter()
 	defer c.leave(v)
+	before := p.misses
 	p.misses = c.misses.Load()
 	if again {
 		for i := range call.Ops {
 			if o := p.state(i); o.again {
-				c.retry(v, p, call, i, &o)
+				c.retry(v, p, call, i, &o, p.misses != before)
 			}
 		}
 	} else {
