@@ -65,6 +65,12 @@ func (w *Wall) Now() time.Time {
 	}
 }
 
+// Machine is what the machine's clock reads.
+func (w *Wall) Machine() time.Time {
+	wall, _ := w.read()
+	return wall
+}
+
 // Correction is how far Now is ahead of what the machine's clock reads.
 func (w *Wall) Correction() time.Duration {
 	w.Now()

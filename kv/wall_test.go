@@ -44,6 +44,9 @@ func TestWallDoesNotJump(t *testing.T) {
 			if got := w.Correction(); got != -step {
 				t.Errorf("set by %v: corrected by %v", step, got)
 			}
+			if got, _ := m.read(); !w.Machine().Equal(got) {
+				t.Errorf("set by %v: the machine's clock reads %v, want %v", step, w.Machine(), got)
+			}
 			m.pass(time.Second, -step) // and back
 			if got := w.Correction(); got != 0 {
 				t.Errorf("set by %v and back: corrected by %v", step, got)

@@ -30,7 +30,7 @@ func TestCrowdedMembersMeetInACommonRing(t *testing.T) {
 }
 
 // Members that start at once, each with a map of its own, read by more rings than there is room for, and have authority for none: they go on by the target.
-// While anybody has authority, or there is room, each stays.
+// While anybody has authority, or may have it and was not heard yet, or there is room, each stays.
 func TestCrowdedMembersWithoutAuthorityMeetInTheTarget(t *testing.T) {
 	const target = Ring(9)
 	full := []Ring{3, 4, 5, 6}
@@ -41,11 +41,14 @@ func TestCrowdedMembersWithoutAuthorityMeetInTheTarget(t *testing.T) {
 			"d": {Live: false, Said: &Statement{Reads: 6, Holds: []Ring{6}}},
 		}}
 	}
+	unheard := world(full)
+	unheard.Members["e"] = Member{Live: true, InTarget: true}
 	for name, tc := range map[string]struct {
 		w    *World
 		want Ring
 	}{
 		"crowded":                     {world(full), target},
+		"crowded, one is not heard":   {unheard, 4},
 		"crowded, somebody holds one": {world(full, 5), 4},
 		"room left":                   {world([]Ring{3, 4, 5, target}), 4},
 	} {

@@ -147,11 +147,11 @@ func (s *State) common(w *World) (least Ring) {
 	return least
 }
 
-// nobodyHolds says whether neither this node nor any live member has authority for anything. Members that have all just started, each with a member map of its
+// nobodyHolds says whether neither this node nor any live member has authority for anything; of one that was not heard yet that is not known. Members that have all just started, each with a member map of its
 // own, read by a ring each: where these are more than there is room for, there is nothing to stay with.
 func (s *State) nobodyHolds(w *World) bool {
 	for _, m := range w.Members {
-		if m.Live && m.Said != nil && len(m.Said.Holds) > 0 {
+		if m.Live && (m.Said == nil || len(m.Said.Holds) > 0) {
 			return false
 		}
 	}

@@ -12,12 +12,12 @@ import (
 // keep within on the worst of days.
 const clockApart = 500 * time.Millisecond
 
-// reading is what a peer said the time was.
-type reading struct {
-	machine     time.Duration // how far its machine's clock is ahead of this node's
-	node        time.Duration // how far the clock is that it goes by
-	established bool          // it was in sync
-	stamped     time.Duration // how far its last version is ahead of this node's clock
+// sample is what a peer said of the time, and when that was by this process's monotonic clock: so it stays right when this node's clock is moved.
+type sample struct {
+	machine     time.Time // by its machine's clock
+	node        time.Time // by the clock that it goes by
+	stamped     time.Time // of its last version
+	established bool      // it was in sync
 	at          time.Time
 }
 
@@ -31,21 +31,42 @@ func (e *apartError) Error() string {
 	return fmt.Sprintf("the clock of %s and this node's are %s apart, at most %s: run NTP", e.name, e.by.Abs().Round(time.Second), kv.MaxAhead)
 }
 
-// readingFor is how long a reading counts.
+// reading is a sample beside the time by this node's clock.
+type reading struct {
+	machine     time.Duration // how far the peer's machine's clock is ahead
+	node        time.Duration // how far the clock is that it goes by
+	stamped     time.Duration // how far its last version is
+	established bool          // it was in sync
+}
+
+// readingFor is how long a sample counts.
 const readingFor = 5 * time.Second
 
 // readClock takes note of the time that an answer to a probe carries, which took rtt.
-func (p *Peer) readClock(ping *Ping, here time.Time, rtt time.Duration) {
+func (p *Peer) readClock(ping *Ping, rtt time.Duration) {
 	if ping.Machine == 0 {
 		return
 	}
-	here = here.Add(-rtt / 2)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.clockRead = reading{
-		machine: time.UnixMicro(ping.Machine).Sub(here), node: time.UnixMilli(ping.Wall).Sub(here),
-		stamped: ping.Clock.Time().Sub(here), established: ping.Synced, at: time.Now(),
+	p.clockRead = sample{
+		machine: time.UnixMicro(ping.Machine), node: time.UnixMilli(ping.Wall), stamped: ping.Clock.Time(),
+		established: ping.Synced, at: time.Now().Add(-rtt / 2),
 	}
+}
+
+// reading compares the last sample, if it counts still, with what this node's clock reads now.
+func (p *Peer) reading(here time.Time) (r reading, ok bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s := &p.clockRead
+	if s.at.IsZero() || time.Since(s.at) >= readingFor {
+		return r, false
+	}
+	here = here.Add(-time.Since(s.at)) // what it read then, as it goes now
+	return reading{
+		machine: s.machine.Sub(here), node: s.node.Sub(here), stamped: s.stamped.Sub(here), established: s.established,
+	}, true
 }
 
 // steer moves this node's clock to what the clocks of the members say, its own among them, if it is too far from that. So one
@@ -55,7 +76,7 @@ func (c *Coordinator) steer() (done bool) {
 	if c.opt.Wall == nil {
 		return true
 	}
-	c.steering.Lock() // two that move the clock by what both have read would move it twice
+	c.steering.Lock() // two that have both seen how far it is off would move it twice
 	defer c.steering.Unlock()
 	read, peers := []reading{{
 		machine: -c.opt.Wall.Correction(), stamped: c.clock.Last().Time().Sub(c.clock.Wall()), established: c.synced.Load(),
@@ -64,11 +85,9 @@ func (c *Coordinator) steer() (done bool) {
 		if !p.tried.Load() {
 			return false
 		}
-		p.mu.Lock()
-		if r := p.clockRead; !r.at.IsZero() && time.Since(r.at) < readingFor {
+		if r, ok := p.reading(c.clock.Wall()); ok {
 			read = append(read, r)
 		}
-		p.mu.Unlock()
 	}
 	by := apart(read, 1+len(peers))
 	least := leastAhead(read)
@@ -77,13 +96,6 @@ func (c *Coordinator) steer() (done bool) {
 		return true
 	}
 	c.opt.Wall.Correct(by)
-	for _, p := range peers {
-		p.mu.Lock()
-		p.clockRead.machine -= by
-		p.clockRead.node -= by
-		p.clockRead.stamped -= by
-		p.mu.Unlock()
-	}
 	if bound && c.clockBound {
 		return true // it was said: the clock stands still for a while
 	}
@@ -119,8 +131,11 @@ func apart(read []reading, members int) time.Duration {
 
 // leastAhead bounds how far a clock is moved back, by the readings, of which the first is the node's own: what it has stamped, or if it has just started, what the others have, stays within
 // half of what is believed. Where all have gone by a time far ahead and are set right, all would else refuse all. So their clocks stand still until the time is there.
+//
+// Only one that has just started may be put ahead by it. If what is seen ahead, and believed, put clocks ahead, what is further ahead would be believed next, without end.
 func leastAhead(read []reading) time.Duration {
-	stamped := read[0].stamped
+	const most = kv.MaxAhead / 2
+	least := min(read[0].stamped-most, 0)
 	var others []time.Duration
 	for _, r := range read[1:] {
 		if r.established {
@@ -129,9 +144,9 @@ func leastAhead(read []reading) time.Duration {
 	}
 	if !read[0].established && len(others) > 0 {
 		low, _ := middle(others)
-		stamped = max(stamped, low)
+		least = max(least, low-most)
 	}
-	return stamped - kv.MaxAhead/2
+	return least
 }
 
 // middle are the two in the middle of at least one; of an odd number they are the same.

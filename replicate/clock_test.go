@@ -262,3 +262,30 @@ func TestNodeWithAWrongClockDoesNotGoOnAlone(t *testing.T) {
 		})
 	}
 }
+
+// What a peer said the time was stays right when this node's clock is moved afterwards.
+func TestReadingOutlivesACorrection(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		c, clocks := clockedCluster(t, -1, 0)
+		clocks[0].wall.Correct(time.Hour)
+		c.nodes[0].steer()
+		if off := time.Until(c.nodes[0].clock.Wall()); off.Abs() > time.Second {
+			t.Errorf("it is %v off", off)
+		}
+	})
+}
+
+// Versions that a member stamps ahead of the time, as far as they are believed, put no other member's clock ahead: it would believe what is still further ahead, and so on.
+func TestVersionsAheadMoveNoClock(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		c, _ := clockedCluster(t, -1, 0)
+		n := c.nodes[0]
+		for range 10 {
+			n.clock.Observe(kv.VersionAt(n.clock.Wall().Add(kv.MaxAhead - time.Second)))
+			n.steer()
+		}
+		if off := time.Until(n.clock.Wall()); off.Abs() > time.Second {
+			t.Errorf("it is %v off", off)
+		}
+	})
+}

@@ -87,13 +87,13 @@ type Coordinator struct {
 	rings rings
 
 	held       atomic.Pointer[[]bool] // partitions that there is authority for
-	synced     atomic.Bool            // this node holds the ring that it reads by, and is on it
+	synced     atomic.Bool            // this node holds the ring that it reads by, and is on it; written under rings.mu
 	stable     atomic.Bool            // and no ring is changing
 	alone      atomic.Bool            // there are no peers, and so no beats
 	decides    atomic.Bool            // it may decide conditions while the ring changes
 	term       atomic.Uint64          // how often it came to be in sync
 	deferred   atomic.Bool            // and all heed that: it may decide conditions
-	inTerm     atomic.Bool            // the term is not over; written under rings.mu
+	inTerm     bool                   // the term is not over; under rings.mu
 	termSince  uint64                 // serial of the view by which operations go that began before the term; under rings.mu
 	syncReason atomic.Pointer[error]  // why it is not in sync
 	passes     atomic.Uint64          // how often it came to be in sync
@@ -266,7 +266,7 @@ func (c *Coordinator) self() Ping {
 		Moving: c.moving.Load(), Term: c.term.Load(),
 	}
 	if c.opt.Wall != nil {
-		p.Machine = c.clock.Wall().Add(-c.opt.Wall.Correction()).UnixMicro()
+		p.Machine = c.opt.Wall.Machine().UnixMicro()
 	}
 	// What it heeds is looked up before what it holds: it gives that up first.
 	for _, peer := range c.others() {
@@ -326,11 +326,12 @@ func (c *Coordinator) Do(call *kv.Call) {
 func (c *Coordinator) attempt(p *pending, call *kv.Call, again bool) {
 	v := c.enter()
 	defer c.leave(v)
+	before := p.misses
 	p.misses = c.misses.Load()
 	if again {
 		for i := range call.Ops {
 			if o := p.state(i); o.again {
-				c.retry(v, p, call, i, &o)
+				c.retry(v, p, call, i, &o, p.misses != before)
 			}
 		}
 	} else {

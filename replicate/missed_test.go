@@ -1,8 +1,10 @@
 package replicate
 
 import (
+	"errors"
 	"fmt"
 	"math"
+	"sync"
 	"testing"
 	"time"
 
@@ -258,4 +260,34 @@ func testUpAfterCarried(t *testing.T) {
 	b.tickets = b.tickets[:0]
 	p.delivered(b, nil)
 	eventually(t, "it is up", p.up)
+}
+
+// A primary that has decided a condition while others took it for down, and went on without it, does not acknowledge that when it has heard of it: of two creates
+// one succeeds.
+func TestDecisionThatOthersHaveGoneOnWithout(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		c := newCluster(t, clusterOptions{nodes: 3, replicas: 2})
+		key := c.keyOwnedBy(0, 0, 1)
+		names := []string{c.nodes[0].name, c.nodes[1].name, c.nodes[2].name}
+		writes := newGate(t)
+		c.net.set(names[0], names[1], onBatches(writes.hold))
+		var first error
+		var done sync.WaitGroup
+		done.Go(func() { first = c.nodes[0].do(condOp(key, "first", kv.IfAbsent), kv.LevelLive).Err })
+		writes.wait(t, 1)
+		for _, n := range []int{1, 2} {
+			c.net.set(names[n], names[0], failWith(errors.New("connection refused")))
+		}
+		for _, n := range []int{1, 2} {
+			eventually(t, "it is seen down", func() bool { return c.nodes[n].peer(0).State() == Down })
+		}
+		second := c.nodes[2].do(condOp(key, "second", kv.IfAbsent), kv.LevelLive).Err
+		eventually(t, "it has heard of that", func() bool { return c.nodes[0].misses.Load() > 0 })
+		c.net.clear()
+		writes.open()
+		done.Wait()
+		if second != nil || first == nil {
+			t.Errorf("the creates end with %v and %v", first, second)
+		}
+	})
 }

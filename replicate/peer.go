@@ -83,7 +83,7 @@ type Peer struct {
 	closed     bool
 	ping       Ping      // what it last said of itself; zero: nothing yet
 	answeredTo uint64    // the largest Seq of this node's statements that it has answered
-	clockRead  reading   // its machine's clock
+	clockRead  sample    // its clocks
 	heard      time.Time // when it last asked this node how it is
 	downs      uint64    // how often it was taken for down
 	seenDowns  uint64    // how often it says to have taken this node for down

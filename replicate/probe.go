@@ -111,7 +111,7 @@ func (p *Peer) exchangePing(deadline time.Time) (Ping, error) {
 		return Ping{}, err
 	}
 	ping.to, ping.told = self.Said.Seq, told
-	p.readClock(&ping, p.clock.Wall(), time.Since(began))
+	p.readClock(&ping, time.Since(began))
 	steered := p.host.steer()
 	if ping.Name != p.name {
 		// One node under two names would count as two replicas.

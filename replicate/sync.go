@@ -111,10 +111,11 @@ func (c *Coordinator) missed(reason string) {
 	c.rings.mu.Lock()
 	c.rings.state.Miss()
 	c.holdLocked()
-	c.inTerm.Store(false)
+	c.inTerm = false
 	c.deferred.Store(false)
+	was := c.synced.Swap(false)
 	c.rings.mu.Unlock()
-	if c.synced.Swap(false) {
+	if was {
 		c.opt.Log.Warn("not in sync any more", "reason", reason)
 		c.setSyncReason(fmt.Errorf("%w: %s", errNotYet, reason))
 	}

@@ -35,17 +35,20 @@ func (p *Peer) heedsLocked() uint64 {
 func (c *Coordinator) heedLocked() (replaced bool) {
 	r := &c.rings
 	serial := c.view.Load().serial
-	if c.inTerm.Load() != c.synced.Load() {
+	if synced := c.synced.Load(); synced != c.inTerm {
 		c.deferred.Store(false)
-		if c.inTerm.Store(c.synced.Load()); c.synced.Load() {
+		if c.inTerm = synced; synced {
 			c.term.Add(1)
 			c.termSince, replaced = serial, true
 		}
 	}
-	all := c.synced.Load() && c.termSince < r.oldest.Load() && !replaced
+	all := c.inTerm && c.termSince < r.oldest.Load() && !replaced
 	for _, p := range r.list {
 		p.mu.Lock()
-		if p.isSynced() && p.ping.Term != p.heeding.term {
+		switch {
+		case !p.isSynced():
+			p.heeding = heeding{} // operations may ask another from now on, be it the same term still
+		case p.ping.Term != p.heeding.term:
 			p.heeding, replaced = heeding{term: p.ping.Term, since: serial}, true
 		}
 		all = all && (p.State() == Down || p.ping.Sees[p.boot].Term == c.term.Load())

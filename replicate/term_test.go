@@ -69,3 +69,33 @@ func TestPrimaryThatComesBackKnowsWhatOthersDecided(t *testing.T) {
 		})
 	}
 }
+
+// A term is heeded anew by who has taken its node for one that is not in sync meanwhile: what began then may have asked another.
+func TestTermIsHeededAnewAfterADoubt(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		c := newCluster(t, clusterOptions{nodes: 3, replicas: 2})
+		n, p := c.nodes[0], c.nodes[0].peer(1)
+		heeds := func() uint64 {
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			return p.heedsLocked()
+		}
+		eventually(t, "its term is heeded", func() bool { return heeds() != 0 })
+		n.rings.mu.Lock() // nobody else judges meanwhile
+		look := func(inSync bool) {
+			p.synced.Store(inSync)
+			for n.heedLocked() {
+				n.retireLocked()
+			}
+		}
+		look(false)
+		began := n.enter()
+		look(true)
+		if got := heeds(); got != 0 {
+			t.Errorf("term %d is heeded while what began in doubt goes on", got)
+		}
+		n.rings.mu.Unlock()
+		n.leave(began)
+		eventually(t, "its term is heeded again", func() bool { return heeds() != 0 })
+	})
+}

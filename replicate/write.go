@@ -151,13 +151,17 @@ func (c *Coordinator) written(v *view, p *pending, call *kv.Call, i int, o *opSt
 }
 
 // retry makes another attempt at operation i. What a condition has let pass is not decided a second time, against itself: the same version
-// goes to the owners.
-func (c *Coordinator) retry(v *view, p *pending, call *kv.Call, i int, o *opState) {
-	if o.passed {
+// goes to the owners. But if this node has missed something since the attempt before, others may have decided the same condition, and this
+// version may be none that wins.
+func (c *Coordinator) retry(v *view, p *pending, call *kv.Call, i int, o *opState, missed bool) {
+	switch {
+	case o.passed && missed:
+		p.giveUp(i, kv.ErrUnknownOutcome, false)
+	case o.passed:
 		c.spread(v, p, call, i, opState{existed: o.existed, knew: true, concede: true, passed: true}, 0)
-		return
+	default:
+		c.start(v, p, call, i)
 	}
-	c.start(v, p, call, i)
 }
 
 // rewrite writes operation i once more, under a new stamp. Whether it replaced

@@ -198,10 +198,16 @@ func (s *Store) evictAny() bool {
 // The caller holds the shard's lock.
 func (s *Store) trim(sh *shard) {
 	for range trimSteps {
-		if over := s.over(); over <= 0 || sh.held < s.fair()-s.fair()/fairSlack || !s.evictStep(sh, over) {
+		if !s.trims(sh) || !s.evictStep(sh, s.over()) {
 			return
 		}
 	}
+}
+
+// trims says whether trim would take something from a shard. The caller holds
+// its lock.
+func (s *Store) trims(sh *shard) bool {
+	return s.over() > 0 && sh.held >= s.fair()-s.fair()/fairSlack
 }
 
 // trimAlone is trim of the shard of a hash for a caller who holds no lock.

@@ -121,7 +121,7 @@ func (s *Store) applyLocked(w *window, offers []kv.Offer) (done int, short bool)
 		if missing > 0 {
 			return i + 1, true
 		}
-		if s.eviction != EvictNone && s.over() > 0 {
+		if s.eviction != EvictNone && s.trims(sh) {
 			return i + 1, false
 		}
 	}

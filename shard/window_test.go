@@ -160,3 +160,23 @@ func TestWindowDoesNotEvict(t *testing.T) {
 	}
 	checkBooks(t, s)
 }
+
+// A window goes on past the bound where its shards are not to be trimmed: who is
+// to give is another, for whom memory is reserved just now.
+func TestWindowGoesOnWhereNothingIsToBeTrimmed(t *testing.T) {
+	s := openEvicting(t, newFakeClock(), 4, 1<<20)
+	s.ApplyAll(offersOf(windowOffers, 150, 1))
+	offers := offersOf(windowOffers, 150, 2) // each where it was
+	w := window{n: len(offers)}
+	for i := range offers {
+		w.hashes[i] = offers[i].Hash
+	}
+	s.order(&w)
+	s.accounted.Add(2 << 20)
+	done, short := s.applyLocked(&w, offers)
+	s.accounted.Add(-2 << 20)
+	if done != windowOffers || short {
+		t.Errorf("a window of %d ended after %d, short %v", windowOffers, done, short)
+	}
+	checkBooks(t, s)
+}
