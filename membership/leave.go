@@ -23,7 +23,7 @@ var (
 const leaveTimeout = 2 * time.Second
 
 // BeginLeave makes this node's entry Leaving: it owns nothing any more in the rings to come, and hands over what it has.
-// It may be called again. The error is [ErrLastMember] or wraps [ErrNotFormed].
+// It may be called again. The error is [ErrLastMember] or [ErrNotFormed].
 //
 // If all other members begin to leave at the same moment, the one with the smallest name goes back to Active.
 func (m *Membership) BeginLeave() error {
@@ -31,7 +31,7 @@ func (m *Membership) BeginLeave() error {
 	switch {
 	case !m.formed:
 		m.mu.Unlock()
-		return fmt.Errorf("cannot leave: %w", ErrNotFormed)
+		return ErrNotFormed
 	case m.intent != Active:
 		m.mu.Unlock()
 		return nil

@@ -37,6 +37,8 @@ const (
 	leaveAskTimeout = 2 * time.Second
 
 	oneStays = "one has to stay: stop it if the cluster is to end, or start another node before it leaves"
+
+	nothingToLeave = "stop it if it is not to join; if others still list it from before, take it off with httpdhs remove"
 )
 
 func (cmd *leaveCmd) Validate() error {
@@ -59,6 +61,9 @@ func (cmd *leaveCmd) Run(ctx context.Context, term *terminal) error {
 	leaving, err := c.Leave(ctx)
 	var status *client.StatusError
 	if errors.As(err, &status) && status.Status == http.StatusConflict {
+		if before.Ring == "" {
+			return fmt.Errorf("%s has not joined a cluster: %w; %s", before.Node, err, nothingToLeave)
+		}
 		return fmt.Errorf("%s is still a member: %w; %s", before.Node, err, oneStays)
 	} else if err != nil {
 		return err

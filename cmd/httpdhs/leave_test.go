@@ -38,6 +38,22 @@ func TestLeaveCommand(t *testing.T) {
 	expect(t, exitError, "", "the only active member cannot leave", "leave", "--to", names[0])
 }
 
+// A node that has not joined a cluster, because nobody on its list is up, has nothing to leave. The command says so, and not that the node is a member, or that
+// one has to stay.
+func TestLeaveCommandOfANodeThatHasNotJoined(t *testing.T) {
+	n, err := node.Open(node.Config{Name: fmt.Sprint("127.0.0.1:", freePort(t)), Join: []string{fmt.Sprint("127.0.0.1:", freePort(t))}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(n.Kill)
+	name := n.Addr().String()
+	status, _, stderr := httpdhs("leave", "--to", name)
+	if status != exitError || !strings.Contains(stderr, name+" has not joined a cluster: ") || !strings.Contains(stderr, "httpdhs remove") ||
+		strings.Contains(stderr, "still a member") || strings.Contains(stderr, "one has to stay") {
+		t.Errorf("status %d, stderr %q", status, stderr)
+	}
+}
+
 // remove takes off a node that is down, and says what to do about one that it does not remove.
 func TestRemoveCommand(t *testing.T) {
 	_, names := startCluster(t, 2)
