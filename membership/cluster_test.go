@@ -302,7 +302,8 @@ func TestAnEvictedNodeJoinsAnew(t *testing.T) {
 		}
 		o := w.options(c)
 		o.Static = []string{a, b, c}
-		o.Changed, o.Evicted = note("changed"), note("evicted")
+		overtaken := note("overtaken")
+		o.Changed, o.Overtaken = note("changed"), func(string) { overtaken() }
 		nodes = append(nodes, w.open(t, o))
 		close(opened)
 		synctest.Wait()
@@ -321,11 +322,58 @@ func TestAnEvictedNodeJoinsAnew(t *testing.T) {
 		eventually(t, "all agree", func() bool { nodes[0].Differs(b); return agree(3, nodes...) })
 		mu.Lock()
 		defer mu.Unlock()
-		if len(calls) < 2 || calls[0] != "evicted removed" || slices.Contains(calls[1:], "changed removed") {
+		if len(calls) < 2 || calls[0] != "overtaken removed" || slices.Contains(calls[1:], "changed removed") {
 			t.Errorf("called back: %q", calls)
 		}
 		if versionOf(nodes[0], c) <= removed || stateOf(nodes[0], c) != "active" {
 			t.Errorf("%+v", nodes[0].All())
+		}
+	})
+}
+
+// A node that was a cluster of its own and meets one that it has not admitted, as a first node does that was started again without a list, is told so before it hears of
+// the members: others have gone on without it. Who is joined is not.
+func TestWhoWasAloneIsToldOfTheClusterFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWire()
+		var mu sync.Mutex
+		var calls []string
+		founder := func() *Membership {
+			o, opened := w.options(a), make(chan struct{})
+			var m *Membership
+			note := func(call string) {
+				<-opened
+				mu.Lock()
+				defer mu.Unlock()
+				calls = append(calls, fmt.Sprint(call, " ", len(m.Members())))
+			}
+			o.Changed, o.Overtaken = func() { note("changed") }, func(string) { note("overtaken") }
+			m = w.open(t, o)
+			close(opened)
+			return m
+		}
+		first := founder()
+		o := w.options(b)
+		o.Join = []string{a}
+		other := w.open(t, o)
+		eventually(t, "it joins", func() bool { return agree(2, first, other) })
+		synctest.Wait()
+		if slices.Contains(calls, "overtaken 2") || slices.Contains(calls, "overtaken 1") {
+			t.Errorf("who was joined was called back: %q", calls)
+		}
+		if err := first.Close(); err != nil {
+			t.Fatal(err)
+		}
+		calls = nil
+		again := founder()
+		other.Differs(a)
+		eventually(t, "they meet", func() bool { return agree(2, again, other) })
+		synctest.Wait()
+		mu.Lock()
+		defer mu.Unlock()
+		told, changed := slices.Index(calls, "overtaken 2"), slices.Index(calls, "changed 2")
+		if told < 0 || changed < told {
+			t.Errorf("called back: %q", calls)
 		}
 	})
 }
@@ -341,7 +389,7 @@ func TestALeavingNodeThatIsRemovedGoesOnLeaving(t *testing.T) {
 			o := w.options(name)
 			o.Static = []string{a, b, c}
 			if name == c {
-				o.Evicted = func() { told <- struct{}{} }
+				o.Overtaken = func(string) { told <- struct{}{} }
 			}
 			nodes = append(nodes, w.open(t, o))
 		}

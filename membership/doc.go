@@ -24,7 +24,7 @@
 //
 // Goroutines, all ended and waited for by [Membership.Close]:
 //
-//	callbacks  Changed, Evicted and Heard, one after the other   woken by a change
+//	callbacks  Changed, Overtaken and Heard, one after the other   woken by a change
 //	gossip     takes in what memberlist handed over              woken by a message
 //	seek       finds members that are absent                     every 2 s with jitter, and once formed
 //	join       until the node is formed                          every 0.2 to 5 s with jitter

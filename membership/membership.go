@@ -41,7 +41,8 @@ type Membership struct {
 	formed  bool                // part of a cluster
 	intent  State               // what the node says of itself
 	closed  bool                // no call is begun any more
-	evicted bool                // found itself removed; its entry is taken up again once Evicted has returned
+	alone   bool                // it is a cluster of its own, which nobody has joined
+	behind  string              // why others have gone on without this node; its entry is taken up again once Overtaken has returned
 	stays   bool                // was leaving, and is to log that it does not
 	changed bool                // Changed is to be called
 	heard   map[string]struct{} // Heard is to be called
@@ -173,6 +174,8 @@ func (m *Membership) absorb(entries []Member) {
 }
 
 // absorbLocked returns what is to be passed on.
+//
+// The others may have gone on without this node. What depends on its being a member ends before it is one again.
 func (m *Membership) absorbLocked(entries []Member) (won []Member) {
 	changed, won := m.m.merge(entries)
 	if !changed {
@@ -180,12 +183,17 @@ func (m *Membership) absorbLocked(entries []Member) (won []Member) {
 	}
 	m.changed = true
 	own, _ := m.m.Get(m.id.name)
-	if m.formed && m.intent != Removed && own.State == Removed {
-		// The others may have gone on without this node: what depends on its being a member ends before it is one again. One that is
-		// leaving is one again too, for as long as it has something to hand over: to whom, and past whom, it learns as a member alone.
-		m.evicted = true
+	switch {
+	case !m.formed || m.intent == Removed:
+	case own.State == Removed:
+		// One that is leaving is one again too, for as long as it has something to hand over: to whom, and past whom, it learns as a member alone.
+		m.behind = "others have removed it"
+	case m.alone:
+		// It did not admit them: they are a cluster, and it was started again without a list, or beside it.
+		m.behind = "it was a cluster of its own, and has met another"
 	}
-	if !m.evicted {
+	m.alone = m.alone && m.onlyLocked()
+	if m.behind == "" {
 		if said, ok := m.sayLocked(); ok {
 			won = append(won, said)
 		}
@@ -194,6 +202,9 @@ func (m *Membership) absorbLocked(entries []Member) (won []Member) {
 	wake(m.wakeLoop)
 	return won
 }
+
+// onlyLocked says whether the map has this node alone.
+func (m *Membership) onlyLocked() bool { return len(m.m.entries) == 1 }
 
 // sayLocked makes this node's entry what it says of itself, and returns it if it had to be changed for that.
 func (m *Membership) sayLocked() (said Member, ok bool) {
@@ -231,7 +242,7 @@ func (m *Membership) staysLocked() bool {
 
 // formLocked makes the node part of a cluster.
 func (m *Membership) formLocked() {
-	m.formed, m.changed = true, true
+	m.formed, m.changed, m.alone = true, true, m.onlyLocked()
 	m.publishLocked()
 	close(m.joined)
 	wake(m.wakeLoop)
@@ -269,12 +280,12 @@ func (m *Membership) callbackLoop() {
 
 func (m *Membership) callBack() {
 	m.mu.Lock()
-	evicted := m.evicted
+	behind := m.behind
 	m.mu.Unlock()
-	if evicted {
-		m.o.Log.Warn("this node was removed by others: joining anew")
-		if m.o.Evicted != nil {
-			m.o.Evicted()
+	if behind != "" {
+		m.o.Log.Warn("others have gone on without this node: joining anew", "reason", behind)
+		if m.o.Overtaken != nil {
+			m.o.Overtaken(behind)
 		}
 		m.reenter()
 	}
@@ -298,7 +309,7 @@ func (m *Membership) callBack() {
 // reenter takes up this node's entry again.
 func (m *Membership) reenter() {
 	m.mu.Lock()
-	m.evicted = false
+	m.behind = ""
 	said, ok := m.sayLocked()
 	m.publishLocked()
 	m.mu.Unlock()

@@ -51,13 +51,14 @@ type Options struct {
 	// Live says whether the data plane counts a member as up; nil: whether gossip does.
 	Live func(name string) bool
 
-	// Changed is called once at the start and whenever the map is another one or the node is formed, Evicted when this node finds itself removed while it is part of the
-	// cluster, before it takes its entry up again, and Heard when gossip or a hello says that a member is there. All
+	// Changed is called once at the start and whenever the map is another one or the node is formed, and Heard when gossip or a hello says that a member is there.
+	// Overtaken is called, with the reason, when others have gone on without this node: it finds itself removed while it is part of the cluster, and has not taken its entry
+	// up again yet, or it was a cluster of its own and meets one that it has not admitted, before Changed tells of that. All
 	// are called by one goroutine, one at a time, after what they tell of, and for several changes once; none may call Close.
 	// Any of them may be nil.
-	Changed func()
-	Evicted func()
-	Heard   func(name string)
+	Changed   func()
+	Overtaken func(reason string)
+	Heard     func(name string)
 
 	Log    *slog.Logger   // nil: discards
 	Random func() float64 // 0 up to 1, for jitter; safe for concurrent use; nil: math/rand/v2

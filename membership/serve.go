@@ -122,6 +122,7 @@ func (m *Membership) takeIn(h *hello) bool {
 			return false
 		}
 		if ok {
+			m.alone = false // it joins this node
 			won = m.absorbLocked([]Member{entry})
 		}
 	default:

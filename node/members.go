@@ -34,7 +34,7 @@ func (n *Node) openMembers() (err error) {
 		Hello:      n.hello,
 		Live:       n.live,
 		Changed:    func() { n.withCoordinator(n.membersChanged) },
-		Evicted:    func() { n.withCoordinator((*replicate.Coordinator).Removed) },
+		Overtaken:  func(why string) { n.withCoordinator(func(c *replicate.Coordinator) { c.Overtaken(why) }) },
 		Heard:      func(name string) { n.withCoordinator(func(c *replicate.Coordinator) { c.Heard(name) }) },
 		Log:        n.log,
 	})

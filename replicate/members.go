@@ -188,5 +188,5 @@ func (c *Coordinator) Heard(name string) {
 	}
 }
 
-// Removed tells the coordinator that others have taken this node off the ring, and went on without it.
-func (c *Coordinator) Removed() { c.missed("others have removed it") }
+// Overtaken tells the coordinator that others have gone on without this node: they have taken it off the ring, or it had a ring of its own.
+func (c *Coordinator) Overtaken(reason string) { c.missed(reason) }

@@ -115,9 +115,9 @@ func (s *sim) openMembers(run *running, o *replicate.Options) (err error) {
 				}
 			})
 		},
-		Evicted: func() { withCoordinator((*replicate.Coordinator).Removed) },
-		Heard:   func(name string) { withCoordinator(func(c *replicate.Coordinator) { c.Heard(name) }) },
-		Log:     o.Log, Random: n.random.next,
+		Overtaken: func(why string) { withCoordinator(func(c *replicate.Coordinator) { c.Overtaken(why) }) },
+		Heard:     func(name string) { withCoordinator(func(c *replicate.Coordinator) { c.Heard(name) }) },
+		Log:       o.Log, Random: n.random.next,
 	}
 	mo.Static, mo.Join = s.introduce(n)
 	if run.members, err = membership.Open(mo); err != nil {
