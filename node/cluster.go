@@ -210,6 +210,9 @@ func (n *Node) Ready() (ok bool, reason string) {
 	if err := n.members.Ready(); err != nil {
 		return false, err.Error()
 	}
+	if n.isLeaving() {
+		return false, reasonLeaving // it works as ever, but is not to be counted on
+	}
 	if err := n.coordinator.SyncReason(); err != nil {
 		return false, err.Error()
 	}

@@ -2,6 +2,7 @@ package test
 
 import (
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -136,6 +137,14 @@ func TestLeaveWaitsForAMemberThatIsDown(t *testing.T) {
 				}
 				return nil
 			})
+			resp, err := http.Get("http://" + f.name(goes) + "/readyz")
+			if err != nil {
+				t.Fatal(err)
+			}
+			_ = resp.Body.Close()
+			if resp.StatusCode != http.StatusServiceUnavailable {
+				t.Errorf("a node that leaves is ready: %d", resp.StatusCode)
+			}
 			for _, i := range up {
 				_, out, _ := run(t, nil, "status", "--to="+f.name(i))
 				if !strings.Contains(out, f.name(goes)+" has ") || !strings.Contains(out, waits) {
