@@ -120,6 +120,9 @@ func (s *sim) openMembers(run *running, o *replicate.Options) (err error) {
 		Log:       o.Log, Random: n.random.next,
 	}
 	mo.Static, mo.Join = s.introduce(n)
+	if len(mo.Static) == 0 && !s.anyFormed() {
+		run.alone = max(s.log.now(), 1) // it may found a cluster
+	}
 	if run.members, err = membership.Open(mo); err != nil {
 		return err
 	}
@@ -130,6 +133,11 @@ func (s *sim) openMembers(run *running, o *replicate.Options) (err error) {
 		s.log.add("%s evicts %s: %v", n.name, name, run.members.Remove(name))
 	}
 	return nil
+}
+
+// anyFormed says whether a node that runs is part of a cluster.
+func (s *sim) anyFormed() bool {
+	return slices.ContainsFunc(s.runs(), func(run *running) bool { return run.members.Formed() })
 }
 
 // introduce says what a node that starts is told of the others. A list of all members is right only as long as nobody

@@ -225,9 +225,11 @@ func (n *network) trip(from, to string, msg []byte, f *fate) reply {
 		return reply{err: errReset}
 	}
 	if f.twice < there.twice {
+		first := n.at(to)
 		n.moves.Go(func() {
 			time.Sleep(f.again)
-			if !n.way(from, to).cut {
+			// A connection ends with the process that it leads to: who starts anew, and has forgotten who has left, does not hear it from then.
+			if n.at(to) == first && !n.way(from, to).cut {
 				n.deliver(to, bytes.Clone(msg))
 			}
 		})
