@@ -261,7 +261,10 @@ func (s *sim) leave(run *running) {
 		run.leaving.Store(false)
 		return
 	}
-	for run.coordinator.Leaving() > 0 {
+	stays := func() bool { // of several that all leave, one does
+		return slices.ContainsFunc(run.members.All(), func(m membership.Member) bool { return m.Name == run.name() && m.State == membership.Active })
+	}
+	for run.coordinator.Leaving() > 0 && !stays() {
 		time.Sleep(leavePoll)
 		run.door.pass()
 		if run.dead.Load() {
