@@ -8,7 +8,7 @@ import (
 
 // sweepStep is how many dues the sweeper looks at under one hold of a shard's
 // lock.
-const sweepStep = 64
+const sweepStep = 32
 
 func (s *Store) sweepLoop(every time.Duration) {
 	tick := time.NewTicker(every)
