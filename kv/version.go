@@ -44,6 +44,12 @@ func (v Version) Millis() int64 { return int64(v >> versionMillisShift) }
 // Time is the wall time of the version, exact to the millisecond.
 func (v Version) Time() time.Time { return time.UnixMilli(v.Millis()) }
 
+// Instant is the wall time of the version, exact to its fraction of a millisecond.
+func (v Version) Instant() time.Time {
+	fraction := int64(v>>versionTagBits) & (1<<versionFractionBits - 1)
+	return v.Time().Add(time.Duration(fraction * nanosPerMilli >> versionFractionBits))
+}
+
 // Tag is the tag of the member that stamped the version.
 func (v Version) Tag() uint16 { return uint16(v & MaxTag) }
 
@@ -76,6 +82,7 @@ func ParseETag(s string) (v Version, ok bool) {
 type Clock struct {
 	last atomic.Uint64 // the last version without its tag
 	tag  atomic.Uint64
+	lead atomic.Int64 // nanoseconds
 	wall func() time.Time
 }
 
@@ -101,7 +108,7 @@ func (c *Clock) Now() Version { return c.Reserve(1) }
 // Reserve stamps n new versions and returns the first: the others follow by
 // Next. The wall clock is read once.
 func (c *Clock) Reserve(n int) Version {
-	wall := uint64(VersionAt(c.wall()))
+	wall := uint64(VersionAt(c.Reading()))
 	for {
 		last := c.last.Load()
 		// A burst of more than 4096 stamps in a millisecond carries into the
@@ -141,3 +148,14 @@ func (c *Clock) Last() Version { return Version(c.last.Load()) }
 
 // Wall is the clock's wall time.
 func (c *Clock) Wall() time.Time { return c.wall() }
+
+// SetLead has the clock stamp by a time that is d ahead of its wall clock, as that of another
+// member is.
+func (c *Clock) SetLead(d time.Duration) { c.lead.Store(int64(d)) }
+
+// Lead is what SetLead has set.
+func (c *Clock) Lead() time.Duration { return time.Duration(c.lead.Load()) }
+
+// Reading is the time by which the clock stamps. A version is later than that only where the
+// clock has observed a later one.
+func (c *Clock) Reading() time.Time { return c.wall().Add(c.Lead()) }

@@ -19,6 +19,7 @@ type sample struct {
 	stamped     time.Time // of its last version
 	established bool      // it was in sync
 	at          time.Time
+	slack       time.Duration // by which at may be off
 }
 
 // apartError is why a peer is no member: its clock, or this node's, is wrong.
@@ -37,21 +38,22 @@ type reading struct {
 	node        time.Duration // how far the clock is that it goes by
 	stamped     time.Duration // how far its last version is
 	established bool          // it was in sync
+	slack       time.Duration // by which all of them may be off
 }
 
 // readingFor is how long a sample counts.
 const readingFor = 5 * time.Second
 
-// readClock takes note of the time that an answer to a probe carries, which took rtt.
-func (p *Peer) readClock(ping *Ping, rtt time.Duration) {
-	if ping.Machine == 0 {
-		return
-	}
+// readClock takes note of the time that an answer to a probe carries. The probe took rtt, and
+// this node's stamping clock read began before it.
+func (p *Peer) readClock(ping *Ping, rtt time.Duration, began time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	stamps := time.UnixMicro(ping.Wall + ping.Lead)
+	p.lag.learn(began.Sub(stamps), p.clock.Reading().Sub(stamps), time.Now())
 	p.clockRead = sample{
-		machine: time.UnixMicro(ping.Machine), node: time.UnixMilli(ping.Wall), stamped: ping.Clock.Time(),
-		established: ping.Synced, at: time.Now().Add(-rtt / 2),
+		machine: time.UnixMicro(ping.Machine), node: time.UnixMicro(ping.Wall), stamped: ping.Clock.Time(),
+		established: ping.Synced, at: time.Now().Add(-rtt / 2), slack: rtt / 2,
 	}
 }
 
@@ -66,6 +68,7 @@ func (p *Peer) reading(here time.Time) (r reading, ok bool) {
 	here = here.Add(-time.Since(s.at)) // what it read then, as it goes now
 	return reading{
 		machine: s.machine.Sub(here), node: s.node.Sub(here), stamped: s.stamped.Sub(here), established: s.established,
+		slack: s.slack,
 	}, true
 }
 
@@ -96,6 +99,9 @@ func (c *Coordinator) steer() (done bool) {
 		return true
 	}
 	c.opt.Wall.Correct(by)
+	for _, p := range peers {
+		p.moved(by)
+	}
 	if bound && c.clockBound {
 		return true // it was said: the clock stands still for a while
 	}

@@ -111,6 +111,7 @@ func testCondAnswerLost(t *testing.T) {
 		answer, err := pass()
 		if first {
 			first = false
+			time.Sleep(time.Millisecond) // so it is the later one
 			c.nodes[1].mustPut(t, key, "between", kv.LevelAll)
 			return nil, errReset
 		}

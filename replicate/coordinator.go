@@ -103,10 +103,12 @@ type Coordinator struct {
 	pace       *rate.Limiter // of sync
 	lastBeat   atomic.Int64  // of a prober, nanoseconds since born
 	born       time.Time
-	steering   sync.Mutex    // guards moving the clock, and clockBound
-	clockBound bool          // the clock is ahead, and cannot be moved back so far
-	compareAll atomic.Bool   // the next look for drift is at all peers
-	syncNow    chan struct{} // wakes the sync loop
+	steering   sync.Mutex          // guards moving the clock, and clockBound
+	clockBound bool                // the clock is ahead, and cannot be moved back so far
+	followed   time.Time           // when the lead of its stamps was last looked at; under steering
+	lag        atomic.Pointer[lag] // of the member whose stamps may be furthest behind
+	compareAll atomic.Bool         // the next look for drift is at all peers
+	syncNow    chan struct{}       // wakes the sync loop
 	closed     atomic.Bool
 	closing    sync.Once
 	quit       chan struct{}
@@ -261,7 +263,7 @@ func (c *Coordinator) Counters() Counters {
 func (c *Coordinator) self() Ping {
 	p := Ping{
 		Name: c.opt.Name, Boot: c.opt.Boot, Settings: settingsName(&c.opt.Ring),
-		Clock: c.clock.Last(), Wall: c.clock.Wall().UnixMilli(),
+		Clock: c.clock.Last(), Wall: c.clock.Wall().UnixMicro(), Lead: c.clock.Lead().Microseconds(),
 		Sees: make(map[uint64]Sight), Heeds: make(map[uint64]uint64),
 		Moving: c.moving.Load(), Term: c.term.Load(),
 	}
@@ -287,7 +289,7 @@ func settingsName(s *ring.Settings) string {
 func (c *Coordinator) accepts(p *Ping) error {
 	// Both ways, so that both say so: records of the one that is ahead would
 	// be refused by the other.
-	apart := time.UnixMilli(max(p.Wall, p.Clock.Millis())).Sub(c.clock.Wall())
+	apart := time.UnixMicro(max(p.Wall, p.Clock.Time().UnixMicro())).Sub(c.clock.Wall())
 	if apart.Abs() > kv.MaxAhead {
 		return &apartError{p.Name, apart}
 	}
@@ -319,6 +321,7 @@ func (c *Coordinator) Do(call *kv.Call) {
 	for p.again() && c.pause(call.Deadline) {
 		c.attempt(p, call, true)
 	}
+	c.outwait(p, call)
 	c.finish(p, call)
 }
 
@@ -457,7 +460,10 @@ func (c *Coordinator) finish(p *pending, call *kv.Call) {
 	}
 	for i := range call.Ops {
 		op, o := &call.Ops[i], p.at(i)
-		op.Err, op.Acks = o.err, min(int(o.acks), op.Replicas)
+		if o.heir > 0 {
+			o = p.at(int(o.heir) - 1)
+		}
+		op.Err, op.Acks = o.err, min(int(o.have()), op.Replicas)
 		if !o.settled {
 			op.Err = kv.ErrTimeout
 		}

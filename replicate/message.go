@@ -63,6 +63,7 @@ const (
 
 	failedDown     // the peer went down or its answer was no answer
 	failedStopping // this node stops
+	failedUnasked  // the peer was down, and nothing was sent
 )
 
 const (
@@ -76,6 +77,7 @@ type result struct {
 	code     resultCode
 	existed  bool
 	unsynced bool
+	repeated bool       // the item was sent before, and may have been carried out then
 	version  kv.Version // of stale and condition
 	record   kv.Record  // of found; aliases the answer
 }

@@ -84,6 +84,7 @@ type Peer struct {
 	ping       Ping      // what it last said of itself; zero: nothing yet
 	answeredTo uint64    // the largest Seq of this node's statements that it has answered
 	clockRead  sample    // its clocks
+	lag        lag       // of its stamps
 	heard      time.Time // when it last asked this node how it is
 	downs      uint64    // how often it was taken for down
 	seenDowns  uint64    // how often it says to have taken this node for down
@@ -107,6 +108,7 @@ type peerHost interface {
 	self() Ping                             // what this node says of itself
 	accepts(p *Ping) error                  // why the answer is not a member's
 	steer() (done bool)                     // a clock was read; not done: others are to be read before this node's is moved
+	follow()                                // the same, for stamps
 	settled() bool                          // whether this node is in sync and no ring is changing
 	beat()                                  // a prober is alive
 	met(p *Peer)                            // a peer is there that was not there before, or not with that boot
@@ -338,6 +340,7 @@ func (p *Peer) settle(b *batch, answer []byte) error {
 			done = i
 			break
 		}
+		r.repeated = b.retried
 		if b.retried && b.asks > 0 {
 			var it item
 			if it, items = ownItem(items); it.kind == itemCond && r.code != resultStored {

@@ -72,7 +72,10 @@ type opState struct {
 	acks     uint8 // owners that stored, or answered a read with authority
 
 	// Of writes.
-	concede  bool       // an owner that holds something newer counts as stored
+	concede  bool       // whatever newer an owner holds came after this write began
+	newer    uint8      // owners that hold something newer
+	lost     bool       // an owner may have stored it, and did not say so
+	heir     int32      // 1 + the later write of the call that stands for this one; 0: none
 	existed  bool       // some owner held a readable value before
 	knew     bool       // existed was settled by an earlier round
 	passed   bool       // a condition has let it pass
@@ -98,7 +101,7 @@ type opState struct {
 	stopped bool  // this node is stopping
 	err     error // the operation's, once it is settled
 	settled bool
-	redo    bool // an earlier operation of the call on the same key was stamped anew
+	redo    bool // a read: an earlier write of the call to the same key has a second stamp
 	again   bool // settled in vain, by a view that is being replaced: worth another attempt
 }
 
@@ -204,17 +207,24 @@ func (p *pending) conclude(i int, last *opState, err error) {
 	p.mu.Unlock()
 }
 
-// redoLater marks the operations after i that have to follow it once more:
-// reads and unconditional writes of the same key.
-func (p *pending) redoLater(call *kv.Call, i int) {
-	op := &call.Ops[i]
+// redoReads marks the reads after write i of its key: they have to follow it once more.
+func (p *pending) redoReads(call *kv.Call, i int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for j := i + 1; j < len(call.Ops); j++ {
-		if later := &call.Ops[j]; later.Hash == op.Hash && later.Cond.Kind == kv.Always && bytes.Equal(later.Key, op.Key) {
+		if later := &call.Ops[j]; later.Kind == kv.OpGet && sameKey(later, &call.Ops[i]) {
 			p.at(j).redo = true
 		}
 	}
+}
+
+func sameKey(a, b *kv.Op) bool { return a.Hash == b.Hash && bytes.Equal(a.Key, b.Key) }
+
+// bequeath leaves the outcome of write i to a later write of its key.
+func (p *pending) bequeath(i, heir int) {
+	o := p.state(i)
+	o.heir = int32(heir) + 1
+	p.conclude(i, &o, nil)
 }
 
 // orderFrom is how many operations are worth ordering.
@@ -349,20 +359,28 @@ func (o *opState) decided() bool {
 	if o.live {
 		return false
 	}
-	// A level that cannot be met any more is no reason to stop, since how many
-	// replicas have the write is part of the answer; but it is one to stamp
-	// the write anew.
-	enough := o.enough()
-	return o.acks >= enough || o.stale != 0 && o.acks+o.waiting < enough
+	// A level that cannot be met any more is no reason to stop: how many
+	// replicas have the write is part of the answer.
+	return o.have() >= o.enough()
+}
+
+// have is how many owners have the write, or had it before something newer
+// took its place. Write is at the top of the file that decides it: write.go.
+func (o *opState) have() uint8 {
+	if o.concede || o.acks > 0 {
+		return o.acks + o.newer
+	}
+	return 0
 }
 
 // take counts one owner's result.
 func (o *opState) take(r *result, owner uint8, p *pending) {
 	switch r.code {
-	case failedDown, failedStopping:
+	case failedDown, failedStopping, failedUnasked:
 		o.lose(owner)
 		o.decision = r.code
 		o.stopped = o.stopped || r.code == failedStopping
+		o.lost = o.lost || r.code != failedUnasked
 		return
 	}
 	switch o.phase {
@@ -392,11 +410,9 @@ func (o *opState) takeWrite(r *result, owner uint8) {
 	case resultStored:
 		o.acks++
 	case resultStale:
-		if o.concede {
-			o.acks++
-			return
-		}
+		o.newer++
 		o.stale = max(o.stale, r.version)
+		o.lost = o.lost || r.repeated
 	case resultNoMemory:
 		o.refusal = kv.ErrNoMemory
 	case resultRefused:

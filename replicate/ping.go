@@ -16,7 +16,8 @@ type Ping struct {
 	Boot     uint64     `json:"boot"`     // drawn at start: tells a restart from a pause
 	Settings string     `json:"settings"` // of the ring: they have to be equal
 	Clock    kv.Version `json:"clock"`
-	Wall     int64      `json:"wall"`              // its wall clock, Unix milliseconds
+	Wall     int64      `json:"wall"`              // its wall clock, Unix microseconds
+	Lead     int64      `json:"lead,omitempty"`    // how far ahead of that it stamps, microseconds
 	Machine  int64      `json:"machine,omitempty"` // what its machine's clock reads, Unix microseconds
 	Synced   bool       `json:"synced"`            // it holds all that it owns by the ring that it reads by
 	Stopping bool       `json:"stopping,omitempty"`

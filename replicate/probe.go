@@ -97,6 +97,7 @@ func (p *Peer) probe(deadline time.Time) {
 
 func (p *Peer) exchangePing(deadline time.Time) (Ping, error) {
 	told, began := p.downsNow(), time.Now() // before it is told
+	stamped := p.clock.Reading()
 	self := p.host.self()
 	msg := appendPing(nil, &self)
 	answer, err := p.transport.RoundTrip(nil, msg, deadline)
@@ -111,8 +112,9 @@ func (p *Peer) exchangePing(deadline time.Time) (Ping, error) {
 		return Ping{}, err
 	}
 	ping.to, ping.told = self.Said.Seq, told
-	p.readClock(&ping, time.Since(began))
+	p.readClock(&ping, time.Since(began), stamped)
 	steered := p.host.steer()
+	p.host.follow()
 	if ping.Name != p.name {
 		// One node under two names would count as two replicas.
 		return ping, fmt.Errorf("the node at %s says that it is %s", p.name, ping.Name)

@@ -218,7 +218,7 @@ func (c *Coordinator) readManyAnswered(v *view, p *pending, call *kv.Call, i int
 // repaired draws the conclusion when the owners that were behind have
 // answered.
 func (c *Coordinator) repaired(p *pending, i int, o *opState) {
-	if o.acks < o.required {
+	if o.have() < o.required {
 		p.settle(i, kv.ErrUnavailable)
 		return
 	}

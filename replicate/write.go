@@ -1,15 +1,32 @@
 package replicate
 
 import (
-	"bytes"
 	"errors"
 
 	"httpdhs/kv"
 )
 
-// restampsMax bounds how often a write is stamped again. Once is enough unless
-// other nodes keep writing the same key with clocks ahead of this one.
-const restampsMax = 16
+// A write has one place in the order of its key: its stamp. An owner that holds something newer
+// does not store the write. There are two cases.
+//
+// The newer one came after this write began. Then both were under way at the same time. The
+// newer one took this one's place, and the owner counts as one that has stored it.
+//
+// Or the newer one was acknowledged before this write began, by a node whose clock is ahead.
+// Then this write has to come after it, and needs a second stamp.
+//
+// The answers tell which case it is, without any clock. What was acknowledged by all owners
+// before this write began is held by all of them, so none stores the first stamp. If one does
+// store it, the newer one was concurrent. If none does, nobody has seen the write, and a second
+// stamp above everything that they hold does no harm. An owner that holds something newer than
+// the second stamp got that after its first answer, so the second stamp is the last.
+//
+// What fewer owners have acknowledged is not held by all. Its answer waits until every member
+// stamps above it: see outwait. docs/design/replication.md has the whole argument.
+
+// decisionsMax bounds how often the primary is asked to decide a condition. It refuses a stamp
+// below what it holds.
+const decisionsMax = 16
 
 // stamp makes the operation's record a new one, of the given version.
 func (c *Coordinator) stamp(op *kv.Op, version kv.Version) {
@@ -52,7 +69,7 @@ func (c *Coordinator) pass(v *view, p *pending, call *kv.Call, i int, next opSta
 		next.extra = uint8(len(owners) - v.replicas)
 	}
 	// Once the level is met nobody waits for the others.
-	nobody := !next.live && next.acks >= next.enough()
+	nobody := !next.live && next.have() >= next.enough()
 	if !nobody {
 		next.waiting = uint8(len(owners)) - count(have)
 	}
@@ -89,7 +106,7 @@ func (c *Coordinator) hand(v *view, call *kv.Call, owners []uint16, to ownerSet,
 
 // Failures that this side makes up for peers that are not asked.
 var (
-	resultDown     = result{code: failedDown}
+	resultUnasked  = result{code: failedUnasked}
 	resultStopping = result{code: failedStopping}
 )
 
@@ -97,7 +114,7 @@ func (c *Coordinator) failure() *result {
 	if c.closed.Load() {
 		return &resultStopping
 	}
-	return &resultDown
+	return &resultUnasked
 }
 
 // merge offers a record to this node's store.
@@ -126,75 +143,71 @@ func (c *Coordinator) mergeResult(a kv.Applied, err error) result {
 }
 
 // written draws the conclusion when the owners have answered a write.
-//
-// A write that some owner finds older than what it holds, because this node's
-// clock is behind another's, is stamped anew above that and written again:
-// otherwise it would be acknowledged and lost to a write that was made before
-// it.
 func (c *Coordinator) written(v *view, p *pending, call *kv.Call, i int, o *opState) {
 	switch {
 	case o.elsewhere, p.misses != c.misses.Load(), c.stalled():
 		// It was written by an old ring, or others have gone on without this node meanwhile: who acknowledged it need not be who is read.
 		p.giveUp(i, kv.ErrUnavailable, true)
-	case o.refusal != nil && (o.live || o.acks < o.enough()):
+	case o.refusal != nil && (o.live || o.have() < o.enough()):
 		p.settle(i, o.refusal)
-	case o.acks >= o.enough() && (!o.live || o.stale == 0):
+	case o.have() >= o.enough():
 		p.settle(i, nil)
-	case o.stale != 0 && o.round < restampsMax:
-		c.counters.restamps.Add(1)
-		c.clock.Observe(o.stale)
-		c.rewrite(v, p, call, i, o.existed)
-		p.redoLater(call, i)
+	case o.newer > 0 && o.acks == 0 && !o.concede && !o.lost:
+		c.stampAgain(v, p, call, i, o)
 	default:
 		p.settle(i, kv.ErrUnavailable)
 	}
 }
 
-// retry makes another attempt at operation i. What a condition has let pass is not decided a second time, against itself: the same version
-// goes to the owners. But if this node has missed something since the attempt before, others may have decided the same condition, and this
-// version may be none that wins.
+// stampAgain gives a write that no owner has stored its second stamp, above all that they hold. A
+// later write of the call to the same key takes its place instead: a second stamp would put this
+// one above it.
+func (c *Coordinator) stampAgain(v *view, p *pending, call *kv.Call, i int, o *opState) {
+	if heir := lastWrite(call, &call.Ops[i]); heir > i {
+		p.bequeath(i, heir)
+		return
+	}
+	c.counters.restamps.Add(1)
+	c.clock.Observe(o.stale)
+	c.stamp(&call.Ops[i], c.clock.Now())
+	c.spread(v, p, call, i, opState{existed: o.existed, knew: o.knew, concede: true}, 0)
+	p.redoReads(call, i)
+}
+
+// lastWrite is the last unconditional write of the call to the key of op; -1: none.
+func lastWrite(call *kv.Call, op *kv.Op) int {
+	for i := len(call.Ops) - 1; i >= 0; i-- {
+		o := &call.Ops[i]
+		if o.Kind != kv.OpGet && o.Cond.Kind == kv.Always && sameKey(o, op) {
+			return i
+		}
+	}
+	return -1
+}
+
+// retry makes another attempt at operation i. A write that an owner may have stored keeps its
+// stamp: under another it would take effect twice. If this node has missed something since the
+// attempt before, others may have decided the same condition: then the outcome is unknown.
 func (c *Coordinator) retry(v *view, p *pending, call *kv.Call, i int, o *opState, missed bool) {
+	op := &call.Ops[i]
 	switch {
 	case o.passed && missed:
 		p.giveUp(i, kv.ErrUnknownOutcome, false)
-	case o.passed:
-		c.spread(v, p, call, i, opState{existed: o.existed, knew: true, concede: true, passed: true}, 0)
+	case op.Kind != kv.OpGet && (op.Cond.Kind == kv.Always || o.passed):
+		stored := o.concede || o.acks > 0 || o.elsewhere
+		c.spread(v, p, call, i, opState{existed: o.existed, knew: stored, concede: stored, lost: o.lost, passed: o.passed}, 0)
 	default:
 		c.start(v, p, call, i)
 	}
 }
 
-// rewrite writes operation i once more, under a new stamp. Whether it replaced
-// a value was settled before: an owner may have stored it under the old one.
-func (c *Coordinator) rewrite(v *view, p *pending, call *kv.Call, i int, existed bool) {
-	c.stamp(&call.Ops[i], c.clock.Now())
-	c.spread(v, p, call, i, opState{existed: existed, knew: true}, 0)
-}
-
-// redo carries out operation i once more after an earlier one on its key was
-// stamped anew, which put that one above it: so the operations of a call keep
-// their order.
+// redo reads operation i once more.
 func (c *Coordinator) redo(v *view, p *pending, call *kv.Call, i int) {
-	switch op := &call.Ops[i]; {
-	case op.Kind != kv.OpGet:
-		c.rewrite(v, p, call, i, leavesValue(call, i))
-	case op.Required == 1:
+	if call.Ops[i].Required == 1 {
 		c.readOne(v, p, call, i)
-	default:
+	} else {
 		c.readMany(v, p, call, i)
 	}
-}
-
-// leavesValue says whether the last write before operation i on its key, which
-// there is, is a put.
-func leavesValue(call *kv.Call, i int) bool {
-	op := &call.Ops[i]
-	for i--; i >= 0; i-- {
-		if o := &call.Ops[i]; o.Kind != kv.OpGet && o.Hash == op.Hash && bytes.Equal(o.Key, op.Key) {
-			return o.Kind == kv.OpPut
-		}
-	}
-	return false
 }
 
 // decide has a conditional write decided by the key's primary: the first
@@ -256,7 +269,7 @@ func (c *Coordinator) decided(v *view, p *pending, call *kv.Call, i int, o *opSt
 		// write was done, and then overwritten.
 		c.spread(v, p, call, i, opState{acks: 1, existed: o.existed, knew: true, concede: true, passed: true}, o.asked)
 	case resultStale:
-		if o.round >= restampsMax {
+		if o.round >= decisionsMax {
 			p.settle(i, kv.ErrUnavailable)
 			return
 		}

@@ -1,0 +1,136 @@
+package replicate
+
+import (
+	"time"
+
+	"httpdhs/kv"
+)
+
+// Members stamp writes by clocks that differ. This file bounds by how much, and has a write wait
+// for that long where it matters.
+//
+// A member's answer to a probe says by which time it stamps. It was read while the probe was
+// under way. So it is later than that member's time when the probe began, and earlier than its
+// time when the answer came.
+
+// driftShare is the share of a passing time by which two clocks may drift apart meanwhile: time
+// daemons correct clocks by 500 microseconds a second at most.
+const driftShare = 2000
+
+// lag bounds by how much a member's stamps are behind this node's: by most at time at, and by
+// more as both clocks drift. The zero lag is not known.
+type lag struct {
+	most time.Duration
+	at   time.Time
+}
+
+// upTo is the bound at the given time. Clocks that are further apart than clockApart are moved,
+// so that is the bound where less is known.
+func (l *lag) upTo(now time.Time) time.Duration {
+	if l.at.IsZero() {
+		return clockApart
+	}
+	return min(l.most+now.Sub(l.at)/driftShare, clockApart)
+}
+
+// learn takes in an exchange that says that the member is behind by least at least and by most at
+// most. A former bound may be tighter, if the exchange was quicker. It is no longer true if it
+// contradicts this one: then a clock was moved.
+func (l *lag) learn(least, most time.Duration, now time.Time) {
+	if former := l.upTo(now); !l.at.IsZero() && least <= former && former < most {
+		most = former
+	}
+	*l = lag{most, now}
+}
+
+// moved takes in that this node's clock was moved ahead by d.
+func (p *Peer) moved(d time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.lag.most += d
+}
+
+// follow has this node stamp by the time of the member whose clock is furthest ahead, as far as
+// that is certain. So the members' stamps are about as far apart as messages take, however far
+// their clocks are apart. The clocks themselves stay as they are.
+func (c *Coordinator) follow() {
+	c.steering.Lock()
+	defer c.steering.Unlock()
+	now, peers := time.Now(), c.others()
+	former := c.clock.Lead()
+	lead := max(0, former-now.Sub(c.followed)/driftShare) // stamps do not fall back at once
+	c.followed = now
+	for _, p := range peers {
+		if r, ok := p.reading(c.clock.Wall()); ok && p.State() != Down {
+			lead = max(lead, min(r.node-r.slack, clockApart))
+		}
+	}
+	c.clock.SetLead(lead)
+	furthest := lag{at: now}
+	for _, p := range peers {
+		p.mu.Lock()
+		p.lag.most += max(0, lead-former)
+		if p.State() != Down {
+			furthest.most = max(furthest.most, p.lag.upTo(now))
+		}
+		p.mu.Unlock()
+	}
+	c.lag.Store(&furthest)
+}
+
+// outwait holds writes back that fewer than all owners have, until every member stamps above
+// them. So a write that begins after the answer has the greater stamp, whichever owners it meets.
+// As a rule that is so before the owners have answered.
+func (c *Coordinator) outwait(p *pending, call *kv.Call) {
+	furthest := c.lag.Load()
+	if furthest == nil {
+		return // there are no other members
+	}
+	stamped := p.lastPartial(call, c.view.Load().moving())
+	if stamped == 0 {
+		return
+	}
+	now := time.Now()
+	most := furthest.upTo(now)
+	// A stamp ahead of the clock that made it followed another, which the members have seen too.
+	wait := min(most-c.clock.Reading().Sub(stamped.Instant()), most)
+	if wait <= 0 {
+		return
+	}
+	inTime := now.Add(wait).Before(call.Deadline)
+	late := time.NewTimer(min(wait, call.Deadline.Sub(now)))
+	defer late.Stop()
+	select {
+	case <-late.C:
+		if inTime {
+			return
+		}
+	case <-c.quit:
+	}
+	p.failPartial(call, kv.ErrTimeout)
+}
+
+// lastPartial is the last stamp of the writes of the call that have succeeded, and that fewer
+// than all owners have; moving: of all that have succeeded. 0: there is none.
+func (p *pending) lastPartial(call *kv.Call, moving bool) (stamped kv.Version) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for i := range call.Ops {
+		op, o := &call.Ops[i], p.at(i)
+		if op.Kind != kv.OpGet && o.settled && o.err == nil && (moving || int(o.have()) < op.Replicas) {
+			stamped = max(stamped, op.Version)
+		}
+	}
+	return stamped
+}
+
+// failPartial fails all writes of the call that fewer than all owners have.
+func (p *pending) failPartial(call *kv.Call, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for i := range call.Ops {
+		if op, o := &call.Ops[i], p.at(i); op.Kind != kv.OpGet && o.err == nil && int(o.have()) < op.Replicas {
+			o.err = err
+		}
+	}
+}
