@@ -1,0 +1,86 @@
+package replicate
+
+import (
+	"testing"
+	"time"
+
+	"httpdhs/kv"
+)
+
+// A bound of a quick exchange holds until the drift of the clocks has made a slow one tighter, or
+// an exchange contradicts it.
+func TestLagIsTheTightestBound(t *testing.T) {
+	start := time.Now()
+	ms := func(n float64) time.Duration { return time.Duration(n * float64(time.Millisecond)) }
+	l, now := lag{}, start
+	if got := l.upTo(now); got != clockApart {
+		t.Errorf("before anything is known: %v, want %v", got, clockApart)
+	}
+	for _, step := range []struct {
+		name               string
+		after, least, most time.Duration
+		want               time.Duration
+	}{
+		{"the first", 0, ms(-1), ms(1), ms(1)},
+		{"a slow one", time.Second, ms(-50), ms(50), ms(1.5)},
+		{"a quicker one", time.Second, ms(-1), ms(0.5), ms(0.5)},
+		{"long after it", time.Minute, ms(-3), ms(3), ms(3)},
+		{"this clock was moved ahead", time.Second, ms(200), ms(210), ms(210)},
+		{"and back", time.Second, ms(-205), ms(-195), ms(-195)},
+		{"far ahead", time.Second, time.Hour, time.Hour, clockApart},
+	} {
+		now = now.Add(step.after)
+		l.learn(step.least, step.most, now)
+		if got := l.upTo(now); got != step.want {
+			t.Errorf("%s: %v, want %v", step.name, got, step.want)
+		}
+	}
+}
+
+// Members stamp by the clock that is furthest ahead, and leave their clocks as they are.
+func TestStampsFollowTheClockAhead(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		const ahead = 200 * time.Millisecond
+		c := newCluster(t, clusterOptions{nodes: 3, replicas: 2, skew: map[int]time.Duration{1: ahead}})
+		for i, n := range c.nodes {
+			eventually(t, n.name+" stamps by the clock of node1", func() bool {
+				return n.clock.Reading().Sub(c.nodes[1].clock.Wall()).Abs() < 5*time.Millisecond
+			})
+			want := time.Now()
+			if i == 1 {
+				want = want.Add(ahead)
+			}
+			if got := n.clock.Wall(); !got.Equal(want) {
+				t.Errorf("the clock of %s was moved by %v", n.name, got.Sub(want))
+			}
+		}
+	})
+}
+
+// A write at quorum that begins after another was answered wins over it, whichever owner had
+// missed that one, and though the nodes know each other's clocks badly.
+func TestLaterQuorumWriteWins(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		const slow = 50 * time.Millisecond
+		c := newCluster(t, clusterOptions{
+			nodes: 3, replicas: 3, probeEvery: 500 * time.Millisecond, skew: map[int]time.Duration{0: 200 * time.Millisecond},
+		})
+		delay := func(_ []byte, pass func() ([]byte, error)) ([]byte, error) {
+			time.Sleep(slow)
+			answer, err := pass()
+			time.Sleep(slow)
+			return answer, err
+		}
+		for i := range 2 {
+			c.net.set(c.nodes[2].name, c.nodes[i].name, delay)
+			c.net.set(c.nodes[i].name, c.nodes[2].name, delay)
+		}
+		time.Sleep(3 * time.Minute) // until nothing is left of what they knew
+		for n := range 20 {
+			key := c.keyOwnedBy(n, 0, 1, 2)
+			c.nodes[0].mustPut(t, key, "earlier", kv.LevelQuorum)
+			c.nodes[2].mustPut(t, key, "later", kv.LevelQuorum)
+			wantValue(t, c.nodes[1].get(key, kv.LevelAll), "later")
+		}
+	})
+}
