@@ -152,8 +152,14 @@ func TestFreedMemoryIsUsableAtOnce(t *testing.T) {
 					f.ttl = time.Minute
 				}
 				f.add(20)
+				if used, limit, full := f.s.Room(); !full || limit != c.bound {
+					t.Errorf("after writes were refused it takes %d bytes of %d, full: %v", used, limit, full)
+				}
 				index := f.s.Stats().Memory.Index
 				tombstones, freed := free(f, c.oneOf)
+				if _, _, full := f.s.Room(); full && f.ttl == 0 && freed > c.bound/8 {
+					t.Errorf("after %d bytes were freed it is full", freed)
+				}
 				f.ttl = 0
 				keys, bytes := f.add(1)
 				const head = 13

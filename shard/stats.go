@@ -63,8 +63,8 @@ func (s *Store) Stats() Stats {
 const fullShare = 32
 
 // Room is what the store takes and may take, in bytes, and whether it is full:
-// next to nothing is left, what is dead or expired not counted, so that writes
-// that need more are refused. One that evicts is never full.
+// next to nothing is left, what is dead not counted, so that writes that need more
+// are refused. One that evicts is never full.
 func (s *Store) Room() (used, limit int64, full bool) {
 	stats := s.Stats()
 	used, limit = stats.Accounted, s.maxBytes
