@@ -14,6 +14,7 @@ import (
 type (
 	Cluster  = api.Cluster
 	Node     = api.Node
+	Memory   = api.Memory
 	Ring     = api.Ring
 	RingNode = api.RingNode
 	Key      = api.Key

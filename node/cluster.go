@@ -180,9 +180,21 @@ func describePeer(p *replicate.Status) api.Node {
 
 func fromPing(p *replicate.Ping) api.Node {
 	return api.Node{
-		Keys: p.Keys, Bytes: p.Bytes, Tombstones: p.Tombstones, Memory: api.Memory(p.Memory),
+		Keys: p.Keys, Bytes: p.Bytes, Tombstones: p.Tombstones, Memory: describeMemory(&p.Memory),
 		Version: p.Version, Started: p.Started, Moving: describeMoving(p.Moving), HandOver: p.HandOver,
 	}
+}
+
+func describeMemory(m *replicate.Memory) api.Memory {
+	return api.Memory{
+		Live: m.Live, Dead: m.Dead, Segments: m.Segments, Index: m.Index, Used: m.Segments + m.Index, Max: m.Max,
+		Evicted: m.Evicted, EvictedBytes: m.EvictedBytes,
+	}
+}
+
+// Memory implements server.Cluster.
+func (n *Node) Memory() (used, limit int64, full bool) {
+	return n.store.Room()
 }
 
 func describeMoving(m *replicate.Moving) *api.Moving {

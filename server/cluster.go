@@ -1,7 +1,9 @@
 package server
 
 import (
+	"bytes"
 	"encoding/json"
+	"fmt"
 	"sync/atomic"
 	"time"
 
@@ -101,7 +103,27 @@ func (s *Server) readyz(ctx *fasthttp.RequestCtx) {
 		s.failWith(ctx, nil, fasthttp.StatusServiceUnavailable, &api.Error{Error: reason})
 		return
 	}
-	s.text(ctx, "ready\n")
+	s.sayReady(ctx)
+}
+
+// sayReady says with "ready" how much memory is left: a node that is full is
+// ready, since it answers and keeps what it holds.
+func (s *Server) sayReady(ctx *fasthttp.RequestCtx) {
+	doc := api.Ready{Ready: true}
+	doc.Used, doc.Max, doc.IsFull = s.cluster.Memory()
+	ctx.Response.Header.Set(fasthttp.HeaderVary, "Accept")
+	if bytes.Contains(ctx.Request.Header.Peek(fasthttp.HeaderAccept), typeJSON) {
+		s.document(ctx, &doc)
+		return
+	}
+	body := "ready\n"
+	if doc.Max > 0 {
+		body += fmt.Sprintf("memory: %d of %d bytes\n", doc.Used, doc.Max)
+	}
+	if doc.IsFull {
+		body += "full: writes that need more are refused\n"
+	}
+	s.text(ctx, body)
 }
 
 func (s *Server) healthz(ctx *fasthttp.RequestCtx) { s.text(ctx, "ok\n") }

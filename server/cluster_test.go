@@ -21,6 +21,14 @@ func TestCluster(t *testing.T) {
 	f.send("GET", "/cluster?timeout=0", "").want(t, 400)
 	f.send("GET", "/healthz", "").want(t, 200)
 	f.send("GET", "/readyz", "").want(t, 200)
+	f.cluster.used, f.cluster.limit, f.cluster.full = 62<<20, 64<<20, true
+	a = f.send("GET", "/readyz", "", "Accept: application/json")
+	if a.status != 200 || a.body != `{"ready":true,"memory_used":65011712,"memory_max":67108864,"full":true}`+"\n" {
+		t.Errorf("/readyz of a full node: %d %s", a.status, a.body)
+	}
+	if a := f.send("GET", "/readyz", ""); a.status != 200 || a.body != "ready\nmemory: 65011712 of 67108864 bytes\nfull: writes that need more are refused\n" {
+		t.Errorf("/readyz of a full node, as text: %d %s", a.status, a.body)
+	}
 	f.cluster.reason = "syncing 3 partitions"
 	if a := f.send("GET", "/readyz", ""); a.status != 503 || a.body != `{"error":"syncing 3 partitions"}`+"\n" {
 		t.Errorf("/readyz: %d %s", a.status, a.body)

@@ -35,6 +35,10 @@ type Cluster interface {
 	// Ready says whether this node serves its share, or else why not.
 	Ready() (ok bool, reason string)
 
+	// Memory is what this node's store takes, in bytes, and may take, 0 if that
+	// has no bound; full says that it refuses what needs more, or soon will.
+	Memory() (used, limit int64, full bool)
+
 	// Leave has this node begin to hand all that it holds over to the others, and leave when that is done. It may be called again. The
 	// error wraps [ErrCannotLeave] and says why, or kv.ErrStopping.
 	Leave() (api.Leaving, error)

@@ -129,6 +129,9 @@ func (f *fakeStore) size() int {
 type fakeCluster struct {
 	ring    *api.Ring
 	reason  string
+	used    int64
+	limit   int64
+	full    bool
 	leave   error // what Leave returns
 	left    int   // how often it was called
 	removed []string
@@ -137,6 +140,7 @@ type fakeCluster struct {
 func (f *fakeCluster) Cluster(time.Time) api.Cluster { return api.Cluster{Node: "n1", Replicas: 2} }
 func (f *fakeCluster) Ring() *api.Ring               { return f.ring }
 func (f *fakeCluster) Ready() (bool, string)         { return f.reason == "", f.reason }
+func (f *fakeCluster) Memory() (int64, int64, bool)  { return f.used, f.limit, f.full }
 func (f *fakeCluster) Key(key []byte, _ time.Time) api.Key {
 	return api.Key{Key: string(key), Partition: 7}
 }

@@ -16,10 +16,11 @@ import (
 // it is held and not swept yet.
 //
 // The error is kv.ErrNoMemory, and nothing was changed, where the write needs
-// more than it frees and Options.MaxBytes has no room for the difference; with
-// Options.Eviction, none even when all values were evicted. For
-// tombstones there is a little more room (tombstoneRoom), or a node that is
-// full could not be told to delete what it lacks. A record without
+// more than it frees and Options.MaxBytes has no room for the difference, nor
+// could be made any: from what is dead or expired, in bounded steps, or, with
+// Options.Eviction, from values. For tombstones there is a little more room
+// (tombstoneRoom), or a node that is full could not be told to delete what it
+// lacks. A record without
 // a version is kv.ErrFormat. With an error the outcome means nothing; the rest
 // of the answer still tells what is held. After Close, which holds nothing, the
 // error is kv.ErrStopping.
@@ -40,24 +41,57 @@ type terms struct {
 	cond *kv.Condition // nil: none
 	sync bool          // see ApplySync
 
-	// window is that of a caller who holds the locks of other shards: nothing
-	// is evicted then, neither for the record, which is missing room, nor to
-	// trim.
+	// window is that of a caller who holds the locks of other shards: no room is
+	// made then, neither for the record, which is missing it, nor to trim.
 	window bool
 }
 
 func (s *Store) merge(hash uint64, r *kv.Record, o terms) (kv.Applied, error) {
 	a, missing, err := s.try(hash, r, o, 0)
 	if missing > 0 {
-		return s.mergeEvicting(hash, r, o, a, missing)
+		return s.mergeShort(hash, r, o, a, missing)
 	}
 	return a, err
 }
 
-// try merges a record for which so much is reserved. Where the store evicts, and
-// that is not enough and the shard cannot make room, it says how much is
-// missing, and nothing was merged; what was reserved is then still so, as it is
-// where the record is not stored.
+// mergeShort is merge for a write for which so many bytes are missing and that
+// its own shard could not make room for. One at a time takes memory from all
+// shards, each under its own lock, until what it has reserved is there: others
+// may not take it meanwhile, so it gets it. a is what the first try found.
+func (s *Store) mergeShort(hash uint64, r *kv.Record, o terms, a kv.Applied, missing int64) (_ kv.Applied, err error) {
+	if int64(roundToPages(recordSize(r))+leastBytes) > s.maxBytes {
+		return a, kv.ErrNoMemory // move and evict nothing for what will never fit
+	}
+	s.short.Lock()
+	defer s.short.Unlock()
+	reserved, steps := int64(0), regainSteps+missing/regainStepBytes
+	for {
+		s.accounted.Add(missing)
+		reserved += missing
+		if s.eviction != EvictNone {
+			s.evictAny()
+		} else {
+			steps = s.regain(steps)
+		}
+		if over := s.over(); over > 0 && (!r.Tombstone || over > tombstoneRoom(s.maxBytes)) {
+			s.accounted.Add(-reserved)
+			return a, kv.ErrNoMemory
+		}
+		a, missing, err = s.try(hash, r, o, reserved)
+		if missing > 0 {
+			continue // the shard has changed, and needs more now
+		}
+		if err != nil || a.Outcome != kv.Stored {
+			s.accounted.Add(-reserved)
+		}
+		return a, err
+	}
+}
+
+// try merges a record for which so much is reserved. Where that is not enough
+// and the shard cannot make room, it says how much is missing, and nothing was
+// merged; what was reserved is then still so, as it is where the record is not
+// stored.
 func (s *Store) try(hash uint64, r *kv.Record, o terms, reserved int64) (a kv.Applied, missing int64, err error) {
 	place := s.place(hash)
 	sh := &s.shards[place.partition]
@@ -96,38 +130,27 @@ func (s *Store) tryLocked(sh *shard, place place, r *kv.Record, o terms, reserve
 		return a, 0, nil
 	}
 	growth, ok := s.reserve(sh, hash, r, reserved)
-	if !ok && s.eviction != EvictNone {
+	if !ok {
 		if o.window {
 			return a, 1, nil
 		}
-		if growth, missing = s.evictOwn(sh, hash, r, reserved); missing > 0 {
+		makeRoom := s.squeezeOwn
+		if s.eviction != EvictNone {
+			makeRoom = s.evictOwn
+		}
+		if growth, missing = makeRoom(sh, hash, r, reserved); missing > 0 {
 			return a, missing, nil
 		}
-		held, _ = sh.engine.Get(hash, r.Key) // it may have gone, too
-		ok = true
-	}
-	for steps := 0; !ok && steps < tidyStepsMax; steps++ {
-		more := sh.engine.Tidy()
-		s.settle(sh, 0)
-		if growth, ok = s.reserve(sh, hash, r, 0); !more {
-			break
-		}
-	}
-	if !ok {
-		return a, 0, kv.ErrNoMemory
+		held, _ = sh.engine.Get(hash, r.Key) // it may have moved, or gone, too
 	}
 	sh.put(place, r, &held, s.grace)
 	s.settle(sh, growth)
-	if s.eviction != EvictNone && !o.window {
+	if !o.window {
 		s.trim(sh)
 	}
 	a.Outcome, a.Current = kv.Stored, r.Version
 	return a, 0, nil
 }
-
-// tidyStepsMax is how many steps of compaction a write may wait for that would
-// be refused: less than a millisecond.
-const tidyStepsMax = 8
 
 // growth bounds what a Put of r will add to what the shard takes.
 func (s *Store) growth(sh *shard, hash uint64, r *kv.Record) int64 {
@@ -175,4 +198,7 @@ func (s *Store) settle(sh *shard, reserved int64) {
 		s.accounted.Add(delta)
 	}
 	sh.held = held
+	if sh.gift != nil {
+		sh.gift.set(sh.dues.first(), &m)
+	}
 }

@@ -55,7 +55,7 @@ func (e *packedEngine) work(died int) {
 		return
 	}
 	if wait, now := e.pace.delay(); wait == 0 {
-		e.compact(e.debt)
+		e.compact(e.debt, false)
 		e.pace.spend(now)
 		e.debt = 0
 	}
@@ -68,17 +68,26 @@ func (e *packedEngine) Tidy() (more bool) {
 		return e.old.slots != nil
 	}
 	_, now := e.pace.delay()
-	did := e.compact(compactStepMax)
+	did := e.compact(compactStepMax, false)
 	e.pace.spend(now)
 	return e.old.slots != nil || did && e.untidy()
 }
 
-// compact looks at so many bytes of the victim. It says no if none is worth it.
-func (e *packedEngine) compact(budget int) bool {
+// Squeeze does a step of compaction whatever is dead and whatever the pace.
+func (e *packedEngine) Squeeze() (did bool) {
+	_, now := e.pace.delay()
+	did = e.compact(compactStepMax, true)
+	e.pace.spend(now)
+	return did
+}
+
+// compact looks at so many bytes of the victim. It says no if none is worth it,
+// which is another matter where memory is short.
+func (e *packedEngine) compact(budget int, short bool) bool {
 	began := e.log.steps.begin()
 	defer e.log.steps.end(StepCompact, began)
 	l := &e.log
-	if l.victim.number == 0 && !l.choose() {
+	if l.victim.number == 0 && !l.choose(short) {
 		return false
 	}
 	d := &l.victim
@@ -98,7 +107,7 @@ func (e *packedEngine) compact(budget int) bool {
 		victim = &l.segments[d.number] // the slice may have grown
 		d.cursor += s.size
 		budget -= s.size + recordCost
-		if l.fifo != nil {
+		if short || l.fifo != nil {
 			l.shed(d) // at its bound, a store has no room for both
 		}
 	}
@@ -133,8 +142,8 @@ func (e *packedEngine) spotOf(where location, hash uint64) spot {
 
 // choose makes the emptiest segment the victim: of all, or of so many that the
 // search is no pause. An open one counts where it is more dead than live, and is
-// closed.
-func (l *log) choose() bool {
+// closed. Where memory is short any gap will do.
+func (l *log) choose(short bool) bool {
 	best, bestDead := 0, 0.0
 	for range min(len(l.segments), victimsSeen) {
 		l.hand++
@@ -145,6 +154,9 @@ func (l *log) choose() bool {
 		least := s.used / victimMinShare
 		if l.isOpen(l.hand) {
 			least = s.used / 2
+		}
+		if short {
+			least = 0
 		}
 		if s.dead <= least || l.fifo != nil && l.fifo.draining(l.hand) {
 			continue

@@ -41,29 +41,44 @@ func (d due) before(o due) bool {
 }
 
 const (
-	dueBytes = 16
-	duesPage = pageBytes / dueBytes
+	dueBytes  = 16
+	duesPage  = pageBytes / dueBytes
+	duesLeast = 8
 )
 
 // dueQueue is a binary heap of dues, the earliest at 0, in pages, so that no
-// growth copies it.
+// growth copies it. The first page doubles until it is one: a store has many
+// shards, of which most may have few tombstones.
 type dueQueue struct {
 	arena *arena
-	pages []*[duesPage]due // in memory of the arena
+	pages [][]due // in memory of the arena, but for a first that is less than a page
 	n     int
 }
 
 func (q *dueQueue) at(i int) *due { return &q.pages[i/duesPage][i%duesPage] }
 
 // bytes is what the queue takes.
-func (q *dueQueue) bytes() int64 { return int64(len(q.pages)) * pageBytes }
+func (q *dueQueue) bytes() int64 { return int64(q.room()) * dueBytes }
+
+// room is how many dues the pages have room for.
+func (q *dueQueue) room() int {
+	if len(q.pages) == 0 {
+		return 0
+	}
+	return len(q.pages[0]) + (len(q.pages)-1)*duesPage
+}
 
 // growth is what one more push would add to bytes.
 func (q *dueQueue) growth() int64 {
-	if q.n == len(q.pages)*duesPage {
-		return pageBytes
+	switch room := q.room(); {
+	case q.n < room:
+		return 0
+	case room == 0:
+		return duesLeast * dueBytes
+	case room < duesPage:
+		return int64(room) * dueBytes
 	}
-	return 0
+	return pageBytes
 }
 
 // first is the time of the earliest, or neverDue.
@@ -75,12 +90,34 @@ func (q *dueQueue) first() int64 {
 }
 
 func (q *dueQueue) push(d due) {
-	if q.growth() > 0 {
-		page := unsafe.Pointer(unsafe.SliceData(q.arena.alloc(pageBytes)))
-		q.pages = append(q.pages, (*[duesPage]due)(page))
+	if room := q.room(); q.n == room {
+		if room == 0 || room >= duesPage {
+			q.pages = append(q.pages, nil)
+		}
+		q.resize(len(q.pages)-1, min(max(2*room, duesLeast), duesPage))
 	}
 	q.n++
 	q.rise(q.n-1, d)
+}
+
+// resize gives a page, if it is a new one or the first, room for n dues.
+func (q *dueQueue) resize(i, n int) {
+	var page []due
+	if n == duesPage {
+		page = unsafe.Slice((*due)(unsafe.Pointer(unsafe.SliceData(q.arena.alloc(pageBytes)))), n)
+	} else {
+		page = make([]due, n)
+	}
+	copy(page, q.pages[i])
+	q.free(q.pages[i])
+	q.pages[i] = page
+}
+
+// free gives a page back.
+func (q *dueQueue) free(page []due) {
+	if len(page) == duesPage {
+		q.arena.release(unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(page))), pageBytes))
+	}
 }
 
 // remove takes out the due at i.
@@ -97,10 +134,13 @@ func (q *dueQueue) remove(i int) due {
 	}
 	keep := 0
 	if q.n > 0 {
-		keep = (q.n+duesPage-1)/duesPage + 1 // one to spare, not to come and go
+		keep = (q.n + duesPage/2 + duesPage - 1) / duesPage // half of one to spare, not to come and go
 	}
 	if keep < len(q.pages) {
 		q.release(keep)
+	}
+	if room := q.room(); room > duesLeast && room <= duesPage && q.n <= room/4 {
+		q.resize(0, room/2)
 	}
 	return gone
 }
@@ -108,7 +148,7 @@ func (q *dueQueue) remove(i int) due {
 // release gives back the pages from one on.
 func (q *dueQueue) release(from int) {
 	for i, page := range q.pages[from:] {
-		q.arena.release(unsafe.Slice((*byte)(unsafe.Pointer(page)), pageBytes))
+		q.free(page)
 		q.pages[from+i] = nil
 	}
 	q.pages = q.pages[:from]

@@ -8,7 +8,7 @@ import "httpdhs/kv"
 // suite.
 //
 // Slices that an engine hands out alias its own memory: they are valid until
-// its next Put, Delete, Tidy or Close, and are not written to. What is passed
+// its next Put, Delete, Tidy, Squeeze or Close, and are not written to. What is passed
 // in does not alias it. A hash is always that of its key.
 type Engine interface {
 	// Get returns the entry under the key. Without one, e is zero.
@@ -43,6 +43,10 @@ type Engine interface {
 	// Tidy does a bounded piece of work that the engine has put off, such as
 	// compaction, and says whether there is more.
 	Tidy() (more bool)
+
+	// Squeeze is Tidy for a store that is full: it compacts down to the last dead
+	// byte, and gives memory back as it goes. It says whether it did anything.
+	Squeeze() (did bool)
 
 	// Close gives the engine's memory back. It is empty then.
 	Close()

@@ -55,13 +55,13 @@ func (e *packedEngine) growthEvicting(hash uint64, r *kv.Record) int64 {
 	if e.log.stays(from, r) && e.log.room(from, s.size, size) > 0 {
 		return 0
 	}
-	return e.log.appendCost(e.comesTo(hash, from, r), size)
+	return e.log.moveCost(e.comesTo(hash, from, r), s.size, size)
 }
 
 // Evict compacts first if that is due: dead bytes are worth nothing to anybody.
 func (e *packedEngine) Evict(now, bytes int64, forget func(hash uint64, r *kv.Record)) bool {
 	e.growOn(evictSlots)
-	if e.untidy() && e.compact(compactStepMax) {
+	if e.untidy() && e.compact(compactStepMax, false) {
 		return true
 	}
 	did := false

@@ -53,10 +53,6 @@ const (
 	// before it turns to others: a millisecond at worst.
 	ownSteps = 8
 
-	// trimSteps is how many a write makes that finds the store above its bound,
-	// where compaction has copied much.
-	trimSteps = 2
-
 	// fairSlack is the part of its share that a shard may lack and yet has to
 	// make its own room.
 	fairSlack = 8
@@ -140,44 +136,15 @@ func (s *Store) evictOwn(sh *shard, hash uint64, r *kv.Record, reserved int64) (
 	return 0, max(s.growth(sh, hash, r)-reserved, 1)
 }
 
-// mergeEvicting is merge for a write for which so many bytes are missing and
-// that its own shard could not make room for. One at a time takes memory from
-// all shards, each under its own lock, until what it has reserved is there:
-// others may not take it meanwhile, so it gets it. a is what the first try found.
-func (s *Store) mergeEvicting(hash uint64, r *kv.Record, o terms, a kv.Applied, missing int64) (_ kv.Applied, err error) {
-	if int64(roundToPages(recordSize(r))+leastBytes) > s.maxBytes {
-		return a, kv.ErrNoMemory // evict nothing for what will never fit
-	}
-	s.evicting.Lock()
-	defer s.evicting.Unlock()
-	reserved := int64(0)
-	for {
-		s.accounted.Add(missing)
-		reserved += missing
-		if !s.evictAny() && (!r.Tombstone || s.over() > tombstoneRoom(s.maxBytes)) {
-			s.accounted.Add(-reserved)
-			return a, kv.ErrNoMemory
-		}
-		a, missing, err = s.try(hash, r, o, reserved)
-		if missing > 0 {
-			continue // the shard has changed, and needs more now
-		}
-		if err != nil || a.Outcome != kv.Stored {
-			s.accounted.Add(-reserved)
-		}
-		return a, err
-	}
-}
-
-// evictAny evicts until the store is within its bound: from shards that have
-// more than their share while there are any, in turns. The caller holds
-// s.evicting and no shard's lock.
-func (s *Store) evictAny() bool {
+// evictAny evicts until the store is within its bound, or nothing is left: from
+// shards that have more than their share while there are any, in turns. The
+// caller holds s.short and no shard's lock.
+func (s *Store) evictAny() {
 	for _, least := range []int64{s.fair(), 0} {
 		for idle := 0; idle < len(s.shards); {
 			over := s.over()
 			if over <= 0 {
-				return true
+				return
 			}
 			sh := &s.shards[s.hand]
 			sh.mu.Lock()
@@ -191,31 +158,6 @@ func (s *Store) evictAny() bool {
 			s.hand = (s.hand + 1) % len(s.shards)
 		}
 	}
-	return s.over() <= 0
-}
-
-// trim brings the store back within its bound where compaction took it past it.
-// The caller holds the shard's lock.
-func (s *Store) trim(sh *shard) {
-	for range trimSteps {
-		if !s.trims(sh) || !s.evictStep(sh, s.over()) {
-			return
-		}
-	}
-}
-
-// trims says whether trim would take something from a shard. The caller holds
-// its lock.
-func (s *Store) trims(sh *shard) bool {
-	return s.over() > 0 && sh.held >= s.fair()-s.fair()/fairSlack
-}
-
-// trimAlone is trim of the shard of a hash for a caller who holds no lock.
-func (s *Store) trimAlone(hash uint64) {
-	sh := &s.shards[s.place(hash).partition]
-	sh.mu.Lock()
-	defer sh.mu.Unlock()
-	s.trim(sh)
 }
 
 // ApplySync is Apply of a record that another owner holds, as a comparison of

@@ -146,6 +146,8 @@ func (l *log) count(number, bytes int) {
 // movedTo is the stream for a record that compaction moves out of a segment.
 func (l *log) movedTo(number int, record []byte) int {
 	switch {
+	case l.fifo == nil && l.live < oneStreamBytes:
+		return streamNew
 	case l.fifo == nil:
 		return streamOld
 	case record[0]&recordTombstone != 0:

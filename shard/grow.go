@@ -81,10 +81,31 @@ func (e *packedEngine) migrate(budget int) {
 // shed gives back what of the old table nobody looks at any more, in pieces
 // that take microseconds: a search begins within reach of the front.
 func (e *packedEngine) shed() {
-	const piece = 16 * slotsPerPage
+	piece := shedSlots(len(e.old.slots))
 	if e.next-(reachMax+1)-e.old.gone > piece {
 		e.old.shed(e.log.arena, e.old.gone+piece)
 	}
+}
+
+// shedSlots is how much of an old table with so many slots is given back at once.
+func shedSlots(slots int) int {
+	return min(max(slots/8/slotsPerPage, 1), 16) * slotsPerPage
+}
+
+// tablesBytes is what two tables take together at most while the one is moved to
+// the other: the new one takes memory as the old one gives it back, but for a
+// piece, and what is within reach.
+func tablesBytes(slots, old int) int {
+	const reach = 2 * slotsPerPage
+	return min(slots+old, max(slots, old)+shedSlots(old)+reach) * slotBytes
+}
+
+// tableBytes is what the tables take.
+func (e *packedEngine) tableBytes() int {
+	if e.old.slots == nil {
+		return e.table.bytes()
+	}
+	return min(e.table.bytes()+e.old.bytes(), tablesBytes(len(e.table.slots), len(e.old.slots)))
 }
 
 // hashAt is the hash of the key of a record.

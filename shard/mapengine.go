@@ -193,6 +193,8 @@ func (m *mapEngine) Growth(hash uint64, r *kv.Record) int64 {
 
 func (m *mapEngine) Tidy() bool { return false }
 
+func (m *mapEngine) Squeeze() bool { return false }
+
 func (m *mapEngine) Close() { *m = mapEngine{items: make(map[uint64]*item)} }
 
 // sortOrder brings all of order into order: it sorts what was appended since

@@ -139,9 +139,9 @@ func (e *packedEngine) Put(hash uint64, r *kv.Record) {
 		raise(slot)
 	}
 	if !e.log.stays(from, r) || !e.log.replace(from, s.size, size, r) {
-		to := e.log.append(e.comesTo(hash, from, r), size, r)
-		*slot = *slot&^locationMask | uint64(to)
-		e.log.kill(from, s.size)
+		stream := e.comesTo(hash, from, r)
+		e.log.kill(from, s.size) // first: at its bound, a store has no room for both
+		*slot = *slot&^locationMask | uint64(e.log.append(stream, size, r))
 	}
 	e.work(int(e.log.dead - dead))
 }
@@ -177,7 +177,7 @@ func (e *packedEngine) Growth(hash uint64, r *kv.Record) int64 {
 	cost := e.log.appendCost(streamNew, size)
 	if e.table.full(e.n + 1) {
 		slots, _ := tableSlots(e.n + 1)
-		cost += int64(slots * slotBytes)
+		cost += int64(tablesBytes(slots, len(e.table.slots)) - e.table.bytes())
 	}
 	if cost == 0 {
 		return 0
@@ -189,13 +189,13 @@ func (e *packedEngine) Growth(hash uint64, r *kv.Record) int64 {
 	case e.log.room(location(*e.slot(where)&locationMask), s.size, size) > 0:
 		return 0
 	}
-	return e.log.appendCost(streamNew, size)
+	return e.log.moveCost(streamNew, s.size, size)
 }
 
 func (e *packedEngine) Memory() Memory {
 	m := Memory{
 		Live: e.log.live, Dead: e.log.dead - e.log.gone, Segments: e.log.taken,
-		Index: int64(e.table.bytes() + e.old.bytes() + cap(e.spill)*spilledBytes),
+		Index: int64(e.tableBytes() + cap(e.spill)*spilledBytes),
 	}
 	if e.log.fifo != nil {
 		m.Index += int64(e.log.fifo.ghost.bytes())

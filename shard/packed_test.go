@@ -108,6 +108,13 @@ func checkSlots(t fatalT, e *packedEngine) map[location]uint64 {
 	growing := e.old.slots != nil
 	walk(&e.table, 0, func(x uint64) bool { return !growing || x < e.front })
 	if growing {
+		touched := len(e.table.slots)
+		for touched > 0 && e.table.slots[touched-1] == 0 {
+			touched--
+		}
+		if takes := roundToPages(touched*slotBytes) + e.old.bytes(); takes > e.tableBytes() {
+			t.Fatalf("the tables take %d bytes, and are said to take %d", takes, e.tableBytes())
+		}
 		walk(&e.old, e.next, func(x uint64) bool { return x >= e.front })
 	}
 	for i, s := range e.spill {

@@ -21,6 +21,10 @@ const (
 	segmentsPerShard  = 32
 	recordsPerSegment = 16
 
+	// Below so many live bytes, what compaction moves is not kept apart: half a
+	// page more at the end of an open segment is much then.
+	oneStreamBytes = 256 << 10
+
 	// A record above this size has a segment of its own, in whole pages.
 	aloneBytes = segmentMaxBytes / recordsPerSegment / 2
 )
@@ -89,6 +93,16 @@ func (l *log) appendCost(stream, size int) int64 {
 		return int64(roundToPages(size))
 	}
 	return int64(roundToPages(s.used+size)) - s.pages()
+}
+
+// moveCost is the memory that append would take beyond what kill gives back of
+// an older record of the given size.
+func (l *log) moveCost(stream, old, size int) int64 {
+	cost := l.appendCost(stream, size)
+	if old > aloneBytes {
+		cost -= int64(roundToPages(old))
+	}
+	return cost
 }
 
 // append writes the record, whose encoded size is given.
@@ -185,11 +199,16 @@ func (l *log) close(number int) {
 }
 
 // replace writes the record over an older one of the given size where it fits:
-// there, and into the gaps behind it. What is left over becomes a gap.
+// there, and into the gaps behind it. What is left over becomes a gap, or is
+// given back.
 func (l *log) replace(where location, old, size int, r *kv.Record) bool {
 	room := l.room(where, old, size)
 	if room == 0 {
 		return false
+	}
+	if old > aloneBytes {
+		l.replaceAlone(where.segment(), old, size, r)
+		return true
 	}
 	s := &l.segments[where.segment()]
 	b := s.data[where.place():s.used]
@@ -202,11 +221,31 @@ func (l *log) replace(where location, old, size int, r *kv.Record) bool {
 	return true
 }
 
+// replaceAlone is replace for a record with pages of its own, which are enough.
+func (l *log) replaceAlone(number, old, size int, r *kv.Record) {
+	began := l.steps.begin()
+	s := &l.segments[number]
+	appendRecord(s.data[:0], r)
+	l.taken -= s.pages()
+	s.used = size
+	l.taken += s.pages()
+	l.live += int64(size - old)
+	l.count(number, size-old)
+	if keep := int(s.pages()); keep < len(s.data) {
+		l.arena.release(s.data[keep:])
+		s.data = s.data[:keep:keep]
+	}
+	l.steps.end(StepSegment, began)
+}
+
 // room is how much room there is for a record of the size in place of an older
 // one and of gaps behind it; 0: not enough.
 func (l *log) room(where location, old, size int) int {
-	if old > aloneBytes && roundToPages(size) != roundToPages(old) {
-		return 0 // it has pages of its own: give back what it does not need
+	if old > aloneBytes {
+		if size > aloneBytes && size <= len(l.segments[where.segment()].data) {
+			return size
+		}
+		return 0
 	}
 	b, room := l.record(where), old
 	for room < size {

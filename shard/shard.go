@@ -33,6 +33,7 @@ type shard struct {
 	steps stepper
 
 	evictions *evictions // nil: nothing is evicted
+	gift      *gift      // nil: nobody asks
 
 	// Neighbours in the slice of shards are locked by other cores: keep the
 	// next one's lock and counters off the cache line that ends this one.
@@ -80,6 +81,9 @@ func (s *shard) empty(engine Engine) (old Engine, held int64) {
 	s.counts, s.digests = counts{}, [Buckets]uint64{}
 	s.dues.reset()
 	s.hand = 0
+	if s.gift != nil {
+		s.gift.set(neverDue, &Memory{})
+	}
 	if s.evictions != nil {
 		s.evictions.mark = 0 // it has to be filled anew
 	}
@@ -105,7 +109,7 @@ func (s *shard) schedule(hash uint64, at int64, grace time.Duration) {
 
 const (
 	// staleMin is how many stale dues are not worth looking for.
-	staleMin = duesPage
+	staleMin = 32
 
 	// pruneSteps is how many dues are looked at with each that is added while
 	// more than half are stale: it finds stale ones faster than they come.

@@ -59,6 +59,19 @@ func (s *Store) Stats() Stats {
 	return sum
 }
 
+// fullShare is the part of the bound that is left of a store that is full.
+const fullShare = 32
+
+// Room is what the store takes and may take, in bytes, and whether it is full:
+// next to nothing is left, what is dead not counted, so that writes that need more
+// are refused. One that evicts is never full.
+func (s *Store) Room() (used, limit int64, full bool) {
+	stats := s.Stats()
+	used, limit = stats.Accounted, s.maxBytes
+	kept := used - stats.Memory.Dead
+	return used, limit, limit > 0 && s.eviction == EvictNone && kept > limit-limit/fullShare
+}
+
 // PartitionKeys is Stats.Keys of one partition.
 func (s *Store) PartitionKeys(partition int) int {
 	sh := &s.shards[partition]

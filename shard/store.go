@@ -75,8 +75,10 @@ type Store struct {
 	accounted atomic.Int64         // the sum of the shards' Stats.Accounted, and what is being stored
 	_         [cacheLineBytes]byte
 
-	evicting sync.Mutex // one write at a time takes from other shards; taken before any shard's lock
-	hand     int        // the shard that gives next; evicting guards it
+	short  sync.Mutex // one write at a time makes room in other shards; taken before any shard's lock
+	hand   int        // the shard that evicts next; short guards it
+	expiry *sweepPass // of what is due when memory is short; short guards it
+	gifts  []gift     // of the shards; empty: there is no bound, or values are evicted
 
 	sweeping sync.Mutex   // one pass at a time; taken before any shard's lock
 	dropping sync.RWMutex // held while memory is given back; taken before any shard's lock
@@ -132,11 +134,19 @@ func Open(o Options) (*Store, error) {
 		}
 		s.newEngine = func() Engine { return made(&s.arena, s.pace, s.bits, o.hash) }
 	}
+	if s.maxBytes > 0 && s.eviction == EvictNone {
+		s.gifts = make([]gift, len(s.shards))
+	}
+	s.expiry = &sweepPass{store: s}
 	s.steps.now = o.StepClock
 	for i := range s.shards {
 		sh := &s.shards[i]
 		sh.steps = stepper{clock: &s.steps, stripe: &s.steps.stripes[i%stepStripes]}
 		sh.engine, sh.dues.arena = s.engineOf(sh), &s.arena
+		if len(s.gifts) > 0 {
+			sh.gift = &s.gifts[i]
+			sh.gift.set(neverDue, &Memory{})
+		}
 		if o.Eviction == EvictNone {
 			continue
 		}

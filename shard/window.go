@@ -93,7 +93,7 @@ func (s *Store) applyWindow(offers []kv.Offer) {
 		switch {
 		case short:
 			s.applyAlone(last)
-		case s.eviction != EvictNone && s.over() > 0:
+		case s.maxBytes > 0 && s.over() > 0:
 			s.trimAlone(last.Hash)
 		}
 		w.n = copy(w.order[:], w.order[done:w.n])
@@ -121,7 +121,7 @@ func (s *Store) applyLocked(w *window, offers []kv.Offer) (done int, short bool)
 		if missing > 0 {
 			return i + 1, true
 		}
-		if s.eviction != EvictNone && s.trims(sh) {
+		if s.trims(sh) {
 			return i + 1, false
 		}
 	}

@@ -202,8 +202,8 @@ func changing() *client.Cluster {
 	return &client.Cluster{
 		Node: "a:1", Ring: "r1", Target: "r2", Replicas: 1, Partitions: 4, Partitioner: "ring",
 		Nodes: []client.Node{
-			{Name: "a:1", State: "active", PrimaryPartitions: 2, TargetPartitions: 2},
-			{Name: "b:1", State: "leaving", Reason: "handing over", PrimaryPartitions: 2, Bytes: 2048, HandOver: 1},
+			{Name: "a:1", State: "active", PrimaryPartitions: 2, TargetPartitions: 2, Memory: client.Memory{Used: 65116570, Max: 64 << 20}},
+			{Name: "b:1", State: "leaving", Reason: "handing over", PrimaryPartitions: 2, Memory: client.Memory{Used: 4096}, Bytes: 2048, HandOver: 1},
 			{Name: "c:1", State: "joining", TargetPartitions: 2,
 				Moving: &client.Moving{Partitions: 4, Done: 1, Bytes: 1024, BytesLeft: 3072, Rate: 1024, SecondsLeft: 3}},
 			{Name: "d:1", State: "down", Reason: "refused", DownSince: time.Date(2026, 1, 2, 3, 4, 5, 0, time.Local), HandOver: 7, Moving: &client.Moving{Partitions: 9}},
@@ -220,11 +220,11 @@ func TestStatusOfAChange(t *testing.T) {
 	const want = `4 nodes, 1 replica, 4 partitions by ring, ring r1, as a:1 sees it
 the ring is changing to r2
 
-NODE  STATE    KEYS  BYTES    SHARE  NEXT   VERSION  UP SINCE
-a:1   active   0     0 B      50.0%  50.0%  -        -
-b:1   leaving  0     2.0 KiB  50.0%  0.0%   -        -
-c:1   joining  0     0 B      0.0%   50.0%  -        -
-d:1   down     0     0 B      0.0%   0.0%   -        -
+NODE  STATE    KEYS  BYTES    MEMORY         SHARE  NEXT   VERSION  UP SINCE
+a:1   active   0     0 B      62.1/64.0 MiB  50.0%  50.0%  -        -
+b:1   leaving  0     2.0 KiB  4.0 KiB        50.0%  0.0%   -        -
+c:1   joining  0     0 B      0 B            0.0%   50.0%  -        -
+d:1   down     0     0 B      0 B            0.0%   0.0%   -        -
 
 b:1 is leaving: handing over
 

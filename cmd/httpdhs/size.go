@@ -40,13 +40,22 @@ func (s *byteSize) UnmarshalText(text []byte) error {
 
 // humanBytes is n with three digits or so, for a table.
 func humanBytes(n int64) string {
-	const units = "KMGTPE"
 	if n < 1<<10 {
 		return strconv.FormatInt(n, 10) + " B"
 	}
-	f, u := float64(n)/(1<<10), 0
-	for f >= 1<<10 && u < len(units)-1 {
-		f, u = f/(1<<10), u+1
+	scale, unit := unitOf(n)
+	return fmt.Sprintf("%.1f %s", float64(n)/scale, unit)
+}
+
+// unitOf is the largest unit of which n is one or more, or KiB.
+func unitOf(n int64) (scale float64, name string) {
+	scale = 1 << 10
+	for _, unit := range "KMGTPE" {
+		name = string(unit) + "iB"
+		if float64(n) < scale*(1<<10) {
+			break
+		}
+		scale *= 1 << 10
 	}
-	return fmt.Sprintf("%.1f %ciB", f, units[u])
+	return scale, name
 }

@@ -47,9 +47,9 @@ func printStatus(out io.Writer, doc *client.Cluster, now time.Time) error {
 	}
 	fmt.Fprintln(out)
 	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "NODE\tSTATE\tKEYS\tBYTES\tSHARE\t"+only(changing, "NEXT\t")+"VERSION\tUP SINCE")
+	fmt.Fprintln(t, "NODE\tSTATE\tKEYS\tBYTES\tMEMORY\tSHARE\t"+only(changing, "NEXT\t")+"VERSION\tUP SINCE")
 	for _, n := range doc.Nodes {
-		fmt.Fprintf(t, "%s\t%s\t%d\t%s\t%s\t%s%s\t%s\n", n.Name, n.State, n.Keys, humanBytes(n.Bytes),
+		fmt.Fprintf(t, "%s\t%s\t%d\t%s\t%s\t%s\t%s%s\t%s\n", n.Name, n.State, n.Keys, humanBytes(n.Bytes), memoryText(&n.Memory),
 			share(n.PrimaryPartitions+n.ReplicaPartitions, copies), only(changing, share(n.TargetPartitions, next)+"\t"),
 			orDash(n.Version), upSince(&n, now))
 	}
@@ -105,6 +105,15 @@ func movingText(m *client.Moving) string {
 		text += fmt.Sprintf(" at %s/s, %s left", humanBytes(int64(m.Rate)), left.Round(time.Second))
 	}
 	return text
+}
+
+// memoryText is the memory that a node's store takes, of what it may take.
+func memoryText(m *client.Memory) string {
+	if m.Max == 0 {
+		return humanBytes(m.Used)
+	}
+	scale, unit := unitOf(m.Max)
+	return fmt.Sprintf("%.1f/%.1f %s", float64(m.Used)/scale, float64(m.Max)/scale, unit)
 }
 
 // only is s if yes.

@@ -127,11 +127,11 @@ function newRow() {
   row.setAttribute("role", "row");
   const cells = {};
   const columns = {
-    name: "Node", state: "State", keys: "Keys", data: "Data", primary: "Primary of", replica: "Replica of",
+    name: "Node", state: "State", keys: "Keys", data: "Data", memory: "Memory", primary: "Primary of", replica: "Replica of",
     hints: "Hints", version: "Version", up: "Up for",
   };
   for (const [column, label] of Object.entries(columns)) {
-    const cell = element("td", ["keys", "data", "primary", "replica", "hints"].includes(column) ? "num" : "");
+    const cell = element("td", ["keys", "data", "memory", "primary", "replica", "hints"].includes(column) ? "num" : "");
     cell.setAttribute("role", "cell");
     cell.dataset.label = label;
     cells[column] = cell;
@@ -162,6 +162,7 @@ function showNode(node, index, cluster, now) {
   shown.reason.hidden = note === "";
   setText(cells.keys, count(node.keys));
   setText(cells.data, bytes(node.bytes));
+  setText(cells.memory, memoryOf(node.memory));
   setText(cells.primary, `${count(node.primary_partitions)} (${percent(node.primary_partitions, cluster.partitions)})`);
   const owns = node.primary_partitions + node.replica_partitions;
   const next = cluster.target && (node.target_partitions ?? 0) !== owns ? ` (${count(owns)} → ${count(node.target_partitions)} in all)` : "";
@@ -175,6 +176,12 @@ function showNode(node, index, cluster, now) {
   }
   setText(shown.up, started && node.state !== "down" ? since(started, now) : "–");
   return row;
+}
+
+// memoryOf says how much memory a node's store takes, and of how much.
+function memoryOf(memory) {
+  const { used, max } = memory;
+  return max > 0 ? `${bytes(used)} of ${bytes(max)} (${percent(used, max)})` : bytes(used);
 }
 
 // moves says what is on its way to a node and from it; a node that is down last said so, and it is no longer so.
