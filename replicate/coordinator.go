@@ -114,6 +114,7 @@ type Coordinator struct {
 	quit       chan struct{}
 	done       sync.WaitGroup
 
+	behind   behind
 	counters counters
 }
 
@@ -146,7 +147,7 @@ func New(o Options) (*Coordinator, error) {
 	c := &Coordinator{
 		opt: o, store: o.Store, clock: o.Clock, born: time.Now(),
 		quit: make(chan struct{}), syncNow: make(chan struct{}, 1),
-		pace: newPace(o.SyncRate),
+		pace: newPace(o.SyncRate), behind: newBehind(o.Ring.Partitions),
 	}
 	c.held.Store(new([]bool))
 	c.rings.init()

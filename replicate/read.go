@@ -29,6 +29,7 @@ func (c *Coordinator) askNext(v *view, p *pending, call *kv.Call, i int, o opSta
 			if full(call.MaxBytes, have, len(buf)-have) {
 				call.Buf, o.refusal = buf[:have], kv.ErrAnswerFull
 			}
+			synced = synced && !c.behind.lacks(partition, op.Hash, e.Version)
 			o.answered |= 1 << k
 			if ok && (!o.found.Exists() || e.Supersedes(&o.found)) {
 				o.found, o.local = e, true
@@ -114,7 +115,8 @@ func (c *Coordinator) readOneAnswered(v *view, p *pending, call *kv.Call, i int,
 		return
 	}
 	op := &call.Ops[i]
-	if o.found.Exists() && o.refusal == nil && !c.holds(v.partition(op.Hash)) {
+	partition := v.partition(op.Hash)
+	if o.found.Exists() && o.refusal == nil && (!c.holds(partition) || c.behind.any(partition)) {
 		c.keepOwn(v, op, &o.found)
 	}
 	p.settle(i, nil)
@@ -165,6 +167,7 @@ func (c *Coordinator) readOwn(dst []byte, partition int, hash uint64, key []byte
 	if ok {
 		r.code, r.record = resultFound, kv.Record{Key: key, Entry: e}
 	}
+	r.behind = c.behind.lacks(partition, hash, e.Version)
 	return r, dst
 }
 
@@ -187,7 +190,8 @@ func (c *Coordinator) readManyAnswered(v *view, p *pending, call *kv.Call, i int
 	}
 	// Of a value that was beyond the call's bound only the version is known:
 	// it must not be spread.
-	behind := o.behind()
+	// Those that have refused it, or something before it, fetch it when they have room.
+	behind := o.older() &^ o.behind
 	if !o.found.Exists() || behind == 0 || o.refusal != nil {
 		p.settle(i, nil)
 		return
@@ -196,7 +200,7 @@ func (c *Coordinator) readManyAnswered(v *view, p *pending, call *kv.Call, i int
 	record := kv.Record{Key: op.Key, Entry: o.found}
 	next := *o
 	next.phase, next.concede, next.waiting = phaseRepair, true, 0
-	next.acks = count(o.newest)
+	next.acks, next.refused = count(o.newest), count(o.older()&o.behind)
 	for k, n := range owners {
 		if bit := ownerSet(1) << k; int(n) == v.self && behind&bit != 0 {
 			behind &^= bit
@@ -215,10 +219,13 @@ func (c *Coordinator) readManyAnswered(v *view, p *pending, call *kv.Call, i int
 	c.hand(v, call, owners, behind, &record, t, false)
 }
 
-// repaired draws the conclusion when the owners that were behind have
-// answered.
+// repaired draws the conclusion when the owners that were behind have answered.
+//
+// One that refused to store what was read does not fail the read: see behind. An acknowledged
+// write is at w owners without the repair. Another one may be at fewer, and those that refused it
+// say so to whoever reads next, who then looks for it at all owners that are up.
 func (c *Coordinator) repaired(p *pending, i int, o *opState) {
-	if o.have() < o.required {
+	if o.have()+o.refused < o.required {
 		p.settle(i, kv.ErrUnavailable)
 		return
 	}
