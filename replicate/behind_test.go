@@ -120,9 +120,9 @@ func testRefusedNotBack(t *testing.T) {
 func TestWriteThatAllRefuse(t *testing.T) { bubble(t, testAllRefuse) }
 
 func testAllRefuse(t *testing.T) {
-	c := newCluster(t, clusterOptions{nodes: 3, replicas: 2, maxBytes: map[int]int64{
-		0: fullBytes, 1: fullBytes,
-	}})
+	c := newCluster(t, clusterOptions{
+		nodes: 3, replicas: 2, probeEvery: time.Second, maxBytes: map[int]int64{0: fullBytes, 1: fullBytes},
+	})
 	key, none := c.keyOwnedBy(0, 0, 1), c.keyOwnedBy(1, 0, 1)
 	c.nodes[2].mustPut(t, key, "old", kv.LevelAll)
 	for _, k := range []string{key, none} {
@@ -141,7 +141,9 @@ func testAllRefuse(t *testing.T) {
 func TestFullReplicaHeals(t *testing.T) { bubble(t, testFullHeals) }
 
 func testFullHeals(t *testing.T) {
-	c := newCluster(t, clusterOptions{nodes: 3, replicas: 2, maxBytes: map[int]int64{fullNode: 1 << 20}})
+	c := newCluster(t, clusterOptions{
+		nodes: 3, replicas: 2, probeEvery: time.Second, maxBytes: map[int]int64{fullNode: 1 << 20},
+	})
 	full := c.nodes[fullNode]
 	ballast := c.keyOwnedBy(0, 0, 1)
 	c.nodes[2].mustPut(t, ballast, string(make([]byte, 900<<10)), kv.LevelAll)
@@ -207,7 +209,7 @@ func testConditionFull(t *testing.T) {
 func TestBehindIsNoAuthority(t *testing.T) { bubble(t, testBehindNoAuthority) }
 
 func testBehindNoAuthority(t *testing.T) {
-	o := clusterOptions{nodes: 3, replicas: 3, maxBytes: map[int]int64{fullNode: fullBytes}}
+	o := clusterOptions{nodes: 3, replicas: 3, probeEvery: time.Second, maxBytes: map[int]int64{fullNode: fullBytes}}
 	c := newCluster(t, o)
 	key := c.keyOwnedBy(0, 0, 1, 2)
 	wantOp(t, c.nodes[1].put(key, large("new"), kv.LevelQuorum), nil)

@@ -115,17 +115,19 @@ type Coordinator struct {
 	done       sync.WaitGroup
 
 	behind   behind
+	hedged   atomic.Int64 // of the budget of hedges, spent
 	counters counters
 }
 
 // counters tell what the coordinator did since it was made.
 type counters struct {
-	writes, reads, restamps, repairs, pulled, pulledBytes, handedOver, refused, unavailable, timeouts, overloads atomic.Int64
+	writes, reads, hedges, restamps, repairs, pulled, pulledBytes, handedOver, refused, unavailable, timeouts, overloads atomic.Int64
 }
 
 // Counters are the coordinator's counts of operations since the start.
 type Counters struct {
 	Writes, Reads int64
+	Hedges        int64 // reads that asked one more owner, since the first took long
 	Restamps      int64 // writes stamped again because a newer version was there
 	Repairs       int64 // records sent to replicas that a read found behind
 	Pulled        int64 // records fetched by sync
@@ -254,7 +256,7 @@ func (c *Coordinator) Refresh(deadline time.Time) {
 func (c *Coordinator) Counters() Counters {
 	n := &c.counters
 	return Counters{
-		Writes: n.writes.Load(), Reads: n.reads.Load(), Restamps: n.restamps.Load(),
+		Writes: n.writes.Load(), Reads: n.reads.Load(), Hedges: n.hedges.Load(), Restamps: n.restamps.Load(),
 		Repairs: n.repairs.Load(), Pulled: n.pulled.Load(), HandedOver: n.handedOver.Load(), Refused: n.refused.Load(), Unavailable: n.unavailable.Load(),
 		Timeouts: n.timeouts.Load(), Overloads: n.overloads.Load(),
 	}
@@ -343,7 +345,7 @@ func (c *Coordinator) attempt(p *pending, call *kv.Call, again bool) {
 	}
 	for again := true; again; {
 		// Past the deadline what was decided in time still counts.
-		inTime := p.wait(call.Deadline)
+		inTime := c.await(v, p, call)
 		again = c.advance(v, p, call) && inTime
 	}
 }

@@ -36,6 +36,8 @@ type pending struct {
 	gathered gathered         // of Do alone
 	hashes   [touchMax]uint64 // scratch of touchReads
 
+	patience time.Duration // when reads ask one more owner; 0: never; of Do alone
+
 	wake  chan struct{} // one token when open reaches zero
 	timer *time.Timer   // of Do alone
 }
@@ -120,7 +122,7 @@ func acquirePending(n int) *pending {
 	}
 	p.ops = p.ops[:n] // zero: see releaseLocked
 	p.order, p.places = p.order[:0], p.places[:0]
-	p.refs, p.open, p.over, p.buf = 1, n, false, p.buf[:0]
+	p.refs, p.open, p.over, p.buf, p.patience = 1, n, false, p.buf[:0], 0
 	return p
 }
 

@@ -1,6 +1,10 @@
 package replicate
 
-import "httpdhs/kv"
+import (
+	"time"
+
+	"httpdhs/kv"
+)
 
 // readOne asks one owner after the other until one that is in sync has
 // answered.
@@ -44,22 +48,42 @@ func (c *Coordinator) askNext(v *view, p *pending, call *kv.Call, i int, o opSta
 		o.waiting = 1
 		t := p.begin(i, o)
 		t.owner = uint8(k)
-		peer, alone := v.peers[owners[k]], len(call.Ops) == 1
-		if peer.read(op.Key, t, alone) {
-			if alone {
-				peer.carry(call.Deadline)
-			}
+		if c.send(v, p, call, v.peers[owners[k]], op.Key, t, c.substitute(v, partition, o.asked) >= 0) {
 			return
 		}
 		t.drop()
 	}
 }
 
+// send has a peer read the key; false: it is down. Where another owner could be asked as well, a
+// lone read is not carried for longer than it waits before it does so.
+func (c *Coordinator) send(v *view, p *pending, call *kv.Call, peer *Peer, key []byte, t ticket, hedged bool) bool {
+	alone := len(call.Ops) == 1
+	carry := alone && (!hedged || c.maySpend(hedgeCost))
+	if !peer.read(key, t, carry) {
+		return false
+	}
+	delay := peer.latency.patience()
+	if hedged && (p.patience == 0 || delay < p.patience) {
+		p.patience = delay
+	}
+	switch late := time.Now().Add(delay); {
+	case !carry:
+	case !hedged || !late.Before(call.Deadline):
+		peer.carry(call.Deadline)
+	case peer.carryReads(late):
+		c.spend(hedgeCost - 1) // it is sent once more
+		p.patience = 1         // now
+	}
+	return true
+}
+
 // candidate is the owner to ask next: this node before others, those in sync
-// before those that are not, and those by the ring that is read before the rest; -1: none is left that is up.
+// before those that are not, those that answer as fast as usual before those that are late, and
+// those by the ring that is read before the rest; -1: none is left that is up.
 func (c *Coordinator) candidate(v *view, partition int, asked ownerSet) int {
 	second := -1
-	first := -1
+	first, late := -1, -1
 	for k, n := range v.owners(partition) {
 		if asked&(1<<k) != 0 {
 			continue
@@ -73,6 +97,12 @@ func (c *Coordinator) candidate(v *view, partition int, asked ownerSet) int {
 				continue
 			}
 			fit = k < v.replicas && peer.up() && peer.isSynced()
+			if fit && peer.latency.late() {
+				if late < 0 {
+					late = k
+				}
+				continue
+			}
 		}
 		switch {
 		case fit && self:
@@ -83,8 +113,11 @@ func (c *Coordinator) candidate(v *view, partition int, asked ownerSet) int {
 			second = k
 		}
 	}
-	if first >= 0 {
+	switch {
+	case first >= 0:
 		return first
+	case late >= 0:
+		return late
 	}
 	return second
 }
