@@ -2,6 +2,7 @@ package replicate
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -183,6 +184,31 @@ func testFullHeals(t *testing.T) {
 	})
 }
 
+// A listing has what a replica without memory for it lacks, from another owner, at any node.
+func TestListingPassesAFullReplica(t *testing.T) { bubble(t, testListingFull) }
+
+func testListingFull(t *testing.T) {
+	c := fullCluster(t, 3, 2)
+	var want []string
+	for i := range 10 {
+		key := c.keyOwnedBy(i, 0, 1)
+		want = append(want, key)
+		wantOp(t, c.nodes[2].put(key, large(key), kv.LevelLive), kv.ErrNoMemory)
+	}
+	slices.Sort(want)
+	for _, n := range c.nodes {
+		page, err := n.List(&kv.ListRequest{Limit: 100, Deadline: time.Now().Add(patience)})
+		var got []string
+		for i := range page.Records {
+			got = append(got, string(page.Records[i].Key))
+		}
+		slices.Sort(got)
+		if err != nil || !slices.Equal(got, want) {
+			t.Errorf("%s lists %q, %v", n.name, got, err)
+		}
+	}
+}
+
 // A condition on a key that its primary is behind at is not decided by the value from before.
 func TestConditionAtAFullPrimary(t *testing.T) { bubble(t, testConditionFull) }
 
@@ -220,7 +246,7 @@ func testBehindNoAuthority(t *testing.T) {
 	n := c.boot(1, 999, o)
 	c.net.set("node1", "node2", failWith(errReset))
 	eventually(t, "the full node sees node1", func() bool { return c.nodes[0].peer(1).State() != Down })
-	for range 20 {
+	for range 5 {
 		time.Sleep(time.Second)
 		if o := n.get(key, kv.LevelOne); o.Err != kv.ErrAbsenceUnknown && o.Err != kv.ErrUnavailable {
 			t.Fatalf("a key that exists: %d bytes, %v", len(o.Value), o.Err)
