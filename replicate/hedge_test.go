@@ -196,7 +196,7 @@ func TestWriteWaitsForTheDetectorAtMost(t *testing.T) {
 		}{
 			{"live", kv.LevelLive, 2, false, every + SilenceMax},
 			{"live of three", kv.LevelLive, 3, false, every + SilenceMax},
-			{"quorum of three", kv.LevelQuorum, 3, false, 0},
+			{"quorum of three", kv.LevelQuorum, 3, false, time.Millisecond},
 			{"condition", kv.LevelLive, 2, true, every + SilenceMax},
 		} {
 			bubble(t, func(t *testing.T) {
