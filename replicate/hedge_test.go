@@ -252,3 +252,28 @@ func testShortStop(t *testing.T) {
 		time.Sleep(time.Duration(1000+50*phase) * time.Millisecond)
 	}
 }
+
+// A read that may ask another owner carries no writes: broken off and sent again, a write would
+// not know any more what it replaced.
+func TestHedgedReadCarriesNoWrites(t *testing.T) { bubble(t, testCarriesReads) }
+
+func testCarriesReads(t *testing.T) {
+	c := newCluster(t, clusterOptions{nodes: 3, replicas: 2, probeEvery: time.Second})
+	n, key := c.nodes[2], c.keyOwnedBy(0, 0, 1)
+	n.mustPut(t, key, "v", kv.LevelAll)
+	batches := make(chan []byte, 10)
+	c.net.set("node2", "node0", onBatches(func(msg []byte, pass func() ([]byte, error)) ([]byte, error) {
+		batches <- msg
+		time.Sleep(4 * hedgeFirst)
+		return pass()
+	}))
+	r := kv.Record{Key: []byte(c.keyOwnedBy(1, 0, 1)), Entry: kv.Entry{Version: planted(1), Value: []byte("w")}}
+	if !n.peer(0).apply(&r, ticket{}, false, true) {
+		t.Fatal("the peer is not up")
+	}
+	wantValue(t, n.get(key, kv.LevelOne), "v")
+	c.waitDrained(2)
+	if len(batches) != 1 {
+		t.Errorf("the batch was sent %d times", len(batches))
+	}
+}
