@@ -52,7 +52,7 @@ func storeSteps(steps [shard.StepKinds]shard.StepTimes) (all []metrics.StoreStep
 func (n *Node) coordinatorMetrics() metrics.Coordinator {
 	c := n.coordinator.Counters()
 	return metrics.Coordinator{
-		Reads: c.Reads, Writes: c.Writes, ReadRepairs: c.Repairs, Restamps: c.Restamps,
+		Reads: c.Reads, Hedges: c.Hedges, Writes: c.Writes, ReadRepairs: c.Repairs, Restamps: c.Restamps,
 		Synced: c.Pulled, HandedOver: c.HandedOver, Refused: c.Refused,
 		Unavailable: c.Unavailable, Timeouts: c.Timeouts, Overloads: c.Overloads,
 	}

@@ -90,6 +90,7 @@ func (c *Coordinator) mergeGathered(v *view, p *pending, call *kv.Call) {
 		var next opState
 		at := v.ownsAmong(owners)
 		r := c.mergeResult(o.Applied, o.Err)
+		c.refuse(o.Hash, o.Record.Version, &r)
 		next.takeWrite(&r, uint8(at))
 		c.pass(v, p, call, int(i), next, 1<<at)
 	}

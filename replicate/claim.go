@@ -41,11 +41,17 @@ func (c *Coordinator) claim(x rebalance.Ring) error {
 	if err != nil {
 		return err
 	}
-	from, err := c.sources(x)
+	from, err := c.sources(x, nil)
 	if err != nil {
 		return err
 	}
-	if err := c.pullAll(x, from); err != nil {
+	doubtful, err := c.pullAll(x, from)
+	if err == nil && len(doubtful) > 0 {
+		if from, err = c.sources(x, doubtful); err == nil {
+			_, err = c.pullAll(x, from)
+		}
+	}
+	if err != nil {
 		return err
 	}
 	c.rings.mu.Lock()
@@ -86,7 +92,9 @@ func (c *Coordinator) mayClaim(x rebalance.Ring) (since uint64, err error) {
 // sources are the partitions to pull for a ring, by whom to pull them from: all owners that are up and have authority for the partition by
 // any ring. Where there is none, all owners have to be up, by all rings that are written, but those that are no members any more; and all
 // members that are up are asked, for one may keep what it was sent when it was an owner: then nobody holds more.
-func (c *Coordinator) sources(x rebalance.Ring) (from []fetch, err error) {
+//
+// Of the partitions in doubtful, all that are asked if there are any, nobody has authority, whatever is said.
+func (c *Coordinator) sources(x rebalance.Ring, doubtful []int) (from []fetch, err error) {
 	c.rings.mu.Lock()
 	defer c.rings.mu.Unlock()
 	r, v := &c.rings, c.view.Load()
@@ -96,9 +104,13 @@ func (c *Coordinator) sources(x rebalance.Ring) (from []fetch, err error) {
 		return nil, nil
 	}
 	authority := c.authorityLocked()
+	if len(doubtful) > 0 {
+		authority = func(node, partition int) bool { return false }
+	}
 	held := *c.held.Load()
 	for part := range table.Partitions() {
-		if !slices.Contains(table.Owners(part), uint16(self)) || part < len(held) && held[part] {
+		if !slices.Contains(table.Owners(part), uint16(self)) || part < len(held) && held[part] ||
+			len(doubtful) > 0 && !slices.Contains(doubtful, part) {
 			continue
 		}
 		all, err := c.sourcesLocked(v, part, authority)

@@ -114,25 +114,9 @@ type Coordinator struct {
 	quit       chan struct{}
 	done       sync.WaitGroup
 
+	behind   behind
+	hedged   atomic.Int64 // of the budget of hedges, spent
 	counters counters
-}
-
-// counters tell what the coordinator did since it was made.
-type counters struct {
-	writes, reads, restamps, repairs, pulled, pulledBytes, handedOver, refused, unavailable, timeouts, overloads atomic.Int64
-}
-
-// Counters are the coordinator's counts of operations since the start.
-type Counters struct {
-	Writes, Reads int64
-	Restamps      int64 // writes stamped again because a newer version was there
-	Repairs       int64 // records sent to replicas that a read found behind
-	Pulled        int64 // records fetched by sync
-	HandedOver    int64 // records given to the owners that this node is not
-	Refused       int64 // records of peers beyond this node's limits, or its belief in their clocks
-	Unavailable   int64 // operations that met too few replicas
-	Timeouts      int64 // operations that met their deadline
-	Overloads     int64 // operations refused because a queue was full
 }
 
 // New makes a coordinator. Start begins to talk to the peers.
@@ -146,7 +130,7 @@ func New(o Options) (*Coordinator, error) {
 	c := &Coordinator{
 		opt: o, store: o.Store, clock: o.Clock, born: time.Now(),
 		quit: make(chan struct{}), syncNow: make(chan struct{}, 1),
-		pace: newPace(o.SyncRate),
+		pace: newPace(o.SyncRate), behind: newBehind(o.Ring.Partitions),
 	}
 	c.held.Store(new([]bool))
 	c.rings.init()
@@ -249,16 +233,6 @@ func (c *Coordinator) Refresh(deadline time.Time) {
 	all.Wait()
 }
 
-// Counters are the counts since the start.
-func (c *Coordinator) Counters() Counters {
-	n := &c.counters
-	return Counters{
-		Writes: n.writes.Load(), Reads: n.reads.Load(), Restamps: n.restamps.Load(),
-		Repairs: n.repairs.Load(), Pulled: n.pulled.Load(), HandedOver: n.handedOver.Load(), Refused: n.refused.Load(), Unavailable: n.unavailable.Load(),
-		Timeouts: n.timeouts.Load(), Overloads: n.overloads.Load(),
-	}
-}
-
 // self implements peerHost.
 func (c *Coordinator) self() Ping {
 	p := Ping{
@@ -342,7 +316,7 @@ func (c *Coordinator) attempt(p *pending, call *kv.Call, again bool) {
 	}
 	for again := true; again; {
 		// Past the deadline what was decided in time still counts.
-		inTime := p.wait(call.Deadline)
+		inTime := c.await(v, p, call)
 		again = c.advance(v, p, call) && inTime
 	}
 }

@@ -20,11 +20,12 @@ import (
 //
 //	request   u64 from, u32 limit, u8 with values, uvarint length, prefix,
 //	          then u16 partitions, ascending, to the end
-//	answer    u8 flags (1: in sync, 2: cut short), u64 next (where it was cut),
+//	answer    u8 flags (1: in sync, 2: cut short, 4: behind at some keys), u64 next (where it was cut),
 //	          records in the order of their hashes, to the end
 const (
 	listSynced = 1
 	listMore   = 2
+	listBehind = 4
 
 	// listBytes bounds the answer of one node, past its first record.
 	listBytes = 4 << 20
@@ -40,7 +41,11 @@ type source struct {
 	next       uint64 // where it was cut short
 	more       bool
 	err        error
+	last       bool // it is taken at its word though it is behind: no other owner is left
 }
+
+// errBehind is for an owner that has refused something of a partition.
+var errBehind = errors.New("the replica has refused what it has no room for")
 
 // List returns a page of the cluster's keys that readers see.
 func (c *Coordinator) List(req *kv.ListRequest) (kv.Page, error) {
@@ -182,6 +187,7 @@ func (c *Coordinator) assign(v *view, partitions []int, failed map[int]error) ([
 		if err != nil {
 			return nil, err
 		}
+		last := failed[node] != nil
 		s := byNode[node]
 		if s == nil {
 			s = &source{node: node}
@@ -189,14 +195,19 @@ func (c *Coordinator) assign(v *view, partitions []int, failed map[int]error) ([
 			all = append(all, s)
 		}
 		s.partitions = append(s.partitions, uint16(p))
+		s.last = s.last || last
 	}
 	return all, nil
 }
 
 func (c *Coordinator) lister(v *view, partition int, failed map[int]error) (int, error) {
-	chosen, live := -1, false
+	chosen, behind, live := -1, -1, false
 	for _, n := range v.owners(partition) {
 		node := int(n)
+		if errors.Is(failed[node], errBehind) {
+			behind, live = node, true
+			continue
+		}
 		if node == v.self {
 			live = true
 			if c.holds(partition) {
@@ -219,6 +230,8 @@ func (c *Coordinator) lister(v *view, partition int, failed map[int]error) (int,
 	switch {
 	case chosen >= 0:
 		return chosen, nil
+	case behind >= 0:
+		return behind, nil
 	case live:
 		return 0, kv.ErrAbsenceUnknown
 	}
@@ -272,8 +285,11 @@ func (s *source) parse(answer []byte) error {
 		return fmt.Errorf("%w: answer to a listing", errMessage)
 	}
 	flags := answer[messageHead]
-	if flags&listSynced == 0 {
+	switch {
+	case flags&listSynced == 0:
 		return kv.ErrAbsenceUnknown
+	case flags&listBehind != 0 && !s.last:
+		return errBehind
 	}
 	s.more = flags&listMore != 0
 	s.next = binary.LittleEndian.Uint64(answer[messageHead+1:])
@@ -314,7 +330,10 @@ func (c *Coordinator) serveList(dst, body []byte) ([]byte, error) {
 			return dst[:start], fmt.Errorf("%w: partition %d of a listing", errMessage, p)
 		}
 		if !c.holds(p) {
-			flags = 0
+			flags &^= listSynced
+		}
+		if c.behind.any(p) {
+			flags |= listBehind
 		}
 		c.store.Scan(p, from, func(hash uint64, r *kv.Record) bool {
 			if !r.Live(now) || !bytes.HasPrefix(r.Key, prefix) {

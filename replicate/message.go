@@ -68,6 +68,7 @@ const (
 
 const (
 	flagExisted  = 1 << 7 // a reader would have seen a value before the write
+	flagBehind   = 1 << 7 // r: the answerer has refused something newer than it holds
 	flagUnsynced = 1 << 6 // r: the answerer has no authority for the partition
 	codeMask     = flagUnsynced - 1
 )
@@ -78,6 +79,7 @@ type result struct {
 	existed  bool
 	unsynced bool
 	repeated bool       // the item was sent before, and may have been carried out then
+	behind   bool       // of reads
 	version  kv.Version // of stale and condition
 	record   kv.Record  // of found; aliases the answer
 }
@@ -184,6 +186,9 @@ func appendResult(dst []byte, r *result) []byte {
 	if r.existed {
 		code |= flagExisted
 	}
+	if r.behind {
+		code |= flagBehind
+	}
 	if r.unsynced {
 		code |= flagUnsynced
 	}
@@ -212,8 +217,11 @@ func nextResult(body []byte) (r result, rest []byte, err error) {
 		}
 		r.version, rest = kv.Version(binary.LittleEndian.Uint64(rest)), rest[8:]
 	case resultFound:
+		r.behind, r.existed = r.existed, false
 		r.record, rest, err = kv.DecodeRecord(rest, &wireLimits)
-	case resultStored, resultNoMemory, resultRefused, resultAbsent, resultAgain, resultUnsynced, resultElsewhere:
+	case resultAbsent:
+		r.behind, r.existed = r.existed, false
+	case resultStored, resultNoMemory, resultRefused, resultAgain, resultUnsynced, resultElsewhere:
 	default:
 		err = fmt.Errorf("%w: result 0x%02x", errMessage, body[0])
 	}

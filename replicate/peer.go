@@ -34,20 +34,20 @@ const (
 
 	// probeTimeout is how long an answer to a probe may take; a peer that
 	// misses probesMissed in a row is down. One that refuses connections is
-	// down at once.
+	// down at once. See SilenceMax.
 	probeTimeout = 700 * time.Millisecond
 	probesMissed = 4
 
 	// flightStuck is how long a batch may be under way to a peer that answers probes meanwhile, before it is sent again: an answer that
 	// is lost without a word would hold up all that comes after it until batchTimeout.
-	flightStuck = probesMissed * probeTimeout
+	flightStuck = SilenceMax
 
 	// ProbeEveryMax bounds the pause between probes: a longer one would look like a process that was stopped.
 	ProbeEveryMax = time.Second
 
 	// stallMax is how long the probers of this node may be silent before it
 	// takes itself for one that was stopped, and that others took for down.
-	stallMax = probesMissed * probeTimeout
+	stallMax = SilenceMax
 
 	// abortEvery is how often a peer that is being closed breaks what its
 	// sender and prober have begun in the meantime.
@@ -63,10 +63,11 @@ type Peer struct {
 	log       *slog.Logger
 	host      peerHost
 
-	state  atomic.Uint32 // State; written under mu
-	synced atomic.Bool   // it holds the ring that this node reads by, and is believed
-	tried  atomic.Bool   // it was asked, whatever came of it
-	probed atomic.Bool   // and if it was the last of all, this node's clock is steered
+	state   atomic.Uint32 // State; written under mu
+	latency latency       // of its answers
+	synced  atomic.Bool   // it holds the ring that this node reads by, and is believed
+	tried   atomic.Bool   // it was asked, whatever came of it
+	probed  atomic.Bool   // and if it was the last of all, this node's clock is steered
 
 	mu         sync.Mutex // guards all below
 	work       sync.Cond  // there may be something to send: wakes the sender
@@ -129,6 +130,7 @@ func newPeer(name string, boot uint64, queueBytes int, t Transport, c *kv.Clock,
 		quit:    make(chan struct{}),
 	}
 	p.work.L, p.idle.L = &p.mu, &p.mu
+	p.latency.init()
 	return p
 }
 
@@ -226,12 +228,20 @@ func (p *Peer) ask(add func(*queue), carry bool) bool {
 // for it, if nobody sends just now: a lone request is spared two changes of
 // goroutine, to the sender and back. It does not take longer than the caller
 // has time; what has no answer by then is left to the sender.
-func (p *Peer) carry(deadline time.Time) {
+func (p *Peer) carry(deadline time.Time) { p.carryWhile(deadline, func(*batch) bool { return true }) }
+
+// carryReads is carry for a caller who has something else to do after the deadline, which is soon.
+// It says whether that came first. Reads alone are so sent a second time, for which that is nothing.
+func (p *Peer) carryReads(deadline time.Time) (late bool) {
+	return p.carryWhile(deadline, func(b *batch) bool { return b.reads == len(b.tickets) })
+}
+
+func (p *Peer) carryWhile(deadline time.Time, fit func(*batch) bool) (late bool) {
 	p.mu.Lock()
-	if p.closed || p.State() != Up || p.flight != nil || len(p.queue.batches) == 0 {
+	if p.closed || p.State() != Up || p.flight != nil || len(p.queue.batches) == 0 || !fit(p.queue.batches[0]) {
 		p.wakeLocked()
 		p.mu.Unlock()
-		return
+		return false
 	}
 	b := p.takeOffLocked()
 	p.done.Add(1) // close waits for it
@@ -245,15 +255,17 @@ func (p *Peer) carry(deadline time.Time) {
 	err := p.deliver(b, latest)
 	if err != nil && own && isTimeout(err) && !time.Now().Before(latest) {
 		b.retried = true
-		err = nil
+		err, late = nil, true
 	}
 	p.delivered(b, err)
+	return late
 }
 
 // takeOffLocked begins the flight of the oldest batch.
 func (p *Peer) takeOffLocked() *batch {
 	b := p.queue.pop()
 	p.flight, b.downs, b.began = b, p.downs, time.Now()
+	p.latency.begin(b.began)
 	return b
 }
 
@@ -311,6 +323,7 @@ func (p *Peer) deliver(b *batch, deadline time.Time) (err error) {
 	if err == nil {
 		err = p.settle(b, b.answer)
 	}
+	p.latency.end(b.began, err)
 	return err
 }
 

@@ -36,6 +36,8 @@ type pending struct {
 	gathered gathered         // of Do alone
 	hashes   [touchMax]uint64 // scratch of touchReads
 
+	patience time.Duration // when reads ask one more owner; 0: never; of Do alone
+
 	wake  chan struct{} // one token when open reaches zero
 	timer *time.Timer   // of Do alone
 }
@@ -95,6 +97,8 @@ type opState struct {
 	asked    ownerSet
 	answered ownerSet
 	newest   ownerSet // of answered: hold what is in found
+	behind   ownerSet // of answered: have refused something newer than they hold
+	refused  uint8    // owners that would not store what was found
 	found    kv.Entry
 	local    bool // found is in the call's buffer, not in the pending's
 
@@ -118,7 +122,7 @@ func acquirePending(n int) *pending {
 	}
 	p.ops = p.ops[:n] // zero: see releaseLocked
 	p.order, p.places = p.order[:0], p.places[:0]
-	p.refs, p.open, p.over, p.buf = 1, n, false, p.buf[:0]
+	p.refs, p.open, p.over, p.buf, p.patience = 1, n, false, p.buf[:0], 0
 	return p
 }
 
@@ -356,7 +360,7 @@ func (o *opState) decided() bool {
 	if o.waiting == 0 {
 		return true
 	}
-	if o.live {
+	if o.live || o.phase == phaseReadMany && o.behind != 0 {
 		return false
 	}
 	// A level that cannot be met any more is no reason to stop: how many
@@ -413,10 +417,15 @@ func (o *opState) takeWrite(r *result, owner uint8) {
 		o.newer++
 		o.stale = max(o.stale, r.version)
 		o.lost = o.lost || r.repeated
-	case resultNoMemory:
+	case resultNoMemory, resultRefused:
+		if o.phase == phaseRepair {
+			o.refused++
+			return
+		}
 		o.refusal = kv.ErrNoMemory
-	case resultRefused:
-		o.refusal = kv.ErrRefused
+		if r.code == resultRefused {
+			o.refusal = kv.ErrRefused
+		}
 	case resultElsewhere:
 		o.elsewhere = true
 		o.lose(owner)
@@ -427,7 +436,10 @@ func (o *opState) takeWrite(r *result, owner uint8) {
 func (o *opState) takeRead(r *result, owner uint8, p *pending) {
 	bit := ownerSet(1) << owner
 	o.answered |= bit
-	if !r.unsynced {
+	if r.behind {
+		o.behind |= bit
+	}
+	if !r.unsynced && !(r.behind && o.phase == phaseReadOne) {
 		o.acks++
 	}
 	if r.code != resultFound {
@@ -463,7 +475,7 @@ func keep(buf *[]byte, b []byte) []byte {
 	return (*buf)[start:len(*buf):len(*buf)]
 }
 
-// behind is the set of owners that answered a read with less than the newest.
-func (o *opState) behind() ownerSet { return o.answered &^ o.newest }
+// older is the set of owners that answered a read with less than the newest.
+func (o *opState) older() ownerSet { return o.answered &^ o.newest }
 
 func count(owners ownerSet) uint8 { return uint8(bits.OnesCount64(uint64(owners))) }

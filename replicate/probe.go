@@ -7,6 +7,14 @@ import (
 	"time"
 )
 
+// SilenceMax is how long a peer that hangs is waited for once a probe has begun: then it is down.
+// A write waits this long at most, and for the pause between two probes.
+//
+// Three probes would find it sooner. But to be taken for down is dear: the peer loses its authority
+// and compares all that it holds. A process that was stopped for two seconds, by a snapshot of its
+// machine or a debugger, is not worth that. The fourth probe is the margin.
+const SilenceMax = probesMissed * probeTimeout
+
 // errSilent always reads the same: a reason is logged when it changes.
 var errSilent = fmt.Errorf("no answer to %d probes in a row", probesMissed)
 
@@ -173,6 +181,7 @@ func (p *Peer) comeBackLocked() {
 		p.downs++
 	}
 	p.owed = len(p.queue.batches)
+	p.latency.forgive()
 	if p.downs == 0 && p.owed == 0 {
 		p.setState(Up, nil) // it was never down, but not met yet
 	} else {

@@ -82,6 +82,9 @@ type Moving struct {
 // Moving is how far this node is with fetching what it owns; nil: it fetches nothing.
 func (c *Coordinator) Moving() *Moving { return c.moving.Load() }
 
+// errNoAuthority is for a source that may lack something, though it was chosen because it did not.
+var errNoAuthority = fmt.Errorf("%w: a replica is not in sync any more, or has refused what it has no room for", errNotYet)
+
 // origin is whom to pull from, and whether it has to have authority.
 type origin struct {
 	*Peer
@@ -94,29 +97,42 @@ type fetch struct {
 	partitions []int
 }
 
-// pullAll fetches what is asked of each, for a ring that is wanted until the end.
-func (c *Coordinator) pullAll(x rebalance.Ring, from []fetch) error {
+// pullAll fetches what is asked of each, for a ring that is wanted until the end. Doubtful are the
+// partitions of which none that was asked because it has authority has it still.
+func (c *Coordinator) pullAll(x rebalance.Ring, from []fetch) (doubtful []int, err error) {
 	m, began := Moving{Ring: ringName(x)}, time.Now()
 	for i := range from {
 		m.Partitions += len(from[i].partitions)
 	}
 	before := c.counters.pulledBytes.Load()
 	defer c.moving.Store(nil)
+	sure := make(map[int]bool)
 	for _, s := range from {
 		for chunk := range slices.Chunk(s.partitions, claimChunk) {
 			now := m
 			c.moving.Store(&now)
 			if !c.wants(x) {
-				return fmt.Errorf("%w: the ring has changed", errNotYet)
+				return nil, fmt.Errorf("%w: the ring has changed", errNotYet)
 			}
-			if err := c.pullFrom(s.origin, chunk); err != nil {
-				return err
+			switch err := c.pullFrom(s.origin, chunk); {
+			case errors.Is(err, errNoAuthority):
+				// What it holds counts all the same; it may lack what it has refused.
+				if err := c.pullFrom(origin{s.Peer, false}, chunk); err != nil {
+					return nil, err
+				}
+				doubtful = append(doubtful, chunk...)
+			case err != nil:
+				return nil, err
+			case s.sure:
+				for _, part := range chunk {
+					sure[part] = true
+				}
 			}
 			m.Done += len(chunk)
 			m.Bytes, m.Seconds = c.counters.pulledBytes.Load()-before, time.Since(began).Seconds()
 		}
 	}
-	return nil
+	return slices.DeleteFunc(doubtful, func(part int) bool { return sure[part] }), nil
 }
 
 // pullFrom fetches what o holds in the partitions and this node does not.
@@ -217,8 +233,10 @@ func (c *Coordinator) takePulled(body []byte) (full error) {
 			c.counters.refused.Add(1)
 			continue
 		}
-		switch _, err := c.store.ApplySync(kv.Hash(r.Key), &r); {
+		hash := kv.Hash(r.Key)
+		switch _, err := c.store.ApplySync(hash, &r); {
 		case errors.Is(err, kv.ErrNoMemory):
+			c.refuse(hash, r.Version, &result{code: resultNoMemory})
 			full = err
 		case err != nil:
 			return fmt.Errorf("cannot store a record of a peer: %w", err)
@@ -239,7 +257,7 @@ func (o origin) expectOrigin(answer []byte, kind byte, least int) ([]byte, error
 		return nil, fmt.Errorf("%w: %s was restarted", errNotYet, o.name)
 	}
 	if o.sure && body[8] == 0 {
-		return nil, fmt.Errorf("%w: %s is not in sync any more", errNotYet, o.name)
+		return nil, fmt.Errorf("%w: %s", errNoAuthority, o.name)
 	}
 	return body[9:], nil
 }
@@ -301,7 +319,7 @@ func (c *Coordinator) serveDigests(dst, body []byte) ([]byte, error) {
 		if part >= c.Partitions() {
 			return dst[:start], fmt.Errorf("%w: partition %d", errMessage, part)
 		}
-		if !c.holds(part) {
+		if !c.holds(part) || c.behind.any(part) {
 			dst[start+syncHead-1] = 0
 		}
 		if level == levelPartitions {
@@ -330,7 +348,7 @@ func (c *Coordinator) servePull(dst, body []byte) ([]byte, error) {
 	}
 	start := len(dst)
 	dst = append(binary.LittleEndian.AppendUint64(appendHead(dst, kindPull), c.opt.Boot), 0)
-	if c.holds(part) {
+	if c.holds(part) && !c.behind.any(part) {
 		dst[start+syncHead-1] = 1
 	}
 	more := len(dst)

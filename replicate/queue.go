@@ -25,6 +25,7 @@ type batch struct {
 	tickets []ticket  // an item each
 	answer  []byte    // the peer's
 	asks    int       // items that are reads or conditional: not to be kept as hints
+	reads   int       // items that are reads
 	retried bool      // sent more than once
 	downs   uint64    // of the peer, when its flight began
 	began   time.Time // its flight
@@ -35,7 +36,7 @@ var batches = sync.Pool{New: func() any { return new(batch) }}
 func acquireBatch() *batch {
 	b := batches.Get().(*batch)
 	b.buf = openBatch(b.buf[:0])
-	b.tickets, b.asks, b.retried = b.tickets[:0], 0, false
+	b.tickets, b.asks, b.reads, b.retried = b.tickets[:0], 0, 0, false
 	return b
 }
 
@@ -76,7 +77,7 @@ func failTickets(tickets []ticket, code resultCode) {
 // cut takes the first n items out, which are settled.
 func (b *batch) cut(n int) {
 	if n == len(b.tickets) { // as nearly always
-		b.buf, b.tickets, b.asks = b.buf[:batchHead], b.tickets[:0], 0
+		b.buf, b.tickets, b.asks, b.reads = b.buf[:batchHead], b.tickets[:0], 0, 0
 		return
 	}
 	rest := b.buf[batchHead:]
@@ -84,6 +85,9 @@ func (b *batch) cut(n int) {
 		it, after := ownItem(rest)
 		if it.kind != itemApply {
 			b.asks--
+		}
+		if it.kind == itemRead {
+			b.reads--
 		}
 		rest = after
 	}
@@ -111,7 +115,7 @@ func (b *batch) dropAsks() {
 		}
 		body = rest
 	}
-	b.buf, b.tickets, b.asks = kept, b.tickets[:n], 0
+	b.buf, b.tickets, b.asks, b.reads = kept, b.tickets[:n], 0, 0
 }
 
 // queue holds what a peer has not acknowledged, oldest first. The last batch
@@ -153,6 +157,7 @@ func (q *queue) read(key []byte, t ticket) {
 	q.bytes += len(b.buf) - before
 	b.tickets = append(b.tickets, t)
 	b.asks++
+	b.reads++
 }
 
 // cond adds a conditional write.

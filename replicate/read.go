@@ -1,6 +1,10 @@
 package replicate
 
-import "httpdhs/kv"
+import (
+	"time"
+
+	"httpdhs/kv"
+)
 
 // readOne asks one owner after the other until one that is in sync has
 // answered.
@@ -29,6 +33,7 @@ func (c *Coordinator) askNext(v *view, p *pending, call *kv.Call, i int, o opSta
 			if full(call.MaxBytes, have, len(buf)-have) {
 				call.Buf, o.refusal = buf[:have], kv.ErrAnswerFull
 			}
+			synced = synced && !c.behind.lacks(partition, op.Hash, e.Version)
 			o.answered |= 1 << k
 			if ok && (!o.found.Exists() || e.Supersedes(&o.found)) {
 				o.found, o.local = e, true
@@ -43,22 +48,42 @@ func (c *Coordinator) askNext(v *view, p *pending, call *kv.Call, i int, o opSta
 		o.waiting = 1
 		t := p.begin(i, o)
 		t.owner = uint8(k)
-		peer, alone := v.peers[owners[k]], len(call.Ops) == 1
-		if peer.read(op.Key, t, alone) {
-			if alone {
-				peer.carry(call.Deadline)
-			}
+		if c.send(v, p, call, v.peers[owners[k]], op.Key, t, c.substitute(v, partition, o.asked) >= 0) {
 			return
 		}
 		t.drop()
 	}
 }
 
+// send has a peer read the key; false: it is down. Where another owner could be asked as well, a
+// lone read is not carried for longer than it waits before it does so.
+func (c *Coordinator) send(v *view, p *pending, call *kv.Call, peer *Peer, key []byte, t ticket, hedged bool) bool {
+	alone := len(call.Ops) == 1
+	carry := alone && (!hedged || c.maySpend(hedgeCost))
+	if !peer.read(key, t, carry) {
+		return false
+	}
+	delay := peer.latency.patience()
+	if hedged && (p.patience == 0 || delay < p.patience) {
+		p.patience = delay
+	}
+	switch late := time.Now().Add(delay); {
+	case !carry:
+	case !hedged || !late.Before(call.Deadline):
+		peer.carry(call.Deadline)
+	case peer.carryReads(late):
+		c.spend(hedgeCost - 1) // it is sent once more
+		p.patience = 1         // now
+	}
+	return true
+}
+
 // candidate is the owner to ask next: this node before others, those in sync
-// before those that are not, and those by the ring that is read before the rest; -1: none is left that is up.
+// before those that are not, those that answer as fast as usual before those that are late, and
+// those by the ring that is read before the rest; -1: none is left that is up.
 func (c *Coordinator) candidate(v *view, partition int, asked ownerSet) int {
 	second := -1
-	first := -1
+	first, late := -1, -1
 	for k, n := range v.owners(partition) {
 		if asked&(1<<k) != 0 {
 			continue
@@ -72,6 +97,12 @@ func (c *Coordinator) candidate(v *view, partition int, asked ownerSet) int {
 				continue
 			}
 			fit = k < v.replicas && peer.up() && peer.isSynced()
+			if fit && peer.latency.late() {
+				if late < 0 {
+					late = k
+				}
+				continue
+			}
 		}
 		switch {
 		case fit && self:
@@ -82,8 +113,11 @@ func (c *Coordinator) candidate(v *view, partition int, asked ownerSet) int {
 			second = k
 		}
 	}
-	if first >= 0 {
+	switch {
+	case first >= 0:
 		return first
+	case late >= 0:
+		return late
 	}
 	return second
 }
@@ -114,7 +148,8 @@ func (c *Coordinator) readOneAnswered(v *view, p *pending, call *kv.Call, i int,
 		return
 	}
 	op := &call.Ops[i]
-	if o.found.Exists() && o.refusal == nil && !c.holds(v.partition(op.Hash)) {
+	partition := v.partition(op.Hash)
+	if o.found.Exists() && o.refusal == nil && (!c.holds(partition) || c.behind.any(partition)) {
 		c.keepOwn(v, op, &o.found)
 	}
 	p.settle(i, nil)
@@ -165,6 +200,7 @@ func (c *Coordinator) readOwn(dst []byte, partition int, hash uint64, key []byte
 	if ok {
 		r.code, r.record = resultFound, kv.Record{Key: key, Entry: e}
 	}
+	r.behind = c.behind.lacks(partition, hash, e.Version)
 	return r, dst
 }
 
@@ -187,7 +223,8 @@ func (c *Coordinator) readManyAnswered(v *view, p *pending, call *kv.Call, i int
 	}
 	// Of a value that was beyond the call's bound only the version is known:
 	// it must not be spread.
-	behind := o.behind()
+	// Those that have refused it, or something before it, fetch it when they have room.
+	behind := o.older() &^ o.behind
 	if !o.found.Exists() || behind == 0 || o.refusal != nil {
 		p.settle(i, nil)
 		return
@@ -196,7 +233,7 @@ func (c *Coordinator) readManyAnswered(v *view, p *pending, call *kv.Call, i int
 	record := kv.Record{Key: op.Key, Entry: o.found}
 	next := *o
 	next.phase, next.concede, next.waiting = phaseRepair, true, 0
-	next.acks = count(o.newest)
+	next.acks, next.refused = count(o.newest), count(o.older()&o.behind)
 	for k, n := range owners {
 		if bit := ownerSet(1) << k; int(n) == v.self && behind&bit != 0 {
 			behind &^= bit
@@ -215,10 +252,13 @@ func (c *Coordinator) readManyAnswered(v *view, p *pending, call *kv.Call, i int
 	c.hand(v, call, owners, behind, &record, t, false)
 }
 
-// repaired draws the conclusion when the owners that were behind have
-// answered.
+// repaired draws the conclusion when the owners that were behind have answered.
+//
+// One that refused to store what was read does not fail the read: see behind. An acknowledged
+// write is at w owners without the repair. Another one may be at fewer, and those that refused it
+// say so to whoever reads next, who then looks for it at all owners that are up.
 func (c *Coordinator) repaired(p *pending, i int, o *opState) {
-	if o.have() < o.required {
+	if o.have()+o.refused < o.required {
 		p.settle(i, kv.ErrUnavailable)
 		return
 	}

@@ -99,6 +99,7 @@ func (c *Coordinator) serveBatch(dst, body []byte) ([]byte, error) {
 		}
 		if it.kind == itemApply {
 			if r := c.limited(&it.record); r.code != 0 {
+				c.refuse(kv.Hash(it.record.Key), it.record.Version, &r)
 				dst = appendResult(c.mergeServed(v, dst, s), &r)
 				continue
 			}
@@ -126,6 +127,7 @@ func (c *Coordinator) mergeServed(v *view, dst []byte, s *serving) []byte {
 	for i := range s.offers[:s.n] {
 		o := &s.offers[i]
 		r := c.mergeResult(o.Applied, o.Err)
+		c.refuse(o.Hash, o.Record.Version, &r)
 		if r.code == resultStored && !v.mine[v.partition(o.Hash)] {
 			// It is handed over to the owners; but a reader would not find it here.
 			r.code = resultElsewhere
@@ -149,7 +151,7 @@ func (c *Coordinator) serveItem(v *view, dst []byte, it *item) []byte {
 			return appendResult(dst, &result{code: resultUnsynced})
 		}
 		if r = c.limited(&it.record); r.code == 0 {
-			r = c.mergeResult(c.store.ApplyIf(hash, &it.record, &it.cond))
+			r = c.applyIf(partition, hash, &it.record, &it.cond)
 		}
 	}
 	return appendResult(dst, &r)

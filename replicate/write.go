@@ -120,7 +120,9 @@ func (c *Coordinator) failure() *result {
 // merge offers a record to this node's store.
 func (c *Coordinator) merge(hash uint64, r *kv.Record) result {
 	applied, err := c.store.Apply(hash, r)
-	return c.mergeResult(applied, err)
+	result := c.mergeResult(applied, err)
+	c.refuse(hash, r.Version, &result)
+	return result
 }
 
 func (c *Coordinator) mergeResult(a kv.Applied, err error) result {
@@ -236,7 +238,7 @@ func (c *Coordinator) decide(v *view, p *pending, call *kv.Call, i int, unsynced
 				}
 				continue
 			}
-			r := c.mergeResult(c.store.ApplyIf(op.Hash, &op.Record, &op.Cond))
+			r := c.applyIf(partition, op.Hash, &op.Record, &op.Cond)
 			next.takeWrite(&r, uint8(k))
 			p.begin(i, next)
 			return

@@ -95,6 +95,7 @@ type RequestCount struct {
 type Coordinator struct {
 	Reads       int64
 	Writes      int64
+	Hedges      int64 // reads that asked one more owner, since the first took long
 	ReadRepairs int64 // records sent to replicas that a read found stale
 	Restamps    int64 // writes stamped again since a newer version was there
 	Synced      int64 // records fetched by sync
@@ -190,6 +191,7 @@ var (
 	httpAnswers       = newDesc("http_answer_bytes", "Large answers in memory until their clients have taken them.")
 
 	coordReads       = newDesc("coordinator_reads_total", "Reads that this node coordinated.")
+	coordHedges      = newDesc("coordinator_hedged_reads_total", "Reads that asked one more owner, since the first took much longer than usual.")
 	coordWrites      = newDesc("coordinator_writes_total", "Writes that this node coordinated.")
 	coordRepairs     = newDesc("coordinator_read_repairs_total", "Records sent to replicas that a read found stale.")
 	coordSynced      = newDesc("coordinator_synced_records_total", "Records fetched from other owners by sync.")
@@ -223,7 +225,7 @@ var (
 		storeKeys, storeTombstones, storeData, storeMemory, storeMemoryKind, storeMemoryMax, storeEvicted, storeEvictedB, storePassed, storeSteps, storeLongest,
 		httpRequests, httpMalformed, httpOverloaded, httpPanics, httpConns, httpRejectedConns, httpEvictedConns, httpSlowConns,
 		httpInFlight, httpAnswers,
-		coordReads, coordWrites, coordRepairs, coordRestamps, coordSynced, coordHandedOver, coordRefused, coordUnavailable, coordTimeouts, coordOverloads,
+		coordReads, coordHedges, coordWrites, coordRepairs, coordRestamps, coordSynced, coordHandedOver, coordRefused, coordUnavailable, coordTimeouts, coordOverloads,
 		peerState, peerSynced, peerQueueBytes, peerRecords, peerBatches, peerErrors, peerDropped,
 		ringInfo, ringPartitions, ringChanging, ringFetch, ringFetchBytes, ringHandOver,
 		members, membersEvicted,
@@ -323,6 +325,7 @@ func (e emitter) http(h HTTP) {
 func (e emitter) coordinator(c Coordinator) {
 	e.counter(coordReads, c.Reads)
 	e.counter(coordWrites, c.Writes)
+	e.counter(coordHedges, c.Hedges)
 	e.counter(coordRepairs, c.ReadRepairs)
 	e.counter(coordRestamps, c.Restamps)
 	e.counter(coordSynced, c.Synced)

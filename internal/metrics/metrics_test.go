@@ -38,7 +38,7 @@ func full() Sources {
 		},
 		Coordinator: func() Coordinator {
 			return Coordinator{
-				Reads: 41, Writes: 42, ReadRepairs: 43, Restamps: 44, Unavailable: 45, Timeouts: 46, Overloads: 47,
+				Reads: 41, Hedges: 5, Writes: 42, ReadRepairs: 43, Restamps: 44, Unavailable: 45, Timeouts: 46, Overloads: 47,
 				Synced: 48, Refused: 49, HandedOver: 50,
 			}
 		},
