@@ -250,6 +250,9 @@ func (m *model) come(a action) {
 	switch a.verb {
 	case crashes:
 		m.left.crashes--
+		if m.owned[n.id] != [parts]bool{} {
+			m.lost++
+		}
 		m.end(n)
 		m.lose()
 	case restarts:

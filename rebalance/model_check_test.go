@@ -56,10 +56,64 @@ func (n *node) heeded(by *node) int {
 	return n.peers[by.id].heard
 }
 
-// lose is called after a crash: what only those had that have crashed is gone. That is a fault only if no more than replicas-1 have crashed, nobody was
-// falsely taken for down, and the cluster had as many members as replicas all the time.
+// share notes the partitions that a node has come to hold. It owns them from then on, and those of the first ring, even after a crash:
+// that is the loss of a replica. A node that has never had authority for a partition owns no copy that could be lost.
+func (m *model) share(n *node) {
+	for part := range parts {
+		if n.joined && m.authority(n, part) {
+			m.owned[n.id][part] = true
+		}
+	}
+}
+
+// joining says whether to a node another has never had its share: it is on no ring that is in use.
+func (m *model) joining(n *node, x int) bool {
+	for _, r := range n.st.InUse(m.world(n)) {
+		if mask(r).has(x) {
+			return false
+		}
+	}
+	return n.members[x].state == active
+}
+
+// unshare: a node that joins anew owns nothing, unless somebody still reads by a ring that it is on.
+func (m *model) unshare(n *node) {
+	for _, o := range m.nodes {
+		if o.running && o.joined && mask(o.st.Reads()).has(n.id) {
+			return
+		}
+	}
+	m.owned[n.id] = [parts]bool{}
+}
+
+// checkShares: who reads by a ring, and has authority for it, knows that each of its members has had its share.
+func (m *model) checkShares(n *node) {
+	r := n.st.Reads()
+	for part := range parts {
+		for _, x := range m.owners(r, part) {
+			if n.joined && n.st.Holds(r) && !m.owned[x][part] {
+				m.failf("P5: %c reads by %d, and %c has never had partition %d", 'a'+n.id, r, 'a'+x, part)
+			}
+		}
+	}
+}
+
+// found says whether somebody is asked for the partition who has the version.
+func (m *model) found(part, version int) bool {
+	for _, n := range m.nodes {
+		for _, x := range m.owners(n.st.Reads(), part) {
+			if n.running && n.joined && m.nodes[x].running && m.nodes[x].store[part] >= version {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// lose is called after a crash: what only those had that have crashed is gone. That is a fault only if no more than replicas-1 have crashed that owned
+// something, nobody was falsely taken for down, and the cluster had as many members as replicas all the time. It is one too if nobody is asked who has it.
 func (m *model) lose() {
-	crashed := m.cfg.budget.crashes - m.left.crashes
+	crashed := m.lost
 	for part := range m.acked {
 		a := &m.acked[part]
 		if a.version == 0 {
@@ -72,10 +126,14 @@ func (m *model) lose() {
 				sure = sure || n.joined && m.authority(n, part)
 			}
 		}
+		peaceful := crashed < m.cfg.replicas && m.left.falseDowns == m.cfg.budget.falseDowns && m.left.removals == m.cfg.budget.removals
+		if had && peaceful && !m.found(part, a.version) {
+			m.failf("P5: nobody is asked who has the acknowledged version %d of partition %d, with %d crashes", a.version, part, crashed)
+		}
 		if had && (sure || crashed < m.cfg.replicas) {
 			continue
 		}
-		if crashed < m.cfg.replicas && m.left.falseDowns == m.cfg.budget.falseDowns && m.left.removals == m.cfg.budget.removals {
+		if peaceful {
 			m.failf("P2: partition %d has lost the acknowledged version %d with %d crashes", part, a.version, crashed)
 		}
 		*a = ack{}

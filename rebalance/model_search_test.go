@@ -89,6 +89,7 @@ func walk(cfg *config, seed uint64, depth int) (trace []action, fault string) {
 		}
 		m.left = cfg.budget
 	}
+	m.abandons = abandons(seed)
 	c := newChooser(rng)
 	may := func(a action) {
 		if m.fault == "" && m.can(a) {
@@ -110,6 +111,9 @@ func walk(cfg *config, seed uint64, depth int) (trace []action, fault string) {
 	}
 	return trace, ""
 }
+
+// abandons says whether joiners that crashed stay away at the end of this seed's run.
+func abandons(seed uint64) bool { return seed%3 == 0 }
 
 // atRandom does so many actions by chance alone.
 func (m *model) atRandom(c *chooser, depth int, may func(action)) {
@@ -147,7 +151,7 @@ func (m *model) disturbed(c *chooser, rounds int, may func(action)) {
 }
 
 // replay does what is possible of a trace and then heals.
-func replay(cfg *config, warm bool, trace []action) (done []action, fault string) {
+func replay(cfg *config, warm, abandons bool, trace []action) (done []action, fault string) {
 	m := newModel(cfg)
 	if warm {
 		if err := m.heal(); err != nil {
@@ -155,6 +159,7 @@ func replay(cfg *config, warm bool, trace []action) (done []action, fault string
 		}
 		m.left = cfg.budget
 	}
+	m.abandons = abandons
 	for _, a := range trace {
 		if !m.can(a) {
 			continue
@@ -178,7 +183,7 @@ func shorten(cfg *config, seed uint64, trace []action, fault string) ([]action, 
 		shorter := false
 		for from := 0; from < len(trace); {
 			without := append(append([]action(nil), trace[:from]...), trace[min(from+size, len(trace)):]...)
-			done, f := replay(cfg, warm, without)
+			done, f := replay(cfg, warm, abandons(seed), without)
 			if f != "" && f[:2] == fault[:2] && len(done) < len(trace) {
 				trace, fault, shorter = done, f, true
 			} else {
@@ -197,11 +202,12 @@ func shorten(cfg *config, seed uint64, trace []action, fault string) ([]action, 
 // roundsMax bounds in how many rounds everything comes to rest.
 const roundsMax = 40
 
-// heal ends all faults: who crashed is started anew, messages are delivered, and each node does what it can, round by round, until all is stable.
+// heal ends all faults: who crashed is started anew, messages are delivered, and each node does what it can, round by round, until all is stable. If
+// the run abandons joiners, one that crashed before it had its share does not come back: it holds up nobody.
 func (m *model) heal() error {
 	m.left = budget{restarts: 100, removals: 100, joins: m.left.joins}
 	for x, n := range m.nodes {
-		if wanted, known := m.expected(x); !n.running && known && wanted {
+		if wanted, known := m.expected(x); !n.running && known && wanted && !(m.abandons && m.owned[x] == [parts]bool{}) {
 			m.do(action{verb: restarts, x: x})
 		}
 	}
@@ -254,8 +260,8 @@ func (m *model) round(may func(action)) {
 			}
 			if !o.running {
 				may(action{verb: suspects, x: x, y: y})
-				if n.members[y].state == leaving {
-					may(action{verb: removes, x: x, y: y}) // an operator's: it will not come again
+				if n.joined && (n.members[y].state == leaving || m.joining(n, y)) {
+					may(action{verb: removes, x: x, y: y}) // an operator's: it will not come again; or the majority's
 				}
 				continue
 			}

@@ -180,14 +180,17 @@ type config struct {
 }
 
 type model struct {
-	cfg     *config
-	nodes   [nodesMax]*node
-	wire    [nodesMax][nodesMax][]message
-	acked   [parts]ack
-	left    budget
-	stamped int
-	ids     int
-	fault   string // the property that was broken
+	cfg      *config
+	nodes    [nodesMax]*node
+	wire     [nodesMax][nodesMax][]message
+	acked    [parts]ack
+	left     budget
+	owned    [nodesMax][parts]bool // see share
+	lost     int                   // crashes of nodes that owned something
+	abandons bool                  // see heal
+	stamped  int
+	ids      int
+	fault    string // the property that was broken
 }
 
 func newModel(cfg *config) *model {
@@ -205,8 +208,11 @@ func newModel(cfg *config) *model {
 			}
 		}
 	}
-	for _, n := range m.nodes {
+	for x, n := range m.nodes {
 		if n.running {
+			for part := range parts {
+				m.owned[x][part] = m.owns(x, Ring(cfg.initial), part)
+			}
 			m.step(n)
 		}
 	}
@@ -243,6 +249,16 @@ func (m *model) ownersOf(rings []Ring, part int) (set mask) {
 	return set
 }
 
+// gains says whether x owns something by the ring that it owns by none of the others.
+func (m *model) gains(x int, r Ring, others []Ring) bool {
+	for part := range parts {
+		if m.owns(x, r, part) && !m.ownersOf(others, part).has(x) {
+			return true
+		}
+	}
+	return false
+}
+
 func (m *model) authority(n *node, part int) bool {
 	return m.ownersOf(n.st.said.Holds, part).has(n.id)
 }
@@ -271,6 +287,7 @@ func (m *model) world(n *node) *World {
 			return true
 		},
 	}
+	w.Gains = func(name string, rings []Ring) bool { return m.gains(int(name[0]-'a'), w.Target, rings) }
 	target := n.members.members(true)
 	w.Leaving = !target.has(n.id)
 	m.each(n.others(), func(y int) {
@@ -284,7 +301,14 @@ func (m *model) world(n *node) *World {
 	return w
 }
 
-func (m *model) step(n *node) { n.st.Step(m.world(n)) }
+func (m *model) step(n *node) {
+	before := n.st.Reads()
+	n.st.Step(m.world(n))
+	m.share(n)
+	if n.st.Reads() != before {
+		m.checkShares(n)
+	}
+}
 
 func (m *model) miss(n *node) {
 	n.misses++
@@ -345,6 +369,7 @@ func (m *model) merge(n *node, o *memberMap) {
 	case *own == was || own.state == active:
 	case own.state == removed || was.state == active:
 		// It was removed, or it left before it was started anew: it joins anew.
+		m.unshare(n)
 		*own = entry{own.version + 1, active}
 		m.miss(n)
 	}
@@ -471,12 +496,16 @@ const (
 	keptCountsAsStored
 	countsOnNewBootAtOnce
 	countsOneEnd
+	downOwnersNotAwaited
 )
 
 // world withholds from a State what the mutation says.
 func (b mutation) world(w *World) {
-	if b == sound {
+	switch b {
+	case sound:
 		return
+	case downOwnersNotAwaited:
+		w.Gains = func(string, []Ring) bool { return false }
 	}
 	for name, member := range w.Members {
 		said := member.Said

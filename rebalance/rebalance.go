@@ -48,6 +48,9 @@ type World struct {
 
 	// Known says whether the members behind a ring are known: only then can it be written.
 	Known func(Ring) bool
+
+	// Gains says whether the member owns something in the target that it owns in none of these rings.
+	Gains func(name string, rings []Ring) bool
 }
 
 // State is one node's part in the protocol.
@@ -159,21 +162,35 @@ func (s *State) nobodyHolds(w *World) bool {
 }
 
 // heldByAll says whether every live member of the target, this node included, holds it, and there is one: a node that leaves owns nothing in the target and so holds it
-// at once, and while all others are down it would let go what it alone has.
+// at once, and while all others are down it would let go what it alone has. A member that is down holds nothing. It may stay an owner of what it owns, and becomes
+// one of nothing else.
 func (s *State) heldByAll(w *World, target Ring) bool {
 	if !s.Holds(target) {
 		return false
 	}
-	some := !w.Leaving
-	for _, m := range w.Members {
-		if m.Live && m.InTarget {
-			if !m.holds(target) {
-				return false
-			}
+	some, inUse := !w.Leaving, s.InUse(w)
+	for name, m := range w.Members {
+		switch {
+		case !m.InTarget:
+		case m.Live && m.holds(target):
 			some = true
+		case m.Live, w.Gains(name, inUse):
+			return false
 		}
 	}
 	return some
+}
+
+// InUse are the rings by which this node reads, or a live member that knows the same members and has authority for it: who is on one of them is an owner by it, and has
+// held what it owns there.
+func (s *State) InUse(w *World) (rings []Ring) {
+	rings = appendNew(rings, s.reads)
+	for _, m := range w.Members {
+		if m.Live && m.Said != nil && m.Said.Map == w.Map && m.holds(m.Said.Reads) {
+			rings = appendNew(rings, m.Said.Reads)
+		}
+	}
+	return rings
 }
 
 func (m *Member) holds(r Ring) bool {

@@ -13,7 +13,7 @@ const (
 // at is a world of one member, which is live, counts on this node and has answered all, and states what is given.
 func at(target Ring, said *Statement) (*World, *Member) {
 	b := &Member{Live: true, InTarget: true, Settled: true, Regards: true, Believed: true, Answered: math.MaxUint64, Said: said}
-	w := &World{Map: 1, Target: target, Known: func(Ring) bool { return true }}
+	w := &World{Map: 1, Target: target, Known: func(Ring) bool { return true }, Gains: func(string, []Ring) bool { return false }}
 	w.set(b)
 	return w, b
 }
@@ -220,6 +220,40 @@ func TestLeavingNodeWaitsForAMemberOfTheTarget(t *testing.T) {
 	s.Step(w)
 	if s.Reads() != newRing {
 		t.Error("the target is not read by, and all in it hold it")
+	}
+}
+
+// A member that is down takes no new ownership: the target is not read by before it owns all that it would own there by a ring in use. In use is what this node reads
+// by, and what a live member reads by that has authority for it and knows the same members.
+func TestMemberThatIsDownBecomesNoOwner(t *testing.T) {
+	const between Ring = 5
+	for _, c := range []struct {
+		what  string
+		owner Ring // by which the member that is down owns all that it would own by the target
+		said  Statement
+		down  bool // and so does the other that is live
+		want  Ring
+	}{
+		{"it joins", 0, Statement{Map: 1, Reads: oldRing, Holds: []Ring{oldRing, newRing}}, false, oldRing},
+		{"it owns no more than before", oldRing, Statement{Map: 1, Reads: oldRing, Holds: []Ring{oldRing, newRing}}, false, newRing},
+		{"a member reads by a ring that it is on", between, Statement{Map: 1, Reads: between, Holds: []Ring{between, newRing}}, false, newRing},
+		{"that member knows other members", between, Statement{Map: 2, Reads: between, Holds: []Ring{between, newRing}}, false, oldRing},
+		{"that member has no authority for it", between, Statement{Map: 1, Reads: between, Holds: []Ring{newRing}}, false, oldRing},
+		{"that member is down", between, Statement{Map: 1, Reads: between, Holds: []Ring{between, newRing}}, true, oldRing},
+	} {
+		s, w, b := holding(t)
+		w.Target = newRing
+		s.Step(w)
+		s.Over(s.Epoch())
+		s.Step(w)
+		s.Claim(newRing, s.Since(newRing))
+		b.Said, b.Live = &c.said, !c.down
+		w.Gains = func(name string, rings []Ring) bool { return name == "c" && !contains(rings, c.owner) }
+		w.Members = map[string]Member{"b": *b, "c": {InTarget: true}}
+		s.Step(w)
+		if s.Reads() != c.want {
+			t.Errorf("%s: reads by %d, want %d", c.what, s.Reads(), c.want)
+		}
 	}
 }
 

@@ -25,11 +25,12 @@ type rings struct {
 	list    []*Peer // the same, the oldest first: replaced, never modified
 	retired []*view // replaced, with operations that may go by them still
 	heldFor []rebalance.Ring
-	past    map[string]past // of members that were removed
-	serial  uint64          // of the view
-	pings   uint64          // that were made
-	oldest  atomic.Uint64   // serial of the oldest view that operations may still go by
-	ready   chan struct{}   // closed when this node may coordinate
+	inUse   []rebalance.Ring // by them somebody reads: their members have had their share
+	past    map[string]past  // of members that were removed
+	serial  uint64           // of the view
+	pings   uint64           // that were made
+	oldest  atomic.Uint64    // serial of the oldest view that operations may still go by
+	ready   chan struct{}    // closed when this node may coordinate
 }
 
 func (r *rings) init() {
@@ -137,6 +138,7 @@ func (c *Coordinator) stepLocked() {
 			break
 		}
 	}
+	r.inUse = r.state.InUse(world)
 	c.holdLocked()
 	c.decides.Store(r.state.MayDecide(world))
 	c.admitLocked(world)
@@ -166,6 +168,7 @@ func (c *Coordinator) worldLocked() *rebalance.World {
 		Map: r.members.Digest, Target: r.target,
 		Members: make(map[string]rebalance.Member),
 		Known:   func(x rebalance.Ring) bool { return r.tables[x] != nil },
+		Gains:   r.gains,
 	}
 	for i := range r.members.All {
 		m := &r.members.All[i]
@@ -185,6 +188,35 @@ func (c *Coordinator) worldLocked() *rebalance.World {
 		}
 	}
 	return w
+}
+
+// gains says whether a node owns something in the target that it owns in none of the rings. Of a ring that is not known it owns nothing.
+func (r *rings) gains(name string, others []rebalance.Ring) bool {
+	if slices.Contains(others, r.target) {
+		return false
+	}
+	owned := r.owned(name, r.target)
+	for _, x := range others {
+		for part, owns := range r.owned(name, x) {
+			owned[part] = owned[part] && !owns
+		}
+	}
+	return slices.Contains(owned, true)
+}
+
+// owned are the partitions that a node owns by a ring.
+func (r *rings) owned(name string, x rebalance.Ring) []bool {
+	table := r.tables[x]
+	if table == nil {
+		return nil
+	}
+	owned := make([]bool, table.Partitions())
+	if self, ok := table.Index(name); ok {
+		for part := range owned {
+			owned[part] = slices.Contains(table.Owners(part), uint16(self))
+		}
+	}
+	return owned
 }
 
 // admitLocked says whether operations may begin.
@@ -268,12 +300,8 @@ func (c *Coordinator) holdLocked() {
 	r.heldFor = holds
 	held := make([]bool, c.opt.Ring.Partitions)
 	for _, x := range holds {
-		table := r.tables[x]
-		self, ok := table.Index(c.opt.Name)
-		for p := 0; ok && p < len(held); p++ {
-			if slices.Contains(table.Owners(p), uint16(self)) {
-				held[p] = true
-			}
+		for part, owns := range r.owned(c.opt.Name, x) {
+			held[part] = held[part] || owns
 		}
 	}
 	c.held.Store(&held)

@@ -5,18 +5,38 @@ import (
 	"time"
 )
 
+// joinerEvictAfter is how long a member that has never had its share may be down before it is removed, whatever
+// EvictAfter says. It holds up every change of the ring, and owns nothing that would be lost. It joins anew when it is
+// back. A restart takes less, and goes on with the same join.
+const joinerEvictAfter = 5 * time.Second
+
 // deadLocked are the members that have been down to this node for so long that it would have them removed.
 func (c *Coordinator) deadLocked() (dead []string) {
-	if c.opt.EvictAfter <= 0 {
-		return nil
-	}
 	for i := range c.rings.members.All {
-		name := c.rings.members.All[i].Name
-		if p := c.rings.peers[name]; p != nil && p.downFor() >= c.opt.EvictAfter {
-			dead = append(dead, name)
+		m := &c.rings.members.All[i]
+		after := c.opt.EvictAfter
+		if !m.Leaving && (after <= 0 || after > joinerEvictAfter) && c.joiningLocked(m.Name) {
+			after = joinerEvictAfter
+		}
+		if p := c.rings.peers[m.Name]; after > 0 && p != nil && p.downFor() >= after {
+			dead = append(dead, m.Name)
 		}
 	}
 	return dead
+}
+
+// joiningLocked says whether a member is on none of the rings that are in use, and so has never had its share.
+func (c *Coordinator) joiningLocked(name string) bool {
+	for _, x := range c.rings.inUse {
+		t := c.rings.tables[x]
+		if t == nil {
+			return false
+		}
+		if _, on := t.Index(name); on {
+			return false
+		}
+	}
+	return true
 }
 
 // downFor is how long the peer has been down; 0: it is not.

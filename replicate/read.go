@@ -123,14 +123,16 @@ func (c *Coordinator) candidate(v *view, partition int, asked ownerSet) int {
 }
 
 // asked draws the conclusion when no owner is left to ask and none of those
-// that answered is in sync: a value is answered, its absence is not known, be
-// there a tombstone, unless all have said so.
+// that answered has authority. A value is answered. Absence is not known, even
+// if all owners say so and hold a tombstone: a node that is no owner may still
+// keep a newer write for them. When all owners are up one of them soon has
+// authority.
 func (c *Coordinator) asked(v *view, p *pending, i int, o *opState, owners int) {
 	switch {
-	case o.found.Live(c.clock.Wall().UnixMilli()), int(count(o.answered)) == owners:
+	case o.found.Live(c.clock.Wall().UnixMilli()):
 		p.conclude(i, o, nil)
 	case o.answered != 0:
-		o.again = c.passing(v)
+		o.again = c.passing(v) || int(count(o.answered)) == owners
 		p.conclude(i, o, kv.ErrAbsenceUnknown)
 	default:
 		o.again = c.passing(v)
@@ -215,9 +217,8 @@ func (c *Coordinator) readManyAnswered(v *view, p *pending, call *kv.Call, i int
 		p.giveUp(i, kv.ErrUnavailable, c.passing(v))
 		return
 	}
-	if o.acks < o.required && v.moving() && !o.found.Exists() {
-		// Readers without authority know nothing together, as long as others are written who may hold more: an owner to come has pulled it
-		// from one that has lost its memory since.
+	if absent := !o.found.Live(c.clock.Wall().UnixMilli()); absent && o.acks == 0 || !o.found.Exists() && o.acks < o.required && v.moving() {
+		// Readers without authority know nothing together: another node may hold more, an owner to come or one that was an owner.
 		p.giveUp(i, kv.ErrAbsenceUnknown, true)
 		return
 	}

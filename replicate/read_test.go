@@ -182,9 +182,9 @@ func testReadFailsOver(t *testing.T) {
 	wantOp(t, n.get(key, 3), kv.ErrLevel)
 }
 
-// That a key is absent is said only by an owner in sync, or when all owners
-// have said so: an owner that is not in sync is believed when it has a value,
-// not when it has none, nor a delete, while another that may know more is down.
+// That a key is absent is said only by an owner in sync: one that is not in sync
+// is believed when it has a value, not when it has none, nor a delete. All owners
+// together are not believed either: another node may keep a record for them.
 func TestAbsenceIsKnownOrNotSaid(t *testing.T) { bubble(t, testAbsence) }
 
 func testAbsence(t *testing.T) {
@@ -214,9 +214,11 @@ func testAbsence(t *testing.T) {
 		unsync()
 		c.nodes[1].forget()
 		c.nodes[0].peer(1).synced.Store(false)
-		wantOp(t, n.get(absent, kv.LevelOne), kv.ErrNotFound)
-		wantOp(t, n.get(deleted, kv.LevelOne), kv.ErrNotFound)
-		wantValue(t, n.get(has, kv.LevelOne), "v")
+		for _, level := range []kv.Level{kv.LevelOne, kv.LevelAll} {
+			wantOp(t, n.get(absent, level), kv.ErrAbsenceUnknown)
+			wantOp(t, n.get(deleted, level), kv.ErrAbsenceUnknown)
+			wantValue(t, n.get(has, level), "v")
+		}
 	}
 	c.nodes[1].remember()
 
