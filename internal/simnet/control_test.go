@@ -129,8 +129,8 @@ func TestControlOlderValues(t *testing.T) {
 	}
 }
 
-// changing has members come and go, and nothing else go wrong.
-func changing(s *Shape) {
+// onlyChanges has members come and go, and nothing else go wrong.
+func onlyChanges(s *Shape) {
 	for i := uint64(1); s.Members == nil; i++ {
 		s.drawMembers(newChance(s.Seed, streamWays-i))
 	}
@@ -147,7 +147,7 @@ func (f forgetful) ApplySync(_ uint64, r *kv.Record) (kv.Applied, error) {
 // A node that joins and claims what it has not fetched is found out by those who ask it.
 func TestControlJoinsWithoutTheData(t *testing.T) {
 	finds(t, Rules{}, []string{"absent"}, func(s *Shape) {
-		changing(s)
+		onlyChanges(s)
 		s.Store = func(_ int, store replicate.Store) replicate.Store { return forgetful{store} }
 	})
 }

@@ -103,6 +103,7 @@ func (s *sim) watch() {
 			return
 		}
 		s.lookAtClocks()
+		s.lookAtHealth()
 		fresh := false
 		for _, n := range s.nodes {
 			s.net.mu.Lock()
@@ -131,6 +132,9 @@ func (s *sim) noteSynced(run *running, synced map[*running]uint64) {
 				e.Owns = append(e.Owns, key)
 			}
 		}
+		s.net.mu.Lock()
+		run.node.owner = true
+		s.net.mu.Unlock()
 	}
 	if synced[run] != by {
 		synced[run] = by
