@@ -190,7 +190,7 @@ func (c *client) ask(n *node, ops []Op, timeout time.Duration) {
 		}
 	}
 	done := make(chan struct{})
-	c.s.works.Go(func() {
+	c.s.net.hands.do(&c.s.works, func() {
 		defer close(done)
 		run.door.pass() // a node that is stopped takes the question when it goes on
 		if run.dead.Load() {

@@ -64,6 +64,14 @@ func (w *healthWatch) troubleLocked() {
 	}
 }
 
+// unsure says whether health has still to be seen: once it is there, only what
+// happens to the cluster ends it. That it falls ill of itself is no reason.
+func (w *healthWatch) unsure() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return !w.open
+}
+
 // look takes in how things are.
 func (w *healthWatch) look(fine bool, members, down int) {
 	w.mu.Lock()
@@ -75,7 +83,7 @@ func (w *healthWatch) look(fine bool, members, down int) {
 	case !w.fine || w.is != is:
 		w.troubleLocked()
 		w.fine, w.is, w.since = true, is, now
-	case !w.open && now-w.since >= settleTime:
+	case now-w.since >= settleTime:
 		is.Span = Span{now, Never}
 		w.spans, w.open = append(w.spans, is), true
 	}
@@ -89,6 +97,9 @@ func (w *healthWatch) all() []Health {
 
 // lookAtHealth notes whether the cluster is healthy.
 func (s *sim) lookAtHealth() {
+	if !s.health.unsure() {
+		return
+	}
 	runs := s.runs()
 	members, down := len(s.nodes), len(s.nodes)-len(runs)
 	fine := len(runs) > 0
@@ -124,14 +135,23 @@ func (s *sim) lookAtMembers(runs []*running) (members, down int, fine bool) {
 	}
 	for i := range known.All {
 		name := known.All[i].Node.Name
-		s.net.mu.Lock()
-		n := s.net.nodes[name]
-		if members++; n.run == nil && n.owner {
+		if members++; s.net.at(name) == nil && s.hadShare(name, runs) {
 			down++
 		}
-		s.net.mu.Unlock()
 	}
 	return members, down, ok && members-down >= len(runs)
+}
+
+// hadShare says whether a member that does not run has ever had its share, as far as others have heard: then it is an owner.
+func (s *sim) hadShare(name string, runs []*running) bool {
+	s.net.mu.Lock()
+	owner := s.net.nodes[name].owner
+	s.net.mu.Unlock()
+	return owner || slices.ContainsFunc(runs, func(run *running) bool {
+		return slices.ContainsFunc(run.coordinator.Peers(), func(p replicate.Status) bool {
+			return p.Name == name && len(p.Ping.Said.Holds) > 0
+		})
+	})
 }
 
 // wellFor is how much time an operation has to have for its failing to tell anything: what messages take, and a probe that

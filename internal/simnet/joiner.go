@@ -1,6 +1,7 @@
 package simnet
 
 import (
+	"slices"
 	"time"
 
 	"httpdhs/kv"
@@ -60,12 +61,8 @@ func (s *sim) withoutAway() string {
 	if len(away) == 0 {
 		return ""
 	}
-	well := func() bool {
-		s.health.mu.Lock()
-		defer s.health.mu.Unlock()
-		return s.health.open
-	}
-	for end := time.Now().Add(awayTime); !well(); time.Sleep(watchEvery) {
+	owner := slices.ContainsFunc(away, func(n *node) bool { return s.hadShare(n.name, s.runs()) })
+	for end := time.Now().Add(awayTime); !owner && s.health.unsure(); time.Sleep(watchEvery) {
 		if time.Now().After(end) {
 			s.tellStatements()
 			return "it does not get well while " + away[0].name + " is away, which had just joined"

@@ -136,6 +136,7 @@ func (s *sim) openMembers(run *running, o *replicate.Options) (err error) {
 	o.Members, _ = run.membersNow()
 	o.EvictAfter, o.Differs, o.Hello = c.EvictAfter, run.members.Differs, run.members.ServeHello
 	o.Evict = func(name string) {
+		s.health.trouble()
 		s.log.add("%s evicts %s: %v", n.name, name, run.members.Remove(name))
 	}
 	return nil

@@ -67,6 +67,7 @@ type network struct {
 	seed     uint64
 	fetching time.Duration  // that a message of a fetch takes more
 	moves    sync.WaitGroup // messages under way, also those that nobody waits for any more
+	hands    hands
 
 	mu     sync.Mutex // guards all below
 	nodes  map[string]*node
@@ -187,7 +188,7 @@ func (w *wire) RoundTrip(dst, message []byte, deadline time.Time) ([]byte, error
 	done := make(chan reply, 1)
 	msg, fate := bytes.Clone(message), w.net.draw(w.from.name(), w.to, message[1])
 	over := make(chan struct{})
-	w.net.moves.Go(func() {
+	w.net.hands.do(&w.net.moves, func() {
 		r := w.net.trip(w.from.name(), w.to, msg, &fate)
 		if w.net.log.verbose {
 			w.net.log.add("            %s -> %s: %d bytes of kind %d: %d bytes, %v, never %v",
@@ -234,7 +235,7 @@ func (n *network) trip(from, to string, msg []byte, f *fate) reply {
 	}
 	if f.twice < there.twice {
 		first := n.at(to)
-		n.moves.Go(func() {
+		n.hands.do(&n.moves, func() {
 			time.Sleep(f.again)
 			// A connection ends with the process that it leads to: who starts anew, and has forgotten who has left, does not hear it from then.
 			if n.at(to) == first && !n.way(from, to).cut {

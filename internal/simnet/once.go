@@ -95,10 +95,7 @@ func wroteAlways(o *Op) bool { return o.Kind == kv.OpGet || o.Cond == kv.Always 
 // acknowledged with it, the only one at the node that stamped it which may have.
 func (k *keyed) wrote(r *Op, h *History) (w *Op) {
 	if r.Outcome == OK {
-		if at := slices.IndexFunc(k.ops, func(o *Op) bool { return o.Kind == kv.OpPut && o.Value == r.Value }); at >= 0 {
-			return k.ops[at]
-		}
-		return nil
+		return k.puts[r.Value]
 	}
 	if r.Version == 0 {
 		return nil

@@ -85,6 +85,12 @@ func (w *splitWatch) look(stuck, fresh, fine bool) (split bool) {
 	return w.open
 }
 
+func (w *splitWatch) isOpen() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.open
+}
+
 func (w *splitWatch) all() []Span {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -114,7 +120,7 @@ func (s *sim) watch() {
 			}
 			fresh = fresh || !gone && synced[run] == 0
 		}
-		if s.splits.look(s.net.hangs(), fresh, s.quarrel() == "") && fresh {
+		if s.splits.isOpen() && s.splits.look(s.net.hangs(), fresh, s.quarrel() == "") && fresh {
 			s.clocks.cannotTell()
 		}
 	}

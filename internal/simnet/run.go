@@ -341,4 +341,5 @@ func (s *sim) stop() {
 	s.acts.Wait()
 	s.works.Wait()
 	s.net.moves.Wait()
+	s.net.hands.end()
 }
