@@ -65,7 +65,7 @@ func (v Violation) String() string { return v.Property + ": " + v.What }
 func Check(h *History, r Rules) []Violation { return check(h, r).found }
 
 func check(h *History, r Rules) *checker {
-	c := &checker{h: h, rules: r, told: make(map[string]int), looked: make(map[string]int)}
+	c := &checker{h: h, rules: r, told: make(map[string]int), looked: make(map[string]int), tags: tagsOf(h)}
 	if h.Rest != "" {
 		c.tell("rest", "the cluster does not come to rest: %s", h.Rest)
 	}
@@ -103,6 +103,7 @@ type checker struct {
 	rules  Rules
 	told   map[string]int
 	looked map[string]int // by property: how often it was demanded
+	tags   map[string]uint16
 	found  []Violation
 }
 

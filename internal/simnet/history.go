@@ -142,7 +142,6 @@ type History struct {
 	Seed     uint64
 	Replicas int
 	Owners   func(key string) []string // at the end, the primary first
-	Tags     map[string]uint16         // by node, of the versions that it stamps
 	Changed  bool                      // nodes came or went for good meanwhile, so that there were other owners
 
 	Ops    []Op // in the order of their begin

@@ -62,7 +62,7 @@ func (s *sim) withoutAway() string {
 		return ""
 	}
 	owner := slices.ContainsFunc(away, func(n *node) bool { return s.hadShare(n.name, s.runs()) })
-	for end := time.Now().Add(awayTime); !owner && s.health.unsure(); time.Sleep(watchEvery) {
+	for end := time.Now().Add(min(awayTime, s.shape.RestTime)); !owner && s.health.unsure(); time.Sleep(watchEvery) {
 		if time.Now().After(end) {
 			s.tellStatements()
 			return "it does not get well while " + away[0].name + " is away, which had just joined"

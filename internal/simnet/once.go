@@ -19,7 +19,7 @@ func (c *checker) once(k *keyed) {
 	for _, o := range k.ops {
 		switch {
 		case o.Kind == kv.OpGet && (o.Outcome == OK || o.Outcome == Absent):
-			w := k.wrote(o, c.h)
+			w := k.wrote(o, c.tags)
 			if w == nil {
 				continue // the key was never written, or nobody can tell
 			}
@@ -93,7 +93,7 @@ func wroteAlways(o *Op) bool { return o.Kind == kv.OpGet || o.Cond == kv.Always 
 // wrote is the write that a read found; nil: none, or it cannot be told. Values
 // tell who wrote them. A tombstone has the version of its delete: if none was
 // acknowledged with it, the only one at the node that stamped it which may have.
-func (k *keyed) wrote(r *Op, h *History) (w *Op) {
+func (k *keyed) wrote(r *Op, tags map[string]uint16) (w *Op) {
 	if r.Outcome == OK {
 		return k.puts[r.Value]
 	}
@@ -106,7 +106,7 @@ func (k *keyed) wrote(r *Op, h *History) (w *Op) {
 		case o.Outcome == OK && o.Version == r.Version:
 			return o
 		case o.Kind == kv.OpPut && o.Expires == 0, o.Outcome == OK && o.Version < r.Version:
-		case h.Tags[o.Node] != r.Version.Tag():
+		case !stampedBy(tags, o.Node, r.Version):
 		case w != nil:
 			return nil
 		default:
@@ -114,4 +114,21 @@ func (k *keyed) wrote(r *Op, h *History) (w *Op) {
 		}
 	}
 	return w
+}
+
+// tagsOf are the tags of nodes, which the versions of acknowledged writes tell.
+func tagsOf(h *History) map[string]uint16 {
+	tags := make(map[string]uint16)
+	for i := range h.Ops {
+		if o := &h.Ops[i]; o.Kind != kv.OpGet && o.Outcome == OK {
+			tags[o.Node] = o.Version.Tag()
+		}
+	}
+	return tags
+}
+
+// stampedBy says whether the node may have stamped the version.
+func stampedBy(tags map[string]uint16, node string, v kv.Version) bool {
+	tag, known := tags[node]
+	return !known || tag == v.Tag()
 }

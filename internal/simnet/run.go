@@ -214,12 +214,7 @@ func build(shape Shape) (*sim, error) {
 }
 
 func (s *sim) history() *History {
-	tags := make(map[string]uint16)
-	for _, n := range s.nodes {
-		tags[n.name] = uint16(n.index)
-	}
 	return &History{
-		Tags: tags,
 		Seed: s.shape.Seed, Replicas: s.shape.Replicas, Epoch: s.log.start, Listed: make(map[string][]string),
 		Owners: s.owners, Changed: s.shape.Members != nil, Kept: s.shape.Kept, Overload: s.shape.QueueBytes < overloadBytes,
 	}
