@@ -354,7 +354,7 @@ func (c *checker) absent(k *keyed) {
 // mayBeGone says whether what w has put may be deleted or expired, or replaced by what expires, when r ends.
 func (c *checker) mayBeGone(k *keyed, w, r *Op) bool {
 	return slices.ContainsFunc(k.ops, func(o *Op) bool {
-		if o.Kind == kv.OpGet || o.Begin >= r.End || o.Outcome == Failed || o.Outcome == ConditionFailed {
+		if o.Kind == kv.OpGet || o.Begin > r.End || o.Outcome == Failed || o.Outcome == ConditionFailed {
 			return false
 		}
 		if o != w && o.Outcome == OK && o.Version < w.Version {

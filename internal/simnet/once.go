@@ -102,7 +102,7 @@ func (k *keyed) wrote(r *Op, tags map[string]uint16) (w *Op) {
 	}
 	for _, o := range k.ops {
 		switch {
-		case o.Kind == kv.OpGet || o.Outcome == Failed || o.Outcome == ConditionFailed || o.Begin >= r.End:
+		case o.Kind == kv.OpGet || o.Outcome == Failed || o.Outcome == ConditionFailed || o.Begin > r.End:
 		case o.Outcome == OK && o.Version == r.Version:
 			return o
 		case o.Kind == kv.OpPut && o.Expires == 0, o.Outcome == OK && o.Version < r.Version:
