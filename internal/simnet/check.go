@@ -28,6 +28,12 @@ import (
 //	create    Of all writes under If-None-Match: * to a key that is never deleted one succeeds, and of those under the
 //	          same If-Match one; unless the network is split during the later one, or an owner lost its memory before
 //	          that and the earlier one was not acknowledged by all.
+//	once      A write has one place in the order of its key. What was seen, and then replaced or deleted, is not read again, where of the three
+//	          (who saw it, by whom it was replaced, and the read) each meets the next by a + r > N. Exceptions as for strict; at rest a
+//	          write that is not lost has replaced what was seen before it for good. An outcome that is unknown may appear late, and once.
+//	reason    While the cluster is healthy, and has been for a while, no operation with time enough fails or has an unknown outcome. Owners that are down are
+//	          a reason if too few are left for the level, and for absence that is not known; so is a full node for a put that must be stored there,
+//	          and a queue's bound that a few operations reach. A node that died before it had its share is no reason.
 //	value     What a read finds was written, under that key, by an operation that had begun; it is not expired.
 //	time      Where the nodes keep their clocks together, and one machine's is wrong: a node in sync goes by a time, and an acknowledged
 //	          write is stamped with one, that is right within a second, unless fewer than three nodes have run.
@@ -59,7 +65,7 @@ func (v Violation) String() string { return v.Property + ": " + v.What }
 func Check(h *History, r Rules) []Violation { return check(h, r).found }
 
 func check(h *History, r Rules) *checker {
-	c := &checker{h: h, rules: r, told: make(map[string]int), looked: make(map[string]int)}
+	c := &checker{h: h, rules: r, told: make(map[string]int), looked: make(map[string]int), tags: tagsOf(h)}
 	if h.Rest != "" {
 		c.tell("rest", "the cluster does not come to rest: %s", h.Rest)
 	}
@@ -67,6 +73,7 @@ func check(h *History, r Rules) *checker {
 		c.acks(k)
 		c.reads(k)
 		c.last(k)
+		c.once(k)
 		c.absent(k)
 		c.creates(k)
 		c.values(k)
@@ -77,6 +84,7 @@ func check(h *History, r Rules) *checker {
 		}
 	}
 	c.late()
+	c.reasons()
 	c.timely()
 	if h.Rest == "" {
 		c.listed()
@@ -95,6 +103,7 @@ type checker struct {
 	rules  Rules
 	told   map[string]int
 	looked map[string]int // by property: how often it was demanded
+	tags   map[string]uint16
 	found  []Violation
 }
 
@@ -117,6 +126,8 @@ type keyed struct {
 	anyone bool    // owners are those of the end: there were others
 	ops    []*Op   // in the order of their begin
 	events []Event // those of this key, and of whole nodes
+	puts   map[string]*Op
+	lossAt time.Duration // when an owner first lost its memory
 }
 
 func (c *checker) byKey() (keys []*keyed) {
@@ -125,15 +136,27 @@ func (c *checker) byKey() (keys []*keyed) {
 		o := &c.h.Ops[i]
 		k := all[o.Key]
 		if k == nil {
-			k = &keyed{key: o.Key, owners: c.h.Owners(o.Key), anyone: c.h.Changed}
+			k = &keyed{key: o.Key, owners: c.h.Owners(o.Key), anyone: c.h.Changed, puts: make(map[string]*Op), lossAt: Never}
 			all[o.Key], keys = k, append(keys, k)
 		}
 		k.ops = append(k.ops, o)
+		if o.Kind == kv.OpPut {
+			k.puts[o.Value] = o
+		}
 	}
 	for _, e := range c.h.Events {
-		for _, k := range keys {
-			if e.Key == k.key || e.Key == "" && (e.Owns == nil || slices.Contains(e.Owns, k.key)) {
+		if e.Key != "" {
+			if k := all[e.Key]; k != nil {
 				k.events = append(k.events, e)
+			}
+			continue
+		}
+		for _, k := range keys {
+			if e.Owns == nil || slices.Contains(e.Owns, k.key) {
+				k.events = append(k.events, e)
+			}
+			if e.Kind == Lost && k.keeps(e.Node) {
+				k.lossAt = min(k.lossAt, e.At)
 			}
 		}
 	}
@@ -164,17 +187,16 @@ func (k *keyed) answered() (reads []*Op) {
 func (k *keyed) keeps(node string) bool { return k.anyone || slices.Contains(k.owners, node) }
 
 // forgot says whether an owner of the key lost its memory by then.
-func (k *keyed) forgot(by time.Duration) bool {
-	return slices.ContainsFunc(k.events, func(e Event) bool {
-		return e.Kind == Lost && e.At <= by && k.keeps(e.Node)
-	})
-}
+func (k *keyed) forgot(by time.Duration) bool { return k.lossAt <= by }
 
 func (c *checker) acks(k *keyed) {
 	for _, w := range k.acknowledged() {
 		var stored []string
 		for _, e := range k.events {
-			if e.Kind == Stored && e.At <= w.End && e.Version >= w.Version && k.keeps(e.Node) && !slices.Contains(stored, e.Node) {
+			if e.At > w.End {
+				break
+			}
+			if e.Kind == Stored && e.Version >= w.Version && k.keeps(e.Node) && !slices.Contains(stored, e.Node) {
 				stored = append(stored, e.Node)
 			}
 		}
@@ -250,18 +272,24 @@ func (c *checker) held(node, key string) (none Held) {
 
 func (c *checker) reads(k *keyed) {
 	writes, reads := k.acknowledged(), k.answered()
+	stricts, backs := 0, 0
+	defer func() { c.looked["strict"] += stricts; c.looked["back"] += backs }()
 	for i, r := range reads {
 		if k.forgot(r.End) {
 			continue
 		}
 		for _, w := range writes {
-			if w.End < r.Begin && c.meet(c.acked(w), r.Required) && c.steady(w, r) && c.demand("strict", w.Version <= r.Version) {
-				c.tell("strict", "%v\n  after %v", r, w)
+			if w.End < r.Begin && c.meet(c.acked(w), r.Required) && c.steady(w, r) {
+				if stricts++; w.Version > r.Version {
+					c.tell("strict", "%v\n  after %v", r, w)
+				}
 			}
 		}
 		for _, earlier := range reads[:i] {
-			if earlier.End < r.Begin && c.meet(earlier.Required, r.Required) && c.steady(earlier, r) && c.demand("back", earlier.Version <= r.Version) {
-				c.tell("back", "%v\n  after %v", r, earlier)
+			if earlier.End < r.Begin && c.meet(earlier.Required, r.Required) && c.steady(earlier, r) {
+				if backs++; earlier.Version > r.Version {
+					c.tell("back", "%v\n  after %v", r, earlier)
+				}
 			}
 		}
 	}
@@ -280,7 +308,8 @@ func (c *checker) acked(w *Op) int {
 func (c *checker) steady(a, b *Op) bool { return !c.h.Changed || c.h.calm(a.Begin, b.End) }
 
 func (c *checker) last(k *keyed) {
-	writes := k.acknowledged()
+	writes, lasts := k.acknowledged(), 0
+	defer func() { c.looked["last"] += lasts }()
 	for i, w := range writes {
 		if w.Level == kv.LevelOne || !c.h.calm(w.Begin, w.End) {
 			continue
@@ -290,7 +319,7 @@ func (c *checker) last(k *keyed) {
 			if earlier.Level == kv.LevelOne || earlier.End >= w.Begin || mixed {
 				continue
 			}
-			if c.demand("last", earlier.Version < w.Version) && c.survives(k, earlier, w.End) {
+			if lasts++; earlier.Version >= w.Version && c.survives(k, earlier, w.End) {
 				c.tell("last", "%v\n  after %v", w, earlier)
 			}
 		}
@@ -325,7 +354,7 @@ func (c *checker) absent(k *keyed) {
 // mayBeGone says whether what w has put may be deleted or expired, or replaced by what expires, when r ends.
 func (c *checker) mayBeGone(k *keyed, w, r *Op) bool {
 	return slices.ContainsFunc(k.ops, func(o *Op) bool {
-		if o.Kind == kv.OpGet || o.Begin >= r.End || o.Outcome == Failed || o.Outcome == ConditionFailed {
+		if o.Kind == kv.OpGet || o.Begin > r.End || o.Outcome == Failed || o.Outcome == ConditionFailed {
 			return false
 		}
 		if o != w && o.Outcome == OK && o.Version < w.Version {
@@ -368,18 +397,18 @@ func (c *checker) values(k *keyed) {
 		if r.Outcome != OK {
 			continue
 		}
-		at := slices.IndexFunc(k.ops, func(o *Op) bool { return o.Kind == kv.OpPut && o.Value == r.Value })
+		put := k.puts[r.Value]
 		switch {
-		case at < 0:
+		case put == nil:
 			c.tell("value", "%v: nobody has written that", r)
-		case k.ops[at].Begin > r.End:
-			c.tell("value", "%v: not written yet by %v", r, k.ops[at])
-		case r.Expires != k.ops[at].Expires:
-			c.tell("value", "%v: another expiry than that of %v", r, k.ops[at])
+		case put.Begin > r.End:
+			c.tell("value", "%v: not written yet by %v", r, put)
+		case r.Expires != put.Expires:
+			c.tell("value", "%v: another expiry than that of %v", r, put)
 		case r.Expires != 0 && c.h.Epoch.Add(r.Begin-c.h.Apart).UnixMilli() > r.Expires:
 			c.tell("value", "%v: it is expired", r)
-		case k.ops[at].Outcome == OK && k.ops[at].Version < r.Version: // less: it was stamped anew since
-			c.tell("value", "%v: a newer version than %v", r, k.ops[at])
+		case put.Outcome == OK && put.Version < r.Version: // less: it was stamped anew since
+			c.tell("value", "%v: a newer version than %v", r, put)
 		}
 	}
 }

@@ -263,7 +263,7 @@ func TestCheckEnd(t *testing.T) {
 
 	deleted := func() *made { return start().stored(2, 6, "a", "b", "c").op(2, 3, del(6, 3)) }
 	list(deleted().held(6, "", "a", "b", "c").op(8, 9, gone)).want(t)
-	list(deleted().held(5, "x", "a", "b", "c").op(8, 9, read), "k").want(t, "strict", "deleted", "copies", "lost")
+	list(deleted().held(5, "x", "a", "b", "c").op(8, 9, read), "k").want(t, "strict", "once", "deleted", "copies", "lost")
 }
 
 // An answer comes at its deadline; a cluster that does not come to rest is told of.

@@ -35,13 +35,18 @@ type client struct {
 	s     *sim
 	id    int
 	c     chance
+	sizes chance // of values
 	puts  int
 	begun time.Time
 	seen  map[string]kv.Version // by key: the last version that it met
 }
 
 func (s *sim) newClient(id int) *client {
-	return &client{s: s, id: id, c: newChance(s.shape.Seed, uint64(streamsPerNode*streamClients+id)), seen: make(map[string]kv.Version)}
+	return &client{
+		s: s, id: id, seen: make(map[string]kv.Version),
+		c:     newChance(s.shape.Seed, uint64(streamsPerNode*streamClients+id)),
+		sizes: newChance(s.shape.Seed, uint64(streamsPerNode*streamSizes+id)),
+	}
 }
 
 // work asks until the end. What is drawn for an operation does not depend on how those before have ended, but for
@@ -103,8 +108,7 @@ func (c *client) draw(n *node) Op {
 	}
 	o.Level = c.level(o.Kind, level)
 	if o.Kind == kv.OpPut {
-		c.puts++
-		o.Value = fmt.Sprintf("c%d.%d", c.id, c.puts)
+		o.Value = c.value()
 	}
 	return o
 }
@@ -147,8 +151,7 @@ func (c *client) batch(first Op) (ops []Op) {
 			o.Kind = kv.OpPut
 		}
 		if o.Kind == kv.OpPut {
-			c.puts++
-			o.Value = fmt.Sprintf("c%d.%d", c.id, c.puts)
+			o.Value = c.value()
 		}
 		ops = append(ops, o)
 	}
@@ -169,6 +172,7 @@ func (c *client) ask(n *node, ops []Op, timeout time.Duration) {
 	call := kv.Call{Ops: make([]kv.Op, len(ops))}
 	for i := range ops {
 		o := &ops[i]
+		o.Timeout = timeout
 		ids[i] = c.s.rec.begin(*o)
 		out := &call.Ops[i]
 		out.Kind, out.Hash, out.Key = o.Kind, kv.Hash([]byte(o.Key)), []byte(o.Key)
@@ -186,7 +190,7 @@ func (c *client) ask(n *node, ops []Op, timeout time.Duration) {
 		}
 	}
 	done := make(chan struct{})
-	c.s.works.Go(func() {
+	c.s.net.hands.do(&c.s.works, func() {
 		defer close(done)
 		run.door.pass() // a node that is stopped takes the question when it goes on
 		if run.dead.Load() {
@@ -226,6 +230,7 @@ func (s *sim) late(ids []int, by time.Duration) {
 // answered notes what came of an operation.
 func (c *client) answered(id int, from *kv.Op) {
 	c.s.rec.end(id, func(o *Op) {
+		o.Until = c.s.log.now()
 		o.Acks, o.Required = from.Acks, o.Level.Required(from.Replicas)
 		if from.Err != nil {
 			o.Err = from.Err.Error()
@@ -243,7 +248,7 @@ func (c *client) answered(id int, from *kv.Op) {
 		if o.Outcome == Unknown {
 			return // open to the end
 		}
-		o.End = c.s.log.now()
+		o.End = o.Until
 		if o.Outcome == OK || o.Outcome == Absent {
 			o.Version = from.Version
 			c.seen[o.Key] = from.Version

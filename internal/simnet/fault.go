@@ -23,17 +23,34 @@ const (
 	Crash                    // the nodes in A crash and are started again later, empty
 	Jump                     // the clocks of the nodes in A are set by seconds
 	Twice                    // some messages on all ways arrive twice, the second time much later
+	Lagging                  // messages from A to B, or to and from A, take so much longer
+	Full                     // the nodes in A refuse what needs memory
 	faultKinds
 )
 
 func (k FaultKind) String() string {
 	return [...]string{
-		"cut", "one-way cut", "lossy", "slow", "mute", "garbled", "failing", "stop", "wild clock", "crash", "clock jump", "twice",
+		"cut", "one-way cut", "lossy", "slow", "mute", "garbled", "failing", "stop", "wild clock", "crash", "clock jump", "twice", "lagging", "full",
 	}[k]
 }
 
 // splits says whether nodes may not be able to talk to each other as they should.
 func (k FaultKind) splits() bool { return k <= Wild }
+
+// lagMost is how long messages there and back may take until a node may be taken for down, which misses four probes in a row then: less than a probe
+// waits for its answer, by what messages take anyway.
+const lagMost = 500 * time.Millisecond
+
+// splits says whether nodes may not be able to talk to each other as they should while the fault lasts.
+func (f *Fault) splits() bool { return f.Kind.splits() || f.Kind == Lagging && f.roundTrip() > lagMost }
+
+// roundTrip is what a fault that lags adds to the time of a question and its answer.
+func (f *Fault) roundTrip() time.Duration {
+	if len(f.B) > 0 {
+		return f.By
+	}
+	return 2 * f.By
+}
 
 // Fault is one thing that goes wrong for a while.
 type Fault struct {
@@ -42,7 +59,7 @@ type Fault struct {
 	For    time.Duration
 	A, B   []string
 	Share  float64       // of messages
-	By     time.Duration // of clocks
+	By     time.Duration // of clocks and ways
 	Silent bool          // what is lost is lost without a word
 }
 
@@ -98,6 +115,10 @@ func (f *Fault) mark(from, to string, w *way) {
 		}
 	case Twice:
 		w.twice = max(w.twice, f.Share)
+	case Lagging:
+		if fromA && (len(f.B) == 0 || slices.Contains(f.B, to)) || toA && len(f.B) == 0 {
+			w.lag = max(w.lag, f.By)
+		}
 	}
 }
 
@@ -190,5 +211,53 @@ func (f *Fault) place(c chance, nodes []string) {
 		if c.yes(0.15) {
 			f.A = nodes[:2]
 		}
+	}
+}
+
+// drawSlow draws links that lag: for seconds, or for minutes of a longer run,
+// in which clients ask less often.
+func (s *Shape) drawSlow(c chance) {
+	u := c.Float64()
+	if u > 0.2 {
+		return
+	}
+	minutes := u < 0.05
+	if minutes {
+		s.Span = c.between(time.Minute, 3*time.Minute)
+		s.Pause = s.Span * time.Duration(s.Clients) / slowOps
+	}
+	nodes := s.places()
+	for range 1 + c.IntN(2) {
+		f := &Fault{Kind: Lagging, At: c.between(0, s.Span/4), By: c.between(50*time.Millisecond, lagMost/2)}
+		f.For = c.between(s.Span/4, 3*s.Span/4)
+		if c.yes(0.3) {
+			f.By = c.between(lagMost/2, 2*time.Second)
+		}
+		c.Shuffle(len(nodes), func(i, j int) { nodes[i], nodes[j] = nodes[j], nodes[i] })
+		switch f.A = slices.Clone(nodes[:1]); {
+		case c.yes(0.4):
+			f.B = slices.Clone(nodes[1:2])
+		case c.yes(0.5):
+			f.B = slices.Clone(nodes[1:])
+		}
+		s.Faults = append(s.Faults, f)
+	}
+}
+
+// slowOps is about how many calls clients make in a run of minutes.
+const slowOps = 600
+
+// drawFull draws replicas that are full for a while, and values of many sizes.
+func (s *Shape) drawFull(c chance) {
+	if c.yes(0.85) {
+		return
+	}
+	s.Sizes = 1 + c.IntN(40)
+	nodes := s.places()
+	for range 1 + c.IntN(2) {
+		c.Shuffle(len(nodes), func(i, j int) { nodes[i], nodes[j] = nodes[j], nodes[i] })
+		f := &Fault{Kind: Full, At: c.between(0, s.Span*3/4), For: c.between(s.Span/8, s.Span)}
+		f.A = slices.Clone(nodes[:pick(c, 1, 1, 1, 2)])
+		s.Faults = append(s.Faults, f)
 	}
 }

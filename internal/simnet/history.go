@@ -43,6 +43,8 @@ type Op struct {
 	Expires    int64
 
 	Begin, End time.Duration
+	Until      time.Duration // when the client was answered, be it that the outcome is unknown; 0: it was not
+	Timeout    time.Duration // how long the client left the node
 	Outcome    Outcome
 	Version    kv.Version // of a write that is OK; of what a get found, a tombstone's too
 	Acks       int
@@ -149,6 +151,9 @@ type History struct {
 	// the nodes had found together again. In them guarantees hold that are about what nodes hold, and not
 	// those about what they know of each other.
 	Splits []Span
+
+	Healthy  []Health // see check.go: "reason"
+	Overload bool     // queues are so small that nodes are overloaded at once
 
 	// Apart bounds how far a node's clock was from the run's.
 	Apart time.Duration

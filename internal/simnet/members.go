@@ -31,11 +31,12 @@ const (
 	Away                     // one crashes, and comes back much later: a majority may have removed it
 	Remove                   // one crashes, an operator removes it, and it may come back
 	Expel                    // an operator removes one that runs, if another takes it for down
+	Falter                   // one joins, and crashes before it has its share, or soon after; another restarts then
 	changeKinds
 )
 
 func (k ChangeKind) String() string {
-	return [...]string{"join", "leave", "away", "remove", "expel"}[k]
+	return [...]string{"join", "leave", "away", "remove", "expel", "falter"}[k]
 }
 
 // Change is one of them.
@@ -43,8 +44,9 @@ type Change struct {
 	Kind  ChangeKind
 	At    time.Duration // since the clients began
 	Place int           // of the first node that is considered; it is about the next that it can be about
-	After time.Duration // from the crash to the operator
+	After time.Duration // from the crash to the operator; of Falter from its start to the crash
 	Back  time.Duration // from the crash until the node comes back; 0: it does not
+	Then  time.Duration // of Falter: from there until another restarts
 }
 
 const (
@@ -82,7 +84,11 @@ func (s *Shape) drawMembers(c chance) {
 		}
 		m.Changes = append(m.Changes, ch)
 	}
-	slices.SortStableFunc(m.Changes, func(a, b *Change) int { return int(a.At - b.At) })
+	sortChanges(m.Changes)
+}
+
+func sortChanges(all []*Change) {
+	slices.SortStableFunc(all, func(a, b *Change) int { return int(a.At - b.At) })
 }
 
 // openMembers starts a node's part in the membership, and has its coordinator follow it: what package node does.
@@ -130,6 +136,7 @@ func (s *sim) openMembers(run *running, o *replicate.Options) (err error) {
 	o.Members, _ = run.membersNow()
 	o.EvictAfter, o.Differs, o.Hello = c.EvictAfter, run.members.Differs, run.members.ServeHello
 	o.Evict = func(name string) {
+		s.health.trouble()
 		s.log.add("%s evicts %s: %v", n.name, name, run.members.Remove(name))
 	}
 	return nil
@@ -208,10 +215,13 @@ func (s *sim) change(begin time.Time) {
 		switch n := s.about(ch); {
 		case n == nil:
 			s.log.add("%v: there is no node for it", ch.Kind)
-		case ch.Kind == Join:
+		case ch.Kind == Join, ch.Kind == Falter:
 			s.log.add("%s joins", n.name)
 			s.setGone(n, false)
 			s.mustStart(n)
+			if ch.Kind == Falter {
+				s.acts.Go(func() { s.falter(n, ch) })
+			}
 		case ch.Kind == Leave:
 			s.acts.Go(func() { s.leave(s.net.at(n.name)) })
 		case ch.Kind == Expel:
@@ -224,16 +234,17 @@ func (s *sim) change(begin time.Time) {
 
 // setGone says whether the node is to run.
 func (s *sim) setGone(n *node, gone bool) {
+	s.health.trouble()
 	s.net.mu.Lock()
 	defer s.net.mu.Unlock()
-	n.gone = gone
+	n.gone, n.owner = gone, n.owner && !gone
 }
 
 // about is the node that a change can be about: from its place on. Two at least are left of those that are to run.
 func (s *sim) about(ch *Change) *node {
 	s.net.mu.Lock()
 	defer s.net.mu.Unlock()
-	stay := 0
+	stay, joins := 0, ch.Kind == Join || ch.Kind == Falter
 	for _, n := range s.nodes {
 		if !n.gone && (n.run == nil || !n.run.leaving.Load()) {
 			stay++
@@ -242,7 +253,7 @@ func (s *sim) about(ch *Change) *node {
 	for i := range s.nodes {
 		n := s.nodes[(ch.Place+i)%len(s.nodes)]
 		runs := n.run != nil && !n.run.leaving.Load()
-		if ch.Kind == Join && n.gone && n.run == nil || ch.Kind != Join && runs && stay > 2 {
+		if joins && n.gone && n.run == nil || !joins && runs && stay > 2 {
 			return n
 		}
 	}
@@ -255,6 +266,7 @@ func (s *sim) leave(run *running) {
 		return
 	}
 	run.leaving.Store(true)
+	s.health.trouble()
 	err := run.members.BeginLeave()
 	s.log.add("%s begins to leave: %v", run.name(), err)
 	if err != nil {
@@ -317,6 +329,7 @@ func (s *sim) remove(victim *node, end time.Time) {
 			continue
 		}
 		run.door.pass()
+		s.health.trouble()
 		err := run.members.Remove(victim.name)
 		s.log.add("an operator removes %s at %s: %v", victim.name, by.name, err)
 		if err == nil || errors.Is(err, membership.ErrUnknownMember) {

@@ -32,6 +32,7 @@ type way struct {
 	fails   float64 // of questions: the peer answers with an error
 	mute    bool    // questions are taken, and never answered
 	slow    float64 // factor of the delay; 0 is 1
+	lag     time.Duration
 }
 
 // fate is what is drawn for a message and its answer before anything is known of the way: always as many numbers, so
@@ -57,11 +58,16 @@ func draw(c chance) fate {
 	}
 }
 
+// kindPull is package replicate's: the second byte of a message that fetches.
+const kindPull = 5
+
 // network carries messages between nodes.
 type network struct {
-	log   *eventLog
-	seed  uint64
-	moves sync.WaitGroup // messages under way, also those that nobody waits for any more
+	log      *eventLog
+	seed     uint64
+	fetching time.Duration  // that a message of a fetch takes more
+	moves    sync.WaitGroup // messages under way, also those that nobody waits for any more
+	hands    hands
 
 	mu     sync.Mutex // guards all below
 	nodes  map[string]*node
@@ -182,7 +188,7 @@ func (w *wire) RoundTrip(dst, message []byte, deadline time.Time) ([]byte, error
 	done := make(chan reply, 1)
 	msg, fate := bytes.Clone(message), w.net.draw(w.from.name(), w.to, message[1])
 	over := make(chan struct{})
-	w.net.moves.Go(func() {
+	w.net.hands.do(&w.net.moves, func() {
 		r := w.net.trip(w.from.name(), w.to, msg, &fate)
 		if w.net.log.verbose {
 			w.net.log.add("            %s -> %s: %d bytes of kind %d: %d bytes, %v, never %v",
@@ -221,12 +227,15 @@ func (n *network) trip(from, to string, msg []byte, f *fate) reply {
 	if lost := n.travel(&there, f.lossOut, f.out); lost != nil {
 		return *lost
 	}
+	if msg[1] == kindPull {
+		time.Sleep(n.fetching)
+	}
 	if n.way(from, to).cut { // since then
 		return reply{err: errReset}
 	}
 	if f.twice < there.twice {
 		first := n.at(to)
-		n.moves.Go(func() {
+		n.hands.do(&n.moves, func() {
 			time.Sleep(f.again)
 			// A connection ends with the process that it leads to: who starts anew, and has forgotten who has left, does not hear it from then.
 			if n.at(to) == first && !n.way(from, to).cut {
@@ -256,6 +265,7 @@ func (n *network) travel(w *way, loss float64, delay time.Duration) *reply {
 	if w.slow > 0 {
 		delay = time.Duration(float64(delay) * w.slow)
 	}
+	delay += w.lag
 	lost := w.cut || loss < w.loss
 	if lost && w.silent {
 		return &reply{never: true}

@@ -20,7 +20,9 @@ type node struct {
 	index  int
 	ahead  atomic.Int64 // of its wall clock to the run's time, nanoseconds
 	boots  chance
-	random *shared  // for package membership and replicate
+	random *shared // for package membership and replicate
+	full   atomic.Bool
+	owner  bool     // it has had its share since it joined; guarded by network.mu
 	run    *running // nil: it is down; guarded by network.mu
 	gone   bool     // it is not to run: it is no member; guarded by network.mu
 }
@@ -107,6 +109,9 @@ func (s *notedStore) Apply(hash uint64, r *kv.Record) (kv.Applied, error) {
 	s.run.door.pass()
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if a, full := s.full(hash, r, nil); full {
+		return a, kv.ErrNoMemory
+	}
 	a, err := s.Store.Apply(hash, r)
 	s.note(hash, r, &a, err)
 	return a, err
@@ -117,9 +122,27 @@ func (s *notedStore) ApplyIf(hash uint64, r *kv.Record, c *kv.Condition) (kv.App
 	s.run.door.pass()
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if a, full := s.full(hash, r, c); full {
+		return a, kv.ErrNoMemory
+	}
 	a, err := s.Store.ApplyIf(hash, r, c)
 	s.note(hash, r, &a, err)
 	return a, err
+}
+
+// full says whether the node has no memory for a record that the store would take: a new one, or one that is larger than what is
+// held. There is always room for tombstones.
+func (s *notedStore) full(hash uint64, r *kv.Record, cond *kv.Condition) (a kv.Applied, full bool) {
+	if !s.run.node.full.Load() || r.Tombstone {
+		return a, false
+	}
+	held, _, ok := s.Store.Get(nil, hash, r.Key)
+	live := held.Live(s.run.now().UnixMilli())
+	switch {
+	case ok && (len(r.Value) <= len(held.Value) || !r.Supersedes(&held)), cond != nil && !cond.Holds(held.Version, live):
+		return a, false
+	}
+	return kv.Applied{Existed: live, Current: held.Version}, true
 }
 
 func (s *notedStore) note(hash uint64, r *kv.Record, a *kv.Applied, err error) {
@@ -154,6 +177,9 @@ func (s *notedStore) ApplySync(hash uint64, r *kv.Record) (kv.Applied, error) {
 	s.run.door.pass()
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if a, full := s.full(hash, r, nil); full {
+		return a, kv.ErrNoMemory
+	}
 	a, err := s.Store.ApplySync(hash, r)
 	s.note(hash, r, &a, err)
 	return a, err
@@ -269,6 +295,7 @@ func (s *sim) start(n *node) error {
 	s.net.mu.Lock()
 	n.run = run
 	s.net.mu.Unlock()
+	s.health.trouble()
 	run.coordinator.Start()
 	s.log.add("%s starts, boot %x", n.name, boot)
 	return nil
@@ -289,6 +316,7 @@ func (s *sim) kill(run *running, how EventKind) {
 	if run == nil {
 		return
 	}
+	s.health.trouble()
 	s.net.mu.Lock()
 	runs := run.node.run == run
 	if runs {

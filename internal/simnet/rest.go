@@ -85,6 +85,12 @@ func (w *splitWatch) look(stuck, fresh, fine bool) (split bool) {
 	return w.open
 }
 
+func (w *splitWatch) isOpen() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.open
+}
+
 func (w *splitWatch) all() []Span {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -103,6 +109,7 @@ func (s *sim) watch() {
 			return
 		}
 		s.lookAtClocks()
+		s.lookAtHealth()
 		fresh := false
 		for _, n := range s.nodes {
 			s.net.mu.Lock()
@@ -113,7 +120,7 @@ func (s *sim) watch() {
 			}
 			fresh = fresh || !gone && synced[run] == 0
 		}
-		if s.splits.look(s.net.hangs(), fresh, s.quarrel() == "") && fresh {
+		if s.splits.isOpen() && s.splits.look(s.net.hangs(), fresh, s.quarrel() == "") && fresh {
 			s.clocks.cannotTell()
 		}
 	}
@@ -131,6 +138,9 @@ func (s *sim) noteSynced(run *running, synced map[*running]uint64) {
 				e.Owns = append(e.Owns, key)
 			}
 		}
+		s.net.mu.Lock()
+		run.node.owner = true
+		s.net.mu.Unlock()
 	}
 	if synced[run] != by {
 		synced[run] = by

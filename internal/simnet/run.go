@@ -30,7 +30,11 @@ type Shape struct {
 	Weak     bool          // clients ask for one replica alone
 	Deletes  float64       // share of them among the operations on keys with which everything is done, up to 0.6
 	Faults   []*Fault
-	AtOnce   bool // clients begin before the nodes are in sync
+	Crowds   []*Crowd
+	Lead     time.Duration // of crowds before clients and faults come
+	Sizes    int           // how many bytes values may be longer than they need
+	Fetching time.Duration // that each message of a fetch takes: as more data does, and a low --sync-rate
+	AtOnce   bool          // clients begin before the nodes are in sync
 	RestTime time.Duration
 
 	// Members is how members come and go; nil: they stay as they are, and nobody asks package membership.
@@ -43,10 +47,20 @@ type Shape struct {
 }
 
 // Draw draws the shape of a run.
-func Draw(seed uint64) Shape { return drawShape(seed, true, true) }
+func Draw(seed uint64) Shape { return drawShape(seed, crowded) }
 
-// drawShape draws it; if not changes, of a cluster whose members stay as they are; if not clocks, of nodes that do not keep them together.
-func drawShape(seed uint64, changes, clocks bool) Shape {
+// era is what a seed draws: each draws what the one before does, and more. A
+// seed that has once found something goes on drawing what it drew then.
+type era int
+
+const (
+	unchanging era = iota // members stay as they are
+	changing              // they come and go
+	together              // nodes keep their clocks together
+	crowded               // there are crowds, slow links, joiners that die, and replicas that are full
+)
+
+func drawShape(seed uint64, as era) Shape {
 	c := newChance(seed, streamShape)
 	s := Shape{
 		Seed: seed, Nodes: 5, Replicas: pick(c, 2, 3, 3, 3), Partitions: pick(c, 8, 16, 32),
@@ -64,12 +78,18 @@ func drawShape(seed uint64, changes, clocks bool) Shape {
 		s.Ahead = append(s.Ahead, c.between(-skew, skew))
 	}
 	p := drawProfile(c)
-	if changes {
+	if as >= changing {
 		s.drawMembers(newChance(seed, streamChanges))
 	}
 	s.Faults = drawFaults(newChance(seed, streamFaults), p, s.places(), s.Span)
-	if clocks {
+	if as >= together {
 		s.drawClocks(newChance(seed, streamClocks))
+	}
+	if as >= crowded {
+		s.drawFalter(newChance(seed, streamFalter))
+		s.drawSlow(newChance(seed, streamSlow))
+		s.drawFull(newChance(seed, streamFull))
+		s.drawCrowds(newChance(seed, streamCrowds))
 	}
 	return s
 }
@@ -110,6 +130,7 @@ type sim struct {
 	apart  time.Duration
 	splits *splitWatch
 	clocks clockWatch
+	health healthWatch
 }
 
 // Run carries out a run. It must be called in a bubble of testing/synctest.
@@ -136,7 +157,10 @@ func Run(shape Shape) (*History, error) {
 		s.log.add("all faults are over")
 		s.setRight()
 		s.heal()
-		if h.Rest = s.rest(); h.Rest == "" {
+		if h.Rest = s.withoutAway(); h.Rest == "" {
+			h.Rest = s.rest()
+		}
+		if h.Rest == "" {
 			s.log.add("at rest")
 			s.expire()
 			s.finalReads(h)
@@ -144,6 +168,7 @@ func Run(shape Shape) (*History, error) {
 		}
 	}
 	h.Ops, h.Events, h.Splits, h.Apart, h.log = s.rec.ops, s.rec.events, s.splits.all(), s.apart, s.log.lines
+	h.Healthy = s.health.all()
 	h.Untimely, h.Few = s.clocks.untimely, s.clocks.few
 	if h.Kept && !h.Few {
 		h.Apart = timelyWithin
@@ -157,7 +182,7 @@ func build(shape Shape) (*sim, error) {
 	s := &sim{shape: shape, ended: make(chan struct{})}
 	s.log = &eventLog{start: start, verbose: shape.Verbose}
 	s.net = &network{
-		log: s.log, seed: shape.Seed, nodes: make(map[string]*node), faults: make(map[*Fault]struct{}),
+		log: s.log, seed: shape.Seed, fetching: shape.Fetching, nodes: make(map[string]*node), faults: make(map[*Fault]struct{}),
 		ways: make(map[[2]string]way), fates: make(map[course]chance),
 	}
 	var members []ring.Node
@@ -180,14 +205,18 @@ func build(shape Shape) (*sim, error) {
 	}
 	s.rec = &recorder{log: s.log, table: s.table}
 	s.splits = &splitWatch{log: s.log}
+	s.health.log = s.log
 	s.keys = allKeys()
+	if len(shape.Crowds) > 0 {
+		s.keys = append(s.keys, crowdKeys...)
+	}
 	return s, nil
 }
 
 func (s *sim) history() *History {
 	return &History{
 		Seed: s.shape.Seed, Replicas: s.shape.Replicas, Epoch: s.log.start, Listed: make(map[string][]string),
-		Owners: s.owners, Changed: s.shape.Members != nil, Kept: s.shape.Kept,
+		Owners: s.owners, Changed: s.shape.Members != nil, Kept: s.shape.Kept, Overload: s.shape.QueueBytes < overloadBytes,
 	}
 }
 
@@ -210,8 +239,10 @@ func (s *sim) setClock(n *node, ahead time.Duration) {
 // work has the clients work while faults come and go. It returns when all faults are over and every operation that
 // a node has taken has ended.
 func (s *sim) work() {
-	begin := time.Now()
 	var clients sync.WaitGroup
+	clients.Go(func() { s.crowds(time.Now()) })
+	time.Sleep(s.shape.Lead)
+	begin := time.Now()
 	for i := range s.shape.Clients {
 		c := s.newClient(i)
 		clients.Go(func() { c.work(begin.Add(s.shape.Span)) })
@@ -257,12 +288,19 @@ func (s *sim) turn(f *Fault, on bool) {
 	} else {
 		s.log.add("ends: %v", f)
 	}
-	if f.Kind.splits() {
+	if f.splits() {
 		s.splits.turn(on, f.Kind == Wild)
+	}
+	if f.Kind == Crash {
+		s.health.trouble()
+	} else {
+		s.health.turn(on, f.Kind)
 	}
 	for _, name := range f.A {
 		n := s.net.nodes[name]
 		switch f.Kind {
+		case Full:
+			n.full.Store(on)
 		case Crash:
 			if on {
 				s.kill(s.net.at(name), Lost)
@@ -298,4 +336,5 @@ func (s *sim) stop() {
 	s.acts.Wait()
 	s.works.Wait()
 	s.net.moves.Wait()
+	s.net.hands.end()
 }

@@ -17,6 +17,11 @@ const (
 	streamChanges
 	streamJitter // and the node's index
 	streamClocks
+	streamCrowds
+	streamSlow
+	streamFull
+	streamFalter
+	streamSizes    // and the client's number
 	streamWays     = 1 << 16
 	streamsPerNode = 1 << 8
 )

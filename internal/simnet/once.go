@@ -1,0 +1,134 @@
+package simnet
+
+import (
+	"slices"
+	"time"
+
+	"httpdhs/kv"
+)
+
+// once is the property "once". A write comes back where it was seen, or
+// acknowledged, before something else was written or read in its place, and a
+// read finds it after that. Of the three, each has to meet the next: the later
+// knows what the earlier did. Versions prove nothing here, for a write that is
+// stamped again has a later one.
+func (c *checker) once(k *keyed) {
+	seen := make(map[*Op][]*Op) // by write: the reads that found it, and itself if it is acknowledged
+	wrote := make(map[*Op]*Op)  // by read
+	var later []*Op             // what takes the place of another, in the order of its begin
+	for _, o := range k.ops {
+		switch {
+		case o.Kind == kv.OpGet && (o.Outcome == OK || o.Outcome == Absent):
+			w := k.wrote(o, c.tags)
+			if w == nil {
+				continue // the key was never written, or nobody can tell
+			}
+			wrote[o] = w
+			seen[w] = append(seen[w], o)
+			later = append(later, o)
+		case o.Kind != kv.OpGet && o.Outcome == OK:
+			wrote[o] = o
+			seen[o] = append(seen[o], o)
+			later = append(later, o)
+		}
+	}
+	for _, r := range later {
+		if r.Kind != kv.OpGet || !r.Final && k.forgot(r.End) {
+			continue
+		}
+		c.comesBack(k, r, wrote, seen[wrote[r]], later)
+	}
+}
+
+// comesBack looks for proof that what a read found was replaced before.
+func (c *checker) comesBack(k *keyed, r *Op, wrote map[*Op]*Op, seen, later []*Op) {
+	first := Never
+	for _, s := range seen {
+		first = min(first, s.End)
+	}
+	from, _ := slices.BinarySearchFunc(later, first, func(o *Op, at time.Duration) int { return int(min(1, max(-1, o.Begin-at))) })
+	for _, m := range later[from:] {
+		if m.Begin >= r.Begin {
+			return
+		}
+		if m.End >= r.Begin || wrote[m] == wrote[r] || !c.meet(c.binds(m), r.Required) {
+			continue
+		}
+		for _, s := range seen {
+			if s.End >= m.Begin || !c.meet(c.binds(s), c.binds(m)) || !c.replaces(k, s, m, r) {
+				continue
+			}
+			if c.demand("once", false) {
+				c.tell("once", "%v\n  after %v\n  after %v", r, m, s)
+				return
+			}
+		}
+	}
+	c.demand("once", true)
+}
+
+// binds is how many replicas an operation has met: a read of so many, or a write.
+func (c *checker) binds(o *Op) int {
+	if o.Kind == kv.OpGet {
+		return o.Required
+	}
+	return c.acked(o)
+}
+
+// replaces says whether m has to be later than s, and r to know of it.
+func (c *checker) replaces(k *keyed, s, m, r *Op) bool {
+	switch {
+	case !c.steady(s, r):
+		return false
+	case m.Cond != kv.Always && wroteAlways(s):
+		return false // the primary that decides may not have an unconditional write yet
+	case k.forgot(r.End): // r is final
+		return m.Kind != kv.OpGet && c.survives(k, m, r.End)
+	}
+	return true
+}
+
+func wroteAlways(o *Op) bool { return o.Kind == kv.OpGet || o.Cond == kv.Always }
+
+// wrote is the write that a read found; nil: none, or it cannot be told. Values
+// tell who wrote them. A tombstone has the version of its delete: if none was
+// acknowledged with it, the only one at the node that stamped it which may have.
+func (k *keyed) wrote(r *Op, tags map[string]uint16) (w *Op) {
+	if r.Outcome == OK {
+		return k.puts[r.Value]
+	}
+	if r.Version == 0 {
+		return nil
+	}
+	for _, o := range k.ops {
+		switch {
+		case o.Kind == kv.OpGet || o.Outcome == Failed || o.Outcome == ConditionFailed || o.Begin > r.End:
+		case o.Outcome == OK && o.Version == r.Version:
+			return o
+		case o.Kind == kv.OpPut && o.Expires == 0, o.Outcome == OK && o.Version < r.Version:
+		case !stampedBy(tags, o.Node, r.Version):
+		case w != nil:
+			return nil
+		default:
+			w = o
+		}
+	}
+	return w
+}
+
+// tagsOf are the tags of nodes, which the versions of acknowledged writes tell.
+func tagsOf(h *History) map[string]uint16 {
+	tags := make(map[string]uint16)
+	for i := range h.Ops {
+		if o := &h.Ops[i]; o.Kind != kv.OpGet && o.Outcome == OK {
+			tags[o.Node] = o.Version.Tag()
+		}
+	}
+	return tags
+}
+
+// stampedBy says whether the node may have stamped the version.
+func stampedBy(tags map[string]uint16, node string, v kv.Version) bool {
+	tag, known := tags[node]
+	return !known || tag == v.Tag()
+}
