@@ -48,21 +48,25 @@ func NewWall(read func() (wall time.Time, since time.Duration)) *Wall {
 func (w *Wall) Now() time.Time {
 	for {
 		s := w.state.Load()
-		read, since := w.read()
-		now := read.Add(s.correction)
-		elapsed := since - s.since
-		step := now.Sub(s.at.Add(elapsed))
-		if step.Abs() < stepMin {
-			if elapsed > refreshEvery {
-				w.state.CompareAndSwap(s, &wallState{at: now, since: since, correction: s.correction})
-			}
-			return now
+		next := w.after(s)
+		if next.correction == s.correction && next.since-s.since <= refreshEvery {
+			return next.at // nothing to note
 		}
-		next := &wallState{at: now.Add(-step), since: since, correction: s.correction - step}
-		if w.state.CompareAndSwap(s, next) {
+		if noted := next; w.state.CompareAndSwap(s, &noted) {
 			return next.at
 		}
 	}
+}
+
+// after reads the clock by the state s: the state that follows it now. A step since s is left out.
+func (w *Wall) after(s *wallState) (next wallState) {
+	read, since := w.read()
+	now := read.Add(s.correction)
+	step := now.Sub(s.at.Add(since - s.since))
+	if step.Abs() < stepMin {
+		step = 0
+	}
+	return wallState{at: now.Add(-step), since: since, correction: s.correction - step}
 }
 
 // Machine is what the machine's clock reads.
@@ -77,14 +81,14 @@ func (w *Wall) Correction() time.Duration {
 	return w.state.Load().correction
 }
 
-// Correct moves the clock by d.
+// Correct moves the clock by d. Of corrections at the same time none is lost: each is made to the
+// state by which the time was read.
 func (w *Wall) Correct(d time.Duration) {
 	for {
-		now := w.Now()
 		s := w.state.Load()
-		_, since := w.read()
-		next := &wallState{at: now.Add(d), since: since, correction: s.correction + d}
-		if w.state.CompareAndSwap(s, next) {
+		next := w.after(s)
+		next.at, next.correction = next.at.Add(d), next.correction+d
+		if w.state.CompareAndSwap(s, &next) {
 			return
 		}
 	}

@@ -83,3 +83,30 @@ func TestWallIsCorrected(t *testing.T) {
 		t.Errorf("an hour and ten minutes of correction later: %v", got)
 	}
 }
+
+// A correction that is made while another reads the clock counts as well as that one, and so does a
+// look at the time meanwhile.
+func TestWallIsCorrectedMeanwhile(t *testing.T) {
+	m := newMachine()
+	meanwhile := func() {}
+	w := NewWall(func() (time.Time, time.Duration) {
+		do := meanwhile
+		meanwhile = func() {}
+		do()
+		return m.read()
+	})
+	before := w.Now()
+	meanwhile = func() { w.Correct(time.Minute) }
+	w.Correct(time.Minute)
+	m.pass(time.Hour, 0)
+	meanwhile = func() { w.Correct(time.Minute) }
+	if got := w.Now().Sub(before); got != time.Hour+3*time.Minute {
+		t.Errorf("an hour and three minutes of correction later: %v", got)
+	}
+	m.pass(time.Hour, time.Minute)
+	meanwhile = func() { w.Now() }
+	w.Correct(time.Minute)
+	if got := w.Now().Sub(before); got != 2*time.Hour+4*time.Minute {
+		t.Errorf("two hours and four minutes of correction later: %v", got)
+	}
+}
