@@ -31,10 +31,7 @@ func setting(name string, otherwise int) int {
 
 // Whatever happens, in whatever order, at random: all properties hold, and when the faults end everything comes to rest.
 func TestRandomSchedulesHoldTheProperties(t *testing.T) {
-	seeds, depth := setting("REBALANCE_SEEDS", 60), setting("REBALANCE_DEPTH", 600)
-	if testing.Short() || raced {
-		seeds = min(seeds, 10)
-	}
+	seeds, depth := setting("REBALANCE_SEEDS", 15), setting("REBALANCE_DEPTH", 600)
 	for name, cfg := range scenarios {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
