@@ -30,7 +30,7 @@ func newMachineClock(ahead time.Duration) *machineClock {
 // clockedCluster is three nodes of which one's machine is wrong from the start.
 func clockedCluster(t *testing.T, wrong int, by time.Duration) (*cluster, []*machineClock) {
 	t.Helper()
-	o := clusterOptions{nodes: 3, replicas: 2}
+	o := clusterOptions{nodes: 3, replicas: 2, probeEvery: 30 * time.Millisecond}
 	var clocks []*machineClock
 	for i := range o.nodes {
 		m := newMachineClock(0)

@@ -420,10 +420,13 @@ func (c *cluster) waitState(i int, want State) {
 
 func eventually(t fatalT, what string, ok func() bool) {
 	t.Helper()
-	for end := time.Now().Add(patience); !ok(); time.Sleep(200 * time.Microsecond) {
+	end, pause := time.Now().Add(patience), 200*time.Microsecond
+	for !ok() {
 		if time.Now().After(end) {
 			t.Fatalf("it does not come true that %s", what)
 		}
+		time.Sleep(pause)
+		pause = min(2*pause, 5*time.Millisecond)
 	}
 }
 

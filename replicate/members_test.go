@@ -72,7 +72,7 @@ func testNotHeardBetween(t *testing.T) {
 func TestMemberThatIsBackIsNotDeadAtOnce(t *testing.T) { bubble(t, testNotDeadAtOnce) }
 
 func testNotDeadAtOnce(t *testing.T) {
-	c := newCluster(t, clusterOptions{nodes: 3, replicas: 2, evictAfter: time.Second})
+	c := newCluster(t, clusterOptions{nodes: 3, replicas: 2, evictAfter: time.Second, probeEvery: 30 * time.Millisecond})
 	n := c.nodes[0]
 	dead := func(want int) {
 		t.Helper()

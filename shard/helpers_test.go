@@ -3,6 +3,7 @@ package shard
 import (
 	"bytes"
 	"cmp"
+	"os"
 	"slices"
 	"sync/atomic"
 	"testing"
@@ -15,6 +16,14 @@ import (
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// often is how often a test does something: seldom in the everyday run, and more with make model.
+func often(daily, long int) int {
+	if os.Getenv("SHARD_STEPS") != "" {
+		return long
+	}
+	return daily
+}
 
 const grace = 10 * time.Second
 

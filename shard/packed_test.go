@@ -147,7 +147,7 @@ func packedSteps(t *testing.T) int {
 		}
 		return n
 	}
-	return 40_000
+	return 20_000
 }
 
 func upTo(n int) func(*rand.Rand) int { return func(r *rand.Rand) int { return r.IntN(n) } }
@@ -261,20 +261,18 @@ func drawRecord(r *rand.Rand, key []byte, size int) kv.Record {
 // A large table grows through the size at which its slots keep other bits of
 // the hash, and shrinks back.
 func TestTableGrowsPastItsTags(t *testing.T) {
-	if testing.Short() {
-		t.Skip("70,000 keys, checked often")
-	}
 	a := new(arena)
 	defer a.close()
 	e := newPackedEngine(a, newPace(1), 0, kv.Hash)
 	key := make([]byte, 8)
 	skips := make(map[uint]bool)
 	const n = 120_000
+	every := uint64(often(5000, 1000))
 	for i := range uint64(n) {
 		binary.BigEndian.PutUint64(key, i)
 		e.Put(kv.Hash(key), &kv.Record{Key: key, Entry: kv.Entry{Version: 1}})
 		skips[e.table.skip] = true
-		if i%20_000 == 0 || e.old.slots != nil && i%1000 == 0 {
+		if i%20_000 == 0 || e.old.slots != nil && i%every == 0 {
 			checkPacked(t, e)
 		}
 	}
@@ -287,7 +285,7 @@ func TestTableGrowsPastItsTags(t *testing.T) {
 		if !e.Delete(kv.Hash(key), key) {
 			t.Fatalf("key %d is not there", i)
 		}
-		if i%20_000 == 0 || e.old.slots != nil && i%1000 == 0 {
+		if i%20_000 == 0 || e.old.slots != nil && i%every == 0 {
 			checkPacked(t, e)
 		}
 	}
@@ -301,10 +299,7 @@ func TestTableGrowsPastItsTags(t *testing.T) {
 // are overwritten with other sizes and go, each moves a bounded number of
 // records and slots. Counted, not timed: a count is the same on every machine.
 func TestStepsAreBounded(t *testing.T) {
-	n := uint64(100_000)
-	if testing.Short() {
-		n = 10_000
-	}
+	n := uint64(often(30_000, 1_000_000))
 	hashes := 0
 	a := new(arena)
 	defer a.close()
