@@ -158,8 +158,8 @@ func (s *fakeStore) carryOut(out []byte, in format.Format, op *kv.Op) []byte {
 func testConfig(addrs []string, w Workload) Config {
 	c := DefaultConfig()
 	c.To, c.Workload = addrs, w
-	c.Conns, c.Pipeline, c.Keys, c.Requests, c.Warmup = 6, 2, 500, 3000, 0
-	c.Batch, c.Timeout = 20, 5*time.Second
+	c.Conns, c.Pipeline, c.Keys, c.Requests, c.Warmup = 6, 2, 200, 900, 0
+	c.Batch, c.Timeout = 20, time.Minute
 	return c
 }
 

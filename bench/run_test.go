@@ -34,16 +34,16 @@ func TestWorkloads(t *testing.T) {
 		ops    int64
 		asked  string
 	}{
-		{"put", func(*Config) {}, 3000, "PUT /db"},
-		{"get", func(*Config) {}, 3000, "GET /db"},
-		{"get", func(c *Config) { c.Dist = Zipf }, 3000, "GET /db"},
-		{"mixed", func(c *Config) { c.Threads = 3 }, 3000, "GET /db"},
-		{"mixed", func(c *Config) { c.Rate = 1e6 }, 3000, "PUT /db"},
-		{"put", func(c *Config) { c.DeleteRatio = 0.5 }, 3000, "DELETE /db"},
-		{"load", func(c *Config) { c.Requests = 100 }, 2000, "POST /load-data"},
-		{"load", func(c *Config) { c.Requests, c.Format = 100, FormatText }, 2000, "POST /load-data"},
-		{"batch", func(c *Config) { c.Requests, c.ReadRatio = 100, 0.5 }, 2000, "POST /batch"},
-		{"batch", func(c *Config) { c.Requests, c.Format = 100, FormatText }, 2000, "POST /batch"},
+		{"put", func(*Config) {}, 900, "PUT /db"},
+		{"get", func(*Config) {}, 900, "GET /db"},
+		{"get", func(c *Config) { c.Dist = Zipf }, 900, "GET /db"},
+		{"mixed", func(c *Config) { c.Threads = 3 }, 900, "GET /db"},
+		{"mixed", func(c *Config) { c.Rate = 1e6 }, 900, "PUT /db"},
+		{"put", func(c *Config) { c.DeleteRatio = 0.5 }, 900, "DELETE /db"},
+		{"load", func(c *Config) { c.Requests = 30 }, 600, "POST /load-data"},
+		{"load", func(c *Config) { c.Requests, c.Format = 30, FormatText }, 600, "POST /load-data"},
+		{"batch", func(c *Config) { c.Requests, c.ReadRatio = 30, 0.5 }, 600, "POST /batch"},
+		{"batch", func(c *Config) { c.Requests, c.Format = 30, FormatText }, 600, "POST /batch"},
 	}
 	for i, test := range tests {
 		t.Run(fmt.Sprint(i, test.name), func(t *testing.T) {
@@ -78,7 +78,7 @@ func TestPrefillByPuts(t *testing.T) {
 		return 0
 	}
 	r := mustRun(t, testConfig(addrs, Get))
-	if r.Prefill.Keys != 500 || len(r.Rounds[0].Errors) > 0 {
+	if r.Prefill.Keys != 200 || len(r.Rounds[0].Errors) > 0 {
 		t.Errorf("prefill %+v, errors %v", r.Prefill, r.Rounds[0].Errors)
 	}
 }
@@ -209,7 +209,7 @@ func TestSweepStepsUp(t *testing.T) {
 	linuxOnly(t)
 	_, addrs := newFake(t, 1)
 	c := testConfig(addrs, Get)
-	c.Requests = 200
+	c.Requests = 100
 	s, err := RunSweep(t.Context(), c)
 	if err != nil {
 		t.Fatal(err)

@@ -22,21 +22,21 @@ func TestVerifyFindsNothingWhereNothingIs(t *testing.T) {
 	}
 }
 
-// A store that drops one write in a thousand is caught: the keys that it
+// A store that drops one write in a hundred is caught: the keys that it
 // dropped last are stale, or lost if they were new.
 func TestVerifyCatchesADroppedWrite(t *testing.T) {
 	linuxOnly(t)
 	store, addrs := newFake(t, 2)
 	dropped := 0
 	store.onPut = func(n int, _ string) bool {
-		if n%1000 == 0 {
+		if n%100 == 0 {
 			dropped++
 			return true
 		}
 		return false
 	}
 	c := testConfig(addrs, Put)
-	c.Verify, c.Keys, c.Requests, c.DeleteRatio = true, 50_000, 20_000, 0.001
+	c.Verify, c.Keys, c.Requests, c.DeleteRatio = true, 5000, 2000, 0.001
 	v := mustRun(t, c).Verify
 	if dropped == 0 || v.OK() || v.Lost == 0 || v.Lost+v.Stale > int64(dropped) || len(v.Examples) == 0 {
 		t.Errorf("%d writes were dropped, and found: %+v", dropped, v)
@@ -47,9 +47,9 @@ func TestVerifyCatchesADroppedWrite(t *testing.T) {
 func TestVerifyCatchesAStaleKey(t *testing.T) {
 	linuxOnly(t)
 	store, addrs := newFake(t, 1)
-	store.onPut = func(n int, key string) bool { return n > 1500 && key == "0000000000000007" }
+	store.onPut = func(n int, key string) bool { return n > 600 && key == "0000000000000007" }
 	c := testConfig(addrs, Load)
-	c.Verify, c.Requests = true, 150 // 3,000 records over 500 keys
+	c.Verify, c.Requests = true, 60 // 1,200 records over 200 keys
 	v := mustRun(t, c).Verify
 	if v.Stale != 1 || v.Lost+v.Resurrected+v.Corrupt != 0 || v.Examples[0].Key != "0000000000000007" {
 		t.Errorf("%+v", v)

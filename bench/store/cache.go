@@ -176,6 +176,9 @@ func (h *house) watchMemory(s server) (stop func() (peak, error)) {
 	return func() (peak, error) {
 		cancel()
 		done.Wait()
+		if err == nil {
+			err = most.see(s) // as it ends, however long ago the last look was
+		}
 		return most, err
 	}
 }
