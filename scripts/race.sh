@@ -9,7 +9,7 @@ set -uo pipefail
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 for try in 1 2 3; do
-  go test -race -timeout 15m "$@" 2>&1 | tee "$log" && exit 0
+  CGO_ENABLED=1 go test -race -timeout 15m "$@" 2>&1 | tee "$log" && exit 0
   grep -q 'ThreadSanitizer: CHECK failed' "$log" || exit 1
   grep -qE '^ *--- FAIL|WARNING: DATA RACE|^panic:|\[build failed\]|\[setup failed\]' "$log" && exit 1
   echo "the race detector crashed (golang/go#78156), try $try of 3"

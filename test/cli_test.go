@@ -37,7 +37,7 @@ func TestFaultsAtStart(t *testing.T) {
 		}
 		return file
 	}
-	port := freePort()
+	port := freePort(t)
 	server := func(flags ...string) []string {
 		return append([]string{"server", fmt.Sprintf("--port=%d", port)}, flags...)
 	}
@@ -105,7 +105,7 @@ func TestKeyCommands(t *testing.T) {
 	do(0, "", "del", "cli/key å")
 	do(1, "", "get", "cli/key å")
 	wantOneLine(t, nil, []string{"get", "cli/missing", "--to=" + c.addr(1)}, 1, "cli/missing", "no such key")
-	wantOneLine(t, nil, []string{"get", "x", fmt.Sprintf("--to=localhost:%d", freePort())}, 1, "refused")
+	wantOneLine(t, nil, []string{"get", "x", fmt.Sprintf("--to=localhost:%d", freePort(t))}, 1, "refused")
 }
 
 // The environment sets flags, and flags win over it.
@@ -113,7 +113,7 @@ func TestEnvironment(t *testing.T) {
 	t.Parallel()
 	c := shared.get(t)
 	send(t, c.addr(0), "PUT", "/db/environment", "value")
-	nowhere := fmt.Sprintf("localhost:%d", freePort())
+	nowhere := fmt.Sprintf("localhost:%d", freePort(t))
 	if status, stdout, stderr := run(t, []string{"HTTPDHS_TO=" + c.addr(2)}, "get", "environment"); status != 0 || stdout != "value" {
 		t.Errorf("HTTPDHS_TO: %d %q %q", status, stdout, stderr)
 	}
@@ -121,7 +121,7 @@ func TestEnvironment(t *testing.T) {
 		t.Errorf("--to over HTTPDHS_TO: %d %q %q", status, stdout, stderr)
 	}
 
-	port := freePort()
+	port := freePort(t)
 	p, err := launch(t.TempDir(), []string{fmt.Sprintf("HTTPDHS_PORT=%d", port), "HTTPDHS_REPLICAS=3", "HTTPDHS_MAX_VALUE_BYTES=10", "HTTPDHS_LOG_FORMAT=json"}, "server", "--replicas=1")
 	if err != nil {
 		t.Fatal(err)

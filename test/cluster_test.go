@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"httpdhs/internal/api"
+	"httpdhs/internal/ports"
 )
 
 // cluster is three processes of the binary that share a conf file.
@@ -51,7 +52,10 @@ func newCluster(dir string, flags ...string) (*cluster, error) {
 	c := &cluster{dir: dir, flags: flags, nodes: make([]*process, 3)}
 	conf := "# three nodes of one machine\n\n"
 	for range c.nodes {
-		port := freePort()
+		port, err := ports.Take(1)
+		if err != nil {
+			return nil, err
+		}
 		c.ports = append(c.ports, port)
 		conf += fmt.Sprintf("localhost:%d # a node\n", port)
 	}

@@ -22,7 +22,7 @@ import (
 // that Ctrl-C ends.
 func TestDev(t *testing.T) {
 	t.Parallel()
-	port := freePorts(3)
+	port := freePorts(t, 3)
 	p, err := launch(t.TempDir(), nil, "dev", fmt.Sprintf("--port=%d", port))
 	if err != nil {
 		t.Fatal(err)

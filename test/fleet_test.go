@@ -66,7 +66,7 @@ func newFleet(t *testing.T, nodes int, flags ...string) *fleet {
 	t.Helper()
 	f := &fleet{t: t, dir: t.TempDir(), flags: flags}
 	for range nodes {
-		addr := fmt.Sprintf("127.0.0.1:%d", freePort())
+		addr := fmt.Sprintf("127.0.0.1:%d", freePort(t))
 		f.ships = append(f.ships, &ship{name: addr, ask: addr})
 	}
 	t.Cleanup(f.close)

@@ -43,7 +43,7 @@ func TestImpostor(t *testing.T) {
 	w := newWitness(f, "impostor-", 1000, "", 0, 2)
 	w.begin()
 	w.more(200)
-	port := freePort()
+	port := freePort(t)
 	second := []string{"server", fmt.Sprintf("--port=%d", port), f.conf(0, 1, 2), "--advertise=" + f.name(1)}
 	why := "another process answers at this node's name, " + f.name(1)
 	if status, out, stderr := run(t, nil, second...); status != 1 || !strings.Contains(stderr, why) {

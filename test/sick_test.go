@@ -44,7 +44,7 @@ func TestSickPeer(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t, 4)
 	front := f.ships[3].name
-	back := fmt.Sprintf("127.0.0.1:%d", freePort())
+	back := fmt.Sprintf("127.0.0.1:%d", freePort(t))
 	p := startProxy(t, front, back)
 	f.ships[3].ask, f.ships[3].port = back, back[strings.LastIndexByte(back, ':')+1:]
 	f.startAll()
@@ -112,7 +112,7 @@ func TestSlowPeerHoldsUpItsOwnKeysAlone(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t, 4)
 	front := f.ships[3].name
-	back := fmt.Sprintf("127.0.0.1:%d", freePort())
+	back := fmt.Sprintf("127.0.0.1:%d", freePort(t))
 	p := startProxy(t, front, back)
 	f.ships[3].ask, f.ships[3].port = back, back[strings.LastIndexByte(back, ':')+1:]
 	f.startAll()

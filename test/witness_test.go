@@ -62,6 +62,10 @@ type gate struct {
 
 const clients = 8
 
+// pace is how long a client takes for a request at the least. Every day it leaves the processors to
+// what is tested.
+var pace = soaked(5*time.Millisecond, 0)
+
 // newWitness stores keys, through all of the nodes, which are those that will be asked.
 func newWitness(f *fleet, prefix string, keys int, query string, at ...int) *witness {
 	f.t.Helper()
@@ -149,6 +153,7 @@ func (w *witness) enter() (i int, leave func()) {
 func (w *witness) client(n int) {
 	latencies := make([][]time.Duration, len(w.latencies))
 	for number := 2; !w.stop.Load(); number++ {
+		next := time.Now().Add(pace)
 		k := rand.IntN((len(w.state)-n-1)/clients+1)*clients + n
 		if w.only != nil {
 			k = w.only[n][rand.IntN(len(w.only[n]))]
@@ -166,6 +171,7 @@ func (w *witness) client(n int) {
 		latencies[phase] = append(latencies[phase], time.Since(began))
 		leave()
 		w.done.Add(1)
+		time.Sleep(time.Until(next)) // nothing is waited for: this is the load
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()

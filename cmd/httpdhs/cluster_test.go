@@ -15,6 +15,7 @@ import (
 	"go.uber.org/goleak"
 
 	"httpdhs/internal/api"
+	"httpdhs/internal/ports"
 	"httpdhs/node"
 )
 
@@ -155,15 +156,14 @@ func TestPortInUse(t *testing.T) {
 	}
 }
 
-// freePort is a port that was free a moment ago.
+// freePort is a port that nothing listens on, and that nobody else is given.
 func freePort(t *testing.T) int {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	port, err := ports.Take(1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer ln.Close()
-	return ln.Addr().(*net.TCPAddr).Port
+	return port
 }
 
 // A cluster of dev says where it is, and ends well with the first signal.

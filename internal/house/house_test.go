@@ -55,19 +55,20 @@ var mayImport = map[string][]string{
 	"bench/goals":        {"bench", "bench/internal/rig"},
 	"bench/peers":        {"bench", "bench/internal/rig"},
 	"bench/store":        {"bench", "bench/internal/rig", "client", "internal/api", "internal/format", "kv", "shard"},
-	"bench/internal/rig": {"bench"},
+	"bench/internal/rig": {"bench", "internal/ports"},
 
 	// What puts it all together.
 	"node": {
 		"kv", "internal/api", "internal/format", "internal/metrics",
 		"ring", "shard", "membership", "replicate", "server", "server/console",
 	},
-	"internal/testcluster": {"kv", "internal/api", "node", "client"},
+	"internal/testcluster": {"kv", "internal/api", "internal/ports", "node", "client"},
 	"internal/simnet":      {"kv", "ring", "rebalance", "shard", "membership", "replicate"},
 	"cmd/httpdhs":          {"kv", "internal/api", "internal/format", "node", "client", "bench"},
 
 	// Tests alone.
 	"internal/house": {},
+	"internal/ports": {},
 	"test":           {},
 }
 

@@ -32,6 +32,7 @@ import (
 	"time"
 
 	"httpdhs/internal/api"
+	"httpdhs/internal/ports"
 	"httpdhs/node"
 )
 
@@ -85,7 +86,7 @@ func Start(t testing.TB, o Options) *Cluster {
 	c := &Cluster{t: t, opt: o, client: newClient(o.ClientTLS), nodes: make([]*node.Node, o.Nodes), members: o.Nodes}
 	var listeners []net.Listener
 	for range o.Nodes {
-		ln, err := Listen()
+		ln, err := ports.Listen()
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -6,12 +6,13 @@ import (
 	"net/http"
 
 	"httpdhs/internal/api"
+	"httpdhs/internal/ports"
 )
 
 // Join starts one more node, which joins the others, and returns its number. It does not wait: see AwaitReady and AwaitRing.
 func (c *Cluster) Join() int {
 	c.t.Helper()
-	ln, err := Listen()
+	ln, err := ports.Listen()
 	if err != nil {
 		c.t.Fatal(err)
 	}

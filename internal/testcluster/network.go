@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"os"
 	"slices"
@@ -228,26 +227,4 @@ func (c *linkConn) Close() error {
 	delete(c.link.conns, c)
 	c.link.mu.Unlock()
 	return c.Conn.Close()
-}
-
-// Ports for tests are below those that the operating system gives to outgoing
-// connections, so that nothing takes the port of a node while it is down; and
-// so that port + 10000 is free of those too.
-const (
-	portMin = 10_000
-	portMax = 22_000
-)
-
-// Listen opens a free port of the loopback.
-func Listen() (net.Listener, error) {
-	var last error
-	for range 1000 {
-		port := portMin + rand.IntN(portMax-portMin)
-		ln, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
-		if err == nil {
-			return ln, nil
-		}
-		last = err
-	}
-	return nil, fmt.Errorf("no port is free: %w", last)
 }

@@ -21,6 +21,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"httpdhs/internal/ports"
 )
 
 // A process is told to die with the thread that started it. The main goroutine
@@ -245,14 +247,10 @@ func (r *Rig) endings() string {
 	return said.String()
 }
 
-// FreeAddr is an address on 127.0.0.1 that nothing listens on.
+// FreeAddr is an address on 127.0.0.1 that nothing listens on, and that nobody else is given.
 func FreeAddr() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	defer l.Close()
-	return l.Addr().String(), nil
+	port, err := ports.Take(1)
+	return fmt.Sprintf("127.0.0.1:%d", port), err
 }
 
 // Port is that of addr.
