@@ -308,12 +308,12 @@ func (f *fleet) awaitDown(j int, at ...int) {
 }
 
 // long is the patience with what moves much data.
-var long = soaked(60*time.Second, 10*time.Minute)
+var long = soaked(2*time.Minute, 10*time.Minute)
 
 func (f *fleet) eventually(what string, cond func() error) {
 	f.t.Helper()
 	var err error
-	for end := time.Now().Add(long); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+	for end := time.Now().Add(long); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
 		if err = cond(); err == nil {
 			return
 		}

@@ -71,7 +71,7 @@ func TestSeveralAreToldToLeaveAtOnce(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t, 5)
 	f.startAll()
-	w := newWitness(f, "several-", soaked(5000, soakKeys()/5), "", 0, 1)
+	w := newWitness(f, "several-", soaked(2000, soakKeys()/5), "", 0, 1)
 	w.begin()
 	w.more(500)
 	var commands sync.WaitGroup

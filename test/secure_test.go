@@ -40,7 +40,7 @@ func TestSecureChurn(t *testing.T) {
 		f.start(i, conf, ours)
 	}
 	f.awaitSettled(0, 1, 2)
-	w := newWitness(f, "secure-", soaked(5000, soakKeys()), "", 0, 1, 2)
+	w := newWitness(f, "secure-", soaked(2000, soakKeys()), "", 0, 1, 2)
 	w.begin()
 	w.more(500)
 

@@ -11,15 +11,15 @@ import (
 // been done one by one.
 func TestChangesOverlap(t *testing.T) {
 	t.Parallel()
-	f := newFleet(t, 5, "--sync-rate=1MiB")
+	f := newFleet(t, 5, "--sync-rate="+soaked("256KiB", "1MiB")) // so that a change is not over before the next
 	f.startByConf(0, 1, 2)
-	w := newWitness(f, "storm-", soaked(20_000, 200_000), "", 0, 1, 2)
+	w := newWitness(f, "storm-", soaked(5000, 200_000), "", 0, 1, 2)
 	w.begin()
 	w.more(500)
 	for range soaked(2, 10) {
 		f.start(3, f.join(0, 1, 2))
 		f.eventually("the node fetches", func() error {
-			if n := f.count(3, "httpdhs_store_keys"); n < 1000 {
+			if n := f.count(3, "httpdhs_store_keys"); n < 500 {
 				return fmt.Errorf("%v keys so far", n)
 			}
 			return nil
@@ -60,9 +60,9 @@ func TestLeaveUnderLoad(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t, 4)
 	f.startAll()
-	w := newWitness(f, "leave-", soaked(20_000, soakKeys()), "", 0, 1, 2, 3)
+	w := newWitness(f, "leave-", soaked(4000, soakKeys()), "", 0, 1, 2, 3)
 	w.begin()
-	w.more(soaked(int64(3000), 100_000))
+	w.more(soaked(int64(500), 100_000))
 	before := f.table(0)
 	w.withdraw(3) // its listener closes when it has left
 	w.phase.Store(1)
@@ -70,7 +70,7 @@ func TestLeaveUnderLoad(t *testing.T) {
 	f.awaitLeft(3)
 	f.awaitSettled(0, 1, 2)
 	w.phase.Store(2)
-	w.more(1000)
+	w.more(500)
 	w.end()
 	least, fetched := w.moves(before, f.table(0)), f.sum(synced, 0, 1, 2)
 	w.verify(0, 1, 2)
@@ -111,9 +111,9 @@ func (f *fleet) awaitLeft(i int) {
 // memory is lost between two states at rest, and there are two copies.
 func TestLeavesOverlap(t *testing.T) {
 	t.Parallel()
-	f := newFleet(t, 6, "--sync-rate=1MiB")
+	f := newFleet(t, 6, "--sync-rate="+soaked("256KiB", "1MiB"))
 	f.startByConf(0, 1, 2, 3, 4)
-	w := newWitness(f, "leaves-", soaked(10_000, 100_000), "", 0, 1, 2)
+	w := newWitness(f, "leaves-", soaked(3000, 100_000), "", 0, 1, 2)
 	w.begin()
 	w.more(500)
 	w.leave(3)

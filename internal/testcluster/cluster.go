@@ -326,7 +326,7 @@ func (c *Cluster) Heal(i int) {
 
 // patience is how long anything in a test may take. It is far beyond what it
 // should take, so that a busy machine does not fail a test.
-const patience = 30 * time.Second
+const patience = 2 * time.Minute
 
 // Eventually waits until cond returns nil, and fails the test with its last
 // error if it does not in good time.
