@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"io"
 	"net"
+	"os"
 	"sync/atomic"
 	"time"
 
@@ -26,6 +27,7 @@ const (
 	waitRead
 	waitWrite
 	waitNext // as waitRead, with nothing of a request there yet
+	waitLate // any of these, and the sweep has found that it takes too long
 )
 
 // conn is a client's connection. It notes what it is doing and since when,
@@ -37,9 +39,10 @@ type conn struct {
 
 	// phase and wait are a phase or a kind of waiting in the low bits and the
 	// clock of its beginning above. Written by the connection's goroutine,
-	// read by the sweep. From waitNext, wait is left by a swap alone: by this
-	// goroutine, which has read something, or by makeRoomLocked, which closes
-	// the connection. So no request that has begun is ever cut.
+	// read by the sweep. A wait is left by a swap alone: by this goroutine, which
+	// has read or written something, by the sweep, for which it took too long, or
+	// by makeRoomLocked, which closes the connection. So no request that has begun
+	// is ever cut to make room, and none by a look at what was before it.
 	phase atomic.Int64
 	wait  atomic.Int64
 	body  atomic.Int64 // bytes read since the handler began
@@ -103,7 +106,12 @@ func (c *conn) Read(p []byte) (int, error) {
 	}
 	n, err := c.Conn.Read(p)
 	if !c.wait.CompareAndSwap(waiting, waitNone) {
-		return 0, io.EOF // closed to make room
+		if c.wait.Load() != waitLate {
+			return 0, io.EOF // closed to make room
+		}
+		if err == nil {
+			err = os.ErrDeadlineExceeded
+		}
 	}
 	switch {
 	case phase >= phaseHandler:
@@ -131,13 +139,29 @@ const writePieceBytes = 256 << 10
 func (c *conn) Write(p []byte) (n int, err error) {
 	for {
 		piece := p[n:min(len(p), n+writePieceBytes)]
-		c.setWait(waitWrite)
+		waiting := c.setWait(waitWrite)
 		m, err := c.Conn.Write(piece)
-		c.wait.Store(waitNone)
+		if !c.wait.CompareAndSwap(waiting, waitNone) && err == nil {
+			err = os.ErrDeadlineExceeded
+		}
 		if n += m; err != nil || n == len(p) {
 			return n, err
 		}
 	}
+}
+
+// endWait ends a wait that takes too long, unless it is over: then what it was judged by is of two
+// moments.
+func (c *conn) endWait(word int64) bool {
+	if !c.wait.CompareAndSwap(word, waitLate) {
+		return false
+	}
+	if kind, _ := unpack(word); kind == waitWrite {
+		_ = c.Conn.SetWriteDeadline(longAgo)
+	} else {
+		_ = c.Conn.SetReadDeadline(longAgo)
+	}
+	return true
 }
 
 // wakeIfIdle ends the wait for a next request. Called with stopping set.

@@ -115,12 +115,18 @@ type budget struct {
 	used atomic.Int64
 }
 
+// take takes n bytes if they are there. What does not fit is not taken for a moment either: another
+// that fits would be refused meanwhile.
 func (b *budget) take(n int64) bool {
-	if b.used.Add(n) > b.max {
-		b.used.Add(-n)
-		return false
+	for {
+		used := b.used.Load()
+		if used+n > b.max {
+			return false
+		}
+		if b.used.CompareAndSwap(used, used+n) {
+			return true
+		}
 	}
-	return true
 }
 
 func (b *budget) give(n int64) { b.used.Add(-n) }

@@ -54,39 +54,32 @@ func (s *Server) sweep(now time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for c := range s.mu.conns {
-		read, write := s.limits.overdue(c, now)
-		if read || write {
+		if word := c.wait.Load(); s.limits.overdue(c, word, now) && c.endWait(word) {
 			s.stats.slowConns.Add(1)
-		}
-		if read {
-			_ = c.Conn.SetReadDeadline(longAgo)
-		}
-		if write {
-			_ = c.Conn.SetWriteDeadline(longAgo)
 		}
 	}
 }
 
-// overdue judges a connection: whether its read or its write takes too long.
-func (t *timeouts) overdue(c *conn, now time.Duration) (read, write bool) {
-	kind, waiting := unpack(c.wait.Load())
+// overdue judges a connection by what it waits for: whether that takes too long.
+func (t *timeouts) overdue(c *conn, word int64, now time.Duration) bool {
+	kind, waiting := unpack(word)
 	phase, since := unpack(c.phase.Load())
 	age := func(since int64) time.Duration { return now - time.Duration(since)*time.Millisecond }
 	switch kind {
 	case waitWrite:
-		return false, age(waiting) > t.write
+		return age(waiting) > t.write
 	case waitRead, waitNext:
 		switch phase {
 		case phaseIdle:
-			return age(since) > t.idle, false
+			return age(since) > t.idle
 		case phaseNew, phaseHeader:
-			return age(since) > t.header, false
+			return age(since) > t.header
 		case phaseHandler:
 			earned := time.Duration(c.body.Load()/t.bodyRate) * time.Second
-			return age(since) > t.body+earned, false
+			return age(since) > t.body+earned
 		case phaseStream:
-			return age(waiting) > t.stream, false
+			return age(waiting) > t.stream
 		}
 	}
-	return false, false
+	return false
 }
