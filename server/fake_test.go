@@ -177,6 +177,9 @@ func (fakePeers) Exchange(dst, request []byte) ([]byte, error) {
 	return append(append(dst, "got "...), request...), nil
 }
 
+// waitsMax is for how many milliseconds a test waits for a state: only a fault takes so long.
+const waitsMax = 60_000
+
 // fixture is a server on a port of its own, without the sweep: a test that
 // wants one calls it with the time that it chooses.
 type fixture struct {
@@ -209,7 +212,7 @@ func start(t *testing.T, o Options) *fixture {
 	}}
 	t.Cleanup(func() {
 		transport.CloseIdleConnections()
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		if err := f.Shutdown(ctx); err != nil {
 			t.Errorf("Shutdown: %v", err)
@@ -256,7 +259,7 @@ func (f *fixture) dial() *net.TCPConn {
 		f.t.Fatal(err)
 	}
 	// A bound for a test that hangs; nothing is asserted of it.
-	_ = c.SetDeadline(time.Now().Add(20 * time.Second))
+	_ = c.SetDeadline(time.Now().Add(time.Minute))
 	return c.(*net.TCPConn)
 }
 

@@ -206,7 +206,7 @@ func TestSlowClients(t *testing.T) {
 // waitFor waits until the one connection of the server is in a state.
 func (f *fixture) waitFor(phase, wait, sent int64) {
 	f.t.Helper()
-	for range 5000 {
+	for range waitsMax {
 		f.mu.Lock()
 		for c := range f.mu.conns {
 			p, _ := unpack(c.phase.Load())
@@ -233,7 +233,7 @@ func TestSlowReader(t *testing.T) {
 		_, _ = io.WriteString(conn, "GET /db/k HTTP/1.1\r\nHost: x\r\n\r\n")
 	}
 	f.waitFor(phaseHandler, waitWrite, -2)
-	for i := range 5000 {
+	for i := range waitsMax {
 		f.sweep(time.Duration(i) * time.Minute)
 		if f.Stats().Conns == 0 {
 			return
