@@ -29,8 +29,8 @@ const (
 )
 
 const (
-	seedsDefault = 40
-	seedsRace    = 8
+	seedsDefault = 10
+	seedsRace    = 4
 
 	blockSeeds  = 20              // in one process
 	silenceMost = 3 * time.Minute // of a process: something waits for what time cannot bring
