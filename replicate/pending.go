@@ -434,6 +434,9 @@ func (o *opState) takeWrite(r *result, owner uint8) {
 
 // takeRead keeps the newest entry; its value is copied.
 func (o *opState) takeRead(r *result, owner uint8, p *pending) {
+	if o.done && o.phase == phaseReadOne {
+		return // of owners that were asked both, the first counts
+	}
 	bit := ownerSet(1) << owner
 	o.answered |= bit
 	if r.behind {
