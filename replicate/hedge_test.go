@@ -168,6 +168,9 @@ func testHedgesFollow(t *testing.T) {
 	if hedges := n.Counters().Hedges - before.Hedges; hedges > 5 {
 		t.Errorf("%d of 100 reads asked twice, though all take as long", hedges)
 	}
+	if d := n.peer(0).latency.patience(); d < 200*time.Millisecond || d > 400*time.Millisecond {
+		t.Errorf("the delay is %v", d)
+	}
 }
 
 // A write does not wait for a replica that hangs longer than it takes to find it down: the pause
