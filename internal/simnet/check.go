@@ -28,12 +28,16 @@ import (
 //	create    Of all writes under If-None-Match: * to a key that is never deleted one succeeds, and of those under the
 //	          same If-Match one; unless the network is split during the later one, or an owner lost its memory before
 //	          that and the earlier one was not acknowledged by all.
-//	once      A write has one place in the order of its key. What was seen, and then replaced or deleted, is not read again, where of the three
-//	          (who saw it, by whom it was replaced, and the read) each meets the next by a + r > N. Exceptions as for strict; at rest a
-//	          write that is not lost has replaced what was seen before it for good. An outcome that is unknown may appear late, and once.
-//	reason    While the cluster is healthy, and has been for a while, no operation with time enough fails or has an unknown outcome. Owners that are down are
-//	          a reason if too few are left for the level, and for absence that is not known; so is a full node for a put that must be stored there,
-//	          and a queue's bound that a few operations reach. A node that died before it had its share is no reason.
+//	once      A write has one place in the order of its key. What was seen, and then replaced
+//	          or deleted, is not read again, where of the three (who saw it, by whom it was
+//	          replaced, and the read) each meets the next by a + r > N. Exceptions as for
+//	          strict; at rest, a write that is not lost has replaced for good what was seen
+//	          before it. An outcome that is unknown may appear late, and once.
+//	reason    While the cluster is healthy, and has been for a while, no operation with time
+//	          enough fails or has an unknown outcome. Owners that are down are a reason if too
+//	          few are left for the level, and for absence that is not known; so is a full node
+//	          for a put that must be stored there, and a queue's bound that a few operations
+//	          reach. A node that died before it had its share is no reason.
 //	value     What a read finds was written, under that key, by an operation that had begun; it is not expired.
 //	time      Where the nodes keep their clocks together, and one machine's is wrong: a node in sync goes by a time, and an acknowledged
 //	          write is stamped with one, that is right within a second, unless fewer than three nodes have run.
