@@ -132,6 +132,7 @@ type keyed struct {
 	events []Event // those of this key, and of whole nodes
 	puts   map[string]*Op
 	lossAt time.Duration // when an owner first lost its memory
+	kept   map[*Op]bool  // see lasts
 }
 
 func (c *checker) byKey() (keys []*keyed) {
@@ -140,7 +141,7 @@ func (c *checker) byKey() (keys []*keyed) {
 		o := &c.h.Ops[i]
 		k := all[o.Key]
 		if k == nil {
-			k = &keyed{key: o.Key, owners: c.h.Owners(o.Key), anyone: c.h.Changed, puts: make(map[string]*Op), lossAt: Never}
+			k = &keyed{key: o.Key, owners: c.h.Owners(o.Key), anyone: c.h.Changed, puts: make(map[string]*Op), kept: make(map[*Op]bool), lossAt: Never}
 			all[o.Key], keys = k, append(keys, k)
 		}
 		k.ops = append(k.ops, o)
@@ -208,70 +209,6 @@ func (c *checker) acks(k *keyed) {
 			c.tell("acks", "%v: it is stored by %v of the owners %v", w, stored, k.owners)
 		}
 	}
-}
-
-// survives says whether, until then, an owner must hold what the write stored.
-func (c *checker) survives(k *keyed, w *Op, until time.Duration) bool {
-	holds, stored := make(map[string]bool), make(map[string]bool)
-	acknowledged := false
-	for _, e := range k.events {
-		if e.At > until {
-			break
-		}
-		if e.At > w.End && !acknowledged {
-			if acknowledged = true; len(holds) == 0 {
-				return false
-			}
-		}
-		if !k.keeps(e.Node) {
-			continue
-		}
-		switch e.Kind {
-		case Stored:
-			if e.Version >= w.Version {
-				holds[e.Node] = true
-				stored[e.Node] = stored[e.Node] || e.At <= w.End
-			}
-		case Lost:
-			delete(holds, e.Node)
-		case Dropped, Gone:
-			if len(holds) > 1 { // the last one had no right to
-				delete(holds, e.Node)
-			}
-		case InSync:
-			had := stored[e.Node] || c.h.Changed && w.Level == kv.LevelLive && c.h.calm(w.Begin, e.At)
-			if acknowledged && len(holds) > 0 && had && c.h.calm(e.At, e.At) {
-				holds[e.Node] = true
-			}
-		}
-		if acknowledged && len(holds) == 0 {
-			return false
-		}
-	}
-	return len(holds) > 0
-}
-
-func (c *checker) lost(k *keyed) {
-	for _, w := range k.acknowledged() {
-		if !c.survives(k, w, Never) {
-			continue
-		}
-		for _, owner := range k.owners {
-			if held := c.held(owner, k.key); c.demand("lost", held.Version >= w.Version) {
-				c.tell("lost", "%v: %s holds version %x at the end", w, owner, uint64(held.Version))
-			}
-		}
-	}
-}
-
-// held is what the node holds of the key at the end.
-func (c *checker) held(node, key string) (none Held) {
-	for _, held := range c.h.Held {
-		if held.Node == node && held.Key == key {
-			return held
-		}
-	}
-	return none
 }
 
 func (c *checker) reads(k *keyed) {
@@ -471,7 +408,7 @@ func (c *checker) agree(k *keyed) {
 			continue
 		}
 		for _, w := range k.acknowledged() {
-			if w.Kind == kv.OpDelete && c.survives(k, w, Never) && c.demand("deleted", o.Outcome != OK || o.Version > w.Version) {
+			if w.Kind == kv.OpDelete && c.lasts(k, w) && c.demand("deleted", o.Outcome != OK || o.Version > w.Version) {
 				c.tell("deleted", "%v\n  after %v", o, w)
 			}
 		}
