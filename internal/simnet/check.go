@@ -28,12 +28,16 @@ import (
 //	create    Of all writes under If-None-Match: * to a key that is never deleted one succeeds, and of those under the
 //	          same If-Match one; unless the network is split during the later one, or an owner lost its memory before
 //	          that and the earlier one was not acknowledged by all.
-//	once      A write has one place in the order of its key. What was seen, and then replaced or deleted, is not read again, where of the three
-//	          (who saw it, by whom it was replaced, and the read) each meets the next by a + r > N. Exceptions as for strict; at rest a
-//	          write that is not lost has replaced what was seen before it for good. An outcome that is unknown may appear late, and once.
-//	reason    While the cluster is healthy, and has been for a while, no operation with time enough fails or has an unknown outcome. Owners that are down are
-//	          a reason if too few are left for the level, and for absence that is not known; so is a full node for a put that must be stored there,
-//	          and a queue's bound that a few operations reach. A node that died before it had its share is no reason.
+//	once      A write has one place in the order of its key. What was seen, and then replaced
+//	          or deleted, is not read again, where of the three (who saw it, by whom it was
+//	          replaced, and the read) each meets the next by a + r > N. Exceptions as for
+//	          strict; at rest, a write that is not lost has replaced for good what was seen
+//	          before it. An outcome that is unknown may appear late, and once.
+//	reason    While the cluster is healthy, and has been for a while, no operation with time
+//	          enough fails or has an unknown outcome. Owners that are down are a reason if too
+//	          few are left for the level, and for absence that is not known; so is a full node
+//	          for a put that must be stored there, and a queue's bound that a few operations
+//	          reach. A node that died before it had its share is no reason.
 //	value     What a read finds was written, under that key, by an operation that had begun; it is not expired.
 //	time      Where the nodes keep their clocks together, and one machine's is wrong: a node in sync goes by a time, and an acknowledged
 //	          write is stamped with one, that is right within a second, unless fewer than three nodes have run.
@@ -128,6 +132,7 @@ type keyed struct {
 	events []Event // those of this key, and of whole nodes
 	puts   map[string]*Op
 	lossAt time.Duration // when an owner first lost its memory
+	kept   map[*Op]bool  // see lasts
 }
 
 func (c *checker) byKey() (keys []*keyed) {
@@ -136,7 +141,7 @@ func (c *checker) byKey() (keys []*keyed) {
 		o := &c.h.Ops[i]
 		k := all[o.Key]
 		if k == nil {
-			k = &keyed{key: o.Key, owners: c.h.Owners(o.Key), anyone: c.h.Changed, puts: make(map[string]*Op), lossAt: Never}
+			k = &keyed{key: o.Key, owners: c.h.Owners(o.Key), anyone: c.h.Changed, puts: make(map[string]*Op), kept: make(map[*Op]bool), lossAt: Never}
 			all[o.Key], keys = k, append(keys, k)
 		}
 		k.ops = append(k.ops, o)
@@ -204,70 +209,6 @@ func (c *checker) acks(k *keyed) {
 			c.tell("acks", "%v: it is stored by %v of the owners %v", w, stored, k.owners)
 		}
 	}
-}
-
-// survives says whether, until then, an owner must hold what the write stored.
-func (c *checker) survives(k *keyed, w *Op, until time.Duration) bool {
-	holds, stored := make(map[string]bool), make(map[string]bool)
-	acknowledged := false
-	for _, e := range k.events {
-		if e.At > until {
-			break
-		}
-		if e.At > w.End && !acknowledged {
-			if acknowledged = true; len(holds) == 0 {
-				return false
-			}
-		}
-		if !k.keeps(e.Node) {
-			continue
-		}
-		switch e.Kind {
-		case Stored:
-			if e.Version >= w.Version {
-				holds[e.Node] = true
-				stored[e.Node] = stored[e.Node] || e.At <= w.End
-			}
-		case Lost:
-			delete(holds, e.Node)
-		case Dropped, Gone:
-			if len(holds) > 1 { // the last one had no right to
-				delete(holds, e.Node)
-			}
-		case InSync:
-			had := stored[e.Node] || c.h.Changed && w.Level == kv.LevelLive && c.h.calm(w.Begin, e.At)
-			if acknowledged && len(holds) > 0 && had && c.h.calm(e.At, e.At) {
-				holds[e.Node] = true
-			}
-		}
-		if acknowledged && len(holds) == 0 {
-			return false
-		}
-	}
-	return len(holds) > 0
-}
-
-func (c *checker) lost(k *keyed) {
-	for _, w := range k.acknowledged() {
-		if !c.survives(k, w, Never) {
-			continue
-		}
-		for _, owner := range k.owners {
-			if held := c.held(owner, k.key); c.demand("lost", held.Version >= w.Version) {
-				c.tell("lost", "%v: %s holds version %x at the end", w, owner, uint64(held.Version))
-			}
-		}
-	}
-}
-
-// held is what the node holds of the key at the end.
-func (c *checker) held(node, key string) (none Held) {
-	for _, held := range c.h.Held {
-		if held.Node == node && held.Key == key {
-			return held
-		}
-	}
-	return none
 }
 
 func (c *checker) reads(k *keyed) {
@@ -467,7 +408,7 @@ func (c *checker) agree(k *keyed) {
 			continue
 		}
 		for _, w := range k.acknowledged() {
-			if w.Kind == kv.OpDelete && c.survives(k, w, Never) && c.demand("deleted", o.Outcome != OK || o.Version > w.Version) {
+			if w.Kind == kv.OpDelete && c.lasts(k, w) && c.demand("deleted", o.Outcome != OK || o.Version > w.Version) {
 				c.tell("deleted", "%v\n  after %v", o, w)
 			}
 		}

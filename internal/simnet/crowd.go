@@ -32,7 +32,8 @@ const (
 	// crowdTimeout is what a call of a crowd has: no write to a healthy cluster takes as long.
 	crowdTimeout = 5 * time.Second
 
-	// leadTime is how long crowds are alone with a healthy cluster, before other clients and faults come.
+	// leadTime is how long crowds are alone with a healthy cluster, before other clients and
+	// faults come.
 	leadTime = time.Second
 )
 

@@ -16,6 +16,9 @@
 // an operator or by a majority, and come back. Then each node has a real membership.Membership, without gossip: its
 // hellos go over the same network. Who is to run is the operators' to say; at the end those are the members, to all of them.
 //
+// Some runs have crowds ([Crowd]): clients at all nodes that write the same few keys, before all faults and among them. Some have links that lag, for
+// minutes even, without being down; replicas that have no memory left for a while; and members that join and die before they have their share.
+//
 // What a seed fixes: the shape of the cluster, its clocks, the faults, the changes of members and their times, what each client asks of
 // whom and when, and the fate of the n-th message on each way between two nodes. What it does not fix: which of several
 // goroutines that are ready at the same instant goes first, and which case of a select that has several wins. As delays have the

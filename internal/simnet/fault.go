@@ -218,10 +218,10 @@ func (f *Fault) place(c chance, nodes []string) {
 // in which clients ask less often.
 func (s *Shape) drawSlow(c chance) {
 	u := c.Float64()
-	if u > 0.2 {
+	if u > 0.15 {
 		return
 	}
-	minutes := u < 0.05
+	minutes := u < 0.03
 	if minutes {
 		s.Span = c.between(time.Minute, 3*time.Minute)
 		s.Pause = s.Span * time.Duration(s.Clients) / slowOps

@@ -126,7 +126,8 @@ func (r *running) well(s *sim) bool {
 	return true
 }
 
-// lookAtMembers counts the members, and those owners of them that do not run; not fine: nodes do not agree on that, or the ring changes.
+// lookAtMembers counts the members, and those owners of them that do not run; not fine: nodes do
+// not agree on that, or the ring changes.
 func (s *sim) lookAtMembers(runs []*running) (members, down int, fine bool) {
 	known, ok := runs[0].membersNow()
 	for _, run := range runs {
@@ -142,7 +143,8 @@ func (s *sim) lookAtMembers(runs []*running) (members, down int, fine bool) {
 	return members, down, ok && members-down >= len(runs)
 }
 
-// hadShare says whether a member that does not run has ever had its share, as far as others have heard: then it is an owner.
+// hadShare says whether a member that does not run has ever had its share, as far as others have
+// heard: then it is an owner.
 func (s *sim) hadShare(name string, runs []*running) bool {
 	s.net.mu.Lock()
 	owner := s.net.nodes[name].owner
@@ -154,8 +156,8 @@ func (s *sim) hadShare(name string, runs []*running) bool {
 	})
 }
 
-// wellFor is how much time an operation has to have for its failing to tell anything: what messages take, and a probe that
-// has to find out first.
+// wellFor is how much time an operation has to have for its failing to tell anything: what
+// messages take, and a probe that has to find out first.
 const wellFor = time.Second
 
 // reasons is the property "reason".
@@ -177,7 +179,8 @@ func (c *checker) reasons() {
 	}
 }
 
-// able says whether an operation has to succeed: owners that are down, and memory that is full, are reasons to fail.
+// able says whether an operation has to succeed: owners that are down, and memory that is full,
+// are reasons to fail.
 func (c *checker) able(o *Op, h *Health) bool {
 	replicas := min(c.h.Replicas, h.Members)
 	switch {

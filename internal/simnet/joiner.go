@@ -7,21 +7,23 @@ import (
 	"httpdhs/kv"
 )
 
-// Joiners that die while they fetch. What they fetch is little here, so each message of a fetch takes longer instead.
+// Joiners that die while they fetch. What they fetch is little here, so each message of a fetch
+// takes longer instead.
 
-// awayTime is how long the others may take to go on without a member that died before it had its share.
+// awayTime is how long the others may take to go on without a member that died before it had its
+// share.
 const awayTime = time.Minute
 
 // drawFalter draws joiners that die, in some of the runs in which members come and go.
 func (s *Shape) drawFalter(c chance) {
-	if s.Members == nil || c.yes(0.6) {
+	if s.Members == nil || c.yes(0.75) {
 		return
 	}
-	s.Fetching = c.between(20*time.Millisecond, 400*time.Millisecond)
+	s.Fetching = c.between(10*time.Millisecond, 150*time.Millisecond)
 	m := s.Members
 	for range 1 + c.IntN(2) {
 		ch := &Change{Kind: Falter, At: c.between(0, s.Span*3/4), Place: c.IntN(s.Nodes + m.Spares)}
-		ch.After, ch.Then = c.between(20*time.Millisecond, 3*time.Second), c.between(0, 3*time.Second)
+		ch.After, ch.Then = c.between(20*time.Millisecond, 2*time.Second), c.between(0, 2*time.Second)
 		if back := c.between(100*time.Millisecond, 6*time.Second); c.yes(0.7) {
 			ch.Back = back
 		}
@@ -47,8 +49,8 @@ func (s *sim) falter(n *node, ch *Change) {
 	}
 }
 
-// withoutAway waits until the others have gone on without members that died before they had their share. Then an operator removes those. It
-// says why not, when the time for it is over.
+// withoutAway waits until the others have gone on without members that died before they had their
+// share. Then an operator removes those. It says why not, when the time for it is over.
 func (s *sim) withoutAway() string {
 	var away []*node
 	s.net.mu.Lock()

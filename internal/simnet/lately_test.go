@@ -67,7 +67,8 @@ func TestControlComesBack(t *testing.T) {
 	})
 }
 
-// A replica that refuses a write of a crowd now and then is found out, while nothing else goes wrong.
+// A replica that refuses a write of a crowd now and then is found out, while nothing else goes
+// wrong.
 func TestControlFailsWithoutReason(t *testing.T) {
 	finds(t, Rules{}, []string{"reason"}, func(s *Shape) {
 		calm(s)

@@ -38,7 +38,8 @@ func TestCheckOnce(t *testing.T) {
 	start(2).stored(3, 6, all...).op(3, 4, mixed).op(6, 7, found(7, "x", 2)).want(t)
 }
 
-// A delete that was seen, and written over, does not delete again. Its tombstones are told by who stamped them.
+// A delete that was seen, and written over, does not delete again. Its tombstones are told by who
+// stamped them.
 func TestCheckOnceOfDeletes(t *testing.T) {
 	version := func(v, tag kv.Version) kv.Version { return v<<10 | tag }
 	start := func() *made {
@@ -53,7 +54,8 @@ func TestCheckOnceOfDeletes(t *testing.T) {
 	start().op(3, 5, Op{Kind: kv.OpDelete, Node: "a"}).op(5, 6, absent(version(7, 1), 2)).want(t)
 }
 
-// What is read at rest is not what was replaced for good: some owners lost their memory, and not all that had what took its place.
+// What is read at rest is not what was replaced for good: some owners lost their memory, and not
+// all that had what took its place.
 func TestCheckOnceAtRest(t *testing.T) {
 	start := func(lost ...string) *made {
 		m := newMade().op(0, 1, Op{Kind: kv.OpPut, Value: "x"}).stored(0.5, 5, "a", "b").op(1, 2, found(5, "x", 2))
@@ -70,7 +72,8 @@ func TestCheckOnceAtRest(t *testing.T) {
 	start("a", "b").want(t)
 }
 
-// An operation succeeds at a healthy cluster, if it had the time, and the owners that are up and the memory that is free are enough for its level.
+// An operation succeeds at a healthy cluster, if it had the time, and the owners that are up and
+// the memory that is free are enough for its level.
 func TestCheckReason(t *testing.T) {
 	with := func(o Op, h Health) *made {
 		m := newMade()
