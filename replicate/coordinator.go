@@ -435,7 +435,8 @@ func (c *Coordinator) finish(p *pending, call *kv.Call) {
 	for i := range call.Ops {
 		op, o := &call.Ops[i], p.at(i)
 		if o.heir > 0 {
-			o = p.at(int(o.heir) - 1)
+			heir := int(o.heir) - 1
+			o, op.Version = p.at(heir), call.Ops[heir].Version
 		}
 		op.Err, op.Acks = o.err, min(int(o.have()), op.Replicas)
 		if !o.settled {

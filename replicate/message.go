@@ -50,16 +50,17 @@ const (
 type resultCode uint8
 
 const (
-	resultStored    resultCode = 1 + iota // a, c: stored, or was there already
-	resultStale                           // a, c: a newer version is there (version follows)
-	resultNoMemory                        // a, c: at --max-memory
-	resultRefused                         // a, c: beyond the peer's limits, or stamped too far ahead of its clock
-	resultCondition                       // c: does not hold (version of what is there follows)
-	resultFound                           // r: record follows, value or tombstone
-	resultAbsent                          // r: nothing is held
-	resultAgain                           // the answer is full and ends here: send this item and what follows it again
-	resultUnsynced                        // c: the answerer may not decide
-	resultElsewhere                       // a: kept, but the answerer is no owner: whoever sent it goes by an old ring
+	resultStored     resultCode = 1 + iota // a, c: stored, or was there already
+	resultStale                            // a, c: a newer version is there (version follows)
+	resultNoMemory                         // a, c: at --max-memory
+	resultRefused                          // a, c: beyond the peer's limits
+	resultCondition                        // c: does not hold (version of what is there follows)
+	resultFound                            // r: record follows, value or tombstone
+	resultAbsent                           // r: nothing is held
+	resultAgain                            // the answer is full and ends here: send this item and what follows it again
+	resultUnsynced                         // c: the answerer may not decide
+	resultElsewhere                        // a: kept, but the answerer is no owner: whoever sent it goes by an old ring
+	resultUnbelieved                       // a, c: stamped too far ahead of the peer's clock
 
 	failedDown     // the peer went down or its answer was no answer
 	failedStopping // this node stops
@@ -221,7 +222,7 @@ func nextResult(body []byte) (r result, rest []byte, err error) {
 		r.record, rest, err = kv.DecodeRecord(rest, &wireLimits)
 	case resultAbsent:
 		r.behind, r.existed = r.existed, false
-	case resultStored, resultNoMemory, resultRefused, resultAgain, resultUnsynced, resultElsewhere:
+	case resultStored, resultNoMemory, resultRefused, resultUnbelieved, resultAgain, resultUnsynced, resultElsewhere:
 	default:
 		err = fmt.Errorf("%w: result 0x%02x", errMessage, body[0])
 	}

@@ -25,7 +25,7 @@ func TestGoldenMessages(t *testing.T) {
 
 	answer := openBatch(nil)
 	for _, r := range []result{
-		{code: resultStored, existed: true}, {code: resultStale, version: 7}, {code: resultNoMemory}, {code: resultRefused},
+		{code: resultStored, existed: true}, {code: resultStale, version: 7}, {code: resultNoMemory}, {code: resultRefused}, {code: resultUnbelieved},
 		{code: resultCondition, version: 8}, {code: resultFound, unsynced: true, record: kv.Record{Key: []byte("k"), Entry: kv.Entry{Version: 1}}},
 		{code: resultAbsent}, {code: resultUnsynced}, {code: resultAgain},
 	} {

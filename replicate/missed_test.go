@@ -101,7 +101,7 @@ func testFarAhead(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if r, _, err := nextResult(answer[batchHead:]); err != nil || r.code != resultRefused {
+		if r, _, err := nextResult(answer[batchHead:]); err != nil || r.code != resultUnbelieved {
 			t.Errorf("a record stamped far ahead: result %d, %v", r.code, err)
 		}
 	}

@@ -77,7 +77,7 @@ type opState struct {
 	concede  bool       // whatever newer an owner holds came after this write began
 	newer    uint8      // owners that hold something newer
 	lost     bool       // an owner may have stored it, and did not say so
-	heir     int32      // 1 + the later write of the call that stands for this one; 0: none
+	heir     int32      // 1 + the later write of the call that took its place; 0: none
 	existed  bool       // some owner held a readable value before
 	knew     bool       // existed was settled by an earlier round
 	passed   bool       // a condition has let it pass
@@ -224,6 +224,19 @@ func (p *pending) redoReads(call *kv.Call, i int) {
 
 func sameKey(a, b *kv.Op) bool { return a.Hash == b.Hash && bytes.Equal(a.Key, b.Key) }
 
+// heir is the last write after i of its key that an owner may have stored; -1: none.
+func (p *pending) heir(call *kv.Call, i int) int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for j := len(call.Ops) - 1; j > i; j-- {
+		later := &call.Ops[j]
+		if o := p.at(j); later.Kind != kv.OpGet && sameKey(later, &call.Ops[i]) && (o.acks > 0 || o.lost) {
+			return j
+		}
+	}
+	return -1
+}
+
 // bequeath leaves the outcome of write i to a later write of its key.
 func (p *pending) bequeath(i, heir int) {
 	o := p.state(i)
@@ -368,8 +381,7 @@ func (o *opState) decided() bool {
 	return o.have() >= o.enough()
 }
 
-// have is how many owners have the write, or had it before something newer
-// took its place. Write is at the top of the file that decides it: write.go.
+// have is how many owners have the write, or had it before something newer took its place.
 func (o *opState) have() uint8 {
 	if o.concede || o.acks > 0 {
 		return o.acks + o.newer
@@ -424,6 +436,10 @@ func (o *opState) takeWrite(r *result, owner uint8) {
 		}
 		o.refusal = kv.ErrNoMemory
 		if r.code == resultRefused {
+			o.refusal = kv.ErrRefused
+		}
+	case resultUnbelieved:
+		if o.phase != phaseRepair {
 			o.refusal = kv.ErrRefused
 		}
 	case resultElsewhere:

@@ -161,10 +161,15 @@ func (c *Coordinator) serveItem(v *view, dst []byte, it *item) []byte {
 // far ahead that this node does not believe it. A version that is held here
 // has to be below all that this node stamps.
 func (c *Coordinator) limited(r *kv.Record) (refused result) {
-	if c.opt.Limits.Check(r) != nil || !c.clock.Observe(r.Version) {
-		c.counters.refused.Add(1)
+	switch {
+	case c.opt.Limits.Check(r) != nil:
 		refused.code = resultRefused
+	case !c.clock.Observe(r.Version):
+		refused.code = resultUnbelieved
+	default:
+		return refused
 	}
+	c.counters.refused.Add(1)
 	return refused
 }
 

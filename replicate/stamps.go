@@ -78,9 +78,10 @@ func (c *Coordinator) follow() {
 	c.lag.Store(&furthest)
 }
 
-// outwait holds writes back that fewer than all owners have, until every member stamps above
-// them. So a write that begins after the answer has the greater stamp, whichever owners it meets.
-// As a rule that is so before the owners have answered.
+// outwait holds back the answer to a write that fewer than all owners have, until every member
+// stamps above it. So a write that begins after the answer has the greater stamp, whichever owners
+// it meets. The same goes for what a read of several owners has found, which may be such a write.
+// As a rule all that is so before the owners have answered.
 func (c *Coordinator) outwait(p *pending, call *kv.Call) {
 	furthest := c.lag.Load()
 	if furthest == nil {
@@ -91,9 +92,12 @@ func (c *Coordinator) outwait(p *pending, call *kv.Call) {
 		return
 	}
 	now := time.Now()
-	most := furthest.upTo(now)
-	// A stamp ahead of the clock that made it followed another, which the members have seen too.
-	wait := min(most-c.clock.Reading().Sub(stamped.Instant()), most)
+	ahead := stamped.Instant().Sub(c.clock.Reading())
+	if ahead > clockApart { // the clocks stand still: tell the members of the stamp
+		c.Refresh(call.Deadline)
+		return
+	}
+	wait := furthest.upTo(now) + ahead
 	if wait <= 0 {
 		return
 	}
@@ -110,14 +114,18 @@ func (c *Coordinator) outwait(p *pending, call *kv.Call) {
 	p.failPartial(call, kv.ErrTimeout)
 }
 
-// lastPartial is the last stamp of the writes of the call that have succeeded, and that fewer
-// than all owners have; moving: of all that have succeeded. 0: there is none.
+// lastPartial is the last stamp that the call has written or found, and that fewer than all owners
+// may have; moving: of all that it has written. 0: there is none.
 func (p *pending) lastPartial(call *kv.Call, moving bool) (stamped kv.Version) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for i := range call.Ops {
 		op, o := &call.Ops[i], p.at(i)
-		if op.Kind != kv.OpGet && o.settled && o.err == nil && (moving || int(o.have()) < op.Replicas) {
+		switch {
+		case !o.settled || o.err != nil:
+		case op.Kind == kv.OpGet && op.Required > 1:
+			stamped = max(stamped, o.found.Version)
+		case op.Kind != kv.OpGet && (moving || int(o.have()) < op.Replicas):
 			stamped = max(stamped, op.Version)
 		}
 	}

@@ -161,11 +161,11 @@ func (c *Coordinator) written(v *view, p *pending, call *kv.Call, i int, o *opSt
 	}
 }
 
-// stampAgain gives a write that no owner has stored its second stamp, above all that they hold. A
-// later write of the call to the same key takes its place instead: a second stamp would put this
-// one above it.
+// stampAgain gives a write that no owner has stored its second stamp, above all that they hold. If
+// a later write of the call to the same key was stored, that takes its place: a second stamp would
+// put this one above it.
 func (c *Coordinator) stampAgain(v *view, p *pending, call *kv.Call, i int, o *opState) {
-	if heir := lastWrite(call, &call.Ops[i]); heir > i {
+	if heir := p.heir(call, i); heir > i {
 		p.bequeath(i, heir)
 		return
 	}
@@ -174,17 +174,6 @@ func (c *Coordinator) stampAgain(v *view, p *pending, call *kv.Call, i int, o *o
 	c.stamp(&call.Ops[i], c.clock.Now())
 	c.spread(v, p, call, i, opState{existed: o.existed, knew: o.knew, concede: true}, 0)
 	p.redoReads(call, i)
-}
-
-// lastWrite is the last unconditional write of the call to the key of op; -1: none.
-func lastWrite(call *kv.Call, op *kv.Op) int {
-	for i := len(call.Ops) - 1; i >= 0; i-- {
-		o := &call.Ops[i]
-		if o.Kind != kv.OpGet && o.Cond.Kind == kv.Always && sameKey(o, op) {
-			return i
-		}
-	}
-	return -1
 }
 
 // retry makes another attempt at operation i. A write that an owner may have stored keeps its
@@ -282,7 +271,7 @@ func (c *Coordinator) decided(v *view, p *pending, call *kv.Call, i int, o *opSt
 		c.decide(v, p, call, i, o.unsynced|o.asked)
 	case resultCondition:
 		p.settle(i, kv.ErrConditionFailed)
-	case resultNoMemory, resultRefused:
+	case resultNoMemory, resultRefused, resultUnbelieved:
 		p.settle(i, o.refusal)
 	default:
 		p.settle(i, kv.ErrUnknownOutcome)

@@ -21,7 +21,8 @@ import (
 //	          exception. These two also mean that no deleted key comes back to a strict read.
 //	last      Of two acknowledged writes at levels other than one, the later is the newer, however the clocks are set, unless
 //	          the network is split during the later one or the earlier one is lost as above, or they are mixed: the
-//	          primary that decides a condition may not have an unconditional write yet that others have.
+//	          primary that decides a condition may not have an unconditional write yet that others have. If the
+//	          earlier one was acknowledged by fewer than all owners, that takes clocks that are kept together.
 //	absent    "No such key" is not said of a key with an acknowledged write at level live, or with a + r > N, before
 //	          the read, which was not, or not surely not, deleted or expired since; unless the network is split during
 //	          the read, or the write is lost as above.
@@ -260,11 +261,21 @@ func (c *checker) last(k *keyed) {
 			if earlier.Level == kv.LevelOne || earlier.End >= w.Begin || mixed {
 				continue
 			}
+			if !c.ordered(earlier, w) {
+				continue
+			}
 			if lasts++; earlier.Version >= w.Version && c.survives(k, earlier, w.End) {
 				c.tell("last", "%v\n  after %v", w, earlier)
 			}
 		}
 	}
+}
+
+// ordered says whether a write that begins after another operation has ended has the greater stamp.
+// What fewer than all owners have is acknowledged when the clocks of all members are past it, and
+// that takes clocks that are kept together.
+func (c *checker) ordered(earlier, w *Op) bool {
+	return c.h.Kept || w.Kind == kv.OpGet || earlier.Kind != kv.OpGet && c.acked(earlier) >= c.h.Replicas
 }
 
 // meet says whether so many replicas and so many have one in common.

@@ -78,7 +78,7 @@ func (c *checker) binds(o *Op) int {
 // replaces says whether m has to be later than s, and r to know of it.
 func (c *checker) replaces(k *keyed, s, m, r *Op) bool {
 	switch {
-	case !c.steady(s, r):
+	case !c.steady(s, r), !c.ordered(s, m):
 		return false
 	case m.Cond != kv.Always && wroteAlways(s):
 		return false // the primary that decides may not have an unconditional write yet
