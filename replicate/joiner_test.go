@@ -1,0 +1,144 @@
+package replicate
+
+import (
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"httpdhs/kv"
+	"httpdhs/rebalance"
+)
+
+// holdsTarget says whether the node has authority for the ring that is to be.
+func (n *testNode) holdsTarget() bool {
+	n.rings.mu.Lock()
+	defer n.rings.mu.Unlock()
+	return n.rings.state.Holds(n.rings.target) && n.rings.state.Reads() != n.rings.target
+}
+
+// A node that dies before it has fetched its share owns nothing: the others go on to read by the ring without it, and when one more of
+// them dies each key is found at its other owner. After a while a majority removes the joiner, whatever EvictAfter says, so that the ring
+// is at rest; an owner that is down is not removed so soon. The joiner joins anew when it is back, and has its share then.
+func TestJoinerThatDiesOwnsNothing(t *testing.T) { bubble(t, testJoinerDies) }
+
+func testJoinerDies(t *testing.T) {
+	var mu sync.Mutex
+	evicted := make(map[string]bool)
+	o := clusterOptions{nodes: 4, replicas: 2, members: []int{0, 1, 2}, evict: func(_ int, name string) {
+		mu.Lock()
+		defer mu.Unlock()
+		evicted[name] = true
+	}}
+	c, keys := withKeys(t, o)
+	found := func(when string) {
+		t.Helper()
+		for _, n := range c.nodes {
+			for _, key := range keys {
+				if n == nil {
+					continue
+				}
+				if got := n.get(key, kv.LevelOne); got.Err != nil || string(got.Value) != key {
+					t.Fatalf("%s: %s at %s: %q, %v", when, key, n.name, got.Value, got.Err)
+				}
+			}
+		}
+	}
+	noPulls := func(msg []byte, pass func() ([]byte, error)) ([]byte, error) {
+		if kind, _, err := splitHead(msg); err == nil && kind == kindPull {
+			return nil, errReset
+		}
+		return pass()
+	}
+	for _, n := range c.nodes[:3] {
+		c.net.set("node3", n.name, noPulls)
+	}
+	join := func(boot uint64) {
+		all := o
+		all.members = nil
+		c.boot(3, boot, all)
+		for _, n := range c.nodes {
+			if n != nil {
+				n.set(t, c.members())
+			}
+		}
+	}
+	join(103)
+	for _, n := range c.nodes[:3] {
+		eventually(t, n.name+" holds the ring that is to be", n.holdsTarget)
+	}
+	c.kill(3)
+	for _, n := range c.nodes[:3] {
+		eventually(t, n.name+" finds it down", func() bool { return n.peerNamed("node3").State() == Down })
+	}
+	time.Sleep(heardFor + time.Second)
+	for _, n := range c.nodes[:3] {
+		if now, _ := n.Rings(); rebalance.Ring(now.Fingerprint()) == n.rings.target {
+			t.Fatalf("%s reads by the ring of the joiner", n.name)
+		}
+	}
+	mu.Lock()
+	early := evicted["node3"]
+	mu.Unlock()
+	if early {
+		t.Error("it is removed at once")
+	}
+	eventually(t, "it is removed", func() bool { mu.Lock(); defer mu.Unlock(); return evicted["node3"] })
+	c.kill(2)
+	found("a joiner and an owner are down")
+	for _, n := range c.nodes[:2] {
+		n.set(t, c.members(0, 1, 2))
+		eventually(t, n.name+" is at rest", func() bool { now, next := n.Rings(); return now == next && len(now.Nodes()) == 3 })
+	}
+	found("the joiner is removed")
+	time.Sleep(2 * joinerEvictAfter)
+	mu.Lock()
+	early = evicted["node2"]
+	mu.Unlock()
+	if early {
+		t.Error("an owner is removed as a joiner is")
+	}
+	c.net.clear()
+	join(203)
+	for _, n := range []*testNode{c.nodes[0], c.nodes[1], c.nodes[3]} {
+		eventually(t, n.name+" reads by the ring of the joiner", func() bool {
+			now, next := n.Rings()
+			return now == next && len(now.Nodes()) == 4 && n.Synced()
+		})
+	}
+	found("it has joined anew, without an owner that is down")
+}
+
+// An owner that is down holds up a change in which it gets something that it has never had, until it is back.
+func TestOwnerThatIsDownGetsNothingNew(t *testing.T) { bubble(t, testOwnerDown) }
+
+func testOwnerDown(t *testing.T) {
+	c, keys := withKeys(t, clusterOptions{nodes: 4, replicas: 2})
+	c.kill(3)
+	for _, n := range c.nodes[:3] {
+		eventually(t, n.name+" finds it down", func() bool { return n.peerNamed("node3").State() == Down })
+	}
+	leaving := c.members()
+	leaving.All[2].Leaving = true
+	leaving.Digest = 99
+	for _, n := range c.nodes[:3] {
+		n.set(t, leaving)
+	}
+	time.Sleep(time.Minute)
+	for _, n := range c.nodes[:3] {
+		if now, next := n.Rings(); now == next {
+			t.Errorf("%s reads by a ring in which one that is down has got more", n.name)
+		}
+	}
+	n := c.boot(3, 203, clusterOptions{nodes: 4, replicas: 2})
+	n.set(t, leaving)
+	c.awaitRing(leaving)
+	for _, key := range keys {
+		if got := c.copies(key); got != 2 {
+			t.Fatalf("%s has %d copies", key, got)
+		}
+	}
+	if slices.ContainsFunc(keys, func(key string) bool { return c.nodes[0].get(key, kv.LevelOne).Err != nil }) {
+		t.Error("a key is not found")
+	}
+}
