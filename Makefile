@@ -14,7 +14,8 @@ CHECKS    ?= 10000
 SEEDS     ?= 500
 FROM      ?= 1
 SOAK_KEYS ?= 1000000
-RUN       ?= Join|Leave|Evict|Restart|Turn|Split|OneWay|Secure|AreTold|Sick|Slow|Paused|Overlap
+RUN       ?= Join|Leave|Evict|Restart|Turn|Split|OneWay|Secure|AreTold|Sick|Slow|Paused|Overlap|RandomFaults
+SOAK_MINUTES ?= 10
 
 # What is checked is built as it is shipped, and so is compiled once for lint, build and test.
 export CGO_ENABLED := 0
@@ -62,8 +63,8 @@ e2e: build ## run the tests of the real binary as a user runs it
 	go test -count=1 ./test/...
 
 .PHONY: soak
-soak: ## the same tests of coming and going for long: SOAK_KEYS (1000000), minutes of kills, a minute's split (RUN=regexp)
-	SOAK=1 SOAK_KEYS=$(SOAK_KEYS) go test -count=1 -v -timeout 60m -parallel 1 -run '$(RUN)' ./test/...
+soak: ## the same tests of coming and going for long: SOAK_KEYS (1000000), SOAK_MINUTES (10) of faults at random (RUN=regexp)
+	SOAK=1 SOAK_KEYS=$(SOAK_KEYS) SOAK_MINUTES=$(SOAK_MINUTES) go test -count=1 -v -timeout 24h -parallel 1 -run '$(RUN)' ./test/...
 
 .PHONY: sim
 sim: ## simulate clusters with all kinds of faults (SEEDS=500, FROM=1), or one with its whole log (SEED=n)

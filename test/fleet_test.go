@@ -45,6 +45,7 @@ type fleet struct {
 	dir   string
 	flags []string // of all
 	tls   bool     // the nodes speak TLS
+	lines int      // most that are shown of what each process wrote, the last; 0: all
 
 	mu    sync.Mutex // guards all below
 	ships []*ship
@@ -87,12 +88,21 @@ func (f *fleet) close() {
 	}
 	for i, s := range f.ships {
 		for _, text := range s.past {
-			f.t.Logf("node %d, earlier:\n%s", i, text)
+			f.t.Logf("node %d, earlier:\n%s", i, f.last(text))
 		}
 		if s.proc != nil {
-			f.t.Logf("node %d, httpdhs %s:\n%s%s", i, strings.Join(s.proc.args, " "), &s.proc.out, &s.proc.err)
+			f.t.Logf("node %d, httpdhs %s:\n%s", i, strings.Join(s.proc.args, " "), f.last(s.proc.out.String()+s.proc.err.String()))
 		}
 	}
+}
+
+// last is the end of what a process wrote.
+func (f *fleet) last(text string) string {
+	if f.lines == 0 {
+		return text
+	}
+	lines := strings.SplitAfter(text, "\n")
+	return strings.Join(lines[max(0, len(lines)-f.lines):], "")
 }
 
 func (f *fleet) proc(i int) *process {

@@ -45,6 +45,7 @@ var mayImport = map[string][]string{
 	"server":           {"kv", "internal/api", "internal/format"},
 	"server/console":   {},
 	"internal/metrics": {},
+	"internal/history": {},
 
 	// Users of a cluster over HTTP.
 	"client": {"kv", "internal/api", "internal/format"},
