@@ -9,7 +9,7 @@ import (
 )
 
 const (
-	helloFormat     = 1
+	helloFormat     = 2 // 1 had an address for gossip in each entry, which made part of the digest
 	maxHelloBytes   = 4 << 20
 	maxHelloMembers = MaxMembers + MaxRemoved
 	maxReasonBytes  = 1024
@@ -48,8 +48,7 @@ func (s Settings) differ(here, name string, there Settings) string {
 	return strings.Join(parts, ", ") + ": start both with the same"
 }
 
-// hello is the message, in both directions; memberlist's state exchange carries it too. It is JSON, so that a later
-// version can add to it.
+// hello is the message, in both directions. It is JSON, so that a later version can add to it.
 type hello struct {
 	Format   int      `json:"format"`
 	From     string   `json:"from"`

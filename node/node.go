@@ -232,7 +232,7 @@ func (n *Node) wire() (err error) {
 func (n *Node) unwire() error {
 	var errs []error
 	if n.members != nil {
-		errs = append(errs, n.members.Close())
+		n.members.Close()
 	}
 	if n.coordinator != nil {
 		n.coordinator.Close()
