@@ -95,8 +95,17 @@ func dialTCP(addr string, timeout time.Duration) (net.Conn, error) {
 	return net.DialTimeout("tcp", addr, timeout)
 }
 
-// RoundTrip implements Transport.
-func (t *HTTPTransport) RoundTrip(dst, message []byte, deadline time.Time) ([]byte, error) {
+// RoundTrip implements Transport. A panic of the library, whatever the peer has answered, is an error like any other: it must not end the process.
+func (t *HTTPTransport) RoundTrip(dst, message []byte, deadline time.Time) (answer []byte, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			answer, err = dst, fmt.Errorf("the HTTP client cannot cope with %s: panic: %v", t.name, v)
+		}
+	}()
+	return t.roundTrip(dst, message, deadline)
+}
+
+func (t *HTTPTransport) roundTrip(dst, message []byte, deadline time.Time) ([]byte, error) {
 	req, resp := fasthttp.AcquireRequest(), fasthttp.AcquireResponse()
 	defer fasthttp.ReleaseRequest(req)
 	defer fasthttp.ReleaseResponse(resp)

@@ -114,9 +114,9 @@ func (c *Cluster) open(i int, ln net.Listener) {
 		Name: name, Listener: ln,
 		Replicas: c.opt.Replicas, Partitions: c.opt.Partitions,
 		ProbeEvery: 20 * time.Millisecond,
-		Dial:    c.net.dialer(i),
-		Log:     slog.New(slog.NewTextHandler(log, nil)),
-		Version: "test",
+		Dial:       c.net.dialer(i),
+		Log:        slog.New(slog.NewTextHandler(log, nil)),
+		Version:    "test",
 	}
 	if i < len(names) {
 		cfg.Members = names
