@@ -451,6 +451,9 @@ func TestLeave(t *testing.T) {
 			t.Error("it came back")
 		}
 		w.kill(m)
+		if _, err := m.ServeHello(nil); !errors.Is(err, ErrClosed) {
+			t.Errorf("answers after the end: %v", err)
+		}
 		o := w.options(c)
 		o.Join = []string{a}
 		again := w.open(t, o)

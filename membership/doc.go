@@ -5,10 +5,12 @@
 // gives the same map. Only the member itself raises the version of its entry while it runs; others do when they
 // remove it.
 //
-// A hello carries the map: a message over HTTP that has the whole of it both ways, and the settings that have to be equal.
-// Who answers merges before it answers. It is how a node joins, and how members that are down are looked for. A node that
-// changes the map itself says hello to all that are up. The digest of the map is in each probe of the data plane, which
-// asks all peers at once when the map has changed; where a probe shows that two maps differ, their nodes say hello.
+// A hello carries the map: a message over HTTP that has the whole of it both ways, and the
+// settings that have to be equal. Who answers merges before it answers. It is how a node joins,
+// and how members that are down are looked for. A node that changes the map itself says hello to
+// all that are up. The digest of the map is in each probe of the data plane, which asks all peers
+// at once when the map has changed; where a probe shows that two maps differ, their nodes say
+// hello.
 //
 // A node is formed when it is part of a cluster: from the start, if its configuration names all members or none; once
 // a formed node has answered it with a map that has its entry, if it joins; or when it founds the cluster, which is
@@ -29,5 +31,6 @@
 //
 // # Bounds
 //
-// 1024 members and 1024 removed ones ([Map] says what happens there), 4 MiB a hello, 128 addresses to join.
+// 1024 members and 1024 removed ones ([Map] says what happens there), 4 MiB a hello, 128
+// addresses to join.
 package membership

@@ -63,7 +63,8 @@ type hello struct {
 	Who      bool       `json:"who,omitempty"`     // the asker only wants to know who is there
 }
 
-// memberList is as many as a map has. No more are taken from a message: three bytes of it would else become fifty of memory.
+// memberList is as many as a map has. No more are taken from a message: three bytes of it would
+// else become fifty of memory.
 type memberList []Member
 
 // UnmarshalJSON reads an array, or null.

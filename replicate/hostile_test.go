@@ -13,8 +13,9 @@ import (
 	"httpdhs/rebalance"
 )
 
-// What is to be answered is bounded whatever is asked: a question that names partitions again and again is refused. Two bytes of it would
-// else make 2 KiB of answer, and a message as long as one may be 64 GiB.
+// What is to be answered is bounded whatever is asked: a question that names partitions again and
+// again is refused. Two bytes of it would else make 2 KiB of answer, and a message as long as one
+// may be 64 GiB.
 func TestQuestionsNameFewPartitions(t *testing.T) {
 	c := idleCluster(t, clusterOptions{nodes: 2, replicas: 2})
 	n := c.boot(0, 1, clusterOptions{})
@@ -61,7 +62,8 @@ func TestPingsAreBounded(t *testing.T) {
 	}
 }
 
-// The longest key that a node may be set to take fits a batch, which the node has to read itself again when its peer goes down.
+// The longest key that a node may be set to take fits a batch, which the node has to read itself
+// again when its peer goes down.
 func TestBatchesTakeTheLongestKey(t *testing.T) {
 	r := kv.Record{Key: make([]byte, 1<<20+1), Entry: kv.Entry{Version: 1, Value: []byte("v")}}
 	if it, rest := ownItem(appendApply(nil, &r)); !bytes.Equal(it.record.Key, r.Key) || len(rest) > 0 {
@@ -69,8 +71,9 @@ func TestBatchesTakeTheLongestKey(t *testing.T) {
 	}
 }
 
-// A panic in one of several things that are done at once is raised where they are waited for, when all of them are over: in a handler, which counts it, and
-// not in a goroutine where it would end the process.
+// A panic in one of several things that are done at once is raised where they are waited for,
+// when all of them are over: in a handler, which counts it, and not in a goroutine where it would
+// end the process.
 func TestPanicsAreTheCallers(t *testing.T) {
 	var all together
 	var done atomic.Int32

@@ -302,7 +302,8 @@ func (s *source) parse(answer []byte) error {
 	return nil
 }
 
-// checkPartitions says what is wrong with the partitions of a question, u16 each: one that there is not, or more than it may name. The answer grows with them.
+// checkPartitions says what is wrong with the partitions of a question, u16 each: one that there
+// is not, or more than it may name. The answer grows with them.
 func (c *Coordinator) checkPartitions(list []byte, most int) error {
 	if len(list)%2 != 0 || len(list)/2 > most {
 		return fmt.Errorf("%w: %d bytes of partitions, at most %d partitions", errMessage, len(list), most)

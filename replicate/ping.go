@@ -101,17 +101,20 @@ func parsePing(msg []byte) (p Ping, err error) {
 }
 
 const (
-	// jsonBytesMax bounds a message that is JSON: what a thousand members with the longest names take.
+	// jsonBytesMax bounds a message that is JSON: what a thousand members with the longest names
+	// take.
 	jsonBytesMax = 1 << 20
 
-	// statedMax bounds the rings of a kind in a statement. A node states RingsMax of them, and the one that it reads by.
+	// statedMax bounds the rings of a kind in a statement. A node states RingsMax of them, and
+	// the one that it reads by.
 	statedMax = 4 * rebalance.RingsMax
 
 	// latestMicros is the last time that a version can hold, Unix microseconds.
 	latestMicros = (1<<42 - 1) * 1000
 )
 
-// check says what in a ping no node says: what is worked out from it would take without end, or be no number.
+// check says what in a ping no node says: what is worked out from it would take without end, or
+// be no number.
 func (p *Ping) check() error {
 	s := &p.Said
 	switch {

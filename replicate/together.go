@@ -2,8 +2,9 @@ package replicate
 
 import "sync"
 
-// together has several things done at the same time for one caller. A panic in one of them is raised again in the caller's goroutine, by Wait: what asks
-// for a client is a handler, whose panics are counted and answered, and end nothing.
+// together has several things done at the same time for one caller. A panic in one of them is
+// raised again in the caller's goroutine, by Wait: what asks for a client is a handler, whose
+// panics are counted and answered, and end nothing.
 type together struct {
 	group    sync.WaitGroup
 	mu       sync.Mutex

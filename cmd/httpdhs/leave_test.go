@@ -277,7 +277,8 @@ func TestBindIPv6(t *testing.T) {
 	}
 }
 
-// A start script that still names a port for gossip works: whatever is named there is not looked at, and one line says so.
+// A start script that still names a port for gossip works: whatever is named there is not looked
+// at, and one line says so.
 func TestGossipPortIsIgnored(t *testing.T) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0") // nobody else could listen there
 	if err != nil {
