@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"math"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -47,7 +48,7 @@ func TestPingsAreBounded(t *testing.T) {
 		"length":        func(p *Ping) { p.Version = strings.Repeat("v", 1<<20) },
 		"before 1970":   func(p *Ping) { p.Wall = -1 },
 		"after 2100":    func(p *Ping) { p.Wall = 1 << 60 },
-		"lead":          func(p *Ping) { p.Lead = 1 << 62 },
+		"lead":          func(p *Ping) { p.Lead = math.MinInt64 },
 		"machine":       func(p *Ping) { p.Machine = 1 << 62 },
 		"machine below": func(p *Ping) { p.Machine = -1 << 62 },
 		"rate":          func(p *Ping) { p.Moving = &Moving{Bytes: 1 << 60, Done: 1, Seconds: 1e-300} },

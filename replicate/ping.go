@@ -120,7 +120,8 @@ func (p *Ping) check() error {
 	switch {
 	case max(len(s.Writes), len(s.Wants), len(s.Holds)) > statedMax:
 		return fmt.Errorf("%w: ping: more than %d rings", errMessage, statedMax)
-	case p.Wall < 0 || p.Wall > latestMicros || p.Machine < 0 || p.Machine > latestMicros, max(p.Lead, -p.Lead) > latestMicros:
+	case p.Wall < 0 || p.Wall > latestMicros || p.Machine < 0 || p.Machine > latestMicros,
+		p.Lead < -latestMicros || p.Lead > latestMicros:
 		return fmt.Errorf("%w: ping: its clock reads %d, its machine's %d, and it leads by %d", errMessage, p.Wall, p.Machine, p.Lead)
 	case p.Moving != nil && p.Moving.Seconds != 0 && (p.Moving.Seconds < 1e-9 || p.Moving.Seconds > 1e12):
 		return fmt.Errorf("%w: ping: it has been moving for %g seconds", errMessage, p.Moving.Seconds)
