@@ -66,6 +66,14 @@ func (e *Entry) Collectable(nowMillis int64, grace time.Duration) bool {
 	return nowMillis-dead > grace.Milliseconds()
 }
 
+// lastDate is the last time that HTTP and RFC 3339 can write, the end of the year 9999, Unix
+// milliseconds.
+const lastDate = 253402300799999
+
+// ExpiryTime is an expiry as it is shown. One beyond what can be written is shown as the last
+// that can.
+func ExpiryTime(expires int64) time.Time { return time.UnixMilli(min(expires, lastDate)).UTC() }
+
 // Bury turns the entry into the tombstone of itself: same version, same
 // expiry, no value.
 func (e *Entry) Bury() {

@@ -13,8 +13,7 @@ import (
 	"time"
 )
 
-// These tests run without gossip and in bubbles of synctest, where time is not real: all that carries the map is
-// hellos.
+// These tests run in bubbles of synctest, where time is not real.
 
 const a, b, c = "a:1", "b:1", "c:1"
 
@@ -361,9 +360,7 @@ func TestWhoWasAloneIsToldOfTheClusterFirst(t *testing.T) {
 		if slices.Contains(calls, "overtaken 2") || slices.Contains(calls, "overtaken 1") {
 			t.Errorf("who was joined was called back: %q", calls)
 		}
-		if err := first.Close(); err != nil {
-			t.Fatal(err)
-		}
+		first.Close()
 		calls = nil
 		again := founder()
 		other.Differs(a)
@@ -453,7 +450,10 @@ func TestLeave(t *testing.T) {
 		if !agree(2, nodes...) {
 			t.Error("it came back")
 		}
-		w.kill(t, m)
+		w.kill(m)
+		if _, err := m.ServeHello(nil); !errors.Is(err, ErrClosed) {
+			t.Errorf("answers after the end: %v", err)
+		}
 		o := w.options(c)
 		o.Join = []string{a}
 		again := w.open(t, o)
@@ -578,7 +578,7 @@ func TestWhoIsUpFindsWhoComesUp(t *testing.T) {
 		o.Join = []string{a}
 		first := w.open(t, o)
 		joins(t, first)
-		w.kill(t, first)
+		w.kill(first)
 		time.Sleep(time.Minute)
 
 		// It is restarted with a list of which nobody is there.
@@ -661,7 +661,6 @@ func TestOptionsAreChecked(t *testing.T) {
 		"bad static": func(o *Options) { o.Static = []string{a, "b"} },
 		"bad join":   func(o *Options) { o.Join = []string{"b"} },
 		"no carrier": func(o *Options) { o.Hello = nil },
-		"port":       func(o *Options) { o.GossipPort = 1 << 16 },
 		"many":       func(o *Options) { o.Join = slices.Repeat([]string{b}, maxJoin+1) },
 	} {
 		bad := good

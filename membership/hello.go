@@ -1,6 +1,7 @@
 package membership
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,7 +10,7 @@ import (
 )
 
 const (
-	helloFormat     = 1
+	helloFormat     = 2 // 1 had an address for gossip in each entry, which made part of the digest
 	maxHelloBytes   = 4 << 20
 	maxHelloMembers = MaxMembers + MaxRemoved
 	maxReasonBytes  = 1024
@@ -48,19 +49,44 @@ func (s Settings) differ(here, name string, there Settings) string {
 	return strings.Join(parts, ", ") + ": start both with the same"
 }
 
-// hello is the message, in both directions; memberlist's state exchange carries it too. It is JSON, so that a later
-// version can add to it.
+// hello is the message, in both directions. It is JSON, so that a later version can add to it.
 type hello struct {
-	Format   int      `json:"format"`
-	From     string   `json:"from"`
-	To       string   `json:"to,omitempty"` // whom the asker means to reach; empty: whoever is at that address
-	Boot     uint64   `json:"boot"`         // a random number of the process: tells this node from another of its name
-	Formed   bool     `json:"formed"`
-	Settings Settings `json:"settings"`
-	Refused  string   `json:"refused,omitempty"` // in an answer: why nothing was done
-	Members  []Member `json:"members"`           // the whole map; of a node that is not formed its own entry alone
-	Join     []string `json:"join,omitempty"`    // of a node that is not formed: where it tries to join
-	Who      bool     `json:"who,omitempty"`     // the asker only wants to know who is there
+	Format   int        `json:"format"`
+	From     string     `json:"from"`
+	To       string     `json:"to,omitempty"` // whom the asker means to reach; empty: whoever is at that address
+	Boot     uint64     `json:"boot"`         // a random number of the process: tells this node from another of its name
+	Formed   bool       `json:"formed"`
+	Settings Settings   `json:"settings"`
+	Refused  string     `json:"refused,omitempty"` // in an answer: why nothing was done
+	Members  memberList `json:"members"`           // the whole map; of a node that is not formed its own entry alone
+	Join     []string   `json:"join,omitempty"`    // of a node that is not formed: where it tries to join
+	Who      bool       `json:"who,omitempty"`     // the asker only wants to know who is there
+}
+
+// memberList is as many as a map has. No more are taken from a message: three bytes of it would
+// else become fifty of memory.
+type memberList []Member
+
+// UnmarshalJSON reads an array, or null.
+func (e *memberList) UnmarshalJSON(data []byte) error {
+	if string(data) == "null" {
+		return nil
+	}
+	d := json.NewDecoder(bytes.NewReader(data))
+	if start, err := d.Token(); err != nil || start != json.Delim('[') {
+		return errors.Join(err, errors.New("members: want an array"))
+	}
+	for *e = nil; d.More(); {
+		if len(*e) == maxHelloMembers {
+			return fmt.Errorf("more than %d members, which is the most", maxHelloMembers)
+		}
+		var m Member
+		if err := d.Decode(&m); err != nil {
+			return err
+		}
+		*e = append(*e, m)
+	}
+	return nil
 }
 
 func (h *hello) encode() []byte {
@@ -100,9 +126,6 @@ func decodeHello(data []byte) (*hello, error) {
 	}
 	if err := checkAddr(h.From); err != nil {
 		return nil, fmt.Errorf("%w: the sender's name %w", ErrBadHello, err)
-	}
-	if len(h.Members) > maxHelloMembers {
-		return nil, fmt.Errorf("%w: %d members: at most %d", ErrBadHello, len(h.Members), maxHelloMembers)
 	}
 	if len(h.Join) > maxJoin {
 		return nil, fmt.Errorf("%w: %d addresses to join: at most %d", ErrBadHello, len(h.Join), maxJoin)

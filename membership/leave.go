@@ -19,9 +19,6 @@ var (
 	ErrLive          = errors.New("the member is up: let it leave, or stop it first")
 )
 
-// leaveTimeout bounds how long memberlist may take to say goodbye.
-const leaveTimeout = 2 * time.Second
-
 // BeginLeave makes this node's entry Leaving: it owns nothing any more in the rings to come, and hands over what it has.
 // It may be called again. The error is [ErrLastMember] or [ErrNotFormed].
 //
@@ -48,17 +45,16 @@ func (m *Membership) BeginLeave() error {
 
 // declareLocked says the new intent. It unlocks mu.
 func (m *Membership) declareLocked() {
-	said, ok := m.sayLocked()
+	changed := m.sayLocked()
 	m.publishLocked()
 	m.mu.Unlock()
 	wake(m.wakeLoop)
-	if ok {
-		m.spread(said)
+	if changed {
+		m.spread()
 	}
 }
 
-// Left makes this node's entry Removed, says so to each member that is up, and takes leave of the gossip. It returns
-// once all of them have answered, at most when ctx is done, or [ErrNotLeaving]. Another error names those who did not hear of it from this
+// Left makes this node's entry Removed, and says so to each member that is up. It returns once all of them have answered, at most when ctx is done, or [ErrNotLeaving]. Another error names those who did not hear of it from this
 // node: they will from the others. The node still answers hellos until it is closed.
 func (m *Membership) Left(ctx context.Context) error {
 	m.mu.Lock()
@@ -88,16 +84,11 @@ func (m *Membership) Left(ctx context.Context) error {
 		})
 	}
 	wg.Wait()
-	timeout := leaveTimeout
-	if deadline, ok := ctx.Deadline(); ok {
-		timeout = max(min(timeout, time.Until(deadline)), time.Millisecond)
-	}
-	err := m.gossip.leave(timeout)
 	if len(untold) > 0 {
 		slices.Sort(untold)
-		return errors.Join(fmt.Errorf("left without telling %s", strings.Join(untold, ", ")), err)
+		return fmt.Errorf("left without telling %s", strings.Join(untold, ", "))
 	}
-	return err
+	return nil
 }
 
 // tellLeft says hello to a member until it has answered or is down.
@@ -150,10 +141,8 @@ func (m *Membership) Remove(name string) error {
 		return nil
 	}
 	entry.State, entry.Version = Removed, m.m.next()
-	won := m.absorbLocked([]Member{entry})
+	m.absorbLocked([]Member{entry})
 	m.mu.Unlock()
-	for _, changed := range won {
-		m.spread(changed)
-	}
+	m.spread()
 	return nil
 }

@@ -3,9 +3,7 @@ package membership
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
-	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -14,23 +12,7 @@ import (
 	"go.uber.org/goleak"
 )
 
-// memberlist has no way to wait for its goroutines: the last of them go when the probe under way is over.
-func TestMain(m *testing.M) {
-	code := m.Run()
-	if code == 0 {
-		var err error
-		for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); {
-			if err = goleak.Find(); err == nil {
-				break
-			}
-		}
-		if err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			code = 1
-		}
-	}
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 var errUnreachable = errors.New("connection refused")
 
@@ -106,10 +88,10 @@ func (w *wire) sentTo(from, to string) int {
 
 var sameSettings = Settings{Partitions: 1024, Replicas: 2, Partitioner: "ring"}
 
-// options of a node on the wire that has no gossip.
+// options of a node on the wire.
 func (w *wire) options(name string) Options {
 	return Options{
-		Self: Member{Name: name}, Settings: sameSettings, GossipPort: -1,
+		Self: Member{Name: name}, Settings: sameSettings,
 		Hello: w.hello(name),
 		Live:  func(other string) bool { return w.reaches(name, other) },
 	}
@@ -123,21 +105,14 @@ func (w *wire) open(t *testing.T, o Options) *Membership {
 		t.Fatal(err)
 	}
 	w.put(o.Self.Name, m)
-	t.Cleanup(func() {
-		if err := m.Close(); err != nil {
-			t.Errorf("close %s: %v", o.Self.Name, err)
-		}
-	})
+	t.Cleanup(m.Close)
 	return m
 }
 
 // kill ends a node as a crash would.
-func (w *wire) kill(t *testing.T, m *Membership) {
-	t.Helper()
+func (w *wire) kill(m *Membership) {
 	w.put(m.id.name, nil)
-	if err := m.Close(); err != nil {
-		t.Fatal(err)
-	}
+	m.Close()
 }
 
 // eventually waits until what holds. In a bubble of synctest the time it takes is no time.

@@ -35,7 +35,6 @@ const (
 type Map struct {
 	entries map[string]Member
 	bounds  bounds
-	floor   uint64 // above the versions of all that was dropped: what is below is not passed on
 }
 
 // bounds of a map; zero is the default. Tests lower them.
@@ -48,15 +47,6 @@ func supersedes(a, b Member) bool {
 
 // Merge takes in entries, which are valid, and says whether the map is another than before.
 func (m *Map) Merge(in []Member) (changed bool) {
-	changed, _ = m.merge(in)
-	return changed
-}
-
-// merge says also which entries won and are to be passed on. Those no newer than one that was dropped at a bound are not:
-// they could come and be dropped in turns for ever, while a change that is made now has a higher version. So passing on
-// ends: of the entries that a node would take in again and again the newest is not superseded, so it is dropped, and from then on
-// the node passes on none of them.
-func (m *Map) merge(in []Member) (changed bool, won []Member) {
 	if m.entries == nil {
 		m.entries = make(map[string]Member)
 	}
@@ -70,21 +60,17 @@ func (m *Map) merge(in []Member) (changed bool, won []Member) {
 			before[entry.Name] = old
 		}
 		m.entries[entry.Name] = entry
-		won = append(won, entry)
 	}
-	if len(won) == 0 {
-		return false, nil
+	if len(before) == 0 {
+		return false
 	}
 	dropped := m.trim()
-	won = slices.DeleteFunc(won, func(entry Member) bool {
-		return entry.Version < m.floor || m.entries[entry.Name] != entry
-	})
 	for name := range dropped {
 		if old, touched := before[name]; !touched || old.Name != "" {
-			return true, won
+			return true
 		}
 	}
-	return len(before) > len(dropped), won
+	return len(before) > len(dropped)
 }
 
 // trim keeps the bounds, and returns the names that it dropped.
@@ -113,7 +99,6 @@ func (m *Map) trim() map[string]struct{} {
 		for _, entry := range surplus {
 			delete(m.entries, entry.Name)
 			dropped[entry.Name] = struct{}{}
-			m.floor = max(m.floor, entry.Version+1)
 		}
 	}
 	return dropped

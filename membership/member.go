@@ -70,18 +70,12 @@ type Member struct {
 	State   State  `json:"state"`
 	Weight  int    `json:"weight"` // share of the data relative to the others, 1 to MaxWeight
 	Zone    string `json:"zone,omitempty"`
-	Gossip  string `json:"gossip,omitempty"` // host:port of its memberlist; empty: not known, or none
 }
 
 // validate checks an entry that came from outside.
 func (m Member) validate() error {
 	if err := checkAddr(m.Name); err != nil {
 		return fmt.Errorf("%w: its name %w", ErrBadMember, err)
-	}
-	if m.Gossip != "" {
-		if err := checkAddr(m.Gossip); err != nil {
-			return fmt.Errorf("%w: %s: its gossip address %w", ErrBadMember, m.Name, err)
-		}
 	}
 	switch {
 	case m.Version > maxVersion:
@@ -140,7 +134,7 @@ func (m Member) appendTo(dst []byte) []byte {
 	dst = binary.BigEndian.AppendUint64(dst, m.Version)
 	dst = append(dst, byte(m.State))
 	dst = binary.BigEndian.AppendUint32(dst, uint32(m.Weight))
-	for _, s := range [...]string{m.Zone, m.Gossip, m.Name} {
+	for _, s := range [...]string{m.Zone, m.Name} {
 		dst = binary.BigEndian.AppendUint32(dst, uint32(len(s)))
 		dst = append(dst, s...)
 	}

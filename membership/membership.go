@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
-	"net"
-	"strconv"
 	"sync"
 	"sync/atomic"
 )
@@ -20,9 +18,8 @@ var (
 
 // Membership is this node's part in the cluster's membership.
 type Membership struct {
-	o      Options
-	id     identity
-	gossip *gossip // nil: none
+	o  Options
+	id identity
 
 	view   atomic.Pointer[view]
 	joined chan struct{} // closed once formed
@@ -60,7 +57,7 @@ type view struct {
 }
 
 // Open starts the node's part. Callbacks may come before it returns, and the node's ServeHello should be within reach
-// of others soon. The error wraps [ErrOptions], or is of the sockets.
+// of others soon. The error wraps [ErrOptions].
 func Open(o Options) (*Membership, error) {
 	if err := o.prepare(); err != nil {
 		return nil, err
@@ -76,16 +73,6 @@ func Open(o Options) (*Membership, error) {
 	}
 	m.ctx, m.stop = context.WithCancel(context.Background())
 	m.view.Store(&view{})
-	if o.GossipPort >= 0 {
-		g, err := openGossip(m.ctx, &m.o, m.state, m.hear)
-		if err != nil {
-			m.stop()
-			return nil, err
-		}
-		host, _, _ := net.SplitHostPort(o.Self.Name)
-		m.gossip = g
-		m.o.Self.Gossip = net.JoinHostPort(host, strconv.Itoa(g.port))
-	}
 	m.begin()
 	return m, nil
 }
@@ -110,9 +97,6 @@ func (m *Membership) begin() {
 
 	m.wg.Go(m.callbackLoop)
 	m.wg.Go(m.seekLoop)
-	if m.gossip != nil {
-		m.wg.Go(m.gossipLoop)
-	}
 	if !formed {
 		m.wg.Go(m.joinLoop)
 	}
@@ -120,14 +104,12 @@ func (m *Membership) begin() {
 
 // Close ends everything without a word to the others: for them it is as if the node were down. To leave for good, use
 // [Membership.BeginLeave] and [Membership.Left] first. It waits for the callback and the hellos under way.
-func (m *Membership) Close() error {
+func (m *Membership) Close() {
 	m.mu.Lock()
 	m.closed = true
 	m.mu.Unlock()
 	m.stop()
-	err := m.gossip.close()
 	m.wg.Wait()
-	return err
 }
 
 // Members returns the members, those that are leaving included, by name. The caller does not change the slice.
@@ -168,18 +150,14 @@ func (m *Membership) Ready() error {
 // absorb merges what another node said into the map.
 func (m *Membership) absorb(entries []Member) {
 	m.mu.Lock()
-	won := m.absorbLocked(entries)
-	m.mu.Unlock()
-	m.gossip.tell(won)
+	defer m.mu.Unlock()
+	m.absorbLocked(entries)
 }
 
-// absorbLocked returns what is to be passed on.
-//
-// The others may have gone on without this node. What depends on its being a member ends before it is one again.
-func (m *Membership) absorbLocked(entries []Member) (won []Member) {
-	changed, won := m.m.merge(entries)
-	if !changed {
-		return won
+// absorbLocked is absorb. The others may have gone on without this node. What depends on its being a member ends before it is one again.
+func (m *Membership) absorbLocked(entries []Member) {
+	if !m.m.Merge(entries) {
+		return
 	}
 	m.changed = true
 	own, _ := m.m.Get(m.id.name)
@@ -194,36 +172,33 @@ func (m *Membership) absorbLocked(entries []Member) (won []Member) {
 	}
 	m.alone = m.alone && m.onlyLocked()
 	if m.behind == "" {
-		if said, ok := m.sayLocked(); ok {
-			won = append(won, said)
-		}
+		m.sayLocked()
 	}
 	m.publishLocked()
 	wake(m.wakeLoop)
-	return won
 }
 
 // onlyLocked says whether the map has this node alone.
 func (m *Membership) onlyLocked() bool { return len(m.m.entries) == 1 }
 
-// sayLocked makes this node's entry what it says of itself, and returns it if it had to be changed for that.
-func (m *Membership) sayLocked() (said Member, ok bool) {
+// sayLocked makes this node's entry what it says of itself, and returns whether it had to be changed for that.
+func (m *Membership) sayLocked() (changed bool) {
 	own, there := m.m.Get(m.id.name)
 	if m.intent == Removed && own.State == Removed {
-		return Member{}, false // somebody was faster
+		return false // somebody was faster
 	}
 	if m.intent == Leaving && m.staysLocked() {
 		m.intent, m.stays = Active, true
 	}
-	said = m.o.Self
+	said := m.o.Self
 	said.State, said.Version = m.intent, own.Version
 	if there && own == said {
-		return Member{}, false
+		return false
 	}
 	said.Version = m.m.next()
 	m.m.Merge([]Member{said})
 	m.changed = true
-	return said, true
+	return true
 }
 
 // staysLocked says whether this node, which is leaving, has to stay: two that begin to leave at the same moment each take the
@@ -310,20 +285,16 @@ func (m *Membership) callBack() {
 func (m *Membership) reenter() {
 	m.mu.Lock()
 	m.behind = ""
-	said, ok := m.sayLocked()
+	changed := m.sayLocked()
 	m.publishLocked()
 	m.mu.Unlock()
-	if ok {
-		m.spread(said)
+	if changed {
+		m.spread()
 	}
 }
 
-// spread tells the others of a change that this node made.
-func (m *Membership) spread(entry Member) {
-	m.gossip.tell([]Member{entry})
-	if m.gossip != nil {
-		return
-	}
+// spread says hello to all that are up, after a change that this node made.
+func (m *Membership) spread() {
 	for _, other := range m.Members() {
 		if m.live(other.Name) {
 			m.call(other.Name)
@@ -332,44 +303,7 @@ func (m *Membership) spread(entry Member) {
 }
 
 // live says whether a member is taken for up.
-func (m *Membership) live(name string) bool {
-	if m.o.Live == nil {
-		return m.gossip.isAlive(name)
-	}
-	return m.o.Live(name)
-}
-
-// gossipLoop takes in what memberlist handed over.
-func (m *Membership) gossipLoop() {
-	for {
-		select {
-		case message := <-m.gossip.broadcasts:
-			entry, err := decodeBroadcast(message)
-			if err != nil {
-				m.note("gossip", err.Error(), "a broadcast was not understood", slog.LevelWarn)
-			} else if m.Formed() {
-				m.absorb([]Member{entry})
-			}
-		case state := <-m.gossip.states:
-			h, err := decodeHello(state)
-			if err != nil {
-				m.note("gossip", err.Error(), "a state was not understood", slog.LevelWarn)
-			} else if h.Formed && m.Formed() && m.id.refuses(h, "", "") == "" {
-				m.absorb(h.Members)
-			}
-		case <-m.ctx.Done():
-			return
-		}
-	}
-}
-
-// state is what memberlist exchanges. A node that is not part of a cluster has nothing to say.
-func (m *Membership) state() []byte {
-	if !m.Formed() {
-		return nil
-	}
-	return m.message("").encode()
-}
+func (m *Membership) live(name string) bool { return m.o.Live != nil && m.o.Live(name) }
 
 // message is this node's hello to a member; to nobody in particular if to is empty.
 func (m *Membership) message(to string) *hello {

@@ -8,8 +8,6 @@ import (
 	"math/rand/v2"
 	"slices"
 	"time"
-
-	"github.com/hashicorp/memberlist"
 )
 
 // ErrOptions is wrapped by the error of Open for options that cannot be.
@@ -35,23 +33,14 @@ type Options struct {
 
 	Settings Settings
 
-	// Bind is the host that memberlist listens at; empty: all addresses. GossipPort is its port, TCP and UDP; 0: a free one;
-	// negative: no gossip at all. The others are told that port at the host of Self.Name.
-	Bind       string
-	GossipPort int
-
-	// Secret is the cluster's; gossip is encrypted with a key that is derived from it (HKDF-SHA256, AES-256-GCM). Empty:
-	// gossip is neither secret nor authentic. Hellos are as safe as what carries them.
-	Secret string
-
 	// Hello carries a hello to the node at the HTTP address, and returns what its ServeHello answered. It resolves the
-	// address anew each time, and gives up when ctx is done.
+	// address anew each time, and gives up when ctx is done. Hellos are as safe as what carries them.
 	Hello func(ctx context.Context, addr string, request []byte) ([]byte, error)
 
-	// Live says whether the data plane counts a member as up; nil: whether gossip does.
+	// Live says whether the data plane counts a member as up; nil: it counts none.
 	Live func(name string) bool
 
-	// Changed is called once at the start and whenever the map is another one or the node is formed, and Heard when gossip or a hello says that a member is there.
+	// Changed is called once at the start and whenever the map is another one or the node is formed, and Heard when a hello says that a member is there.
 	// Overtaken is called, with the reason, when others have gone on without this node: it finds itself removed while it is part of the cluster, and has not taken its entry
 	// up again yet, or it was a cluster of its own and meets one that it has not admitted, before Changed tells of that. All
 	// are called by one goroutine, one at a time, after what they tell of, and for several changes once; none may call Close.
@@ -63,18 +52,15 @@ type Options struct {
 	Log    *slog.Logger   // nil: discards
 	Random func() float64 // 0 up to 1, for jitter; safe for concurrent use; nil: math/rand/v2
 
-	pace pace                                       // zero: defaultPace
-	wrap func(dialer) memberlist.NodeAwareTransport // a test's way to cut the network
+	pace pace // zero: defaultPace
 }
 
-// pace is how fast things are done. Tests with real sockets go faster.
+// pace is how fast things are done.
 type pace struct {
 	seek             time.Duration // between two looks at who is absent
 	joinMin, joinMax time.Duration // between two rounds of joining, doubling
 	again            time.Duration // between two hellos to one member
 	hello            time.Duration // until a hello is given up
-	probe            time.Duration // memberlist's, and what follows from it
-	exchange         time.Duration // between two of memberlist's state exchanges
 }
 
 var defaultPace = pace{
@@ -82,7 +68,6 @@ var defaultPace = pace{
 	joinMin: 200 * time.Millisecond, joinMax: 5 * time.Second,
 	again: 100 * time.Millisecond,
 	hello: 2 * time.Second,
-	probe: 500 * time.Millisecond, exchange: 10 * time.Second,
 }
 
 // prepare checks the options and fills in what may be left out.
@@ -90,7 +75,7 @@ func (o *Options) prepare() error {
 	if o.Self.Weight == 0 {
 		o.Self.Weight = 1
 	}
-	o.Self.Version, o.Self.State, o.Self.Gossip = 0, Active, ""
+	o.Self.Version, o.Self.State = 0, Active
 	if err := o.Self.validate(); err != nil {
 		return fmt.Errorf("%w: %w", ErrOptions, err)
 	}
@@ -110,8 +95,6 @@ func (o *Options) prepare() error {
 		return fmt.Errorf("%w: %d members: at most %d", ErrOptions, len(o.Static), MaxMembers)
 	case len(o.Join) > maxJoin:
 		return fmt.Errorf("%w: %d addresses to join: at most %d", ErrOptions, len(o.Join), maxJoin)
-	case o.GossipPort > 1<<16-1:
-		return fmt.Errorf("%w: gossip port %d: use 1 to 65535, 0 for a free one", ErrOptions, o.GossipPort)
 	}
 	o.Join = slices.Compact(slices.Sorted(slices.Values(o.Join)))
 	if o.Log == nil {

@@ -103,13 +103,13 @@ func (m *Membership) refuse(from, reason string) []byte {
 // place for a newcomer.
 func (m *Membership) takeIn(h *hello) bool {
 	m.mu.Lock()
-	var won []Member
+	defer m.mu.Unlock()
 	switch {
 	case h.Formed:
 		// An unformed node is found by the others if it was restarted: then they have its entry.
 		own, ok := h.entry(m.id.name)
 		if m.formed || ok && own.State != Removed {
-			won = m.absorbLocked(h.Members)
+			m.absorbLocked(h.Members)
 			if !m.formed {
 				m.formLocked()
 			}
@@ -118,12 +118,11 @@ func (m *Membership) takeIn(h *hello) bool {
 		entry, ok := h.entry(h.From)
 		known, there := m.m.Get(h.From)
 		if (!there || known.State == Removed) && m.fullLocked() {
-			m.mu.Unlock()
 			return false
 		}
 		if ok {
 			m.alone = false // it joins this node
-			won = m.absorbLocked([]Member{entry})
+			m.absorbLocked([]Member{entry})
 		}
 	default:
 		// Both are trying. Another that has come up may be what this one waits for.
@@ -132,8 +131,6 @@ func (m *Membership) takeIn(h *hello) bool {
 			wake(m.wakeJoin)
 		}
 	}
-	m.mu.Unlock()
-	m.gossip.tell(won)
 	return true
 }
 

@@ -36,9 +36,7 @@ func TestANameHasToLeadBack(t *testing.T) {
 			w.put(name, stranger)
 			eventually(t, name+" joins once it is reached", stranger.Formed)
 		}
-		if err := stranger.Close(); err != nil {
-			t.Error(err)
-		}
+		stranger.Close()
 		if name == "b:1" {
 			w.put(name, nil)
 		}
@@ -54,16 +52,13 @@ func TestTwin(t *testing.T) {
 	self := w.open(t, w.options("a:1"))
 	stranger := w.open(t, w.options("b:1"))
 	o := w.options("a:1")
+	o.pace = defaultPace
 	o.pace.hello = time.Second
 	second, err := Open(o) // and is not on the wire
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() {
-		if err := second.Close(); err != nil {
-			t.Error(err)
-		}
-	}()
+	defer second.Close()
 	if err := self.Twin(t.Context()); err != nil {
 		t.Errorf("a node that reaches itself: %v", err)
 	}

@@ -306,7 +306,7 @@ func (n *Node) keyOwner(h *replicate.Holding) api.KeyOwner {
 	o.Found, o.Tombstone, o.Modified, o.Size = true, e.Tombstone, &modified, len(e.Value)
 	o.Version = strings.Trim(string(e.Version.AppendETag(nil)), `"`)
 	if e.Expires != 0 {
-		expires := time.UnixMilli(e.Expires).UTC()
+		expires := kv.ExpiryTime(e.Expires)
 		o.Expires = &expires
 	}
 	return o

@@ -27,10 +27,6 @@ type Config struct {
 	// is a cluster of its own.
 	Join []string
 
-	// GossipPort is the port that members gossip on, TCP and UDP; 0: a free one; negative: none, so that members hear of each other only when they
-	// talk to each other anyway. The address is Listen's.
-	GossipPort int
-
 	// EvictAfter is how long a member has to be down, as a majority sees it, before it is taken off the ring; 0: never.
 	EvictAfter time.Duration
 
@@ -82,15 +78,6 @@ type Config struct {
 
 	Log     *slog.Logger // nil: discards
 	Version string       // of the binary
-}
-
-// gossipBind is the host that gossip listens at: that of Listen.
-func (c *Config) gossipBind() string {
-	host, _, err := net.SplitHostPort(c.Listen)
-	if err != nil {
-		return ""
-	}
-	return host
 }
 
 // canonicalNames has each name written in the one way by which it is compared.

@@ -24,19 +24,16 @@ func (n *Node) openMembers() (err error) {
 	cfg := &n.cfg
 	settings := n.ringSettings()
 	n.members, err = membership.Open(membership.Options{
-		Self:       membership.Member{Name: cfg.Name, Weight: cfg.Weight, Zone: cfg.Zone},
-		Static:     cfg.Members,
-		Join:       cfg.Join,
-		Settings:   membership.Settings{Partitions: settings.Partitions, Replicas: settings.Replicas, Partitioner: settings.Partitioner},
-		Bind:       cfg.gossipBind(),
-		GossipPort: cfg.GossipPort,
-		Secret:     cfg.ClusterSecret,
-		Hello:      n.hello,
-		Live:       n.live,
-		Changed:    func() { n.withCoordinator(n.membersChanged) },
-		Overtaken:  func(why string) { n.withCoordinator(func(c *replicate.Coordinator) { c.Overtaken(why) }) },
-		Heard:      func(name string) { n.withCoordinator(func(c *replicate.Coordinator) { c.Heard(name) }) },
-		Log:        n.log,
+		Self:      membership.Member{Name: cfg.Name, Weight: cfg.Weight, Zone: cfg.Zone},
+		Static:    cfg.Members,
+		Join:      cfg.Join,
+		Settings:  membership.Settings{Partitions: settings.Partitions, Replicas: settings.Replicas, Partitioner: settings.Partitioner},
+		Hello:     n.hello,
+		Live:      n.live,
+		Changed:   func() { n.withCoordinator(n.membersChanged) },
+		Overtaken: func(why string) { n.withCoordinator(func(c *replicate.Coordinator) { c.Overtaken(why) }) },
+		Heard:     func(name string) { n.withCoordinator(func(c *replicate.Coordinator) { c.Heard(name) }) },
+		Log:       n.log,
 	})
 	return err
 }

@@ -232,7 +232,7 @@ func (n *Node) wire() (err error) {
 func (n *Node) unwire() error {
 	var errs []error
 	if n.members != nil {
-		errs = append(errs, n.members.Close())
+		n.members.Close()
 	}
 	if n.coordinator != nil {
 		n.coordinator.Close()
@@ -246,7 +246,7 @@ func (n *Node) unwire() error {
 
 // dial makes the transport to the node at addr.
 func (n *Node) dial(addr string) replicate.Transport {
-	t := replicate.NewHTTPTransport(addr, n.cfg.ClusterSecret, n.cfg.ClientTLS)
+	t := replicate.NewHTTPTransport(addr, n.cfg.ClusterSecret, n.cfg.ClientTLS, n.cfg.Limits.MaxValueBytes)
 	t.Dial = n.cfg.Dial
 	return t
 }

@@ -200,7 +200,7 @@ func TestLittleMemoryForEviction(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		n, err := node.Open(node.Config{Name: ln.Addr().String(), Listener: ln, GossipPort: -1, Partitions: 1024, MaxMemory: row.memory, Eviction: row.eviction})
+		n, err := node.Open(node.Config{Name: ln.Addr().String(), Listener: ln, Partitions: 1024, MaxMemory: row.memory, Eviction: row.eviction})
 		if row.ok != (err == nil) || err != nil && (!strings.Contains(err.Error(), "needs at least 33554432") || !strings.Contains(err.Error(), "fewer --partitions")) {
 			t.Errorf("%d bytes, eviction %q: %v", row.memory, row.eviction, err)
 		}

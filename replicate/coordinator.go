@@ -215,7 +215,7 @@ func (c *Coordinator) Peers() []Status {
 
 // Refresh asks the peers that are not down how they are, until the deadline.
 func (c *Coordinator) Refresh(deadline time.Time) {
-	var all sync.WaitGroup
+	var all together
 	for _, p := range c.others() {
 		if p.State() == Down {
 			continue

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"httpdhs/kv"
 	"httpdhs/rebalance"
 	"httpdhs/ring"
 )
@@ -36,7 +37,9 @@ func (c *Coordinator) learnRings() error {
 	r.mu.Lock()
 	ask := make(map[rebalance.Ring]*Peer, len(r.unknown))
 	for x, name := range r.unknown {
-		ask[x] = r.peers[name]
+		if p := r.peers[name]; p != nil {
+			ask[x] = p
+		}
 	}
 	r.mu.Unlock()
 	var errs []error
@@ -68,9 +71,15 @@ func (c *Coordinator) learnRing(x rebalance.Ring, p *Peer) (*ring.Table, error) 
 	if err != nil {
 		return nil, err
 	}
+	if len(body) > jsonBytesMax {
+		return nil, fmt.Errorf("%w: ring of %d bytes", errMessage, len(body))
+	}
 	var nodes []ring.Node
 	if err := json.Unmarshal(body, &nodes); err != nil {
 		return nil, fmt.Errorf("%w: ring: %w", errMessage, err)
+	}
+	if len(nodes) > kv.MaxTag+1 {
+		return nil, fmt.Errorf("%w: ring of %d members, at most %d", errMessage, len(nodes), kv.MaxTag+1)
 	}
 	table, err := ring.New(nodes, c.opt.Ring)
 	if err != nil {

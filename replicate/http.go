@@ -27,7 +27,7 @@ const (
 	// connection is seldom one that the peer is about to close.
 	peerIdleMax = 30 * time.Second
 
-	answerBytesMax = 1 << 30
+	answerRoom = 64 << 20 // in an answer, beside the largest value
 )
 
 var errClosed = errors.New("the peer closed the connection")
@@ -48,8 +48,9 @@ type HTTPTransport struct {
 }
 
 // NewHTTPTransport makes a transport to the node at addr (host:port). The
-// secret is sent when it is not empty; with config the connection is TLS.
-func NewHTTPTransport(addr, secret string, config *tls.Config) *HTTPTransport {
+// secret is sent when it is not empty; with config the connection is TLS. The
+// largest value, maxValue, bounds an answer: what its head announces is allocated at once.
+func NewHTTPTransport(addr, secret string, config *tls.Config, maxValue int) *HTTPTransport {
 	t := &HTTPTransport{name: addr, secret: secret, conns: make(map[*trackedConn]struct{})}
 	t.client = &fasthttp.HostClient{
 		Addr:                          addr,
@@ -60,7 +61,7 @@ func NewHTTPTransport(addr, secret string, config *tls.Config) *HTTPTransport {
 		MaxConnWaitTimeout:            time.Second,
 		MaxIdleConnDuration:           peerIdleMax,
 		MaxIdemponentCallAttempts:     1, // trying again is the peer's decision
-		MaxResponseBodySize:           answerBytesMax,
+		MaxResponseBodySize:           answerRoom + maxValue,
 		ReadBufferSize:                64 << 10,
 		WriteBufferSize:               64 << 10,
 		NoDefaultUserAgentHeader:      true,
@@ -95,8 +96,18 @@ func dialTCP(addr string, timeout time.Duration) (net.Conn, error) {
 	return net.DialTimeout("tcp", addr, timeout)
 }
 
-// RoundTrip implements Transport.
-func (t *HTTPTransport) RoundTrip(dst, message []byte, deadline time.Time) ([]byte, error) {
+// RoundTrip implements Transport. A panic of the library, whatever the peer has answered, is an
+// error like any other: it must not end the process.
+func (t *HTTPTransport) RoundTrip(dst, message []byte, deadline time.Time) (answer []byte, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			answer, err = dst, fmt.Errorf("the HTTP client cannot cope with %s: panic: %v", t.name, v)
+		}
+	}()
+	return t.roundTrip(dst, message, deadline)
+}
+
+func (t *HTTPTransport) roundTrip(dst, message []byte, deadline time.Time) ([]byte, error) {
 	req, resp := fasthttp.AcquireRequest(), fasthttp.AcquireResponse()
 	defer fasthttp.ReleaseRequest(req)
 	defer fasthttp.ReleaseResponse(resp)

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"sort"
-	"sync"
 	"time"
 
 	"httpdhs/kv"
@@ -240,7 +239,7 @@ func (c *Coordinator) lister(v *view, partition int, failed map[int]error) (int,
 
 // ask has all sources answer, at once.
 func (c *Coordinator) ask(v *view, req *kv.ListRequest, sources []*source) {
-	var all sync.WaitGroup
+	var all together
 	for _, s := range sources {
 		msg := appendListRequest(nil, req, s.partitions)
 		all.Go(func() {
@@ -303,6 +302,20 @@ func (s *source) parse(answer []byte) error {
 	return nil
 }
 
+// checkPartitions says what is wrong with the partitions of a question, u16 each: one that there
+// is not, or more than it may name. The answer grows with them.
+func (c *Coordinator) checkPartitions(list []byte, most int) error {
+	if len(list)%2 != 0 || len(list)/2 > most {
+		return fmt.Errorf("%w: %d bytes of partitions, at most %d partitions", errMessage, len(list), most)
+	}
+	for ; len(list) > 0; list = list[2:] {
+		if p := int(binary.LittleEndian.Uint16(list)); p >= c.Partitions() {
+			return fmt.Errorf("%w: partition %d", errMessage, p)
+		}
+	}
+	return nil
+}
+
 // serveList answers a listing of partitions that this node owns.
 func (c *Coordinator) serveList(dst, body []byte) ([]byte, error) {
 	if len(body) < 13 {
@@ -313,10 +326,13 @@ func (c *Coordinator) serveList(dst, body []byte) ([]byte, error) {
 	values := body[12] != 0
 	n, size := binary.Uvarint(body[13:])
 	body = body[13+max(size, 0):]
-	if size <= 0 || n > uint64(len(body)) || (uint64(len(body))-n)%2 != 0 {
+	if size <= 0 || n > uint64(len(body)) {
 		return dst, fmt.Errorf("%w: prefix of a listing", errMessage)
 	}
 	prefix, partitions := body[:n], body[n:]
+	if err := c.checkPartitions(partitions, c.Partitions()); err != nil {
+		return dst, err
+	}
 
 	start := len(dst)
 	dst = append(appendHead(dst, kindList), 0, 0, 0, 0, 0, 0, 0, 0, 0)
@@ -326,9 +342,6 @@ func (c *Coordinator) serveList(dst, body []byte) ([]byte, error) {
 	more := false
 	for ; len(partitions) > 0 && !more; partitions = partitions[2:] {
 		p := int(binary.LittleEndian.Uint16(partitions))
-		if p >= c.Partitions() {
-			return dst[:start], fmt.Errorf("%w: partition %d of a listing", errMessage, p)
-		}
 		if !c.holds(p) {
 			flags &^= listSynced
 		}

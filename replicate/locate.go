@@ -1,7 +1,6 @@
 package replicate
 
 import (
-	"sync"
 	"time"
 
 	"httpdhs/kv"
@@ -26,7 +25,7 @@ func (c *Coordinator) Locate(key []byte, deadline time.Time) (partition int, hel
 	partition = v.partition(hash)
 	owners := v.owners(partition)
 	held = make([]Holding, len(owners))
-	var all sync.WaitGroup
+	var all together
 	for k, n := range owners {
 		h := &held[k]
 		h.Node = v.names[n]

@@ -87,7 +87,7 @@ type result struct {
 
 // wireLimits bound what is taken from a peer before the node's own limits are
 // looked at, so that nodes with different limits can still talk.
-var wireLimits = kv.Limits{MaxKeyBytes: 1 << 20, MaxValueBytes: 1 << 30}
+var wireLimits = kv.Limits{MaxKeyBytes: 1 << 30, MaxValueBytes: 1 << 30}
 
 var errMessage = errors.New("malformed message")
 

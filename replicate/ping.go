@@ -91,10 +91,42 @@ func parsePing(msg []byte) (p Ping, err error) {
 	if err != nil {
 		return p, err
 	}
+	if len(body) > jsonBytesMax {
+		return p, fmt.Errorf("%w: ping of %d bytes", errMessage, len(body))
+	}
 	if err := json.Unmarshal(body, &p); err != nil {
 		return p, fmt.Errorf("%w: ping: %w", errMessage, err)
 	}
-	return p, nil
+	return p, p.check()
+}
+
+const (
+	// jsonBytesMax bounds a message that is JSON: what a thousand members with the longest names
+	// take.
+	jsonBytesMax = 1 << 20
+
+	// statedMax bounds the rings of a kind in a statement. A node states RingsMax of them, and
+	// the one that it reads by.
+	statedMax = 4 * rebalance.RingsMax
+
+	// latestMicros is the last time that a version can hold, Unix microseconds.
+	latestMicros = (1<<42 - 1) * 1000
+)
+
+// check says what in a ping no node says: what is worked out from it would take without end, or
+// be no number.
+func (p *Ping) check() error {
+	s := &p.Said
+	switch {
+	case max(len(s.Writes), len(s.Wants), len(s.Holds)) > statedMax:
+		return fmt.Errorf("%w: ping: more than %d rings", errMessage, statedMax)
+	case p.Wall < 0 || p.Wall > latestMicros || p.Machine < 0 || p.Machine > latestMicros,
+		p.Lead < -latestMicros || p.Lead > latestMicros:
+		return fmt.Errorf("%w: ping: its clock reads %d, its machine's %d, and it leads by %d", errMessage, p.Wall, p.Machine, p.Lead)
+	case p.Moving != nil && p.Moving.Seconds != 0 && (p.Moving.Seconds < 1e-9 || p.Moving.Seconds > 1e12):
+		return fmt.Errorf("%w: ping: it has been moving for %g seconds", errMessage, p.Moving.Seconds)
+	}
+	return nil
 }
 
 // counted says whether this node counts on the peer: it is up, and has been sent all that was kept for it.

@@ -38,8 +38,8 @@ const (
 	// which is what requests meanwhile wait at most.
 	pullBytes = 128 << 10
 
-	// bucketChunk is how many partitions' bucket digests are asked at once:
-	// 128 KiB of answer.
+	// bucketChunk is how many partitions' bucket digests may be asked for at
+	// once: 128 KiB of answer.
 	bucketChunk = 64
 
 	syncTimeout = 10 * time.Second // of one message
@@ -308,17 +308,19 @@ func (o origin) digests(level byte, partitions []int) ([]uint64, error) {
 
 // serveDigests answers with this node's digests.
 func (c *Coordinator) serveDigests(dst, body []byte) ([]byte, error) {
-	if len(body) < 1 || len(body)%2 != 1 || body[0] > levelBuckets {
+	if len(body) < 1 || body[0] > levelBuckets {
 		return dst, fmt.Errorf("%w: digests", errMessage)
 	}
-	start := len(dst)
-	level := body[0]
+	start, level, most := len(dst), body[0], c.Partitions()
+	if level == levelBuckets {
+		most = bucketChunk
+	}
+	if err := c.checkPartitions(body[1:], most); err != nil {
+		return dst, err
+	}
 	dst = append(binary.LittleEndian.AppendUint64(appendHead(dst, kindDigests), c.opt.Boot), 1)
 	for body = body[1:]; len(body) > 0; body = body[2:] {
 		part := int(binary.LittleEndian.Uint16(body))
-		if part >= c.Partitions() {
-			return dst[:start], fmt.Errorf("%w: partition %d", errMessage, part)
-		}
 		if !c.holds(part) || c.behind.any(part) {
 			dst[start+syncHead-1] = 0
 		}

@@ -94,7 +94,7 @@ func (s *Server) get(ctx *fasthttp.RequestCtx, rawKey, query []byte) {
 	h.SetCanonical(headerLastModified, sc.out)
 	s.setETag(ctx, sc, op.Version)
 	if op.Expires != 0 {
-		sc.out = fasthttp.AppendHTTPDate(sc.out[:0], time.UnixMilli(op.Expires))
+		sc.out = fasthttp.AppendHTTPDate(sc.out[:0], kv.ExpiryTime(op.Expires))
 		h.SetCanonical(headerExpires, sc.out)
 	}
 	if status == fasthttp.StatusNotModified {

@@ -131,7 +131,7 @@ func appendRecordJSON(dst []byte, r *kv.Record, values bool) []byte {
 		dst = appendJSONString(dst, r.Version.AppendETag(nil))
 		if r.Expires != 0 {
 			dst = append(dst, `,"expires":"`...)
-			dst = time.UnixMilli(r.Expires).UTC().AppendFormat(dst, time.RFC3339Nano)
+			dst = kv.ExpiryTime(r.Expires).AppendFormat(dst, time.RFC3339Nano)
 			dst = append(dst, '"')
 		}
 	}

@@ -30,7 +30,8 @@ type proxy struct {
 	to string
 
 	mood  atomic.Int32
-	mu    sync.Mutex // guards conns
+	tap   atomic.Pointer[func(asking bool, p []byte)] // sees, and may change, what is passed on; nil: nobody does
+	mu    sync.Mutex                                  // guards conns
 	conns map[net.Conn]struct{}
 	open  sync.WaitGroup
 }
@@ -128,6 +129,9 @@ func (p *proxy) copy(to, from net.Conn, asking bool) {
 		}
 		switch {
 		case answer == "":
+			if tap := p.tap.Load(); tap != nil {
+				(*tap)(asking, buf[:n])
+			}
 			_, err = to.Write(buf[:n])
 		case asking:
 			_, err = from.Write([]byte(answer))

@@ -30,7 +30,8 @@ type serverCmd struct {
 	Zone      string   `help:"Where the machine stands; the replicas of a key go to different zones."`
 	Weight    int      `default:"1" help:"Share of the data, relative to other nodes."`
 
-	GossipPort int           `placeholder:"PORT" help:"Port on which nodes tell each other who is here, TCP and UDP; by default --port + 10000 (- 10000 above 55535)."`
+	GossipPort *string `hidden:"" help:"Ignored: there is no second port any more."` // start scripts still have it
+
 	EvictAfter time.Duration `default:"5m" help:"How long a node has to be down, as a majority sees it, before it is taken off the ring; 0 is never."`
 	SyncRate   byteSize      `default:"8MiB" help:"Most bytes a second that the node fetches from others to hold what it owns, and hands over; 0 is no bound."`
 
@@ -108,10 +109,6 @@ func (cmd *serverCmd) Validate() error {
 		return fmt.Errorf("--weight is %d, want at least 1", cmd.Weight)
 	case cmd.Conf != "" && len(cmd.Join) > 0:
 		return errors.New("--conf and --join are both given: use --join for a node that is new to a running cluster")
-	case cmd.GossipPort < 0 || cmd.GossipPort > 65535:
-		return fmt.Errorf("--gossip-port is %d, want 1 to 65535", cmd.GossipPort)
-	case cmd.GossipPort == cmd.Port:
-		return fmt.Errorf("--gossip-port is --port, %d: gossip needs one of its own", cmd.Port)
 	case cmd.EvictAfter < 0:
 		return fmt.Errorf("--evict-after is %s, want 0 (never) or more", cmd.EvictAfter)
 	case cmd.SyncRate < 0:
@@ -154,6 +151,9 @@ func (cmd *serverCmd) Run(ctx context.Context, term *terminal) error {
 		return &usageError{err}
 	}
 	cfg.Log = cmd.logger(term)
+	if cmd.GossipPort != nil {
+		cfg.Log.Warn("--gossip-port is ignored: nodes need no second port any more; remove the flag", "given", *cmd.GossipPort)
+	}
 	n, err := node.Open(cfg)
 	if err != nil {
 		return err
@@ -171,7 +171,6 @@ func (cmd *serverCmd) config(self *machine) (node.Config, error) {
 		Weight:         cmd.Weight,
 		Zone:           cmd.Zone,
 		Join:           cmd.Join,
-		GossipPort:     cmd.gossipPort(),
 		EvictAfter:     cmd.EvictAfter,
 		SyncRate:       cmp.Or(int(cmd.SyncRate), -1),
 		Limits:         limits(cmd.MaxKeyBytes, cmd.MaxValueBytes),
@@ -186,18 +185,6 @@ func (cmd *serverCmd) config(self *machine) (node.Config, error) {
 		return cfg, err
 	}
 	return cfg, cmd.apply(&cfg)
-}
-
-// gossipPort is the port for gossip: by default one that is as far from --port at all nodes.
-func (cmd *serverCmd) gossipPort() int {
-	const apart = 10000
-	switch {
-	case cmd.GossipPort != 0:
-		return cmd.GossipPort
-	case cmd.Port+apart > 65535:
-		return cmd.Port - apart
-	}
-	return cmd.Port + apart
 }
 
 // name finds out who the node is and with whom.

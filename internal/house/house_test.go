@@ -76,7 +76,6 @@ var mayImport = map[string][]string{
 // onlyIn says which packages may use a library, tests included. Libraries that
 // shape what they touch stay behind one door.
 var onlyIn = map[string][]string{
-	"github.com/hashicorp/memberlist":         {"membership"},
 	"github.com/prometheus/client_golang":     {"internal/metrics"},
 	"github.com/alecthomas/kong":              {"cmd/httpdhs"},
 	"github.com/schollz/progressbar/v3":       {"cmd/httpdhs", "bench"},

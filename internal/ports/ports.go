@@ -5,8 +5,8 @@
 // again. So ports come in blocks. Who listens on the first port of a block owns the others, and the
 // kernel gives the block back when that process ends, however it ends.
 //
-// The ports, and those for gossip, 10,000 above them, are below those that operating systems give to
-// outgoing connections: none of these takes one while a node is down.
+// The ports are below those that operating systems give to outgoing connections: none of these takes
+// one while a node is down.
 //
 // Safe for concurrent use.
 package ports
@@ -22,7 +22,6 @@ const (
 	first     = 10_100
 	blocks    = 120
 	blockSize = 80
-	gossip    = 10_000 // above a node's port
 )
 
 // pool is the blocks of a process.
@@ -52,7 +51,7 @@ func (p *pool) take(n int) (port int, err error) {
 		}
 		port := p.next
 		p.next++
-		if row++; !free(port) || !free(port+gossip) {
+		if row++; !free(port) {
 			row = 0
 		}
 		if row == n {

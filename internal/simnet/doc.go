@@ -13,7 +13,7 @@
 // process, and [Flush] belongs between two of them, since package replicate pools what has timers.
 //
 // In about half of the runs members come and go too ([Coming]): nodes join through members that are up, leave, are removed by
-// an operator or by a majority, and come back. Then each node has a real membership.Membership, without gossip: its
+// an operator or by a majority, and come back. Then each node has a real membership.Membership: its
 // hellos go over the same network. Who is to run is the operators' to say; at the end those are the members, to all of them.
 //
 // Some runs have crowds ([Crowd]): clients at all nodes that write the same few keys, before all faults and among them. Some have links that lag, for

@@ -102,9 +102,8 @@ func (s *sim) openMembers(run *running, o *replicate.Options) (err error) {
 	}
 	settings := s.table.Settings()
 	mo := membership.Options{
-		Self:       membership.Member{Name: n.name, Weight: c.Weights[n.index], Zone: c.Zones[n.index]},
-		Settings:   membership.Settings{Partitions: settings.Partitions, Replicas: settings.Replicas, Partitioner: settings.Partitioner},
-		GossipPort: -1,
+		Self:     membership.Member{Name: n.name, Weight: c.Weights[n.index], Zone: c.Zones[n.index]},
+		Settings: membership.Settings{Partitions: settings.Partitions, Replicas: settings.Replicas, Partitioner: settings.Partitioner},
 		Hello: func(ctx context.Context, addr string, request []byte) ([]byte, error) {
 			return s.hello(ctx, run, addr, request)
 		},

@@ -333,7 +333,7 @@ func (s *sim) kill(run *running, how EventKind) {
 	run.store.mu.Unlock()
 	run.door.open()
 	if run.members != nil {
-		_ = run.members.Close() // there are no sockets that could fail
+		run.members.Close()
 	}
 	run.coordinator.Close()
 	_ = run.store.Close() // it is always nil

@@ -113,10 +113,10 @@ func (c *Cluster) open(i int, ln net.Listener) {
 	cfg := node.Config{
 		Name: name, Listener: ln,
 		Replicas: c.opt.Replicas, Partitions: c.opt.Partitions,
-		ProbeEvery: 20 * time.Millisecond, GossipPort: -1,
-		Dial:    c.net.dialer(i),
-		Log:     slog.New(slog.NewTextHandler(log, nil)),
-		Version: "test",
+		ProbeEvery: 20 * time.Millisecond,
+		Dial:       c.net.dialer(i),
+		Log:        slog.New(slog.NewTextHandler(log, nil)),
+		Version:    "test",
 	}
 	if i < len(names) {
 		cfg.Members = names
