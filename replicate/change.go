@@ -177,8 +177,9 @@ func (c *Coordinator) worldLocked() *rebalance.World {
 			w.Leaving = m.Leaving
 			continue
 		}
-		w.Members[m.Name] = p.member(!m.Leaving)
-		if said := w.Members[m.Name].Said; said != nil {
+		member := p.member(!m.Leaving)
+		w.Members[m.Name] = member
+		if said := member.Said; member.Live && said != nil { // one that is down wants nothing any more, and cannot be asked
 			for _, x := range said.Wants {
 				// Who writes it knows it. Others want it for that one's sake, and may not know it either.
 				if asked := r.unknown[x]; r.tables[x] == nil && (asked == "" || slices.Contains(said.Writes, x) || said.Reads == x) {

@@ -25,7 +25,7 @@ func TestJoinerThatDiesOwnsNothing(t *testing.T) { bubble(t, testJoinerDies) }
 func testJoinerDies(t *testing.T) {
 	var mu sync.Mutex
 	evicted := make(map[string]bool)
-	o := clusterOptions{nodes: 4, replicas: 2, members: []int{0, 1, 2}, evict: func(_ int, name string) {
+	o := clusterOptions{nodes: 4, replicas: 2, members: []int{0, 1, 2}, probeEvery: 100 * time.Millisecond, evict: func(_ int, name string) {
 		mu.Lock()
 		defer mu.Unlock()
 		evicted[name] = true
@@ -113,7 +113,8 @@ func testJoinerDies(t *testing.T) {
 func TestOwnerThatIsDownGetsNothingNew(t *testing.T) { bubble(t, testOwnerDown) }
 
 func testOwnerDown(t *testing.T) {
-	c, keys := withKeys(t, clusterOptions{nodes: 4, replicas: 2})
+	o := clusterOptions{nodes: 4, replicas: 2, probeEvery: 100 * time.Millisecond}
+	c, keys := withKeys(t, o)
 	c.kill(3)
 	for _, n := range c.nodes[:3] {
 		eventually(t, n.name+" finds it down", func() bool { return n.peerNamed("node3").State() == Down })
@@ -124,13 +125,13 @@ func testOwnerDown(t *testing.T) {
 	for _, n := range c.nodes[:3] {
 		n.set(t, leaving)
 	}
-	time.Sleep(time.Minute)
+	time.Sleep(10 * time.Second)
 	for _, n := range c.nodes[:3] {
 		if now, next := n.Rings(); now == next {
 			t.Errorf("%s reads by a ring in which one that is down has got more", n.name)
 		}
 	}
-	n := c.boot(3, 203, clusterOptions{nodes: 4, replicas: 2})
+	n := c.boot(3, 203, o)
 	n.set(t, leaving)
 	c.awaitRing(leaving)
 	for _, key := range keys {
