@@ -160,7 +160,7 @@ func TestTheOnlyMemberCannotLeave(t *testing.T) {
 // A majority removes a member that is dead for as long as --evict-after says, and the metrics of one of them tell.
 func TestEviction(t *testing.T) {
 	t.Parallel()
-	c := testcluster.Start(t, testcluster.Options{Configure: func(_ int, cfg *node.Config) { cfg.EvictAfter = 100 * time.Millisecond }})
+	c := testcluster.Start(t, testcluster.Options{Configure: func(_ int, cfg *node.Config) { cfg.EvictAfter = 500 * time.Millisecond }})
 	c.Kill(2)
 	c.AwaitRing(0, 1)
 	c.Eventually("the eviction is counted", func() error {

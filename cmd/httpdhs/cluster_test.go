@@ -49,7 +49,7 @@ func startCluster(t *testing.T, n int) (nodes []*node.Node, names []string) {
 	}
 	untilReady(t.Context(), nodes)
 	t.Cleanup(func() {
-		if err := shutdown(10*time.Second, nodes); err != nil {
+		if err := shutdown(time.Minute, nodes); err != nil {
 			t.Error(err)
 		}
 	})

@@ -54,7 +54,7 @@ type Options struct {
 }
 
 // stopTimeout is what Stop gives a node, and the end of a test all of them.
-const stopTimeout = 10 * time.Second
+const stopTimeout = time.Minute
 
 // Cluster is the nodes of a test.
 type Cluster struct {
