@@ -21,8 +21,9 @@ SOAK_MINUTES ?= 10
 export CGO_ENABLED := 0
 export GOFLAGS     := $(strip $(shell go env GOFLAGS) -trimpath)
 
-# Most tests wait more than they compute. Lint has vetted them.
-GOTEST := go test -p 4 -parallel 8 -vet off
+# Most tests wait more than they compute, those of the binary for longest: they begin first. Lint has
+# vetted them all.
+GOTEST := go test -p 4 -parallel 4 -vet off
 
 STATICCHECK := go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
@@ -47,7 +48,7 @@ cluster: build ## run three nodes in one process on ports 1234 to 1236 until Ctr
 
 .PHONY: test
 test: ## run the tests (PKG=./kv narrows it, here and below)
-	$(GOTEST) $(PKG)
+	$(GOTEST) $(if $(filter ./...,$(PKG)),./test) $(PKG)
 
 .PHONY: race
 race: ## run the tests with the race detector, which needs gcc
