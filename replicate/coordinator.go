@@ -1,6 +1,7 @@
 package replicate
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -440,7 +441,7 @@ func (c *Coordinator) finish(p *pending, call *kv.Call) {
 		}
 		op.Err, op.Acks = o.err, min(int(o.have()), op.Replicas)
 		if !o.settled {
-			op.Err = kv.ErrTimeout
+			op.Err = cmp.Or(o.vain, kv.ErrTimeout)
 		}
 		switch {
 		case op.Err != nil && o.stopped && op.Kind == kv.OpGet:

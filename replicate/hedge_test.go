@@ -64,7 +64,7 @@ func testHedge(t *testing.T) {
 		}
 		hang := newGate(t)
 		c.net.set("node2", "node0", onBatches(hang.hold))
-		if d := took(read); d > 2*hedgeFloor {
+		if d := took(read); d > 3*hedgeFloor {
 			t.Errorf("%s: it took %v", name, d)
 		}
 		hedges := n.Counters().Hedges

@@ -32,7 +32,7 @@ func TestGoldenMessages(t *testing.T) {
 		answer = appendResult(answer, &r)
 	}
 	golden(t, "answer", answer, "0101"+"0000000000000000"+
-		"81"+"02"+"0700000000000000"+"03"+"04"+"05"+"0800000000000000"+
+		"81"+"02"+"0700000000000000"+"03"+"04"+"0b"+"05"+"0800000000000000"+
 		"46"+"10"+"01"+"00"+"0100000000000000"+"6b"+"07"+"09"+"08")
 
 	list := appendListRequest(nil, &kv.ListRequest{From: 0x1234, Limit: 5, Values: true, Prefix: []byte("p")}, []uint16{1, 0x203})

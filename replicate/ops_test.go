@@ -18,10 +18,16 @@ func op(kind kv.OpKind, key, value string) kv.Op {
 }
 
 // do carries out one operation with the given level.
-func (n *testNode) do(o kv.Op, level kv.Level) kv.Op {
-	call := kv.Call{Ops: []kv.Op{o}, Write: level, Read: level, Deadline: time.Now().Add(patience)}
+func (n *testNode) do(o kv.Op, level kv.Level) kv.Op { return n.doWithin(patience, o, level) }
+
+func (n *testNode) doWithin(timeout time.Duration, o kv.Op, level kv.Level) kv.Op {
+	call := kv.Call{Ops: []kv.Op{o}, Write: level, Read: level, Deadline: time.Now().Add(timeout)}
 	n.Do(&call)
 	return call.Ops[0]
+}
+
+func (n *testNode) getWithin(timeout time.Duration, key string, r kv.Level) kv.Op {
+	return n.doWithin(timeout, op(kv.OpGet, key, ""), r)
 }
 
 func (n *testNode) put(key, value string, w kv.Level) kv.Op { return n.do(op(kv.OpPut, key, value), w) }

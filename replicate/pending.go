@@ -2,7 +2,6 @@ package replicate
 
 import (
 	"bytes"
-	"math/bits"
 	"slices"
 	"sync"
 	"time"
@@ -49,64 +48,6 @@ type ticket struct {
 	op    int32
 	owner uint8 // index among the owners of the partition
 	round uint8
-}
-
-// phase is what an operation's unresolved tickets are for.
-type phase uint8
-
-const (
-	phaseWrite    phase = iota // owners store the record
-	phaseDecide                // the primary decides a conditional write
-	phaseReadOne               // one owner after the other is asked
-	phaseReadMany              // all owners are asked at once
-	phaseRepair                // owners that answered with less store what was read
-)
-
-// opState is where one operation stands. An operation goes through rounds; a
-// result of an earlier round no longer counts.
-type opState struct {
-	phase    phase
-	round    uint8
-	done     bool // this round is decided
-	live     bool // wait for every ticket, whatever required says
-	required uint8
-	waiting  uint8 // unresolved tickets of this round
-	acks     uint8 // owners that stored, or answered a read with authority
-
-	// Of writes.
-	concede  bool       // whatever newer an owner holds came after this write began
-	newer    uint8      // owners that hold something newer
-	lost     bool       // an owner may have stored it, and did not say so
-	heir     int32      // 1 + the later write of the call that took its place; 0: none
-	existed  bool       // some owner held a readable value before
-	knew     bool       // existed was settled by an earlier round
-	passed   bool       // a condition has let it pass
-	stale    kv.Version // the newest version that ours lost to
-	refusal  error      // an owner is up and would not
-	gone     uint8      // owners that are down, of those that readers ask
-	decision resultCode // of phaseDecide
-	unsynced ownerSet   // owners that would not decide
-
-	// While the ring changes there are more owners than those that readers ask, the first so many. extra is how many of them are up:
-	// acknowledgements of as many more are asked for, so that by each ring the level is met.
-	readers   uint8
-	extra     uint8
-	elsewhere bool // an owner says that it is none: this node's view is old
-
-	// Of reads: sets of owners, a bit each, and the newest entry.
-	asked    ownerSet
-	answered ownerSet
-	newest   ownerSet // of answered: hold what is in found
-	behind   ownerSet // of answered: have refused something newer than they hold
-	refused  uint8    // owners that would not store what was found
-	found    kv.Entry
-	local    bool // found is in the call's buffer, not in the pending's
-
-	stopped bool  // this node is stopping
-	err     error // the operation's, once it is settled
-	settled bool
-	redo    bool // a read: an earlier write of the call to the same key has a second stamp
-	again   bool // settled in vain, by a view that is being replaced: worth another attempt
 }
 
 var pendings = sync.Pool{New: func() any {
@@ -174,7 +115,10 @@ func (p *pending) begin(i int, next opState) ticket {
 	if o.done {
 		p.open++
 	}
-	next.round = o.round + 1
+	next.round, next.vain = o.round+1, o.vain
+	if o.again {
+		next.vain = o.err
+	}
 	next.done = false
 	*o = next
 	p.refs += int(o.waiting)
@@ -365,136 +309,3 @@ func (p *pending) decideLocked(o *opState) {
 		p.signal()
 	}
 }
-
-// enough is how many acknowledgements meet the level.
-func (o *opState) enough() uint8 { return o.required + o.extra }
-
-func (o *opState) decided() bool {
-	if o.waiting == 0 {
-		return true
-	}
-	if o.live || o.phase == phaseReadMany && o.behind != 0 {
-		return false
-	}
-	// A level that cannot be met any more is no reason to stop: how many
-	// replicas have the write is part of the answer.
-	return o.have() >= o.enough()
-}
-
-// have is how many owners have the write, or had it before something newer took its place.
-func (o *opState) have() uint8 {
-	if o.concede || o.acks > 0 {
-		return o.acks + o.newer
-	}
-	return 0
-}
-
-// take counts one owner's result.
-func (o *opState) take(r *result, owner uint8, p *pending) {
-	switch r.code {
-	case failedDown, failedStopping, failedUnasked:
-		o.lose(owner)
-		o.decision = r.code
-		o.stopped = o.stopped || r.code == failedStopping
-		o.lost = o.lost || r.code != failedUnasked
-		return
-	}
-	switch o.phase {
-	case phaseWrite, phaseRepair, phaseDecide:
-		o.takeWrite(r, owner)
-	case phaseReadOne, phaseReadMany:
-		o.takeRead(r, owner, p)
-	}
-}
-
-// lose takes note of an owner that does not take part.
-func (o *opState) lose(owner uint8) {
-	switch {
-	case owner < o.readers:
-		o.gone++
-	case o.extra > 0:
-		o.extra--
-	}
-}
-
-func (o *opState) takeWrite(r *result, owner uint8) {
-	o.decision = r.code
-	if !o.knew && r.existed {
-		o.existed = true
-	}
-	switch r.code {
-	case resultStored:
-		o.acks++
-	case resultStale:
-		o.newer++
-		o.stale = max(o.stale, r.version)
-		o.lost = o.lost || r.repeated
-	case resultNoMemory, resultRefused:
-		if o.phase == phaseRepair {
-			o.refused++
-			return
-		}
-		o.refusal = kv.ErrNoMemory
-		if r.code == resultRefused {
-			o.refusal = kv.ErrRefused
-		}
-	case resultUnbelieved:
-		if o.phase != phaseRepair {
-			o.refusal = kv.ErrRefused
-		}
-	case resultElsewhere:
-		o.elsewhere = true
-		o.lose(owner)
-	}
-}
-
-// takeRead keeps the newest entry; its value is copied.
-func (o *opState) takeRead(r *result, owner uint8, p *pending) {
-	if o.done && o.phase == phaseReadOne {
-		return // of owners that were asked both, the first counts
-	}
-	bit := ownerSet(1) << owner
-	o.answered |= bit
-	if r.behind {
-		o.behind |= bit
-	}
-	if !r.unsynced && !(r.behind && o.phase == phaseReadOne) {
-		o.acks++
-	}
-	if r.code != resultFound {
-		return
-	}
-	e := &r.record.Entry
-	switch {
-	case !o.found.Exists() || e.Supersedes(&o.found):
-		o.newest, o.local = bit, false
-		o.found = *e
-		if full(p.max, len(p.buf), len(e.Value)) {
-			o.refusal = kv.ErrAnswerFull
-			o.found.Value, o.found.ContentType = nil, nil
-			return
-		}
-		o.found.Value = keep(&p.buf, e.Value)
-		o.found.ContentType = keep(&p.buf, e.ContentType)
-	case e.Version == o.found.Version:
-		o.newest |= bit
-	}
-}
-
-// full says whether a value goes beyond the bound of what gets may find.
-func full(bound, have, value int) bool { return bound > 0 && have > 0 && have+value > bound }
-
-// keep appends b to buf and returns the copy.
-func keep(buf *[]byte, b []byte) []byte {
-	if len(b) == 0 {
-		return nil
-	}
-	start := len(*buf)
-	*buf = append(*buf, b...)
-	return (*buf)[start:len(*buf):len(*buf)]
-}
-
-// older is the set of owners that answered a read with less than the newest.
-func (o *opState) older() ownerSet { return o.answered &^ o.newest }
-
-func count(owners ownerSet) uint8 { return uint8(bits.OnesCount64(uint64(owners))) }

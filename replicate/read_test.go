@@ -209,14 +209,15 @@ func testAbsence(t *testing.T) {
 		}
 	}
 
-	// Neither is in sync, and both have answered.
+	// Neither is in sync, and both have answered. They are asked again until the deadline.
+	const soon = 50 * time.Millisecond
 	for _, n := range c.nodes {
 		unsync()
 		c.nodes[1].forget()
 		c.nodes[0].peer(1).synced.Store(false)
 		for _, level := range []kv.Level{kv.LevelOne, kv.LevelAll} {
-			wantOp(t, n.get(absent, level), kv.ErrAbsenceUnknown)
-			wantOp(t, n.get(deleted, level), kv.ErrAbsenceUnknown)
+			wantOp(t, n.getWithin(soon, absent, level), kv.ErrAbsenceUnknown)
+			wantOp(t, n.getWithin(soon, deleted, level), kv.ErrAbsenceUnknown)
 			wantValue(t, n.get(has, level), "v")
 		}
 	}
