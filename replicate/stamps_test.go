@@ -84,3 +84,17 @@ func TestLaterQuorumWriteWins(t *testing.T) {
 		}
 	})
 }
+
+// A node whose clock is so far behind that it does not believe what the owners hold cannot stamp a
+// write above that, and does not claim success.
+func TestWriteBelowWhatIsBelievedFails(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		c := newCluster(t, clusterOptions{nodes: 3, replicas: 2})
+		key := c.keyOwnedBy(0, 0, 1)
+		for i := range 2 {
+			c.nodes[i].plant(t, key, "held", kv.VersionAt(time.Now().Add(kv.MaxAhead+time.Minute)))
+		}
+		wantOp(t, c.nodes[2].put(key, "below", kv.LevelLive), kv.ErrUnavailable)
+		wantValue(t, c.nodes[0].get(key, kv.LevelAll), "held")
+	})
+}

@@ -169,8 +169,11 @@ func (c *Coordinator) stampAgain(v *view, p *pending, call *kv.Call, i int, o *o
 		p.bequeath(i, heir)
 		return
 	}
+	if !c.clock.Observe(o.stale) { // this node's clock is wrong, and it cannot stamp above that
+		p.settle(i, kv.ErrUnavailable)
+		return
+	}
 	c.counters.restamps.Add(1)
-	c.clock.Observe(o.stale)
 	c.stamp(&call.Ops[i], c.clock.Now())
 	c.spread(v, p, call, i, opState{existed: o.existed, knew: o.knew, concede: true}, 0)
 	p.redoReads(call, i)
