@@ -131,6 +131,9 @@ func testAllRefuse(t *testing.T) {
 	}
 	c.readable(t, key, "old", kv.LevelOne, kv.LevelAll)
 	c.readable(t, none, "", kv.LevelOne, kv.LevelAll)
+	for _, n := range c.nodes { // at once: there is nothing to wait for
+		wantOp(t, n.getWithin(time.Millisecond, none, kv.LevelOne), kv.ErrNotFound)
+	}
 	for i := range 2 {
 		eventuallySlow(t, "notes are forgotten", func() bool { return !c.nodes[i].behindAnywhere() })
 	}

@@ -53,6 +53,7 @@ type opState struct {
 	answered ownerSet
 	newest   ownerSet // of answered: hold what is in found
 	behind   ownerSet // of answered: have refused something newer than they hold
+	whole    ownerSet // of answered: have authority, but for what they have refused
 	refused  uint8    // owners that would not store what was found
 	found    kv.Entry
 	local    bool // found is in the call's buffer, not in the pending's
@@ -157,8 +158,11 @@ func (o *opState) takeRead(r *result, owner uint8, p *pending) {
 	if r.behind {
 		o.behind |= bit
 	}
-	if !r.unsynced && !(r.behind && o.phase == phaseReadOne) {
-		o.acks++
+	if !r.unsynced {
+		o.whole |= bit
+		if !r.behind || o.phase != phaseReadOne {
+			o.acks++
+		}
 	}
 	if r.code != resultFound {
 		return

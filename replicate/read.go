@@ -33,8 +33,11 @@ func (c *Coordinator) askNext(v *view, p *pending, call *kv.Call, i int, o opSta
 			if full(call.MaxBytes, have, len(buf)-have) {
 				call.Buf, o.refusal = buf[:have], kv.ErrAnswerFull
 			}
-			synced = synced && !c.behind.lacks(partition, op.Hash, e.Version)
 			o.answered |= 1 << k
+			if synced {
+				o.whole |= 1 << k
+				synced = !c.behind.lacks(partition, op.Hash, e.Version)
+			}
 			if ok && (!o.found.Exists() || e.Supersedes(&o.found)) {
 				o.found, o.local = e, true
 			}
@@ -123,13 +126,14 @@ func (c *Coordinator) candidate(v *view, partition int, asked ownerSet) int {
 }
 
 // asked draws the conclusion when no owner is left to ask and none of those
-// that answered has authority. A value is answered. Absence is not known, even
-// if all owners say so and hold a tombstone: a node that is no owner may still
-// keep a newer write for them. When all owners are up one of them soon has
-// authority.
+// that answered has authority. A value is answered. So is absence, if all owners
+// have authority but for what they have refused: none of them holds that. Else
+// absence is not known, even if all owners say so and hold a tombstone: a node
+// that is no owner may still keep a newer write for them. When all owners are up
+// one of them soon has authority.
 func (c *Coordinator) asked(v *view, p *pending, i int, o *opState, owners int) {
 	switch {
-	case o.found.Live(c.clock.Wall().UnixMilli()):
+	case o.found.Live(c.clock.Wall().UnixMilli()), int(count(o.whole)) == owners:
 		p.conclude(i, o, nil)
 	case o.answered != 0:
 		o.again = c.passing(v) || int(count(o.answered)) == owners

@@ -14,7 +14,7 @@ type made struct{ h History }
 func newMade() *made {
 	return &made{History{
 		Replicas: 3, Owners: func(string) []string { return []string{"a", "b", "c"} },
-		Epoch: time.Unix(1000, 0), Listed: make(map[string][]string),
+		Epoch: time.Unix(1000, 0), Listed: make(map[string][]string), Kept: true, Few: true,
 	}}
 }
 
@@ -142,6 +142,9 @@ func TestCheckLast(t *testing.T) {
 	start := func() *made { return newMade().stored(0.5, 5, "a", "b").op(0, 1, put(5, "x", 2)) }
 	start().stored(2, 6, "b", "c").op(2, 3, put(6, "y", 2)).want(t)
 	start().stored(2, 4, "b", "c").op(2, 3, put(4, "y", 2)).want(t, "last")
+	apart := start().stored(2, 4, "b", "c").op(2, 3, put(4, "y", 2))
+	apart.h.Kept = false // and the first is not at all owners
+	apart.want(t)
 	mixed := put(4, "y", 2)
 	mixed.Cond = kv.IfPresent
 	start().stored(2, 4, "b", "c").op(2, 3, mixed).want(t)
