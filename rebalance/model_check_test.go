@@ -58,7 +58,16 @@ func (n *node) heeded(by *node) int {
 
 // share notes the partitions that a node has come to hold. It owns them from then on, and those of the first ring, even after a crash:
 // that is the loss of a replica. A node that has never had authority for a partition owns no copy that could be lost.
+//
+// A node that comes to hold what it reads by while nobody else has authority for anything founds the ring anew.
 func (m *model) share(n *node) {
+	if n.joined && n.st.Holds(n.st.Reads()) && !m.othersHold(n) {
+		for x := range m.nodes {
+			for part := range parts {
+				m.owned[x][part] = m.owned[x][part] || m.owns(x, n.st.Reads(), part)
+			}
+		}
+	}
 	for part := range parts {
 		if n.joined && m.authority(n, part) {
 			m.owned[n.id][part] = true
@@ -76,38 +85,57 @@ func (m *model) joining(n *node, x int) bool {
 	return n.members[x].state == active
 }
 
+// othersHold says whether a node but this one has authority for any partition.
+func (m *model) othersHold(n *node) bool {
+	for _, o := range m.nodes {
+		for part := range parts {
+			if o != n && o.running && m.authority(o, part) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // unshare: a node that joins anew owns nothing, unless somebody still reads by a ring that it is on.
 func (m *model) unshare(n *node) {
 	for _, o := range m.nodes {
-		if o.running && o.joined && mask(o.st.Reads()).has(n.id) {
+		if o.running && o.joined && (mask(o.st.Reads()).has(n.id) || mask(o.st.said.Reads).has(n.id)) {
 			return
 		}
 	}
 	m.owned[n.id] = [parts]bool{}
 }
 
-// checkShares: who reads by a ring, and has authority for it, knows that each of its members has had its share.
+// checkShares: who reads by a ring, and has authority for it, knows that each of its members has had its share. When all replicas have lost their memory nothing is
+// left that could be had.
 func (m *model) checkShares(n *node) {
 	r := n.st.Reads()
 	for part := range parts {
 		for _, x := range m.owners(r, part) {
-			if n.joined && n.st.Holds(r) && !m.owned[x][part] {
+			if n.joined && n.st.Holds(r) && !m.owned[x][part] && m.lost < m.cfg.replicas {
 				m.failf("P5: %c reads by %d, and %c has never had partition %d", 'a'+n.id, r, 'a'+x, part)
 			}
 		}
 	}
 }
 
-// found says whether somebody is asked for the partition who has the version.
+// found says whether somebody is asked for the partition who has the version. It is not promised where a ring has fewer nodes than replicas, and before
+// anybody has authority for what it reads by.
 func (m *model) found(part, version int) bool {
+	known := false
 	for _, n := range m.nodes {
+		known = known || n.running && n.joined && n.st.Holds(n.st.Reads())
+		if n.running && n.joined && len(m.owners(n.st.Reads(), part)) < m.cfg.replicas {
+			return true
+		}
 		for _, x := range m.owners(n.st.Reads(), part) {
 			if n.running && n.joined && m.nodes[x].running && m.nodes[x].store[part] >= version {
 				return true
 			}
 		}
 	}
-	return false
+	return !known
 }
 
 // lose is called after a crash: what only those had that have crashed is gone. That is a fault only if no more than replicas-1 have crashed that owned

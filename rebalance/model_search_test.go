@@ -203,16 +203,23 @@ func shorten(cfg *config, seed uint64, trace []action, fault string) ([]action, 
 const roundsMax = 40
 
 // heal ends all faults: who crashed is started anew, messages are delivered, and each node does what it can, round by round, until all is stable. If
-// the run abandons joiners, one that crashed before it had its share does not come back: it holds up nobody.
+// the run abandons joiners, one that crashed before it had its share does not come back. It is removed when others see that it was joining; where those have just started
+// themselves, and do not see it, later, as each member that is dead is.
 func (m *model) heal() error {
 	m.left = budget{restarts: 100, removals: 100, joins: m.left.joins}
 	for x, n := range m.nodes {
-		if wanted, known := m.expected(x); !n.running && known && wanted && !(m.abandons && m.owned[x] == [parts]bool{}) {
+		wanted, known := m.expected(x)
+		switch {
+		case n.running || !known || !wanted:
+		case m.abandons && m.owned[x] == [parts]bool{}:
+			m.away |= 1 << x
+		default:
 			m.do(action{verb: restarts, x: x})
 		}
 	}
 	var err error
 	for round := range roundsMax {
+		m.evicts = m.abandons && round > roundsMax/2
 		m.round(func(a action) {
 			if m.can(a) {
 				m.do(a)
@@ -260,7 +267,7 @@ func (m *model) round(may func(action)) {
 			}
 			if !o.running {
 				may(action{verb: suspects, x: x, y: y})
-				if n.joined && (n.members[y].state == leaving || m.joining(n, y)) {
+				if n.joined && (n.members[y].state == leaving || m.joining(n, y) || m.evicts && m.away.has(y)) {
 					may(action{verb: removes, x: x, y: y}) // an operator's: it will not come again; or the majority's
 				}
 				continue

@@ -187,7 +187,9 @@ type model struct {
 	left     budget
 	owned    [nodesMax][parts]bool // see share
 	lost     int                   // crashes of nodes that owned something
-	abandons bool                  // see heal
+	abandons bool                  // see heal, as evicts
+	evicts   bool
+	away     mask // joiners that do not come back
 	stamped  int
 	ids      int
 	fault    string // the property that was broken
@@ -287,6 +289,7 @@ func (m *model) world(n *node) *World {
 			return true
 		},
 	}
+	w.On = func(name string, r Ring) bool { return mask(r).has(int(name[0] - 'a')) }
 	w.Gains = func(name string, rings []Ring) bool { return m.gains(int(name[0]-'a'), w.Target, rings) }
 	target := n.members.members(true)
 	w.Leaving = !target.has(n.id)
@@ -505,6 +508,7 @@ func (b mutation) world(w *World) {
 	case sound:
 		return
 	case downOwnersNotAwaited:
+		w.On = func(name string, r Ring) bool { return mask(r).has(int(name[0] - 'a')) }
 		w.Gains = func(string, []Ring) bool { return false }
 	}
 	for name, member := range w.Members {

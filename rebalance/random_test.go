@@ -13,7 +13,7 @@ var scenarios = map[string]config{
 	"leave":        {replicas: 2, initial: 0b0111, all: 0b0111, budget: budget{leaves: 1, writes: 8}},
 	"swap":         {replicas: 2, initial: 0b0111, all: 0b1111, budget: budget{joins: 1, leaves: 2, writes: 8}},
 	"crash":        {replicas: 2, initial: 0b0111, all: 0b1111, budget: budget{joins: 1, crashes: 1, restarts: 1, writes: 8}},
-	"joiners":      {replicas: 2, initial: 0b0011, all: 0b1111, budget: budget{joins: 2, crashes: 3, restarts: 2, leaves: 1, writes: 8}},
+	"joiners":      {replicas: 2, initial: 0b0011, all: 0b1111, budget: budget{joins: 2, crashes: 3, restarts: 2, writes: 8}},
 	"removal":      {replicas: 2, initial: 0b0111, all: 0b1111, budget: budget{joins: 1, crashes: 1, restarts: 1, removals: 1, leaves: 1, writes: 8}},
 	"restarts":     {replicas: 2, initial: 0b0111, all: 0b0111, budget: budget{crashes: 3, restarts: 3, writes: 8}},
 	"suspicion":    {replicas: 2, initial: 0b0111, all: 0b1111, budget: budget{joins: 1, falseDowns: 3, writes: 8}},

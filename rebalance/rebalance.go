@@ -49,6 +49,9 @@ type World struct {
 	// Known says whether the members behind a ring are known: only then can it be written.
 	Known func(Ring) bool
 
+	// On says whether the member is on the ring.
+	On func(name string, r Ring) bool
+
 	// Gains says whether the member owns something in the target that it owns in none of these rings.
 	Gains func(name string, rings []Ring) bool
 }
@@ -181,12 +184,12 @@ func (s *State) heldByAll(w *World, target Ring) bool {
 	return some
 }
 
-// InUse are the rings by which this node reads, or a live member that knows the same members and has authority for it: who is on one of them is an owner by it, and has
-// held what it owns there.
+// InUse are the rings by which this node reads, or a live member of that ring that knows the same members and has authority for what it reads by: who is on one of
+// them is an owner by it, and has held what it owns there. What one that joins reads by may be a guess.
 func (s *State) InUse(w *World) (rings []Ring) {
 	rings = appendNew(rings, s.reads)
-	for _, m := range w.Members {
-		if m.Live && m.Said != nil && m.Said.Map == w.Map && m.holds(m.Said.Reads) {
+	for name, m := range w.Members {
+		if m.Live && m.Said != nil && m.Said.Map == w.Map && m.holds(m.Said.Reads) && w.On(name, s.reads) {
 			rings = appendNew(rings, m.Said.Reads)
 		}
 	}

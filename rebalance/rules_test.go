@@ -13,7 +13,7 @@ const (
 // at is a world of one member, which is live, counts on this node and has answered all, and states what is given.
 func at(target Ring, said *Statement) (*World, *Member) {
 	b := &Member{Live: true, InTarget: true, Settled: true, Regards: true, Believed: true, Answered: math.MaxUint64, Said: said}
-	w := &World{Map: 1, Target: target, Known: func(Ring) bool { return true }, Gains: func(string, []Ring) bool { return false }}
+	w := &World{Map: 1, Target: target, Known: func(Ring) bool { return true }, Gains: func(string, []Ring) bool { return false }, On: func(string, Ring) bool { return true }}
 	w.set(b)
 	return w, b
 }
@@ -231,15 +231,17 @@ func TestMemberThatIsDownBecomesNoOwner(t *testing.T) {
 		what  string
 		owner Ring // by which the member that is down owns all that it would own by the target
 		said  Statement
-		down  bool // and so does the other that is live
+		down  bool // the one that says so
+		joins bool // it is on no ring that this node reads by
 		want  Ring
 	}{
-		{"it joins", 0, Statement{Map: 1, Reads: oldRing, Holds: []Ring{oldRing, newRing}}, false, oldRing},
-		{"it owns no more than before", oldRing, Statement{Map: 1, Reads: oldRing, Holds: []Ring{oldRing, newRing}}, false, newRing},
-		{"a member reads by a ring that it is on", between, Statement{Map: 1, Reads: between, Holds: []Ring{between, newRing}}, false, newRing},
-		{"that member knows other members", between, Statement{Map: 2, Reads: between, Holds: []Ring{between, newRing}}, false, oldRing},
-		{"that member has no authority for it", between, Statement{Map: 1, Reads: between, Holds: []Ring{newRing}}, false, oldRing},
-		{"that member is down", between, Statement{Map: 1, Reads: between, Holds: []Ring{between, newRing}}, true, oldRing},
+		{"it joins", 0, Statement{Map: 1, Reads: oldRing, Holds: []Ring{oldRing, newRing}}, false, false, oldRing},
+		{"it owns no more than before", oldRing, Statement{Map: 1, Reads: oldRing, Holds: []Ring{oldRing, newRing}}, false, false, newRing},
+		{"a member reads by a ring that it is on", between, Statement{Map: 1, Reads: between, Holds: []Ring{between, newRing}}, false, false, newRing},
+		{"that member knows other members", between, Statement{Map: 2, Reads: between, Holds: []Ring{between, newRing}}, false, false, oldRing},
+		{"that member has no authority for it", between, Statement{Map: 1, Reads: between, Holds: []Ring{newRing}}, false, false, oldRing},
+		{"that member joins itself", between, Statement{Map: 1, Reads: between, Holds: []Ring{between, newRing}}, false, true, oldRing},
+		{"that member is down", between, Statement{Map: 1, Reads: between, Holds: []Ring{between, newRing}}, true, false, oldRing},
 	} {
 		s, w, b := holding(t)
 		w.Target = newRing
@@ -249,6 +251,7 @@ func TestMemberThatIsDownBecomesNoOwner(t *testing.T) {
 		s.Claim(newRing, s.Since(newRing))
 		b.Said, b.Live = &c.said, !c.down
 		w.Gains = func(name string, rings []Ring) bool { return name == "c" && !contains(rings, c.owner) }
+		w.On = func(string, Ring) bool { return !c.joins }
 		w.Members = map[string]Member{"b": *b, "c": {InTarget: true}}
 		s.Step(w)
 		if s.Reads() != c.want {

@@ -168,6 +168,7 @@ func (c *Coordinator) worldLocked() *rebalance.World {
 		Map: r.members.Digest, Target: r.target,
 		Members: make(map[string]rebalance.Member),
 		Known:   func(x rebalance.Ring) bool { return r.tables[x] != nil },
+		On:      r.on,
 		Gains:   r.gains,
 	}
 	for i := range r.members.All {
@@ -189,6 +190,15 @@ func (c *Coordinator) worldLocked() *rebalance.World {
 		}
 	}
 	return w
+}
+
+// on says whether a node is on a ring, as far as that is known.
+func (r *rings) on(name string, x rebalance.Ring) bool {
+	if r.tables[x] == nil {
+		return false
+	}
+	_, on := r.tables[x].Index(name)
+	return on
 }
 
 // gains says whether a node owns something in the target that it owns in none of the rings. Of a ring that is not known it owns nothing.

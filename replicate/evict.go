@@ -28,11 +28,7 @@ func (c *Coordinator) deadLocked() (dead []string) {
 // joiningLocked says whether a member is on none of the rings that are in use, and so has never had its share.
 func (c *Coordinator) joiningLocked(name string) bool {
 	for _, x := range c.rings.inUse {
-		t := c.rings.tables[x]
-		if t == nil {
-			return false
-		}
-		if _, on := t.Index(name); on {
+		if c.rings.tables[x] == nil || c.rings.on(name, x) {
 			return false
 		}
 	}
