@@ -64,3 +64,43 @@ func testHotKey(t *testing.T, level kv.Level, replicas, ops int) {
 		})
 	}
 }
+
+// A write at quorum to a hot key does not wait for an owner that hangs: what the others hold newer
+// after a while was not there when the write began.
+func TestHotKeyBesideAnOwnerThatHangs(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		c := newCluster(t, clusterOptions{nodes: 4, replicas: 3, probeEvery: 500 * time.Millisecond})
+		key := c.keyOwnedBy(0, 0, 1, 2)
+		hang := newGate(t)
+		for _, n := range c.nodes {
+			for i := range 2 {
+				c.net.set(n.name, c.nodes[i].name, delayed(time.Millisecond))
+			}
+			c.net.set(n.name, c.nodes[2].name, onBatches(hang.hold))
+		}
+		over := make(chan struct{})
+		var writers sync.WaitGroup
+		for i := range 2 {
+			writers.Go(func() {
+				for n := 0; ; n++ {
+					select {
+					case <-over:
+						return
+					default:
+						c.nodes[i].mustPut(t, key, fmt.Sprint(i, n), kv.LevelOne)
+						time.Sleep(50 * time.Microsecond)
+					}
+				}
+			})
+		}
+		for n := range 5 {
+			time.Sleep(10 * time.Millisecond)
+			if d := took(func() { c.nodes[3].mustPut(t, key, fmt.Sprint("quorum", n), kv.LevelQuorum) }); d > 20*time.Millisecond {
+				t.Errorf("write %d took %v", n, d)
+			}
+		}
+		close(over)
+		hang.open()
+		writers.Wait()
+	})
+}
