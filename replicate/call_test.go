@@ -195,3 +195,44 @@ func testAnswersBeyondTheBound(t *testing.T) {
 		t.Errorf("%d errors, %v", s.SendErrors, s.State)
 	}
 }
+
+// A later write of a call that is tried again, and that an owner has stored before, keeps its place
+// after an earlier one that nobody has stored: that one gets no second stamp above it.
+func TestRetryKeepsTheOrderOfACall(t *testing.T) { bubble(t, testRetryOrder) }
+
+func testRetryOrder(t *testing.T) {
+	c := newCluster(t, clusterOptions{nodes: 3, replicas: 2})
+	n := c.nodes[2]
+	key := c.keyOwnedBy(0, 0, 1)
+	call := kv.Call{
+		Ops:      []kv.Op{op(kv.OpPut, key, "first"), op(kv.OpPut, key, "second")},
+		Write:    kv.LevelAll,
+		Deadline: time.Now().Add(patience),
+	}
+	v, p := n.view.Load(), acquirePending(2)
+	p.misses = n.misses.Load()
+	// The first attempt: the second write was stored, the first was not, and the ring has changed.
+	for i := range call.Ops {
+		n.admit(v, p, &call, i)
+		n.stamp(&call.Ops[i], n.clock.Now())
+		p.begin(i, opState{phase: phaseWrite, waiting: 0, required: 2, acks: uint8(i)})
+		p.giveUp(i, kv.ErrUnavailable, true)
+	}
+	for i := range 2 { // another client overwrites the second
+		c.nodes[i].plant(t, key, "other", n.clock.Now())
+	}
+	for i := range call.Ops {
+		o := p.state(i)
+		n.retry(v, p, &call, i, &o, false)
+	}
+	for p.wait(call.Deadline) && n.advance(v, p, &call) {
+	}
+	n.finish(p, &call)
+	wantOp(t, call.Ops[0], nil)
+	wantOp(t, call.Ops[1], nil)
+	for i := range 2 {
+		if got := c.nodes[i].held(key); string(got.Value) == "first" {
+			t.Errorf("node%d ends with the first write of the call", i)
+		}
+	}
+}

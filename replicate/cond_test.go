@@ -222,3 +222,26 @@ func testOnlyThePrimary(t *testing.T) {
 	decides(1, true)
 	decides(2, false)
 }
+
+// A condition that was tried many times while the ring changed is stamped anew like any other.
+func TestConditionIsStampedAnewAfterManyAttempts(t *testing.T) { bubble(t, testDecisionAfterAttempts) }
+
+func testDecisionAfterAttempts(t *testing.T) {
+	c := newCluster(t, clusterOptions{nodes: 3, replicas: 2})
+	n := c.nodes[2]
+	key := c.keyOwnedBy(0, 0, 1)
+	for i := range 2 {
+		c.nodes[i].plant(t, key, "early", kv.VersionAt(time.Now().Add(5*time.Second)))
+	}
+	call := kv.Call{Ops: []kv.Op{condOp(key, "late", kv.IfPresent)}, Write: kv.LevelAll, Deadline: time.Now().Add(patience)}
+	p := acquirePending(1)
+	for range decisionsMax {
+		p.giveUp(0, kv.ErrUnavailable, true)
+	}
+	n.attempt(p, &call, true)
+	for p.again() && n.pause(call.Deadline) {
+		n.attempt(p, &call, true)
+	}
+	n.finish(p, &call)
+	wantOp(t, call.Ops[0], nil)
+}

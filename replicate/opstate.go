@@ -21,9 +21,9 @@ const (
 // result of an earlier round no longer counts.
 type opState struct {
 	phase    phase
-	round    uint8
-	done     bool // this round is decided
-	live     bool // wait for every ticket, whatever required says
+	round    uint16 // retries make many: a ticket of a peer that hangs must not meet its round again
+	done     bool   // this round is decided
+	live     bool   // wait for every ticket, whatever required says
 	required uint8
 	waiting  uint8 // unresolved tickets of this round
 	acks     uint8 // owners that stored, or answered a read with authority

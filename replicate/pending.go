@@ -47,7 +47,7 @@ type ticket struct {
 	p     *pending
 	op    int32
 	owner uint8 // index among the owners of the partition
-	round uint8
+	round uint16
 }
 
 var pendings = sync.Pool{New: func() any {
@@ -168,13 +168,14 @@ func (p *pending) redoReads(call *kv.Call, i int) {
 
 func sameKey(a, b *kv.Op) bool { return a.Hash == b.Hash && bytes.Equal(a.Key, b.Key) }
 
-// heir is the last write after i of its key that an owner may have stored; -1: none.
+// heir is the last write after i of its key that an owner may have stored, be it by an attempt
+// before; -1: none.
 func (p *pending) heir(call *kv.Call, i int) int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for j := len(call.Ops) - 1; j > i; j-- {
 		later := &call.Ops[j]
-		if o := p.at(j); later.Kind != kv.OpGet && sameKey(later, &call.Ops[i]) && (o.acks > 0 || o.lost) {
+		if o := p.at(j); later.Kind != kv.OpGet && sameKey(later, &call.Ops[i]) && (o.acks > 0 || o.concede || o.lost) {
 			return j
 		}
 	}

@@ -27,8 +27,8 @@ import (
 // An owner that does not answer leaves the case open. Then the same stamp is offered once more to
 // those that have answered. What an owner holds then, and did not before, is concurrent too.
 
-// decisionsMax bounds how often the primary is asked to decide a condition. It refuses a stamp
-// below what it holds.
+// decisionsMax bounds how often the primary is asked to decide a condition without a pause. It
+// refuses a stamp below what it holds.
 const decisionsMax = 16
 
 // stamp makes the operation's record a new one, of the given version.
@@ -268,12 +268,15 @@ func (c *Coordinator) decided(v *view, p *pending, call *kv.Call, i int, o *opSt
 		// write was done, and then overwritten.
 		c.spread(v, p, call, i, opState{acks: 1, existed: o.existed, knew: true, concede: true, passed: true}, o.asked)
 	case resultStale:
-		if o.round >= decisionsMax {
+		if !c.clock.Observe(o.stale) {
 			p.settle(i, kv.ErrUnavailable)
 			return
 		}
+		if o.round >= decisionsMax {
+			p.giveUp(i, kv.ErrUnavailable, true)
+			return
+		}
 		c.counters.restamps.Add(1)
-		c.clock.Observe(o.stale)
 		c.decide(v, p, call, i, o.unsynced)
 	case resultUnsynced:
 		c.decide(v, p, call, i, o.unsynced|o.asked)
