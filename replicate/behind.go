@@ -29,6 +29,7 @@ type behind struct {
 	parts  []atomic.Pointer[refusals] // by partition; nil: nothing was refused there
 	round  atomic.Uint64              // grows with each catchUp
 	caught time.Time                  // when catchUp was called last; of the sync loop alone
+	next   int                        // partition that it goes on from; the same
 }
 
 // refusals are the notes of a partition.
@@ -151,48 +152,58 @@ func (c *Coordinator) applyIf(partition int, hash uint64, r *kv.Record, cond *kv
 	return c.mergeResult(c.store.ApplyIf(hash, r, cond))
 }
 
-// catchUp fetches from the other owners, every driftEvery, what this node has refused. Where all of them were
-// compared with, it forgets the notes from before: it holds what they have, or has refused it
-// again, which is a new note. What none of them has was acknowledged by nobody who still holds it.
+// catchUp fetches from the other owners, every driftEvery, what this node has refused, partition by
+// partition. Where all of them were compared with, it forgets the notes from before the round
+// before: it holds what they have, or has refused it again, which is a new note. What none of them
+// has was acknowledged by nobody who still holds it. It stops where there is no room, and where a
+// claim waits, and goes on from there next time.
 func (c *Coordinator) catchUp() {
-	if time.Since(c.behind.caught) < driftEvery {
+	b := &c.behind
+	if time.Since(b.caught) < driftEvery {
 		return
 	}
-	c.behind.caught = time.Now()
-	round := c.behind.round.Add(1)
-	v := c.view.Load()
-	left := make(map[int]bool) // partitions with notes; false: an owner could not be compared with
-	ask := make(map[*Peer][]int)
-	for part := range c.behind.parts {
-		if !c.behind.any(part) {
+	b.caught = time.Now()
+	round := b.round.Add(1)
+	for range b.parts {
+		part := b.next
+		b.next = (b.next + 1) % len(b.parts)
+		if !b.any(part) {
 			continue
 		}
-		left[part] = true
-		for _, n := range v.owners(part) {
-			switch p := v.peers[n]; {
-			case p == nil:
-			case p.State() == Down:
-				left[part] = false
-			default:
-				ask[p] = append(ask[p], part)
+		compared, full := c.compareWithOwners(part)
+		if compared {
+			b.forget(part, round-1)
+		}
+		if full || len(c.unclaimed()) > 0 {
+			return
+		}
+	}
+}
+
+// compareWithOwners fetches what the other owners of a partition have and this node has not. It
+// says whether all of them were compared with, and whether there was no room.
+func (c *Coordinator) compareWithOwners(part int) (compared, full bool) {
+	v := c.view.Load()
+	compared = true
+	for _, n := range v.owners(part) {
+		p := v.peers[n]
+		if p == nil {
+			continue
+		}
+		if p.State() == Down {
+			compared = false
+			continue
+		}
+		err := c.pullFrom(origin{p, false}, []int{part})
+		switch {
+		case errors.Is(err, kv.ErrNoMemory):
+			full = true
+		case err != nil:
+			compared = false
+			if !errors.Is(err, errNotYet) && !c.closed.Load() {
+				c.opt.Log.Warn("cannot fetch what was refused", "peer", p.name, "error", err)
 			}
 		}
 	}
-	for p, parts := range ask {
-		err := c.pullFrom(origin{p, false}, parts)
-		if err == nil || errors.Is(err, kv.ErrNoMemory) {
-			continue
-		}
-		if !errors.Is(err, errNotYet) && !c.closed.Load() {
-			c.opt.Log.Warn("cannot fetch what was refused", "peer", p.name, "error", err)
-		}
-		for _, part := range parts {
-			left[part] = false
-		}
-	}
-	for part, compared := range left {
-		if compared {
-			c.behind.forget(part, round)
-		}
-	}
+	return compared, full
 }

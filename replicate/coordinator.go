@@ -214,24 +214,30 @@ func (c *Coordinator) Peers() []Status {
 	return all
 }
 
-// Refresh asks the peers that are not down how they are, until the deadline.
-func (c *Coordinator) Refresh(deadline time.Time) {
+// Refresh asks the peers that are not down how they are, until the deadline. It says whether all
+// have answered.
+func (c *Coordinator) Refresh(deadline time.Time) bool {
 	var all together
+	var silent atomic.Bool
 	for _, p := range c.others() {
 		if p.State() == Down {
 			continue
 		}
 		all.Go(func() {
 			if p.enter(deadline) != nil {
+				silent.Store(true)
 				return
 			}
 			defer p.leave()
 			if ping, err := p.exchangePing(deadline); err == nil {
 				p.answered(&ping)
-			} // else the prober draws the conclusion
+			} else {
+				silent.Store(true) // the prober draws the conclusion
+			}
 		})
 	}
 	all.Wait()
+	return !silent.Load()
 }
 
 // self implements peerHost.
@@ -306,6 +312,7 @@ func (c *Coordinator) attempt(p *pending, call *kv.Call, again bool) {
 	defer c.leave(v)
 	before := p.misses
 	p.misses = c.misses.Load()
+	p.moving = p.moving || v.moving()
 	if again {
 		for i := range call.Ops {
 			if o := p.state(i); o.again {

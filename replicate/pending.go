@@ -27,6 +27,7 @@ type pending struct {
 	buf    []byte     // values that peers have sent
 	max    int        // bytes of them; 0: no bound
 	misses uint64     // of the coordinator, when the attempt began
+	moving bool       // the ring was changing in an attempt; of Do alone
 
 	order  []int32 // of operations, by partition; of Do alone
 	places []int32 // of operations in order, once that is known; none: each is at its own
@@ -64,6 +65,7 @@ func acquirePending(n int) *pending {
 	p.ops = p.ops[:n] // zero: see releaseLocked
 	p.order, p.places = p.order[:0], p.places[:0]
 	p.refs, p.open, p.over, p.buf, p.patience = 1, n, false, p.buf[:0], 0
+	p.moving = false
 	return p
 }
 

@@ -114,14 +114,15 @@ func (c *Coordinator) pullAll(x rebalance.Ring, from []fetch) (doubtful []int, e
 			if !c.wants(x) {
 				return nil, fmt.Errorf("%w: the ring has changed", errNotYet)
 			}
+			// What this node has no room for it has noted as refused.
 			switch err := c.pullFrom(s.origin, chunk); {
 			case errors.Is(err, errNoAuthority):
 				// What it holds counts all the same; it may lack what it has refused.
-				if err := c.pullFrom(origin{s.Peer, false}, chunk); err != nil {
+				if err := c.pullFrom(origin{s.Peer, false}, chunk); err != nil && !errors.Is(err, kv.ErrNoMemory) {
 					return nil, err
 				}
 				doubtful = append(doubtful, chunk...)
-			case err != nil:
+			case err != nil && !errors.Is(err, kv.ErrNoMemory):
 				return nil, err
 			case s.sure:
 				for _, part := range chunk {

@@ -70,8 +70,10 @@ func (c *Coordinator) send(v *view, p *pending, call *kv.Call, peer *Peer, key [
 	if hedged && (p.patience == 0 || delay < p.patience) {
 		p.patience = delay
 	}
+	if !carry {
+		return true
+	}
 	switch late := time.Now().Add(delay); {
-	case !carry:
 	case !hedged || !late.Before(call.Deadline):
 		peer.carry(call.Deadline)
 	case peer.carryReads(late):

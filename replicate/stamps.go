@@ -13,9 +13,15 @@ import (
 // under way. So it is later than that member's time when the probe began, and earlier than its
 // time when the answer came.
 
-// driftShare is the share of a passing time by which two clocks may drift apart meanwhile: time
-// daemons correct clocks by 500 microseconds a second at most.
-const driftShare = 2000
+const (
+	// driftShare is the share of a passing time by which two stamping clocks may drift apart
+	// meanwhile: two time daemons slew in opposite directions, by 500 microseconds a second each at
+	// most, and a lead falls.
+	driftShare = 900
+
+	// leadShare is the share of a passing time by which a lead falls that nobody justifies any more.
+	leadShare = 10_000
+)
 
 // lag bounds by how much a member's stamps are behind this node's: by most at time at, and by
 // more as both clocks drift. The zero lag is not known.
@@ -58,7 +64,7 @@ func (c *Coordinator) follow() {
 	defer c.steering.Unlock()
 	now, peers := time.Now(), c.others()
 	former := c.clock.Lead()
-	lead := max(0, former-now.Sub(c.followed)/driftShare) // stamps do not fall back at once
+	lead := max(0, former-now.Sub(c.followed)/leadShare) // stamps do not fall back at once
 	c.followed = now
 	for _, p := range peers {
 		if r, ok := p.reading(c.clock.Wall()); ok && p.State() != Down {
@@ -84,17 +90,19 @@ func (c *Coordinator) follow() {
 // As a rule all that is so before the owners have answered.
 func (c *Coordinator) outwait(p *pending, call *kv.Call) {
 	furthest := c.lag.Load()
-	if furthest == nil {
-		return // there are no other members
+	if furthest == nil || !waits(call) {
+		return // there are no other members, or it is all reads of one replica
 	}
-	stamped := p.lastPartial(call, c.view.Load().moving())
+	stamped := p.lastPartial(call)
 	if stamped == 0 {
 		return
 	}
 	now := time.Now()
 	ahead := stamped.Instant().Sub(c.clock.Reading())
 	if ahead > clockApart { // the clocks stand still: tell the members of the stamp
-		c.Refresh(call.Deadline)
+		if !c.Refresh(call.Deadline) {
+			p.failPartial(call, kv.ErrTimeout)
+		}
 		return
 	}
 	wait := furthest.upTo(now) + ahead
@@ -114,9 +122,20 @@ func (c *Coordinator) outwait(p *pending, call *kv.Call) {
 	p.failPartial(call, kv.ErrTimeout)
 }
 
+// waits says whether the call has an operation that outwait is about.
+func waits(call *kv.Call) bool {
+	for i := range call.Ops {
+		if op := &call.Ops[i]; op.Kind != kv.OpGet || op.Required > 1 {
+			return true
+		}
+	}
+	return false
+}
+
 // lastPartial is the last stamp that the call has written or found, and that fewer than all owners
-// may have; moving: of all that it has written. 0: there is none.
-func (p *pending) lastPartial(call *kv.Call, moving bool) (stamped kv.Version) {
+// may have. While the ring changes owners may be unknown, and it is of all that the call has
+// written. 0: there is none.
+func (p *pending) lastPartial(call *kv.Call) (stamped kv.Version) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for i := range call.Ops {
@@ -125,19 +144,21 @@ func (p *pending) lastPartial(call *kv.Call, moving bool) (stamped kv.Version) {
 		case !o.settled || o.err != nil:
 		case op.Kind == kv.OpGet && op.Required > 1:
 			stamped = max(stamped, o.found.Version)
-		case op.Kind != kv.OpGet && (moving || int(o.have()) < op.Replicas):
+		case op.Kind != kv.OpGet && (p.moving || int(o.have()) < op.Replicas):
 			stamped = max(stamped, op.Version)
 		}
 	}
 	return stamped
 }
 
-// failPartial fails all writes of the call that fewer than all owners have.
+// failPartial fails what lastPartial is about.
 func (p *pending) failPartial(call *kv.Call, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for i := range call.Ops {
-		if op, o := &call.Ops[i], p.at(i); op.Kind != kv.OpGet && o.err == nil && int(o.have()) < op.Replicas {
+		op, o := &call.Ops[i], p.at(i)
+		found := op.Kind == kv.OpGet && op.Required > 1
+		if o.err == nil && (found || op.Kind != kv.OpGet && int(o.have()) < op.Replicas) {
 			o.err = err
 		}
 	}

@@ -53,6 +53,7 @@ func (c *Coordinator) syncStep(drift *time.Time) time.Duration {
 	}
 	c.reconsider()
 	c.steer()
+	c.follow()
 	c.catchUp()
 	var early, failed error
 	for _, x := range c.unclaimed() {

@@ -272,6 +272,10 @@ func (c *Coordinator) decided(v *view, p *pending, call *kv.Call, i int, o *opSt
 			p.settle(i, kv.ErrUnavailable)
 			return
 		}
+		if p.heir(call, i) > i { // a new stamp would put it above that
+			p.settle(i, kv.ErrUnknownOutcome)
+			return
+		}
 		if o.round >= decisionsMax {
 			p.giveUp(i, kv.ErrUnavailable, true)
 			return

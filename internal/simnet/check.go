@@ -264,11 +264,28 @@ func (c *checker) last(k *keyed) {
 			if !c.ordered(earlier, w) {
 				continue
 			}
-			if lasts++; earlier.Version >= w.Version && c.survives(k, earlier, w.End) {
+			if lasts++; earlier.Version >= w.Version && c.survives(k, earlier, w.End) && !k.replacedAtOnce(w, earlier) {
 				c.tell("last", "%v\n  after %v", w, earlier)
 			}
 		}
 	}
+}
+
+// replacedAtOnce says whether no owner has stored w, and as many as it was acknowledged by have
+// stored something newer than an earlier write while w was under way. Then w took its place in the
+// order just before that.
+func (k *keyed) replacedAtOnce(w, earlier *Op) bool {
+	var newer []string
+	for _, e := range k.events {
+		switch {
+		case e.Kind != Stored:
+		case e.Version == w.Version:
+			return false
+		case e.Version > earlier.Version && e.At >= w.Begin && e.At <= w.End && !slices.Contains(newer, e.Node):
+			newer = append(newer, e.Node)
+		}
+	}
+	return len(newer) >= w.Acks
 }
 
 // ordered says whether a write that begins after another operation has ended has the greater stamp.

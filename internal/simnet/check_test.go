@@ -145,6 +145,8 @@ func TestCheckLast(t *testing.T) {
 	apart := start().stored(2, 4, "b", "c").op(2, 3, put(4, "y", 2))
 	apart.h.Kept = false // and the first is not at all owners
 	apart.want(t)
+	start().stored(2.5, 6, "b", "c").op(2, 3, put(4, "y", 2)).want(t) // it was replaced before it was stored
+	start().stored(2.5, 6, "b").op(2, 3, put(4, "y", 2)).want(t, "last")
 	mixed := put(4, "y", 2)
 	mixed.Cond = kv.IfPresent
 	start().stored(2, 4, "b", "c").op(2, 3, mixed).want(t)
