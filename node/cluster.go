@@ -187,7 +187,7 @@ func fromPing(p *replicate.Ping) api.Node {
 
 func describeMemory(m *replicate.Memory) api.Memory {
 	return api.Memory{
-		Live: m.Live, Dead: m.Dead, Segments: m.Segments, Index: m.Index, Used: m.Segments + m.Index, Max: m.Max,
+		Live: m.Live, Dead: m.Dead, Segments: m.Segments, Index: m.Index, Used: m.Segments + m.Index - m.Dead, Max: m.Max,
 		Evicted: m.Evicted, EvictedBytes: m.EvictedBytes,
 	}
 }

@@ -272,8 +272,8 @@ func (c *Coordinator) decided(v *view, p *pending, call *kv.Call, i int, o *opSt
 			p.settle(i, kv.ErrUnavailable)
 			return
 		}
-		if p.heir(call, i) > i { // a new stamp would put it above that
-			p.settle(i, kv.ErrUnknownOutcome)
+		if heir := p.heir(call, i); heir > i { // the condition held; a new stamp would be above that
+			p.bequeath(i, heir)
 			return
 		}
 		if o.round >= decisionsMax {

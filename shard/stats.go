@@ -62,14 +62,13 @@ func (s *Store) Stats() Stats {
 // fullShare is the part of the bound that is left of a store that is full.
 const fullShare = 32
 
-// Room is what the store takes and may take, in bytes, and whether it is full:
-// next to nothing is left, what is dead not counted, so that writes that need more
-// are refused. One that evicts is never full.
+// Room is what the store needs and may take, in bytes, and whether it is full: next
+// to nothing is left, so that writes that need more are refused. What is dead is
+// not counted, for writes that need it get it. A store that evicts is never full.
 func (s *Store) Room() (used, limit int64, full bool) {
 	stats := s.Stats()
-	used, limit = stats.Accounted, s.maxBytes
-	kept := used - stats.Memory.Dead
-	return used, limit, limit > 0 && s.eviction == EvictNone && kept > limit-limit/fullShare
+	used, limit = stats.Accounted-stats.Memory.Dead, s.maxBytes
+	return used, limit, limit > 0 && s.eviction == EvictNone && used > limit-limit/fullShare
 }
 
 // PartitionKeys is Stats.Keys of one partition.

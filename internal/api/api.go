@@ -71,7 +71,7 @@ type Memory struct {
 	Dead     int64 `json:"dead"`          // where records were, until it is used or given back
 	Segments int64 `json:"segments"`      // all that records lie in: live, dead and what is unused
 	Index    int64 `json:"index"`         // tables, and what finds entries that expire
-	Used     int64 `json:"used"`          // what counts towards max: segments and index
+	Used     int64 `json:"used"`          // of max: segments and index, but what is dead in them
 	Max      int64 `json:"max,omitempty"` // --max-memory; absent: none
 
 	// With --eviction, since the node was started: entries, and the bytes of
@@ -83,7 +83,7 @@ type Memory struct {
 // Ready is the answer of GET /readyz in JSON, where it is 200.
 type Ready struct {
 	Ready  bool  `json:"ready"`               // always true
-	Used   int64 `json:"memory_used"`         // bytes that the store takes
+	Used   int64 `json:"memory_used"`         // bytes that the store needs
 	Max    int64 `json:"memory_max,omitzero"` // --max-memory; absent: none
 	IsFull bool  `json:"full"`                // writes that need more memory are refused with a 507, or soon will be
 }
