@@ -51,8 +51,8 @@ test: ## run the tests (PKG=./kv narrows it, here and below)
 	$(GOTEST) $(if $(filter ./...,$(PKG)),./test) $(PKG)
 
 .PHONY: race
-race: ## run the tests with the race detector, which needs gcc
-	scripts/race.sh $(PKG)
+race: ## run the tests with the race detector, which needs gcc; it does not see into the binary that ./test runs
+	scripts/race.sh $(if $(filter ./...,$(PKG)),$$(go list ./... | grep -v '/test$$'),$(PKG))
 
 .PHONY: model
 model: ## check the models for long: of the store, STEPS operations a workload (5000000), and of a changing ring

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 )
@@ -38,6 +39,9 @@ func newLAN(t *testing.T, nodes int, flags ...string) (*fleet, *lan) {
 	return f, l
 }
 
+// lans counts those of this process: two of one name would take each other away.
+var lans atomic.Int32
+
 // tryLAN is newLAN, or says why there is none.
 func tryLAN(t *testing.T, nodes int, flags ...string) (*fleet, *lan, error) {
 	t.Helper()
@@ -48,7 +52,7 @@ func tryLAN(t *testing.T, nodes int, flags ...string) (*fleet, *lan, error) {
 		return nil, nil, errors.New("there is no ip command (iproute2)")
 	}
 	sweepLANs()
-	l := &lan{t: t, nodes: nodes, prefix: fmt.Sprintf("%s%d%c", lanPrefix, os.Getpid(), 'a'+rand.IntN(26))}
+	l := &lan{t: t, nodes: nodes, prefix: fmt.Sprintf("%s%d%c", lanPrefix, os.Getpid(), 'a'+(lans.Add(1)-1)%26)}
 	t.Cleanup(l.remove)
 	a, b := 64+rand.IntN(128), rand.IntN(250)
 	l.net = fmt.Sprintf("10.%d.%d", a, b+1)

@@ -218,6 +218,13 @@ type recorder struct {
 	events []Event
 }
 
+// all is what was taken down so far. Nodes still run: one may drop what it has handed over.
+func (r *recorder) all() ([]Op, []Event) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.ops, r.events
+}
+
 func (r *recorder) event(e Event) {
 	e.At = r.log.now()
 	r.mu.Lock()

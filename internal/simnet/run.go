@@ -167,7 +167,8 @@ func Run(shape Shape) (*History, error) {
 			s.look(h)
 		}
 	}
-	h.Ops, h.Events, h.Splits, h.Apart, h.log = s.rec.ops, s.rec.events, s.splits.all(), s.apart, s.log.lines
+	h.Ops, h.Events = s.rec.all()
+	h.Splits, h.Apart, h.log = s.splits.all(), s.apart, s.log.lines
 	h.Healthy = s.health.all()
 	h.Untimely, h.Few = s.clocks.untimely, s.clocks.few
 	if h.Kept && !h.Few {
