@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -38,6 +39,13 @@ func (l *eventLog) add(format string, args ...any) {
 		l.lines = append(l.lines[:0], l.lines[logLines/2:]...)
 	}
 	l.lines = append(l.lines, line{at, text})
+}
+
+// all is what was added so far.
+func (l *eventLog) all() []line {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.lines)
 }
 
 // nodeLog is the log of a node, as part of the event log.

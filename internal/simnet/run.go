@@ -168,7 +168,7 @@ func Run(shape Shape) (*History, error) {
 		}
 	}
 	h.Ops, h.Events = s.rec.all()
-	h.Splits, h.Apart, h.log = s.splits.all(), s.apart, s.log.lines
+	h.Splits, h.Apart, h.log = s.splits.all(), s.apart, s.log.all()
 	h.Healthy = s.health.all()
 	h.Untimely, h.Few = s.clocks.untimely, s.clocks.few
 	if h.Kept && !h.Few {
