@@ -99,3 +99,27 @@ func wantRead(t *testing.T, o kv.Op, value string) {
 	}
 	wantValue(t, o, value)
 }
+
+// A write that one owner has stored keeps its stamp, though another that holds something newer has
+// answered first, and the one that stored it holds something newer by the time its answer comes.
+func TestSlowAnswerOfAnOwnerThatStoredCounts(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		for _, level := range []kv.Level{kv.LevelOne, kv.LevelLive, kv.LevelAll} {
+			c := newCluster(t, clusterOptions{nodes: 3, replicas: 2})
+			key := c.keyOwnedBy(0, 0, 1)
+			newer := kv.VersionAt(time.Now().Add(time.Second))
+			c.nodes[0].plant(t, key, "newer", newer)
+			c.net.set("node2", "node1", onBatches(func(_ []byte, pass func() ([]byte, error)) ([]byte, error) {
+				answer, err := pass()
+				c.nodes[1].plant(t, key, "newer", newer)
+				time.Sleep(10 * time.Millisecond)
+				return answer, err
+			}))
+			wantOp(t, c.nodes[2].put(key, "x", level), nil)
+			if n := c.nodes[2].Counters().Restamps; n != 0 {
+				t.Errorf("level %d: %d second stamps", level, n)
+			}
+			wantRead(t, c.nodes[2].get(key, kv.LevelAll), "newer")
+		}
+	})
+}

@@ -31,8 +31,6 @@ type opState struct {
 	// Of writes.
 	concede  bool       // whatever newer an owner holds came after this write began
 	newer    uint8      // owners that hold something newer
-	bar      kv.Version // the newest that owners held when the same stamp was offered before; 0: it was not
-	after    uint8      // of newer: hold something above bar, which came after this write began
 	lost     bool       // an owner may have stored it, and did not say so
 	heir     int32      // 1 + the later write of the call that took its place; 0: none
 	existed  bool       // some owner held a readable value before
@@ -78,9 +76,6 @@ func (o *opState) decided() bool {
 	if o.live || o.phase == phaseReadMany && o.behind != 0 {
 		return false
 	}
-	if o.ambiguous() && o.bar == 0 {
-		return true // whoever has not answered may take long
-	}
 	// A level that cannot be met any more is no reason to stop: how many
 	// replicas have the write is part of the answer.
 	return o.have() >= o.enough()
@@ -91,13 +86,7 @@ func (o *opState) have() uint8 {
 	if o.concede || o.acks > 0 {
 		return o.acks + o.newer
 	}
-	return o.after
-}
-
-// ambiguous says whether enough owners hold something newer than a write, and it is not known
-// whether that came after the write began.
-func (o *opState) ambiguous() bool {
-	return o.phase == phaseWrite && !o.live && !o.concede && o.acks == 0 && o.newer > 0 && o.newer >= o.enough()
+	return 0
 }
 
 // take counts one owner's result.
@@ -140,9 +129,6 @@ func (o *opState) takeWrite(r *result, owner uint8) {
 		o.newer++
 		o.stale = max(o.stale, r.version)
 		o.lost = o.lost || r.repeated
-		if o.bar != 0 && r.version > o.bar {
-			o.after++
-		}
 	case resultNoMemory, resultRefused:
 		if o.phase == phaseRepair {
 			o.refused++

@@ -24,8 +24,7 @@ import (
 // What fewer owners have acknowledged is not held by all. Its answer waits until every member
 // stamps above it: see outwait. docs/design/replication.md has the whole argument.
 //
-// An owner that does not answer leaves the case open. Then the same stamp is offered once more to
-// those that have answered. What an owner holds then, and did not before, is concurrent too.
+// An owner that does not answer leaves the case open, and the write waits for it.
 
 // decisionsMax bounds how often the primary is asked to decide a condition without a pause. It
 // refuses a stamp below what it holds.
@@ -157,8 +156,6 @@ func (c *Coordinator) written(v *view, p *pending, call *kv.Call, i int, o *opSt
 		p.settle(i, o.refusal)
 	case o.have() >= o.enough():
 		p.settle(i, nil)
-	case o.waiting > 0 && o.bar == 0: // it is ambiguous
-		c.spread(v, p, call, i, opState{existed: o.existed, knew: o.knew, lost: o.lost, bar: o.stale}, 0)
 	case o.newer > 0 && o.acks == 0 && !o.concede && !o.lost:
 		c.stampAgain(v, p, call, i, o)
 	default:
