@@ -305,7 +305,8 @@ func (x *chaos) killJoiner(node int) {
 func (x *chaos) leave(node int) {
 	x.away(node)
 	x.members = slices.DeleteFunc(x.members, func(i int) bool { return i == node })
-	p, err := launch(x.f.dir, nil, "leave", "--to="+x.f.ships[node].ask)
+	s := x.f.ships[node] // beside the node, from where it reaches the others, too
+	p, err := launchUnder(s.under, x.f.dir, nil, "leave", "--to="+s.name)
 	if err != nil {
 		x.t.Fatal(err)
 	}
