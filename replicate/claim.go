@@ -99,6 +99,9 @@ func (c *Coordinator) sources(x rebalance.Ring, doubtful []int) (from []fetch, e
 	defer c.rings.mu.Unlock()
 	r, v := &c.rings, c.view.Load()
 	table := r.tables[x]
+	if table == nil { // nobody wants it any more, and it was forgotten
+		return nil, fmt.Errorf("%w: the ring has changed", errNotYet)
+	}
 	self, ok := table.Index(c.opt.Name)
 	if !ok {
 		return nil, nil
