@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 )
@@ -64,7 +63,7 @@ func Open(o Options) (*Membership, error) {
 	}
 	m := &Membership{
 		o:        o,
-		id:       identity{name: o.Self.Name, boot: rand.Uint64(), settings: o.Settings},
+		id:       identity{name: o.Self.Name, boot: uint64(o.Random() * (1 << 53)), settings: o.Settings},
 		joined:   make(chan struct{}),
 		wakeLoop: make(chan struct{}, 1), wakeSeek: make(chan struct{}, 1), wakeJoin: make(chan struct{}, 1),
 		slots: make(chan struct{}, callsMax),

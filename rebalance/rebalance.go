@@ -10,12 +10,13 @@ const RingsMax = 4
 // Statement is what a node says of itself to another: in each probe, and in each answer to one. A statement that was
 // made is never changed: its slices may be kept.
 type Statement struct {
-	Seq    uint64 `json:"seq"`              // grows whenever the rest changes
-	Map    uint64 `json:"map"`              // digest of the member map
-	Reads  Ring   `json:"reads,omitempty"`  // operations that read by an earlier one are over; 0: none yet
-	Writes []Ring `json:"writes,omitempty"` // operations that did not write one of these are over
-	Wants  []Ring `json:"wants,omitempty"`
-	Holds  []Ring `json:"holds,omitempty"` // of Wants: there is authority for them
+	Seq    uint64 // grows whenever the rest changes
+	Map    uint64 // digest of the member map
+	Reads  Ring   // operations that read by an earlier one are over; 0: none yet
+	Guess  bool   // Reads is the target of one that has just started, and nobody may read by it yet
+	Writes []Ring // operations that did not write one of these are over
+	Wants  []Ring
+	Holds  []Ring // of Wants: there is authority for them
 }
 
 // Member is another member of the map as this node knows it.
@@ -59,6 +60,7 @@ type World struct {
 // State is one node's part in the protocol.
 type State struct {
 	reads  Ring
+	guess  bool // what Statement.Guess says, of reads
 	writes []Ring
 	epoch  uint64 // grows when reads or writes change
 
@@ -100,7 +102,7 @@ func (s *State) Step(w *World) {
 
 // choose is rule 4: what to read by.
 func (s *State) choose(w *World) {
-	next := s.reads
+	next, guess := s.reads, false
 	switch {
 	case s.heldByAll(w, w.Target):
 		next = w.Target
@@ -108,12 +110,20 @@ func (s *State) choose(w *World) {
 		next = s.common(w)
 	case len(s.said.Holds) == 0 && s.adoptable(w) != 0:
 		next = s.adoptable(w)
+		guess = s.guessed(w, next)
 	case next == 0, s.crowded(w) && s.nobodyHolds(w):
-		next = w.Target
+		next, guess = w.Target, true
+	default:
+		guess = s.guess
 	}
 	if next != s.reads {
 		s.reads = next
 		s.epoch++
+	}
+	s.guess = guess
+	if s.said.Reads == s.reads && s.said.Guess != guess {
+		s.said.Guess = guess
+		s.said.Seq++
 	}
 }
 
@@ -196,6 +206,23 @@ func (s *State) InUse(w *World) (rings []Ring) {
 	return rings
 }
 
+// Established are the rings by which this node or a live member reads, without the guesses of those that have just started: who is on none of
+// them has never had its share. If all guess, it is what this node reads by.
+func (s *State) Established(w *World) (rings []Ring) {
+	if !s.guess {
+		rings = appendNew(rings, s.reads)
+	}
+	for _, m := range w.Members {
+		if m.Live && m.Said != nil && m.Said.Reads != 0 && !m.Said.Guess {
+			rings = appendNew(rings, m.Said.Reads)
+		}
+	}
+	if len(rings) == 0 {
+		rings = appendNew(rings, s.reads)
+	}
+	return rings
+}
+
 func (m *Member) holds(r Ring) bool {
 	return m.Believed && m.Said != nil && contains(m.Said.Holds, r)
 }
@@ -216,6 +243,16 @@ func (s *State) adoptable(w *World) (best Ring) {
 		}
 	}
 	return best
+}
+
+// guessed says whether all live members that read by a ring, and have authority for it, do so as a guess.
+func (s *State) guessed(w *World, r Ring) bool {
+	for _, m := range w.Members {
+		if m.Live && m.holds(r) && m.Said.Reads == r && !m.Said.Guess {
+			return false
+		}
+	}
+	return true
 }
 
 // want is rule 2.
@@ -302,7 +339,7 @@ func (s *State) Over(epoch uint64) {
 	s.said.Seq++
 	s.said.Writes = append([]Ring(nil), s.writes...)
 	if s.said.Reads != s.reads {
-		s.said.Reads, s.readsAt = s.reads, s.said.Seq
+		s.said.Reads, s.said.Guess, s.readsAt = s.reads, s.guess, s.said.Seq
 	}
 }
 

@@ -353,3 +353,48 @@ func TestConditionsAreDecidedOnceAllReadByTheSameRing(t *testing.T) {
 		t.Error("may not decide without one that is down")
 	}
 }
+
+// One that has just started reads by the target, and says that this is a guess: nobody takes the target's members for owners by that, and nor does it
+// itself while another reads by a ring. It goes on guessing with one that guesses, and ends when it follows one that does not, or when all hold the target.
+func TestGuess(t *testing.T) {
+	start := func(said Statement) (*State, *World, *Member) {
+		s := new(State)
+		w, b := at(newRing, &said)
+		s.Step(w)
+		s.Over(s.Epoch())
+		return s, w, b
+	}
+	real := Statement{Seq: 9, Map: 1, Reads: oldRing, Writes: []Ring{oldRing, newRing}, Wants: []Ring{oldRing, newRing}}
+	s, w, b := start(real)
+	if s.Reads() != newRing || !s.Said().Guess {
+		t.Errorf("it reads by %d, and says %+v", s.Reads(), s.Said())
+	}
+	sameRings(t, "established:", s.Established(w), oldRing)
+
+	guess := real
+	guess.Guess = true
+	b.Said = &guess
+	w.set(b)
+	sameRings(t, "of two that guess:", s.Established(w), newRing)
+	guess.Holds = []Ring{oldRing}
+	s.Step(w)
+	s.Over(s.Epoch())
+	if s.Reads() != oldRing || !s.Said().Guess {
+		t.Errorf("with one that guesses it reads by %d, and says %+v", s.Reads(), s.Said())
+	}
+	real.Holds = []Ring{oldRing}
+	b.Said = &real
+	w.set(b)
+	s.Step(w)
+	s.Over(s.Epoch())
+	if s.Reads() != oldRing || s.Said().Guess {
+		t.Errorf("with one that does not it reads by %d, and says %+v", s.Reads(), s.Said())
+	}
+
+	s, w, _ = start(Statement{Seq: 9, Map: 1, Reads: newRing, Guess: true, Writes: []Ring{newRing}, Wants: []Ring{newRing}, Holds: []Ring{newRing}})
+	s.Claim(newRing, s.Since(newRing))
+	s.Step(w)
+	if s.Reads() != newRing || s.Said().Guess {
+		t.Errorf("when all hold the target it reads by %d, and says %+v", s.Reads(), s.Said())
+	}
+}

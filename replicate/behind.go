@@ -170,6 +170,10 @@ func (c *Coordinator) catchUp() {
 		if !b.any(part) {
 			continue
 		}
+		if !c.view.Load().mine[part] { // any more: it is asked for nothing there
+			b.forget(part, round)
+			continue
+		}
 		compared, full := c.compareWithOwners(part)
 		if compared {
 			b.forget(part, round-1)

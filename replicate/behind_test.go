@@ -3,6 +3,7 @@ package replicate
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -114,6 +115,83 @@ func testRefusedNotBack(t *testing.T) {
 	c.cut(1)
 	wantValue(t, c.nodes[3].get(key, kv.LevelQuorum), "old")
 	wantValue(t, c.nodes[3].get(key, kv.LevelOne), "old")
+}
+
+// Replicas that have refused a key, and hold nothing of it, do not say that it does not exist while
+// another one may hold it.
+func TestRefusedKeyIsNotSaidToBeAbsent(t *testing.T) { bubble(t, testRefusedNotAbsent) }
+
+func testRefusedNotAbsent(t *testing.T) {
+	c := newCluster(t, clusterOptions{nodes: 4, replicas: 3, maxBytes: map[int]int64{0: fullBytes, 2: fullBytes}})
+	key := c.keyOwnedBy(0, 0, 1, 2)
+	wantOp(t, c.nodes[3].put(key, large("new"), kv.LevelOne), nil)
+	c.waitDrained(3)
+	c.cut(1)
+	for _, level := range []kv.Level{kv.LevelOne, kv.LevelQuorum} {
+		wantOp(t, c.nodes[3].get(key, level), kv.ErrAbsenceUnknown)
+	}
+	c.heal(1)
+	c.readable(t, key, large("new"), kv.LevelOne, kv.LevelQuorum, kv.LevelAll)
+}
+
+// What a node refused of a partition that it does not own any more it neither fetches nor remembers.
+func TestRefusalsEndWithOwnership(t *testing.T) { bubble(t, testRefusalsEnd) }
+
+func testRefusalsEnd(t *testing.T) {
+	c := newCluster(t, clusterOptions{nodes: 3, replicas: 2, probeEvery: time.Second})
+	key := c.keyOwnedBy(0, 0, 1)
+	c.nodes[0].mustPut(t, key, "value", kv.LevelAll)
+	hash := kv.Hash([]byte(key))
+	n := c.nodes[2]
+	n.behind.note(n.view.Load().partition(hash), hash, kv.VersionAt(time.Now()))
+	eventuallySlow(t, "the note is gone", func() bool { return !n.behindAnywhere() })
+	if got := n.counters.pulled.Load(); got > 0 {
+		t.Errorf("it has fetched %d records that it does not own", got)
+	}
+}
+
+// A node with too little memory for what it is to own does not become its owner: the others keep it, and say
+// why. It becomes one when there is room.
+func TestFullJoinerOwnsNothing(t *testing.T) { bubble(t, testFullJoiner) }
+
+func testFullJoiner(t *testing.T) {
+	o := clusterOptions{nodes: 4, replicas: 2, members: []int{0, 1, 2}, probeEvery: 100 * time.Millisecond, maxBytes: map[int]int64{3: fullBytes}}
+	c := newCluster(t, o)
+	key := c.keyOwnedBy(0, 3, 0)
+	c.nodes[0].mustPut(t, key, large("value"), kv.LevelAll)
+	o.members = nil
+	joiner := c.boot(3, 103, o)
+	for _, n := range c.nodes {
+		n.set(t, c.members())
+	}
+	time.Sleep(time.Minute)
+	if err := joiner.SyncReason(); err == nil || !strings.Contains(err.Error(), "too little memory") {
+		t.Errorf("the joiner says %v", err)
+	}
+	c.readable(t, key, large("value"), kv.LevelOne, kv.LevelQuorum, kv.LevelAll)
+	wantOp(t, c.nodes[1].del(key, kv.LevelAll), nil)
+	for _, n := range c.nodes {
+		eventuallySlow(t, n.name+" reads by the ring of the joiner", func() bool {
+			now, next := n.Rings()
+			return now == next && len(now.Nodes()) == 4 && n.Synced()
+		})
+	}
+}
+
+// A write that full replicas refuse, and that the other one cannot store under its first stamp, is
+// stored under the second, if that meets the level.
+func TestFullReplicasLeaveAWriteToTheOther(t *testing.T) { bubble(t, testLeftToTheOther) }
+
+func testLeftToTheOther(t *testing.T) {
+	c := newCluster(t, clusterOptions{nodes: 4, replicas: 3, maxBytes: map[int]int64{0: fullBytes, 2: fullBytes}})
+	for level, want := range map[kv.Level]error{kv.LevelOne: nil, kv.LevelQuorum: kv.ErrNoMemory, kv.LevelLive: kv.ErrNoMemory} {
+		key := c.keyOwnedBy(int(10+level), 0, 1, 2)
+		c.nodes[1].plant(t, key, "of a clock that is ahead", kv.VersionAt(time.Now().Add(time.Second)))
+		wantOp(t, c.nodes[3].put(key, large("new"), level), want)
+		if want == nil {
+			c.readable(t, key, large("new"), kv.LevelOne, kv.LevelQuorum, kv.LevelAll)
+		}
+	}
 }
 
 // A write that every replica has refused leaves the key as it was, and the replicas forget it

@@ -13,24 +13,25 @@ import (
 
 // rings is the coordinator's part in the protocol of package rebalance, and what it has to know for it.
 type rings struct {
-	mu      sync.Mutex // guards all below; peers' locks may be taken under it
-	state   rebalance.State
-	started bool
-	ended   bool
-	members Members
-	target  rebalance.Ring
-	tables  map[rebalance.Ring]*ring.Table
-	unknown map[rebalance.Ring]string // rings that are wanted, and at whom to ask who is on them
-	peers   map[string]*Peer
-	list    []*Peer // the same, the oldest first: replaced, never modified
-	retired []*view // replaced, with operations that may go by them still
-	heldFor []rebalance.Ring
-	inUse   []rebalance.Ring // by them somebody reads: their members have had their share
-	past    map[string]past  // of members that were removed
-	serial  uint64           // of the view
-	pings   uint64           // that were made
-	oldest  atomic.Uint64    // serial of the oldest view that operations may still go by
-	ready   chan struct{}    // closed when this node may coordinate
+	mu          sync.Mutex // guards all below; peers' locks may be taken under it
+	state       rebalance.State
+	started     bool
+	ended       bool
+	members     Members
+	target      rebalance.Ring
+	tables      map[rebalance.Ring]*ring.Table
+	unknown     map[rebalance.Ring]string // rings that are wanted, and at whom to ask who is on them
+	peers       map[string]*Peer
+	list        []*Peer // the same, the oldest first: replaced, never modified
+	retired     []*view // replaced, with operations that may go by them still
+	heldFor     []rebalance.Ring
+	had         []bool           // by partition: this node owns it, and had authority for it since it was started
+	established []rebalance.Ring // by them somebody reads: their members have had their share
+	past        map[string]past  // of members that were removed
+	serial      uint64           // of the view
+	pings       uint64           // that were made
+	oldest      atomic.Uint64    // serial of the oldest view that operations may still go by
+	ready       chan struct{}    // closed when this node may coordinate
 }
 
 func (r *rings) init() {
@@ -138,7 +139,7 @@ func (c *Coordinator) stepLocked() {
 			break
 		}
 	}
-	r.inUse = r.state.InUse(world)
+	r.established = r.state.Established(world)
 	c.holdLocked()
 	c.decides.Store(r.state.MayDecide(world))
 	c.admitLocked(world)
@@ -309,13 +310,27 @@ func (c *Coordinator) holdLocked() {
 		return
 	}
 	r.heldFor = holds
-	held := make([]bool, c.opt.Ring.Partitions)
+	held, had := make([]bool, c.opt.Ring.Partitions), make([]bool, c.opt.Ring.Partitions)
 	for _, x := range holds {
 		for part, owns := range r.owned(c.opt.Name, x) {
 			held[part] = held[part] || owns
 		}
 	}
+	mine := c.view.Load().mine
+	for part := range had {
+		had[part] = held[part] || r.had != nil && r.had[part] && mine[part]
+	}
+	r.had = had
 	c.held.Store(&held)
+}
+
+// hadAll says whether this node has had authority for the partitions since it was started, and has been
+// an owner of them since. Then what it has no room for is little, and it knows what: see behind. Of one
+// that it has not had, it may have no room for anything.
+func (c *Coordinator) hadAll(partitions []int) bool {
+	c.rings.mu.Lock()
+	defer c.rings.mu.Unlock()
+	return c.rings.had != nil && !slices.ContainsFunc(partitions, func(part int) bool { return !c.rings.had[part] })
 }
 
 // judgeLocked works out how this node and its peers stand: in sync or not.

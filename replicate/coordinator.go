@@ -82,6 +82,7 @@ type Options struct {
 // Coordinator carries out calls: see the package comment.
 type Coordinator struct {
 	opt   Options
+	told  string // the settings of the ring, as told in pings
 	store Store
 	clock *kv.Clock
 	view  atomic.Pointer[view]
@@ -129,7 +130,7 @@ func New(o Options) (*Coordinator, error) {
 		o.Random = rand.Float64
 	}
 	c := &Coordinator{
-		opt: o, store: o.Store, clock: o.Clock, born: time.Now(),
+		opt: o, told: settingsName(&o.Ring), store: o.Store, clock: o.Clock, born: time.Now(),
 		quit: make(chan struct{}), syncNow: make(chan struct{}, 1),
 		pace: newPace(o.SyncRate), behind: newBehind(o.Ring.Partitions),
 	}
@@ -243,7 +244,7 @@ func (c *Coordinator) Refresh(deadline time.Time) bool {
 // self implements peerHost.
 func (c *Coordinator) self() Ping {
 	p := Ping{
-		Name: c.opt.Name, Boot: c.opt.Boot, Settings: settingsName(&c.opt.Ring),
+		Name: c.opt.Name, Boot: c.opt.Boot, Settings: c.told,
 		Clock: c.clock.Last(), Wall: c.clock.Wall().UnixMicro(), Lead: c.clock.Lead().Microseconds(),
 		Sees: make(map[uint64]Sight), Heeds: make(map[uint64]uint64),
 		Moving: c.moving.Load(), Term: c.term.Load(),
@@ -274,8 +275,8 @@ func (c *Coordinator) accepts(p *Ping) error {
 	if apart.Abs() > kv.MaxAhead {
 		return &apartError{p.Name, apart}
 	}
-	if own := settingsName(&c.opt.Ring); p.Settings != own {
-		return fmt.Errorf("%s runs with %s, this node with %s: they must be the same at all nodes", p.Name, p.Settings, own)
+	if p.Settings != c.told {
+		return fmt.Errorf("%s runs with %s, this node with %s: they must be the same at all nodes", p.Name, p.Settings, c.told)
 	}
 	return nil
 }
@@ -420,7 +421,7 @@ func (c *Coordinator) advance(v *view, p *pending, call *kv.Call) (again bool) {
 		case phaseReadMany:
 			c.readManyAnswered(v, p, call, i, &o)
 		case phaseRepair:
-			c.repaired(p, i, &o)
+			c.repaired(v, p, i, &o)
 		}
 		again = again || !p.settled(i)
 	}

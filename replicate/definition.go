@@ -5,12 +5,18 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"httpdhs/kv"
 	"httpdhs/rebalance"
 	"httpdhs/ring"
 )
+
+// ringBytesMax bounds the answer to who is on a ring: what a thousand members with the longest
+// names take.
+const ringBytesMax = 1 << 20
 
 // serveRing says who is on a ring.
 func (c *Coordinator) serveRing(dst, body []byte) ([]byte, error) {
@@ -43,7 +49,8 @@ func (c *Coordinator) learnRings() error {
 	}
 	r.mu.Unlock()
 	var errs []error
-	for x, p := range ask {
+	for _, x := range slices.Sorted(maps.Keys(ask)) {
+		p := ask[x]
 		table, err := c.learnRing(x, p)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("cannot learn from %s who is on ring %s: %w", p.name, ringName(x), err))
@@ -71,7 +78,7 @@ func (c *Coordinator) learnRing(x rebalance.Ring, p *Peer) (*ring.Table, error) 
 	if err != nil {
 		return nil, err
 	}
-	if len(body) > jsonBytesMax {
+	if len(body) > ringBytesMax {
 		return nil, fmt.Errorf("%w: ring of %d bytes", errMessage, len(body))
 	}
 	var nodes []ring.Node

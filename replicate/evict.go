@@ -25,9 +25,9 @@ func (c *Coordinator) deadLocked() (dead []string) {
 	return dead
 }
 
-// joiningLocked says whether a member is on none of the rings that are in use, and so has never had its share.
+// joiningLocked says whether a member is on none of the rings by which somebody reads, and so has never had its share.
 func (c *Coordinator) joiningLocked(name string) bool {
-	for _, x := range c.rings.inUse {
+	for _, x := range c.rings.established {
 		if c.rings.tables[x] == nil || c.rings.on(name, x) {
 			return false
 		}
@@ -45,17 +45,22 @@ func (p *Peer) downFor() time.Duration {
 	return time.Since(p.downSince)
 }
 
-// evictLocked are the members that are to be removed: this node would have it so, and with it a majority of those on the ring that is read.
-// A side of a split that is no majority removes nobody.
+// evictLocked are the members that are to be removed: this node would have it so, and with it a majority of the members on the ring that is read.
+// A side of a split that is no majority removes nobody. Who was removed has no vote: the ring that is read may have to wait for this very removal.
 func (c *Coordinator) evictLocked() (victims []string) {
 	if c.opt.Evict == nil {
 		return nil
 	}
-	voters := c.view.Load().read.Nodes()
+	var voters []string
+	for _, n := range c.view.Load().read.Nodes() {
+		if c.rings.members.has(n.Name) {
+			voters = append(voters, n.Name)
+		}
+	}
 	for _, name := range c.deadLocked() {
 		votes := 0
-		for i := range voters {
-			if p := c.rings.peers[voters[i].Name]; voters[i].Name == c.opt.Name || p != nil && p.wouldEvict(name) {
+		for _, voter := range voters {
+			if p := c.rings.peers[voter]; voter == c.opt.Name || p != nil && p.wouldEvict(name) {
 				votes++
 			}
 		}

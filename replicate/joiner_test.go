@@ -3,6 +3,7 @@ package replicate
 import (
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -142,4 +143,67 @@ func testOwnerDown(t *testing.T) {
 	if slices.ContainsFunc(keys, func(key string) bool { return c.nodes[0].get(key, kv.LevelOne).Err != nil }) {
 		t.Error("a key is not found")
 	}
+}
+
+// A joiner that died before it had its share is removed also where too few are left that know so: a member that
+// was started anew takes the word of one that was not, and one that was removed has no vote.
+func TestJoinerIsRemovedWhoeverElseIsGone(t *testing.T) {
+	for name, then := range map[string]func(t *testing.T, c *cluster, o clusterOptions){
+		"the other is started anew": func(t *testing.T, c *cluster, o clusterOptions) {
+			o.members = nil
+			c.boot(1, 201, o).set(t, c.members())
+		},
+		"the other is removed": func(t *testing.T, c *cluster, o clusterOptions) { c.nodes[0].set(t, c.members(0, 2)) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) { testJoinerRemoved(t, then) })
+		})
+	}
+}
+
+func testJoinerRemoved(t *testing.T, then func(*testing.T, *cluster, clusterOptions)) {
+	var evicted atomic.Bool
+	o := clusterOptions{nodes: 3, replicas: 2, members: []int{0, 1}, probeEvery: 100 * time.Millisecond, evict: func(_ int, name string) {
+		if name != "node2" {
+			t.Errorf("%s is removed", name)
+		}
+		evicted.Store(true)
+	}}
+	c, _ := withKeys(t, o)
+	all := o
+	all.members = nil
+	for i := range 2 {
+		c.net.set("node2", c.nodes[i].name, failWith(errReset))
+	}
+	c.boot(2, 102, all)
+	for _, n := range c.nodes {
+		n.set(t, c.members())
+	}
+	time.Sleep(time.Second)
+	c.kill(2)
+	eventually(t, "node0 finds it down", func() bool { return c.nodes[0].peerNamed("node2").State() == Down })
+	c.kill(1)
+	time.Sleep(time.Second)
+	then(t, c, o)
+	time.Sleep(3 * joinerEvictAfter)
+	if !evicted.Load() {
+		t.Error("it is not removed")
+	}
+}
+
+// While all members leave, which is until one of them finds that it has to stay, the ring is the one that is.
+func TestWhileAllLeaveTheRingStays(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		c := newCluster(t, clusterOptions{nodes: 2, replicas: 2})
+		m := c.members()
+		for i := range m.All {
+			m.All[i].Leaving = true
+		}
+		m.Digest++
+		before, _ := c.nodes[0].Rings()
+		c.nodes[0].set(t, m)
+		if now, next := c.nodes[0].Rings(); now != before || next != before {
+			t.Error("it goes to another ring")
+		}
+	})
 }

@@ -30,12 +30,19 @@ func (c *Coordinator) SetMembers(m Members) error {
 			active = append(active, m.All[i].Node)
 		}
 	}
-	table, err := ring.New(active, c.opt.Ring)
-	if err != nil {
-		return fmt.Errorf("cannot make a ring of the members: %w", err)
-	}
 	r := &c.rings
 	r.mu.Lock()
+	if len(active) > 0 || r.target == 0 { // else all leave: one of them will stay, and until then the target does
+		table, err := ring.New(active, c.opt.Ring)
+		if err != nil {
+			r.mu.Unlock()
+			return fmt.Errorf("cannot make a ring of the members: %w", err)
+		}
+		r.target = rebalance.Ring(table.Fingerprint())
+		if r.tables[r.target] == nil {
+			r.tables[r.target] = table
+		}
+	}
 	for i := range r.members.All {
 		name := r.members.All[i].Name
 		if p := r.peers[name]; p != nil && !m.has(name) {
@@ -48,10 +55,7 @@ func (c *Coordinator) SetMembers(m Members) error {
 			p.readmitted()
 		}
 	}
-	r.members, r.target = m, rebalance.Ring(table.Fingerprint())
-	if r.tables[r.target] == nil {
-		r.tables[r.target] = table
-	}
+	r.members = m
 	c.clock.SetTag(clockTag(m.All, c.opt.Name))
 	for i := range m.All {
 		c.peerLocked(m.All[i].Name)

@@ -8,7 +8,7 @@ import (
 	"httpdhs/kv"
 )
 
-// Messages between nodes, format 1: a format byte, a kind byte, a body.
+// Messages between nodes, format 2: a format byte, a kind byte, a body.
 // Integers are little endian.
 //
 //	batch   u64 clock of the sender, then items to the end:
@@ -20,12 +20,12 @@ import (
 //	          u8 code | existed flag; then u64 version after stale and failed
 //	          conditions, a record after found, nothing after the others
 //	list    see list.go
-//	ping    JSON both ways, see ping.go
+//	ping    both ways, see pingwire.go
 //	digests, pull  see sync.go
 //	ring    u64 fingerprint; the answer is JSON, see change.go
 //	hello   package membership's, both ways
 const (
-	messageFormat = 1
+	messageFormat = 2
 
 	kindBatch   = 1
 	kindList    = 2

@@ -89,6 +89,9 @@ func (o *opState) have() uint8 {
 	return 0
 }
 
+// unseen says whether no owner has stored the write, for those that may have it hold something newer.
+func (o *opState) unseen() bool { return o.newer > 0 && o.acks == 0 && !o.concede && !o.lost }
+
 // take counts one owner's result.
 func (o *opState) take(r *result, owner uint8, p *pending) {
 	switch r.code {

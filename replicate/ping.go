@@ -1,7 +1,6 @@
 package replicate
 
 import (
-	"encoding/json"
 	"fmt"
 	"math"
 	"time"
@@ -12,47 +11,47 @@ import (
 
 // Ping is what a node tells of itself: in each probe, and in its answer to one.
 type Ping struct {
-	Name     string     `json:"name"`
-	Boot     uint64     `json:"boot"`     // drawn at start: tells a restart from a pause
-	Settings string     `json:"settings"` // of the ring: they have to be equal
-	Clock    kv.Version `json:"clock"`
-	Wall     int64      `json:"wall"`              // its wall clock, Unix microseconds
-	Lead     int64      `json:"lead,omitempty"`    // how far ahead of that it stamps, microseconds
-	Machine  int64      `json:"machine,omitempty"` // what its machine's clock reads, Unix microseconds
-	Synced   bool       `json:"synced"`            // it holds all that it owns by the ring that it reads by
-	Stopping bool       `json:"stopping,omitempty"`
+	Name     string
+	Boot     uint64 // drawn at start: tells a restart from a pause
+	Settings string // of the ring: they have to be equal
+	Clock    kv.Version
+	Wall     int64 // its wall clock, Unix microseconds
+	Lead     int64 // how far ahead of that it stamps, microseconds
+	Machine  int64 // what its machine's clock reads, Unix microseconds
+	Synced   bool  // it holds all that it owns by the ring that it reads by
+	Stopping bool
 
 	// Number grows with each ping of a boot: messages cross.
-	Number uint64 `json:"number"`
+	Number uint64
 
 	// Said is its part in the protocol by which rings change.
-	Said rebalance.Statement `json:"said"`
+	Said rebalance.Statement
 
 	// Term counts how often it came to be in sync. In each it decides conditions only once all that are up heed it.
-	Term uint64 `json:"term,omitempty"`
+	Term uint64
 
 	// Moving is what it is fetching; nil: nothing.
-	Moving *Moving `json:"moving,omitempty"`
+	Moving *Moving
 
 	// HandOver is how many partitions it has still to hand over, while the ring changes or it leaves.
-	HandOver int `json:"hand_over,omitempty"`
+	HandOver int
 
 	// Dead are the members that have been down to it for so long that it would have them removed.
-	Dead []string `json:"dead,omitempty"`
+	Dead []string
 
 	// Sees is how it sees each peer that it has heard from, by the peer's boot.
-	Sees map[uint64]Sight `json:"sees,omitempty"`
+	Sees map[uint64]Sight
 
 	// Heeds has how often each peer, by its boot, has taken it for down, as far as it knows: after each time it gave up what
 	// it held.
-	Heeds map[uint64]uint64 `json:"heeds,omitempty"`
+	Heeds map[uint64]uint64
 
-	Keys       int64     `json:"keys"`
-	Bytes      int64     `json:"bytes"`
-	Tombstones int64     `json:"tombstones"`
-	Memory     Memory    `json:"memory"`
-	Version    string    `json:"version"`
-	Started    time.Time `json:"started"`
+	Keys       int64
+	Bytes      int64
+	Tombstones int64
+	Memory     Memory
+	Version    string
+	Started    time.Time
 
 	to   uint64 // of an answer: the Seq of the statement that it answers
 	told uint64 // of an answer: how often this node had taken the peer for down when it asked
@@ -60,70 +59,32 @@ type Ping struct {
 
 // Sight is how a node sees a peer: see "Being taken for down" in docs/design/membership.md.
 type Sight struct {
-	Downs  uint64 `json:"d,omitempty"` // grows when it takes the peer for down, and when the peer is live again
-	Live   bool   `json:"l,omitempty"`
-	Term   uint64 `json:"t,omitempty"` // of the peer that it heeds
-	Counts bool   `json:"c,omitempty"` // it has delivered what it kept for the peer, and what began before it met the peer is over
+	Downs  uint64 // grows when it takes the peer for down, and when the peer is live again
+	Live   bool
+	Term   uint64 // of the peer that it heeds
+	Counts bool   // it has delivered what it kept for the peer, and what began before it met the peer is over
 }
 
 // Memory is what a node's store takes, by kind, in bytes, and what it has evicted.
 type Memory struct {
-	Live     int64 `json:"live"`     // records that are held
-	Dead     int64 `json:"dead"`     // where records were
-	Segments int64 `json:"segments"` // all that records lie in
-	Index    int64 `json:"index"`
-	Max      int64 `json:"max,omitempty"` // the bound; 0: none
+	Live     int64 // records that are held
+	Dead     int64 // where records were
+	Segments int64 // all that records lie in
+	Index    int64
+	Max      int64 // the bound; 0: none
 
-	Evicted      int64 `json:"evicted,omitempty"` // entries, since the start
-	EvictedBytes int64 `json:"evicted_bytes,omitempty"`
+	Evicted      int64 // entries, since the start
+	EvictedBytes int64
 }
-
-func appendPing(dst []byte, p *Ping) []byte {
-	body, err := json.Marshal(p)
-	if err != nil {
-		panic("BUG: replicate: ping does not marshal: " + err.Error())
-	}
-	return append(appendHead(dst, kindPing), body...)
-}
-
-func parsePing(msg []byte) (p Ping, err error) {
-	body, err := expectKind(msg, kindPing, messageHead)
-	if err != nil {
-		return p, err
-	}
-	if len(body) > jsonBytesMax {
-		return p, fmt.Errorf("%w: ping of %d bytes", errMessage, len(body))
-	}
-	if err := json.Unmarshal(body, &p); err != nil {
-		return p, fmt.Errorf("%w: ping: %w", errMessage, err)
-	}
-	return p, p.check()
-}
-
-const (
-	// jsonBytesMax bounds a message that is JSON: what a thousand members with the longest names
-	// take.
-	jsonBytesMax = 1 << 20
-
-	// statedMax bounds the rings of a kind in a statement. A node states RingsMax of them, and
-	// the one that it reads by.
-	statedMax = 4 * rebalance.RingsMax
-
-	// latestMicros is the last time that a version can hold, Unix microseconds.
-	latestMicros = (1<<42 - 1) * 1000
-)
 
 // check says what in a ping no node says: what is worked out from it would take without end, or
 // be no number.
 func (p *Ping) check() error {
-	s := &p.Said
 	switch {
-	case max(len(s.Writes), len(s.Wants), len(s.Holds)) > statedMax:
-		return fmt.Errorf("%w: ping: more than %d rings", errMessage, statedMax)
 	case p.Wall < 0 || p.Wall > latestMicros || p.Machine < 0 || p.Machine > latestMicros,
 		p.Lead < -latestMicros || p.Lead > latestMicros:
 		return fmt.Errorf("%w: ping: its clock reads %d, its machine's %d, and it leads by %d", errMessage, p.Wall, p.Machine, p.Lead)
-	case p.Moving != nil && p.Moving.Seconds != 0 && (p.Moving.Seconds < 1e-9 || p.Moving.Seconds > 1e12):
+	case p.Moving != nil && p.Moving.Seconds != 0 && !(p.Moving.Seconds >= 1e-9 && p.Moving.Seconds <= 1e12):
 		return fmt.Errorf("%w: ping: it has been moving for %g seconds", errMessage, p.Moving.Seconds)
 	}
 	return nil

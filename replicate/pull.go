@@ -72,11 +72,11 @@ func (c *Coordinator) pay(bytes int) error {
 
 // Moving is how far a node is with fetching what it owns by a ring.
 type Moving struct {
-	Ring       string  `json:"ring"`
-	Partitions int     `json:"partitions"` // to compare, each once for each owner that is asked
-	Done       int     `json:"done"`       // of them
-	Bytes      int64   `json:"bytes"`      // fetched
-	Seconds    float64 `json:"seconds"`    // since it began
+	Ring       string
+	Partitions int     // to compare, each once for each owner that is asked
+	Done       int     // of them
+	Bytes      int64   // fetched
+	Seconds    float64 // since it began
 }
 
 // Moving is how far this node is with fetching what it owns; nil: it fetches nothing.
@@ -114,16 +114,23 @@ func (c *Coordinator) pullAll(x rebalance.Ring, from []fetch) (doubtful []int, e
 			if !c.wants(x) {
 				return nil, fmt.Errorf("%w: the ring has changed", errNotYet)
 			}
-			// What this node has no room for it has noted as refused.
-			switch err := c.pullFrom(s.origin, chunk); {
-			case errors.Is(err, errNoAuthority):
-				// What it holds counts all the same; it may lack what it has refused.
-				if err := c.pullFrom(origin{s.Peer, false}, chunk); err != nil && !errors.Is(err, kv.ErrNoMemory) {
-					return nil, err
+			err := c.pullFrom(s.origin, chunk)
+			doubt := errors.Is(err, errNoAuthority)
+			if doubt { // what it holds counts all the same; it may lack what it has refused
+				err = c.pullFrom(origin{s.Peer, false}, chunk)
+			}
+			switch {
+			case errors.Is(err, kv.ErrNoMemory):
+				// What this node has no room for it has noted as refused.
+				if !c.hadAll(chunk) {
+					return nil, fmt.Errorf("%w: it has too little memory for what it is to own: give it more, or let it leave: %w", errNotYet, err)
 				}
-				doubtful = append(doubtful, chunk...)
-			case err != nil && !errors.Is(err, kv.ErrNoMemory):
+			case err != nil:
 				return nil, err
+			}
+			switch {
+			case doubt:
+				doubtful = append(doubtful, chunk...)
 			case s.sure:
 				for _, part := range chunk {
 					sure[part] = true

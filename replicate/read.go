@@ -95,7 +95,7 @@ func (c *Coordinator) candidate(v *view, partition int, asked ownerSet) int {
 		}
 		self, fit := int(n) == v.self, false
 		if self {
-			fit = c.holds(partition)
+			fit = k < v.replicas && c.holds(partition)
 		} else {
 			peer := v.peers[n]
 			if peer.State() == Down {
@@ -223,16 +223,34 @@ func (c *Coordinator) readManyAnswered(v *view, p *pending, call *kv.Call, i int
 		p.giveUp(i, kv.ErrUnavailable, c.passing(v))
 		return
 	}
-	if absent := !o.found.Live(c.clock.Wall().UnixMilli()); absent && o.acks == 0 || !o.found.Exists() && o.acks < o.required && v.moving() {
+	absent, all := !o.found.Live(c.clock.Wall().UnixMilli()), int(count(o.answered)) == len(owners)
+	if absent && o.behind != 0 && !all {
+		// What that replica has refused may be at one that did not answer.
+		p.giveUp(i, kv.ErrAbsenceUnknown, c.passing(v))
+		return
+	}
+	if absent && o.acks == 0 || !o.found.Exists() && o.acks < o.required && v.moving() {
 		// Readers without authority know nothing together: another node may hold more, an owner to come or one that was an owner.
 		p.giveUp(i, kv.ErrAbsenceUnknown, true)
 		return
 	}
 	// Of a value that was beyond the call's bound only the version is known:
 	// it must not be spread.
-	// Those that have refused it, or something before it, fetch it when they have room.
-	behind := o.older() &^ o.behind
-	if !o.found.Exists() || behind == 0 || o.refusal != nil {
+	if !o.found.Exists() || o.refusal != nil {
+		p.settle(i, nil)
+		return
+	}
+	c.repair(v, p, call, i, o)
+}
+
+// repair has the owners that were behind store what was read. While the ring changes that are all
+// that only write: others may read by their ring already. Those that have refused it, or something before it, fetch it when they have room.
+func (c *Coordinator) repair(v *view, p *pending, call *kv.Call, i int, o *opState) {
+	op := &call.Ops[i]
+	owners := v.owners(v.partition(op.Hash))
+	extra := len(owners) - v.replicas
+	behind := o.older()&^o.behind | (1<<extra-1)<<v.replicas
+	if behind == 0 {
 		p.settle(i, nil)
 		return
 	}
@@ -240,6 +258,7 @@ func (c *Coordinator) readManyAnswered(v *view, p *pending, call *kv.Call, i int
 	record := kv.Record{Key: op.Key, Entry: o.found}
 	next := *o
 	next.phase, next.concede, next.waiting = phaseRepair, true, 0
+	next.readers, next.extra = uint8(v.replicas), uint8(extra)
 	next.acks, next.refused = count(o.newest), count(o.older()&o.behind)
 	for k, n := range owners {
 		if bit := ownerSet(1) << k; int(n) == v.self && behind&bit != 0 {
@@ -248,7 +267,7 @@ func (c *Coordinator) readManyAnswered(v *view, p *pending, call *kv.Call, i int
 			next.takeWrite(&r, uint8(k))
 		}
 	}
-	nobody := next.acks >= next.required
+	nobody := next.acks >= next.enough()
 	if !nobody {
 		next.waiting = count(behind)
 	}
@@ -264,9 +283,9 @@ func (c *Coordinator) readManyAnswered(v *view, p *pending, call *kv.Call, i int
 // One that refused to store what was read does not fail the read: see behind. An acknowledged
 // write is at w owners without the repair. Another one may be at fewer, and those that refused it
 // say so to whoever reads next, who then looks for it at all owners that are up.
-func (c *Coordinator) repaired(p *pending, i int, o *opState) {
-	if o.have()+o.refused < o.required {
-		p.settle(i, kv.ErrUnavailable)
+func (c *Coordinator) repaired(v *view, p *pending, i int, o *opState) {
+	if o.have()+o.refused < o.enough() {
+		p.giveUp(i, kv.ErrUnavailable, o.elsewhere || c.passing(v))
 		return
 	}
 	p.settle(i, nil)

@@ -152,12 +152,14 @@ func (c *Coordinator) written(v *view, p *pending, call *kv.Call, i int, o *opSt
 	case o.elsewhere, p.misses != c.misses.Load(), c.stalled():
 		// It was written by an old ring, or others have gone on without this node meanwhile: who acknowledged it need not be who is read.
 		p.giveUp(i, kv.ErrUnavailable, true)
-	case o.refusal != nil && (o.live || o.have() < o.enough()):
+	case o.refusal != nil && o.live:
 		p.settle(i, o.refusal)
 	case o.have() >= o.enough():
 		p.settle(i, nil)
-	case o.newer > 0 && o.acks == 0 && !o.concede && !o.lost:
+	case o.unseen() && (o.refusal == nil || o.newer >= o.enough()):
 		c.stampAgain(v, p, call, i, o)
+	case o.refusal != nil:
+		p.settle(i, o.refusal)
 	default:
 		p.settle(i, kv.ErrUnavailable)
 	}
