@@ -113,12 +113,12 @@ func (c *checker) byKey() map[string]*keyed {
 		at(key)
 	}
 	for _, k := range keys {
-		k.order()
+		k.order(c.s.Replicas)
 	}
 	return keys
 }
 
-func (k *keyed) order() {
+func (k *keyed) order(replicas int) {
 	slices.SortStableFunc(k.ops, func(a, b *Op) int { return cmp.Compare(a.Begin, b.Begin) })
 	for _, o := range k.ops {
 		if o.Kind != Get && o.Outcome == Done {
@@ -134,7 +134,9 @@ func (k *keyed) order() {
 	}
 	slices.SortStableFunc(k.byEnd, func(a, b *Op) int { return cmp.Compare(a.End, b.End) })
 	for _, o := range k.ops {
-		if over, written := k.known[o.Value]; written && o.Kind == Get && o.Outcome == Done {
+		// What one replica has shown may be under way still: guarantees.md, "Which write wins".
+		sure := o.Kind == Get && o.Outcome == Done && (replicas == 1 || o.Level.required(replicas) > 1)
+		if over, written := k.known[o.Value]; written && sure {
 			k.known[o.Value] = min(over, o.End)
 		}
 	}

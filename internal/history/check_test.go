@@ -103,7 +103,8 @@ func TestCheck(t *testing.T) {
 
 		{"an older value after a newer", "put:a@1-2 put:b@3-4 get:a@5-6", nil, "-", "once"},
 		{"a value that was seen is back", "put:a@101-160,unknown get:a@110-120,all put:b@130-140,all get:a@145-150,quorum", split, "-", "once"},
-		{"a deleted value that was seen is back", "put:a@101-160,unknown get:a@110-120 delete@130-140,all get:a@145-150", split, "-", "once"},
+		{"a deleted value that was seen is back", "put:a@101-160,unknown get:a@110-120,all delete@130-140,all get:a@145-150", split, "-", "once"},
+		{"what one replica has shown is later than a delete", "put:a@101-142 get:a@110-120 delete@130-140,all get:a@145-150", nil, "-", ""},
 		{"a value of before is back", "put:b@1-2 get:before@3-4", nil, "-", "once"},
 		{"at a minority, while cut off", "put:a@1-2,quorum put:b@110-120,acks=2 get:a@130-140", split, "-", ""},
 		{"at a majority, while one is cut off", "put:a@1-2 put:b@110-120,acks=2 get:a@130-140,quorum", split, "-", "once"},

@@ -228,7 +228,7 @@ func (c *checker) reads(k *keyed) {
 			}
 		}
 		for _, earlier := range reads[:i] {
-			if earlier.End < r.Begin && c.meet(earlier.Required, r.Required) && c.steady(earlier, r) {
+			if earlier.End < r.Begin && c.meet(c.binds(k, earlier), r.Required) && c.steady(earlier, r) {
 				if backs++; earlier.Version > r.Version {
 					c.tell("back", "%v\n  after %v", r, earlier)
 				}

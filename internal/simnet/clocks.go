@@ -24,6 +24,9 @@ const (
 	// meetTime is how long members that are new to each other may take until each knows what the others' clocks read.
 	meetTime = time.Second
 
+	// lookAgainIn is between the two looks of the operator.
+	lookAgainIn = 5 * time.Second
+
 	// fewest is how many nodes it takes to tell who is wrong.
 	fewest = 3
 )
@@ -64,6 +67,16 @@ func (s *sim) keep(run *running) (wall *kv.Wall) {
 		run.now = wall.Now
 	}
 	return wall
+}
+
+// lookAgain has an operator look at the clocks a second time: a node may have gone on with what it heard
+// of others before those were started anew.
+func (s *sim) lookAgain() {
+	select {
+	case <-time.After(lookAgainIn):
+		s.setRight()
+	case <-s.ended:
+	}
 }
 
 // setRight has an operator start nodes anew that have stamped so far ahead that others do not take them for members. That needs
@@ -130,6 +143,24 @@ func (s *sim) lookAtClocks() {
 			w.untimely = append(w.untimely, Untimely{s.log.now(), run.name(), by})
 		}
 	}
+}
+
+// clocksApart says whether nodes that keep their clocks together have not: too few ran to tell who is wrong.
+func (s *sim) clocksApart() bool {
+	if !s.shape.Kept {
+		return false
+	}
+	var first, last time.Time
+	for _, run := range s.runs() {
+		now := run.now()
+		if first.IsZero() || now.Before(first) {
+			first = now
+		}
+		if now.After(last) {
+			last = now
+		}
+	}
+	return last.Sub(first) > kv.MaxAhead
 }
 
 // timely is what is demanded of time: the property "time".

@@ -81,7 +81,8 @@ func (s *sim) crowds(begin time.Time) {
 			c := s.newClient(id)
 			id++
 			all.Go(func() {
-				time.Sleep(time.Until(begin.Add(w.At)))
+				// One after the other: what is due at one instant happens in no set order.
+				time.Sleep(time.Until(begin.Add(w.At + time.Duration(i))))
 				if i == 0 {
 					s.log.add("a crowd begins: %+v", *w)
 				}

@@ -254,10 +254,10 @@ func (s *Shape) drawFull(c chance) {
 	}
 	s.Sizes = 1 + c.IntN(40)
 	nodes := s.places()
+	c.Shuffle(len(nodes), func(i, j int) { nodes[i], nodes[j] = nodes[j], nodes[i] })
 	for range 1 + c.IntN(2) {
-		c.Shuffle(len(nodes), func(i, j int) { nodes[i], nodes[j] = nodes[j], nodes[i] })
 		f := &Fault{Kind: Full, At: c.between(0, s.Span*3/4), For: c.between(s.Span/8, s.Span)}
-		f.A = slices.Clone(nodes[:pick(c, 1, 1, 1, 2)])
+		f.A = slices.Clone(nodes[:pick(c, 1, 1, 1, fullMost)]) // of the same, or more would be full at once
 		s.Faults = append(s.Faults, f)
 	}
 }

@@ -109,7 +109,7 @@ func (s *sim) lookAtHealth() {
 	for _, run := range runs {
 		fine = fine && run.well(s)
 	}
-	s.health.look(fine, members, down)
+	s.health.look(fine && !s.net.hangs(), members, down) // what a fault has lost is waited for after it
 }
 
 // well says whether a node is in sync and knows which of the others are.
@@ -144,12 +144,17 @@ func (s *sim) lookAtMembers(runs []*running) (members, down int, fine bool) {
 }
 
 // hadShare says whether a member that does not run has ever had its share, as far as others have
-// heard: then it is an owner.
+// heard: then it is an owner. So it is if it was removed, and has joined again before the ring went on without it.
 func (s *sim) hadShare(name string, runs []*running) bool {
 	s.net.mu.Lock()
-	owner := s.net.nodes[name].owner
+	owner, ever := s.net.nodes[name].owner, s.net.nodes[name].ever
 	s.net.mu.Unlock()
 	return owner || slices.ContainsFunc(runs, func(run *running) bool {
+		if now, _ := run.coordinator.Rings(); ever && now != nil && run.coordinator.Synced() {
+			if _, on := now.Index(name); on {
+				return true
+			}
+		}
 		return slices.ContainsFunc(run.coordinator.Peers(), func(p replicate.Status) bool {
 			return p.Name == name && len(p.Ping.Said.Holds) > 0
 		})
@@ -174,7 +179,7 @@ func (c *checker) reasons() {
 		}
 		done := o.Outcome == OK || o.Outcome == Absent || o.Outcome == ConditionFailed
 		if c.demand("reason", done) {
-			c.tell("reason", "%v: answered at %.6f, in health %+v", o, until.Seconds(), c.h.Healthy[at])
+			c.tell("reason", "%v: %s, answered at %.6f, in health %+v", o, o.Err, until.Seconds(), c.h.Healthy[at])
 		}
 	}
 }
@@ -191,7 +196,7 @@ func (c *checker) able(o *Op, h *Health) bool {
 	case o.Err == kv.ErrAbsenceUnknown.Error():
 		return h.Down == 0 // guarantees.md: "Absence while an owner is down"
 	case o.Kind == kv.OpPut && h.Full:
-		return o.Cond == kv.Always && o.Level.Required(replicas) <= replicas-fullMost && o.Level != kv.LevelLive
+		return o.Cond == kv.Always && o.Level.Required(replicas) <= replicas-fullMost-h.Down && o.Level != kv.LevelLive
 	}
 	return true
 }

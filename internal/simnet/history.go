@@ -153,6 +153,7 @@ type History struct {
 	Splits []Span
 
 	Healthy  []Health // see check.go: "reason"
+	Full     bool     // some replicas are full at times
 	Overload bool     // queues are so small that nodes are overloaded at once
 
 	// Apart bounds how far a node's clock was from the run's.

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"httpdhs/kv"
+	"httpdhs/replicate"
 )
 
 // Joiners that die while they fetch. What they fetch is little here, so each message of a fetch
@@ -12,7 +13,7 @@ import (
 
 // awayTime is how long the others may take to go on without a member that died before it had its
 // share.
-const awayTime = time.Minute
+const awayTime = 5 * time.Minute
 
 // drawFalter draws joiners that die, in some of the runs in which members come and go.
 func (s *Shape) drawFalter(c chance) {
@@ -40,6 +41,16 @@ func (s *sim) falter(n *node, ch *Change) {
 	if ch.Back > 0 {
 		time.Sleep(ch.Back)
 		s.mustStart(n)
+	} else if s.hadShare(n.name, s.runs()) {
+		// The others do not take it off, and one that leaves would wait for it.
+		s.acts.Go(func() {
+			s.setGone(n, true)
+			s.remove(n, time.Now().Add(s.shape.RestTime))
+		})
+	} else {
+		s.net.mu.Lock()
+		n.ended = true
+		s.net.mu.Unlock()
 	}
 	time.Sleep(ch.Then)
 	if other := s.about(&Change{Kind: Away, Place: ch.Place + 1}); other != nil && other != n {
@@ -63,7 +74,7 @@ func (s *sim) withoutAway() string {
 	if len(away) == 0 {
 		return ""
 	}
-	owner := slices.ContainsFunc(away, func(n *node) bool { return s.hadShare(n.name, s.runs()) })
+	owner := slices.ContainsFunc(away, func(n *node) bool { return s.hadShare(n.name, s.runs()) || !s.remembered(n) })
 	for end := time.Now().Add(min(awayTime, s.shape.RestTime)); !owner && s.health.unsure(); time.Sleep(watchEvery) {
 		if time.Now().After(end) {
 			s.tellStatements()
@@ -81,6 +92,34 @@ func (s *sim) withoutAway() string {
 		s.remove(n, time.Now().Add(s.shape.RestTime))
 	}
 	return ""
+}
+
+// withoutEnded has an operator remove the members that do not come back.
+func (s *sim) withoutEnded() {
+	for _, n := range s.nodes {
+		s.net.mu.Lock()
+		ended := n.ended
+		s.net.mu.Unlock()
+		if ended {
+			s.setGone(n, true)
+			s.remove(n, time.Now().Add(s.shape.RestTime))
+		}
+	}
+}
+
+// remembered says whether a node that runs was there before n, and has not had to guess since by which
+// ring to read: nobody else can tell that n never had its share.
+func (s *sim) remembered(n *node) bool {
+	s.net.mu.Lock()
+	last := n.last
+	s.net.mu.Unlock()
+	runs := s.runs()
+	guesses := func(o *running) bool {
+		return slices.ContainsFunc(runs, func(run *running) bool {
+			return slices.ContainsFunc(run.coordinator.Peers(), func(p replicate.Status) bool { return p.Name == o.name() && p.Ping.Said.Guess })
+		})
+	}
+	return slices.ContainsFunc(runs, func(o *running) bool { return o.since < last && !guesses(o) })
 }
 
 // probes writes and reads some keys at all their owners.

@@ -153,9 +153,9 @@ func (s *sim) introduce(n *node) (static, join []string) {
 	outdated := false
 	for i, other := range s.nodes {
 		s.net.mu.Lock()
-		run, gone := other.run, other.gone
+		run, gone, away := other.run, other.gone || other.ended, other.away
 		s.net.mu.Unlock()
-		if !gone {
+		if !gone || away { // all that found a cluster get the same list
 			all = append(all, other.name)
 		}
 		outdated = outdated || gone == (i < s.shape.Nodes)
@@ -236,7 +236,7 @@ func (s *sim) setGone(n *node, gone bool) {
 	s.health.trouble()
 	s.net.mu.Lock()
 	defer s.net.mu.Unlock()
-	n.gone, n.owner = gone, n.owner && !gone
+	n.gone, n.away, n.ended, n.owner = gone, false, false, n.owner && gone
 }
 
 // about is the node that a change can be about: from its place on. Two at least are left of those that are to run.
@@ -245,7 +245,7 @@ func (s *sim) about(ch *Change) *node {
 	defer s.net.mu.Unlock()
 	stay, joins := 0, ch.Kind == Join || ch.Kind == Falter
 	for _, n := range s.nodes {
-		if !n.gone && (n.run == nil || !n.run.leaving.Load()) {
+		if !n.gone && !n.ended && (n.run == nil || !n.run.leaving.Load()) {
 			stay++
 		}
 	}
@@ -275,7 +275,12 @@ func (s *sim) leave(run *running) {
 	stays := func() bool { // of several that all leave, one does
 		return slices.ContainsFunc(run.members.All(), func(m membership.Member) bool { return m.Name == run.name() && m.State == membership.Active })
 	}
-	for run.coordinator.Leaving() > 0 && !stays() {
+	for end := time.Now().Add(s.shape.Span + s.shape.RestTime); run.coordinator.Leaving() > 0 && !stays(); {
+		if time.Now().After(end) {
+			s.tellStatements()
+			s.withoutEnded() // a node that leaves waits for them
+			end = end.Add(s.shape.RestTime)
+		}
 		time.Sleep(leavePoll)
 		run.door.pass()
 		if run.dead.Load() {
@@ -302,6 +307,9 @@ func (s *sim) away(n *node, ch *Change) {
 	s.log.add("%s crashes for %v", n.name, ch.Back)
 	began := time.Now()
 	s.setGone(n, true)
+	s.net.mu.Lock()
+	n.away = ch.Back > 0
+	s.net.mu.Unlock()
 	s.kill(s.net.at(n.name), Lost)
 	if ch.Kind == Remove || ch.Back == 0 {
 		time.Sleep(ch.After)
@@ -331,11 +339,19 @@ func (s *sim) remove(victim *node, end time.Time) {
 		s.health.trouble()
 		err := run.members.Remove(victim.name)
 		s.log.add("an operator removes %s at %s: %v", victim.name, by.name, err)
-		if err == nil || errors.Is(err, membership.ErrUnknownMember) {
+		time.Sleep(removeEvery)
+		if (err == nil || errors.Is(err, membership.ErrUnknownMember)) && (s.net.at(victim.name) != nil || !s.isMember(victim.name)) {
 			return
 		}
-		time.Sleep(removeEvery)
 	}
+}
+
+// isMember says whether a node that runs has the name on its map still: who removed it may have died before it told.
+func (s *sim) isMember(name string) bool {
+	return slices.ContainsFunc(s.runs(), func(run *running) bool {
+		known, ok := run.membersNow()
+		return ok && slices.ContainsFunc(known.All, func(m replicate.Member) bool { return m.Node.Name == name })
+	})
 }
 
 // heal has an operator start nodes anew that have nobody to join: those that they know are gone, or have never been there.

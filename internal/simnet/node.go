@@ -23,8 +23,13 @@ type node struct {
 	random *shared // for package membership and replicate
 	full   atomic.Bool
 	owner  bool     // it has had its share since it joined; guarded by network.mu
+	ever   bool     // it has had a share, be it before it was removed and joined again; guarded by network.mu
 	run    *running // nil: it is down; guarded by network.mu
 	gone   bool     // it is not to run: it is no member; guarded by network.mu
+	away   bool     // it is gone, and comes back; guarded by network.mu
+	ended  bool     // it is a member, and does not come back; guarded by network.mu
+
+	last time.Duration // when it was last started; guarded by network.mu
 }
 
 // wall is what the clock of the node's machine reads.
@@ -37,6 +42,7 @@ type running struct {
 	store       *notedStore
 	now         func() time.Time // by which it goes
 	clock       *kv.Clock
+	since       time.Duration          // when it started
 	alone       time.Duration          // when it last knew too few others to tell what time it is; of the clock watch
 	members     *membership.Membership // nil: members stay as they are
 	wired       chan struct{}          // closed when coordinator is there, or will never be
@@ -267,7 +273,7 @@ func (s *sim) start(n *node) error {
 		return nil
 	}
 	boot := n.boots.Uint64() | 1
-	run := &running{node: n, wired: make(chan struct{})}
+	run := &running{node: n, wired: make(chan struct{}), since: s.log.now()}
 	defer close(run.wired)
 	wall := s.keep(run)
 	run.clock = kv.NewClock(uint16(n.index), run.now)
@@ -300,7 +306,7 @@ func (s *sim) start(n *node) error {
 		return fmt.Errorf("cannot start %s: %w", n.name, err)
 	}
 	s.net.mu.Lock()
-	n.run = run
+	n.run, n.last = run, run.since
 	s.net.mu.Unlock()
 	s.health.trouble()
 	run.coordinator.Start()

@@ -51,11 +51,12 @@ func (c *checker) comesBack(k *keyed, r *Op, wrote map[*Op]*Op, seen, later []*O
 		if m.Begin >= r.Begin {
 			return
 		}
-		if m.End >= r.Begin || wrote[m] == wrote[r] || !c.meet(c.binds(m), r.Required) {
+		if m.End >= r.Begin || wrote[m] == wrote[r] || !c.meet(c.binds(k, m), r.Required) {
 			continue
 		}
 		for _, s := range seen {
-			if s.End >= m.Begin || !c.meet(c.binds(s), c.binds(m)) || !c.replaces(k, s, m, r) {
+			// What a read of one replica has shown may be under way still, and so begun after m.
+			if s.Kind == kv.OpGet && s.Required < c.h.Replicas && s.Required == 1 || s.End >= m.Begin || !c.meet(c.binds(k, s), c.binds(k, m)) || !c.replaces(k, s, m, r) {
 				continue
 			}
 			if c.demand("once", false) {
@@ -67,12 +68,20 @@ func (c *checker) comesBack(k *keyed, r *Op, wrote map[*Op]*Op, seen, later []*O
 	c.demand("once", true)
 }
 
-// binds is how many replicas an operation has met: a read of so many, or a write.
-func (c *checker) binds(o *Op) int {
-	if o.Kind == kv.OpGet {
+// binds is how many replicas have what an operation found or wrote. A read has as many store it as
+// it asked, but a full one refuses: then only those have it that acknowledged the write. While these
+// are down, a later read may miss it: guarantees.md, "Reads".
+func (c *checker) binds(k *keyed, o *Op) int {
+	switch w := k.puts[o.Value]; {
+	case o.Kind != kv.OpGet:
+		return c.acked(o)
+	case !c.h.Full || o.Outcome != OK || w == nil:
 		return o.Required
+	case w.Outcome != OK:
+		return 0
+	default:
+		return min(o.Required, c.acked(w))
 	}
-	return c.acked(o)
 }
 
 // replaces says whether m has to be later than s, and r to know of it.

@@ -1,7 +1,6 @@
 package simnet
 
 import (
-	"encoding/json"
 	"fmt"
 	"slices"
 	"sync"
@@ -9,6 +8,7 @@ import (
 
 	"httpdhs/kv"
 	"httpdhs/replicate"
+	"httpdhs/ring"
 	"httpdhs/shard"
 )
 
@@ -100,6 +100,7 @@ func (w *splitWatch) all() []Span {
 // watch notes when nodes get in sync and when splits are over.
 func (s *sim) watch() {
 	synced := make(map[*running]uint64) // by which ring
+	apart := false
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()
 	for {
@@ -109,6 +110,10 @@ func (s *sim) watch() {
 			return
 		}
 		s.lookAtClocks()
+		if now := s.clocksApart(); now != apart { // nodes refuse each other then
+			apart = now
+			s.splits.turn(apart, true)
+		}
 		s.lookAtHealth()
 		fresh := false
 		for _, n := range s.nodes {
@@ -129,9 +134,16 @@ func (s *sim) watch() {
 // noteSynced notes that a node is in sync, the first time, and where members change each time that it is by another ring.
 func (s *sim) noteSynced(run *running, synced map[*running]uint64) {
 	e, by := Event{Kind: InSync, Node: run.name()}, uint64(1)
+	var now *ring.Table
 	if s.shape.Members != nil {
-		now, _ := run.coordinator.Rings()
+		now, _ = run.coordinator.Rings()
 		by = now.Fingerprint()
+	}
+	if synced[run] == by {
+		return
+	}
+	synced[run] = by
+	if now != nil {
 		e.Owns = []string{}
 		for _, key := range s.keys {
 			if slices.Contains(ownersBy(now, key), e.Node) {
@@ -139,13 +151,10 @@ func (s *sim) noteSynced(run *running, synced map[*running]uint64) {
 			}
 		}
 		s.net.mu.Lock()
-		run.node.owner = true
+		run.node.owner, run.node.ever = true, true
 		s.net.mu.Unlock()
 	}
-	if synced[run] != by {
-		synced[run] = by
-		s.rec.event(e)
-	}
+	s.rec.event(e)
 }
 
 // quarrel says which node that runs does not get on with another; empty: none.
@@ -207,9 +216,7 @@ func (s *sim) rest() (why string) {
 func (s *sim) tellStatements() {
 	for _, run := range s.runs() {
 		for _, p := range run.coordinator.Peers() {
-			p.Ping.Started = time.Time{}
-			said, _ := json.Marshal(&p.Ping) // it has no field that cannot be
-			s.log.add("%s takes %s for %v (%v), which said %s", run.name(), p.Name, p.State, p.Reason, said)
+			s.log.add("%s takes %s for %v (%v), which said %+v", run.name(), p.Name, p.State, p.Reason, p.Ping)
 		}
 	}
 }

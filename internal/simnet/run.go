@@ -2,6 +2,7 @@ package simnet
 
 import (
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -156,6 +157,7 @@ func Run(shape Shape) (*History, error) {
 		s.work()
 		s.log.add("all faults are over")
 		s.setRight()
+		s.helps.Go(s.lookAgain)
 		s.heal()
 		if h.Rest = s.withoutAway(); h.Rest == "" {
 			h.Rest = s.rest()
@@ -218,6 +220,7 @@ func (s *sim) history() *History {
 	return &History{
 		Seed: s.shape.Seed, Replicas: s.shape.Replicas, Epoch: s.log.start, Listed: make(map[string][]string),
 		Owners: s.owners, Changed: s.shape.Members != nil, Kept: s.shape.Kept, Overload: s.shape.QueueBytes < overloadBytes,
+		Full: slices.ContainsFunc(s.shape.Faults, func(f *Fault) bool { return f.Kind == Full }),
 	}
 }
 

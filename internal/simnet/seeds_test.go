@@ -146,7 +146,7 @@ func (b *blocks) run(t *testing.T, first, count int) {
 func child(t *testing.T, env string, line func(string)) {
 	t.Helper()
 	cmd := exec.Command(os.Args[0], "-test.run=^TestChild$", "-test.v", "-test.timeout=0")
-	cmd.Env = append(os.Environ(), env, "GOMAXPROCS=1", "GODEBUG=asyncpreemptoff=1")
+	cmd.Env = append(os.Environ(), env, "GOMAXPROCS=1", "GODEBUG=asyncpreemptoff=1", "GOGC=400")
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
