@@ -120,6 +120,11 @@ func TestQuickRestart(t *testing.T) {
 		c.AwaitReady()
 	}
 	s.end()
+	for _, i := range []int{0, 2} {
+		if c.Logged(i, `msg="peer down" peer=`+c.Name(1)) {
+			t.Skip("this machine is so busy that node 1 was found down: what node 2 alone had then may be lost")
+		}
+	}
 	c.Kill(1)
 	for _, key := range before {
 		wantValue(t, c, key, "value", 0, 2)
