@@ -176,6 +176,17 @@ func testFullJoiner(t *testing.T) {
 			return now == next && len(now.Nodes()) == 4 && n.Synced()
 		})
 	}
+	// What the others gave up they have not had: they would need the memory for it anew.
+	for _, n := range c.nodes {
+		eventuallySlow(t, n.name+" has had nothing that it does not own", func() bool {
+			for part, mine := range n.view.Load().mine {
+				if !mine && n.hadAll([]int{part}) {
+					return false
+				}
+			}
+			return true
+		})
+	}
 }
 
 // A write that full replicas refuse, and that the other one cannot store under its first stamp, is

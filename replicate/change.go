@@ -25,7 +25,8 @@ type rings struct {
 	list        []*Peer // the same, the oldest first: replaced, never modified
 	retired     []*view // replaced, with operations that may go by them still
 	heldFor     []rebalance.Ring
-	had         []bool           // by partition: this node owns it, and had authority for it since it was started
+	had         []bool // by partition: this node owns it, and had authority for it since it was started
+	hadBy       *view
 	established []rebalance.Ring // by them somebody reads: their members have had their share
 	past        map[string]past  // of members that were removed
 	serial      uint64           // of the view
@@ -305,20 +306,19 @@ func ringName(x rebalance.Ring) string { return fmt.Sprintf("%016x", uint64(x)) 
 // holdLocked works out the partitions that there is authority for.
 func (c *Coordinator) holdLocked() {
 	r := &c.rings
-	holds := r.state.Said().Holds
-	if slices.Equal(holds, r.heldFor) {
+	holds, v := r.state.Said().Holds, c.view.Load()
+	if slices.Equal(holds, r.heldFor) && v == r.hadBy {
 		return
 	}
-	r.heldFor = holds
+	r.heldFor, r.hadBy = holds, v
 	held, had := make([]bool, c.opt.Ring.Partitions), make([]bool, c.opt.Ring.Partitions)
 	for _, x := range holds {
 		for part, owns := range r.owned(c.opt.Name, x) {
 			held[part] = held[part] || owns
 		}
 	}
-	mine := c.view.Load().mine
 	for part := range had {
-		had[part] = held[part] || r.had != nil && r.had[part] && mine[part]
+		had[part] = held[part] || r.had != nil && r.had[part] && v.mine[part]
 	}
 	r.had = had
 	c.held.Store(&held)
