@@ -30,6 +30,7 @@ type behind struct {
 	round  atomic.Uint64              // grows with each catchUp
 	caught time.Time                  // when catchUp was called last; of the sync loop alone
 	next   int                        // partition that it goes on from; the same
+	full   time.Time                  // when a claim last found too little room; the same
 }
 
 // refusals are the notes of a partition.

@@ -325,8 +325,8 @@ func (c *Coordinator) holdLocked() {
 }
 
 // hadAll says whether this node has had authority for the partitions since it was started, and has been
-// an owner of them since. Then what it has no room for is little, and it knows what: see behind. Of one
-// that it has not had, it may have no room for anything.
+// an owner of them since. Then it lacks what it has missed, and knows what it refused of that: see behind.
+// Of one that it has not had, it may have no room for anything.
 func (c *Coordinator) hadAll(partitions []int) bool {
 	c.rings.mu.Lock()
 	defer c.rings.mu.Unlock()

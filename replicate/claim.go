@@ -9,6 +9,10 @@ import (
 	"httpdhs/ring"
 )
 
+// roomPause is how long a claim waits that has found too little room: it fetches what it has no room
+// for each time.
+const roomPause = 5 * time.Second
+
 // unclaimed are the rings that this node wants and has no authority for.
 func (c *Coordinator) unclaimed() (rings []rebalance.Ring) {
 	c.rings.mu.Lock()
@@ -35,6 +39,9 @@ func (c *Coordinator) wants(x rebalance.Ring) bool {
 // for it: from then on nothing is acknowledged without this node, and what was acknowledged before is at an owner that is asked
 // now.
 func (c *Coordinator) claim(x rebalance.Ring) error {
+	if time.Since(c.behind.full) < roomPause {
+		return fmt.Errorf("%w: %w", errNotYet, errNoRoom)
+	}
 	misses := c.misses.Load()
 	c.Refresh(time.Now().Add(probeTimeout)) // what they said before a pause is over
 	since, err := c.mayClaim(x)

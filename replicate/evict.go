@@ -45,20 +45,14 @@ func (p *Peer) downFor() time.Duration {
 	return time.Since(p.downSince)
 }
 
-// evictLocked are the members that are to be removed: this node would have it so, and with it a majority of the members on the ring that is read.
-// A side of a split that is no majority removes nobody. Who was removed has no vote: the ring that is read may have to wait for this very removal.
+// evictLocked are the members that are to be removed: this node would have it so, and with it a majority of those on the ring that is read.
+// A side of a split that is no majority removes no owner.
 func (c *Coordinator) evictLocked() (victims []string) {
 	if c.opt.Evict == nil {
 		return nil
 	}
-	var voters []string
-	for _, n := range c.view.Load().read.Nodes() {
-		if c.rings.members.has(n.Name) {
-			voters = append(voters, n.Name)
-		}
-	}
 	for _, name := range c.deadLocked() {
-		votes := 0
+		votes, voters := 0, c.votersLocked(name)
 		for _, voter := range voters {
 			if p := c.rings.peers[voter]; voter == c.opt.Name || p != nil && p.wouldEvict(name) {
 				votes++
@@ -69,6 +63,18 @@ func (c *Coordinator) evictLocked() (victims []string) {
 		}
 	}
 	return victims
+}
+
+// votersLocked are those who have a vote on a member. Who was removed has none on a joiner, which owns
+// nothing: the ring that is read may have to wait for this very removal.
+func (c *Coordinator) votersLocked(victim string) (names []string) {
+	joining := c.joiningLocked(victim)
+	for _, n := range c.view.Load().read.Nodes() {
+		if !joining || c.rings.members.has(n.Name) {
+			names = append(names, n.Name)
+		}
+	}
+	return names
 }
 
 // wouldEvict says whether the peer, which is not down, would have the member removed.

@@ -48,6 +48,7 @@ func TestPingsAreBounded(t *testing.T) {
 		"length":        func(p *Ping) { p.Version = strings.Repeat("v", 1<<20) },
 		"before 1970":   func(p *Ping) { p.Wall = -1 },
 		"after 2100":    func(p *Ping) { p.Wall = 1 << 60 },
+		"started":       func(p *Ping) { p.Started = time.Unix(1<<60, 0) },
 		"lead":          func(p *Ping) { p.Lead = math.MinInt64 },
 		"machine":       func(p *Ping) { p.Machine = 1 << 62 },
 		"machine below": func(p *Ping) { p.Machine = -1 << 62 },

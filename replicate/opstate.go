@@ -89,7 +89,7 @@ func (o *opState) have() uint8 {
 	return 0
 }
 
-// unseen says whether no owner has stored the write, for those that may have it hold something newer.
+// unseen says whether no owner has stored the write, and some have refused it for something newer.
 func (o *opState) unseen() bool { return o.newer > 0 && o.acks == 0 && !o.concede && !o.lost }
 
 // take counts one owner's result.

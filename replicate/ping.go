@@ -84,6 +84,8 @@ func (p *Ping) check() error {
 	case p.Wall < 0 || p.Wall > latestMicros || p.Machine < 0 || p.Machine > latestMicros,
 		p.Lead < -latestMicros || p.Lead > latestMicros:
 		return fmt.Errorf("%w: ping: its clock reads %d, its machine's %d, and it leads by %d", errMessage, p.Wall, p.Machine, p.Lead)
+	case p.Started.Year() < 1 || p.Started.Year() > 9999:
+		return fmt.Errorf("%w: ping: it started in the year %d", errMessage, p.Started.Year())
 	case p.Moving != nil && p.Moving.Seconds != 0 && !(p.Moving.Seconds >= 1e-9 && p.Moving.Seconds <= 1e12):
 		return fmt.Errorf("%w: ping: it has been moving for %g seconds", errMessage, p.Moving.Seconds)
 	}

@@ -163,16 +163,16 @@ func (f *fields) ping(p *Ping) {
 		p.Moving = &Moving{Ring: f.text(), Partitions: int(f.varint()), Done: int(f.varint()), Bytes: f.varint(), Seconds: f.float()}
 	}
 	p.HandOver = int(f.varint())
-	for range f.count() {
+	for range f.count(1) {
 		p.Dead = append(p.Dead, f.text())
 	}
-	if n := f.count(); n > 0 {
+	if n := f.count(4); n > 0 {
 		p.Sees = make(map[uint64]Sight, n)
 		for range n {
 			p.Sees[f.uvarint()] = f.sight()
 		}
 	}
-	if n := f.count(); n > 0 {
+	if n := f.count(2); n > 0 {
 		p.Heeds = make(map[uint64]uint64, n)
 		for range n {
 			p.Heeds[f.uvarint()] = f.uvarint()
@@ -254,10 +254,10 @@ func (f *fields) text() string {
 	return string(b)
 }
 
-// count reads how many entries follow. Each takes a byte at least, so there are no more than bytes.
-func (f *fields) count() int {
+// count reads how many entries follow, of at least so many bytes each.
+func (f *fields) count(least int) int {
 	n := f.uvarint()
-	if n > uint64(len(f.rest)) {
+	if n > uint64(len(f.rest)/least) {
 		f.fault("a list that is longer than the message")
 		return 0
 	}
@@ -265,7 +265,7 @@ func (f *fields) count() int {
 }
 
 func (f *fields) rings() (rings []rebalance.Ring) {
-	n := f.count()
+	n := f.count(1)
 	if n > statedMax {
 		f.fault(fmt.Sprintf("more than %d rings", statedMax))
 		return nil

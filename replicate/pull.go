@@ -85,6 +85,9 @@ func (c *Coordinator) Moving() *Moving { return c.moving.Load() }
 // errNoAuthority is for a source that may lack something, though it was chosen because it did not.
 var errNoAuthority = fmt.Errorf("%w: a replica is not in sync any more, or has refused what it has no room for", errNotYet)
 
+// errNoRoom is why a node does not become an owner.
+var errNoRoom = errors.New("it has too little memory for what it is to own: give it more, or let it leave")
+
 // origin is whom to pull from, and whether it has to have authority.
 type origin struct {
 	*Peer
@@ -123,7 +126,8 @@ func (c *Coordinator) pullAll(x rebalance.Ring, from []fetch) (doubtful []int, e
 			case errors.Is(err, kv.ErrNoMemory):
 				// What this node has no room for it has noted as refused.
 				if !c.hadAll(chunk) {
-					return nil, fmt.Errorf("%w: it has too little memory for what it is to own: give it more, or let it leave: %w", errNotYet, err)
+					c.behind.full = time.Now()
+					return nil, fmt.Errorf("%w: %w: %w", errNotYet, errNoRoom, err)
 				}
 			case err != nil:
 				return nil, err

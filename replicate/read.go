@@ -224,8 +224,8 @@ func (c *Coordinator) readManyAnswered(v *view, p *pending, call *kv.Call, i int
 		return
 	}
 	absent, all := !o.found.Live(c.clock.Wall().UnixMilli()), int(count(o.answered)) == len(owners)
-	if absent && o.behind != 0 && !all {
-		// What that replica has refused may be at one that did not answer.
+	if absent && o.behind != 0 && o.whole&^o.behind == 0 && !all {
+		// What these replicas have refused may be at one that did not answer.
 		p.giveUp(i, kv.ErrAbsenceUnknown, c.passing(v))
 		return
 	}
@@ -243,13 +243,18 @@ func (c *Coordinator) readManyAnswered(v *view, p *pending, call *kv.Call, i int
 	c.repair(v, p, call, i, o)
 }
 
-// repair has the owners that were behind store what was read. While the ring changes that are all
-// that only write: others may read by their ring already. Those that have refused it, or something before it, fetch it when they have room.
+// repair has the owners that were behind store what was read. While the ring changes, the owners by
+// other rings that are up store it too: other nodes may read by these rings already. Owners that have
+// refused it, or something before it, fetch it when they have room.
 func (c *Coordinator) repair(v *view, p *pending, call *kv.Call, i int, o *opState) {
 	op := &call.Ops[i]
 	owners := v.owners(v.partition(op.Hash))
-	extra := len(owners) - v.replicas
-	behind := o.older()&^o.behind | (1<<extra-1)<<v.replicas
+	extra, behind := 0, o.older()&^o.behind
+	for k, n := range owners[v.replicas:] {
+		if peer := v.peers[n]; peer == nil || peer.State() != Down {
+			extra, behind = extra+1, behind|1<<(v.replicas+k)
+		}
+	}
 	if behind == 0 {
 		p.settle(i, nil)
 		return

@@ -193,7 +193,8 @@ func (c *Coordinator) retry(v *view, p *pending, call *kv.Call, i int, o *opStat
 		p.giveUp(i, kv.ErrUnknownOutcome, false)
 	case op.Kind != kv.OpGet && (op.Cond.Kind == kv.Always || o.passed):
 		stored := o.concede || o.acks > 0 || o.elsewhere
-		c.spread(v, p, call, i, opState{existed: o.existed, knew: stored, concede: stored, lost: o.lost, passed: o.passed}, 0)
+		lost := o.lost || o.gone > 0 // what is kept for an owner that was down is delivered when it is back
+		c.spread(v, p, call, i, opState{existed: o.existed, knew: stored, concede: stored, lost: lost, passed: o.passed}, 0)
 	default:
 		c.start(v, p, call, i)
 	}

@@ -56,7 +56,7 @@ func (c *checker) comesBack(k *keyed, r *Op, wrote map[*Op]*Op, seen, later []*O
 		}
 		for _, s := range seen {
 			// What a read of one replica has shown may be under way still, and so begun after m.
-			if s.Kind == kv.OpGet && s.Required < c.h.Replicas && s.Required == 1 || s.End >= m.Begin || !c.meet(c.binds(k, s), c.binds(k, m)) || !c.replaces(k, s, m, r) {
+			if s.Kind == kv.OpGet && s.Required == 1 && c.h.Replicas > 1 || s.End >= m.Begin || !c.meet(c.binds(k, s), c.binds(k, m)) || !c.replaces(k, s, m, r) {
 				continue
 			}
 			if c.demand("once", false) {
