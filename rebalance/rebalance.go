@@ -13,7 +13,7 @@ type Statement struct {
 	Seq    uint64 // grows whenever the rest changes
 	Map    uint64 // digest of the member map
 	Reads  Ring   // operations that read by an earlier one are over; 0: none yet
-	Guess  bool   // Reads is the target of one that has just started, and nobody may read by it yet
+	Guess  bool   // Reads is the target of one that has just started, or taken over from one that guesses
 	Writes []Ring // operations that did not write one of these are over
 	Wants  []Ring
 	Holds  []Ring // of Wants: there is authority for them
@@ -207,7 +207,7 @@ func (s *State) InUse(w *World) (rings []Ring) {
 }
 
 // Established are the rings by which this node or a live member reads, without the guesses of those that have just started: who is on none of
-// them has never had its share. If all guess, it is what this node reads by.
+// them has never had its share. If all guess, it is what this node reads by. Unlike InUse it has rings for which authority was lost.
 func (s *State) Established(w *World) (rings []Ring) {
 	if !s.guess {
 		rings = appendNew(rings, s.reads)

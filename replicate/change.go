@@ -25,8 +25,8 @@ type rings struct {
 	list        []*Peer // the same, the oldest first: replaced, never modified
 	retired     []*view // replaced, with operations that may go by them still
 	heldFor     []rebalance.Ring
-	had         []bool // by partition: this node owns it, and had authority for it since it was started
-	hadBy       *view
+	had         []bool           // by partition: this node owns it, and had authority for it since it was started
+	hadBy       *view            // by which had was worked out
 	established []rebalance.Ring // by them somebody reads: their members have had their share
 	past        map[string]past  // of members that were removed
 	serial      uint64           // of the view

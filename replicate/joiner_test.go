@@ -18,6 +18,14 @@ func (n *testNode) holdsTarget() bool {
 	return n.rings.state.Holds(n.rings.target) && n.rings.state.Reads() != n.rings.target
 }
 
+// noPulls lets everything pass but what a node fetches.
+func noPulls(msg []byte, pass func() ([]byte, error)) ([]byte, error) {
+	if kind, _, err := splitHead(msg); err == nil && kind == kindPull {
+		return nil, errReset
+	}
+	return pass()
+}
+
 // A node that dies before it has fetched its share owns nothing: the others go on to read by the ring without it, and when one more of
 // them dies each key is found at its other owner. After a while a majority removes the joiner, whatever EvictAfter says, so that the ring
 // is at rest; an owner that is down is not removed so soon. The joiner joins anew when it is back, and has its share then.
@@ -44,12 +52,6 @@ func testJoinerDies(t *testing.T) {
 				}
 			}
 		}
-	}
-	noPulls := func(msg []byte, pass func() ([]byte, error)) ([]byte, error) {
-		if kind, _, err := splitHead(msg); err == nil && kind == kindPull {
-			return nil, errReset
-		}
-		return pass()
 	}
 	for _, n := range c.nodes[:3] {
 		c.net.set("node3", n.name, noPulls)

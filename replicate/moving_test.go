@@ -15,12 +15,6 @@ func joiningCluster(t *testing.T) (c *cluster, key string) {
 	t.Helper()
 	o := clusterOptions{nodes: 4, replicas: 2, members: []int{0, 1, 2}, probeEvery: 100 * time.Millisecond}
 	c, keys := withKeys(t, o)
-	noPulls := func(msg []byte, pass func() ([]byte, error)) ([]byte, error) {
-		if kind, _, err := splitHead(msg); err == nil && kind == kindPull {
-			return nil, errReset
-		}
-		return pass()
-	}
 	for _, n := range c.nodes[:3] {
 		c.net.set("node3", n.name, noPulls)
 	}

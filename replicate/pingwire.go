@@ -13,8 +13,8 @@ import (
 
 // A ping is the fields of [Ping] in their order: integers are varints, a string or a list has its
 // length first, and the flags say which of the optional parts follow. What comes after the last is
-// of a later version, and is not read. It is binary because each
-// node sends and reads two a second for each peer, and lists all peers in each.
+// of a later version, and is not read. It is binary because each node sends and reads two a second
+// for each peer, and lists all peers in each.
 const (
 	pingSynced = 1 << iota
 	pingStopping
