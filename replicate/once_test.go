@@ -123,3 +123,32 @@ func TestSlowAnswerOfAnOwnerThatStoredCounts(t *testing.T) {
 		}
 	})
 }
+
+// A write that is kept for owners that are down is delivered when they are back, and may be read
+// and replaced then. An attempt that follows gives it no second stamp: it would take effect twice.
+func TestWriteKeptForOwnersThatAreDownKeepsItsStamp(t *testing.T) { bubble(t, testKeptStamp) }
+
+func testKeptStamp(t *testing.T) {
+	c := newCluster(t, clusterOptions{nodes: 3, replicas: 2})
+	n, key := c.nodes[0], c.keyOwnedBy(0, 1, 2)
+	owners := []int{1, 2}
+	for _, i := range owners {
+		c.net.set("node0", c.nodes[i].name, failWith(errReset))
+		eventually(t, c.nodes[i].name+" is down for node0", func() bool { return n.peer(i).State() == Down })
+	}
+	call := kv.Call{Write: kv.LevelLive, Deadline: time.Now().Add(patience), Ops: []kv.Op{written(key, "X")}}
+	p := acquirePending(1)
+	n.lastBeat.Add(-int64(stallMax + time.Second)) // who was stopped for so long tries once more
+	n.attempt(p, &call, false)
+	if !p.again() {
+		t.Fatal("the first attempt is the last: the test shows nothing")
+	}
+	c.net.clear()
+	for _, i := range owners {
+		eventually(t, c.nodes[i].name+" has what was kept for it", func() bool { return c.nodes[i].has(key, "X") })
+	}
+	c.nodes[1].mustPut(t, key, "Y", kv.LevelAll)
+	n.attempt(p, &call, true)
+	n.finish(p, &call)
+	wantEverywhere(t, c, key, "Y")
+}
