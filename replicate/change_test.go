@@ -319,6 +319,41 @@ func TestMajorityEvicts(t *testing.T) {
 	}
 }
 
+// A split that leaves no majority removes nobody, neither while it lasts nor when it is over: those who hear
+// from others again count no time in which they did not.
+func TestSplitWithoutMajorityEvictsNobody(t *testing.T) { bubble(t, testNoMajority) }
+
+func testNoMajority(t *testing.T) {
+	const evictAfter = 3 * time.Second
+	var mu sync.Mutex
+	victims := make(map[string]int) // by whom; guarded by mu
+	c := newCluster(t, clusterOptions{nodes: 5, replicas: 2, evictAfter: evictAfter, evict: func(by int, name string) {
+		mu.Lock()
+		defer mu.Unlock()
+		victims[name] = by
+	}})
+	side := []int{0, 0, 1, 1, 2}
+	ways := func(h hook) {
+		for i, from := range c.nodes {
+			for j, to := range c.nodes {
+				if side[i] != side[j] {
+					c.net.set(from.name, to.name, h)
+				}
+			}
+		}
+	}
+	ways(failWith(errReset))
+	time.Sleep(2 * evictAfter)
+	ways(nil)
+	time.Sleep(2 * evictAfter)
+	c.settle()
+	mu.Lock()
+	defer mu.Unlock()
+	if len(victims) > 0 {
+		t.Errorf("removed, and by whom: %v", victims)
+	}
+}
+
 // A node that was just started, whose questions are answered but whom the others do not reach, coordinates nothing: what they do meanwhile does not wait
 // for it. It says so, and begins when they take note of it.
 func TestStartedNodeCoordinatesOnceItIsHeard(t *testing.T) { bubble(t, testOnceItIsHeard) }

@@ -1,6 +1,7 @@
 package replicate
 
 import (
+	"math"
 	"slices"
 	"time"
 )
@@ -10,7 +11,8 @@ import (
 // back. A restart takes less, and goes on with the same join.
 const joinerEvictAfter = 5 * time.Second
 
-// deadLocked are the members that have been down to this node for so long that it would have them removed.
+// deadLocked are the members that this node would have removed: they have been down to it for so long, and it
+// has heard from a majority of the voters all that time. Who is cut off from a majority itself cannot tell who is dead.
 func (c *Coordinator) deadLocked() (dead []string) {
 	for i := range c.rings.members.All {
 		m := &c.rings.members.All[i]
@@ -18,11 +20,30 @@ func (c *Coordinator) deadLocked() (dead []string) {
 		if !m.Leaving && (after <= 0 || after > joinerEvictAfter) && c.joiningLocked(m.Name) {
 			after = joinerEvictAfter
 		}
-		if p := c.rings.peers[m.Name]; after > 0 && p != nil && p.downFor() >= after {
+		p := c.rings.peers[m.Name]
+		if after > 0 && p != nil && p.downFor() >= after && c.heardMajorityLocked(m.Name) >= after {
 			dead = append(dead, m.Name)
 		}
 	}
 	return dead
+}
+
+// heardMajorityLocked is for how long a majority of those who have a vote on the member has not been down to this node.
+func (c *Coordinator) heardMajorityLocked(name string) time.Duration {
+	voters := c.votersLocked(name)
+	up := make([]time.Duration, len(voters))
+	for i, voter := range voters {
+		if voter == c.opt.Name {
+			up[i] = math.MaxInt64
+		} else if p := c.rings.peers[voter]; p != nil {
+			up[i] = p.upFor()
+		}
+	}
+	if len(up) == 0 {
+		return 0
+	}
+	slices.Sort(up)
+	return up[(len(up)-1)/2] // so many and more than half are up as long, or longer
 }
 
 // joiningLocked says whether a member is on none of the rings by which somebody reads, and so has never had its share.
@@ -42,7 +63,17 @@ func (p *Peer) downFor() time.Duration {
 	if p.State() != Down {
 		return 0
 	}
-	return time.Since(p.downSince)
+	return time.Since(p.since)
+}
+
+// upFor is how long the peer has not been down; 0: it is.
+func (p *Peer) upFor() time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.State() == Down {
+		return 0
+	}
+	return time.Since(p.since)
 }
 
 // evictLocked are the members that are to be removed: this node would have it so, and with it a majority of those on the ring that is read.

@@ -81,7 +81,7 @@ func (p *Peer) removed() {
 // readmitted: it is a member again. That it is dead is found out anew, or it would be removed again at once, and come back, without end.
 func (p *Peer) readmitted() {
 	p.mu.Lock()
-	p.downSince = time.Now()
+	p.since = time.Now()
 	p.mu.Unlock()
 }
 

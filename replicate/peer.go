@@ -77,10 +77,10 @@ type Peer struct {
 	broken     *batch // the flight that was broken because it took so long
 	owed       int    // batches at the front that were kept for it while it was down
 	heeding    heeding
-	finished   uint64 // batches of which nothing is left to be sent
-	settling   bool   // up, with the last of the hints in flight
-	reason     error  // why it is down
-	downSince  time.Time
+	finished   uint64    // batches of which nothing is left to be sent
+	settling   bool      // up, with the last of the hints in flight
+	reason     error     // why it is down
+	since      time.Time // when it was found down or, while it is not, when it came back
 	closed     bool
 	ping       Ping      // what it last said of itself; zero: nothing yet
 	answeredTo uint64    // the largest Seq of this node's statements that it has answered
@@ -121,7 +121,7 @@ type peerHost interface {
 
 func newPeer(name string, boot uint64, queueBytes int, t Transport, c *kv.Clock, log *slog.Logger, h peerHost) *Peer {
 	p := &Peer{
-		name: name, boot: boot, transport: t, clock: c, host: h, downSince: time.Now(),
+		name: name, boot: boot, transport: t, clock: c, host: h, since: time.Now(),
 		log:     log.With("peer", name),
 		queue:   queue{limit: queueBytes},
 		reason:  errors.New("not reached yet"),
@@ -441,7 +441,7 @@ func (p *Peer) markDown(reason error) {
 	}
 	if was != Down || p.ping.Boot == 0 && p.downs == 0 {
 		p.downs++
-		p.downSince = time.Now()
+		p.since = time.Now()
 		p.synced.Store(false)
 	}
 	waiting = append(waiting, p.trimLocked()...)

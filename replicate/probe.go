@@ -180,6 +180,7 @@ func (p *Peer) comeBackLocked() {
 	if p.downs > 0 {
 		p.downs++
 	}
+	p.since = time.Now()
 	p.owed = len(p.queue.batches)
 	p.latency.forgive()
 	if p.downs == 0 && p.owed == 0 {
@@ -242,7 +243,7 @@ func (p *Peer) Status() Status {
 	defer p.mu.Unlock()
 	var since time.Time
 	if p.State() == Down {
-		since = p.downSince
+		since = p.since
 	}
 	return Status{
 		Since: since,
