@@ -91,6 +91,7 @@ func drawShape(seed uint64, as era) Shape {
 		s.drawSlow(newChance(seed, streamSlow))
 		s.drawFull(newChance(seed, streamFull))
 		s.drawCrowds(newChance(seed, streamCrowds))
+		s.drawSides(newChance(seed, streamSides))
 	}
 	return s
 }

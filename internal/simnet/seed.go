@@ -21,6 +21,7 @@ const (
 	streamSlow
 	streamFull
 	streamFalter
+	streamSides
 	streamSizes    // and the client's number
 	streamWays     = 1 << 16
 	streamsPerNode = 1 << 8
