@@ -289,7 +289,12 @@ func (m *model) world(n *node) *World {
 			return true
 		},
 	}
-	w.On = func(name string, r Ring) bool { return mask(r).has(int(name[0] - 'a')) }
+	w.On = func(name string, r Ring) bool {
+		if name == Self {
+			return mask(r).has(n.id)
+		}
+		return mask(r).has(int(name[0] - 'a'))
+	}
 	w.Gains = func(name string, rings []Ring) bool { return m.gains(int(name[0]-'a'), w.Target, rings) }
 	target := n.members.members(true)
 	w.Leaving = !target.has(n.id)
@@ -508,7 +513,6 @@ func (b mutation) world(w *World) {
 	case sound:
 		return
 	case downOwnersNotAwaited:
-		w.On = func(name string, r Ring) bool { return mask(r).has(int(name[0] - 'a')) }
 		w.Gains = func(string, []Ring) bool { return false }
 	}
 	for name, member := range w.Members {

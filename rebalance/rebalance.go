@@ -1,5 +1,7 @@
 package rebalance
 
+import "slices"
+
 // Ring is the fingerprint of a ring; 0 is none.
 type Ring uint64
 
@@ -50,7 +52,7 @@ type World struct {
 	// Known says whether the members behind a ring are known: only then can it be written.
 	Known func(Ring) bool
 
-	// On says whether the member is on the ring.
+	// On says whether the member, or [Self], is on the ring.
 	On func(name string, r Ring) bool
 
 	// Gains says whether the member owns something in the target that it owns in none of these rings.
@@ -163,15 +165,19 @@ func (s *State) common(w *World) (least Ring) {
 	return least
 }
 
-// nobodyHolds says whether neither this node nor any live member has authority for anything; of one that was not heard yet that is not known. Members that have all just started, each with a member map of its
-// own, read by a ring each: where these are more than there is room for, there is nothing to stay with.
+// nobodyHolds says whether neither this node nor any live member has authority for anything that it owns; of one that was not heard yet that is
+// not known. Members that have all just started, each with a member map of its own, or that have removed each other, read by a ring each: where
+// these are more than there is room for, there is nothing to stay with.
 func (s *State) nobodyHolds(w *World) bool {
-	for _, m := range w.Members {
-		if m.Live && (m.Said == nil || len(m.Said.Holds) > 0) {
+	holds := func(name string, rings []Ring) bool {
+		return slices.ContainsFunc(rings, func(r Ring) bool { return w.On(name, r) || !w.Known(r) })
+	}
+	for name, m := range w.Members {
+		if m.Live && (m.Said == nil || holds(name, m.Said.Holds)) {
 			return false
 		}
 	}
-	return len(s.said.Holds) == 0
+	return !holds(Self, s.said.Holds)
 }
 
 // heldByAll says whether every live member of the target, this node included, holds it, and there is one: a node that leaves owns nothing in the target and so holds it

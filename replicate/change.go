@@ -170,8 +170,13 @@ func (c *Coordinator) worldLocked() *rebalance.World {
 		Map: r.members.Digest, Target: r.target,
 		Members: make(map[string]rebalance.Member),
 		Known:   func(x rebalance.Ring) bool { return r.tables[x] != nil },
-		On:      r.on,
-		Gains:   r.gains,
+		On: func(name string, x rebalance.Ring) bool {
+			if name == rebalance.Self {
+				name = c.opt.Name
+			}
+			return r.on(name, x)
+		},
+		Gains: r.gains,
 	}
 	for i := range r.members.All {
 		m := &r.members.All[i]
