@@ -567,66 +567,6 @@ func TestAMemberThatIsDownIsLookedFor(t *testing.T) {
 	})
 }
 
-// Two sides of a split that have removed each other find each other when it is over, though no member of one is a
-// member of the other, and are one cluster again.
-func TestSidesThatHaveRemovedEachOtherMeetAgain(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWire()
-		var nodes []*Membership
-		side := func(name string) bool { return name < c }
-		for _, name := range []string{a, b, c, "d:1"} {
-			o := w.options(name)
-			o.Static = []string{a, b, c, "d:1"}
-			nodes = append(nodes, w.open(t, o))
-		}
-		eventually(t, "all have met", func() bool { return agree(4, nodes...) })
-		w.setCut(func(from, to string) bool { return side(from) != side(to) })
-		for _, at := range nodes {
-			for _, other := range nodes {
-				if side(at.id.name) != side(other.id.name) {
-					if err := at.Remove(other.id.name); err != nil {
-						t.Fatal(err)
-					}
-				}
-			}
-		}
-		eventually(t, "the sides are apart", func() bool { return agree(2, nodes[:2]...) && agree(2, nodes[2:]...) })
-		time.Sleep(time.Minute)
-		w.setCut(nil)
-		eventually(t, "they are one", func() bool { return agree(4, nodes...) })
-	})
-}
-
-// A new cluster in the place of a member that was removed is left alone by those who have removed it: it has never heard
-// of them.
-func TestNewClusterInThePlaceOfARemovedMember(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWire()
-		var nodes []*Membership
-		for _, name := range []string{a, b, c} {
-			o := w.options(name)
-			o.Static = []string{a, b, c}
-			nodes = append(nodes, w.open(t, o))
-		}
-		eventually(t, "all have met", func() bool { return agree(3, nodes...) })
-		w.kill(nodes[2])
-		if err := nodes[0].Remove(c); err != nil {
-			t.Fatal(err)
-		}
-		o, other := w.options(c), w.options("d:1")
-		o.Static, other.Static = []string{c, "d:1"}, []string{c, "d:1"}
-		anew := []*Membership{w.open(t, o), w.open(t, other)}
-		sent := w.sentTo(a, c)
-		time.Sleep(10 * time.Minute)
-		if w.sentTo(a, c) < sent+100 {
-			t.Error("nobody looks for who was removed: the test shows nothing")
-		}
-		if !agree(2, nodes[:2]...) || !agree(2, anew...) {
-			t.Errorf("members %v and %v", nodes[0].Members(), anew[0].Members())
-		}
-	})
-}
-
 // A member that comes up is found by those that were there, without a probe or a word of its own, and learns the map.
 func TestWhoIsUpFindsWhoComesUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -24,7 +24,7 @@
 // Goroutines, all ended and waited for by [Membership.Close]:
 //
 //	callbacks  Changed, Overtaken and Heard, one after the other   woken by a change
-//	seek       finds members that are down, or were removed     every 2 s with jitter, and once formed
+//	seek       finds members that are down                       every 2 s with jitter, and once formed
 //	join       until the node is formed                          every 0.2 to 5 s with jitter
 //	calls      one a member that is being said hello to, of      Differs, seek
 //	           which 8 at a time do

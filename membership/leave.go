@@ -116,6 +116,9 @@ func (m *Membership) tellLeft(ctx context.Context, name string) error {
 
 // Remove makes a member's entry Removed, for an operator or because a majority has found it dead. Should it run after
 // all, it finds out and joins anew. To remove one that is removed already does nothing. The error wraps [ErrSelf], [ErrUnknownMember] or [ErrLive].
+//
+// Two sides of a split that have removed each other do not look for each other any more: the nodes of one have to be
+// restarted to join the other.
 func (m *Membership) Remove(name string) error {
 	if name == m.id.name {
 		return ErrSelf

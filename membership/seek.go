@@ -10,15 +10,15 @@ const (
 	seekMax  = 64 // members looked for in one round; the next begins where it ended
 )
 
-// Differs says that a probe has shown that a node's map is not this node's: the two say hello soon. Many calls make
-// one hello, and two to the same node have a pause between them.
+// Differs says that a probe has shown that a member's map is not this node's: the two say hello soon. Many calls make
+// one hello, and two to the same member have a pause between them.
 func (m *Membership) Differs(name string) { m.call(name) }
 
-// call says hello to a node that is or was a member, unless that is being done; then it is done once more.
+// call says hello to a member, unless that is being done; then it is done once more.
 func (m *Membership) call(name string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if _, ok := m.m.Get(name); !ok || name == m.id.name || !m.formed || m.closed {
+	if entry, ok := m.m.Get(name); !ok || entry.State == Removed || name == m.id.name || !m.formed || m.closed {
 		return
 	}
 	if _, busy := m.calls[name]; busy {
@@ -58,13 +58,9 @@ func (m *Membership) converse(name string) {
 	}
 }
 
-// greet exchanges maps with a node that is or was a member.
+// greet exchanges maps with a member.
 func (m *Membership) greet(ctx context.Context, name string) error {
-	ask := m.ask
-	if m.removed(name) {
-		ask = m.exchange // what is there now may well refuse it: that is no fault of this cluster's
-	}
-	h, err := ask(ctx, name, name)
+	h, err := m.ask(ctx, name, name)
 	if err != nil {
 		return err
 	}
@@ -75,13 +71,11 @@ func (m *Membership) greet(ctx context.Context, name string) error {
 	return nil
 }
 
-// seekLoop looks for members that are down, so that a split heals by itself, and for those that were removed, since
-// two sides of a split may have removed each other.
+// seekLoop looks for members that are down, for as long as they are members: so a split heals by itself.
 func (m *Membership) seekLoop() {
-	for from, lost := 0, 0; ; {
+	for from := 0; ; {
 		if m.Formed() {
 			from = m.seek(from)
-			lost = m.seekRemoved(lost)
 		}
 		select {
 		case <-time.After(m.o.jitter(m.o.pace.seek)):
@@ -109,37 +103,4 @@ func (m *Membership) seek(from int) int {
 		m.call(name)
 	}
 	return 0
-}
-
-// seekRemoved says hello to one of the nodes that were removed, the one at a place of their list, and returns the place of
-// the next. What does not remember this node, as a new cluster in the place of a dead member, refuses it.
-func (m *Membership) seekRemoved(at int) int {
-	var removed []string
-	for _, entry := range m.All() {
-		if entry.State == Removed && entry.Name != m.id.name {
-			removed = append(removed, entry.Name)
-		}
-	}
-	if len(removed) == 0 {
-		return 0
-	}
-	at %= len(removed)
-	m.call(removed[at])
-	return at + 1
-}
-
-// removed says whether a node was a member, and is none any more.
-func (m *Membership) removed(name string) bool {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	entry, ok := m.m.Get(name)
-	return ok && entry.State == Removed
-}
-
-// knows says whether a node is or was a member.
-func (m *Membership) knows(name string) bool {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	_, ok := m.m.Get(name)
-	return ok
 }

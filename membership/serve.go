@@ -1,7 +1,6 @@
 package membership
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -34,7 +33,7 @@ func (m *Membership) ServeHello(request []byte) (answer []byte, err error) {
 	if h.From == m.id.name {
 		return m.message("").encode(), nil // this node itself, by an address that leads back here
 	}
-	if reason := cmp.Or(m.strange(h), m.forgotten(h)); reason != "" {
+	if reason := m.strange(h); reason != "" {
 		return m.refuse(h.From, reason), nil
 	}
 	if !m.takeIn(h) {
@@ -69,16 +68,6 @@ func (m *Membership) strange(h *hello) string {
 		return fmt.Sprintf("another process answers at %s: give each node an --advertise of its own", h.From)
 	}
 	return ""
-}
-
-// forgotten says why a node of a cluster that has removed this one, and that this one has never heard of, is not taken
-// in; "" if it is. It has removed another node of this name, which was here before.
-func (m *Membership) forgotten(h *hello) string {
-	own, ok := h.entry(m.id.name)
-	if !h.Formed || !ok || own.State != Removed || !m.Formed() || m.knows(h.From) {
-		return ""
-	}
-	return fmt.Sprintf("%s is a node of another cluster now", m.id.name)
 }
 
 // who asks who answers at a name.
