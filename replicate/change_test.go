@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -316,6 +317,30 @@ func TestMajorityEvicts(t *testing.T) {
 				t.Errorf("%d of %d down: %v evicted, want %d", tc.down, tc.nodes, victims, want)
 			}
 		})
+	}
+}
+
+// Members whose connections break for a moment, again and again, still agree on who is dead.
+func TestMomentsOfAbsenceDoNotKeepTheDead(t *testing.T) { bubble(t, testMoments) }
+
+func testMoments(t *testing.T) {
+	const evictAfter = 8 * time.Second
+	var evicted atomic.Bool
+	c := newCluster(t, clusterOptions{nodes: 3, replicas: 2, evictAfter: evictAfter, evict: func(_ int, name string) {
+		if name != "node0" {
+			t.Errorf("%s is removed", name)
+		}
+		evicted.Store(true)
+	}})
+	c.kill(0)
+	for began := time.Now(); time.Since(began) < 2*evictAfter; time.Sleep(2 * time.Second) {
+		c.net.set("node1", "node2", failWith(errReset))
+		eventually(t, "node2 is down for a moment", func() bool { return c.nodes[1].peer(2).State() == Down })
+		c.net.set("node1", "node2", nil)
+		eventually(t, "node2 is back", func() bool { return c.nodes[1].peer(2).State() != Down })
+	}
+	if !evicted.Load() {
+		t.Error("the dead node is still a member")
 	}
 }
 

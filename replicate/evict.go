@@ -1,7 +1,6 @@
 package replicate
 
 import (
-	"math"
 	"slices"
 	"time"
 )
@@ -12,7 +11,7 @@ import (
 const joinerEvictAfter = 5 * time.Second
 
 // deadLocked are the members that this node would have removed: they have been down to it for so long, and it
-// has heard from a majority of the voters all that time. Who is cut off from a majority itself cannot tell who is dead.
+// has heard from a majority of the voters all that time. Who is cut off from a majority cannot tell who is dead.
 func (c *Coordinator) deadLocked() (dead []string) {
 	for i := range c.rings.members.All {
 		m := &c.rings.members.All[i]
@@ -21,29 +20,31 @@ func (c *Coordinator) deadLocked() (dead []string) {
 			after = joinerEvictAfter
 		}
 		p := c.rings.peers[m.Name]
-		if after > 0 && p != nil && p.downFor() >= after && c.heardMajorityLocked(m.Name) >= after {
+		if after > 0 && p != nil && p.downFor() >= after && c.heardMajorityLocked(m.Name, after) {
 			dead = append(dead, m.Name)
 		}
 	}
 	return dead
 }
 
-// heardMajorityLocked is for how long a majority of those who have a vote on the member has not been down to this node.
-func (c *Coordinator) heardMajorityLocked(name string) time.Duration {
-	voters := c.votersLocked(name)
-	up := make([]time.Duration, len(voters))
-	for i, voter := range voters {
-		if voter == c.opt.Name {
-			up[i] = math.MaxInt64
-		} else if p := c.rings.peers[voter]; p != nil {
-			up[i] = p.upFor()
+// heardMajorityLocked says whether a majority of those who have a vote on the member has been up to this node for so long.
+func (c *Coordinator) heardMajorityLocked(name string, since time.Duration) bool {
+	heard, voters := 0, c.votersLocked(name)
+	for _, voter := range voters {
+		if p := c.rings.peers[voter]; voter == c.opt.Name || p != nil && p.upFor() >= since {
+			heard++
 		}
 	}
-	if len(up) == 0 {
-		return 0
+	return heard > len(voters)/2
+}
+
+// absenceMax is how long a voter may be down without being taken for cut off: a majority would else never agree on
+// who is dead while connections of its own break now and then.
+func (o *Options) absenceMax() time.Duration {
+	if o.EvictAfter > 0 {
+		return min(o.EvictAfter, joinerEvictAfter) / 4
 	}
-	slices.Sort(up)
-	return up[(len(up)-1)/2] // so many and more than half are up as long, or longer
+	return joinerEvictAfter / 4
 }
 
 // joiningLocked says whether a member is on none of the rings by which somebody reads, and so has never had its share.
@@ -63,17 +64,17 @@ func (p *Peer) downFor() time.Duration {
 	if p.State() != Down {
 		return 0
 	}
-	return time.Since(p.since)
+	return time.Since(p.downSince)
 }
 
-// upFor is how long the peer has not been down; 0: it is.
+// upFor is how long the peer has been up, without absences of a moment; 0: it is down.
 func (p *Peer) upFor() time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.State() == Down {
 		return 0
 	}
-	return time.Since(p.since)
+	return time.Since(p.upSince)
 }
 
 // evictLocked are the members that are to be removed: this node would have it so, and with it a majority of those on the ring that is read.

@@ -78,10 +78,10 @@ func (p *Peer) removed() {
 	p.mu.Unlock()
 }
 
-// readmitted: it is a member again. That it is dead is found out anew, or it would be removed again at once, and come back, without end.
+// readmitted: it is a member again. Whether it is dead is found out anew, or it would be removed again at once, and come back, without end.
 func (p *Peer) readmitted() {
 	p.mu.Lock()
-	p.since = time.Now()
+	p.downSince, p.upSince = time.Now(), time.Now()
 	p.mu.Unlock()
 }
 
@@ -115,6 +115,7 @@ func (c *Coordinator) peerLocked(name string) *Peer {
 		return p
 	}
 	p = newPeer(name, c.opt.Boot, c.opt.QueueBytes, c.opt.Dial(name), c.clock, c.opt.Log, c)
+	p.absenceMax = c.opt.absenceMax()
 	if len(r.list) == 0 {
 		c.lastBeat.Store(0) // there was nobody to beat for
 	}

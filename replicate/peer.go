@@ -63,6 +63,8 @@ type Peer struct {
 	log       *slog.Logger
 	host      peerHost
 
+	absenceMax time.Duration // see upSince; set before start
+
 	state   atomic.Uint32 // State; written under mu
 	latency latency       // of its answers
 	synced  atomic.Bool   // it holds the ring that this node reads by, and is believed
@@ -80,7 +82,8 @@ type Peer struct {
 	finished   uint64    // batches of which nothing is left to be sent
 	settling   bool      // up, with the last of the hints in flight
 	reason     error     // why it is down
-	since      time.Time // when it was found down or, while it is not, when it came back
+	downSince  time.Time // when it was last found down
+	upSince    time.Time // when it came back from an absence of more than absenceMax
 	closed     bool
 	ping       Ping      // what it last said of itself; zero: nothing yet
 	answeredTo uint64    // the largest Seq of this node's statements that it has answered
@@ -121,7 +124,7 @@ type peerHost interface {
 
 func newPeer(name string, boot uint64, queueBytes int, t Transport, c *kv.Clock, log *slog.Logger, h peerHost) *Peer {
 	p := &Peer{
-		name: name, boot: boot, transport: t, clock: c, host: h, since: time.Now(),
+		name: name, boot: boot, transport: t, clock: c, host: h, downSince: time.Now(), upSince: time.Now(),
 		log:     log.With("peer", name),
 		queue:   queue{limit: queueBytes},
 		reason:  errors.New("not reached yet"),
@@ -441,7 +444,7 @@ func (p *Peer) markDown(reason error) {
 	}
 	if was != Down || p.ping.Boot == 0 && p.downs == 0 {
 		p.downs++
-		p.since = time.Now()
+		p.downSince = time.Now()
 		p.synced.Store(false)
 	}
 	waiting = append(waiting, p.trimLocked()...)

@@ -180,7 +180,9 @@ func (p *Peer) comeBackLocked() {
 	if p.downs > 0 {
 		p.downs++
 	}
-	p.since = time.Now()
+	if time.Since(p.downSince) > p.absenceMax {
+		p.upSince = time.Now()
+	}
 	p.owed = len(p.queue.batches)
 	p.latency.forgive()
 	if p.downs == 0 && p.owed == 0 {
@@ -243,7 +245,7 @@ func (p *Peer) Status() Status {
 	defer p.mu.Unlock()
 	var since time.Time
 	if p.State() == Down {
-		since = p.since
+		since = p.downSince
 	}
 	return Status{
 		Since: since,
