@@ -91,27 +91,21 @@ func (s *Shape) drawMembers(c chance) {
 const detectTime = 4 * time.Second
 
 // drawSides draws a split in three sides, none of which need be a majority, for so long that each would
-// remove the others. In some an operator does it.
+// remove the others. No operator removes anybody: sides that have removed each other stay apart.
 func (s *Shape) drawSides(c chance) {
-	if s.Members == nil || s.Members.EvictAfter == 0 || c.yes(0.6) {
+	byHand := func(ch *Change) bool { return ch.Kind == Remove || ch.Kind == Expel }
+	if s.Members == nil || s.Members.EvictAfter == 0 || slices.ContainsFunc(s.Members.Changes, byHand) {
 		return
 	}
 	nodes := s.places()
 	c.Shuffle(len(nodes), func(i, j int) { nodes[i], nodes[j] = nodes[j], nodes[i] })
-	third := (len(nodes) + 1) / 3
+	third, silent := (len(nodes)+1)/3, c.yes(0.5)
 	at, lasts := c.between(0, s.Span/2), s.Members.EvictAfter+detectTime+c.between(0, 2*time.Second)
 	for _, f := range []Fault{{A: nodes[:third], B: nodes[third:]}, {A: nodes[third : 2*third], B: nodes[2*third:]}} {
-		f.Kind, f.At, f.For = Cut, at, lasts
+		f.Kind, f.At, f.For, f.Silent = Cut, at, lasts, silent
 		s.Faults = append(s.Faults, &f)
 	}
-	s.Span = max(s.Span, at+lasts+c.between(0, 2*time.Second))
-	if c.yes(0.5) {
-		return
-	}
-	for range 1 + c.IntN(4) {
-		s.Members.Changes = append(s.Members.Changes, &Change{Kind: Expel, At: at + c.between(0, lasts), Place: c.IntN(len(nodes))})
-	}
-	sortChanges(s.Members.Changes)
+	s.Span = max(s.Span, at+lasts+c.between(0, 8*time.Second))
 }
 
 func sortChanges(all []*Change) {

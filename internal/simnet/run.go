@@ -48,7 +48,7 @@ type Shape struct {
 }
 
 // Draw draws the shape of a run.
-func Draw(seed uint64) Shape { return drawShape(seed, crowded) }
+func Draw(seed uint64) Shape { return drawShape(seed, sided) }
 
 // era is what a seed draws: each draws what the one before does, and more. A
 // seed that has once found something goes on drawing what it drew then.
@@ -59,6 +59,7 @@ const (
 	changing              // they come and go
 	together              // nodes keep their clocks together
 	crowded               // there are crowds, slow links, joiners that die, and replicas that are full
+	sided                 // there are long splits in three sides
 )
 
 func drawShape(seed uint64, as era) Shape {
@@ -91,6 +92,8 @@ func drawShape(seed uint64, as era) Shape {
 		s.drawSlow(newChance(seed, streamSlow))
 		s.drawFull(newChance(seed, streamFull))
 		s.drawCrowds(newChance(seed, streamCrowds))
+	}
+	if as >= sided {
 		s.drawSides(newChance(seed, streamSides))
 	}
 	return s

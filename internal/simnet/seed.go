@@ -21,8 +21,8 @@ const (
 	streamSlow
 	streamFull
 	streamFalter
+	streamSizes // and the client's number
 	streamSides
-	streamSizes    // and the client's number
 	streamWays     = 1 << 16
 	streamsPerNode = 1 << 8
 )
