@@ -32,22 +32,9 @@ const (
 	// a peer that hangs before that.
 	batchTimeout = 10 * time.Second
 
-	// probeTimeout is how long an answer to a probe may take; a peer that
-	// misses probesMissed in a row is down. One that refuses connections is
-	// down at once. See SilenceMax.
-	probeTimeout = 700 * time.Millisecond
-	probesMissed = 4
-
 	// flightStuck is how long a batch may be under way to a peer that answers probes meanwhile, before it is sent again: an answer that
 	// is lost without a word would hold up all that comes after it until batchTimeout.
 	flightStuck = SilenceMax
-
-	// ProbeEveryMax bounds the pause between probes: a longer one would look like a process that was stopped.
-	ProbeEveryMax = time.Second
-
-	// stallMax is how long the probers of this node may be silent before it
-	// takes itself for one that was stopped, and that others took for down.
-	stallMax = SilenceMax
 
 	// abortEvery is how often a peer that is being closed breaks what its
 	// sender and prober have begun in the meantime.

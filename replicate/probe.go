@@ -7,6 +7,21 @@ import (
 	"time"
 )
 
+const (
+	// probeTimeout is how long an answer to a probe may take; a peer that
+	// misses probesMissed in a row is down. One that refuses connections is
+	// down at once. See SilenceMax.
+	probeTimeout = 700 * time.Millisecond
+	probesMissed = 4
+
+	// ProbeEveryMax bounds the pause between probes: a longer one would look like a process that was stopped.
+	ProbeEveryMax = time.Second
+
+	// stallMax is how long the probers of this node may be silent before it
+	// takes itself for one that was stopped, and that others took for down.
+	stallMax = SilenceMax
+)
+
 // SilenceMax is how long a peer that hangs is waited for once a probe has begun: then it is down.
 // A write waits this long at most, and for the pause between two probes.
 //
