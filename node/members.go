@@ -119,8 +119,8 @@ func (n *Node) membersNow() (m replicate.Members, ok bool) {
 	if !n.members.Formed() {
 		return m, false
 	}
-	for digest := n.members.Digest(); m.Digest != digest || m.All == nil; digest = n.members.Digest() {
-		m, ok = replicate.Members{Digest: digest}, false
+	for read := false; !read || m.Digest != n.members.Digest(); read = true {
+		m, ok = replicate.Members{Digest: n.members.Digest()}, false
 		for _, entry := range n.members.Members() {
 			ok = ok || entry.Name == n.cfg.Name
 			m.All = append(m.All, replicate.Member{

@@ -215,8 +215,8 @@ func (r *running) membersNow() (m replicate.Members, ok bool) {
 	if !r.members.Formed() {
 		return m, false
 	}
-	for digest := r.members.Digest(); m.Digest != digest || m.All == nil; digest = r.members.Digest() {
-		m, ok = replicate.Members{Digest: digest}, false
+	for read := false; !read || m.Digest != r.members.Digest(); read = true {
+		m, ok = replicate.Members{Digest: r.members.Digest()}, false
 		for _, entry := range r.members.Members() {
 			ok = ok || entry.Name == r.name()
 			m.All = append(m.All, replicate.Member{
