@@ -10,32 +10,25 @@ import (
 // back. A restart takes less, and goes on with the same join.
 const joinerEvictAfter = 5 * time.Second
 
-// deadLocked are the members that this node would have removed: they have been down to it for so long, and it
-// has heard from a majority of the voters all that time. Who is cut off from a majority cannot tell who is dead.
+// deadLocked are the members that have been down to this node for so long that it would have them removed.
 func (c *Coordinator) deadLocked() (dead []string) {
 	for i := range c.rings.members.All {
 		m := &c.rings.members.All[i]
-		after := c.opt.EvictAfter
-		if !m.Leaving && (after <= 0 || after > joinerEvictAfter) && c.joiningLocked(m.Name) {
-			after = joinerEvictAfter
-		}
-		p := c.rings.peers[m.Name]
-		if after > 0 && p != nil && p.downFor() >= after && c.heardMajorityLocked(m.Name, after) {
+		after := c.evictAfterLocked(m)
+		if p := c.rings.peers[m.Name]; after > 0 && p != nil && p.downFor() >= after {
 			dead = append(dead, m.Name)
 		}
 	}
 	return dead
 }
 
-// heardMajorityLocked says whether a majority of those who have a vote on the member has been up to this node for so long.
-func (c *Coordinator) heardMajorityLocked(name string, since time.Duration) bool {
-	heard, voters := 0, c.votersLocked(name)
-	for _, voter := range voters {
-		if p := c.rings.peers[voter]; voter == c.opt.Name || p != nil && p.upFor() >= since {
-			heard++
-		}
+// evictAfterLocked is how long the member may be down until it is dead; 0: for ever.
+func (c *Coordinator) evictAfterLocked(m *Member) time.Duration {
+	after := c.opt.EvictAfter
+	if !m.Leaving && (after <= 0 || after > joinerEvictAfter) && c.joiningLocked(m.Name) {
+		return joinerEvictAfter
 	}
-	return heard > len(voters)/2
+	return after
 }
 
 // absenceMax is how long a voter may be down without being taken for cut off: a majority would else never agree on
@@ -78,20 +71,26 @@ func (p *Peer) upFor() time.Duration {
 }
 
 // evictLocked are the members that are to be removed: this node would have it so, and with it a majority of those on the ring that is read.
-// A side of a split that is no majority removes no owner.
+// A side of a split that is no majority removes no owner, neither while it lasts nor when it is over: a vote counts if this node has heard
+// from the voter all the time that the victim was down.
 func (c *Coordinator) evictLocked() (victims []string) {
 	if c.opt.Evict == nil {
 		return nil
 	}
-	for _, name := range c.deadLocked() {
-		votes, voters := 0, c.votersLocked(name)
+	dead := c.deadLocked()
+	for i := range c.rings.members.All {
+		m := &c.rings.members.All[i]
+		if !slices.Contains(dead, m.Name) {
+			continue
+		}
+		votes, voters, after := 0, c.votersLocked(m.Name), c.evictAfterLocked(m)
 		for _, voter := range voters {
-			if p := c.rings.peers[voter]; voter == c.opt.Name || p != nil && p.wouldEvict(name) {
+			if p := c.rings.peers[voter]; voter == c.opt.Name || p != nil && p.upFor() >= after && p.wouldEvict(m.Name) {
 				votes++
 			}
 		}
 		if votes > len(voters)/2 {
-			victims = append(victims, name)
+			victims = append(victims, m.Name)
 		}
 	}
 	return victims
