@@ -96,6 +96,28 @@ func (f *fleet) close() {
 	}
 }
 
+// wroteSince logs all that the nodes have logged since then, however often they were started.
+func (f *fleet) wroteSince(began time.Time) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	first := began.UTC().Format("time=2006-01-02T15:04:05.000Z")
+	for i, s := range f.ships {
+		texts := slices.Clone(s.past)
+		if s.proc != nil {
+			texts = append(texts, s.proc.out.String()+s.proc.err.String())
+		}
+		var lines strings.Builder
+		for _, text := range texts {
+			for line := range strings.SplitAfterSeq(text, "\n") {
+				if strings.HasPrefix(line, "time=") && line >= first {
+					lines.WriteString(line)
+				}
+			}
+		}
+		f.t.Logf("node %d, in this round:\n%s", i, &lines)
+	}
+}
+
 // last is the end of what a process wrote.
 func (f *fleet) last(text string) string {
 	if f.lines == 0 {

@@ -165,6 +165,7 @@ func (x *chaos) stock() {
 // round has things happen, waits until the cluster is at rest, and judges what clients were told.
 func (x *chaos) round(mishaps []*mishap) {
 	x.rounds++
+	began := time.Now()
 	downs := x.downs()
 	calm := x.span(soaked(200*time.Millisecond, time.Second), soaked(500*time.Millisecond, 4*time.Second))
 	time.Sleep(calm) // so long nothing goes wrong: nothing is waited for
@@ -198,6 +199,9 @@ func (x *chaos) round(mishaps []*mishap) {
 	}
 	for _, v := range first {
 		x.t.Logf("  %v", v)
+	}
+	if found > 0 {
+		x.f.wroteSince(began)
 	}
 	x.before = s.Found[x.members[0]]
 }
