@@ -14,12 +14,16 @@ const joinerEvictAfter = 5 * time.Second
 func (c *Coordinator) deadLocked() (dead []string) {
 	for i := range c.rings.members.All {
 		m := &c.rings.members.All[i]
-		after := c.evictAfterLocked(m)
-		if p := c.rings.peers[m.Name]; after > 0 && p != nil && p.downFor() >= after {
+		if c.isDeadLocked(m) {
 			dead = append(dead, m.Name)
 		}
 	}
 	return dead
+}
+
+func (c *Coordinator) isDeadLocked(m *Member) bool {
+	after, p := c.evictAfterLocked(m), c.rings.peers[m.Name]
+	return after > 0 && p != nil && p.downFor() >= after
 }
 
 // evictAfterLocked is how long the member may be down until it is dead; 0: for ever.
@@ -71,16 +75,15 @@ func (p *Peer) upFor() time.Duration {
 }
 
 // evictLocked are the members that are to be removed: this node would have it so, and with it a majority of those on the ring that is read.
-// A side of a split that is no majority removes no owner, neither while it lasts nor when it is over: a vote counts if this node has heard
-// from the voter all the time that the victim was down.
+// A side of a split that is no majority removes no owner, neither while it lasts nor when it is over: only those have a vote from whom this node
+// has heard for as long as the victim has to be down.
 func (c *Coordinator) evictLocked() (victims []string) {
 	if c.opt.Evict == nil {
 		return nil
 	}
-	dead := c.deadLocked()
 	for i := range c.rings.members.All {
 		m := &c.rings.members.All[i]
-		if !slices.Contains(dead, m.Name) {
+		if !c.isDeadLocked(m) {
 			continue
 		}
 		votes, voters, after := 0, c.votersLocked(m.Name), c.evictAfterLocked(m)

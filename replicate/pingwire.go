@@ -217,18 +217,11 @@ func (f *fields) flags(known byte) byte {
 	return b[0]
 }
 
-func (f *fields) uvarint() uint64 {
-	v, n := binary.Uvarint(f.rest)
-	if n <= 0 {
-		f.fault("no number where one is due")
-		return 0
-	}
-	f.rest = f.rest[n:]
-	return v
-}
+func (f *fields) uvarint() uint64 { return number(f, binary.Uvarint) }
+func (f *fields) varint() int64   { return number(f, binary.Varint) }
 
-func (f *fields) varint() int64 {
-	v, n := binary.Varint(f.rest)
+func number[T uint64 | int64](f *fields, read func([]byte) (T, int)) T {
+	v, n := read(f.rest)
 	if n <= 0 {
 		f.fault("no number where one is due")
 		return 0
