@@ -25,14 +25,15 @@ type rings struct {
 	list        []*Peer // the same, the oldest first: replaced, never modified
 	retired     []*view // replaced, with operations that may go by them still
 	heldFor     []rebalance.Ring
-	had         []bool           // by partition: this node owns it, and had authority for it since it was started
-	hadBy       *view            // by which had was worked out
-	established []rebalance.Ring // by them somebody reads: their members have had their share
-	past        map[string]past  // of members that were removed
-	serial      uint64           // of the view
-	pings       uint64           // that were made
-	oldest      atomic.Uint64    // serial of the oldest view that operations may still go by
-	ready       chan struct{}    // closed when this node may coordinate
+	had         []bool               // by partition: this node owns it, and had authority for it since it was started
+	hadBy       *view                // by which had was worked out
+	established []rebalance.Ring     // by them somebody reads: their members have had their share
+	past        map[string]past      // of members that were removed
+	since       map[string]time.Time // when nodes came onto the rings by which somebody reads
+	serial      uint64               // of the view
+	pings       uint64               // that were made
+	oldest      atomic.Uint64        // serial of the oldest view that operations may still go by
+	ready       chan struct{}        // closed when this node may coordinate
 }
 
 func (r *rings) init() {
@@ -141,6 +142,7 @@ func (c *Coordinator) stepLocked() {
 		}
 	}
 	r.established = r.state.Established(world)
+	c.noteReadersLocked()
 	c.holdLocked()
 	c.decides.Store(r.state.MayDecide(world))
 	c.admitLocked(world)
@@ -256,19 +258,24 @@ func (c *Coordinator) admitLocked(w *rebalance.World) {
 func (p *Peer) member(inTarget bool) rebalance.Member {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	met, sight := p.ping.Boot != 0, p.ping.Sees[p.boot]
+	sight := p.ping.Sees[p.boot]
 	m := rebalance.Member{
-		Live:     !p.probed.Load() || p.State() != Down || met && !p.heard.IsZero() && time.Since(p.heard) < heardFor,
+		Live:     !p.probed.Load() || p.liveLocked(),
 		InTarget: inTarget, Answered: p.answeredTo, Believed: p.believedLocked(),
 		Regards: sight.Live && sight.Downs == p.heeded,
 		Settled: sight.Counts && p.State() != Down,
 	}
-	if met {
+	if p.ping.Boot != 0 {
 		said := p.ping.Said
 		m.Said = &said
 	}
 	return m
 }
+
+// liveLocked says whether the peer is up, or may be, since it has just asked this node how it is.
+func (p *Peer) liveLocked() bool { return p.State() != Down || p.ping.Boot != 0 && p.justHeardLocked() }
+
+func (p *Peer) justHeardLocked() bool { return !p.heard.IsZero() && time.Since(p.heard) < heardFor }
 
 // mention fills in what a ping says of the peer.
 func (p *Peer) mention(sees map[uint64]Sight, heeds map[uint64]uint64) {

@@ -5,7 +5,6 @@ import (
 	"math/rand/v2"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -279,104 +278,6 @@ func testNothingDropped(t *testing.T) {
 	eventually(t, "both owners have it, and nobody else", func() bool {
 		return c.nodes[0].has(key, "v") && c.nodes[1].has(key, "v") && !c.nodes[2].held(key).Exists()
 	})
-}
-
-// A member that is down is removed when a majority of those on the ring have found it so for long enough, and by no minority.
-func TestMajorityEvicts(t *testing.T) {
-	for _, tc := range []struct {
-		nodes, down int
-		evicted     bool
-	}{{5, 2, true}, {5, 3, false}, {2, 1, false}, {3, 1, true}} {
-		bubble(t, func(t *testing.T) {
-			var mu sync.Mutex
-			victims := make(map[string]bool) // guarded by mu
-			o := clusterOptions{nodes: tc.nodes, replicas: 2, evictAfter: 10 * time.Second, probeEvery: 100 * time.Millisecond}
-			o.evict = func(_ int, name string) {
-				mu.Lock()
-				defer mu.Unlock()
-				victims[name] = true
-			}
-			c := newCluster(t, o)
-			for i := range tc.down {
-				c.kill(i)
-			}
-			time.Sleep(9 * time.Second)
-			mu.Lock()
-			if len(victims) > 0 {
-				t.Errorf("%d of %d down: evicted too early: %v", tc.down, tc.nodes, victims)
-			}
-			mu.Unlock()
-			time.Sleep(12 * time.Second)
-			mu.Lock()
-			defer mu.Unlock()
-			want := 0
-			if tc.evicted {
-				want = tc.down
-			}
-			if len(victims) != want {
-				t.Errorf("%d of %d down: %v evicted, want %d", tc.down, tc.nodes, victims, want)
-			}
-		})
-	}
-}
-
-// Members whose connections break for a moment, again and again, still agree on who is dead.
-func TestMomentsOfAbsenceDoNotKeepTheDead(t *testing.T) { bubble(t, testMoments) }
-
-func testMoments(t *testing.T) {
-	const evictAfter = 8 * time.Second
-	var evicted atomic.Bool
-	c := newCluster(t, clusterOptions{nodes: 3, replicas: 2, evictAfter: evictAfter, evict: func(_ int, name string) {
-		if name != "node0" {
-			t.Errorf("%s is removed", name)
-		}
-		evicted.Store(true)
-	}})
-	c.kill(0)
-	for began := time.Now(); time.Since(began) < 2*evictAfter; time.Sleep(2 * time.Second) {
-		c.net.set("node1", "node2", failWith(errReset))
-		eventually(t, "node2 is down for a moment", func() bool { return c.nodes[1].peer(2).State() == Down })
-		c.net.set("node1", "node2", nil)
-		eventually(t, "node2 is back", func() bool { return c.nodes[1].peer(2).State() != Down })
-	}
-	if !evicted.Load() {
-		t.Error("the dead node is still a member")
-	}
-}
-
-// A split that leaves no majority removes nobody, neither while it lasts nor when it is over: those who hear
-// from others again count no time in which they did not.
-func TestSplitWithoutMajorityEvictsNobody(t *testing.T) { bubble(t, testNoMajority) }
-
-func testNoMajority(t *testing.T) {
-	const evictAfter = 3 * time.Second
-	var mu sync.Mutex
-	victims := make(map[string]int) // by whom; guarded by mu
-	c := newCluster(t, clusterOptions{nodes: 5, replicas: 2, evictAfter: evictAfter, evict: func(by int, name string) {
-		mu.Lock()
-		defer mu.Unlock()
-		victims[name] = by
-	}})
-	side := []int{0, 0, 1, 1, 2}
-	ways := func(h hook) {
-		for i, from := range c.nodes {
-			for j, to := range c.nodes {
-				if side[i] != side[j] {
-					c.net.set(from.name, to.name, h)
-				}
-			}
-		}
-	}
-	ways(failWith(errReset))
-	time.Sleep(2 * evictAfter)
-	ways(nil)
-	time.Sleep(2 * evictAfter)
-	c.settle()
-	mu.Lock()
-	defer mu.Unlock()
-	if len(victims) > 0 {
-		t.Errorf("removed, and by whom: %v", victims)
-	}
 }
 
 // A node that was just started, whose questions are answered but whom the others do not reach, coordinates nothing: what they do meanwhile does not wait

@@ -3,6 +3,8 @@ package replicate
 import (
 	"slices"
 	"time"
+
+	"httpdhs/rebalance"
 )
 
 // joinerEvictAfter is how long a member that has never had its share may be down before it is removed, whatever
@@ -64,6 +66,16 @@ func (p *Peer) downFor() time.Duration {
 	return time.Since(p.downSince)
 }
 
+// wentDown is when the peer was last found down; zero if it was never heard.
+func (p *Peer) wentDown() time.Time {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.ping.Boot == 0 {
+		return time.Time{}
+	}
+	return p.downSince
+}
+
 // upFor is how long the peer has been up, without absences of a moment; 0: it is down.
 func (p *Peer) upFor() time.Duration {
 	p.mu.Lock()
@@ -75,28 +87,62 @@ func (p *Peer) upFor() time.Duration {
 }
 
 // evictLocked are the members that are to be removed: this node would have it so, and with it a majority of those on the ring that is read.
-// A side of a split that is no majority removes no owner, neither while it lasts nor when it is over: only those have a vote from whom this node
-// has heard for as long as the victim has to be down.
 func (c *Coordinator) evictLocked() (victims []string) {
 	if c.opt.Evict == nil {
 		return nil
 	}
 	for i := range c.rings.members.All {
-		m := &c.rings.members.All[i]
-		if !c.isDeadLocked(m) {
-			continue
-		}
-		votes, voters, after := 0, c.votersLocked(m.Name), c.evictAfterLocked(m)
-		for _, voter := range voters {
-			if p := c.rings.peers[voter]; voter == c.opt.Name || p != nil && p.upFor() >= after && p.wouldEvict(m.Name) {
-				votes++
-			}
-		}
-		if votes > len(voters)/2 {
+		if m := &c.rings.members.All[i]; c.isDeadLocked(m) && c.majorityLocked(m) {
 			victims = append(victims, m.Name)
 		}
 	}
 	return victims
+}
+
+// majorityLocked says whether a majority would have the member removed.
+//
+// A side of a split that is no majority removes no owner, neither while the split lasts nor when it is over. So a vote counts only if this node has heard
+// from the voter for as long as the victim has to be down. And one side must not become a majority by nodes that join it: who came
+// onto the ring after the victim went down has no vote.
+func (c *Coordinator) majorityLocked(victim *Member) bool {
+	votes, after, joining := 0, c.evictAfterLocked(victim), c.joiningLocked(victim.Name)
+	down := c.rings.peers[victim.Name].wentDown()
+	voters := c.votersLocked(victim.Name)
+	all := len(voters)
+	for _, voter := range voters {
+		p := c.rings.peers[voter]
+		switch {
+		case voter != c.opt.Name && (p == nil || p.upFor() < after || !p.wouldEvict(victim.Name)):
+		case !joining && c.rings.since[voter].After(down):
+			all--
+		default:
+			votes++
+		}
+	}
+	return votes > all/2
+}
+
+// noteReadersLocked notes when nodes came onto the rings by which somebody reads: but for those on the first that are no guess, as those of
+// a node that was restarted.
+func (c *Coordinator) noteReadersLocked() {
+	r := &c.rings
+	if said := r.state.Said(); said.Guess && slices.Equal(r.established, []rebalance.Ring{said.Reads}) {
+		return
+	}
+	since := make(map[string]time.Time)
+	for _, x := range r.established {
+		if r.tables[x] == nil {
+			return
+		}
+		for _, n := range r.tables[x].Nodes() {
+			came, known := r.since[n.Name]
+			if !known && r.since != nil {
+				came = time.Now()
+			}
+			since[n.Name] = came
+		}
+	}
+	r.since = since
 }
 
 // votersLocked are those who have a vote on a member. Who was removed has none on a joiner, which owns

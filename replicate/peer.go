@@ -105,6 +105,7 @@ type peerHost interface {
 	met(p *Peer)                            // a peer is there that was not there before, or not with that boot
 	oldest() uint64                         // the serial of the oldest view that operations may still go by
 	missed(reason string)                   // this node has missed something
+	arrives()                               // a peer that was down is about to take part again
 	compareMaps(name string, digest uint64) // the peer states a member map
 	reconsider()                            // what a peer says, or whether it is there, has changed
 }

@@ -175,23 +175,34 @@ func (p *Peer) answered(ping *Ping) {
 	if back {
 		sight := ping.Sees[p.boot]
 		missed = missed || sight.Downs > 0 && !sight.Counts
-		p.comeBackLocked()
 	}
 	p.mu.Unlock()
-	if back && kept > 0 {
-		p.log.Info("peer back, sending it what it missed", "bytes", kept)
+	if missed {
+		p.heed(ping.Boot) // before the peer takes part, and acknowledges what this node decides without knowing it
+	}
+	if back {
+		p.comeBack(ping.Boot)
+		if kept > 0 {
+			p.log.Info("peer back, sending it what it missed", "bytes", kept)
+		}
 	}
 	if met {
 		p.host.met(p)
 	}
-	p.noted(ping, missed)
+	p.noted(ping)
 	if back {
 		p.probeSoon() // it has to be told
 	}
 }
 
-// comeBackLocked makes a peer that was down take part again.
-func (p *Peer) comeBackLocked() {
+// comeBack makes a peer that was down take part again.
+func (p *Peer) comeBack(boot uint64) {
+	p.host.arrives()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed || p.ping.Boot != boot {
+		return
+	}
 	if p.downs > 0 {
 		p.downs++
 	}
@@ -211,6 +222,9 @@ func (p *Peer) comeBackLocked() {
 // asked takes note of what the peer says of itself in a probe of its own.
 func (p *Peer) asked(ping *Ping) {
 	p.mu.Lock()
+	if p.State() == Down && !p.justHeardLocked() {
+		p.host.arrives()
+	}
 	p.heard = time.Now()
 	if p.closed || p.State() == Down || p.ping.Boot != ping.Boot {
 		p.mu.Unlock()
@@ -220,23 +234,28 @@ func (p *Peer) asked(ping *Ping) {
 	p.clock.Observe(ping.Clock)
 	missed := p.believeLocked(ping)
 	p.mu.Unlock()
-	p.noted(ping, missed)
+	if missed {
+		p.heed(ping.Boot)
+	}
+	p.noted(ping)
+}
+
+// heed gives up what this node holds, for the peer has taken it for down. Only then does it say that it knows.
+func (p *Peer) heed(boot uint64) {
+	p.mu.Lock()
+	told := p.seenDowns
+	p.mu.Unlock()
+	p.host.missed(p.name + " took this node for down")
+	p.mu.Lock()
+	if p.ping.Boot == boot {
+		p.heeded = max(p.heeded, told)
+	}
+	p.mu.Unlock()
+	p.probeSoon() // it waits for that
 }
 
 // noted draws the conclusions from what the peer has said.
-func (p *Peer) noted(ping *Ping, missed bool) {
-	if missed {
-		p.mu.Lock()
-		told := p.seenDowns
-		p.mu.Unlock()
-		p.host.missed(p.name + " took this node for down")
-		p.mu.Lock()
-		if p.ping.Boot == ping.Boot {
-			p.heeded = max(p.heeded, told)
-		}
-		p.mu.Unlock()
-		p.probeSoon() // it waits for that
-	}
+func (p *Peer) noted(ping *Ping) {
 	p.host.compareMaps(p.name, ping.Said.Map)
 	p.host.reconsider()
 }

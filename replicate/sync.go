@@ -114,7 +114,7 @@ func (c *Coordinator) missed(reason string) {
 	c.rings.state.Miss()
 	c.holdLocked()
 	c.inTerm = false
-	c.deferred.Store(false)
+	c.deferred.Store(0)
 	was := c.synced.Swap(false)
 	c.rings.mu.Unlock()
 	if was {

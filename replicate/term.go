@@ -34,9 +34,9 @@ func (p *Peer) heedsLocked() uint64 {
 // heedLocked begins to heed the terms of peers that are new, and notes who heeds this node's. It says whether operations go by a new view.
 func (c *Coordinator) heedLocked() (replaced bool) {
 	r := &c.rings
-	serial := c.view.Load().serial
+	serial, arrivals := c.view.Load().serial, c.arrivals.Load()
 	if synced := c.synced.Load(); synced != c.inTerm {
-		c.deferred.Store(false)
+		c.deferred.Store(0)
 		if c.inTerm = synced; synced {
 			c.term.Add(1)
 			c.termSince, replaced = serial, true
@@ -51,11 +51,13 @@ func (c *Coordinator) heedLocked() (replaced bool) {
 		case p.ping.Term != p.heeding.term:
 			p.heeding, replaced = heeding{term: p.ping.Term, since: serial}, true
 		}
-		all = all && (p.State() == Down || p.ping.Sees[p.boot].Term == c.term.Load())
+		all = all && (!p.liveLocked() || p.ping.Sees[p.boot].Term == c.term.Load())
 		p.mu.Unlock()
 	}
 	if all {
-		c.deferred.Store(true)
+		c.deferred.Store(arrivals + 1)
+	} else {
+		c.deferred.Store(0)
 	}
 	if replaced {
 		c.replaceViewLocked()
@@ -63,9 +65,12 @@ func (c *Coordinator) heedLocked() (replaced bool) {
 	return replaced
 }
 
-// mayDecideYet says whether all that are up have heeded this node's term. If not, they are asked again.
+// arrives implements peerHost: a peer that was down may decide conditions until it heeds this node's term.
+func (c *Coordinator) arrives() { c.arrivals.Add(1) }
+
+// mayDecideYet says whether all that are live have heeded this node's term. If not, they are asked again.
 func (c *Coordinator) mayDecideYet() bool {
-	if c.deferred.Load() {
+	if c.deferred.Load() == c.arrivals.Load()+1 {
 		return true
 	}
 	for _, p := range c.others() {

@@ -2,6 +2,8 @@ package replicate
 
 import (
 	"errors"
+	"log/slog"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -99,3 +101,74 @@ func TestTermIsHeededAnewAfterADoubt(t *testing.T) {
 		eventually(t, "its term is heeded again", func() bool { return heeds() != 0 })
 	})
 }
+
+// A term that began while a peer was down is heeded by that one too before anything is decided in it: until then it may decide in this node's place.
+func TestTermWaitsForWhoComesBack(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		c := newCluster(t, clusterOptions{nodes: 3, replicas: 2})
+		n, p := c.nodes[0], c.nodes[0].peer(1)
+		c.net.set(n.name, "node1", failWith(errReset))
+		c.net.set("node1", n.name, failWith(errReset))
+		eventually(t, "it is down", func() bool { return p.State() == Down })
+		time.Sleep(2 * heardFor)
+		n.rings.mu.Lock() // nobody else judges meanwhile
+		defer n.rings.mu.Unlock()
+		look := func(term uint64) bool {
+			p.mu.Lock()
+			p.ping.Sees = map[uint64]Sight{p.boot: {Term: term}}
+			p.mu.Unlock()
+			for n.heedLocked() {
+				n.retireLocked()
+			}
+			return n.deferred.Load() == n.arrivals.Load()+1
+		}
+		if !look(0) {
+			t.Fatal("it waits for one that is down")
+		}
+		n.arrives()
+		if n.deferred.Load() == n.arrivals.Load()+1 {
+			t.Error("it decides when one is back, before it has looked at it")
+		}
+		p.mu.Lock()
+		p.setState(Up, nil)
+		p.mu.Unlock()
+		if look(0) {
+			t.Error("it decides before the one that is back heeds its term")
+		}
+		if !look(n.term.Load()) {
+			t.Error("it does not decide, though all heed its term")
+		}
+	})
+}
+
+// A peer takes part again only when the node has heeded that it was taken for down by it: it would acknowledge what the node decides as if nobody had
+// decided in its place.
+func TestPeerTakesPartOnceItIsHeeded(t *testing.T) {
+	host := &heedingHost{}
+	p := newPeer("other", 1, 1<<20, nil, kv.NewClock(1, time.Now), slog.New(slog.DiscardHandler), host)
+	host.peer = p
+	p.ping.Boot, p.downs = 7, 1
+	p.answered(&Ping{Name: "other", Boot: 7, Number: 1, Sees: map[uint64]Sight{1: {Downs: 1}}, told: 1})
+	if want := []string{"missed while it is down", "arrives while it is down"}; !slices.Equal(host.calls, want) {
+		t.Errorf("the node does %q, want %q", host.calls, want)
+	}
+	if p.State() == Down {
+		t.Error("it takes no part")
+	}
+}
+
+// heedingHost notes how its peer stands when it is told of something.
+type heedingHost struct {
+	peerHost
+	peer  *Peer
+	calls []string
+}
+
+func (h *heedingHost) note(what string) {
+	h.calls = append(h.calls, what+" while it is "+h.peer.State().String())
+}
+
+func (h *heedingHost) missed(string)              { h.note("missed") }
+func (h *heedingHost) arrives()                   { h.note("arrives") }
+func (h *heedingHost) compareMaps(string, uint64) {}
+func (h *heedingHost) reconsider()                {}

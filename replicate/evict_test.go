@@ -1,0 +1,166 @@
+package replicate
+
+import (
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// A member that is down is removed when a majority of those on the ring have found it so for long enough, and by no minority.
+func TestMajorityEvicts(t *testing.T) {
+	for _, tc := range []struct {
+		nodes, down int
+		evicted     bool
+	}{{5, 2, true}, {5, 3, false}, {2, 1, false}, {3, 1, true}} {
+		bubble(t, func(t *testing.T) {
+			var mu sync.Mutex
+			victims := make(map[string]bool) // guarded by mu
+			o := clusterOptions{nodes: tc.nodes, replicas: 2, evictAfter: 10 * time.Second, probeEvery: 100 * time.Millisecond}
+			o.evict = func(_ int, name string) {
+				mu.Lock()
+				defer mu.Unlock()
+				victims[name] = true
+			}
+			c := newCluster(t, o)
+			for i := range tc.down {
+				c.kill(i)
+			}
+			time.Sleep(9 * time.Second)
+			mu.Lock()
+			if len(victims) > 0 {
+				t.Errorf("%d of %d down: evicted too early: %v", tc.down, tc.nodes, victims)
+			}
+			mu.Unlock()
+			time.Sleep(12 * time.Second)
+			mu.Lock()
+			defer mu.Unlock()
+			want := 0
+			if tc.evicted {
+				want = tc.down
+			}
+			if len(victims) != want {
+				t.Errorf("%d of %d down: %v evicted, want %d", tc.down, tc.nodes, victims, want)
+			}
+		})
+	}
+}
+
+// Members whose connections break for a moment, again and again, still agree on who is dead.
+func TestMomentsOfAbsenceDoNotKeepTheDead(t *testing.T) { bubble(t, testMoments) }
+
+func testMoments(t *testing.T) {
+	const evictAfter = 8 * time.Second
+	var evicted atomic.Bool
+	c := newCluster(t, clusterOptions{nodes: 3, replicas: 2, evictAfter: evictAfter, evict: func(_ int, name string) {
+		if name != "node0" {
+			t.Errorf("%s is removed", name)
+		}
+		evicted.Store(true)
+	}})
+	c.kill(0)
+	for began := time.Now(); time.Since(began) < 2*evictAfter; time.Sleep(2 * time.Second) {
+		c.net.set("node1", "node2", failWith(errReset))
+		eventually(t, "node2 is down for a moment", func() bool { return c.nodes[1].peer(2).State() == Down })
+		c.net.set("node1", "node2", nil)
+		eventually(t, "node2 is back", func() bool { return c.nodes[1].peer(2).State() != Down })
+	}
+	if !evicted.Load() {
+		t.Error("the dead node is still a member")
+	}
+}
+
+// A split that leaves no majority removes nobody, neither while it lasts nor when it is over: those who hear
+// from others again count no time in which they did not.
+func TestSplitWithoutMajorityEvictsNobody(t *testing.T) { bubble(t, testNoMajority) }
+
+func testNoMajority(t *testing.T) {
+	const evictAfter = 3 * time.Second
+	var mu sync.Mutex
+	victims := make(map[string]int) // by whom; guarded by mu
+	c := newCluster(t, clusterOptions{nodes: 5, replicas: 2, evictAfter: evictAfter, evict: func(by int, name string) {
+		mu.Lock()
+		defer mu.Unlock()
+		victims[name] = by
+	}})
+	side := []int{0, 0, 1, 1, 2}
+	ways := func(h hook) {
+		for i, from := range c.nodes {
+			for j, to := range c.nodes {
+				if side[i] != side[j] {
+					c.net.set(from.name, to.name, h)
+				}
+			}
+		}
+	}
+	ways(failWith(errReset))
+	time.Sleep(2 * evictAfter)
+	ways(nil)
+	time.Sleep(2 * evictAfter)
+	c.settle()
+	mu.Lock()
+	defer mu.Unlock()
+	if len(victims) > 0 {
+		t.Errorf("removed, and by whom: %v", victims)
+	}
+}
+
+// Nodes that join the sides of a split give neither a majority: a side removes nobody, neither while the split lasts nor when it is over.
+// A joiner in the place of a node that died does not keep that one a member either.
+func TestJoinersHaveNoVoteOnWhoWasDownBefore(t *testing.T) {
+	t.Run("a split", func(t *testing.T) { bubble(t, testJoinersOfSides) })
+	t.Run("a node that died", func(t *testing.T) { bubble(t, testJoinerForTheDead) })
+}
+
+func testJoinersOfSides(t *testing.T) {
+	const evictAfter = 3 * time.Second
+	o := clusterOptions{nodes: 4, replicas: 2, members: []int{0, 1}, evictAfter: evictAfter, evict: func(by int, name string) {
+		t.Errorf("node%d removes %s", by, name)
+	}}
+	c := newCluster(t, o)
+	side := []int{0, 1, 0, 1}
+	for i, from := range c.table.Nodes() {
+		for j, to := range c.table.Nodes() {
+			if side[i] != side[j] {
+				c.net.set(from.Name, to.Name, failWith(errReset))
+			}
+		}
+	}
+	for _, joins := range []int{2, 3} {
+		member := c.nodes[side[joins]]
+		eventually(t, "the other side is down", func() bool { return member.peer(1-side[joins]).State() == Down })
+		o.members = []int{0, 1, joins}
+		joiner := c.boot(joins, uint64(100+joins), o)
+		member.set(t, c.members(o.members...))
+		for _, n := range []*testNode{member, joiner} {
+			eventually(t, n.name+" reads by the ring of three", func() bool { now, next := n.Rings(); return now == next && len(now.Nodes()) == 3 })
+		}
+	}
+	time.Sleep(2 * evictAfter)
+	c.net.clear()
+	for _, n := range c.nodes {
+		n.set(t, c.members())
+	}
+	time.Sleep(2 * evictAfter)
+	c.settle()
+}
+
+func testJoinerForTheDead(t *testing.T) {
+	const evictAfter = 3 * time.Second
+	var evicted atomic.Bool
+	o := clusterOptions{nodes: 4, replicas: 2, members: []int{0, 1, 2}, evictAfter: evictAfter, evict: func(by int, name string) {
+		if name != "node2" {
+			t.Errorf("node%d removes %s", by, name)
+		}
+		evicted.Store(true)
+	}}
+	c := newCluster(t, o)
+	c.kill(2)
+	c.waitState(2, Down)
+	o.members = nil
+	c.boot(3, 103, o)
+	for _, n := range []int{0, 1} {
+		c.nodes[n].set(t, c.members())
+	}
+	eventually(t, "the dead node is removed", evicted.Load)
+}
