@@ -85,7 +85,7 @@ func testStopped(t *testing.T) {
 }
 
 // A clock far ahead is not followed, whoever brings it: a message, a record, a
-// peer. The record is refused and counted, the peer is not a member, and the
+// read, a peer. The record is refused and counted, the peer is not a member, and the
 // node's own stamps stay where they were.
 func TestClockFarAheadIsNotFollowed(t *testing.T) { bubble(t, testFarAhead) }
 
@@ -110,6 +110,12 @@ func testFarAhead(t *testing.T) {
 	}
 	if got := n.Counters().Refused; got != 2 {
 		t.Errorf("%d refused records counted, want 2", got)
+	}
+	key := c.keyOwnedBy(0, 0, 1)
+	c.nodes[1].plant(t, key, "of a wrong clock", far)
+	n.getWithin(50*time.Millisecond, key, kv.LevelAll)
+	if n.held(key).Exists() {
+		t.Error("a record stamped far ahead, that was read from another, is held")
 	}
 	o := n.mustPut(t, "k", "mine", kv.LevelLive)
 	if o.Version >= far {

@@ -119,8 +119,12 @@ func (c *Coordinator) failure() *result {
 	return &resultUnasked
 }
 
-// merge offers a record to this node's store.
+// merge offers a record to this node's store: one that it stamped, or that was read from another, whose clock may be wrong.
 func (c *Coordinator) merge(hash uint64, r *kv.Record) result {
+	if !c.clock.Observe(r.Version) {
+		c.counters.refused.Add(1)
+		return result{code: resultUnbelieved}
+	}
 	applied, err := c.store.Apply(hash, r)
 	result := c.mergeResult(applied, err)
 	c.refuse(hash, r.Version, &result)
