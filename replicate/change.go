@@ -258,24 +258,19 @@ func (c *Coordinator) admitLocked(w *rebalance.World) {
 func (p *Peer) member(inTarget bool) rebalance.Member {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	sight := p.ping.Sees[p.boot]
+	met, sight := p.ping.Boot != 0, p.ping.Sees[p.boot]
 	m := rebalance.Member{
-		Live:     !p.probed.Load() || p.liveLocked(),
+		Live:     !p.probed.Load() || p.State() != Down || met && !p.heard.IsZero() && time.Since(p.heard) < heardFor,
 		InTarget: inTarget, Answered: p.answeredTo, Believed: p.believedLocked(),
 		Regards: sight.Live && sight.Downs == p.heeded,
 		Settled: sight.Counts && p.State() != Down,
 	}
-	if p.ping.Boot != 0 {
+	if met {
 		said := p.ping.Said
 		m.Said = &said
 	}
 	return m
 }
-
-// liveLocked says whether the peer is up, or may be, since it has just asked this node how it is.
-func (p *Peer) liveLocked() bool { return p.State() != Down || p.ping.Boot != 0 && p.justHeardLocked() }
-
-func (p *Peer) justHeardLocked() bool { return !p.heard.IsZero() && time.Since(p.heard) < heardFor }
 
 // mention fills in what a ping says of the peer.
 func (p *Peer) mention(sees map[uint64]Sight, heeds map[uint64]uint64) {

@@ -39,9 +39,9 @@ func (c *Coordinator) evictAfterLocked(m *Member) time.Duration {
 
 // absenceMax is how long a voter may be down without being taken for cut off: a majority would else never agree on
 // who is dead while connections of its own break now and then.
-func (o *Options) absenceMax() time.Duration {
-	if o.EvictAfter > 0 {
-		return min(o.EvictAfter, joinerEvictAfter) / 4
+func absenceMax(evictAfter time.Duration) time.Duration {
+	if evictAfter > 0 {
+		return min(evictAfter, joinerEvictAfter) / 4
 	}
 	return joinerEvictAfter / 4
 }
@@ -66,14 +66,11 @@ func (p *Peer) downFor() time.Duration {
 	return time.Since(p.downSince)
 }
 
-// wentDown is when the peer was last found down; zero if it was never heard.
-func (p *Peer) wentDown() time.Time {
+// wasLost is when the peer was found down after it had been up for long; zero if it never was.
+func (p *Peer) wasLost() time.Time {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.ping.Boot == 0 {
-		return time.Time{}
-	}
-	return p.downSince
+	return p.lostSince
 }
 
 // upFor is how long the peer has been up, without absences of a moment; 0: it is down.
@@ -103,23 +100,29 @@ func (c *Coordinator) evictLocked() (victims []string) {
 //
 // A side of a split that is no majority removes no owner, neither while the split lasts nor when it is over. So a vote counts only if this node has heard
 // from the voter for as long as the victim has to be down. And one side must not become a majority by nodes that join it: who came
-// onto the ring after the victim went down has no vote.
+// onto the ring after the victim went down is not counted.
 func (c *Coordinator) majorityLocked(victim *Member) bool {
 	votes, after, joining := 0, c.evictAfterLocked(victim), c.joiningLocked(victim.Name)
-	down := c.rings.peers[victim.Name].wentDown()
+	lost := c.rings.peers[victim.Name].wasLost()
 	voters := c.votersLocked(victim.Name)
 	all := len(voters)
 	for _, voter := range voters {
 		p := c.rings.peers[voter]
 		switch {
-		case voter != c.opt.Name && (p == nil || p.upFor() < after || !p.wouldEvict(victim.Name)):
-		case !joining && c.rings.since[voter].After(down):
+		case !joining && c.cameAfterLocked(voter, lost):
 			all--
+		case voter != c.opt.Name && (p == nil || p.upFor() < after || !p.wouldEvict(victim.Name)):
 		default:
 			votes++
 		}
 	}
 	return votes > all/2
+}
+
+// cameAfterLocked says whether a node came onto the rings that are read after a moment.
+func (c *Coordinator) cameAfterLocked(name string, moment time.Time) bool {
+	came, known := c.rings.since[name]
+	return came.After(moment) || !known && c.rings.since != nil
 }
 
 // noteReadersLocked notes when nodes came onto the rings by which somebody reads: but for those on the first that are no guess, as those of

@@ -78,30 +78,31 @@ func testNoMajority(t *testing.T) {
 	const evictAfter = 3 * time.Second
 	var mu sync.Mutex
 	victims := make(map[string]int) // by whom; guarded by mu
-	c := newCluster(t, clusterOptions{nodes: 5, replicas: 2, evictAfter: evictAfter, evict: func(by int, name string) {
+	c := newCluster(t, clusterOptions{nodes: 5, replicas: 2, probeEvery: 50 * time.Millisecond, evictAfter: evictAfter, evict: func(by int, name string) {
 		mu.Lock()
 		defer mu.Unlock()
 		victims[name] = by
 	}})
-	side := []int{0, 0, 1, 1, 2}
-	ways := func(h hook) {
-		for i, from := range c.nodes {
-			for j, to := range c.nodes {
-				if side[i] != side[j] {
-					c.net.set(from.name, to.name, h)
-				}
-			}
-		}
-	}
-	ways(failWith(errReset))
+	c.cutSides([]int{0, 0, 1, 1, 2})
 	time.Sleep(2 * evictAfter)
-	ways(nil)
+	c.net.clear()
 	time.Sleep(2 * evictAfter)
 	c.settle()
 	mu.Lock()
 	defer mu.Unlock()
 	if len(victims) > 0 {
 		t.Errorf("removed, and by whom: %v", victims)
+	}
+}
+
+// cutSides breaks all ways between nodes of different sides.
+func (c *cluster) cutSides(side []int) {
+	for i, from := range c.table.Nodes() {
+		for j, to := range c.table.Nodes() {
+			if side[i] != side[j] {
+				c.net.set(from.Name, to.Name, failWith(errReset))
+			}
+		}
 	}
 }
 
@@ -114,18 +115,12 @@ func TestJoinersHaveNoVoteOnWhoWasDownBefore(t *testing.T) {
 
 func testJoinersOfSides(t *testing.T) {
 	const evictAfter = 3 * time.Second
-	o := clusterOptions{nodes: 4, replicas: 2, members: []int{0, 1}, evictAfter: evictAfter, evict: func(by int, name string) {
+	o := clusterOptions{nodes: 4, replicas: 2, members: []int{0, 1}, probeEvery: 50 * time.Millisecond, evictAfter: evictAfter, evict: func(by int, name string) {
 		t.Errorf("node%d removes %s", by, name)
 	}}
 	c := newCluster(t, o)
 	side := []int{0, 1, 0, 1}
-	for i, from := range c.table.Nodes() {
-		for j, to := range c.table.Nodes() {
-			if side[i] != side[j] {
-				c.net.set(from.Name, to.Name, failWith(errReset))
-			}
-		}
-	}
+	c.cutSides(side)
 	for _, joins := range []int{2, 3} {
 		member := c.nodes[side[joins]]
 		eventually(t, "the other side is down", func() bool { return member.peer(1-side[joins]).State() == Down })
@@ -148,7 +143,7 @@ func testJoinersOfSides(t *testing.T) {
 func testJoinerForTheDead(t *testing.T) {
 	const evictAfter = 3 * time.Second
 	var evicted atomic.Bool
-	o := clusterOptions{nodes: 4, replicas: 2, members: []int{0, 1, 2}, evictAfter: evictAfter, evict: func(by int, name string) {
+	o := clusterOptions{nodes: 4, replicas: 2, members: []int{0, 1, 2}, probeEvery: 50 * time.Millisecond, evictAfter: evictAfter, evict: func(by int, name string) {
 		if name != "node2" {
 			t.Errorf("node%d removes %s", by, name)
 		}
@@ -163,4 +158,76 @@ func testJoinerForTheDead(t *testing.T) {
 		c.nodes[n].set(t, c.members())
 	}
 	eventually(t, "the dead node is removed", evicted.Load)
+}
+
+// The same holds where the members that are joined have lost their authority, and where the sides meet for a moment.
+func TestJoinersHaveNoVoteWhateverTheirSideIs(t *testing.T) {
+	const evictAfter = 8 * time.Second
+	split := func(t *testing.T, meanwhile func(c *cluster, side []int), later func(c *cluster)) {
+		bubble(t, func(t *testing.T) {
+			o := clusterOptions{nodes: 4, replicas: 2, members: []int{0, 1}, probeEvery: 50 * time.Millisecond, evictAfter: evictAfter, evict: func(by int, name string) {
+				if name == "node0" || name == "node1" {
+					t.Errorf("node%d removes %s", by, name)
+				}
+			}}
+			c, side := newCluster(t, o), []int{0, 1, 0, 1}
+			c.cutSides(side)
+			for n := range 2 {
+				eventually(t, "the other side is down", func() bool { return c.nodes[n].peer(1-n).State() == Down })
+			}
+			meanwhile(c, side)
+			for _, joins := range []int{2, 3} {
+				o.members = []int{0, 1, joins}
+				c.boot(joins, uint64(100+joins), o)
+				c.nodes[side[joins]].set(t, c.members(o.members...))
+			}
+			time.Sleep(evictAfter / 2)
+			later(c)
+			c.cutSides(side)
+			time.Sleep(3 * evictAfter)
+		})
+	}
+	t.Run("no authority", func(t *testing.T) {
+		split(t, func(c *cluster, _ []int) {
+			for _, n := range c.nodes[:2] {
+				n.missed("it was stopped")
+			}
+		}, func(*cluster) {})
+	})
+	t.Run("contact for a moment", func(t *testing.T) {
+		split(t, func(*cluster, []int) {}, func(c *cluster) {
+			c.net.set("node0", "node1", nil)
+			c.net.set("node1", "node0", nil)
+			eventually(t, "they have met", func() bool { return c.nodes[0].peer(1).State() != Down && c.nodes[1].peer(0).State() != Down })
+		})
+	})
+}
+
+// A joiner in the place of a dead node that dies as well does not keep either a member.
+func TestDeadJoinerIsNotCounted(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var evicted atomic.Bool
+		o := clusterOptions{nodes: 4, replicas: 2, members: []int{0, 1, 2}, evictAfter: 30 * time.Second, probeEvery: 200 * time.Millisecond, evict: func(_ int, name string) {
+			if name == "node2" {
+				evicted.Store(true)
+			}
+		}}
+		c := newCluster(t, o)
+		c.kill(2)
+		c.waitState(2, Down)
+		o.members = nil
+		c.boot(3, 103, o)
+		for _, n := range c.nodes[:2] {
+			n.set(t, c.members())
+		}
+		for _, i := range []int{0, 1, 3} {
+			n := c.nodes[i]
+			eventually(t, n.name+" reads by the ring of four", func() bool { now, next := n.Rings(); return now == next && len(now.Nodes()) == 4 })
+		}
+		c.kill(3)
+		time.Sleep(2 * o.evictAfter)
+		if !evicted.Load() {
+			t.Error("the dead node is still a member")
+		}
+	})
 }

@@ -124,8 +124,10 @@ func (t *HTTPTransport) roundTrip(dst, message []byte, deadline time.Time) ([]by
 	}
 	req.SetBodyRaw(message)
 	if err := t.client.DoDeadline(req, resp, deadline); err != nil {
-		// Where one connection is broken the others are: all are those of a node that was restarted, or cut off. Another message would try the next of them.
-		t.client.CloseIdleConnections()
+		if !isTimeout(err) {
+			// Where one connection is broken the others are: all are those of a node that was restarted, or cut off. Another message would try the next of them.
+			t.client.CloseIdleConnections()
+		}
 		if errors.Is(err, fasthttp.ErrConnectionClosed) {
 			err = errClosed // fasthttp's has advice for whoever writes the server
 		}

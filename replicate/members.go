@@ -115,7 +115,7 @@ func (c *Coordinator) peerLocked(name string) *Peer {
 		return p
 	}
 	p = newPeer(name, c.opt.Boot, c.opt.QueueBytes, c.opt.Dial(name), c.clock, c.opt.Log, c)
-	p.absenceMax = c.opt.absenceMax()
+	p.evictAfter = c.opt.EvictAfter
 	if len(r.list) == 0 {
 		c.lastBeat.Store(0) // there was nobody to beat for
 	}

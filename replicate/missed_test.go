@@ -187,6 +187,7 @@ func testLearns(t *testing.T) {
 			if missed := p.believeLocked(&Ping{Boot: s.boot, Sees: map[uint64]Sight{own: {Downs: s.downs}}}); missed != s.missed {
 				t.Errorf("%s, ping %d: missed is %v, want %v", name, i, missed, s.missed)
 			}
+			p.heeded = p.seenDowns
 		}
 	}
 }

@@ -50,7 +50,7 @@ type Peer struct {
 	log       *slog.Logger
 	host      peerHost
 
-	absenceMax time.Duration // see upSince; set before start
+	evictAfter time.Duration // of the node; set before start
 
 	state   atomic.Uint32 // State; written under mu
 	latency latency       // of its answers
@@ -70,6 +70,7 @@ type Peer struct {
 	settling   bool      // up, with the last of the hints in flight
 	reason     error     // why it is down
 	downSince  time.Time // when it was last found down
+	lostSince  time.Time // the same, but not after contact for a moment: it had been up for evictAfter, or it is the first time
 	upSince    time.Time // when it came back from an absence of more than absenceMax
 	closed     bool
 	ping       Ping      // what it last said of itself; zero: nothing yet
@@ -433,6 +434,9 @@ func (p *Peer) markDown(reason error) {
 	if was != Down || p.ping.Boot == 0 && p.downs == 0 {
 		p.downs++
 		p.downSince = time.Now()
+		if p.ping.Boot != 0 && (p.lostSince.IsZero() || time.Since(p.upSince) >= p.evictAfter) {
+			p.lostSince = p.downSince
+		}
 		p.synced.Store(false)
 	}
 	waiting = append(waiting, p.trimLocked()...)

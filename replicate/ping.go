@@ -126,11 +126,9 @@ func (p *Peer) believeLocked(ping *Ping) (missed bool) {
 	} else if ping.Number < p.ping.Number {
 		return false // overtaken by a later one
 	}
-	if sight := ping.Sees[p.boot]; sight.Downs > p.seenDowns {
-		p.seenDowns, missed = sight.Downs, true
-	}
+	p.seenDowns = max(p.seenDowns, ping.Sees[p.boot].Downs)
 	p.ping = *ping
-	return missed
+	return p.heeded < p.seenDowns
 }
 
 // meetLocked begins anew with a peer that was restarted, or is heard for the first time.

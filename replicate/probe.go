@@ -172,6 +172,7 @@ func (p *Peer) answered(ping *Ping) {
 	back, kept := p.State() == Down, p.queue.bytes
 	missed := p.believeLocked(ping)
 	p.answeredTo = max(p.answeredTo, ping.to)
+	downs := p.downs
 	if back {
 		sight := ping.Sees[p.boot]
 		missed = missed || sight.Downs > 0 && !sight.Counts
@@ -181,7 +182,10 @@ func (p *Peer) answered(ping *Ping) {
 		p.heed(ping.Boot) // before the peer takes part, and acknowledges what this node decides without knowing it
 	}
 	if back {
-		p.comeBack(ping.Boot)
+		p.comeBack(ping.Boot, downs)
+		if missed {
+			p.host.missed(p.name + " was away") // a claim may have ended without it just now
+		}
 		if kept > 0 {
 			p.log.Info("peer back, sending it what it missed", "bytes", kept)
 		}
@@ -196,17 +200,17 @@ func (p *Peer) answered(ping *Ping) {
 }
 
 // comeBack makes a peer that was down take part again.
-func (p *Peer) comeBack(boot uint64) {
-	p.host.arrives()
+func (p *Peer) comeBack(boot, downs uint64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.closed || p.ping.Boot != boot {
+	if p.closed || p.State() != Down || p.ping.Boot != boot || p.downs != downs {
 		return
 	}
+	p.host.arrives()
 	if p.downs > 0 {
 		p.downs++
 	}
-	if time.Since(p.downSince) > p.absenceMax {
+	if time.Since(p.downSince) > absenceMax(p.evictAfter) {
 		p.upSince = time.Now()
 	}
 	p.owed = len(p.queue.batches)
@@ -222,9 +226,6 @@ func (p *Peer) comeBack(boot uint64) {
 // asked takes note of what the peer says of itself in a probe of its own.
 func (p *Peer) asked(ping *Ping) {
 	p.mu.Lock()
-	if p.State() == Down && !p.justHeardLocked() {
-		p.host.arrives()
-	}
 	p.heard = time.Now()
 	if p.closed || p.State() == Down || p.ping.Boot != ping.Boot {
 		p.mu.Unlock()

@@ -51,7 +51,7 @@ func (c *Coordinator) heedLocked() (replaced bool) {
 		case p.ping.Term != p.heeding.term:
 			p.heeding, replaced = heeding{term: p.ping.Term, since: serial}, true
 		}
-		all = all && (!p.liveLocked() || p.ping.Sees[p.boot].Term == c.term.Load())
+		all = all && (p.State() == Down || p.ping.Sees[p.boot].Term == c.term.Load())
 		p.mu.Unlock()
 	}
 	if all {
@@ -68,7 +68,7 @@ func (c *Coordinator) heedLocked() (replaced bool) {
 // arrives implements peerHost: a peer that was down may decide conditions until it heeds this node's term.
 func (c *Coordinator) arrives() { c.arrivals.Add(1) }
 
-// mayDecideYet says whether all that are live have heeded this node's term. If not, they are asked again.
+// mayDecideYet says whether all that are up have heeded this node's term. If not, they are asked again.
 func (c *Coordinator) mayDecideYet() bool {
 	if c.deferred.Load() == c.arrivals.Load()+1 {
 		return true
