@@ -1,9 +1,11 @@
 package replicate
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -104,6 +106,29 @@ func testClose(t *testing.T) {
 	if err := n.Drain(t.Context()); err != nil {
 		t.Errorf("drain of a closed node: %v", err)
 	}
+}
+
+// A member that has left is not found down by what this node breaks of its own.
+func TestWhoHasLeftIsNotFoundDown(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var log bytes.Buffer
+		c := idleCluster(t, clusterOptions{nodes: 2, replicas: 2})
+		to := &wire{net: c.net, from: "node0", to: "node1", abort: make(chan struct{})}
+		p := newPeer("node1", 1, 1<<20, to, kv.NewClock(1, time.Now), slog.New(slog.NewTextHandler(&log, nil)), &heedingHost{})
+		g := newGate(t)
+		c.net.set("node0", "node1", g.hold)
+		probing := make(chan struct{})
+		go func() {
+			defer close(probing)
+			p.probe(time.Now().Add(probeTimeout))
+		}()
+		g.wait(t, 1)
+		p.close()
+		<-probing
+		if log.Len() > 0 {
+			t.Errorf("it logs: %s", &log)
+		}
+	})
 }
 
 // A node may be closed at any moment of its start.

@@ -425,6 +425,10 @@ func (p *Peer) setState(s State, reason error) {
 // hints.
 func (p *Peer) markDown(reason error) {
 	p.mu.Lock()
+	if p.closed {
+		p.mu.Unlock() // this node has broken what was under way
+		return
+	}
 	was, news := p.State(), p.reason == nil || p.reason.Error() != reason.Error()
 	p.setState(Down, reason)
 	var waiting []ticket

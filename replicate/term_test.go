@@ -189,3 +189,5 @@ func (h *heedingHost) missed(string)              { h.note("missed") }
 func (h *heedingHost) arrives()                   { h.note("arrives") }
 func (h *heedingHost) compareMaps(string, uint64) {}
 func (h *heedingHost) reconsider()                {}
+func (h *heedingHost) self() Ping                 { return Ping{} }
+func (h *heedingHost) steer() bool                { return true }
