@@ -321,6 +321,9 @@ func (s *sim) leave(run *running) {
 	}
 	s.setGone(run.node, true)
 	s.kill(run, Gone)
+	if err != nil && s.shape.Members.EvictAfter == 0 { // it could not tell all: it is a dead member, which nobody else removes
+		s.remove(run.node, time.Now().Add(s.shape.RestTime))
+	}
 }
 
 // away has a node crash, and come back if it does, and an operator remove it meanwhile.
