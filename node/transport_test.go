@@ -5,6 +5,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -15,11 +16,16 @@ import (
 // one failure is tried again, and two would be a peer that is down.
 func TestOneBrokenConnectionSpoilsAll(t *testing.T) {
 	const pooled = 5
-	var first sync.WaitGroup
-	first.Add(pooled)
-	peer := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
-		first.Done()
-		first.Wait() // each on a connection of its own
+	var arrived atomic.Int32
+	all := make(chan struct{})
+	peer := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		if arrived.Add(1) == pooled {
+			close(all)
+		}
+		select { // each has a connection of its own
+		case <-all:
+		case <-r.Context().Done():
+		}
 	}))
 	defer peer.Close()
 	transport := replicate.NewHTTPTransport(strings.TrimPrefix(peer.URL, "http://"), "", nil, 1<<20)
@@ -28,18 +34,17 @@ func TestOneBrokenConnectionSpoilsAll(t *testing.T) {
 		_, err := transport.RoundTrip(nil, []byte("message"), time.Now().Add(time.Minute))
 		return err
 	}
-	var all sync.WaitGroup
+	var first sync.WaitGroup
 	for range pooled {
-		all.Go(func() {
+		first.Go(func() {
 			if err := send(); err != nil {
 				t.Error(err)
 			}
 		})
 	}
-	all.Wait()
+	first.Wait()
 
 	peer.CloseClientConnections()
-	first.Add(1)
 	if err := send(); err == nil {
 		t.Fatal("no connection was broken")
 	}

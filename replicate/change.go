@@ -29,7 +29,7 @@ type rings struct {
 	hadBy       *view                // by which had was worked out
 	established []rebalance.Ring     // by them somebody reads: their members have had their share
 	past        map[string]past      // of members that were removed
-	since       map[string]time.Time // when nodes came onto the rings by which somebody reads
+	since       map[string]time.Time // when nodes came onto the rings by which somebody reads; nil: nothing but guesses yet
 	serial      uint64               // of the view
 	pings       uint64               // that were made
 	oldest      atomic.Uint64        // serial of the oldest view that operations may still go by
@@ -142,7 +142,7 @@ func (c *Coordinator) stepLocked() {
 		}
 	}
 	r.established = r.state.Established(world)
-	c.noteReadersLocked()
+	r.noteReaders()
 	c.holdLocked()
 	c.decides.Store(r.state.MayDecide(world))
 	c.admitLocked(world)

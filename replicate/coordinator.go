@@ -94,7 +94,7 @@ type Coordinator struct {
 	alone      atomic.Bool            // there are no peers, and so no beats
 	decides    atomic.Bool            // it may decide conditions while the ring changes
 	term       atomic.Uint64          // how often it came to be in sync
-	deferred   atomic.Uint64          // and all heed that: it may decide conditions, if this is one more than arrivals
+	deferred   atomic.Uint64          // what arrivals was, and one more, when all that were up heeded the term; 0: they do not
 	arrivals   atomic.Uint64          // how often a peer that was down came back
 	inTerm     bool                   // the term is not over; under rings.mu
 	termSince  uint64                 // serial of the view by which operations go that began before the term; under rings.mu

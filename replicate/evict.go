@@ -102,33 +102,30 @@ func (c *Coordinator) evictLocked() (victims []string) {
 // from the voter for as long as the victim has to be down. And one side must not become a majority by nodes that join it: who came
 // onto the ring after the victim went down is not counted.
 func (c *Coordinator) majorityLocked(victim *Member) bool {
-	votes, after, joining := 0, c.evictAfterLocked(victim), c.joiningLocked(victim.Name)
+	after, joining := c.evictAfterLocked(victim), c.joiningLocked(victim.Name)
 	lost := c.rings.peers[victim.Name].wasLost()
-	voters := c.votersLocked(victim.Name)
-	all := len(voters)
-	for _, voter := range voters {
-		p := c.rings.peers[voter]
-		switch {
-		case !joining && c.cameAfterLocked(voter, lost):
-			all--
-		case voter != c.opt.Name && (p == nil || p.upFor() < after || !p.wouldEvict(victim.Name)):
-		default:
+	var votes, all int
+	for _, voter := range c.votersLocked(victim.Name) {
+		if !joining && c.rings.cameAfter(voter, lost) {
+			continue
+		}
+		all++
+		if p := c.rings.peers[voter]; voter == c.opt.Name || p != nil && p.upFor() >= after && p.wouldEvict(victim.Name) {
 			votes++
 		}
 	}
 	return votes > all/2
 }
 
-// cameAfterLocked says whether a node came onto the rings that are read after a moment.
-func (c *Coordinator) cameAfterLocked(name string, moment time.Time) bool {
-	came, known := c.rings.since[name]
-	return came.After(moment) || !known && c.rings.since != nil
+// cameAfter says whether a node came onto the rings by which somebody reads after a moment.
+func (r *rings) cameAfter(name string, moment time.Time) bool {
+	came, known := r.since[name]
+	return came.After(moment) || !known && r.since != nil
 }
 
-// noteReadersLocked notes when nodes came onto the rings by which somebody reads: but for those on the first that are no guess, as those of
-// a node that was restarted.
-func (c *Coordinator) noteReadersLocked() {
-	r := &c.rings
+// noteReaders notes when nodes came onto the rings by which somebody reads. A node that was just started has not seen who came when: for
+// those on the first rings that are no guess it is the zero time.
+func (r *rings) noteReaders() {
 	if said := r.state.Said(); said.Guess && slices.Equal(r.established, []rebalance.Ring{said.Reads}) {
 		return
 	}

@@ -107,11 +107,7 @@ func (c *cluster) cutSides(side []int) {
 }
 
 // Nodes that join the sides of a split give neither a majority: a side removes nobody, neither while the split lasts nor when it is over.
-// A joiner in the place of a node that died does not keep that one a member either.
-func TestJoinersHaveNoVoteOnWhoWasDownBefore(t *testing.T) {
-	t.Run("a split", func(t *testing.T) { bubble(t, testJoinersOfSides) })
-	t.Run("a node that died", func(t *testing.T) { bubble(t, testJoinerForTheDead) })
-}
+func TestJoinersHaveNoVoteOnWhoWasDownBefore(t *testing.T) { bubble(t, testJoinersOfSides) }
 
 func testJoinersOfSides(t *testing.T) {
 	const evictAfter = 3 * time.Second
@@ -138,26 +134,6 @@ func testJoinersOfSides(t *testing.T) {
 	}
 	time.Sleep(2 * evictAfter)
 	c.settle()
-}
-
-func testJoinerForTheDead(t *testing.T) {
-	const evictAfter = 3 * time.Second
-	var evicted atomic.Bool
-	o := clusterOptions{nodes: 4, replicas: 2, members: []int{0, 1, 2}, probeEvery: 50 * time.Millisecond, evictAfter: evictAfter, evict: func(by int, name string) {
-		if name != "node2" {
-			t.Errorf("node%d removes %s", by, name)
-		}
-		evicted.Store(true)
-	}}
-	c := newCluster(t, o)
-	c.kill(2)
-	c.waitState(2, Down)
-	o.members = nil
-	c.boot(3, 103, o)
-	for _, n := range []int{0, 1} {
-		c.nodes[n].set(t, c.members())
-	}
-	eventually(t, "the dead node is removed", evicted.Load)
 }
 
 // The same holds where the members that are joined have lost their authority, and where the sides meet for a moment.
@@ -203,31 +179,41 @@ func TestJoinersHaveNoVoteWhateverTheirSideIs(t *testing.T) {
 	})
 }
 
-// A joiner in the place of a dead node that dies as well does not keep either a member.
-func TestDeadJoinerIsNotCounted(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		var evicted atomic.Bool
-		o := clusterOptions{nodes: 4, replicas: 2, members: []int{0, 1, 2}, evictAfter: 30 * time.Second, probeEvery: 200 * time.Millisecond, evict: func(_ int, name string) {
-			if name == "node2" {
-				evicted.Store(true)
-			}
-		}}
-		c := newCluster(t, o)
-		c.kill(2)
-		c.waitState(2, Down)
-		o.members = nil
-		c.boot(3, 103, o)
-		for _, n := range c.nodes[:2] {
-			n.set(t, c.members())
+// A joiner in the place of a node that died does not keep that one a member, be it that the joiner dies too.
+func TestJoinerInThePlaceOfTheDead(t *testing.T) {
+	for name, dies := range map[string]bool{"it lives": false, "it dies too": true} {
+		t.Run(name, func(t *testing.T) { bubble(t, func(t *testing.T) { testInThePlace(t, dies) }) })
+	}
+}
+
+func testInThePlace(t *testing.T, dies bool) {
+	var evicted atomic.Bool
+	o := clusterOptions{nodes: 4, replicas: 2, members: []int{0, 1, 2}, evictAfter: 30 * time.Second, probeEvery: 200 * time.Millisecond}
+	o.evict = func(by int, name string) {
+		switch {
+		case name == "node2":
+			evicted.Store(true)
+		case !dies:
+			t.Errorf("node%d removes %s", by, name)
 		}
-		for _, i := range []int{0, 1, 3} {
-			n := c.nodes[i]
-			eventually(t, n.name+" reads by the ring of four", func() bool { now, next := n.Rings(); return now == next && len(now.Nodes()) == 4 })
-		}
+	}
+	c := newCluster(t, o)
+	c.kill(2)
+	c.waitState(2, Down)
+	o.members = nil
+	c.boot(3, 103, o)
+	for _, n := range c.nodes[:2] {
+		n.set(t, c.members())
+	}
+	for _, i := range []int{0, 1, 3} {
+		n := c.nodes[i]
+		eventually(t, n.name+" reads by the ring of four", func() bool { now, next := n.Rings(); return now == next && len(now.Nodes()) == 4 })
+	}
+	if dies {
 		c.kill(3)
-		time.Sleep(2 * o.evictAfter)
-		if !evicted.Load() {
-			t.Error("the dead node is still a member")
-		}
-	})
+	}
+	time.Sleep(2 * o.evictAfter)
+	if !evicted.Load() {
+		t.Error("the dead node is still a member")
+	}
 }

@@ -68,9 +68,12 @@ func (c *Coordinator) heedLocked() (replaced bool) {
 // arrives implements peerHost: a peer that was down may decide conditions until it heeds this node's term.
 func (c *Coordinator) arrives() { c.arrivals.Add(1) }
 
-// mayDecideYet says whether all that are up have heeded this node's term. If not, they are asked again.
+// heeded says whether all that are up heed this node's term, those that have just come back too.
+func (c *Coordinator) heeded() bool { return c.deferred.Load() == c.arrivals.Load()+1 }
+
+// mayDecideYet says whether this node's term is heeded. If not, the others are asked again.
 func (c *Coordinator) mayDecideYet() bool {
-	if c.deferred.Load() == c.arrivals.Load()+1 {
+	if c.heeded() {
 		return true
 	}
 	for _, p := range c.others() {

@@ -120,13 +120,13 @@ func TestTermWaitsForWhoComesBack(t *testing.T) {
 			for n.heedLocked() {
 				n.retireLocked()
 			}
-			return n.deferred.Load() == n.arrivals.Load()+1
+			return n.heeded()
 		}
 		if !look(0) {
 			t.Fatal("it waits for one that is down")
 		}
 		n.arrives()
-		if n.deferred.Load() == n.arrivals.Load()+1 {
+		if n.heeded() {
 			t.Error("it decides when one is back, before it has looked at it")
 		}
 		p.mu.Lock()
@@ -137,6 +137,9 @@ func TestTermWaitsForWhoComesBack(t *testing.T) {
 		}
 		if !look(n.term.Load()) {
 			t.Error("it does not decide, though all heed its term")
+		}
+		if look(0) {
+			t.Error("it decides, though one heeds its term no more, as if restarted before it was found down")
 		}
 	})
 }
