@@ -66,13 +66,13 @@ func (e *Entry) Collectable(nowMillis int64, grace time.Duration) bool {
 	return nowMillis-dead > grace.Milliseconds()
 }
 
-// lastDate is the last time that HTTP and RFC 3339 can write, the end of the year 9999, Unix
-// milliseconds.
-const lastDate = 253402300799999
+// ExpiresMax is the latest expiry that HTTP and RFC 3339 can write, the end of the year 9999, Unix
+// milliseconds. Clients can store none beyond it; an earlier build may have.
+const ExpiresMax = 253402300799999
 
 // ExpiryTime is an expiry as it is shown. One beyond what can be written is shown as the last
 // that can.
-func ExpiryTime(expires int64) time.Time { return time.UnixMilli(min(expires, lastDate)).UTC() }
+func ExpiryTime(expires int64) time.Time { return time.UnixMilli(min(expires, ExpiresMax)).UTC() }
 
 // Bury turns the entry into the tombstone of itself: same version, same
 // expiry, no value.

@@ -12,6 +12,7 @@ var (
 	ErrValueTooLarge      = errors.New("the value is larger than --max-value-bytes")
 	ErrContentTypeTooLong = errors.New("the content type is longer than 255 bytes")
 	ErrContentTypeControl = errors.New("the content type has control characters")
+	ErrExpiresTooLate     = errors.New("expires is after the year 9999: leave it out to keep the value for ever")
 	ErrLevel              = errors.New("the level asks for more replicas than a key has")
 
 	// ErrFormat is for bytes that no encoder of ours wrote; ErrShort for ones

@@ -228,6 +228,7 @@ func (b *batcher) writeOutcome(op *kv.Op) {
 		res.Version = 0
 	case op.Kind == kv.OpGet:
 		res.Record = op.Record
+		res.Expires = min(res.Expires, kv.ExpiresMax) // what is read can be written again
 	case op.Kind == kv.OpPut && !op.Existed:
 		res.Status = fasthttp.StatusCreated
 	default:

@@ -134,10 +134,11 @@ func TestValueOfBody(t *testing.T) {
 
 func TestTTL(t *testing.T) {
 	f := start(t, Options{})
-	for _, ttl := range []string{"0", "-1s", "-5", "x", "", "1e3", "10000000000000000", "9999999999999999999999", "3000000h", "1%"} {
+	for _, ttl := range []string{"0", "-1s", "-5", "x", "", "1e3", "1e9h", "10000000000000000", "9999999999999999999999", "3000000h", "200000d", "1%"} {
 		f.send("PUT", "/db/k?ttl="+ttl, "v").want(t, 400)
 	}
-	for ttl, want := range map[string]time.Duration{"90s": 90 * time.Second, "90": 90 * time.Second, "1h30m": 90 * time.Minute, "1500ms": 1500 * time.Millisecond} {
+	for ttl, want := range map[string]time.Duration{"90s": 90 * time.Second, "90": 90 * time.Second, "1h30m": 90 * time.Minute, "1500ms": 1500 * time.Millisecond,
+		"1d": 24 * time.Hour, "1w": 7 * 24 * time.Hour} {
 		before := time.Now().Truncate(time.Millisecond)
 		f.send("PUT", "/db/k?ttl="+ttl, "v")
 		e, _ := f.store.entry("k")

@@ -8,6 +8,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"httpdhs/internal/api"
+	"httpdhs/internal/format"
 	"httpdhs/kv"
 )
 
@@ -51,6 +52,7 @@ var statusTable = []struct {
 	{kv.ErrContentTypeTooLong, 400, "send a shorter Content-Type"},
 	{kv.ErrContentTypeControl, 400, "send a Content-Type without them"},
 	{kv.ErrLevel, 400, "GET /cluster tells the number of replicas"},
+	{format.ErrPacked, 415, ""},
 	{kv.ErrNoMemory, 507, "delete keys, add nodes or raise --max-memory"},
 	{kv.ErrRefused, 503, "give all nodes the same limits, and keep their clocks together"},
 	{kv.ErrStopping, 503, "send the request to another node"},

@@ -66,7 +66,7 @@ func (s *Server) answerLoad(ctx *fasthttp.RequestCtx, l *loader, err error) {
 		ctx.Response.SetConnectionClose()
 	case errors.Is(err, format.ErrLost):
 		status, doc.Error = fasthttp.StatusBadRequest, err.Error()+"; what came before is loaded as counted here"
-	case err == kv.ErrLevel:
+	case err == kv.ErrLevel, errors.Is(err, format.ErrPacked):
 		status, doc.Error = statusOf(err)
 		doc.Error += "; nothing was loaded"
 	case err != nil:

@@ -159,6 +159,7 @@ func TestLoadFormats(t *testing.T) {
 	for _, c := range []struct{ method, contentType, body string }{
 		{"POST", "", "a\t1\nb\t2,\t3\n"},
 		{"PUT", "", "a\t1\nb\t2,\t3"},
+		{"POST", "", "\xef\xbb\xbfa\t1\nb\t2,\t3\n"},
 		{"POST", "application/x-www-form-urlencoded", "a\t1\nb\t2,\t3\n"},
 		{"POST", "text/tab-separated-values; charset=utf-8", "a\t1\r\nb\t2,\t3\r\n"},
 		{"POST", "text/csv", "a,1\nb,\"2,\t3\"\n"},
@@ -179,6 +180,44 @@ func TestLoadFormats(t *testing.T) {
 				t.Errorf("%s %q: stored %q", c.method, c.contentType, got)
 			}
 		}
+	}
+}
+
+// Two keys are never taken for one: what would be read as U+FFFD is refused, in a load and in a
+// batch, whether it comes as bytes or as an escape.
+func TestHalfCharactersAreRefused(t *testing.T) {
+	addr, m := serveMany(t, Options{})
+	var pairs, ops strings.Builder
+	for _, key := range []string{`a\ud800`, `a\udc00`, "a\xff"} {
+		fmt.Fprintf(&pairs, `{"key":"%s","value":"1"}`+"\n", key)
+		fmt.Fprintf(&ops, `{"op":"put","key":"%s","value":"1"}`+"\n", key)
+	}
+	pairs.WriteString(`{"key":"a\ufffd","value":"1"}`)
+	if res := loadInto(t, addr, "", "application/x-ndjson", pairs.String()); res.Loaded != 1 || res.Failed != 3 {
+		t.Errorf("%+v", res)
+	}
+	status, answer := send(t, "POST", "http://"+addr+"/batch", "application/x-ndjson", strings.NewReader(ops.String()))
+	if status != 200 || strings.Count(answer, `{"status":400,"error":"`) != 3 {
+		t.Errorf("%d %s", status, answer)
+	}
+	if got := m.values(); !reflect.DeepEqual(got, map[string]string{"a\ufffd": "1"}) {
+		t.Errorf("stored %q", got)
+	}
+}
+
+// What is packed is refused whatever its type says, and nothing of it is stored.
+func TestLoadRefusesWhatIsPacked(t *testing.T) {
+	addr, m := serveMany(t, Options{})
+	for _, path := range []string{"/load-data", "/batch"} {
+		for _, contentType := range []string{"", "application/x-ndjson"} {
+			status, answer := send(t, "POST", "http://"+addr+path, contentType, strings.NewReader("\x1f\x8b\x08\x00\tx\nkey\tvalue\n"))
+			if status != 415 || !strings.Contains(answer, "gunzip -c") {
+				t.Errorf("%s %s: %d %s", path, contentType, status, answer)
+			}
+		}
+	}
+	if got := m.values(); len(got) != 0 {
+		t.Errorf("stored %q", got)
 	}
 }
 

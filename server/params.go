@@ -3,7 +3,6 @@ package server
 import (
 	"bytes"
 	"fmt"
-	"math"
 	"strconv"
 	"time"
 
@@ -60,10 +59,12 @@ func (s *Server) parseOne(p *params, name string, raw []byte) (err error) {
 	case "r":
 		p.r, err = kv.ParseReadLevel(v)
 	case "ttl":
-		p.ttl, err = parseDuration("ttl", v)
+		p.ttl, err = kv.ParseTTL(v)
 	case "timeout":
-		p.timeout, err = parseDuration("timeout", v)
-		if err == nil && p.timeout > s.opts.MaxTimeout {
+		var ok bool
+		if p.timeout, ok = kv.ParseDuration(v); !ok || p.timeout == 0 {
+			err = fmt.Errorf("timeout is %q: use a duration like 500ms or 10s, or whole seconds, more than zero", v)
+		} else if p.timeout > s.opts.MaxTimeout {
 			err = fmt.Errorf("timeout is %q: use at most %v", v, s.opts.MaxTimeout)
 		}
 	case "prefix":
@@ -88,21 +89,6 @@ func (s *Server) parseOne(p *params, name string, raw []byte) (err error) {
 		return badRequest(err.Error())
 	}
 	return nil
-}
-
-// parseDuration reads a Go duration or whole seconds, more than zero.
-func parseDuration(name, v string) (time.Duration, error) {
-	d, err := time.ParseDuration(v)
-	if seconds, errInt := strconv.ParseInt(v, 10, 64); errInt == nil {
-		if seconds > math.MaxInt64/int64(time.Second) {
-			seconds = -1
-		}
-		d, err = time.Duration(seconds)*time.Second, nil
-	}
-	if err != nil || d <= 0 {
-		return 0, fmt.Errorf("%s is %q: use a duration like 90s or 1h30m, or whole seconds, more than zero", name, v)
-	}
-	return d, nil
 }
 
 // expiresAt is the time, in Unix milliseconds, at which what is written now

@@ -125,8 +125,8 @@ func TestUsageErrors(t *testing.T) {
 		{[]string{"server", "--eviction", "lru"}, "--eviction"},
 		{[]string{"server", "--eviction", "s3-fifo"}, "--eviction s3-fifo needs --max-memory"},
 		{[]string{"server", "--max-value-bytes", "0"}, "--max-value-bytes is 0, want 1 to"},
-		{[]string{"put", "k", "v", "--ttl", "soon"}, `--ttl: "soon" is no time to keep something`},
-		{[]string{"put", "k", "v", "--ttl=-1s"}, `"-1s" is no time`},
+		{[]string{"put", "k", "v", "--ttl", "soon"}, `--ttl: ttl is "soon": use a duration like 90s`},
+		{[]string{"put", "k", "v", "--ttl=-1s"}, `ttl is "-1s": use`},
 		{[]string{"server", "--log-level", "loud"}, "--log-level"},
 		{[]string{"server", "--tls-cert", "c.pem"}, "--tls-cert and --tls-key go together"},
 		{[]string{"server", "--advertise", "box"}, `--advertise "box" is not host:port`},
@@ -165,6 +165,7 @@ func TestHelpAndVersion(t *testing.T) {
 func TestTTL(t *testing.T) {
 	for in, want := range map[string]time.Duration{
 		"0": 0, "90": 90 * time.Second, "90s": 90 * time.Second, "1h30m": 90 * time.Minute,
+		"0s": 0, "1d": 24 * time.Hour, "2w": 14 * 24 * time.Hour,
 		"": -1, "-1": -1, "-1s": -1, "1e3": -1, "9223372037": -1, "-9223372037": -1,
 	} {
 		var got ttl

@@ -4,9 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"os"
-	"sync/atomic"
 	"time"
 
 	"httpdhs/client"
@@ -17,9 +14,9 @@ import (
 type loadCmd struct {
 	File   string `arg:"" optional:"" help:"The file, or - for standard input."`
 	Sample bool   `help:"Load the names of all Unicode characters, some 35,000 pairs, instead of a file."`
-	Format string `enum:"auto,tsv,csv,ndjson,records" default:"auto" help:"Format of the file: ${enum}. auto goes by the ending of its name, and is tsv where that says nothing."`
+	Format string `enum:"auto,tsv,csv,ndjson,records" default:"auto" help:"Format of the file: ${enum}. auto goes by the ending of its name and by how it begins, and is tsv where neither says anything. What is packed with gzip or zstd is unpacked."`
 	W      string `placeholder:"LEVEL" help:"Replicas that have to store each record: one, quorum, all, live or a number."`
-	TTL    ttl    `name:"ttl" help:"How long to keep the records: 90s, 1h30m or whole seconds; 0 is for ever."`
+	TTL    ttl    `name:"ttl" help:"How long to keep the records: 90s, 12h, 7d, 2w or whole seconds; 0 is for ever."`
 
 	MaxKeyBytes   byteSize `default:"4096" help:"Longest key, as at the nodes."`
 	MaxValueBytes byteSize `default:"8MiB" help:"Largest value, as at the nodes."`
@@ -40,54 +37,6 @@ func (cmd *loadCmd) Validate() error {
 	}
 	store := storeFlags{MaxKeyBytes: cmd.MaxKeyBytes, MaxValueBytes: cmd.MaxValueBytes, TombstoneGrace: 1}
 	return store.check()
-}
-
-// input is what a load reads and how far it is.
-type input struct {
-	source client.Source
-	total  int64 // bytes, or records of the sample; 0: not known
-	done   func(*client.LoadReport) int64
-	close  func()
-}
-
-func (cmd *loadCmd) open(term *terminal) (*input, error) {
-	if cmd.Sample {
-		s := new(sample)
-		return &input{
-			source: s,
-			total:  s.count(),
-			done:   func(r *client.LoadReport) int64 { return r.Loaded + r.Failed },
-			close:  func() {},
-		}, nil
-	}
-	in := &input{close: func() {}}
-	src := term.in
-	if cmd.File != "-" {
-		f, err := os.Open(cmd.File)
-		if err != nil {
-			return nil, err
-		}
-		info, err := f.Stat()
-		if err == nil && info.IsDir() {
-			err = fmt.Errorf("%s is a directory", cmd.File)
-		}
-		if err != nil {
-			f.Close()
-			return nil, err
-		}
-		if info.Mode().IsRegular() {
-			in.total = info.Size()
-		}
-		src, in.close = f, func() { f.Close() }
-	}
-	f, named := formats[cmd.Format]
-	if !named {
-		f, _ = format.ByFileName(cmd.File)
-	}
-	read := &countingReader{r: src}
-	in.source = client.NewSource(f, read, limits(cmd.MaxKeyBytes, cmd.MaxValueBytes))
-	in.done = func(*client.LoadReport) int64 { return read.n.Load() }
-	return in, nil
 }
 
 func (cmd *loadCmd) Run(ctx context.Context, term *terminal) error {
@@ -131,16 +80,4 @@ func (cmd *loadCmd) Run(ctx context.Context, term *terminal) error {
 
 func perSecond(n int64, d time.Duration) float64 {
 	return float64(n) / max(d, time.Microsecond).Seconds()
-}
-
-// countingReader counts what goes through it.
-type countingReader struct {
-	r io.Reader
-	n atomic.Int64
-}
-
-func (c *countingReader) Read(p []byte) (int, error) {
-	n, err := c.r.Read(p)
-	c.n.Add(int64(n))
-	return n, err
 }

@@ -35,7 +35,7 @@ func (cmd *getCmd) Run(ctx context.Context, term *terminal) error {
 type putCmd struct {
 	Key         raw    `arg:"" help:"The key."`
 	Value       raw    `arg:"" help:"The value, or - to read it from standard input."`
-	TTL         ttl    `name:"ttl" help:"How long to keep it: 90s, 1h30m or whole seconds; 0 is for ever."`
+	TTL         ttl    `name:"ttl" help:"How long to keep it: 90s, 12h, 7d, 2w or whole seconds; 0 is for ever."`
 	W           string `placeholder:"LEVEL" help:"Replicas that have to store it: one, quorum, all, live or a number."`
 	ContentType string `placeholder:"TYPE" help:"Media type to give back with the value."`
 	clientFlags

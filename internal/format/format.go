@@ -48,14 +48,15 @@ func ByMediaType(header []byte) (f Format, ok bool) {
 	return 0, false
 }
 
-// ByFileName finds the format that a file's ending stands for.
+// ByFileName finds the format that a file's ending stands for. An ending of gzip or zstd after it
+// makes no difference.
 func ByFileName(name string) (f Format, ok bool) {
-	switch strings.ToLower(path.Ext(name)) {
+	switch strings.ToLower(path.Ext(unpacked(name))) {
 	case ".tsv", ".tab", ".txt":
 		return TSV, true
 	case ".csv":
 		return CSV, true
-	case ".ndjson", ".jsonl":
+	case ".ndjson", ".jsonl", ".json":
 		return NDJSON, true
 	case ".records":
 		return Binary, true

@@ -5,7 +5,6 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"strconv"
 	"time"
 	"unicode/utf8"
 
@@ -118,7 +117,7 @@ func (d ndjsonDecoder) kind() (kv.OpKind, error) {
 // from now on, or else the time that a listing gave for it.
 func (d ndjsonDecoder) expires() (int64, error) {
 	if ttl := d.obj.member[memberTTL]; ttl != nil {
-		life, err := parseTTL(string(ttl))
+		life, err := kv.ParseTTL(string(ttl))
 		return d.now().Add(life).UnixMilli(), err
 	}
 	text := d.obj.member[memberExpires]
@@ -131,21 +130,6 @@ func (d ndjsonDecoder) expires() (int64, error) {
 	}
 	return at.UnixMilli(), nil
 }
-
-// parseTTL reads a time to live: a Go duration, or whole seconds.
-func parseTTL(s string) (time.Duration, error) {
-	life, err := time.ParseDuration(s)
-	if seconds, errInt := strconv.ParseInt(s, 10, 64); errInt == nil && seconds <= int64(ttlMax/time.Second) {
-		life, err = time.Duration(seconds)*time.Second, nil
-	}
-	if err != nil || life <= 0 {
-		return 0, fmt.Errorf("ttl is %.40q: want a positive duration like 90s or 12h, or whole seconds", s)
-	}
-	return life, nil
-}
-
-// ttlMax is the longest that a time.Duration can be, 292 years.
-const ttlMax = time.Duration(1<<63 - 1)
 
 // bytes is the value of a member that is given as text or as base64.
 func (o *object) bytes(text, base64Text member) (value []byte, ok bool, err error) {

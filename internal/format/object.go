@@ -5,6 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
+	"unicode/utf16"
+	"unicode/utf8"
 )
 
 // member is a member of a line's object that means something.
@@ -62,6 +65,9 @@ func (o *object) unmarshal(line []byte) error {
 	if err := json.Unmarshal(line, &all); err != nil {
 		return fmt.Errorf("not JSON: %w", err)
 	}
+	if half := halfCharacter(line); half != nil {
+		return fmt.Errorf("%s is half of a character (a lone surrogate), which UTF-8 cannot write; give other bytes as key_base64 and value_base64", half)
+	}
 	for m, name := range memberNames {
 		raw := all[name]
 		switch {
@@ -80,6 +86,42 @@ func (o *object) unmarshal(line []byte) error {
 		}
 	}
 	return nil
+}
+
+// halfCharacter finds the first escape in a line of JSON that is half of a surrogate pair without
+// the other half; nil: there is none. encoding/json reads each as U+FFFD, so that keys which differ
+// would become one.
+func halfCharacter(line []byte) []byte {
+	for {
+		at := bytes.IndexByte(line, '\\')
+		if at < 0 {
+			return nil
+		}
+		line = line[at:]
+		unit := codeUnit(line)
+		switch {
+		case unit < 0:
+			line = line[len(`\\`):]
+		case !utf16.IsSurrogate(unit):
+			line = line[len(`\u0000`):]
+		case utf16.DecodeRune(unit, codeUnit(line[len(`\u0000`):])) == utf8.RuneError:
+			return line[:len(`\u0000`)]
+		default:
+			line = line[2*len(`\u0000`):]
+		}
+	}
+}
+
+// codeUnit is what an escape \uXXXX at the start of s stands for; -1: there is none.
+func codeUnit(s []byte) rune {
+	if len(s) < len(`\u0000`) || s[0] != '\\' || s[1] != 'u' {
+		return -1
+	}
+	unit, err := strconv.ParseUint(string(s[2:len(`\u0000`)]), 16, 16)
+	if err != nil {
+		return -1
+	}
+	return rune(unit)
 }
 
 // jsonKind names what begins with c, and is no string, for an error.

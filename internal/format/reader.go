@@ -14,8 +14,11 @@ import (
 // memory and large enough that a block of short lines is thousands of records.
 const blockBytesDefault = 256 << 10
 
-// blockBytesMin leaves room for a byte order mark.
+// blockBytesMin leaves room for a byte order mark, and for what tells of a packing.
 const blockBytesMin = 16
+
+// mark is the byte order mark of UTF-8, which some programs begin a file of text with.
+const mark = "\xef\xbb\xbf"
 
 // Block is the memory that a Reader's records alias. The zero Block is ready
 // for use and grows to what the Reader needs.
@@ -67,7 +70,7 @@ type Reader struct {
 	// short: rest is less than an item, Next needs a Fill.
 	short bool
 
-	bom      bool  // a byte order mark may come
+	first    bool  // the stream is text, and nothing has been read of it
 	skip     int64 // bytes of a refused item that are still to be dropped
 	skipLine bool  // the rest of a refused line is still to be dropped
 }
@@ -111,12 +114,12 @@ func NewReader(f Format, src io.Reader, opt Options) *Reader {
 		opt.BlockBytes = blockBytesDefault
 	}
 	opt.BlockBytes = max(opt.BlockBytes, blockBytesMin)
-	r := &Reader{src: src, opt: opt, line: 1}
+	r := &Reader{src: src, opt: opt, line: 1, first: f != Binary}
 	switch f {
 	case CSV:
-		r.dec, r.bom = csvDecoder{max: 2*(opt.Limits.MaxKeyBytes+opt.Limits.MaxValueBytes) + 8}, true
+		r.dec = csvDecoder{max: 2*(opt.Limits.MaxKeyBytes+opt.Limits.MaxValueBytes) + 8}
 	case NDJSON:
-		r.dec, r.bom = newNDJSONDecoder(opt), true
+		r.dec = newNDJSONDecoder(opt)
 	case Binary:
 		r.dec = binaryDecoder{lim: opt.Limits, ops: opt.Ops}
 	default:
@@ -157,6 +160,12 @@ func (r *Reader) Fill(b *Block) error {
 		}
 	}
 	r.rest = b.buf[:n]
+	if r.first {
+		if packed := Packing(r.rest); packed != nil {
+			r.rest, r.err = nil, packed
+			return packed
+		}
+	}
 	return nil
 }
 
@@ -183,6 +192,9 @@ func (r *Reader) Next(op *kv.Op) (line int64, err error) {
 		if err == nil {
 			err = r.opt.Limits.Check(&op.Record)
 		}
+		if err == nil && op.Expires > kv.ExpiresMax {
+			err = kv.ErrExpiresTooLate
+		}
 		if err != nil {
 			return line, err
 		}
@@ -200,12 +212,11 @@ func (r *Reader) Line() int64 { return r.line }
 // ready drops what is to be dropped from the start of the rest and says
 // whether an item may begin there.
 func (r *Reader) ready() bool {
-	if r.bom {
-		const mark = "\xef\xbb\xbf"
+	if r.first {
 		if len(r.rest) < len(mark) && r.err == nil && bytes.HasPrefix([]byte(mark), r.rest) {
 			return false
 		}
-		r.rest, r.bom = bytes.TrimPrefix(r.rest, []byte(mark)), false
+		r.rest, r.first = bytes.TrimPrefix(r.rest, []byte(mark)), false
 	}
 	r.drop()
 	return len(r.rest) > 0

@@ -2,6 +2,7 @@ package format
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -10,6 +11,9 @@ import (
 	"testing"
 	"testing/iotest"
 	"time"
+	"unicode/utf8"
+
+	"pgregory.net/rapid"
 
 	"httpdhs/kv"
 )
@@ -114,6 +118,9 @@ func TestTSV(t *testing.T) {
 	f("\xff\x00\t\xfe\r\r\n", `1 put "\xff\x00"="\xfe\r"`)
 	f("ab\na\t1\n", "1! no tab between key and value", `2 put "a"="1"`)
 	f("\tv\na\t1\n", "1! the key is empty", `2 put "a"="1"`)
+	f("\xef\xbb\xbfa\t1\n\xef\xbb\xbfb\t2\n", `1 put "a"="1"`, `2 put "\ufeffb"="2"`)
+	f("\xef\xbb\xbf", []string(nil)...)
+	f("\xef\xbb\t1\n", `1 put "\xef\xbb"="1"`)
 	f("123456789\tv\na\t1\n", "1! the key is longer than --max-key-bytes", `2 put "a"="1"`)
 	f("a\t"+long+"\nb\t2\n", "1! the value is larger than --max-value-bytes", `2 put "b"="2"`)
 	f(long+"\t1\nb\t2\n", "1! no tab between key and value", `2 put "b"="2"`)
@@ -167,6 +174,9 @@ func TestNDJSON(t *testing.T) {
 	f(`{"key":"a","value":"1","expires":"2023-11-14T22:13:30Z"}`, `1 put "a"="1" in=10s`)
 	f(`{"key":"a","value":"1","expires":"2020-01-01T00:00:00Z"}`, `1 del "a"=""`)
 	f(`{"key":"a","value":"1","ttl":"1m"}`+"\n"+`{"key":"a","value":"1","ttl":90}`, `1 put "a"="1" in=1m0s`, `2 put "a"="1" in=1m30s`)
+	f(`{"key":"a","value":"1","ttl":"1d"}`+"\n"+`{"key":"a","value":"1","ttl":"1w"}`, `1 put "a"="1" in=24h0m0s`, `2 put "a"="1" in=168h0m0s`)
+	last := time.UnixMilli(kv.ExpiresMax).UTC()
+	f(`{"key":"a","value":"1","expires":"`+last.Format(time.RFC3339Nano)+`"}`, fmt.Sprintf(`1 put "a"="1" in=%v`, last.Sub(testNow)))
 	f(`{"key":"a","value":"1","more":{"x":[1,null]},"key":"b"}`, `1 put "b"="1"`)
 	f(`{"op":"put","key":"a","value":"1"}`, `1 put "a"="1"`)
 
@@ -184,7 +194,12 @@ func TestNDJSON(t *testing.T) {
 	bad(`{"key":"","value":"a"}`, "the key is empty")
 	bad(`{"key":"a","key_base64":"YQ==","value":"a"}`, `both "key" and "key_base64"`)
 	bad(`{"key":"a","value_base64":"?"}`, "value_base64 is not base64 (RFC 4648, with padding)")
-	bad(`{"key":"a","value":"1","ttl":0}`, `ttl is "0": want a positive duration like 90s or 12h, or whole seconds`)
+	for _, ttl := range []string{`0`, `"1e9h"`, `-1`, `1.5`, `""`, `"99999999d"`} {
+		_, err := kv.ParseTTL(strings.Trim(ttl, `"`))
+		bad(`{"key":"a","value":"1","ttl":`+ttl+`}`, err.Error())
+	}
+	// Beyond what can be shown; with the offset it is in the year 10000.
+	bad(`{"key":"a","value":"1","expires":"9999-12-31T23:59:59-00:01"}`, kv.ErrExpiresTooLate.Error())
 	bad(`{"key":"a","value":"1","expires":"soon"}`, `expires is "soon": want a time like 2030-01-31T12:00:00Z`)
 	bad(`{"op":"delete","key":"a"}`, `op is "delete": this endpoint takes pairs to put, /batch takes operations`)
 	bad(`["a","b"]`, `want a JSON object like {"key":"a","value":"b"} on each line`)
@@ -196,6 +211,47 @@ func TestNDJSON(t *testing.T) {
 	bad(`{"key":"`+strings.Repeat(`\u0061`, 9)+`","value":""}`, "the key is longer than --max-key-bytes")
 	f(`{"key":"`+strings.Repeat(`\u0061`, 8)+`","value":"`+strings.Repeat(`\u0062`, 32)+`"}`,
 		`1 put "aaaaaaaa"="bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"`)
+}
+
+// Half a character, in an escape, is refused as bytes are that are not UTF-8: encoding/json makes
+// U+FFFD of it, and of two keys one. A line that has no other fault is refused for it wherever it is.
+func TestNDJSONHalfCharacters(t *testing.T) {
+	f := func(in string, want ...string) {
+		t.Helper()
+		check(t, NDJSON, Options{Ops: true}, in, want...)
+	}
+	for _, half := range []string{`\ud800`, `\uDFFF`, `\udc00\ud800`, `\ud800\ud83d\ude00`, `\ud800\u0041`, `\ud800\\udc00`, `\\\ud800`, `\ud83d\ude00\udc00`} {
+		for _, line := range []string{
+			`{"op":"put","key":"a` + half + `","value":"1"}`,
+			`{"op":"put","key":"a","value":"` + half + `1"}`,
+			`{"op":"put","key":"a","value":"1","content_type":"text/` + half + `x"}`,
+			`{"op":"put","key":"a","value":"1","more":["` + half + `"]}`,
+			`{"op":"get","key":"` + half + `"}`,
+			`{"op":"delete","key":"` + half + `"}`,
+		} {
+			got, err := readAll(t, NDJSON, strings.NewReader(line), Options{Ops: true, Limits: testLimits}, 1)
+			if err != nil || len(got) != 1 || !strings.HasPrefix(got[0], "1! ") || !strings.Contains(got[0], "half of a character") {
+				t.Errorf("%s is read as %q (%v)", line, got, err)
+			}
+		}
+	}
+	f(`{"op":"put","key":"\\ud800","value":"\\\\udc00"}`, `1 put "\\ud800"="\\\\udc00"`)
+	f(`{"op":"put","key":"\ufffd","value":"\ud83d\ude00\uD83D\uDE00"}`, "1 put \"\ufffd\"=\"😀😀\"")
+}
+
+// A string has half a character where encoding/json makes U+FFFD of what is none, and nowhere else.
+func TestHalfCharacterIsWhatJSONLoses(t *testing.T) {
+	tokens := []string{`\ud800`, `\uDBFF`, `\uDc00`, `\udfff`, `\ud83d\ude00`, `\u0041`, `\\`, `\n`, `u`, `d800`, `å`, `\"`}
+	rapid.Check(t, func(t *rapid.T) {
+		quoted := `"` + strings.Join(rapid.SliceOf(rapid.SampledFrom(tokens)).Draw(t, "tokens"), "") + `"`
+		var s string
+		if err := json.Unmarshal([]byte(quoted), &s); err != nil {
+			t.Fatal(err)
+		}
+		if got, want := halfCharacter([]byte(quoted)) != nil, strings.ContainsRune(s, utf8.RuneError); got != want {
+			t.Fatalf("%s, which is read as %q: %v, want %v", quoted, s, got, want)
+		}
+	})
 }
 
 func TestNDJSONOps(t *testing.T) {
@@ -227,7 +283,11 @@ func TestBinary(t *testing.T) {
 	typed := func(r *kv.Record) { r.ContentType, r.Expires = []byte("text/plain"), testNow.UnixMilli()+1000 }
 	past := func(r *kv.Record) { r.Expires = 5 }
 	long := strings.Repeat("x", 300)
+	late := func(r *kv.Record) { r.Expires = kv.ExpiresMax + 1 }
+	last := func(r *kv.Record) { r.Expires = kv.ExpiresMax }
 	a, b := record("a", "1"), record("b", "2")
+	f(record("a", "1", late)+b, "1! "+kv.ErrExpiresTooLate.Error(), `2 put "b"="2"`)
+	f(record("a", "1", last), fmt.Sprintf(`1 put "a"="1" in=%v`, time.UnixMilli(kv.ExpiresMax).Sub(testNow)))
 	f(a+b, `1 put "a"="1"`, `2 put "b"="2"`)
 	f(record("a", "1", typed)+record("a", "", dead)+record("a", "1", past),
 		`1 put "a"="1" type=text/plain in=1s`, `2 del "a"=""`, `3 del "a"=""`)

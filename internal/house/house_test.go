@@ -79,6 +79,7 @@ var onlyIn = map[string][]string{
 	"github.com/prometheus/client_golang":     {"internal/metrics"},
 	"github.com/alecthomas/kong":              {"cmd/httpdhs"},
 	"github.com/schollz/progressbar/v3":       {"cmd/httpdhs", "bench"},
+	"github.com/klauspost/compress":           {"cmd/httpdhs"},
 	"golang.org/x/text/unicode/runenames":     {"cmd/httpdhs"},
 	"github.com/HdrHistogram/hdrhistogram-go": {"bench"},
 }
