@@ -124,7 +124,9 @@ func unpack(src io.Reader, packed *format.PackedError) (io.Reader, error) {
 	return nil, &usageError{packed}
 }
 
-func cannotUnpack(name string, err error) error { return fmt.Errorf("cannot unpack the %s: %w", name, err) }
+func cannotUnpack(name string, err error) error {
+	return fmt.Errorf("cannot unpack the %s: %w", name, err)
+}
 
 // unpacking says of its errors where they come from.
 type unpacking struct {

@@ -1,7 +1,7 @@
 // Package console is the page that a browser sees at a node's address: the
 // cluster's nodes and their shares, a form for one key, and the list of keys.
 //
-// It is one HTML, one JS and one CSS file, embedded as they are: there is no
+// It is one HTML file, one CSS file and a few modules of JS, embedded as they are: there is no
 // front-end toolchain, and the page loads nothing from elsewhere. It speaks
 // the public HTTP API and nothing else, so the files here are all there is to
 // it. The handler only reads what it made at the start and is safe for
@@ -9,8 +9,9 @@
 package console
 
 import (
-	_ "embed"
+	"embed"
 	"fmt"
+	"path"
 	"strings"
 
 	"github.com/valyala/fasthttp"
@@ -19,16 +20,30 @@ import (
 
 // Paths are those that Handler answers. They hold no data, and where clients
 // have to show a token they are to be served without one: the page asks for it.
-var Paths = []string{"/", "/console/app.js", "/console/style.css"}
+var Paths = []string{"/", "/console/app.js", "/console/key.js", "/console/list.js", "/console/node.js", "/console/style.css"}
 
-var (
-	//go:embed index.html
-	indexHTML []byte
-	//go:embed app.js
-	appJS []byte
-	//go:embed style.css
-	styleCSS []byte
-)
+//go:embed index.html *.js style.css
+var files embed.FS
+
+// content is the file that answers a path.
+func content(at string) []byte {
+	name := path.Base(at)
+	if at == "/" {
+		name = "index.html"
+	}
+	body, err := files.ReadFile(name)
+	if err != nil {
+		panic("BUG: the console has a path without a file: " + err.Error())
+	}
+	return body
+}
+
+// mediaTypes are those of the files, by their endings.
+var mediaTypes = map[string]string{
+	"":     "text/html; charset=utf-8",
+	".js":  "text/javascript; charset=utf-8",
+	".css": "text/css; charset=utf-8",
+}
 
 // policy lets the page use its own files and its own node, and nothing else.
 // The icon is a data: address in the page.
@@ -48,10 +63,9 @@ func newAsset(contentType string, body []byte) asset {
 // time whether they are still good, so a page and its script never differ in
 // age after an upgrade.
 func Handler() fasthttp.RequestHandler {
-	assets := map[string]asset{
-		Paths[0]: newAsset("text/html; charset=utf-8", indexHTML),
-		Paths[1]: newAsset("text/javascript; charset=utf-8", appJS),
-		Paths[2]: newAsset("text/css; charset=utf-8", styleCSS),
+	assets := make(map[string]asset)
+	for _, at := range Paths {
+		assets[at] = newAsset(mediaTypes[path.Ext(at)], content(at))
 	}
 	return func(ctx *fasthttp.RequestCtx) {
 		file, found := assets[string(ctx.Path())]

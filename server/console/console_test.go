@@ -2,6 +2,7 @@ package console
 
 import (
 	"bytes"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -25,10 +26,10 @@ func serve(method, path string, headers ...string) *fasthttp.Response {
 // Every file is there with its type, and with the headers that keep a browser
 // from running anything else.
 func TestFilesAreServed(t *testing.T) {
-	types := []string{"text/html", "text/javascript", "text/css"}
-	for i, path := range Paths {
+	types := map[string]string{"": "text/html", ".js": "text/javascript", ".css": "text/css"}
+	for _, path := range Paths {
 		r := serve("GET", path)
-		if r.StatusCode() != 200 || len(r.Body()) == 0 || !strings.HasPrefix(string(r.Header.ContentType()), types[i]) {
+		if r.StatusCode() != 200 || len(r.Body()) == 0 || !strings.HasPrefix(string(r.Header.ContentType()), types[filepath.Ext(path)]) {
 			t.Errorf("GET %s: status %d, %d bytes of %q", path, r.StatusCode(), len(r.Body()), r.Header.ContentType())
 		}
 		for name, want := range map[string]string{
@@ -75,10 +76,10 @@ func TestWhatIsNotThere(t *testing.T) {
 // The table of nodes has a heading for each column of its rows, in their order.
 func TestHeadingsAreThoseOfTheRows(t *testing.T) {
 	var heads, columns []string
-	for _, m := range regexp.MustCompile(`<th role="columnheader"[^>]*>([^<]+)</th>`).FindAllSubmatch(indexHTML, -1) {
+	for _, m := range regexp.MustCompile(`<th role="columnheader"[^>]*>([^<]+)</th>`).FindAllSubmatch(content("/"), -1) {
 		heads = append(heads, string(m[1]))
 	}
-	object := regexp.MustCompile(`(?s)const columns = \{(.*?)\};`).FindSubmatch(appJS)
+	object := regexp.MustCompile(`(?s)const columns = \{(.*?)\};`).FindSubmatch(content("/console/app.js"))
 	if object == nil {
 		t.Fatal("the script has no columns")
 	}
@@ -90,35 +91,55 @@ func TestHeadingsAreThoseOfTheRows(t *testing.T) {
 	}
 }
 
-// The page refers to the files that are served, loads nothing from elsewhere,
-// and the script never makes markup out of data.
+// scripts are the modules of the page, one after the other.
+func scripts() (all []byte) {
+	for _, path := range Paths {
+		if strings.HasSuffix(path, ".js") {
+			all = append(all, content(path)...)
+		}
+	}
+	return all
+}
+
+// The page and its scripts refer to the files that are served, load nothing from elsewhere, and
+// the scripts never make markup out of data.
 func TestThePageKeepsToItself(t *testing.T) {
-	for _, m := range regexp.MustCompile(`(?:src|href)="([^"]+)"`).FindAllSubmatch(indexHTML, -1) {
+	page := content("/")
+	for _, m := range regexp.MustCompile(`(?:src|href)="([^"]+)"`).FindAllSubmatch(page, -1) {
 		if ref := string(m[1]); !strings.HasPrefix(ref, "data:image/svg+xml,") && serve("GET", "/"+ref).StatusCode() != 200 {
 			t.Errorf("the page refers to %s, which is not served", ref)
 		}
 	}
+	imports := regexp.MustCompile(`(?m)^import .*"([^"]+)";$`).FindAllSubmatch(scripts(), -1)
+	if len(imports) == 0 {
+		t.Fatal("no script imports another")
+	}
+	for _, m := range imports {
+		if ref := string(m[1]); serve("GET", filepath.Join("/console", ref)).StatusCode() != 200 {
+			t.Errorf("a script imports %s, which is not served", ref)
+		}
+	}
 	for _, banned := range []string{"innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "http://", "https://"} {
-		if bytes.Contains(appJS, []byte(banned)) || bytes.Contains(styleCSS, []byte(banned)) {
-			t.Errorf("the script or the style sheet has %s", banned)
+		if bytes.Contains(scripts(), []byte(banned)) || bytes.Contains(content("/console/style.css"), []byte(banned)) {
+			t.Errorf("a script or the style sheet has %s", banned)
 		}
 	}
 	for _, inline := range []string{"<style", " style=", " onclick=", "<script>"} {
-		if bytes.Contains(indexHTML, []byte(inline)) {
+		if bytes.Contains(page, []byte(inline)) {
 			t.Errorf("the page has %s, which its own policy forbids", inline)
 		}
 	}
 }
 
-// Every element that the script looks up by its id is on the page.
-func TestTheScriptFindsItsElements(t *testing.T) {
-	ids := regexp.MustCompile(`\$\("([^"]+)"\)`).FindAllSubmatch(appJS, -1)
+// Every element that the scripts look up by its id is on the page.
+func TestTheScriptsFindTheirElements(t *testing.T) {
+	ids := regexp.MustCompile(`\$\("([^"]+)"\)`).FindAllSubmatch(scripts(), -1)
 	if len(ids) == 0 {
-		t.Fatal("the script looks up nothing")
+		t.Fatal("the scripts look up nothing")
 	}
 	for _, m := range ids {
-		if !bytes.Contains(indexHTML, []byte(`id="`+string(m[1])+`"`)) {
-			t.Errorf("the script looks up #%s, which is not on the page", m[1])
+		if !bytes.Contains(content("/"), []byte(`id="`+string(m[1])+`"`)) {
+			t.Errorf("a script looks up #%s, which is not on the page", m[1])
 		}
 	}
 }

@@ -1,0 +1,172 @@
+package test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+)
+
+// consolePage is the console of a node, in a browser.
+type consolePage struct {
+	*browser
+	c *cluster
+}
+
+func openConsole(t *testing.T, c *cluster) *consolePage {
+	t.Helper()
+	p := &consolePage{browse(t, c.url(0)+"/"), c}
+	p.until(`document.querySelectorAll("#nodes tr").length === 3`)
+	return p
+}
+
+// set fills a field in; press clicks a button, and waits until the form has done what it says or
+// asks first.
+func (p *consolePage) set(id, text string) {
+	p.t.Helper()
+	p.eval(fmt.Sprintf(`document.getElementById(%s).value = %s`, quoted(id), quoted(text)))
+}
+
+func (p *consolePage) press(action string) {
+	p.t.Helper()
+	p.eval(fmt.Sprintf(`document.querySelector("#key-form button[value=%s]").click()`, action))
+	p.until(`document.getElementById("confirm").open || !document.querySelector("#key-form button").disabled`)
+}
+
+// answer presses a button of the question that the page asks.
+func (p *consolePage) answer(yes bool, asked string) {
+	p.t.Helper()
+	p.until(`document.getElementById("confirm").open`)
+	if text, _ := p.eval(`document.getElementById("confirm").innerText`).(string); !strings.Contains(text, asked) {
+		p.t.Errorf("the page asks %q, without %q", text, asked)
+	}
+	button := map[bool]string{true: "confirm-yes", false: "confirm-no"}[yes]
+	p.eval(fmt.Sprintf(`document.getElementById(%s).click()`, quoted(button)))
+	p.until(`!document.getElementById("confirm").open && !document.querySelector("#key-form button").disabled`)
+}
+
+// shows waits until the outcome has a text.
+func (p *consolePage) shows(text string) {
+	p.t.Helper()
+	p.until(fmt.Sprintf(`document.getElementById("result").innerText.includes(%s)`, quoted(text)))
+}
+
+// editor is what is in the editor.
+func (p *consolePage) editor() any { return p.eval(`document.getElementById("value").value`) }
+
+func (p *consolePage) wantEditor(text string) {
+	p.t.Helper()
+	if got := p.editor(); got != text {
+		p.t.Errorf("the editor has %q, want %q", got, text)
+	}
+}
+
+// wantStored says what a node has for a key, over HTTP.
+func (p *consolePage) wantStored(key, value, contentType string) {
+	p.t.Helper()
+	a := send(p.t, p.c.addr(1), "GET", "/db/"+key, "")
+	if a.status != 200 || string(a.body) != value || a.header.Get("Content-Type") != contentType {
+		p.t.Errorf("%s is %d %q %s, want %q %s", key, a.status, a.body, a.header.Get("Content-Type"), value, contentType)
+	}
+}
+
+// Whoever looks at a key in the console and puts it again stores what was there, type and line ends
+// too: what is shown is in the editor. What is there already is not replaced or deleted unasked, nor
+// when somebody else has changed it since it was shown: then the page offers to load that.
+func TestConsoleDestroysNothing(t *testing.T) {
+	t.Parallel()
+	c := shared.get(t)
+	const key, value, kind = "console/a b", "one\r\ntwö\r\n", "text/markdown"
+	const target = "console/a%20b"
+	p := openConsole(t, c)
+	send(t, c.addr(1), "PUT", "/db/"+target, value, "Content-Type: "+kind)
+
+	p.set("prefix", "console/")
+	p.eval(`document.querySelector("#list-form button").click()`)
+	p.until(`document.querySelectorAll("#keys li").length === 1`)
+	p.eval(`document.querySelector("#keys button").click()`)
+	p.shows("Found.")
+	p.wantEditor("one\ntwö\n")
+	p.press("put")
+	p.answer(true, "Replace the value of “"+key+"”?")
+	p.shows("Stored in place of another value.")
+	p.wantStored(target, value, kind)
+
+	// Changed by somebody else: nothing is replaced, and what was typed is not lost.
+	p.set("value", "mine")
+	send(t, c.addr(2), "PUT", "/db/"+target, "theirs", "Content-Type: "+kind)
+	p.press("put")
+	p.answer(true, "11 bytes are replaced with 4.")
+	p.shows("Somebody else has changed this key")
+	p.wantStored(target, "theirs", kind)
+	p.eval(`document.querySelector("#result button").click()`)
+	p.shows("Found.")
+	p.wantEditor("theirs")
+	p.eval(`document.querySelector("#result .buttons button").click()`)
+	p.wantEditor("mine")
+	p.press("delete")
+	p.answer(false, "Delete “"+key+"”?")
+	p.press("put")
+	p.answer(true, "Replace")
+	p.shows("Stored in place of another value.")
+	p.wantStored(target, "mine", kind)
+
+	send(t, c.addr(2), "PUT", "/db/"+target, "theirs again", "Content-Type: "+kind)
+	p.press("delete")
+	p.answer(true, "Delete")
+	p.shows("Somebody else has changed this key")
+	p.wantStored(target, "theirs again", kind)
+
+	// Deleted, when it is what was shown: then it is off the list too.
+	p.press("get")
+	p.shows("Found.")
+	p.press("delete")
+	p.answer(true, "Its value has 12 bytes.")
+	p.shows("Deleted.")
+	p.until(`document.querySelectorAll("#keys li").length === 0`)
+	if a := send(t, c.addr(1), "GET", "/db/"+target, ""); a.status != 404 {
+		t.Errorf("after it was deleted: %d %q", a.status, a.body)
+	}
+}
+
+// A key that was not shown is taken for new: what is there already is not replaced. What an editor
+// would change is not put into it, and its loss is asked about.
+func TestConsoleReplacesNothingUnseen(t *testing.T) {
+	t.Parallel()
+	c := shared.get(t)
+	p := openConsole(t, c)
+	p.set("key", "console-new")
+	p.set("value", "new")
+	p.press("put")
+	p.shows("Stored as a new key.")
+	p.wantStored("console-new", "new", "text/plain; charset=utf-8")
+
+	send(t, c.addr(1), "PUT", "/db/console-unseen", "there before", "Content-Type: a/b")
+	p.set("key", "console-unseen")
+	p.press("put")
+	p.shows("There is a value under this key, which was not shown here.")
+	p.wantStored("console-unseen", "there before", "a/b")
+	p.press("delete")
+	p.answer(false, "Its value has 12 bytes.")
+	p.wantEditor("new")
+	p.wantStored("console-unseen", "there before", "a/b")
+
+	const binary = "\x00\xff\r\n"
+	send(t, c.addr(1), "PUT", "/db/console-binary", binary, "Content-Type: a/b")
+	p.set("key", "console-binary")
+	p.press("get")
+	p.shows("The editor is empty")
+	p.wantEditor("")
+	p.press("put")
+	p.answer(false, "They were not in the editor.")
+	p.wantStored("console-binary", binary, "a/b")
+
+	// A lone carriage return, which an editor makes a line end of.
+	send(t, c.addr(1), "PUT", "/db/console-binary", "a\rb\n", "Content-Type: a/b")
+	p.press("get")
+	p.shows("The editor is empty")
+	p.wantStored("console-binary", "a\rb\n", "a/b")
+
+	p.set("key", "console-none")
+	p.press("delete")
+	p.shows("No such key.")
+}
