@@ -134,14 +134,21 @@ func (c *Config) Check() error {
 		}
 		return fmt.Errorf("%w: --%s is %v, want %v to %v", ErrConfig, flag, v, lo, hi)
 	}
+	share := func(flag string, v float64) error {
+		err := within(flag, v, 0, 1)
+		if err != nil && v > 1 && v <= 100 {
+			err = fmt.Errorf("%w: did you mean %v?", err, v/100)
+		}
+		return err
+	}
 	day := (24 * time.Hour).Seconds()
 	err := errors.Join(
 		oneOf("workload", string(c.Workload), "put", "get", "mixed", "load", "batch"),
 		oneOf("route", string(c.Route), "any", "owner"),
 		oneOf("dist", string(c.Dist), "uniform", "zipf"),
 		oneOf("format", string(c.Format), "records", "text"),
-		within("read-ratio", c.ReadRatio, 0, 1),
-		within("delete-ratio", c.DeleteRatio, 0, 1),
+		share("read-ratio", c.ReadRatio),
+		share("delete-ratio", c.DeleteRatio),
 		within("conns", float64(c.Conns), 1, connsMax),
 		within("pipeline", float64(c.Pipeline), 1, pipelineMax),
 		within("batch", float64(c.Batch), 0, batchMax),

@@ -225,7 +225,7 @@ func (n *Node) Remove(name string) error {
 	case errors.Is(err, membership.ErrUnknownMember):
 		return fmt.Errorf("%w: %q; the members are %s", server.ErrNoMember, name, strings.Join(n.memberNames(), ", "))
 	case errors.Is(err, membership.ErrLive), errors.Is(err, membership.ErrSelf):
-		return fmt.Errorf("%w: %s; have it leave (httpdhs leave --to %s), or stop it first", server.ErrMemberUp, name, name)
+		return fmt.Errorf("%w: %s; have it leave (httpdhs leave %s), or stop it first", server.ErrMemberUp, name, name)
 	case err != nil:
 		return err
 	}

@@ -306,7 +306,7 @@ func (x *chaos) leave(node int) {
 	x.away(node)
 	x.members = slices.DeleteFunc(x.members, func(i int) bool { return i == node })
 	s := x.f.ships[node] // beside the node, from where it reaches the others, too
-	p, err := launchUnder(s.under, x.f.dir, nil, "leave", "--to="+s.name)
+	p, err := launchUnder(s.under, x.f.dir, nil, "leave", s.name, "--to="+s.name)
 	if err != nil {
 		x.t.Fatal(err)
 	}

@@ -122,7 +122,7 @@ func TestEnvironment(t *testing.T) {
 	}
 
 	port := freePort(t)
-	p, err := launch(t.TempDir(), []string{fmt.Sprintf("HTTPDHS_PORT=%d", port), "HTTPDHS_REPLICAS=3", "HTTPDHS_MAX_VALUE_BYTES=10", "HTTPDHS_LOG_FORMAT=json"}, "server", "--replicas=1")
+	p, err := launch(t.TempDir(), []string{fmt.Sprintf("HTTPDHS_PORT=%d", port), "HTTPDHS_REPLICAS=3", "HTTPDHS_MAX_VALUE_BYTES=10B", "HTTPDHS_LOG_FORMAT=json"}, "server", "--replicas=1")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -137,7 +137,7 @@ func TestEnvironment(t *testing.T) {
 		t.Fatal(err)
 	}
 	if a := send(t, alone.addr(0), "PUT", "/db/key", "12345678901"); a.status != 413 {
-		t.Errorf("HTTPDHS_MAX_VALUE_BYTES=10: %d %s", a.status, a.body)
+		t.Errorf("HTTPDHS_MAX_VALUE_BYTES=10B: %d %s", a.status, a.body)
 	}
 	if doc, err := alone.view(0); err != nil || doc.Replicas != 1 || len(doc.Nodes) != 1 {
 		t.Errorf("a node alone: %+v %v", doc, err)

@@ -13,7 +13,7 @@ import (
 // leaving runs httpdhs leave for node i, to its end.
 func (f *fleet) leaving(i int) (status int, stdout, stderr string) {
 	f.t.Helper()
-	p, err := launch(f.dir, nil, "leave", "--to="+f.ships[i].ask)
+	p, err := launch(f.dir, nil, "leave", f.ships[i].name, "--to="+f.ships[i].ask)
 	if err != nil {
 		f.t.Error(err)
 		return -1, "", ""
@@ -125,7 +125,7 @@ func TestLeaveWaitsForAMemberThatIsDown(t *testing.T) {
 			}
 			f.kill9(down)
 			f.awaitDown(down, up...)
-			p, err := launch(f.dir, nil, "leave", "--to="+f.name(goes))
+			p, err := launch(f.dir, nil, "leave", f.name(goes), "--to="+f.name(up[0]))
 			if err != nil {
 				t.Fatal(err)
 			}

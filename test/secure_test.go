@@ -84,7 +84,7 @@ func TestSecureChurn(t *testing.T) {
 	f.awaitSettled(0, 1, 2, 3)
 	w.allow(2)
 	w.withdraw(0)
-	if status, out, stderr := run(t, nil, "leave", "--to="+f.name(0), ca); status != 0 || !strings.Contains(out, f.name(0)+" has left; 3 nodes") {
+	if status, out, stderr := run(t, nil, "leave", f.name(0), "--to=https://"+f.name(1), ca); status != 0 || !strings.Contains(out, f.name(0)+" has left; 3 nodes") {
 		t.Errorf("leave: %d %s%s", status, out, stderr)
 	}
 	f.awaitLeft(0)

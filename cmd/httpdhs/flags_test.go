@@ -122,6 +122,25 @@ func TestUsageErrors(t *testing.T) {
 		{[]string{"server", "--partitions", "1000"}, "--partitions is 1000"},
 		{[]string{"server", "--partitioner", "dice"}, "--partitioner"},
 		{[]string{"server", "--max-memory", "lots"}, `"lots" is no size`},
+		{[]string{"server", "--max-memory=64"}, "--max-memory: 64 is 64 bytes: did you mean 64MiB? Write 64B if not (see"},
+		{[]string{"server", "--max-memory= 1.5"}, "did you mean 1.5MiB?"},
+		{[]string{"server", "--max-memory=64k"}, "--max-memory is 64.0 KiB, want at least 1.0 MiB"},
+		{[]string{"server", "--max-memory=64B"}, "--max-memory is 64 B, want at least"},
+		{[]string{"server", "--max-memory=-1"}, `"-1" is no size`},
+		{[]string{"server", "--max-value-bytes=8"}, "--max-value-bytes: 8 is 8 bytes: did you mean 8MiB?"},
+		{[]string{"server", "--max-key-bytes=4"}, "did you mean 4KiB?"},
+		{[]string{"server", "--sync-rate=8"}, "did you mean 8MiB?"},
+		{[]string{"load-data", "--sample", "--max-value-bytes=8"}, "did you mean 8MiB?"},
+		{[]string{"server", "--evict-after=5"}, "--evict-after: 5 has no unit: did you mean 5m? (see"},
+		{[]string{"server", "--evict-after=-5m"}, `--evict-after: "-5m" is no duration: use one like`},
+		{[]string{"server", "--tombstone-grace=1"}, "did you mean 1h?"},
+		{[]string{"server", "--tombstone-grace=0"}, "--tombstone-grace is 0"},
+		{[]string{"server", "--shutdown-timeout=10"}, "did you mean 10s?"},
+		{[]string{"server", "--shutdown-timeout=soon"}, `"soon" is no duration`},
+		{[]string{"get", "k", "--timeout=5"}, "did you mean 5s?"},
+		{[]string{"get", "k", "--timeout=0"}, "--timeout is 0"},
+		{[]string{"bench", "--duration=30"}, "did you mean 30s?"},
+		{[]string{"bench", "--read-ratio=95"}, "--read-ratio is 95, want 0 to 1: did you mean 0.95?"},
 		{[]string{"server", "--eviction", "lru"}, "--eviction"},
 		{[]string{"server", "--eviction", "s3-fifo"}, "--eviction s3-fifo needs --max-memory"},
 		{[]string{"server", "--max-value-bytes", "0"}, "--max-value-bytes is 0, want 1 to"},
@@ -145,6 +164,16 @@ func TestUsageErrors(t *testing.T) {
 		if status != exitUsage || out != "" || !strings.Contains(stderr, tc.want) || strings.Count(stderr, "\n") != 1 {
 			t.Errorf("%q: status %d, stdout %q, stderr %q; want 2 and %q", tc.args, status, out, stderr, tc.want)
 		}
+	}
+}
+
+// What is meant is taken: a small size with its unit, a number of bytes that is none too small, 0
+// where it has a meaning, and days.
+func TestUnits(t *testing.T) {
+	cfg := parseServer(t, "--max-memory=1048576", "--max-value-bytes=10B", "--max-key-bytes=16", "--sync-rate=0",
+		"--evict-after=0", "--tombstone-grace=1d12h", "--shutdown-timeout=1500ms")
+	if cfg.MaxMemory != 1<<20 || cfg.Limits != limits(16, 10) || cfg.SyncRate != -1 || cfg.EvictAfter != 0 || cfg.TombstoneGrace != 36*time.Hour {
+		t.Errorf("%+v", cfg)
 	}
 }
 

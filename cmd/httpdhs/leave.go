@@ -17,13 +17,15 @@ import (
 
 // leaveCmd has a node hand its data over and leave.
 type leaveCmd struct {
+	Node string `arg:"" help:"Its name, host:port, as httpdhs status has it."`
 	Wait bool `default:"true" negatable:"" help:"Wait until it has left; it goes on leaving if this is interrupted."`
 	clientFlags
 }
 
 // Help is what "httpdhs leave --help" says in addition.
 func (leaveCmd) Help() string {
-	return "The node at --to hands over what it holds, leaves the ring and ends. Nothing is lost, and requests go on meanwhile."
+	return "The node hands over what it holds, leaves the ring and ends. Nothing is lost, and requests go on meanwhile. " +
+		"It is asked at its name, or at --to where that leads to it."
 }
 
 const (
@@ -42,22 +44,22 @@ const (
 )
 
 func (cmd *leaveCmd) Validate() error {
-	if len(cmd.To) != 1 {
-		return fmt.Errorf("--to has %d nodes: give the one that is to leave", len(cmd.To))
+	if cmd.Node == "" {
+		return nil // kong says that it is missing
+	}
+	cmd.Node = strings.ToLower(cmd.Node)
+	if _, _, err := splitHostPort(cmd.Node); err != nil {
+		return fmt.Errorf("%w, the name of a node as httpdhs status has it", err)
 	}
 	return nil
 }
 
 func (cmd *leaveCmd) Run(ctx context.Context, term *terminal) error {
-	c, err := cmd.connect()
+	c, before, err := cmd.find(ctx) // before: a node that has little to hand over is gone at once
 	if err != nil {
 		return err
 	}
 	defer c.Close()
-	before, err := c.Cluster(ctx) // a node that has little to hand over is gone at once
-	if err != nil {
-		return err
-	}
 	leaving, err := c.Leave(ctx)
 	var status *client.StatusError
 	if errors.As(err, &status) && status.Status == http.StatusConflict {
@@ -78,6 +80,62 @@ func (cmd *leaveCmd) Run(ctx context.Context, term *terminal) error {
 	}
 	fmt.Fprintf(term.out, "%s has left; %s in the cluster now\n", leaving.Node, counted(left, "node"))
 	return nil
+}
+
+// find connects to the node, which is at --to or at its name, and returns the cluster as it sees it. No other node is asked to leave.
+func (cmd *leaveCmd) find(ctx context.Context) (*client.Client, *client.Cluster, error) {
+	c, doc, err := cmd.ask(ctx)
+	var status *client.StatusError
+	switch {
+	case err == nil && doc.Node == cmd.Node:
+		return c, doc, nil
+	case err == nil:
+		c.Close()
+	case errors.As(err, &status), ctx.Err() != nil:
+		return nil, nil, err // so would the node itself answer
+	}
+	c, errOwn := cmd.at([]string{cmd.Node})
+	if errOwn != nil {
+		return nil, nil, errOwn
+	}
+	own, errOwn := c.Cluster(ctx)
+	if errOwn == nil && own.Node == cmd.Node {
+		return c, own, nil
+	}
+	c.Close()
+	switch n := nodeOf(doc, cmd.Node); {
+	case errOwn == nil:
+		return nil, nil, fmt.Errorf("the node at %s is called %s: to have it leave, httpdhs leave %s", cmd.Node, own.Node, own.Node)
+	case doc != nil && n == nil:
+		return nil, nil, fmt.Errorf("no member is called %s; the members are %s", cmd.Node, strings.Join(namesOf(doc), ", "))
+	case n != nil && n.State == api.StateDown:
+		return nil, nil, fmt.Errorf("%s is down%s and can hand nothing over: start it again, or take it off the ring: httpdhs remove %s",
+			cmd.Node, since(n.DownSince), cmd.Node)
+	}
+	return nil, nil, fmt.Errorf("%s is not reached at its name: %w; if it has another address here, give that with --to", cmd.Node, errOwn)
+}
+
+// ask connects to the first node of --to that answers, and to it alone.
+func (cmd *leaveCmd) ask(ctx context.Context) (c *client.Client, doc *client.Cluster, err error) {
+	for _, to := range cmd.To {
+		one := cmd.clientFlags
+		one.To = []string{to}
+		if c, err = one.connect(); err != nil {
+			return nil, nil, err
+		}
+		if doc, err = c.Cluster(ctx); err == nil {
+			return c, doc, nil
+		}
+		c.Close()
+	}
+	return nil, nil, err
+}
+
+func namesOf(doc *client.Cluster) (names []string) {
+	for _, n := range doc.Nodes {
+		names = append(names, n.Name)
+	}
+	return names
 }
 
 // follow waits until the node is no member any more, and returns how many members there are then. It asks the others, for the node ends; and the node

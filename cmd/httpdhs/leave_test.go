@@ -24,18 +24,28 @@ func TestLeaveCommand(t *testing.T) {
 	for i := range 50 {
 		expect(t, 0, "", "", "put", fmt.Sprint("key", i), "v")
 	}
-	expect(t, exitUsage, "", "--to has 3 nodes: give the one that is to leave", "leave")
-	expect(t, 0, names[2]+" has left; 2 nodes in the cluster now\n", "", "leave", "--to", names[2])
+	// The node is named, and is not just one of those that are asked.
+	expect(t, exitUsage, "", `expected "<node>"`, "leave")
+	expect(t, exitUsage, "", `"somebody" is not host:port: missing port in address, the name of a node as httpdhs status has it`, "leave", "somebody")
+	gone := fmt.Sprint("127.0.0.1:", freePort(t))
+	expect(t, exitError, "", "no member is called "+gone+"; the members are ", "leave", gone)
+	port := strings.TrimPrefix(names[2], "127.0.0.1:")
+	expect(t, exitError, "", "the node at localhost:"+port+" is called "+names[2]+": to have it leave, httpdhs leave "+names[2], "leave", "localhost:"+port)
+	expect(t, 0, names[2]+" has left; 2 nodes in the cluster now\n", "", "leave", names[2])
 	<-nodes[2].Left()
 	for i := range 50 {
 		expect(t, 0, "v", "", "get", fmt.Sprint("key", i), "--to", names[0])
 	}
-	status, out, stderr := httpdhs("leave", "--no-wait", "--to", names[1])
+	status, out, stderr := httpdhs("leave", "--no-wait", "LOCALHOST:1", "--to", names[1])
+	if status != exitError || !strings.Contains(stderr, "no member is called localhost:1") {
+		t.Errorf("another name than that of --to: status %d, stdout %q, stderr %q", status, out, stderr)
+	}
+	status, out, stderr = httpdhs("leave", "--no-wait", names[1], "--to", names[1])
 	if status != 0 || !strings.HasPrefix(out, names[1]+" is leaving: ") || stderr != "" {
 		t.Errorf("--no-wait: status %d, stdout %q, stderr %q", status, out, stderr)
 	}
 	<-nodes[1].Left()
-	expect(t, exitError, "", "the only active member cannot leave", "leave", "--to", names[0])
+	expect(t, exitError, "", "the only active member cannot leave", "leave", names[0])
 }
 
 // A node that has not joined a cluster, because nobody on its list is up, has nothing to leave. The command says so, and not that the node is a member, or that
@@ -47,7 +57,7 @@ func TestLeaveCommandOfANodeThatHasNotJoined(t *testing.T) {
 	}
 	t.Cleanup(n.Kill)
 	name := n.Addr().String()
-	status, _, stderr := httpdhs("leave", "--to", name)
+	status, _, stderr := httpdhs("leave", name)
 	if status != exitError || !strings.Contains(stderr, name+" has not joined a cluster: ") || !strings.Contains(stderr, "httpdhs remove") ||
 		strings.Contains(stderr, "still a member") || strings.Contains(stderr, "one has to stay") {
 		t.Errorf("status %d, stderr %q", status, stderr)
@@ -67,9 +77,10 @@ func TestRemoveCommand(t *testing.T) {
 		t.Fatal(err)
 	}
 	untilReady(t.Context(), []*node.Node{third})
-	expect(t, exitError, "", "have it leave (httpdhs leave --to "+name+")", "remove", name)
+	expect(t, exitError, "", "have it leave (httpdhs leave "+name+")", "remove", name)
 	expect(t, exitError, "", "the members are ", "remove", "nobody:1")
 	third.Kill()
+	expect(t, exitError, "", name+" is not reached at its name", "leave", name, "--to", name)
 	expect(t, 0, name+" is removed\n", "", "remove", name)
 	if _, out, _ := httpdhs("status"); strings.Contains(out, name) {
 		t.Errorf("it is still there:\n%s", out)
@@ -96,7 +107,7 @@ func TestNodesThatLeaveEnd(t *testing.T) {
 	first, second := make(chan error, 1), make(chan error, 1)
 	go func() { first <- untilOver(ctx, 10*time.Second, nodes[0]) }()
 	go func() { second <- untilOver(ctx, 10*time.Second, nodes[1]) }()
-	expect(t, 0, nodes[1].Addr().String()+" has left; 1 node in the cluster now\n", "", "leave", "--to", nodes[1].Addr().String())
+	expect(t, 0, nodes[1].Addr().String()+" has left; 1 node in the cluster now\n", "", "leave", nodes[1].Addr().String())
 	if err := <-second; err != nil {
 		t.Errorf("the node that left ends with %v", err)
 	}
@@ -191,7 +202,7 @@ func TestLeaveAsksWhoWasDown(t *testing.T) {
 		}
 	}))
 	defer goes.Close()
-	expect(t, 0, name(goes)+" has left; 1 node in the cluster now\n", "", "leave", "--to", name(goes))
+	expect(t, 0, name(goes)+" has left; 1 node in the cluster now\n", "", "leave", name(goes))
 	if asked.Load() <= 3 {
 		t.Error("it is believed to have left while it says that it is leaving")
 	}

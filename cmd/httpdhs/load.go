@@ -18,8 +18,8 @@ type loadCmd struct {
 	W      string `placeholder:"LEVEL" help:"Replicas that have to store each record: one, quorum, all, live or a number."`
 	TTL    ttl    `name:"ttl" help:"How long to keep the records: 90s, 12h, 7d, 2w or whole seconds; 0 is for ever."`
 
-	MaxKeyBytes   byteSize `default:"4096" help:"Longest key, as at the nodes."`
-	MaxValueBytes byteSize `default:"8MiB" help:"Largest value, as at the nodes."`
+	MaxKeyBytes   byteSize `default:"4096" least:"16" meant:"KiB" help:"Longest key, as at the nodes."`
+	MaxValueBytes byteSize `default:"8MiB" least:"1KiB" meant:"MiB" help:"Largest value, as at the nodes."`
 
 	clientFlags
 }

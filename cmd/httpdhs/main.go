@@ -13,8 +13,10 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"reflect"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/alecthomas/kong"
 )
@@ -73,6 +75,7 @@ func newParser(cli *commands, term *terminal) (*kong.Kong, error) {
 		kong.Description("A distributed hash table over HTTP. Every flag can be set in the environment: --max-memory is HTTPDHS_MAX_MEMORY."),
 		kong.DefaultEnvars("HTTPDHS"),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true, FlagsLast: true}),
+		kong.TypeMapper(reflect.TypeFor[time.Duration](), kong.MapperFunc(decodeDuration)),
 		kong.Writers(term.out, term.err),
 		kong.Exit(func(status int) { panic(exitRequest(status)) }),
 		kong.Bind(term),

@@ -13,14 +13,20 @@ type raw string
 
 // Decode is called by kong.
 func (r *raw) Decode(ctx *kong.DecodeContext) error {
+	text, err := textOf(ctx)
+	*r = raw(text)
+	return err
+}
+
+// textOf is what the command line has for an argument or a flag, byte for byte.
+func textOf(ctx *kong.DecodeContext) (string, error) {
 	token, err := ctx.Scan.PopValue("string")
 	if err != nil {
-		return err
+		return "", err
 	}
 	text, ok := token.Value.(string)
 	if !ok {
-		return fmt.Errorf("expected a string but got %v", token)
+		return "", fmt.Errorf("expected a string but got %v", token)
 	}
-	*r = raw(text)
-	return nil
+	return text, nil
 }

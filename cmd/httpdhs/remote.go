@@ -30,8 +30,8 @@ func (f *clientFlags) connect() (*client.Client, error) {
 			return nil, &usageError{err}
 		}
 	}
-	if f.Timeout <= 0 {
-		return nil, usagef("--timeout is %s, want more than 0", f.Timeout)
+	if f.Timeout == 0 {
+		return nil, usagef("--timeout is 0, want more")
 	}
 	c, err := client.New(client.Options{
 		Addrs:     f.To,

@@ -32,8 +32,8 @@ type serverCmd struct {
 
 	GossipPort *string `hidden:"" help:"Ignored: there is no second port any more."` // start scripts still have it
 
-	EvictAfter time.Duration `default:"5m" help:"How long a node has to be down, as a majority sees it, before it is taken off the ring; 0 is never."`
-	SyncRate   byteSize      `default:"8MiB" help:"Most bytes a second that the node fetches from others to hold what it owns, and hands over; 0 is no bound."`
+	EvictAfter time.Duration `default:"5m" meant:"m" help:"How long a node has to be down, as a majority sees it, before it is taken off the ring; 0 is never."`
+	SyncRate   byteSize      `default:"8MiB" least:"1KiB" meant:"MiB" help:"Most bytes a second that the node fetches from others to hold what it owns, and hands over; 0 is no bound."`
 
 	clusterFlags
 	storeFlags
@@ -53,11 +53,11 @@ type clusterFlags struct {
 
 // storeFlags bound what a node keeps.
 type storeFlags struct {
-	MaxMemory      byteSize      `default:"0" help:"Most memory for keys and values, such as 512MiB; 0 is no bound."`
+	MaxMemory      byteSize      `default:"0" least:"1MiB" meant:"MiB" help:"Most memory for keys and values, such as 512MiB; 0 is no bound."`
 	Eviction       string        `default:"none" enum:"none,s3-fifo" help:"What happens at --max-memory: none refuses what needs more, s3-fifo forgets what was not used lately. ${enum}."`
-	MaxKeyBytes    byteSize      `default:"4096" help:"Longest key."`
-	MaxValueBytes  byteSize      `default:"8MiB" help:"Largest value."`
-	TombstoneGrace time.Duration `default:"1h" help:"How long a delete is remembered; a node that was away longer comes back empty."`
+	MaxKeyBytes    byteSize      `default:"4096" least:"16" meant:"KiB" help:"Longest key."`
+	MaxValueBytes  byteSize      `default:"8MiB" least:"1KiB" meant:"MiB" help:"Largest value."`
+	TombstoneGrace time.Duration `default:"1h" meant:"h" help:"How long a delete is remembered; a node that was away longer comes back empty."`
 }
 
 // logFlags say what is logged, on stderr.
@@ -78,18 +78,21 @@ func (f *clusterFlags) check() error {
 }
 
 func (f *storeFlags) check() error {
-	const lengthMax = 1 << 30
+	const (
+		lengthMax = 1 << 30
+		memoryMin = 1 << 20 // less holds next to nothing
+	)
 	switch {
-	case f.MaxMemory < 0:
-		return errors.New("--max-memory is negative")
+	case f.MaxMemory > 0 && f.MaxMemory < memoryMin:
+		return fmt.Errorf("--max-memory is %s, want at least %s, or 0 for no bound", humanBytes(int64(f.MaxMemory)), humanBytes(memoryMin))
 	case f.Eviction == "s3-fifo" && f.MaxMemory == 0:
 		return fmt.Errorf("--eviction %s needs --max-memory: there is nothing to make room for", f.Eviction)
 	case f.MaxKeyBytes < 1 || f.MaxKeyBytes > lengthMax:
 		return fmt.Errorf("--max-key-bytes is %d, want 1 to %d", f.MaxKeyBytes, lengthMax)
 	case f.MaxValueBytes < 1 || f.MaxValueBytes > lengthMax:
 		return fmt.Errorf("--max-value-bytes is %d, want 1 to %d", f.MaxValueBytes, lengthMax)
-	case f.TombstoneGrace <= 0:
-		return fmt.Errorf("--tombstone-grace is %s, want more than 0", f.TombstoneGrace)
+	case f.TombstoneGrace == 0:
+		return errors.New("--tombstone-grace is 0, want more")
 	}
 	return nil
 }
@@ -109,12 +112,8 @@ func (cmd *serverCmd) Validate() error {
 		return fmt.Errorf("--weight is %d, want at least 1", cmd.Weight)
 	case cmd.Conf != "" && len(cmd.Join) > 0:
 		return errors.New("--conf and --join are both given: use --join for a node that is new to a running cluster")
-	case cmd.EvictAfter < 0:
-		return fmt.Errorf("--evict-after is %s, want 0 (never) or more", cmd.EvictAfter)
-	case cmd.SyncRate < 0:
-		return errors.New("--sync-rate is negative")
-	case cmd.ShutdownTimeout <= 0:
-		return fmt.Errorf("--shutdown-timeout is %s, want more than 0", cmd.ShutdownTimeout)
+	case cmd.ShutdownTimeout == 0:
+		return errors.New("--shutdown-timeout is 0, want more")
 	}
 	if err := cmd.checkAddrs(); err != nil {
 		return err

@@ -5,6 +5,8 @@ import (
 	"math"
 	"strconv"
 	"strings"
+
+	"github.com/alecthomas/kong"
 )
 
 // byteSize is a number of bytes as people write it: 512MiB, 8MB, 64k, 1.5GiB.
@@ -19,7 +21,30 @@ var sizeUnits = map[string]int64{
 	"t": 1 << 40, "tib": 1 << 40, "tb": 1e12,
 }
 
-// UnmarshalText reads a size; kong calls it for a flag.
+// Decode reads the size of a flag; kong calls it. A number without a unit that is less than the
+// flag's tag least is more likely one of the unit in its tag meant: 64 for --max-memory is 64MiB,
+// and not 64 bytes, which hold nothing. Who means bytes writes 64B.
+func (s *byteSize) Decode(ctx *kong.DecodeContext) error {
+	text, err := textOf(ctx)
+	if err != nil {
+		return err
+	}
+	if err := s.UnmarshalText([]byte(text)); err != nil {
+		return err
+	}
+	var least byteSize
+	if tag := ctx.Value.Tag.Get("least"); tag != "" {
+		if err := least.UnmarshalText([]byte(tag)); err != nil {
+			panic("BUG: a tag of a flag: " + err.Error())
+		}
+	}
+	if text = strings.TrimSpace(text); *s > 0 && *s < least && strings.Trim(text, "0123456789.") == "" {
+		return fmt.Errorf("%[1]s is %[1]s bytes: did you mean %[1]s%[2]s? Write %[1]sB if not", text, ctx.Value.Tag.Get("meant"))
+	}
+	return nil
+}
+
+// UnmarshalText reads a size.
 func (s *byteSize) UnmarshalText(text []byte) error {
 	in := strings.TrimSpace(string(text))
 	digits := strings.IndexFunc(in, func(r rune) bool { return (r < '0' || r > '9') && r != '.' })

@@ -1,0 +1,46 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"reflect"
+	"strings"
+	"time"
+
+	"github.com/alecthomas/kong"
+
+	"httpdhs/kv"
+)
+
+// ttl is how long a value is kept, as ?ttl= has it; here also 0, for ever.
+type ttl time.Duration
+
+// UnmarshalText reads a ttl; kong calls it for a flag.
+func (t *ttl) UnmarshalText(text []byte) error {
+	if d, ok := kv.ParseDuration(string(text)); ok && d == 0 {
+		*t = 0
+		return nil
+	}
+	d, err := kv.ParseTTL(string(text))
+	*t = ttl(d)
+	return err
+}
+
+// decodeDuration reads the time.Duration of a flag, zero or more, with days and weeks too. A number
+// without a unit is refused, with the unit of the flag's tag meant (s by default): nobody can tell
+// what it is to be.
+func decodeDuration(ctx *kong.DecodeContext, target reflect.Value) error {
+	text, err := textOf(ctx)
+	if err != nil {
+		return err
+	}
+	d, ok := kv.ParseDuration(text)
+	switch {
+	case !ok:
+		return fmt.Errorf("%q is no duration: use one like 500ms, 90s, 5m, 12h or 7d", text)
+	case d != 0 && strings.Trim(text, "0123456789") == "":
+		return fmt.Errorf("%s has no unit: did you mean %s%s?", text, text, cmp.Or(ctx.Value.Tag.Get("meant"), "s"))
+	}
+	target.SetInt(int64(d))
+	return nil
+}
