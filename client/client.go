@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -62,11 +61,12 @@ type Client struct {
 	tls  bool
 
 	// Passed in by tests.
-	now   func() time.Time
-	sleep sleeper
+	now         func() time.Time
+	sleep       sleeper
+	ringTimeout time.Duration
 
 	routes     atomic.Pointer[routes]
-	refreshing sync.Mutex // held by the one request that looks at the ring
+	refreshing chan struct{} // has room for the one request that looks at the ring
 }
 
 // New makes a client. It does not connect: a cluster that is down is found
@@ -90,7 +90,8 @@ func New(opts Options) (*Client, error) {
 	if opts.UserAgent == "" {
 		opts.UserAgent = "httpdhs-client"
 	}
-	c := &Client{opts: opts, tls: opts.TLS != nil, now: time.Now, sleep: sleepTimer}
+	c := &Client{opts: opts, tls: opts.TLS != nil, now: time.Now, sleep: sleepTimer,
+		ringTimeout: ringTimeout, refreshing: make(chan struct{}, 1)}
 	hosts := make([]string, 0, len(opts.Addrs))
 	for _, addr := range opts.Addrs {
 		host, https, err := splitAddr(addr)

@@ -18,8 +18,9 @@ import (
 
 func TestMain(m *testing.M) {
 	// fasthttp's cleaner of idle connections ends by itself, some seconds after
-	// the last of them is closed.
-	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.(*HostClient).connsCleaner"))
+	// the last of them is closed; its servers' clock never does.
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.(*HostClient).connsCleaner"),
+		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.updateServerDate.func1"))
 }
 
 // fakeNode is a server that notes what it is asked and answers as it is told.

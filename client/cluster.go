@@ -31,8 +31,12 @@ func (c *Client) Cluster(ctx context.Context) (*Cluster, error) {
 
 // Ring fetches the partition table; the client routes by it from then on.
 func (c *Client) Ring(ctx context.Context) (*Ring, error) {
-	c.refreshing.Lock()
-	defer c.refreshing.Unlock()
+	select {
+	case c.refreshing <- struct{}{}:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	defer func() { <-c.refreshing }()
 	return c.refresh(ctx)
 }
 

@@ -151,14 +151,19 @@ func (r *routes) forAny() []*endpoint { return distinct(r.seeds, r.nodes) }
 // due. Only one request at a time does; the others go by what is known.
 func (c *Client) current(ctx context.Context) *routes {
 	r := c.routes.Load()
-	if c.now().Before(r.due) || !c.refreshing.TryLock() {
+	if c.now().Before(r.due) {
 		return r
 	}
-	defer c.refreshing.Unlock()
+	select {
+	case c.refreshing <- struct{}{}:
+	default:
+		return r
+	}
+	defer func() { <-c.refreshing }()
 	if r = c.routes.Load(); c.now().Before(r.due) {
 		return r
 	}
-	if _, err := c.refresh(ctx); err != nil {
+	if _, err := c.refresh(ctx); err != nil && ctx.Err() == nil {
 		stale := *r
 		stale.due = c.now().Add(ringRetry)
 		c.routes.Store(&stale)
@@ -178,11 +183,11 @@ func (c *Client) suspect(r *routes) {
 	c.routes.CompareAndSwap(r, &next)
 }
 
-// refresh fetches the ring and routes by it from now on. The caller holds
+// refresh fetches the ring and routes by it from now on. The caller has its place in
 // c.refreshing.
 func (c *Client) refresh(ctx context.Context) (*api.Ring, error) {
 	r := c.routes.Load()
-	req := &request{method: fasthttp.MethodGet, target: []byte("/cluster/ring"), safe: true, timeout: ringTimeout}
+	req := &request{method: fasthttp.MethodGet, target: []byte("/cluster/ring"), safe: true, timeout: c.ringTimeout}
 	if r.ring != nil {
 		req.header = append(req.header, header{"If-None-Match", `"` + r.ring.Fingerprint + `"`})
 	}

@@ -116,10 +116,14 @@ func (a *attempts) one(e *endpoint, last bool) (*fasthttp.Response, error) {
 	if a.req.safe && !last {
 		left /= 2
 	}
-	resp := fasthttp.AcquireResponse()
-	err := a.c.exchange(e, a.req, resp, left)
+	resp, err := a.c.exchange(a.ctx, e, a.req, left)
+	if err == errGivenUp {
+		if err = a.ctx.Err(); !a.req.safe {
+			err = fmt.Errorf("%w: %w", ErrOutcomeUnknown, err)
+		}
+		return nil, err
+	}
 	if err != nil {
-		fasthttp.ReleaseResponse(resp)
 		e.failed(a.c.now(), err)
 		a.c.suspect(a.c.routes.Load())
 		err = fmt.Errorf("%s: %w", e.addr, err)
@@ -178,10 +182,69 @@ func (a *attempts) failure() error {
 	return fmt.Errorf("%w: %w", ErrUnreachable, joinErrors(a.errs))
 }
 
-// exchange sends the request to one node and reads the answer.
-func (c *Client) exchange(e *endpoint, req *request, resp *fasthttp.Response, timeout time.Duration) error {
+// errGivenUp is what exchange returns when the context was cancelled before there was an answer.
+var errGivenUp = errors.New("given up")
+
+// exchange sends the request to one node and returns the answer, for the caller to release.
+//
+// fasthttp cannot take a request back. One that may be cancelled is therefore sent by a goroutine
+// of its own, from a copy of the body. Nobody waits for that any more once the context is cancelled;
+// it ends with the answer, or when timeout is over. That the deadline of a context is over is no
+// reason to give up: timeout is within it, and tells whether the node answers.
+func (c *Client) exchange(ctx context.Context, e *endpoint, req *request, timeout time.Duration) (*fasthttp.Response, error) {
+	out := c.outgoing(e, req)
+	if ctx.Done() == nil {
+		if req.body != nil {
+			out.SetBodyRaw(req.body) // read while it is sent, and not copied before
+		}
+		return roundTrip(e, out, timeout)
+	}
+	if req.body != nil {
+		out.SetBody(req.body)
+	}
+	type answer struct {
+		resp *fasthttp.Response
+		err  error
+	}
+	answered := make(chan answer, 1)
+	go func() {
+		var a answer
+		a.resp, a.err = roundTrip(e, out, timeout)
+		answered <- a
+	}()
+	select {
+	case a := <-answered:
+		return a.resp, a.err
+	case <-ctx.Done():
+	}
+	if ctx.Err() == context.Canceled {
+		return nil, errGivenUp
+	}
+	a := <-answered
+	return a.resp, a.err
+}
+
+// roundTrip sends out, releases it, and returns the answer. A panic of the library, whatever the
+// node has answered, is an error like any other: in a goroutine nobody could recover it.
+func roundTrip(e *endpoint, out *fasthttp.Request, timeout time.Duration) (resp *fasthttp.Response, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			resp, err = nil, fmt.Errorf("the HTTP client cannot cope with %s: panic: %v", e.addr, v)
+		}
+	}()
+	resp = fasthttp.AcquireResponse()
+	err = e.host.DoTimeout(out, resp, timeout)
+	fasthttp.ReleaseRequest(out)
+	if err != nil {
+		fasthttp.ReleaseResponse(resp)
+		return nil, err
+	}
+	return resp, nil
+}
+
+// outgoing is the request as fasthttp has it, without its body.
+func (c *Client) outgoing(e *endpoint, req *request) *fasthttp.Request {
 	out := fasthttp.AcquireRequest()
-	defer fasthttp.ReleaseRequest(out)
 	scheme := "http://"
 	if c.tls {
 		scheme = "https://"
@@ -196,11 +259,7 @@ func (c *Client) exchange(e *endpoint, req *request, resp *fasthttp.Response, ti
 	for _, h := range req.header {
 		out.Header.Set(h.name, h.value)
 	}
-	if req.body != nil {
-		// Raw: the body is read while it is sent and not copied before.
-		out.SetBodyRaw(req.body)
-	}
-	return e.host.DoTimeout(out, resp, timeout)
+	return out
 }
 
 // joinErrors puts the errors of several nodes on one line.

@@ -1,0 +1,210 @@
+package client
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// batchTarget is the /batch of a fake cluster: one map. What answer returns, if that is not empty,
+// is the line for a key.
+type batchTarget struct {
+	mu     sync.Mutex
+	pairs  map[string]string
+	sizes  [][]int // of the requests at each node
+	answer func(node int, key string) string
+}
+
+func newBatchTarget(nodes int) *batchTarget {
+	return &batchTarget{pairs: map[string]string{}, sizes: make([][]int, nodes), answer: func(int, string) string { return "" }}
+}
+
+func (b *batchTarget) serve(node int, w http.ResponseWriter, r *http.Request) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	w.Header().Set("X-Dht-Node", fmt.Sprint("node ", node))
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		panic(err)
+	}
+	for line := range bytes.Lines(body) {
+		var op struct{ Op, Key, Value string }
+		if err := json.Unmarshal(line, &op); err != nil {
+			panic(err)
+		}
+		switch line := b.answer(node, op.Key); {
+		case line != "":
+			fmt.Fprintln(w, line)
+		case op.Op == "put":
+			b.pairs[op.Key] = op.Value
+			fmt.Fprintln(w, `{"status":201,"etag":"\"1\"","acks":2,"replicas":2}`)
+		case op.Op == "delete":
+			delete(b.pairs, op.Key)
+			fmt.Fprintln(w, `{"status":204,"etag":"\"2\"","acks":2,"replicas":2}`)
+		default:
+			value, found := b.pairs[op.Key]
+			if !found {
+				fmt.Fprintln(w, `{"status":404,"error":"no such key"}`)
+				continue
+			}
+			text, _ := json.Marshal(value)
+			fmt.Fprintf(w, `{"status":200,"value":%s,"etag":"\"1\""}`+"\n", text)
+		}
+	}
+	b.sizes[node] = append(b.sizes[node], bytes.Count(body, []byte("\n")))
+}
+
+// Each primary is asked for its keys and no others, in requests of a bounded size, and the results
+// are in the order of the operations.
+func TestBatchGoesToThePrimaries(t *testing.T) {
+	target := newBatchTarget(3)
+	cluster := newFakeCluster(t, 3, target.serve)
+	target.answer = func(node int, key string) string {
+		if cluster.primary(key) != node {
+			t.Errorf("node %d is asked about %s", node, key)
+		}
+		return ""
+	}
+	c, _ := newClient(t, Options{Addrs: []string{cluster.nodes[0].addr}})
+	const n = 4 * batchOps
+	var puts []Op
+	var keys [][]byte
+	for i := range n {
+		key := []byte(fmt.Sprint("key", i))
+		puts, keys = append(puts, Op{Kind: OpPut, Key: key, Value: key}), append(keys, key)
+	}
+	for i, r := range c.Batch(background, puts, nil) {
+		if r.Err != nil || !r.Written.Created || r.Written.Acks != "2/2" || r.Written.ETag != `"1"` {
+			t.Fatalf("put %d: %+v", i, r)
+		}
+	}
+	values, err := c.GetMany(background, append(keys, []byte("none")), nil)
+	if err != nil || len(values) != n+1 || values[n] != nil {
+		t.Fatalf("%d values, %v", len(values), err)
+	}
+	for i, v := range values[:n] {
+		if v == nil || string(v.Data) != string(keys[i]) || v.ContentType != "application/octet-stream" || v.ETag != `"1"` {
+			t.Fatalf("%s is %+v", keys[i], v)
+		}
+	}
+	for node, sizes := range target.sizes {
+		for _, size := range sizes {
+			if size > batchOps {
+				t.Errorf("a request to node %d has %d operations", node, size)
+			}
+		}
+		if len(sizes) != 4 { // a third of n in two requests, twice
+			t.Errorf("node %d has %d requests, want 4", node, len(sizes))
+		}
+	}
+	large := Op{Kind: OpPut, Key: []byte("large"), Value: make([]byte, batchBytes)}
+	target.sizes = make([][]int, 3)
+	c.Batch(background, []Op{large, large, large}, nil)
+	if got := target.sizes[cluster.primary("large")]; len(got) != 3 {
+		t.Errorf("large values travel in requests of %v", got)
+	}
+}
+
+// An operation has its own error, and one that fails stops no other. Where the node's answer ends
+// too early, a get was not answered, and a write may have been done.
+func TestBatchErrors(t *testing.T) {
+	target := newBatchTarget(1)
+	cluster := newFakeCluster(t, 1, target.serve)
+	target.answer = func(_ int, key string) string {
+		return map[string]string{
+			"few":  `{"status":503,"error":"too few","acks":1,"replicas":2,"required":2,"outcome":"unknown"}`,
+			"long": `{"status":414,"error":"too long"}`, "odd": `{"status":`,
+		}[key]
+	}
+	c, _ := newClient(t, Options{Addrs: []string{cluster.nodes[0].addr}})
+	op := func(kind OpKind, key string) Op { return Op{Kind: kind, Key: []byte(key), Value: []byte("v")} }
+	got := c.Batch(background, []Op{
+		op(OpPut, "few"), op(OpGet, "long"), op(OpPut, "a"), op(OpGet, "none"), {Kind: OpPut, ContentType: "\xff"},
+		op(OpGet, "a"), op(OpDelete, "a"), op(OpGet, "odd"), op(OpDelete, "b"),
+	}, nil)
+	var status *StatusError
+	switch {
+	case !errors.Is(got[0].Err, ErrOutcomeUnknown) || !errors.As(got[0].Err, &status) || status.Acks != 1 || status.Required != 2 || status.Node != "node 0":
+		t.Errorf("too few replicas: %v", got[0].Err)
+	case !errors.As(got[1].Err, &status) || status.Status != 414:
+		t.Errorf("a long key: %v", got[1].Err)
+	case got[2].Err != nil, got[5].Err != nil, string(got[5].Value.Data) != "v", got[6].Err != nil, got[6].Written.Created:
+		t.Errorf("a: %+v %+v %+v", got[2], got[5], got[6])
+	case !errors.Is(got[3].Err, ErrNotFound):
+		t.Errorf("no such key: %v", got[3].Err)
+	case got[4].Err == nil || !strings.Contains(got[4].Err.Error(), "not UTF-8"):
+		t.Errorf("a content type: %v", got[4].Err)
+	case got[7].Err == nil || errors.Is(got[7].Err, ErrOutcomeUnknown):
+		t.Errorf("a get without an answer: %v", got[7].Err)
+	case !errors.Is(got[8].Err, ErrOutcomeUnknown):
+		t.Errorf("a write without an answer: %v", got[8].Err)
+	}
+	if _, err := c.GetMany(background, [][]byte{[]byte("none"), []byte("long")}, nil); err == nil || !strings.HasPrefix(err.Error(), "long: too long") {
+		t.Errorf("many with one that fails: %v", err)
+	}
+}
+
+// A batch of gets goes on to another node when one does not answer; one with writes is not sent
+// twice where it may have been done.
+func TestBatchFailsOver(t *testing.T) {
+	target := newBatchTarget(2)
+	cluster := newFakeCluster(t, 2, func(node int, w http.ResponseWriter, r *http.Request) {
+		if node == 1 {
+			hangUp(w)
+			return
+		}
+		target.serve(node, w, r)
+	})
+	key := []byte(cluster.keyOf(1))
+	target.pairs[string(key)] = "v"
+	c, _ := newClient(t, Options{Addrs: []string{cluster.nodes[0].addr}})
+	if got, err := c.GetMany(background, [][]byte{key}, nil); err != nil || string(got[0].Data) != "v" {
+		t.Errorf("gets: %v", err)
+	}
+	got := c.Batch(background, []Op{{Kind: OpPut, Key: key}, {Kind: OpGet, Key: key}}, nil)
+	if !errors.Is(got[0].Err, ErrOutcomeUnknown) || got[1].Err == nil {
+		t.Errorf("with a write: %+v", got)
+	}
+	if len(cluster.nodes[1].about("/batch")) != 2 || len(target.sizes[0]) != 1 {
+		t.Errorf("requests: %v at the node that hangs up, %v at the other", cluster.nodes[1].about("/batch"), target.sizes[0])
+	}
+}
+
+// Values for which an answer has no room are asked for again, as long as each answer brings some.
+func TestBatchAsksAgainForWhatHadNoRoom(t *testing.T) {
+	target := newBatchTarget(1)
+	cluster := newFakeCluster(t, 1, target.serve)
+	const full = `{"status":503,"error":"the answer has come to its bound"}`
+	room := 0
+	target.answer = func(_ int, key string) string {
+		if key == "never" {
+			return full
+		}
+		if room++; room%4 == 0 {
+			return full
+		}
+		return ""
+	}
+	c, _ := newClient(t, Options{Addrs: []string{cluster.nodes[0].addr}})
+	var keys [][]byte
+	for i := range 10 {
+		target.pairs[fmt.Sprint(i)] = "v"
+		keys = append(keys, []byte(fmt.Sprint(i)))
+	}
+	if values, err := c.GetMany(background, keys, nil); err != nil || values[3] == nil || values[7] == nil {
+		t.Errorf("%v", err)
+	}
+	if len(target.sizes[0]) < 2 {
+		t.Errorf("requests of %v", target.sizes[0])
+	}
+	target.sizes[0] = nil
+	if _, err := c.GetMany(background, [][]byte{[]byte("never")}, nil); err == nil || len(target.sizes[0]) != 1 {
+		t.Errorf("no room for one: %v, requests of %v", err, target.sizes[0])
+	}
+}
