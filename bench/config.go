@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -168,6 +169,8 @@ func (c *Config) Check() error {
 		return err
 	case len(c.To) == 0:
 		return fmt.Errorf("%w: --to names no node", ErrConfig)
+	case slices.ContainsFunc(c.To, func(addr string) bool { return strings.Contains(addr, "://") }):
+		return fmt.Errorf("%w: --to is %s: bench speaks no TLS, so it takes host:port alone, of nodes without", ErrConfig, strings.Join(c.To, ","))
 	case c.Conns < len(c.To):
 		return fmt.Errorf("%w: --conns is %d, fewer than the nodes (%d)", ErrConfig, c.Conns, len(c.To))
 	case c.Requests == 0 && (c.Duration < 10*time.Millisecond || c.Duration.Seconds() > day):

@@ -79,6 +79,9 @@ func newRunner(ctx context.Context, c Config) (*runner, error) {
 	if len(unreachable) > 0 {
 		return nil, errors.Join(unreachable...)
 	}
+	if err := greet(ctx, &c); err != nil {
+		return nil, err
+	}
 	if err := r.makeSpace(); err != nil {
 		return nil, err
 	}
@@ -87,6 +90,21 @@ func newRunner(ctx context.Context, c Config) (*runner, error) {
 		Servers: servers(ctx, &r.cfg, r.names),
 	}
 	return r, nil
+}
+
+// greet finds out before the load what would fail all of it: a token that is not that of the nodes,
+// or TLS. Whatever else is wrong, also that a node takes longer, the run tells.
+func greet(ctx context.Context, c *Config) error {
+	api, err := client.New(client.Options{Addrs: c.To[:1], Token: c.Token, Timeout: time.Second})
+	if err != nil {
+		return fmt.Errorf("%w: --to: %w", ErrConfig, err)
+	}
+	defer api.Close()
+	_, err = api.Get(ctx, []byte("bench"), nil)
+	if errors.Is(err, client.ErrUnauthorized) || errors.Is(err, client.ErrWantsTLS) {
+		return err
+	}
+	return nil
 }
 
 // deletesOfVerify is the share of deletes among the writes of a run that is

@@ -15,8 +15,8 @@ import (
 	"httpdhs/kv"
 )
 
-// Errors to look for with errors.Is. A *StatusError matches the first two
-// where its status says so.
+// Errors to look for with errors.Is. A *StatusError matches those of the nodes'
+// answers where its status says so.
 var (
 	// ErrNotFound: there is no such key.
 	ErrNotFound = kv.ErrNotFound
@@ -29,6 +29,14 @@ var (
 
 	// ErrUnreachable: no node could be asked. A write was not done.
 	ErrUnreachable = errors.New("no node answers")
+
+	// ErrUnauthorized: the nodes want a token, or another one than Options.Token.
+	ErrUnauthorized = errors.New("the nodes want a token")
+
+	// ErrWantsTLS and ErrNoTLS: the node speaks TLS, and was asked without, or the other way round.
+	// A write was not done.
+	ErrWantsTLS = errors.New("the node speaks TLS, and was asked without")
+	ErrNoTLS    = errors.New("the node speaks no TLS, and was asked with it")
 )
 
 // StatusError is an answer that is not a success.
@@ -64,6 +72,8 @@ func (e *StatusError) Is(target error) bool {
 		return e.Status == http.StatusNotFound
 	case ErrConditionFailed:
 		return e.Status == http.StatusPreconditionFailed
+	case ErrUnauthorized:
+		return e.Status == http.StatusUnauthorized
 	case ErrOutcomeUnknown:
 		return e.Unknown
 	}

@@ -124,6 +124,9 @@ func (a *attempts) one(e *endpoint, last bool) (*fasthttp.Response, error) {
 		return nil, err
 	}
 	if err != nil {
+		if wrong := a.c.otherProtocol(a.ctx, e, err); wrong != nil {
+			return nil, fmt.Errorf("%s: %w", e.addr, wrong)
+		}
 		e.failed(a.c.now(), err)
 		a.c.suspect(a.c.routes.Load())
 		err = fmt.Errorf("%s: %w", e.addr, err)

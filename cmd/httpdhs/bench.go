@@ -13,8 +13,6 @@ import (
 	"time"
 	"unicode"
 
-	"golang.org/x/term"
-
 	"httpdhs/bench"
 )
 
@@ -217,7 +215,7 @@ func readRun(name string) (*bench.Report, error) {
 // benchProgress shows how a run stands: a line that changes on a terminal, and
 // elsewhere a line every few seconds. end leaves the terminal as it was.
 func benchProgress(w io.Writer) (show func(bench.Progress), end func()) {
-	if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+	if isTerminal(w) {
 		const clearLine = "\r\x1b[K"
 		return func(p bench.Progress) { fmt.Fprint(w, clearLine, &p) }, func() { fmt.Fprint(w, clearLine) }
 	}

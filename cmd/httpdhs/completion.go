@@ -58,6 +58,11 @@ func completions(root *kong.Node) []completion {
 		for _, arg := range node.Positional {
 			c.words = append(c.words, enumOf(arg)...)
 		}
+		if c.name == "help" {
+			for _, other := range root.Children {
+				c.words = append(c.words, other.Name)
+			}
+		}
 		all = append(all, c)
 	}
 	return all

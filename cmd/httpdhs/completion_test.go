@@ -22,6 +22,7 @@ func TestBashCompletion(t *testing.T) {
 		"httpdhs completion z":           "zsh",
 		"httpdhs le":                     "leave",
 		"httpdhs leave --n":              "--no-wait",
+		"httpdhs help le":                "leave",
 		"httpdhs status -o j":            "json",
 		"httpdhs server --port 12":       "",
 		"httpdhs load-data --format nd":  "ndjson",

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"strings"
 	"time"
 
@@ -42,18 +43,23 @@ func (cmd *devCmd) Run(ctx context.Context, term *terminal) error {
 	for i := range cmd.Nodes {
 		names = append(names, fmt.Sprintf("localhost:%d", cmd.Port+i))
 	}
+	listeners, err := cmd.listen()
+	if err != nil {
+		return err
+	}
 	log := (&logFlags{LogLevel: cmd.LogLevel}).logger(term)
 	var running []*node.Node
 	for i, name := range names {
 		n, err := node.Open(node.Config{
 			Name:     name,
 			Members:  names,
-			Listen:   fmt.Sprintf("127.0.0.1:%d", cmd.Port+i),
+			Listener: listeners[i],
 			Replicas: cmd.Replicas,
 			Log:      log.With("node", name),
 			Version:  versionName(),
 		})
 		if err != nil {
+			closeAll(listeners[i:])
 			return errors.Join(err, shutdown(devStopTimeout, running))
 		}
 		running = append(running, n)
@@ -61,6 +67,26 @@ func (cmd *devCmd) Run(ctx context.Context, term *terminal) error {
 	untilReady(ctx, running)
 	cmd.welcome(term.out, names)
 	return untilOver(ctx, devStopTimeout, running...)
+}
+
+// listen takes all ports before the first node asks for the others: none of them is down, which it
+// would say.
+func (cmd *devCmd) listen() (listeners []net.Listener, err error) {
+	for i := range cmd.Nodes {
+		ln, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", cmd.Port+i))
+		if err != nil {
+			closeAll(listeners)
+			return nil, fmt.Errorf("cannot listen on port %d: %w", cmd.Port+i, err)
+		}
+		listeners = append(listeners, ln)
+	}
+	return listeners, nil
+}
+
+func closeAll(listeners []net.Listener) {
+	for _, ln := range listeners {
+		ln.Close() // of one that a node has closed it is no matter
+	}
 }
 
 // untilReady waits until the nodes have found each other: what the user tries

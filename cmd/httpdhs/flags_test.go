@@ -59,6 +59,25 @@ func TestServerDefaults(t *testing.T) {
 	}
 }
 
+// A node is called as those are that it joins, so that it has the name that README's next command
+// gives it. An address that localhost may not lead to is its own name.
+func TestNameOfANodeThatJoins(t *testing.T) {
+	for _, tc := range []struct{ want, flags string }{
+		{"localhost:1237", "--join=localhost:1234"},
+		{"localhost:1237", "--join=LocalHost:1234,127.0.0.1:1235"},
+		{"127.0.0.1:1237", "--join=127.0.0.1:1234,localhost:1235"},
+		{"127.0.0.1:1237", "--join=box:1234"},
+		{"127.0.0.2:1237", "--bind=127.0.0.2 --join=localhost:1234"},
+		{"[::1]:1237", "--bind=::1 --join=localhost:1234"},
+		{"box:1237", "--bind=0.0.0.0 --join=localhost:1234"},
+		{"10.0.0.1:1", "--advertise=10.0.0.1:1 --join=localhost:1234"},
+	} {
+		if got := parseServer(t, append(strings.Fields(tc.flags), "--port=1237")...).Name; got != tc.want {
+			t.Errorf("%s: the node is called %s, want %s", tc.flags, got, tc.want)
+		}
+	}
+}
+
 func show(cfg node.Config) string {
 	var b bytes.Buffer
 	_ = printJSON(&b, struct {
@@ -155,6 +174,7 @@ func TestUsageErrors(t *testing.T) {
 		{[]string{"server", "--auth-token-file", empty}, "is empty"},
 		{[]string{"dev", "--nodes", "0"}, "--nodes is 0"},
 		{[]string{"get"}, `expected "<key>"`},
+		{[]string{"help", "nothing"}, "unexpected argument nothing"},
 		{[]string{"get", "k", "--to", "nowhere"}, `--to: address "nowhere" is not host:port`},
 		{[]string{"load-data"}, "what to load"},
 		{[]string{"load-data", "--sample", "file"}, "--sample takes no file"},
@@ -181,6 +201,10 @@ func TestHelpAndVersion(t *testing.T) {
 	for args, want := range map[string]string{
 		"--help":        "load-data",
 		"server --help": "HTTPDHS_SHUTDOWN_TIMEOUT",
+		"help":          "load-data",
+		"help leave":    "Usage: httpdhs leave <node>",
+		"help bench":    "--read-ratio",
+		"help help":     "httpdhs help",
 		"version":       "httpdhs ",
 		"--version":     "httpdhs ",
 	} {

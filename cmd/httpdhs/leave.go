@@ -18,7 +18,7 @@ import (
 // leaveCmd has a node hand its data over and leave.
 type leaveCmd struct {
 	Node string `arg:"" help:"Its name, host:port, as httpdhs status has it."`
-	Wait bool `default:"true" negatable:"" help:"Wait until it has left; it goes on leaving if this is interrupted."`
+	Wait bool   `default:"true" negatable:"" help:"Wait until it has left; it goes on leaving if this is interrupted."`
 	clientFlags
 }
 

@@ -49,6 +49,7 @@ type commands struct {
 	Bench      benchCmd      `cmd:"" help:"Put load on nodes and measure."`
 	VersionCmd versionCmd    `cmd:"" name:"version" help:"Print the version."`
 	Completion completionCmd `cmd:"" help:"Print a completion script for bash, zsh or fish."`
+	HelpCmd    helpCmd       `cmd:"" name:"help" help:"Show what a command does and takes."`
 }
 
 // terminal is where a command reads and writes.
@@ -115,7 +116,7 @@ func run(args []string, in io.Reader, out, stderr io.Writer) (status int) {
 	if err = parsed.Run(); err == nil {
 		return exitOK
 	}
-	fmt.Fprintf(stderr, "httpdhs: %s\n", oneLine(err))
+	fmt.Fprintf(stderr, "httpdhs: %s%s\n", oneLine(err), whatToDo(err, parsed))
 	var usage *usageError
 	if errors.As(err, &usage) {
 		return exitUsage

@@ -10,7 +10,8 @@ import (
 	"httpdhs/client"
 )
 
-// getCmd prints a value as it is: nothing is added, so that it can be piped.
+// getCmd prints a value as it is: nothing is added, so that it can be piped. On a terminal the last
+// line is ended, for the prompt to begin on its own.
 type getCmd struct {
 	Key raw    `arg:"" help:"The key."`
 	R   string `placeholder:"LEVEL" help:"Replicas that have to answer: one, quorum, all or a number."`
@@ -26,6 +27,9 @@ func (cmd *getCmd) Run(ctx context.Context, term *terminal) error {
 	value, err := c.Get(ctx, []byte(cmd.Key), &client.GetOptions{R: cmd.R})
 	if err != nil {
 		return fmt.Errorf("%s: %w", client.AppendPrintable(nil, []byte(cmd.Key)), err)
+	}
+	if n := len(value.Data); isTerminal(term.out) && n > 0 && value.Data[n-1] != '\n' {
+		value.Data = append(value.Data, '\n')
 	}
 	_, err = term.out.Write(value.Data)
 	return err

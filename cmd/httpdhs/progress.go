@@ -30,11 +30,11 @@ type progress struct {
 func startProgress(w io.Writer, total int64, sample func() (done int64, text string)) *progress {
 	p := &progress{quit: make(chan struct{})}
 	every, show, end := lineEvery, func(int64, string) {}, func() {}
-	if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
-		bar := newBar(f, total)
+	if isTerminal(w) {
+		bar := newBar(w, total)
 		every = barEvery
 		show = func(done int64, text string) { bar.Describe(text); _ = bar.Set64(done) }
-		end = func() { _ = bar.Exit(); fmt.Fprintln(f) }
+		end = func() { _ = bar.Exit(); fmt.Fprintln(w) }
 	} else {
 		said := ""
 		show = func(done int64, text string) {
@@ -64,6 +64,12 @@ func startProgress(w io.Writer, total int64, sample func() (done int64, text str
 		}
 	})
 	return p
+}
+
+// isTerminal says whether a person reads what is written there.
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
 }
 
 // stop ends the showing and returns when nothing more will be written.

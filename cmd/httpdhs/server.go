@@ -24,7 +24,7 @@ import (
 type serverCmd struct {
 	Port      int      `default:"1234" help:"Port to serve on."`
 	Bind      string   `default:"127.0.0.1" help:"Address to serve on; 0.0.0.0 for all of this machine."`
-	Advertise string   `placeholder:"HOST:PORT" help:"Where other nodes and clients reach this one; also its name. By default its line in --conf, else bind and port."`
+	Advertise string   `placeholder:"HOST:PORT" help:"Where other nodes and clients reach this one; also its name. By default its line in --conf, else bind and port, or localhost and port if it joins localhost."`
 	Conf      string   `placeholder:"FILE" help:"File with the host:port of every node known at start, one a line."`
 	Join      []string `placeholder:"HOST:PORT" sep:"," help:"A member of a running cluster to join, instead of --conf; repeatable. With neither the node is a cluster of its own."`
 	Zone      string   `help:"Where the machine stands; the replicas of a key go to different zones."`
@@ -191,7 +191,7 @@ func (cmd *serverCmd) name(cfg *node.Config, self *machine) error {
 	if cmd.Conf == "" {
 		cfg.Name = cmd.Advertise
 		if cfg.Name == "" {
-			cfg.Name = net.JoinHostPort(reachable(cmd.Bind, self), strconv.Itoa(cmd.Port))
+			cfg.Name = net.JoinHostPort(cmd.host(self), strconv.Itoa(cmd.Port))
 		}
 		return nil
 	}
@@ -207,6 +207,18 @@ func (cmd *serverCmd) name(cfg *node.Config, self *machine) error {
 		cfg.Members = append(cfg.Members, n.addr)
 	}
 	return err
+}
+
+// host is the host of the node's name where nothing says it. On 127.0.0.1 a node is called as those
+// are that it joins: who writes localhost for them writes it for this one too.
+func (cmd *serverCmd) host(self *machine) string {
+	const localhost = "localhost"
+	if cmd.Bind == "127.0.0.1" && len(cmd.Join) > 0 {
+		if other, _, err := splitHostPort(cmd.Join[0]); err == nil && strings.EqualFold(other, localhost) {
+			return localhost
+		}
+	}
+	return reachable(cmd.Bind, self)
 }
 
 // reachable is a host under which others find what listens on bind: all
