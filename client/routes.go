@@ -163,7 +163,7 @@ func (c *Client) current(ctx context.Context) *routes {
 	if r = c.routes.Load(); c.now().Before(r.due) {
 		return r
 	}
-	if _, err := c.refresh(ctx); err != nil && ctx.Err() == nil {
+	if _, err := c.refresh(ctx); err != nil && ctx.Err() != context.Canceled {
 		stale := *r
 		stale.due = c.now().Add(ringRetry)
 		c.routes.Store(&stale)

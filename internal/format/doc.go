@@ -15,6 +15,8 @@
 //   - Memory is bounded by the longest record that the limits allow, whatever
 //     the stream holds: a line without an end or a quote that is never closed
 //     is an error, and is skipped without being kept.
+//   - Text that is packed, with gzip say, is refused before anything of it is
+//     read: it would else be lines of garbage, some of them with a tab.
 //   - The size of the blocks changes nothing in the outcome.
 //   - Where the stream breaks off with an error, what is cut in two is dropped
 //     and not taken for a shorter record.

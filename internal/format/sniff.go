@@ -32,11 +32,11 @@ var ErrPacked = errors.New("no text")
 // read of it.
 type PackedError struct {
 	Name   string // gzip, zstd, xz, lz4, zip, bzip2 or UTF-16
-	Unpack string // a command that makes text of it
+	Unpack string // a command that makes text of what it reads
 }
 
 func (e *PackedError) Error() string {
-	return fmt.Sprintf("this is %s and no text in UTF-8: unpack it first, as with %s", e.Name, e.Unpack)
+	return fmt.Sprintf("this is %s, not text in UTF-8: pass it through %s first", e.Name, e.Unpack)
 }
 
 // Is matches ErrPacked.
