@@ -4,10 +4,6 @@ package kv
 // a record.
 const MaxContentTypeBytes = 255
 
-// SecretHeader is the HTTP header with which nodes of a cluster that has a
-// secret show it to each other.
-const SecretHeader = "X-Dht-Cluster-Secret"
-
 // Limits bounds what a client may store. All nodes of a cluster should have
 // the same: a node refuses a peer's record that is beyond its own.
 type Limits struct {

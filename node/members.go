@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"slices"
 	"strings"
 	"time"
@@ -238,4 +239,14 @@ func (n *Node) memberNames() (names []string) {
 		names = append(names, m.Name)
 	}
 	return names
+}
+
+// memberHosts are the hosts on which members are, or may be.
+func (n *Node) memberHosts() (all []string) {
+	for _, name := range append(n.memberNames(), n.cfg.Join...) {
+		if host, _, err := net.SplitHostPort(name); err == nil {
+			all = append(all, host)
+		}
+	}
+	return all
 }

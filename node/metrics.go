@@ -99,7 +99,8 @@ func (n *Node) httpMetrics() metrics.HTTP {
 	m := metrics.HTTP{
 		Malformed: s.Malformed, Overloaded: s.Overloaded, Panics: s.Panics,
 		Conns: s.Conns, RejectedConns: s.RejectedConns, EvictedConns: s.EvictedConns, SlowConns: s.SlowConns,
-		InFlightBytes: s.InFlightBytes, PeerInFlightBytes: s.PeerInFlightBytes, AnswerBytes: s.AnswerBytes,
+		RefusedMessages: s.RefusedMessages,
+		InFlightBytes:   s.InFlightBytes, PeerInFlightBytes: s.PeerInFlightBytes, AnswerBytes: s.AnswerBytes,
 	}
 	for class, byStatus := range s.Requests {
 		for digit, count := range byStatus {

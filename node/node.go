@@ -9,6 +9,8 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net"
+	"net/netip"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -48,6 +50,7 @@ type Node struct {
 	wired       chan struct{} // closed when coordinator is there, or will never be
 	coordinator *replicate.Coordinator
 	server      *server.Server
+	hosts       *hosts       // of members; nil: a secret tells who is one
 	pprof       *pprofServer // nil: none
 	listener    net.Listener
 
@@ -135,6 +138,7 @@ func open(cfg Config) (_ *Node, err error) {
 		return nil, errors.Join(err, n.listener.Close())
 	}
 	n.logStart()
+	n.warnOpen()
 	n.coordinator.Start()
 	listener := n.listener
 	if cfg.ServerTLS != nil {
@@ -146,6 +150,9 @@ func open(cfg Config) (_ *Node, err error) {
 			n.fail(err)
 		}
 	})
+	if n.hosts != nil {
+		n.serving.Go(n.hosts.run)
+	}
 	if len(cfg.Join) == 0 { // else whom it joins asks
 		n.serving.Go(n.lookForTwin)
 	}
@@ -212,10 +219,15 @@ func (n *Node) wire() (err error) {
 	if err != nil {
 		return err
 	}
+	var peerHost func(netip.Addr) bool
+	if cfg.ClusterSecret == "" {
+		n.hosts = newHosts(n.memberHosts, n.members.Digest, n.quit)
+		peerHost = n.hosts.has
+	}
 	n.server = server.New(server.Options{
 		Name: cfg.Name, Version: cfg.Version, Limits: cfg.Limits,
 		Log: n.log, AccessLog: cfg.AccessLog,
-		AuthToken: cfg.AuthToken, ClusterSecret: cfg.ClusterSecret,
+		AuthToken: cfg.AuthToken, ClusterSecret: cfg.ClusterSecret, PeerHost: peerHost,
 		Metrics:          metrics.Handler(metrics.New(n.metrics())),
 		Console:          console.Handler(),
 		MaxExchangeBytes: cfg.Limits.MaxValueBytes + exchangeSlack,
@@ -292,6 +304,24 @@ func (n *Node) logStart() {
 	}
 	if known := max(len(cfg.Members), 1); len(cfg.Join) == 0 && cfg.Replicas > known {
 		n.log.Warn("fewer nodes than replicas: each key has one copy a node", "replicas", cfg.Replicas, "nodes", known)
+	}
+}
+
+// warnOpen says what anybody may do to a node that other machines reach, and what to set against that.
+func (n *Node) warnOpen() {
+	addr, ok := n.listener.Addr().(*net.TCPAddr)
+	if !ok || addr.IP.IsLoopback() {
+		return
+	}
+	var may, set []string
+	if n.cfg.AuthToken == "" {
+		may, set = append(may, "read, change and delete all data"), append(set, "--auth-token-file")
+	}
+	if n.cfg.ClusterSecret == "" {
+		may, set = append(may, "join the cluster"), append(set, "--cluster-secret-file")
+	}
+	if len(set) > 0 {
+		n.log.Warn("WHOEVER REACHES THIS PORT may "+strings.Join(may, ", and ")+": set "+strings.Join(set, " and "), "listen", addr.String())
 	}
 }
 

@@ -119,7 +119,15 @@ func (c *Coordinator) compareMaps(name string, digest uint64) {
 	c.rings.mu.Lock()
 	differs := digest != c.rings.members.Digest
 	c.rings.mu.Unlock()
-	if differs && c.opt.Differs != nil {
+	if differs {
+		c.introduce(name)
+	}
+}
+
+// introduce implements peerHost: the peer does not take this node for a member, and is said hello to, which it takes
+// from anybody. It is not down for that: it would have to give up what it holds.
+func (c *Coordinator) introduce(name string) {
+	if c.opt.Differs != nil {
 		c.opt.Differs(name)
 	}
 }

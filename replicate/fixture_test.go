@@ -247,6 +247,7 @@ type clusterOptions struct {
 	members         []int                 // those that there are when nodes start; nil: all
 	evictAfter      time.Duration
 	evict           func(by int, name string)
+	differs         func(by int, name string) // by is to say hello to the node of that name
 	maxBytes        map[int]int64 // by node: bound of its store
 }
 
@@ -324,6 +325,11 @@ func (c *cluster) boot(i int, boot uint64, o clusterOptions) *testNode {
 		EvictAfter: o.evictAfter, Evict: func(name string) {
 			if o.evict != nil {
 				o.evict(i, name)
+			}
+		},
+		Differs: func(name string) {
+			if o.differs != nil {
+				o.differs(i, name)
 			}
 		},
 	})

@@ -55,12 +55,35 @@ func TestPingsAreBounded(t *testing.T) {
 		"rate":          func(p *Ping) { p.Moving = &Moving{Bytes: 1 << 60, Done: 1, Seconds: 1e-300} },
 		"negative time": func(p *Ping) { p.Moving = &Moving{Bytes: 1 << 60, Done: 1, Seconds: -1} },
 		"no rate":       func(p *Ping) { p.Moving = &Moving{Bytes: 1, Partitions: 1 << 60, Done: 1, Seconds: 1e300} },
+		"number":        func(p *Ping) { p.Number = countMax + 1 },
+		"statements":    func(p *Ping) { p.Said.Seq = math.MaxUint64 },
+		"terms":         func(p *Ping) { p.Term = math.MaxUint64 },
+		"downs":         func(p *Ping) { p.Sees = map[uint64]Sight{1: {Downs: math.MaxUint64}} },
+		"heeded term":   func(p *Ping) { p.Sees = map[uint64]Sight{1: {}, 2: {Term: countMax + 1}} },
+		"heeded downs":  func(p *Ping) { p.Heeds = map[uint64]uint64{1: math.MaxUint64} },
 	} {
 		p := good
 		spoil(&p)
 		if _, err := parsePing(appendPing(nil, &p)); !errors.Is(err, errMessage) {
 			t.Errorf("%s: %v", what, err)
 		}
+	}
+}
+
+// A ping with a number that no node has reached leaves the pings that come after it heard: else one
+// would make a node deaf to a peer until that is started again.
+func TestNoPingIsTheLast(t *testing.T) {
+	c := newCluster(t, clusterOptions{nodes: 2, replicas: 2})
+	n := c.nodes[0]
+	last := c.nodes[1].self()
+	last.Number = math.MaxUint64
+	if answer, err := n.Exchange(nil, appendPing(nil, &last)); !errors.Is(err, errMessage) {
+		t.Errorf("it is answered with %d bytes, %v", len(answer), err)
+	}
+	before := n.Peers()[0].Ping.Number
+	eventually(t, "pings are heard", func() bool { return n.Peers()[0].Ping.Number > before })
+	if number := n.Peers()[0].Ping.Number; number > countMax {
+		t.Errorf("the last that was heard has the number %d", number)
 	}
 }
 

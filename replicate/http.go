@@ -10,13 +10,17 @@ import (
 
 	"github.com/valyala/fasthttp"
 
-	"httpdhs/kv"
+	"httpdhs/internal/seal"
+)
+
+// Where a node takes messages of other nodes. Hellos have a path of their own: who sends one may
+// be no member yet, and need not know the name of the node that it asks.
+const (
+	exchangePath = "/internal/exchange"
+	helloPath    = "/internal/hello"
 )
 
 const (
-	// ExchangePath is where a node takes messages of other nodes.
-	ExchangePath = "/internal/exchange"
-
 	dialTimeout = time.Second
 
 	// peerConnsMax bounds the connections to one peer: one for the batch in
@@ -33,7 +37,8 @@ const (
 var errClosed = errors.New("the peer closed the connection")
 
 // HTTPTransport carries messages as POST requests over pooled keep-alive
-// connections.
+// connections. It seals them, and takes no answer without a seal that is
+// good: see package seal.
 type HTTPTransport struct {
 	// Dial, when set before the first message, opens the connections instead
 	// of the operating system.
@@ -41,33 +46,32 @@ type HTTPTransport struct {
 
 	client *fasthttp.HostClient
 	name   string
-	secret string
+	sealer *seal.Sealer
 
 	mu    sync.Mutex // guards conns
 	conns map[*trackedConn]struct{}
 }
 
-// NewHTTPTransport makes a transport to the node at addr (host:port). The
-// secret is sent when it is not empty; with config the connection is TLS. The
-// largest value, maxValue, bounds an answer: what its head announces is allocated at once.
+// NewHTTPTransport makes a transport to the node at addr (host:port), which is also its name but
+// for hellos. The secret, if there is one, is that of the cluster; with config the connection is
+// TLS. The largest value, maxValue, bounds an answer: what its head announces is allocated at once.
 func NewHTTPTransport(addr, secret string, config *tls.Config, maxValue int) *HTTPTransport {
-	t := &HTTPTransport{name: addr, secret: secret, conns: make(map[*trackedConn]struct{})}
+	t := &HTTPTransport{name: addr, sealer: seal.New(secret), conns: make(map[*trackedConn]struct{})}
 	t.client = &fasthttp.HostClient{
-		Addr:                          addr,
-		IsTLS:                         config != nil,
-		TLSConfig:                     config,
-		DialTimeout:                   t.dial,
-		MaxConns:                      peerConnsMax,
-		MaxConnWaitTimeout:            time.Second,
-		MaxIdleConnDuration:           peerIdleMax,
-		MaxIdemponentCallAttempts:     1, // trying again is the peer's decision
-		MaxResponseBodySize:           answerRoom + maxValue,
-		ReadBufferSize:                64 << 10,
-		WriteBufferSize:               64 << 10,
-		NoDefaultUserAgentHeader:      true,
-		DisableHeaderNamesNormalizing: true,
-		DisablePathNormalizing:        true,
-		ConnPoolStrategy:              fasthttp.LIFO,
+		Addr:                      addr,
+		IsTLS:                     config != nil,
+		TLSConfig:                 config,
+		DialTimeout:               t.dial,
+		MaxConns:                  peerConnsMax,
+		MaxConnWaitTimeout:        time.Second,
+		MaxIdleConnDuration:       peerIdleMax,
+		MaxIdemponentCallAttempts: 1, // trying again is the peer's decision
+		MaxResponseBodySize:       answerRoom + maxValue,
+		ReadBufferSize:            64 << 10,
+		WriteBufferSize:           64 << 10,
+		NoDefaultUserAgentHeader:  true,
+		DisablePathNormalizing:    true,
+		ConnPoolStrategy:          fasthttp.LIFO,
 	}
 	return t
 }
@@ -107,21 +111,27 @@ func (t *HTTPTransport) RoundTrip(dst, message []byte, deadline time.Time) (answ
 	return t.roundTrip(dst, message, deadline)
 }
 
+// seals are those of round trips.
+var seals = sync.Pool{New: func() any { return new(seal.Seal) }}
+
 func (t *HTTPTransport) roundTrip(dst, message []byte, deadline time.Time) ([]byte, error) {
-	req, resp := fasthttp.AcquireRequest(), fasthttp.AcquireResponse()
+	req, resp, sealed := fasthttp.AcquireRequest(), fasthttp.AcquireResponse(), seals.Get().(*seal.Seal)
 	defer fasthttp.ReleaseRequest(req)
 	defer fasthttp.ReleaseResponse(resp)
+	defer seals.Put(sealed)
+	purpose, path := seal.Exchange, exchangePath
+	if isHello(message) {
+		purpose, path = seal.Hello, helloPath
+	}
 	req.Header.DisableNormalizing()
 	req.Header.SetMethod(fasthttp.MethodPost)
 	req.Header.SetHost(t.name)
-	req.SetRequestURI(ExchangePath)
+	req.SetRequestURI(path)
 	if t.client.IsTLS {
 		req.URI().SetScheme("https")
 	}
 	req.Header.SetContentType("application/octet-stream")
-	if t.secret != "" {
-		req.Header.Set(kv.SecretHeader, t.secret)
-	}
+	req.Header.SetBytesV(seal.Header, t.sealer.Request(sealed, purpose, t.name, message))
 	req.SetBodyRaw(message)
 	if err := t.client.DoDeadline(req, resp, deadline); err != nil {
 		if !isTimeout(err) {
@@ -133,14 +143,39 @@ func (t *HTTPTransport) roundTrip(dst, message []byte, deadline time.Time) ([]by
 		}
 		return dst, err
 	}
-	switch code := resp.StatusCode(); code {
-	case fasthttp.StatusOK:
-		return append(dst, resp.Body()...), nil
-	case fasthttp.StatusBadRequest, fasthttp.StatusRequestEntityTooLarge:
-		return dst, fmt.Errorf("%w: %d %s", ErrRefused, code, excerpt(resp.Body()))
-	default:
-		return dst, fmt.Errorf("%s answers %d %s", t.name, code, excerpt(resp.Body()))
+	if err := t.judge(resp, sealed); err != nil {
+		return dst, err
 	}
+	return append(dst, resp.Body()...), nil
+}
+
+// judge says what is wrong with an answer. Nothing is believed of one whose seal is not good, that
+// the message is refused for good least of all.
+func (t *HTTPTransport) judge(resp *fasthttp.Response, sealed *seal.Seal) error {
+	code, body := resp.StatusCode(), resp.Body()
+	err := t.sealer.OpenAnswer(sealed, resp.Header.Peek(seal.Header), code, body)
+	if err != nil {
+		t.client.CloseIdleConnections() // what comes next on this one may be the rest of the answer
+	}
+	if code == fasthttp.StatusOK {
+		if err != nil {
+			err = fmt.Errorf("the answer of %s is not taken: %w", t.name, err)
+		}
+		return err
+	}
+	said := fmt.Errorf("%s answers %d %s", t.name, code, excerpt(body))
+	if errors.Is(err, seal.ErrNone) && code != fasthttp.StatusServiceUnavailable { // which says that the peer is too busy to look
+		said = fmt.Errorf("%w; %w", said, err)
+	}
+	switch code {
+	case fasthttp.StatusForbidden:
+		return fmt.Errorf("%w: %w", ErrStranger, said)
+	case fasthttp.StatusBadRequest, fasthttp.StatusRequestEntityTooLarge:
+		if err == nil {
+			return fmt.Errorf("%w: %w", ErrRefused, said)
+		}
+	}
+	return said
 }
 
 // excerpt is the start of an error's body, fit for a log line.

@@ -5,11 +5,12 @@ import (
 	"errors"
 	"fmt"
 
+	"httpdhs/internal/seal"
 	"httpdhs/kv"
 )
 
-// Messages between nodes, format 2: a format byte, a kind byte, a body.
-// Integers are little endian.
+// Messages between nodes: a format byte, a kind byte, a body. Integers are
+// little endian. Over HTTP each has a seal beside it, which is package seal's.
 //
 //	batch   u64 clock of the sender, then items to the end:
 //	          'a' record                              merge it
@@ -25,7 +26,7 @@ import (
 //	ring    u64 fingerprint; the answer is JSON, see change.go
 //	hello   package membership's, both ways
 const (
-	messageFormat = 2
+	messageFormat = seal.Format
 
 	kindBatch   = 1
 	kindList    = 2

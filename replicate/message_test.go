@@ -22,7 +22,7 @@ func TestGoldenMessages(t *testing.T) {
 	batch = appendRead(batch, []byte("key"))
 	batch = appendCond(batch, &kv.Condition{Kind: kv.IfVersion, Versions: []kv.Version{1, 0xff}},
 		&kv.Record{Key: []byte("d"), Entry: kv.Entry{Version: 9, Tombstone: true}})
-	golden(t, "batch", batch, "0201"+"8877665544332211"+
+	golden(t, "batch", batch, "0301"+"8877665544332211"+
 		"61"+"10"+"01"+"02"+"0807060504030201"+"6b"+"7676"+
 		"72"+"03"+"6b6579"+
 		"63"+"03"+"02"+"0100000000000000"+"ff00000000000000"+"11"+"01"+"0900000000000000"+"64")
@@ -35,12 +35,12 @@ func TestGoldenMessages(t *testing.T) {
 	} {
 		answer = appendResult(answer, &r)
 	}
-	golden(t, "answer", answer, "0201"+"0000000000000000"+
+	golden(t, "answer", answer, "0301"+"0000000000000000"+
 		"81"+"02"+"0700000000000000"+"03"+"04"+"0b"+"05"+"0800000000000000"+
 		"46"+"10"+"01"+"00"+"0100000000000000"+"6b"+"07"+"09"+"08")
 
 	list := appendListRequest(nil, &kv.ListRequest{From: 0x1234, Limit: 5, Values: true, Prefix: []byte("p")}, []uint16{1, 0x203})
-	golden(t, "listing", list, "0202"+"3412000000000000"+"05000000"+"01"+"01"+"70"+"0100"+"0302")
+	golden(t, "listing", list, "0302"+"3412000000000000"+"05000000"+"01"+"01"+"70"+"0100"+"0302")
 
 	ping := appendPing(nil, &Ping{
 		Name: "n", Boot: 7, Settings: "s", Clock: 300, Wall: 1, Lead: -1, Machine: 2, Synced: true, Number: 3,
@@ -50,7 +50,7 @@ func TestGoldenMessages(t *testing.T) {
 		Keys: 1, Bytes: 2, Tombstones: 3, Version: "v", Started: time.Unix(64, 1),
 		Memory: Memory{Live: 4, Dead: 5, Segments: 6, Index: 7, Max: 8, Evicted: 9, EvictedBytes: 10},
 	})
-	golden(t, "ping", ping, "0203"+"05"+"016e"+"07"+"0173"+"ac02"+"02"+"01"+"04"+"03"+
+	golden(t, "ping", ping, "0303"+"05"+"016e"+"07"+"0173"+"ac02"+"02"+"01"+"04"+"03"+
 		"04"+"05"+"06"+"020607"+"00"+"0106"+"08"+"0172"+"12"+"02"+"04"+"000000000000f03f"+"14"+"01"+"0164"+
 		"01"+"0b"+"03"+"0c"+"0d"+"01"+"0e"+"0f"+
 		"02"+"04"+"06"+"08"+"0a"+"0c"+"0e"+"10"+"12"+"14"+"0176"+"8001"+"02")
@@ -60,7 +60,7 @@ func TestGoldenMessages(t *testing.T) {
 func TestPingsComeBack(t *testing.T) {
 	want := Ping{
 		Name: "node1", Boot: math.MaxUint64, Settings: "--replicas=2", Clock: math.MaxUint64, Wall: 5, Lead: -6, Machine: 7,
-		Stopping: true, Number: math.MaxUint64, Term: 8, HandOver: 9, Dead: []string{"node2", "node3"},
+		Stopping: true, Number: countMax, Term: 8, HandOver: 9, Dead: []string{"node2", "node3"},
 		Said:   rebalance.Statement{Seq: 1, Map: 2, Reads: 3, Guess: true, Writes: []rebalance.Ring{4}, Wants: []rebalance.Ring{5}, Holds: []rebalance.Ring{6}},
 		Moving: &Moving{Ring: "r", Partitions: 1, Done: 2, Bytes: 3, Seconds: 0.5},
 		Sees:   map[uint64]Sight{1: {Downs: 2, Live: true, Term: 3}, 4: {Counts: true}}, Heeds: map[uint64]uint64{5: 6, 7: 8},

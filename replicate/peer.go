@@ -108,6 +108,7 @@ type peerHost interface {
 	missed(reason string)                   // this node has missed something
 	arrives()                               // a peer that was down is about to take part again
 	compareMaps(name string, digest uint64) // the peer states a member map
+	introduce(name string)                  // the peer does not know this node
 	reconsider()                            // what a peer says, or whether it is there, has changed
 }
 

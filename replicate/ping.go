@@ -77,10 +77,15 @@ type Memory struct {
 	EvictedBytes int64
 }
 
+// countMax is more than a node counts of anything while it runs: a million a second for nine years.
+const countMax = 1 << 48
+
 // check says what in a ping no node says: what is worked out from it would take without end, or
-// be no number.
+// be no number, or nothing that comes after it would count.
 func (p *Ping) check() error {
 	switch {
+	case p.most() > countMax:
+		return fmt.Errorf("%w: ping: it counts to %d", errMessage, p.most())
 	case p.Wall < 0 || p.Wall > latestMicros || p.Machine < 0 || p.Machine > latestMicros,
 		p.Lead < -latestMicros || p.Lead > latestMicros:
 		return fmt.Errorf("%w: ping: its clock reads %d, its machine's %d, and it leads by %d", errMessage, p.Wall, p.Machine, p.Lead)
@@ -90,6 +95,19 @@ func (p *Ping) check() error {
 		return fmt.Errorf("%w: ping: it has been moving for %g seconds", errMessage, p.Moving.Seconds)
 	}
 	return nil
+}
+
+// most is the largest of all that a node counts. Of each the larger is the later, or is what has to
+// be heeded.
+func (p *Ping) most() uint64 {
+	most := max(p.Number, p.Said.Seq, p.Term)
+	for _, sight := range p.Sees {
+		most = max(most, sight.Downs, sight.Term)
+	}
+	for _, downs := range p.Heeds {
+		most = max(most, downs)
+	}
+	return most
 }
 
 // counted says whether this node counts on the peer: it is up, and has been sent all that was kept for it.

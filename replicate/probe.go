@@ -100,6 +100,12 @@ func (p *Peer) probe(deadline time.Time) {
 		p.answered(&ping)
 	case errors.Is(err, errUnsteered):
 		p.misses = 0
+	case errors.Is(err, ErrStranger):
+		if p.misses++; p.misses < probesMissed {
+			p.host.introduce(p.name)
+		} else {
+			p.markDown(err)
+		}
 	case isTimeout(err):
 		if p.misses++; p.misses >= probesMissed {
 			p.markDown(errSilent)
@@ -110,8 +116,8 @@ func (p *Peer) probe(deadline time.Time) {
 	if !p.probed.Load() {
 		p.tried.Store(true)
 		p.host.steer() // before this node may coordinate, and stamp something by a wrong clock
-		if errors.Is(err, errUnsteered) {
-			return
+		if errors.Is(err, errUnsteered) || errors.Is(err, ErrStranger) && p.misses < probesMissed {
+			return // no verdict
 		}
 		p.probed.Store(true)
 		p.host.reconsider()
@@ -124,7 +130,7 @@ func (p *Peer) exchangePing(deadline time.Time) (Ping, error) {
 	self := p.host.self()
 	msg := appendPing(nil, &self)
 	answer, err := p.transport.RoundTrip(nil, msg, deadline)
-	if err != nil && !isTimeout(err) && !errors.Is(err, ErrRefused) && !p.quitting() {
+	if err != nil && !isTimeout(err) && !errors.Is(err, ErrRefused) && !errors.Is(err, ErrStranger) && !p.quitting() {
 		answer, err = p.transport.RoundTrip(nil, msg, deadline)
 	}
 	if err != nil {

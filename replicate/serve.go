@@ -191,6 +191,20 @@ func AppendHello(dst, hello []byte) []byte { return append(appendHead(dst, kindH
 // SplitHello takes the hello out of the answer to one.
 func SplitHello(answer []byte) ([]byte, error) { return expectKind(answer, kindHello, messageHead) }
 
+// isHello says whether a message that this side has made is a hello.
+func isHello(msg []byte) bool { return len(msg) >= messageHead && msg[1] == kindHello }
+
+// Hello answers a hello, and nothing else: Exchange for those who may be no members yet.
+func (c *Coordinator) Hello(dst, request []byte) ([]byte, error) {
+	switch kind, _, err := splitHead(request); {
+	case err != nil:
+		return dst, err
+	case kind != kindHello:
+		return dst, fmt.Errorf("%w: kind %d, want a hello", errMessage, kind)
+	}
+	return c.Exchange(dst, request)
+}
+
 // serveHello passes a hello on to whom it is for.
 func (c *Coordinator) serveHello(dst, body []byte) ([]byte, error) {
 	if c.opt.Hello == nil {

@@ -8,8 +8,9 @@ import (
 // Transport carries messages to one other node.
 type Transport interface {
 	// RoundTrip sends a message and appends the answer to dst. The error wraps
-	// ErrRefused when the peer said that the message is not one it takes, and
-	// is a Timeout() error when the deadline passed. It keeps neither slice.
+	// ErrRefused when the peer said that the message is not one it takes,
+	// ErrStranger when it takes none of this node, and is a Timeout() error
+	// when the deadline passed. It keeps neither slice.
 	RoundTrip(dst, message []byte, deadline time.Time) ([]byte, error)
 
 	// Abort breaks every RoundTrip under way and closes the connections; later
@@ -20,6 +21,10 @@ type Transport interface {
 // ErrRefused is for a message that the peer will never take: sending it again
 // is of no use.
 var ErrRefused = errors.New("the peer refuses the message")
+
+// ErrStranger is for a message to a peer that does not take this node for one
+// of its cluster. It may just not have heard of it yet.
+var ErrStranger = errors.New("the peer takes this node for a stranger")
 
 func isTimeout(err error) bool {
 	var t interface{ Timeout() bool }

@@ -82,31 +82,14 @@ func TestIndex(t *testing.T) {
 	}
 }
 
-func TestExchange(t *testing.T) {
-	f := start(t, Options{MaxExchangeBytes: 1 << 20})
-	body := strings.Repeat("\x00\xff", 200_000)
-	a := f.send("POST", "/internal/exchange", body)
-	a.want(t, 200)
-	if a.body != "got "+body || a.header.Get("Content-Type") != "application/octet-stream" {
-		t.Errorf("answer of %d bytes: %v", len(a.body), a.header)
-	}
-	// 400 has the sender drop the message, 503 has it try again.
-	f.send("POST", "/internal/exchange", "bad").want(t, 400)
-	f.send("POST", "/internal/exchange", "long").want(t, 400)
-	f.send("POST", "/internal/exchange", "stop").want(t, 503)
-	f.send("POST", "/internal/exchange", strings.Repeat("x", 1<<20+1)).want(t, 413)
-	f.send("GET", "/internal/exchange", "").want(t, 405)
-	f.send("GET", "/internal/other", "").want(t, 404)
-}
-
-// Clients need the token for everything but the two probes; nodes need the
-// secret, and it is no token.
+// Clients need the token for everything but the two probes; it is no seal, and
+// the nodes' secret is no token.
 func TestAuth(t *testing.T) {
 	f := start(t, Options{AuthToken: "s3cret", ClusterSecret: "ours", Console: func(*fasthttp.RequestCtx) {}})
 	good := "Authorization: Bearer s3cret"
 	for _, target := range []string{"/db/k", "/db", "/cluster", "/cluster/ring", "/cluster/key/k", "/", "/metrics", "/nothing", "/healthz/", "//healthz", "/readyz/../db"} {
 		for _, header := range []string{"X: y", "Authorization: Bearer", "Authorization: Bearer s3cre", "Authorization: Bearer s3cret2",
-			"Authorization: Basic s3cret", "Authorization: s3cret", "X-Dht-Cluster-Secret: ours"} {
+			"Authorization: Basic s3cret", "Authorization: s3cret", "Authorization: Bearer ours"} {
 			a := f.send("GET", target, "", header)
 			a.want(t, 401)
 			if a.header["Www-Authenticate"] == nil {
@@ -124,10 +107,10 @@ func TestAuth(t *testing.T) {
 	f.send("POST", "/batch", "{}\n").want(t, 401)
 	f.send("GET", "/healthz", "").want(t, 200)
 	f.send("GET", "/readyz", "").want(t, 200)
-	f.send("POST", "/internal/exchange", "hi").want(t, 403)
-	f.send("POST", "/internal/exchange", "hi", good).want(t, 403)
-	f.send("POST", "/internal/exchange", "hi", "X-Dht-Cluster-Secret: our").want(t, 403)
-	f.send("POST", "/internal/exchange", "hi", "X-Dht-Cluster-Secret: ours").want(t, 200)
+	for _, target := range []string{"/internal/exchange", "/internal/hello"} {
+		f.send("POST", target, "hi").want(t, 403)
+		f.send("POST", target, "hi", good).want(t, 403)
+	}
 }
 
 // A handler that panics is a 500 and a line in the log, and nothing else.

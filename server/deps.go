@@ -53,4 +53,8 @@ type Peers interface {
 	// Exchange appends the answer to request to dst. It keeps nothing of
 	// request. An error means that the request is not one a node would send.
 	Exchange(dst, request []byte) ([]byte, error)
+
+	// Hello is Exchange for a request that is a hello, which may come from a
+	// node that is no member yet. Any other request is an error.
+	Hello(dst, request []byte) ([]byte, error)
 }

@@ -9,6 +9,7 @@ import (
 
 	"httpdhs/internal/api"
 	"httpdhs/internal/format"
+	"httpdhs/internal/seal"
 	"httpdhs/kv"
 )
 
@@ -26,7 +27,6 @@ var (
 	errNoRoute         = &statusError{404, "no such resource: keys are under /db/, the rest is listed at /"}
 	errMethod          = &statusError{405, "this method is not allowed here: see the Allow header"}
 	errUnauthorized    = &statusError{401, "a token is needed: send the header Authorization: Bearer TOKEN"}
-	errUntrusted       = &statusError{403, "this path is for nodes of the cluster alone: set the same --cluster-secret-file on all of them"}
 	errTooSlow         = &statusError{408, "the request did not arrive in time"}
 	errCutShort        = &statusError{400, "the request ends before its body does; nothing was stored"}
 	errTargetTooLong   = &statusError{414, "the request line is longer than this node reads; use a shorter key"}
@@ -35,6 +35,12 @@ var (
 	errInFlight        = &statusError{503, "too many request bodies are in memory; try again"}
 	errAnswers         = &statusError{503, "too many answers wait in memory for their clients; try again"}
 	errInternal        = &statusError{500, "internal error; the node's log has the details"}
+)
+
+// Why messages of other nodes are refused, beside what package seal finds.
+var (
+	errStranger    = errors.New("without a cluster secret messages are taken from the hosts of members alone")
+	errMisdirected = errors.New("the message is for a node of another name")
 )
 
 // The one table from what went wrong to a status. The first row that fits
@@ -62,6 +68,12 @@ var statusTable = []struct {
 	{kv.ErrTimeout, 503, "try again, with a longer ?timeout= or fewer replicas"},
 	{kv.ErrUnknownOutcome, 503, "read the key to find out"},
 	{kv.ErrAbsenceUnknown, 503, "try again when more replicas are up"},
+	{errStranger, 403, "set the same --cluster-secret-file at all nodes"},
+	{errMisdirected, 421, "give each node one name, and each name one node"},
+	{seal.ErrNone, 403, "this path is for nodes of the cluster alone, and clients use the others"},
+	{seal.ErrSecret, 403, ""},
+	{seal.ErrFormat, 403, ""},
+	{seal.ErrChanged, 422, ""},
 }
 
 // bodyNotFound is written ahead: absent keys are asked for all the time.

@@ -177,6 +177,10 @@ func (fakePeers) Exchange(dst, request []byte) ([]byte, error) {
 	return append(append(dst, "got "...), request...), nil
 }
 
+func (fakePeers) Hello(dst, request []byte) ([]byte, error) {
+	return append(append(dst, "hello "...), request...), nil
+}
+
 // waitsMax is for how many milliseconds a test waits for a state: only a fault takes so long.
 const waitsMax = 60_000
 

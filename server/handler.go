@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/valyala/fasthttp"
+
+	"httpdhs/internal/seal"
 )
 
 // handle is the handler of every request.
@@ -70,8 +72,10 @@ func (s *Server) refuses(ctx *fasthttp.RequestCtx) bool {
 	}
 	path, query := splitTarget(ctx.Request.Header.RequestURI())
 	switch {
-	case bytes.HasPrefix(path, internalPrefix):
-		return !s.trusted(ctx)
+	case bytes.Equal(path, exchangePath):
+		return s.refusesMessage(ctx, seal.Exchange)
+	case bytes.Equal(path, helloPath):
+		return s.refusesMessage(ctx, seal.Hello)
 	case !s.authorized(ctx):
 		return true
 	case bytes.HasPrefix(path, dbPrefix) && ctx.IsPut():

@@ -254,10 +254,12 @@ func TestInFlightBytesOfOpenConns(t *testing.T) {
 
 // What is too large by its Content-Length is refused before it is sent.
 func TestTooLargeAtOnce(t *testing.T) {
-	f := start(t, Options{})
-	for _, head := range []string{"PUT /db/k", "POST /internal/exchange"} {
+	const length = 40_000_000
+	f := start(t, Options{MaxExchangeBytes: length - 1})
+	header := f.message(make([]byte, length)).header()
+	for _, head := range []string{"PUT /db/k HTTP/1.1", "POST /internal/exchange HTTP/1.1\r\n" + header} {
 		c := f.dial()
-		fmt.Fprintf(c, "%s HTTP/1.1\r\nHost: x\r\nContent-Length: 100000000\r\n\r\n%8192d", head, 0)
+		fmt.Fprintf(c, "%s\r\nHost: x\r\nContent-Length: %d\r\n\r\n%8192d", head, length, 0)
 		a := readAnswer(t, bufio.NewReader(c), "PUT")
 		a.want(t, 413)
 		if !a.close {

@@ -85,7 +85,7 @@ func TestRemove(t *testing.T) {
 func TestRemoveNeedsTheToken(t *testing.T) {
 	f := start(t, Options{AuthToken: "s3cret", ClusterSecret: "ours"})
 	f.send("DELETE", "/cluster/nodes/down:1", "").want(t, 401)
-	f.send("DELETE", "/cluster/nodes/down:1", "", "X-Dht-Cluster-Secret: ours").want(t, 401)
+	f.send("DELETE", "/cluster/nodes/down:1", "", "Authorization: Bearer ours").want(t, 401)
 	if len(f.cluster.removed) != 0 {
 		t.Error("removed without the token")
 	}

@@ -35,14 +35,14 @@ func (s *Server) routes() *router.Router {
 	get("/cluster/ring", s.client(s.clusterRing))
 	r.POST("/cluster/leave", s.client(s.clusterLeave))
 
-	r.POST("/internal/exchange", s.peer(s.exchange))
+	r.POST(string(exchangePath), s.exchange)
+	r.POST(string(helloPath), s.hello)
 	return r
 }
 
 var (
 	dbPrefix         = []byte("/db/")
 	clusterKeyPrefix = []byte("/cluster/key/")
-	internalPrefix   = []byte("/internal/")
 )
 
 // route calls the handler of a request. The paths that end in a key,
@@ -68,19 +68,10 @@ func (s *Server) route(ctx *fasthttp.RequestCtx) {
 	}
 }
 
-// client wraps what only clients with the token may use, peer what only
-// nodes with the secret may.
+// client wraps what only clients with the token may use.
 func (s *Server) client(h fasthttp.RequestHandler) fasthttp.RequestHandler {
 	return func(ctx *fasthttp.RequestCtx) {
 		if s.authorized(ctx) {
-			h(ctx)
-		}
-	}
-}
-
-func (s *Server) peer(h fasthttp.RequestHandler) fasthttp.RequestHandler {
-	return func(ctx *fasthttp.RequestCtx) {
-		if s.trusted(ctx) {
 			h(ctx)
 		}
 	}

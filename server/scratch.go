@@ -5,6 +5,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 
+	"httpdhs/internal/seal"
 	"httpdhs/kv"
 )
 
@@ -19,6 +20,8 @@ type scratch struct {
 	versions [kv.MaxConditionVersions]kv.Version
 
 	put params // of a PUT, between its headers and its body
+
+	seal seal.Seal // of a message of another node
 
 	held int64 // bytes taken from budget
 	from *budget

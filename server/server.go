@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"math"
 	"net"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -15,6 +16,7 @@ import (
 	"github.com/fasthttp/router"
 	"github.com/valyala/fasthttp"
 
+	"httpdhs/internal/seal"
 	"httpdhs/kv"
 )
 
@@ -34,9 +36,13 @@ type Options struct {
 	// everything but /healthz, /readyz and /internal/.
 	AuthToken string
 
-	// ClusterSecret, if set, is what nodes send as X-Dht-Cluster-Secret to
-	// /internal/.
+	// ClusterSecret, if set, is what the messages of other nodes have to be
+	// sealed with: see package seal.
 	ClusterSecret string
+
+	// PeerHost says whether a member of the cluster is on a host, which is of no
+	// interest with a ClusterSecret. It may take a while. nil: on all.
+	PeerHost func(netip.Addr) bool
 
 	Metrics fasthttp.RequestHandler // GET /metrics; nil: 404
 	Console fasthttp.RequestHandler // GET / for browsers; nil: a short text for all
@@ -112,7 +118,8 @@ type Server struct {
 	router    *router.Router
 	log       *slog.Logger
 	faults    throttle
-	strangers throttle // of log lines about nodes without the secret
+	strangers [len(messageFaults)]throttle // of log lines about messages that are refused
+	sealer    *seal.Sealer
 	stats     counters
 	ring      ringCache
 	scratch   sync.Pool // *scratch
@@ -123,6 +130,7 @@ type Server struct {
 	dateSeen   atomic.Int64 // the last Date of an answer that was looked at, Unix seconds
 
 	clientBytes, peerBytes, answerBytes budget
+	strangeBytes                        budget // of hosts that are no member's
 
 	stopping atomic.Bool
 	stop     chan struct{}  // closed when stopping becomes true
@@ -143,6 +151,7 @@ func New(o Options, store Store, cluster Cluster, peers Peers) *Server {
 	s := &Server{
 		opts: o, store: store, cluster: cluster, peers: peers,
 		log:        o.Log,
+		sealer:     seal.New(o.ClusterSecret),
 		limits:     defaultTimeouts(),
 		sweepEvery: time.Second,
 		stop:       make(chan struct{}),
@@ -150,6 +159,7 @@ func New(o Options, store Store, cluster Cluster, peers Peers) *Server {
 	s.clientBytes.max = o.MaxInFlightBytes
 	s.peerBytes.max = max(o.MaxInFlightBytes, int64(o.MaxExchangeBytes))
 	s.answerBytes.max = o.MaxAnswerBytes
+	s.strangeBytes.max = strangeBytesMax
 	s.scratch.New = func() any { return new(scratch) }
 	s.mu.listeners = make(map[net.Listener]struct{})
 	s.mu.conns = make(map[*conn]struct{})

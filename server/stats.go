@@ -34,13 +34,17 @@ type Stats struct {
 	Panics        int64 // handlers that panicked
 	Overloaded    int64 // requests refused at MaxInFlightBytes or MaxAnswerBytes
 
+	// Messages between nodes that were not taken, by why: all reasons there are.
+	RefusedMessages map[string]int64
+
 	InFlightBytes     int64 // request bodies of clients in memory
-	PeerInFlightBytes int64 // request bodies of peers in memory
+	PeerInFlightBytes int64 // request bodies of other nodes in memory
 	AnswerBytes       int64 // large answers that clients have still to take
 }
 
 type counters struct {
-	requests [classes][6]atomic.Int64
+	requests        [classes][6]atomic.Int64
+	refusedMessages [len(messageFaults)]atomic.Int64
 
 	rejectedConns, evictedConns, slowConns, malformed, panics, overloaded atomic.Int64
 }
@@ -71,6 +75,7 @@ func (k *counters) countAs(class, status int) {
 func (s *Server) Stats() Stats {
 	k := &s.stats
 	st := Stats{
+		RefusedMessages:   make(map[string]int64, len(messageFaults)),
 		RejectedConns:     k.rejectedConns.Load(),
 		EvictedConns:      k.evictedConns.Load(),
 		SlowConns:         k.slowConns.Load(),
@@ -78,13 +83,16 @@ func (s *Server) Stats() Stats {
 		Panics:            k.panics.Load(),
 		Overloaded:        k.overloaded.Load(),
 		InFlightBytes:     s.clientBytes.used.Load(),
-		PeerInFlightBytes: s.peerBytes.used.Load(),
+		PeerInFlightBytes: s.peerBytes.used.Load() + s.strangeBytes.used.Load(),
 		AnswerBytes:       s.answerBytes.used.Load(),
 	}
 	for class := range k.requests {
 		for digit := range k.requests[class] {
 			st.Requests[class][digit] = k.requests[class][digit].Load()
 		}
+	}
+	for i := range k.refusedMessages {
+		st.RefusedMessages[messageFaults[i].name] = k.refusedMessages[i].Load()
 	}
 	s.mu.Lock()
 	st.Conns = int64(len(s.mu.conns))

@@ -35,14 +35,15 @@ var mayImport = map[string][]string{
 	"kv":              {},
 	"internal/api":    {},
 	"internal/format": {"kv"},
+	"internal/seal":   {},
 
 	// One job each, side by side.
 	"ring":             {"kv"},
 	"rebalance":        {},
 	"shard":            {"kv"},
 	"membership":       {"kv"},
-	"replicate":        {"kv", "ring", "rebalance"},
-	"server":           {"kv", "internal/api", "internal/format"},
+	"replicate":        {"kv", "ring", "rebalance", "internal/seal"},
+	"server":           {"kv", "internal/api", "internal/format", "internal/seal"},
 	"server/console":   {},
 	"internal/metrics": {},
 	"internal/history": {},

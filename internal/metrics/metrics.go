@@ -75,6 +75,9 @@ type HTTP struct {
 	EvictedConns  int64 // idle ones closed at the bound, for new ones
 	SlowConns     int64 // cut for taking too long
 
+	// Messages of other nodes that were not taken, by the reason. There are few.
+	RefusedMessages map[string]int64
+
 	// Request bodies in memory right now.
 	InFlightBytes     int64 // of clients
 	PeerInFlightBytes int64 // of other nodes
@@ -187,6 +190,7 @@ var (
 	httpRejectedConns = newDesc("http_rejected_connections_total", "Connections turned away since there were too many.")
 	httpEvictedConns  = newDesc("http_evicted_connections_total", "Idle connections closed to make room for new ones.")
 	httpSlowConns     = newDesc("http_slow_connections_total", "Connections cut since the client took too long.")
+	httpRefused       = newDesc("http_refused_messages_total", "Messages between nodes that were not taken, by why: another secret, changed on the way, of no member's host, ...", "reason")
 	httpInFlight      = newDesc("http_in_flight_bytes", "Request bodies in memory, by whether a client or another node sent them.", "from")
 	httpAnswers       = newDesc("http_answer_bytes", "Large answers in memory until their clients have taken them.")
 
@@ -224,7 +228,7 @@ var (
 		buildInfo, ready,
 		storeKeys, storeTombstones, storeData, storeMemory, storeMemoryKind, storeMemoryMax, storeEvicted, storeEvictedB, storePassed, storeSteps, storeLongest,
 		httpRequests, httpMalformed, httpOverloaded, httpPanics, httpConns, httpRejectedConns, httpEvictedConns, httpSlowConns,
-		httpInFlight, httpAnswers,
+		httpRefused, httpInFlight, httpAnswers,
 		coordReads, coordHedges, coordWrites, coordRepairs, coordRestamps, coordSynced, coordHandedOver, coordRefused, coordUnavailable, coordTimeouts, coordOverloads,
 		peerState, peerSynced, peerQueueBytes, peerRecords, peerBatches, peerErrors, peerDropped,
 		ringInfo, ringPartitions, ringChanging, ringFetch, ringFetchBytes, ringHandOver,
@@ -317,6 +321,9 @@ func (e emitter) http(h HTTP) {
 	e.counter(httpRejectedConns, h.RejectedConns)
 	e.counter(httpEvictedConns, h.EvictedConns)
 	e.counter(httpSlowConns, h.SlowConns)
+	for reason, count := range h.RefusedMessages {
+		e.counter(httpRefused, count, reason)
+	}
 	e.gauge(httpInFlight, h.InFlightBytes, "client")
 	e.gauge(httpInFlight, h.PeerInFlightBytes, "peer")
 	e.gauge(httpAnswers, h.AnswerBytes)

@@ -34,6 +34,7 @@ func full() Sources {
 				Conns: 27, RejectedConns: 28, SlowConns: 29,
 				InFlightBytes: 30, PeerInFlightBytes: 31,
 				EvictedConns: 32, AnswerBytes: 33,
+				RefusedMessages: map[string]int64{"changed": 34, "secret": 35},
 			}
 		},
 		Coordinator: func() Coordinator {
