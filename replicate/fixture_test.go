@@ -19,7 +19,13 @@ import (
 	"httpdhs/shard"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// What fasthttp starts and nobody can end is no leak of this package's: its one clock for Date
+// headers, and a client's sleep before it looks whether it has connections left.
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m,
+		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.updateServerDate.func1"),
+		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.(*HostClient).connsCleaner"))
+}
 
 // patience bounds every wait of these tests: only a test that fails takes so
 // long.

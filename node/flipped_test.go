@@ -1,0 +1,309 @@
+package node
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/base64"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"path/filepath"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"httpdhs/kv"
+)
+
+const theSecret = "0123456789 only the nodes know 9876543210"
+
+// pair is two nodes, of which the second writes to the first, and what it says.
+type pair struct {
+	t     *testing.T
+	nodes [2]*Node
+	addr  string // of a socket of the first node, for what may look like a member's
+
+	mu   sync.Mutex
+	said map[*recorder]*bytes.Buffer // guarded by mu: to the first node, by connection
+}
+
+// recorder is a connection from the second node to the first.
+type recorder struct {
+	net.Conn
+	p *pair
+}
+
+func (r *recorder) Write(p []byte) (int, error) {
+	r.p.mu.Lock()
+	if r.p.said[r] == nil {
+		r.p.said[r] = new(bytes.Buffer)
+	}
+	r.p.said[r].Write(p)
+	r.p.mu.Unlock()
+	return r.Conn.Write(p)
+}
+
+// pairKeys is how many keys the second node writes.
+const pairKeys = 300
+
+func pairValue(i int) string { return fmt.Sprintf("the value of key %d", i) }
+
+// newPair starts two nodes that hold the same keys.
+func newPair(t *testing.T, secret string) *pair {
+	t.Helper()
+	p := &pair{t: t, said: make(map[*recorder]*bytes.Buffer)}
+	var listeners [2]net.Listener
+	var names []string
+	for i := range listeners {
+		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		listeners[i], names = ln, append(names, ln.Addr().String())
+	}
+	for i, ln := range listeners {
+		n, err := Open(Config{
+			Name: names[i], Listener: ln, Members: names, Partitions: 16, ClusterSecret: secret, ProbeEvery: 20 * time.Millisecond,
+			Dial: func(addr string, timeout time.Duration) (net.Conn, error) {
+				c, err := net.DialTimeout("tcp", addr, timeout)
+				if i == 0 || err != nil {
+					return c, err
+				}
+				return &recorder{c, p}, nil
+			},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			if p.nodes[i] != nil {
+				n.Kill()
+			}
+		})
+		p.nodes[i] = n
+	}
+	p.eventually("both are ready", func() bool { return ready(p.nodes[0]) && ready(p.nodes[1]) })
+	for i := range pairKeys {
+		p.put(fmt.Sprint("key", i), pairValue(i))
+	}
+	p.listen()
+	return p
+}
+
+func ready(n *Node) bool {
+	ok, _ := n.Ready()
+	return ok
+}
+
+func (p *pair) eventually(what string, is func() bool) {
+	p.t.Helper()
+	for end := time.Now().Add(2 * time.Minute); !is(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			p.t.Fatalf("it is not so that %s", what)
+		}
+	}
+}
+
+// put stores a key through the second node, at both.
+func (p *pair) put(key, value string) {
+	p.t.Helper()
+	call := kv.Call{Write: kv.LevelAll, Deadline: time.Now().Add(time.Minute), Ops: []kv.Op{{
+		Kind: kv.OpPut, Hash: kv.Hash([]byte(key)), Record: kv.Record{Key: []byte(key), Entry: kv.Entry{Value: []byte(value)}},
+	}}}
+	if p.nodes[1].coordinator.Do(&call); call.Ops[0].Err != nil {
+		p.t.Fatal(call.Ops[0].Err)
+	}
+}
+
+// local makes what comes over a socket of this machine seem to come from a member's host.
+type local struct{ *net.UnixListener }
+
+type localConn struct{ *net.UnixConn }
+
+func (l local) Accept() (net.Conn, error) {
+	c, err := l.AcceptUnix()
+	if err != nil {
+		return nil, err
+	}
+	return localConn{c}, nil
+}
+
+func (localConn) RemoteAddr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 1} }
+
+// listen has the first node serve a socket too: 20,000 connections leave nothing behind there.
+func (p *pair) listen() {
+	p.t.Helper()
+	p.addr = filepath.Join(p.t.TempDir(), "s")
+	ln, err := net.ListenUnix("unix", &net.UnixAddr{Name: p.addr, Net: "unix"})
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	p.nodes[0].serving.Go(func() { _ = p.nodes[0].server.Serve(local{ln}) })
+}
+
+// tell sends bytes to the first node, and the end of them, and returns the status of its first answer;
+// 0: there is none.
+func (p *pair) tell(message []byte) (status int) {
+	c, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: p.addr, Net: "unix"})
+	if err != nil {
+		p.t.Error(err)
+		return 0
+	}
+	defer c.Close()
+	_, _ = c.Write(message) // the node may have closed already
+	_ = c.CloseWrite()
+	resp, err := http.ReadResponse(bufio.NewReader(c), nil)
+	if err != nil {
+		return 0
+	}
+	_, _ = io.Copy(io.Discard, resp.Body)
+	_ = resp.Body.Close()
+	return resp.StatusCode
+}
+
+// requests are those that the second node has made of the first.
+func (p *pair) requests() (all [][]byte) {
+	p.t.Helper()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, b := range p.said {
+		r := bufio.NewReader(bytes.NewReader(b.Bytes()))
+		for {
+			req, err := http.ReadRequest(r)
+			if err != nil {
+				break // the rest was not noted
+			}
+			var whole bytes.Buffer
+			fmt.Fprintf(&whole, "%s %s HTTP/1.1\r\nHost: %s\r\n", req.Method, req.RequestURI, req.Host)
+			req.Header.Del("Content-Length")
+			_ = req.Header.Write(&whole)
+			fmt.Fprintf(&whole, "Content-Length: %d\r\n\r\n", req.ContentLength)
+			if _, err := io.Copy(&whole, req.Body); err != nil {
+				break
+			}
+			all = append(all, whole.Bytes())
+		}
+	}
+	if len(all) < pairKeys {
+		p.t.Fatalf("%d messages were noted", len(all))
+	}
+	return all
+}
+
+// unchanged says what the first node holds that was not written, and lacks that was.
+func (p *pair) unchanged() {
+	p.t.Helper()
+	held := make(map[string]string)
+	for partition := range p.nodes[0].cfg.Partitions {
+		p.nodes[0].store.Scan(partition, 0, func(_ uint64, r *kv.Record) bool {
+			held[string(r.Key)] = string(r.Value)
+			return true
+		})
+	}
+	aliens := 0
+	for key, value := range held {
+		i := 0
+		if _, err := fmt.Sscanf(key, "key%d", &i); err != nil || key != fmt.Sprint("key", i) || i >= pairKeys || value != pairValue(i) {
+			if aliens++; aliens <= 5 {
+				p.t.Errorf("it holds %q, %q", key, value)
+			}
+		}
+	}
+	if aliens > 0 || len(held) != pairKeys {
+		p.t.Errorf("it holds %d keys, of which nobody wrote %d; %d were written", len(held), aliens, pairKeys)
+	}
+	var names []string
+	for _, m := range p.nodes[0].members.All() {
+		names = append(names, m.Name)
+	}
+	if want := slices.Sorted(slices.Values(p.nodes[0].cfg.Members)); !slices.Equal(names, want) {
+		p.t.Errorf("the members are %q, want %q", names, want)
+	}
+}
+
+// Of 20,000 messages between nodes of which some bits have flipped on the way, wherever these are,
+// none has an effect that it would not have had: no key is there that nobody wrote, no value is
+// another, no member is made up, and the nodes go on seeing each other.
+func TestFlippedBits(t *testing.T) {
+	const flips = 20_000
+	for _, secret := range []string{"", theSecret} {
+		t.Run(fmt.Sprintf("secret=%t", secret != ""), func(t *testing.T) {
+			t.Parallel()
+			p := newPair(t, secret)
+			requests := p.requests()
+			var mu sync.Mutex
+			statuses := make(map[int]int)
+			var workers sync.WaitGroup
+			for k := range 4 {
+				rng := rand.New(rand.NewPCG(1, uint64(k)))
+				workers.Go(func() {
+					for range flips / 2 / 4 {
+						message := bytes.Clone(requests[rng.IntN(len(requests))])
+						from := 0
+						if rng.IntN(2) == 0 { // where most of a long message is
+							from = bytes.Index(message, []byte("\r\n\r\n")) + 4
+						}
+						for range 1 + rng.IntN(3) {
+							message[from+rng.IntN(len(message)-from)] ^= 1 << rng.IntN(8)
+						}
+						status := p.tell(message)
+						mu.Lock()
+						statuses[status]++
+						mu.Unlock()
+					}
+				})
+			}
+			workers.Wait()
+			t.Logf("answered with %v", statuses)
+			for status := range statuses {
+				if status >= 500 {
+					t.Errorf("%d are answered with %d", statuses[status], status)
+				}
+			}
+			p.unchanged()
+			p.put("key0", pairValue(0))
+			p.eventually("the nodes see each other", func() bool {
+				return p.nodes[0].live(p.nodes[1].cfg.Name) && p.nodes[1].live(p.nodes[0].cfg.Name)
+			})
+			for i, n := range p.nodes {
+				for _, peer := range n.coordinator.Peers() {
+					if peer.Dropped > 0 {
+						t.Errorf("node %d dropped %d records", i, peer.Dropped)
+					}
+				}
+			}
+		})
+	}
+}
+
+// What one node says to another says nothing of the secret, in no spelling; and another node, be it
+// one of the same cluster, does not take it.
+func TestMessagesAreForOneNode(t *testing.T) {
+	p, other := newPair(t, theSecret), newPair(t, theSecret)
+	p.mu.Lock()
+	for _, b := range p.said {
+		for spelling, secret := range map[string][]byte{
+			"as it is": []byte(theSecret), "in hex": []byte(hex.EncodeToString([]byte(theSecret))),
+			"in base64": []byte(base64.StdEncoding.EncodeToString([]byte(theSecret))),
+		} {
+			for i := range len(secret) - 12 {
+				if bytes.Contains(b.Bytes(), secret[i:i+12]) {
+					t.Errorf("the secret was sent, %s: %q", spelling, secret[i:i+12])
+					break
+				}
+			}
+		}
+	}
+	p.mu.Unlock()
+	for _, message := range p.requests()[:100] {
+		hello := bytes.HasPrefix(message, []byte("POST /internal/hello "))
+		if status := other.tell(message); !hello && status != 421 {
+			t.Fatalf("%.40q is answered with %d", message, status)
+		}
+	}
+	other.unchanged()
+}

@@ -1,0 +1,74 @@
+package node
+
+import (
+	"bytes"
+	"log/slog"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// lines is a log.
+type lines struct {
+	mu  sync.Mutex
+	buf bytes.Buffer // guarded by mu
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.Write(p)
+}
+
+func (l *lines) logger() *slog.Logger { return slog.New(slog.NewTextHandler(l, nil)) }
+
+// with are the lines that have a text.
+func (l *lines) with(text string) (found []string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for line := range strings.Lines(l.buf.String()) {
+		if strings.Contains(line, text) {
+			found = append(found, line)
+		}
+	}
+	return found
+}
+
+// A node that other machines reach, and that asks for no token or no secret, says so in one line,
+// and what to set; others do not.
+func TestAnOpenNodeSaysSo(t *testing.T) {
+	const loud = "WHOEVER REACHES THIS PORT"
+	for _, row := range []struct {
+		listen, token, secret string
+		want                  []string
+	}{
+		{"0.0.0.0:0", "", "", []string{loud, "--auth-token-file and --cluster-secret-file"}},
+		{"0.0.0.0:0", "t", "", []string{loud, "set --cluster-secret-file"}},
+		{"[::]:0", "", "s", []string{loud, "set --auth-token-file\""}},
+		{"0.0.0.0:0", "t", "s", nil},
+		{"127.0.0.1:0", "", "", nil},
+		{"[::1]:0", "", "", nil},
+	} {
+		var log lines
+		ln, err := net.Listen("tcp", row.listen)
+		if err != nil {
+			t.Logf("not tried, as this machine has no such address: %v", err)
+			continue
+		}
+		n, err := Open(Config{Name: "127.0.0.1:1", Listener: ln, AuthToken: row.token, ClusterSecret: row.secret, Log: log.logger()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		n.Kill()
+		found := log.with(loud)
+		if (len(found) != 0) != (row.want != nil) || len(found) > 1 {
+			t.Errorf("%+v: %q", row, found)
+		}
+		for _, want := range row.want {
+			if len(found) == 1 && (!strings.Contains(found[0], want) || !strings.Contains(found[0], "level=WARN")) {
+				t.Errorf("%+v: %q, want %q", row, found[0], want)
+			}
+		}
+	}
+}
