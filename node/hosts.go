@@ -18,41 +18,41 @@ const (
 	// stranger that asks again and again makes no more than these.
 	hostsPause = 5 * time.Second
 
-	// hostsPatience is how long a host that is not known is kept waiting for a look-up: less than a
-	// probe waits for its answer.
+	// hostsPatience is how long a host that is not known is kept waiting: less than a probe waits
+	// for its answer.
 	hostsPatience = 500 * time.Millisecond
 
 	lookupTimeout = 5 * time.Second
-	lookupsMax    = 8 // at a time
+	lookupsMax    = 64 // at a time
 )
 
 // hosts are the machines of members, by the addresses to which their names lead. In a cluster
 // without a secret messages are taken from these alone.
 //
-// Names are looked up by one goroutine, run. A message from an address that is known waits for
-// nothing. One from another waits for a look-up if the members have changed since the last, or that
-// is old: a node that has just joined, or has moved, is let in by its first message.
+// Names are looked up by one goroutine, run: when the members change, now and then, and for a host
+// that is not known. What comes from such a host waits for a moment. So a node that has just
+// joined, of which this one is about to hear, or that has moved, is let in by its first message.
 type hosts struct {
-	names   func() []string // hosts of members, with repetitions
-	version func() uint64   // changes when they do
-	lookup  func(ctx context.Context, host string) ([]netip.Addr, error)
+	names  func() []string // hosts of members, with repetitions
+	lookup func(ctx context.Context, host string) ([]netip.Addr, error)
 
 	known atomic.Pointer[map[netip.Addr]bool] // replaced, never modified
 
-	wake chan struct{} // of capacity one
-	quit <-chan struct{}
+	slots chan struct{} // of the look-ups that are made at a time
+	wake  chan struct{} // of capacity one
+	quit  <-chan struct{}
 
-	mu      sync.Mutex              // guards all below
-	found   map[string][]netip.Addr // by name, when it was last found
-	began   time.Time               // of the last look-up
-	looked  uint64                  // the version of the members that it was for
-	looking bool                    // it is under way
-	over    chan struct{}           // closed when that, or the next, is over
+	mu    sync.Mutex              // guards all below
+	found map[string][]netip.Addr // by name, when it was last found
+	busy  map[string]bool         // names that are being looked up
+	began time.Time               // of the last look at all names
+	news  chan struct{}           // closed, and replaced, when something was found
 }
 
-func newHosts(names func() []string, version func() uint64, quit <-chan struct{}) *hosts {
+func newHosts(names func() []string, quit <-chan struct{}) *hosts {
 	h := &hosts{
-		names: names, version: version, quit: quit, wake: make(chan struct{}, 1), over: make(chan struct{}),
+		names: names, quit: quit, slots: make(chan struct{}, lookupsMax), wake: make(chan struct{}, 1),
+		busy: make(map[string]bool), news: make(chan struct{}),
 		lookup: func(ctx context.Context, host string) ([]netip.Addr, error) {
 			return net.DefaultResolver.LookupNetIP(ctx, "ip", host)
 		},
@@ -64,16 +64,11 @@ func newHosts(names func() []string, version func() uint64, quit <-chan struct{}
 // run looks names up until quit.
 func (h *hosts) run() {
 	ctx, cancel := context.WithCancel(context.Background())
+	var lookups sync.WaitGroup
+	defer lookups.Wait()
 	defer cancel()
-	go func() {
-		select {
-		case <-h.quit:
-			cancel()
-		case <-ctx.Done():
-		}
-	}()
-	for ctx.Err() == nil {
-		h.look(ctx)
+	for {
+		h.look(ctx, &lookups)
 		select {
 		case <-time.After(hostsEvery):
 		case <-h.wake:
@@ -83,55 +78,43 @@ func (h *hosts) run() {
 	}
 }
 
-// look looks all names up. What is found counts at once: a name that cannot be found out keeps
-// nobody waiting but who goes by it. Such a name keeps what it led to.
-func (h *hosts) look(ctx context.Context) {
-	version := h.version() // before the names: newer ones under it do no harm
+// look begins to look all names up, but for those that are being looked up.
+func (h *hosts) look(ctx context.Context, lookups *sync.WaitGroup) {
 	names := h.names()
 	h.mu.Lock()
-	h.began, h.looked, h.looking = time.Now(), version, true
+	defer h.mu.Unlock()
+	h.began = time.Now()
 	before := h.found
 	h.found = make(map[string][]netip.Addr, len(names))
 	for _, name := range names {
 		h.found[name] = before[name]
+		if !h.busy[name] {
+			h.busy[name] = true
+			lookups.Go(func() { h.find(ctx, name) })
+		}
 	}
 	h.knowLocked()
-	h.mu.Unlock()
-
-	var lookups sync.WaitGroup
-	slots, done := make(chan struct{}, lookupsMax), make(map[string]bool, len(names))
-	for _, name := range names {
-		if done[name] {
-			continue
-		}
-		done[name] = true
-		slots <- struct{}{}
-		lookups.Go(func() {
-			defer func() { <-slots }()
-			h.find(ctx, name)
-		})
-	}
-	lookups.Wait()
-
-	h.mu.Lock()
-	h.looking = false
-	close(h.over)
-	h.over = make(chan struct{})
-	h.mu.Unlock()
 }
 
-// find looks one name up.
+// find looks one name up. What is found counts at once; a name that cannot be looked up leads where it
+// led before.
 func (h *hosts) find(ctx context.Context, name string) {
+	select {
+	case h.slots <- struct{}{}:
+		defer func() { <-h.slots }()
+	case <-ctx.Done():
+		return
+	}
 	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
 	defer cancel()
 	addrs, err := h.lookup(ctx, name)
-	if err != nil {
-		return // this node does not reach it by its name either, and says so of the peer
-	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.found[name] = addrs
-	h.knowLocked()
+	delete(h.busy, name)
+	if _, wanted := h.found[name]; err == nil && wanted {
+		h.found[name] = addrs
+		h.knowLocked()
+	} // else this node does not reach it by its name either, and says so of the peer
 }
 
 // knowLocked works out the addresses that are known. An address of the loopback stands for all of
@@ -144,6 +127,8 @@ func (h *hosts) knowLocked() {
 		}
 	}
 	h.known.Store(&known)
+	close(h.news)
+	h.news = make(chan struct{})
 }
 
 // sameHost is what addresses of one host have in common here.
@@ -154,40 +139,48 @@ func sameHost(addr netip.Addr) netip.Addr {
 	return addr
 }
 
-// has says whether a member is on the host with that address. It may wait for a look-up.
-func (h *hosts) has(addr netip.Addr) bool {
-	addr = sameHost(addr)
-	late := time.Time{}
-	for now := time.Now(); !(*h.known.Load())[addr]; now = time.Now() {
-		if late.IsZero() {
-			late = now.Add(hostsPatience)
-		}
-		over, fresh := h.next(now)
-		if fresh || !now.Before(late) {
-			return false
-		}
-		select {
-		case <-over:
-		case <-time.After(late.Sub(now)):
-		case <-h.quit:
-			return false
-		}
-	}
-	return true
-}
-
-// next is closed at the end of a look-up, which it brings on if none is under way. Fresh says that
-// there is nothing to wait for.
-func (h *hosts) next(now time.Time) (over <-chan struct{}, fresh bool) {
-	version := h.version()
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.looked == version && (h.looking || now.Sub(h.began) < hostsPause) {
-		return h.over, !h.looking
-	}
+// changed says that the members have.
+func (h *hosts) changed() {
 	select {
 	case h.wake <- struct{}{}:
 	default:
 	}
-	return h.over, false
+}
+
+// has says whether a member is on the host with that address. With patience it waits for what may
+// become known of it in a moment.
+func (h *hosts) has(addr netip.Addr, patience bool) bool {
+	addr = sameHost(addr)
+	return h.knows(addr) || patience && h.await(addr)
+}
+
+func (h *hosts) knows(addr netip.Addr) bool { return (*h.known.Load())[addr] }
+
+// await waits until the address is known, in vain if false.
+func (h *hosts) await(addr netip.Addr) bool {
+	late := time.NewTimer(hostsPatience)
+	defer late.Stop()
+	for {
+		news := h.next()
+		if h.knows(addr) {
+			return true
+		}
+		select {
+		case <-news:
+		case <-late.C:
+			return h.knows(addr)
+		case <-h.quit:
+			return false
+		}
+	}
+}
+
+// next is closed when more is known. It brings on a look at all names if the last was long ago.
+func (h *hosts) next() <-chan struct{} {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if time.Since(h.began) >= hostsPause {
+		h.changed()
+	}
+	return h.news
 }

@@ -18,7 +18,7 @@ import (
 type fakeNames struct {
 	mu      sync.Mutex
 	members []string
-	changes uint64
+	hosts   *hosts
 	leads   map[string]string // name to addresses, with spaces; "": the look-up fails
 	slow    map[string]time.Duration
 	lookups atomic.Int64
@@ -35,7 +35,7 @@ func (f *fakeNames) join(names ...string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.members = append(f.members, names...)
-	f.changes++
+	f.hosts.changed()
 }
 
 func (f *fakeNames) lookup(ctx context.Context, host string) (all []netip.Addr, err error) {
@@ -65,14 +65,13 @@ func withHosts(t *testing.T, test func(t *testing.T, f *fakeNames, has func(addr
 		quit := make(chan struct{})
 		h := newHosts(
 			func() []string { f.mu.Lock(); defer f.mu.Unlock(); return slices.Clone(f.members) },
-			func() uint64 { f.mu.Lock(); defer f.mu.Unlock(); return f.changes },
 			quit)
-		h.lookup = f.lookup
+		h.lookup, f.hosts = f.lookup, h
 		var run sync.WaitGroup
 		run.Go(h.run)
 		test(t, f, func(addr string, want bool) {
 			t.Helper()
-			if got := h.has(netip.MustParseAddr(addr)); got != want {
+			if got := h.has(netip.MustParseAddr(addr), true); got != want {
 				t.Errorf("%s is a member's: %t, want %t", addr, got, want)
 			}
 		})
@@ -123,6 +122,21 @@ func TestHostsFollowTheMembers(t *testing.T) {
 	})
 }
 
+// A host of which a node is about to hear, since its node has just joined another, waits for that;
+// who says hello waits for nothing.
+func TestHostsThatAreHeardOfSoon(t *testing.T) {
+	withHosts(t, func(t *testing.T, f *fakeNames, has func(string, bool)) {
+		f.set("a", "10.0.0.1")
+		synctest.Wait()
+		time.AfterFunc(hostsPatience/2, func() { f.join("a") })
+		began := time.Now()
+		if f.hosts.has(netip.MustParseAddr("10.0.0.1"), false) || time.Since(began) != 0 {
+			t.Errorf("it is known after %s", time.Since(began))
+		}
+		has("10.0.0.1", true)
+	})
+}
+
 // However often strangers ask, names are looked up seldom, and who is known does not wait for it.
 func TestStrangersMakeFewLookups(t *testing.T) {
 	withHosts(t, func(t *testing.T, f *fakeNames, has func(string, bool)) {
@@ -158,7 +172,13 @@ func TestSlowNamesHoldUpNobody(t *testing.T) {
 		f.slow["dead"] = time.Hour
 		f.set("a", "10.0.0.1")
 		f.join("dead", "a")
-		synctest.Wait()
+		began := time.Now()
 		has("10.0.0.1", true)
+		f.set("b", "10.0.0.2")
+		f.join("b")
+		has("10.0.0.2", true)
+		if waited := time.Since(began); waited != 0 {
+			t.Errorf("they are kept waiting for %s", waited)
+		}
 	})
 }

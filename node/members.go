@@ -108,6 +108,9 @@ func (n *Node) live(name string) (live bool) {
 
 // membersChanged tells the coordinator who the members are.
 func (n *Node) membersChanged(c *replicate.Coordinator) {
+	if n.hosts != nil {
+		n.hosts.changed()
+	}
 	if m, ok := n.membersNow(); ok {
 		if err := c.SetMembers(m); err != nil {
 			n.log.Error("the members make no ring", "error", err)

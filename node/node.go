@@ -119,6 +119,9 @@ func open(cfg Config) (_ *Node, err error) {
 		cfg: cfg, log: cfg.Log, started: time.Now(), failed: make(chan error, 1),
 		wired: make(chan struct{}), quit: make(chan struct{}), left: make(chan struct{}),
 	}
+	if cfg.ClusterSecret == "" {
+		n.hosts = newHosts(n.memberHosts, n.quit)
+	}
 	if cfg.ProbeEvery > replicate.ProbeEveryMax {
 		return nil, fmt.Errorf("probes %s apart: at most %s", cfg.ProbeEvery, replicate.ProbeEveryMax)
 	}
@@ -219,9 +222,8 @@ func (n *Node) wire() (err error) {
 	if err != nil {
 		return err
 	}
-	var peerHost func(netip.Addr) bool
-	if cfg.ClusterSecret == "" {
-		n.hosts = newHosts(n.memberHosts, n.members.Digest, n.quit)
+	var peerHost func(addr netip.Addr, patience bool) bool
+	if n.hosts != nil {
 		peerHost = n.hosts.has
 	}
 	n.server = server.New(server.Options{

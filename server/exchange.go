@@ -86,7 +86,8 @@ func (s *Server) admit(ctx *fasthttp.RequestCtx, sc *scratch, purpose seal.Purpo
 	if err := s.sealer.OpenRequest(&sc.seal, purpose, header, ctx.Request.Header.ContentLength()); err != nil {
 		return nil, 0, err
 	}
-	if s.opts.ClusterSecret == "" && s.opts.PeerHost != nil && !s.opts.PeerHost(remoteIP(ctx)) {
+	patience := purpose != seal.Hello // of which all are taken
+	if s.opts.ClusterSecret == "" && s.opts.PeerHost != nil && !s.opts.PeerHost(remoteIP(ctx), patience) {
 		if purpose != seal.Hello {
 			return nil, 0, fmt.Errorf("%w: no member is on %s", errStranger, remoteIP(ctx))
 		}

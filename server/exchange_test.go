@@ -171,7 +171,7 @@ func TestStrangersHoldNothing(t *testing.T) {
 func TestHostsOfMembers(t *testing.T) {
 	var asked []netip.Addr
 	member := false
-	isMember := func(ip netip.Addr) bool {
+	isMember := func(ip netip.Addr, _ bool) bool {
 		asked = append(asked, ip)
 		return member
 	}

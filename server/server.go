@@ -41,8 +41,9 @@ type Options struct {
 	ClusterSecret string
 
 	// PeerHost says whether a member of the cluster is on a host, which is of no
-	// interest with a ClusterSecret. It may take a while. nil: on all.
-	PeerHost func(netip.Addr) bool
+	// interest with a ClusterSecret. With patience it may wait a moment for what
+	// is about to be known. nil: on all.
+	PeerHost func(host netip.Addr, patience bool) bool
 
 	Metrics fasthttp.RequestHandler // GET /metrics; nil: 404
 	Console fasthttp.RequestHandler // GET / for browsers; nil: a short text for all

@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"httpdhs/internal/api"
+	"httpdhs/internal/seal"
 )
 
 // The fuzz over the wire: real nodes are sent mutations of what clients and nodes send them.
@@ -150,7 +151,7 @@ type wire struct {
 	faults atomic.Int64
 }
 
-const kinds = 7 // of messages between nodes
+const kinds = 7 // of messages between nodes; the last are hellos
 
 func startWire(t *testing.T, secret bool) *wire {
 	t.Helper()
@@ -184,7 +185,7 @@ func startWire(t *testing.T, secret bool) *wire {
 // note keeps messages between nodes as they pass.
 func (w *wire) note(asking bool, p []byte) {
 	_, body, ok := bytes.Cut(p, []byte("\r\n\r\n"))
-	if !asking || !ok || len(body) < 2 || !bytes.HasPrefix(p, []byte("POST /internal/exchange ")) {
+	if !asking || !ok || len(body) < 2 || !bytes.HasPrefix(p, []byte("POST /internal/")) {
 		return
 	}
 	w.mu.Lock()
@@ -212,9 +213,10 @@ func (w *wire) capture() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.proxy.tap.Store(nil)
-	w.seen[4] = append(w.seen[4], []byte{1, 4, 0, 1, 0, 2, 0}, []byte{1, 4, 1, 3, 0, 63, 0})
-	w.seen[5] = append(w.seen[5], append([]byte{1, 5, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0}, bytes.Repeat([]byte{255}, 32)...))
-	w.seen[6] = append(w.seen[6], []byte{1, 6, 1, 2, 3, 4, 5, 6, 7, 8})
+	const f = seal.Format
+	w.seen[4] = append(w.seen[4], []byte{f, 4, 0, 1, 0, 2, 0}, []byte{f, 4, 1, 3, 0, 63, 0})
+	w.seen[5] = append(w.seen[5], append([]byte{f, 5, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0}, bytes.Repeat([]byte{255}, 32)...))
+	w.seen[6] = append(w.seen[6], []byte{f, 6, 1, 2, 3, 4, 5, 6, 7, 8})
 	for kind := byte(1); kind <= kinds; kind++ {
 		if len(w.seen[kind]) == 0 {
 			w.t.Errorf("no message of kind %d was seen", kind)
@@ -250,12 +252,13 @@ var wireClients = []string{
 // attack sends n messages.
 func (w *wire) attack(rng *rand.Rand, n int) {
 	for i := 0; i < n && w.faults.Load() < 10; i++ {
-		w.tell(rng.IntN(3), w.message(rng))
+		node := rng.IntN(3)
+		w.tell(node, w.message(rng, w.name(node)))
 	}
 }
 
-// message makes one up.
-func (w *wire) message(rng *rand.Rand) []byte {
+// message makes one up, to the node of that name.
+func (w *wire) message(rng *rand.Rand, to string) []byte {
 	switch rng.IntN(8) {
 	case 0: // no HTTP
 		p := make([]byte, 1+rng.IntN(300))
@@ -282,13 +285,22 @@ func (w *wire) message(rng *rand.Rand) []byte {
 		mutated := w.mutate(rng, []byte(body))
 		return []byte(request(method, strings.TrimSuffix(target, " HTTP/1.1"), string(mutated), append(keep, fmt.Sprint("Content-Length: ", len(mutated)))...))
 	}
-	known := w.seen[byte(1+rng.IntN(kinds))]
+	kind := 1 + rng.IntN(kinds)
+	known := w.seen[byte(kind)]
 	body := w.mutate(rng, known[rng.IntN(len(known))])
 	headers := []string{"Content-Type: application/octet-stream"}
-	if w.secret && rng.IntN(2) == 0 {
-		headers = append(headers, fmt.Sprintf("X-Dht-Cluster-Secret: %x", rng.Uint64()))
+	purpose, path := seal.Exchange, "/internal/exchange"
+	if kind == kinds {
+		purpose, path = seal.Hello, "/internal/hello"
 	}
-	p := []byte(request("POST", "/internal/exchange", string(body), headers...))
+	if rng.IntN(8) > 0 { // what is sealed is read; with a secret nobody here can do that
+		guess := ""
+		if w.secret && rng.IntN(2) == 0 {
+			guess = fmt.Sprint(rng.Uint64())
+		}
+		headers = append(headers, fmt.Sprintf("%s: %s", seal.Header, seal.New(guess).Request(new(seal.Seal), purpose, to, body)))
+	}
+	p := []byte(request("POST", path, string(body), headers...))
 	if rng.IntN(8) == 0 {
 		p = w.mutate(rng, p)
 	}

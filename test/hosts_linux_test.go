@@ -1,0 +1,79 @@
+package test
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+
+	"httpdhs/internal/seal"
+)
+
+// Without a secret nodes on hosts of their own take messages from each other's alone: from another
+// host the same message is 403, while that one is served as a client. A node on a new host joins
+// all the same, and nobody takes another for down meanwhile: it would have to compare all that it
+// holds.
+func TestHostsOfMembers(t *testing.T) {
+	t.Parallel()
+	f, _ := newLAN(t, 4)
+	f.startByConf(0, 1, 2)
+	f.awaitSettled(0, 1, 2)
+	f.start(3, f.join(0))
+	f.awaitSettled(0, 1, 2, 3)
+	for i := range 4 {
+		for _, never := range []string{"not in sync any more", "answers 403", "no member's was refused"} {
+			if f.logged(i, never) {
+				t.Errorf("node %d has logged %q", i, never)
+			}
+		}
+		if !f.logged(i, "WHOEVER REACHES THIS PORT") {
+			t.Errorf("node %d does not say that it is open", i)
+		}
+	}
+
+	batch := "\x03\x01\x00\x00\x00\x00\x00\x00\x00\x00" // of nothing
+	for i := range 4 {
+		if a := send(t, f.ships[i].ask, "PUT", "/db/key", "value"); !a.ok() {
+			t.Errorf("a client at node %d: %d %s", i, a.status, a.body)
+		}
+		status, body := fromHere(t, f.ships[i].ask, "/internal/exchange", seal.Exchange, f.name(i), batch)
+		if status != 403 || !strings.Contains(body, "--cluster-secret-file") {
+			t.Errorf("a message to node %d from another host: %d %s", i, status, body)
+		}
+		status, body = fromHere(t, f.ships[i].ask, "/internal/hello", seal.Hello, f.name(i), "\x03\x07?")
+		if status != 400 || !strings.Contains(body, "hello") {
+			t.Errorf("a hello to node %d that is none, from another host: %d %s", i, status, body)
+		}
+		if !f.logged(i, "a host that is no member's was refused") {
+			t.Errorf("node %d does not say that it refused a host", i)
+		}
+	}
+	f.kill9(1)
+	f.start(1)
+	f.awaitSettled(0, 1, 2, 3)
+}
+
+// fromHere sends a message as a node without a secret would.
+func fromHere(t *testing.T, at, path string, purpose seal.Purpose, to, message string) (status int, body string) {
+	t.Helper()
+	c, err := net.Dial("tcp", at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	header := seal.New("").Request(new(seal.Seal), purpose, to, []byte(message))
+	_, _ = io.WriteString(c, request("POST", path, message, fmt.Sprintf("%s: %s", seal.Header, header)))
+	resp, err := http.ReadResponse(bufio.NewReader(c), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.StatusCode, string(text)
+}
