@@ -52,7 +52,7 @@ func wireSeed() uint64 {
 // status of 5xx other than 503, be it a request of a client, a message between nodes without the
 // secret or with another, in a cluster that has one, or, in one that has none, any message at
 // all. Afterwards the nodes see each other up, and what was stored is there. Without a secret
-// whoever reaches the port may speak for a node, and say of it what hinders the next change of
+// whoever is on a member's host may speak for a node, and say of it what hinders the next change of
 // the ring: there no more is promised than that.
 func TestWireFuzz(t *testing.T) {
 	t.Parallel()

@@ -14,7 +14,7 @@ import (
 // securityFlags of a node: who may speak to it, and over what.
 type securityFlags struct {
 	AuthTokenFile     string `placeholder:"FILE" help:"File with the token that clients have to send."`
-	ClusterSecretFile string `placeholder:"FILE" help:"File with the secret that nodes show each other."`
+	ClusterSecretFile string `placeholder:"FILE" help:"File with the secret that the nodes of a cluster share; it is never sent."`
 	TLSCert           string `name:"tls-cert" placeholder:"FILE" help:"Certificate chain (PEM) to serve with."`
 	TLSKey            string `name:"tls-key" placeholder:"FILE" help:"Its private key (PEM)."`
 	TLSCA             string `name:"tls-ca" placeholder:"FILE" help:"Authorities (PEM) for the certificates of other nodes. By default the system's."`
