@@ -1,7 +1,7 @@
 // Package server is the HTTP face of a node: it turns requests into calls of
 // a Store, and errors into statuses. It holds no data, knows no peer, and
-// imports nothing of the house but the nouns (kv), the documents (api) and the
-// formats of streams (format).
+// imports nothing of the house but the nouns (kv), the documents (api), the
+// formats of streams (format) and the seals of messages (seal).
 //
 // The files, in reading order: server.go is the life of a server, conn.go that
 // of a connection and timeouts.go the one place where slow clients are cut;

@@ -94,7 +94,7 @@ func (s *Server) admit(ctx *fasthttp.RequestCtx, sc *scratch, purpose seal.Purpo
 		from = &s.strangeBytes
 	}
 	if to := sc.seal.To(); purpose == seal.Exchange && string(to) != s.opts.Name {
-		return nil, 0, fmt.Errorf("%w: it is for %q, and this node is %s", errMisdirected, to, s.opts.Name)
+		return nil, 0, fmt.Errorf("%w: it is for %s, and this node is %s", errMisdirected, to, s.opts.Name)
 	}
 	return from, limit, nil
 }

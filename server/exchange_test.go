@@ -95,7 +95,7 @@ func TestMessagesAreRefused(t *testing.T) {
 			reason string
 			text   string
 		}{
-			"another name":   {func(m *message) { m.to = "n2:1234" }, 421, "name", `it is for \"n2:1234\", and this node is n1:1234`},
+			"another name":   {func(m *message) { m.to = "n2:1234" }, 421, "name", "it is for n2:1234, and this node is n1:1234"},
 			"another secret": {func(m *message) { m.sealer = seal.New(other) }, 403, "secret", "--cluster-secret-file"},
 		} {
 			m := f.message([]byte("hi"))
