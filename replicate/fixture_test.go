@@ -254,7 +254,7 @@ type clusterOptions struct {
 	evictAfter      time.Duration
 	evict           func(by int, name string)
 	differs         func(by int, name string) // by is to say hello to the node of that name
-	maxBytes        map[int]int64 // by node: bound of its store
+	maxBytes        map[int]int64             // by node: bound of its store
 }
 
 // newCluster starts nodes that are up and in sync with each other.

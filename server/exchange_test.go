@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"net/netip"
 	"strings"
 	"testing"
@@ -223,7 +222,7 @@ func TestExpectWithASeal(t *testing.T) {
 		t.Fatalf("answer is %q, want 100", line)
 	}
 	_, _ = r.ReadString('\n')
-	_, _ = io.WriteString(c, string(m.body))
+	_, _ = c.Write(m.body)
 	readAnswer(t, r, "POST").want(t, 200)
 	m.sealer = seal.New("theirs")
 	f.expect(t, "POST /internal/exchange", m.header()+"\r\nContent-Length: 5000\r\n", 403)
