@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"slices"
 	"strings"
 	"time"
@@ -247,9 +246,7 @@ func (n *Node) memberNames() (names []string) {
 // memberHosts are the hosts on which members are, or may be.
 func (n *Node) memberHosts() (all []string) {
 	for _, name := range append(n.memberNames(), n.cfg.Join...) {
-		if host, _, err := net.SplitHostPort(name); err == nil {
-			all = append(all, host)
-		}
+		all = append(all, hostOf(name))
 	}
 	return all
 }

@@ -230,6 +230,7 @@ func (n *Node) wire() (err error) {
 		Name: cfg.Name, Version: cfg.Version, Limits: cfg.Limits,
 		Log: n.log, AccessLog: cfg.AccessLog,
 		AuthToken: cfg.AuthToken, ClusterSecret: cfg.ClusterSecret, PeerHost: peerHost,
+		OwnHost:          n.ownHost(),
 		Metrics:          metrics.Handler(metrics.New(n.metrics())),
 		Console:          console.Handler(),
 		MaxExchangeBytes: cfg.Limits.MaxValueBytes + exchangeSlack,

@@ -5,9 +5,9 @@
 //
 // The files, in reading order: server.go is the life of a server, conn.go that
 // of a connection and timeouts.go the one place where slow clients are cut;
-// routes.go has all routes on one screen; db.go the keys and values, with
-// target.go and key.go (which key), params.go, condition.go, body.go and
-// form.go (which value); list.go and ndjson.go the listing; load.go and
+// stranger.go refuses what other sites have a browser send; routes.go has all
+// routes on one screen; db.go the keys and values, with target.go and key.go
+// (which key), params.go, condition.go, body.go and form.go (which value); list.go and ndjson.go the listing; load.go and
 // load_run.go the loading, batch.go the batches; cluster.go and exchange.go the
 // rest; errors.go is the one table from error to status.
 //

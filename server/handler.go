@@ -45,6 +45,10 @@ func (s *Server) guarded(ctx *fasthttp.RequestCtx) {
 		ctx.Response.SetConnectionClose()
 		return
 	}
+	if err := s.strangerFault(ctx); err != nil {
+		s.fail(ctx, err)
+		return
+	}
 	s.route(ctx)
 }
 
@@ -66,7 +70,11 @@ func (s *Server) expect(ctx *fasthttp.RequestCtx) int {
 // refuses answers a request whose headers are enough to refuse it. The
 // handler of an accepted one checks all of it again.
 func (s *Server) refuses(ctx *fasthttp.RequestCtx) bool {
-	if err := framingFault(&ctx.Request.Header); err != nil {
+	err := framingFault(&ctx.Request.Header)
+	if err == nil {
+		err = s.strangerFault(ctx)
+	}
+	if err != nil {
 		s.fail(ctx, err)
 		return true
 	}
@@ -80,7 +88,7 @@ func (s *Server) refuses(ctx *fasthttp.RequestCtx) bool {
 		return true
 	case bytes.HasPrefix(path, dbPrefix) && ctx.IsPut():
 		sc := s.scratchOf(ctx)
-		err := s.preparePut(ctx, sc, path[len(dbPrefix):], query)
+		err = s.preparePut(ctx, sc, path[len(dbPrefix):], query)
 		if err == nil {
 			err = s.announcedFault(ctx)
 		}

@@ -45,6 +45,12 @@ type Options struct {
 	// is about to be known. nil: on all.
 	PeerHost func(host netip.Addr, patience bool) bool
 
+	// OwnHost says whether a name, in lower case and without a port, is one by
+	// which clients may call this node. It is asked of each request whose Host
+	// is neither an IP address nor localhost; where it says no, the answer is
+	// a 403. nil: any name will do, as for a node that serves other machines.
+	OwnHost func(name string) bool
+
 	Metrics fasthttp.RequestHandler // GET /metrics; nil: 404
 	Console fasthttp.RequestHandler // GET / for browsers; nil: a short text for all
 

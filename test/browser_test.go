@@ -1,179 +1,175 @@
 package test
 
 import (
-	"bufio"
-	"encoding/json"
 	"fmt"
-	"os"
-	"os/exec"
-	"strings"
+	"net"
+	"net/http"
+	"regexp"
 	"testing"
-	"time"
+
+	"httpdhs/internal/browser"
 )
 
-// browser is a Chromium without a window, that is told what to do in the DevTools protocol: JSON
-// messages, a NUL behind each, over two pipes.
-type browser struct {
-	t       *testing.T
-	cmd     *exec.Cmd
-	to      *os.File
-	from    *bufio.Reader
-	answers chan browserAnswer // in the order of the questions: there is one at a time
-	id      int
-	session string // of the page
+// attack is a page's script: it sends what would write, to everything that writes, with every type
+// of content that a browser sends to another origin without asking there first, in every way that a
+// page has. It comes to how many requests that are.
+const attack = `(async (node, first) => {
+  const batch = '{"op":"put","key":"stolen","value":"x"}\n{"op":"delete","key":"kept"}\n';
+  const targets = [["load-data", "stolen\tx\nkept\tx\n"], ["batch", batch], ["cluster/leave", "a"], ["internal/exchange", "a"],
+    ["db/stolen", "value=x"], ["db/kept", "value=x"]];
+  const types = ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=b", ""];
+  const url = (path) => node + path + "?attempt=" + first++;
+  const began = first;
+  for (const [path, text] of targets) {
+    for (const type of types) {
+      const body = new Blob([text], { type });
+      await fetch(url(path), { method: "POST", mode: "no-cors", body, credentials: "include" });
+      if (!navigator.sendBeacon(url(path), body)) throw new Error("no beacon");
+    }
+    await fetch(url(path), { method: "POST", mode: "no-cors", body: text });
+    await fetch(url(path), { method: "POST", mode: "no-cors" });
+    for (const enctype of ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data"]) {
+      const frame = document.createElement("iframe");
+      frame.name = "f" + first;
+      document.body.append(frame);
+      const form = document.createElement("form");
+      Object.assign(form, { method: "post", action: url(path), enctype, target: frame.name });
+      const field = document.createElement("input");
+      [field.name, field.value] = [text, ""];
+      form.append(field);
+      document.body.append(form);
+      form.submit();
+    }
+  }
+  return first - began;
+})`
+
+// asked are requests that the browser asks for first: the node's answer to that lets none through.
+const asked = `(async (node) => {
+  const put = { "Content-Type": "application/x-ndjson" };
+  const all = [["db/stolen", "PUT", {}], ["db/kept", "DELETE", {}], ["load-data", "PUT", {}], ["cluster/nodes/a:1", "DELETE", {}],
+    ["load-data", "POST", put], ["batch", "POST", put], ["internal/exchange", "POST", { "X-Dht-Cluster-Secret": "s" }]];
+  const through = [];
+  for (const [path, method, headers] of all) {
+    await fetch(node + path, { method, headers, body: method === "DELETE" ? undefined : "{}" }).then(() => through.push(path), () => {});
+  }
+  return through;
+})`
+
+// A page of another origin writes nothing, whatever its origin is and however it tries: each of its
+// requests gets a 403. Nor does a page whose name has come to lead to the node read anything.
+func TestPagesOfOtherOrigins(t *testing.T) {
+	t.Parallel()
+	b := browser.Start(t, "--host-resolver-rules=MAP *.example 127.0.0.1")
+	f := newFleet(t, 1, "--replicas=1", "--access-log", "--log-format=json")
+	f.startAll()
+	own := f.name(0)
+	if a := send(t, own, "PUT", "/db/kept", "mine"); a.status != 201 {
+		t.Fatalf("PUT: %d %s", a.status, a.body)
+	}
+
+	port := servePages(t)
+	host, nodePort, _ := net.SplitHostPort(own)
+	total := 0
+	for origin, page := range map[string]string{
+		"another port":    host + ":" + port + "/",
+		"localhost":       "localhost:" + port + "/",
+		"a *.localhost":   "evil.localhost:" + port + "/",
+		"another address": "127.0.0.2:" + port + "/",
+		"another name":    "evil.example:" + port + "/",
+		"none, a sandbox": host + ":" + port + "/sandbox",
+	} {
+		p := b.Open("http://" + page)
+		var tried int
+		p.Eval(fmt.Sprintf("%s(%q, %d)", attack, "http://"+own+"/", total), &tried)
+		var through []string
+		if p.Eval(fmt.Sprintf("%s(%q)", asked, "http://"+own+"/"), &through); len(through) > 0 {
+			t.Errorf("%s: the browser lets it %v", origin, through)
+		}
+		total += tried
+	}
+	awaitForbidden(t, f, total)
+
+	// The same name leads to the node itself: now the page is of the node's own origin.
+	p := b.Open("http://rebound.example:" + nodePort + "/")
+	var status int
+	if p.Eval(`fetch("/db/kept").then((r) => r.status)`, &status); status != 403 {
+		t.Errorf("by a name that is not its own the node answers %d", status)
+	}
+	if p.Eval(`fetch("/db/stolen", { method: "PUT", body: "x" }).then((r) => r.status)`, &status); status != 403 {
+		t.Errorf("by a name that is not its own the node lets a page write: %d", status)
+	}
+	if a := send(t, own, "GET", "/db/kept", ""); string(a.body) != "mine" {
+		t.Errorf("the key is %d %q", a.status, a.body)
+	}
+	if a := send(t, own, "GET", "/db/stolen", ""); a.status != 404 {
+		t.Errorf("another is %d %q", a.status, a.body)
+	}
+	if doc, err := f.view(0); err != nil || len(doc.Nodes) != 1 || doc.Nodes[0].State != "active" {
+		t.Errorf("the node: %+v, %v", doc.Nodes, err)
+	}
 }
 
-type browserAnswer struct {
-	ID     int             `json:"id"`
-	Result json.RawMessage `json:"result"`
-	Error  json.RawMessage `json:"error"`
+// The node's own console writes and reads, by each name that leads to the node.
+func TestTheConsoleWrites(t *testing.T) {
+	t.Parallel()
+	b := browser.Start(t)
+	f := newFleet(t, 1, "--replicas=1")
+	f.startAll()
+	_, port, _ := net.SplitHostPort(f.name(0))
+	for _, host := range []string{"127.0.0.1", "localhost", "any.localhost"} {
+		p := b.Open("http://" + host + ":" + port + "/")
+		p.Await(`document.querySelectorAll("#nodes tr").length === 1`)
+		key := "by-" + host
+		p.Eval(fmt.Sprintf(`document.getElementById("key").value = %q; document.getElementById("value").value = "from the console"`, key), nil)
+		p.Eval(`document.querySelector("#key-form button[value=put]").click()`, nil)
+		p.Await(`document.getElementById("result").innerText.includes("201")`)
+		if a := send(t, f.name(0), "GET", "/db/"+key, ""); a.status != 200 || string(a.body) != "from the console" {
+			t.Errorf("put at %s: %d %q", host, a.status, a.body)
+		}
+		var status int
+		if p.Eval(`fetch("/load-data", { method: "POST", body: "a\tb\n", headers: { "Content-Type": "text/tab-separated-values" } }).then((r) => r.status)`, &status); status != 200 {
+			t.Errorf("load at %s: %d", host, status)
+		}
+	}
 }
 
-// browse opens a page in a browser of its own. The test is skipped where there is none.
-func browse(t *testing.T, url string) *browser {
+// servePages serves an empty page on a port of all addresses; under /sandbox it has no origin.
+func servePages(t *testing.T) (port string) {
 	t.Helper()
-	path := ""
-	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
-		if found, err := exec.LookPath(name); err == nil {
-			path = found
-			break
+	ln, err := net.Listen("tcp", fmt.Sprintf("0.0.0.0:%d", freePort(t)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/html")
+		if r.URL.Path == "/sandbox" {
+			w.Header().Set("Content-Security-Policy", "sandbox allow-scripts allow-forms")
 		}
-	}
-	if path == "" {
-		t.Skip("no Chromium here: what the page does in a browser is not tested")
-	}
-	b := &browser{t: t, answers: make(chan browserAnswer)}
-	b.start(path)
-	var target struct {
-		TargetID string `json:"targetId"`
-	}
-	b.call("Target.createTarget", map[string]any{"url": url}, &target)
-	var attached struct {
-		SessionID string `json:"sessionId"`
-	}
-	b.call("Target.attachToTarget", map[string]any{"targetId": target.TargetID, "flatten": true}, &attached)
-	b.session = attached.SessionID
-	return b
+		_, _ = w.Write([]byte("<!doctype html><title>evil</title><body>"))
+	})}
+	go func() { _ = s.Serve(ln) }()
+	t.Cleanup(func() { _ = s.Close() })
+	_, port, _ = net.SplitHostPort(ln.Addr().String())
+	return port
 }
 
-func (b *browser) start(path string) {
-	b.t.Helper()
-	in, to, err := os.Pipe()
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	from, out, err := os.Pipe()
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	b.to, b.from = to, bufio.NewReader(from)
-	var said output
-	// As root there is no sandbox; the page is this test's own. The rest keeps it off the network.
-	b.cmd = exec.Command(path, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
-		"--disable-quic", "--disable-background-networking", "--disable-component-update", "--disable-sync",
-		"--user-data-dir="+b.t.TempDir(), "--remote-debugging-pipe", "about:blank")
-	b.cmd.ExtraFiles = []*os.File{in, out}
-	b.cmd.Stdout, b.cmd.Stderr = &said, &said
-	endWithParent(b.cmd)
-	if err := b.cmd.Start(); err != nil {
-		b.t.Fatal(err)
-	}
-	in.Close()
-	out.Close()
-	go b.listen()
-	b.t.Cleanup(func() {
-		b.session = ""
-		if b.id > 0 && !b.t.Failed() {
-			b.call("Browser.close", nil, nil) // else its helpers may still write into the directory that is removed
-		} else {
-			_ = b.cmd.Process.Kill()
-		}
-		_ = b.cmd.Wait()
-		to.Close()
-		from.Close()
-		if b.t.Failed() {
-			b.t.Logf("the browser wrote:\n%s", &said)
-		}
-	})
-}
+var attempted = regexp.MustCompile(`"target":"[^"]*[?&]attempt=(\d+)","status":(\d+)`)
 
-// listen passes the answers on, until the browser is gone. What happens meanwhile, and is no answer, is not asked for.
-func (b *browser) listen() {
-	defer close(b.answers)
-	for {
-		message, err := b.from.ReadBytes(0)
-		if err != nil {
-			return
-		}
-		var a browserAnswer
-		if err := json.Unmarshal(message[:len(message)-1], &a); err == nil && a.ID > 0 {
-			b.answers <- a
-		}
-	}
-}
-
-// call has the browser do something and waits for what comes of it.
-func (b *browser) call(method string, params map[string]any, result any) {
-	b.t.Helper()
-	b.id++
-	message := map[string]any{"id": b.id, "method": method, "params": params}
-	if params == nil {
-		delete(message, "params")
-	}
-	if b.session != "" {
-		message["sessionId"] = b.session
-	}
-	text, err := json.Marshal(message)
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	if _, err := b.to.Write(append(text, 0)); err != nil {
-		b.t.Fatalf("%s: the browser is gone: %v", method, err)
-	}
-	select {
-	case a, ok := <-b.answers:
-		if !ok || a.ID != b.id || a.Error != nil {
-			b.t.Fatalf("%s: %v %d %s", method, ok, a.ID, a.Error)
-		}
-		if result != nil {
-			if err := json.Unmarshal(a.Result, result); err != nil {
-				b.t.Fatalf("%s: %v in %s", method, err, a.Result)
+// awaitForbidden waits until the node has logged all attempts, each with a 403.
+func awaitForbidden(t *testing.T, f *fleet, attempts int) {
+	t.Helper()
+	eventually(t, "each request has its answer", func() error {
+		seen := make(map[string]bool)
+		for _, m := range attempted.FindAllStringSubmatch(f.proc(0).err.String(), -1) {
+			seen[m[1]] = true
+			if m[2] != "403" {
+				return fmt.Errorf("attempt %s: %s", m[1], m[2])
 			}
 		}
-	case <-time.After(patience):
-		b.t.Fatalf("%s: the browser does not answer", method)
-	}
-}
-
-// eval runs an expression in the page, waits for it where it is a promise, and returns its value.
-func (b *browser) eval(expression string) any {
-	b.t.Helper()
-	var got struct {
-		Result struct {
-			Value any
-		}
-		ExceptionDetails json.RawMessage
-	}
-	b.call("Runtime.evaluate", map[string]any{"expression": expression, "awaitPromise": true, "returnByValue": true}, &got)
-	if got.ExceptionDetails != nil {
-		b.t.Fatalf("%s: %s", expression, got.ExceptionDetails)
-	}
-	return got.Result.Value
-}
-
-// until waits until an expression is true in the page.
-func (b *browser) until(condition string) {
-	b.t.Helper()
-	eventually(b.t, condition, func() error {
-		if b.eval("Boolean("+condition+")") != true {
-			return fmt.Errorf("the page has\n%v", b.eval(`document.readyState + " " + document.body?.innerText`))
+		if len(seen) != attempts {
+			return fmt.Errorf("%d of %d requests have come", len(seen), attempts)
 		}
 		return nil
 	})
-}
-
-// quoted is s as a string of JavaScript.
-func quoted(s string) string {
-	text, _ := json.Marshal(s)
-	return strings.ReplaceAll(string(text), "\u2028", `\u2028`)
 }

@@ -4,54 +4,68 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"httpdhs/internal/browser"
 )
 
 // consolePage is the console of a node, in a browser.
 type consolePage struct {
-	*browser
+	*browser.Page
+	t *testing.T
 	c *cluster
 }
 
 func openConsole(t *testing.T, c *cluster) *consolePage {
 	t.Helper()
-	p := &consolePage{browse(t, c.url(0)+"/"), c}
-	p.until(`document.querySelectorAll("#nodes tr").length === 3`)
+	p := &consolePage{browser.Start(t).Open(c.url(0) + "/"), t, c}
+	p.Await(`document.querySelectorAll("#nodes tr").length === 3`)
 	return p
+}
+
+// do has the page do something.
+func (p *consolePage) do(expression string) {
+	p.t.Helper()
+	p.Eval(expression, nil)
 }
 
 // set fills a field in; press clicks a button, and waits until the form has done what it says or
 // asks first.
 func (p *consolePage) set(id, text string) {
 	p.t.Helper()
-	p.eval(fmt.Sprintf(`document.getElementById(%s).value = %s`, quoted(id), quoted(text)))
+	p.do(fmt.Sprintf(`document.getElementById(%q).value = %q`, id, text))
 }
 
 func (p *consolePage) press(action string) {
 	p.t.Helper()
-	p.eval(fmt.Sprintf(`document.querySelector("#key-form button[value=%s]").click()`, action))
-	p.until(`document.getElementById("confirm").open || !document.querySelector("#key-form button").disabled`)
+	p.do(fmt.Sprintf(`document.querySelector("#key-form button[value=%s]").click()`, action))
+	p.Await(`document.getElementById("confirm").open || !document.querySelector("#key-form button").disabled`)
 }
 
 // answer presses a button of the question that the page asks.
 func (p *consolePage) answer(yes bool, asked string) {
 	p.t.Helper()
-	p.until(`document.getElementById("confirm").open`)
-	if text, _ := p.eval(`document.getElementById("confirm").innerText`).(string); !strings.Contains(text, asked) {
+	p.Await(`document.getElementById("confirm").open`)
+	var text string
+	if p.Eval(`document.getElementById("confirm").innerText`, &text); !strings.Contains(text, asked) {
 		p.t.Errorf("the page asks %q, without %q", text, asked)
 	}
 	button := map[bool]string{true: "confirm-yes", false: "confirm-no"}[yes]
-	p.eval(fmt.Sprintf(`document.getElementById(%s).click()`, quoted(button)))
-	p.until(`!document.getElementById("confirm").open && !document.querySelector("#key-form button").disabled`)
+	p.do(fmt.Sprintf(`document.getElementById(%q).click()`, button))
+	p.Await(`!document.getElementById("confirm").open && !document.querySelector("#key-form button").disabled`)
 }
 
 // shows waits until the outcome has a text.
 func (p *consolePage) shows(text string) {
 	p.t.Helper()
-	p.until(fmt.Sprintf(`document.getElementById("result").innerText.includes(%s)`, quoted(text)))
+	p.Await(fmt.Sprintf(`document.getElementById("result").innerText.includes(%q)`, text))
 }
 
 // editor is what is in the editor.
-func (p *consolePage) editor() any { return p.eval(`document.getElementById("value").value`) }
+func (p *consolePage) editor() (text string) {
+	p.t.Helper()
+	p.Eval(`document.getElementById("value").value`, &text)
+	return text
+}
 
 func (p *consolePage) wantEditor(text string) {
 	p.t.Helper()
@@ -81,9 +95,9 @@ func TestConsoleDestroysNothing(t *testing.T) {
 	send(t, c.addr(1), "PUT", "/db/"+target, value, "Content-Type: "+kind)
 
 	p.set("prefix", "console/")
-	p.eval(`document.querySelector("#list-form button").click()`)
-	p.until(`document.querySelectorAll("#keys li").length === 1`)
-	p.eval(`document.querySelector("#keys button").click()`)
+	p.do(`document.querySelector("#list-form button").click()`)
+	p.Await(`document.querySelectorAll("#keys li").length === 1`)
+	p.do(`document.querySelector("#keys button").click()`)
 	p.shows("Found.")
 	p.wantEditor("one\ntwö\n")
 	p.press("put")
@@ -98,10 +112,10 @@ func TestConsoleDestroysNothing(t *testing.T) {
 	p.answer(true, "11 bytes are replaced with 4.")
 	p.shows("Somebody else has changed this key")
 	p.wantStored(target, "theirs", kind)
-	p.eval(`document.querySelector("#result button").click()`)
+	p.do(`document.querySelector("#result button").click()`)
 	p.shows("Found.")
 	p.wantEditor("theirs")
-	p.eval(`document.querySelector("#result .buttons button").click()`)
+	p.do(`document.querySelector("#result .buttons button").click()`)
 	p.wantEditor("mine")
 	p.press("delete")
 	p.answer(false, "Delete “"+key+"”?")
@@ -122,7 +136,7 @@ func TestConsoleDestroysNothing(t *testing.T) {
 	p.press("delete")
 	p.answer(true, "Its value has 12 bytes.")
 	p.shows("Deleted.")
-	p.until(`document.querySelectorAll("#keys li").length === 0`)
+	p.Await(`document.querySelectorAll("#keys li").length === 0`)
 	if a := send(t, c.addr(1), "GET", "/db/"+target, ""); a.status != 404 {
 		t.Errorf("after it was deleted: %d %q", a.status, a.body)
 	}

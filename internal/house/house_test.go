@@ -69,9 +69,10 @@ var mayImport = map[string][]string{
 	"cmd/httpdhs":          {"kv", "internal/api", "internal/format", "node", "client", "bench"},
 
 	// Tests alone.
-	"internal/house": {},
-	"internal/ports": {},
-	"test":           {},
+	"internal/house":   {},
+	"internal/ports":   {},
+	"internal/browser": {},
+	"test":             {},
 }
 
 // onlyIn says which packages may use a library, tests included. Libraries that

@@ -1,0 +1,45 @@
+package node
+
+import (
+	"net"
+	"os"
+	"strings"
+)
+
+// ownHost is the server's OwnHost: a node on the loopback serves this machine
+// alone, so it knows all names by which it may be called. nil: it serves others
+// too.
+func (n *Node) ownHost() func(name string) bool {
+	if !isLoopback(n.listener.Addr()) {
+		return nil
+	}
+	machine, err := os.Hostname()
+	if err != nil {
+		machine = ""
+	}
+	return func(name string) bool {
+		if strings.EqualFold(name, machine) || name == hostOf(n.cfg.Name) {
+			return true
+		}
+		for _, member := range n.members.Members() {
+			if name == hostOf(member.Name) {
+				return true
+			}
+		}
+		return false
+	}
+}
+
+// hostOf is the host of a node's name, which is canonical: in lower case.
+func hostOf(name string) string {
+	host, _, err := net.SplitHostPort(name)
+	if err != nil {
+		return ""
+	}
+	return host
+}
+
+func isLoopback(addr net.Addr) bool {
+	tcp, ok := addr.(*net.TCPAddr)
+	return ok && tcp.IP.IsLoopback()
+}

@@ -1,0 +1,114 @@
+package server
+
+import (
+	"bytes"
+	"crypto/tls"
+	"fmt"
+	"net/netip"
+	"strings"
+	"unsafe"
+
+	"github.com/valyala/fasthttp"
+)
+
+// Any page that a user opens may have the browser send requests to nodes that
+// the browser can reach, those on the user's own machine above all. The browser
+// keeps the answer from the page, but a write has been done by then. And a page
+// whose name is made to point to this node (DNS rebinding) is of the node's own
+// origin for the browser, and reads the answers too. This file refuses both, by
+// what browsers say of each request and no page can change. Other clients say
+// nothing of it and are let through.
+
+var (
+	headerOrigin       = []byte("Origin")
+	headerSecFetchSite = []byte("Sec-Fetch-Site")
+
+	localhostEnd = []byte(".localhost")
+)
+
+// strangerFault refuses a request that a page of another site has a browser
+// send. It is looked at before anything of the request is used.
+func (s *Server) strangerFault(ctx *fasthttp.RequestCtx) error {
+	h := &ctx.Request.Header
+	if s.opts.OwnHost != nil && !s.ownHost(h.Host()) {
+		return forbidden("the Host %.100q is no name of this node, which serves this machine alone: a web page could have its name "+
+			"lead here. Use localhost, an IP address or a member's name; a proxy in front has to send one of these as Host", h.Host())
+	}
+	if h.IsGet() || h.IsHead() || h.IsOptions() {
+		return nil
+	}
+	raw := h.RawHeaders()
+	if hasField(raw, headerSecFetchSite) {
+		// same-site is no better than cross-site: it may be another port of localhost.
+		if site := string(h.PeekBytes(headerSecFetchSite)); site != "same-origin" && site != "none" {
+			return forbidden("a web page of another origin has sent this request (Sec-Fetch-Site: %.100q), and such pages may not write: %s", site, elseSend)
+		}
+	}
+	if hasField(raw, headerOrigin) {
+		_, isTLS := connOf(ctx).Conn.(*tls.Conn)
+		for _, origin := range h.PeekAll(fasthttp.HeaderOrigin) {
+			if !s.ownOrigin(origin, h.Host(), isTLS) {
+				return forbidden("a web page of another origin has sent this request (Origin: %.100q), and such pages may not write: %s", origin, elseSend)
+			}
+		}
+	}
+	return nil
+}
+
+// elseSend says what to do instead.
+const elseSend = "send it from the node's own console or from a program that is no browser; a proxy in front has to pass Host on"
+
+func forbidden(format string, args ...any) error {
+	return &statusError{fasthttp.StatusForbidden, fmt.Sprintf(format, args...)}
+}
+
+// ownOrigin says whether pages of an origin may write: those that the node has
+// served itself. A node without TLS may have a proxy in front that speaks it.
+func (s *Server) ownOrigin(origin, host []byte, isTLS bool) bool {
+	scheme, of, ok := bytes.Cut(origin, []byte("://"))
+	return ok && len(host) > 0 && bytes.EqualFold(of, host) &&
+		(string(scheme) == "https" || string(scheme) == "http" && !isTLS)
+}
+
+// ownHost says whether a Host header, port included, names this node. None at
+// all is not from a browser.
+func (s *Server) ownHost(host []byte) bool {
+	if len(host) == 0 || s.opts.Name == unsafe.String(&host[0], len(host)) || FixedHost(host) {
+		return true
+	}
+	return s.opts.OwnHost(strings.ToLower(string(hostName(host))))
+}
+
+// FixedHost says whether nobody on the web has a say in where a Host header,
+// port included, leads: it is an IP address, a name without a dot, such as
+// localhost, since those are not given to anyone, or one that ends in .localhost
+// (RFC 6761, section 6.3).
+func FixedHost(host []byte) bool {
+	name := hostName(host)
+	if len(name) == 0 {
+		return false
+	}
+	if end := len(name) - len(localhostEnd); end > 0 && bytes.EqualFold(name[end:], localhostEnd) {
+		return true
+	}
+	if bytes.IndexByte(name, '.') < 0 {
+		return true // IPv6 too
+	}
+	_, err := netip.ParseAddr(unsafe.String(&name[0], len(name))) // which keeps it in errors alone
+	return err == nil
+}
+
+// hostName is a Host header without its port, the brackets of an IPv6 address,
+// and the dot that may end a name.
+func hostName(host []byte) []byte {
+	if len(host) > 0 && host[0] == '[' {
+		if end := bytes.IndexByte(host, ']'); end > 0 && (end == len(host)-1 || host[end+1] == ':') {
+			return host[1:end]
+		}
+		return host
+	}
+	if i := bytes.LastIndexByte(host, ':'); i >= 0 {
+		host = host[:i]
+	}
+	return bytes.TrimSuffix(host, []byte("."))
+}
