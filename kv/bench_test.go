@@ -9,7 +9,7 @@ import (
 func benchRecords() map[string]Record {
 	plain := Record{Key: make([]byte, 16), Entry: Entry{Version: VersionAt(time.Now()), Value: make([]byte, 100)}}
 	full := plain
-	full.Expires, full.ContentType = 1<<40, []byte("text/plain; charset=utf-8")
+	full.Expires, full.Meta = 1<<40, []byte("text/plain; charset=utf-8")
 	return map[string]Record{"plain": plain, "full": full}
 }
 

@@ -17,12 +17,12 @@ type Entry struct {
 	// into keeps it (Bury): its grace counts from there. A delete's has none.
 	Expires int64
 
-	// Tombstone marks a deleted key; Value and ContentType are empty then.
+	// Tombstone marks a deleted key; Value and Meta are empty then.
 	Tombstone bool
 
-	// ContentType is the value's media type, at most MaxContentTypeBytes;
-	// empty means application/octet-stream.
-	ContentType []byte
+	// Meta is the value's media type, and how it is cached and coded; at most
+	// MaxMetaBytes.
+	Meta Meta
 
 	Value []byte
 }
@@ -77,14 +77,14 @@ func ExpiryTime(expires int64) time.Time { return time.UnixMilli(min(expires, Ex
 // Bury turns the entry into the tombstone of itself: same version, same
 // expiry, no value.
 func (e *Entry) Bury() {
-	e.Tombstone, e.Value, e.ContentType = true, nil, nil
+	e.Tombstone, e.Value, e.Meta = true, nil, nil
 }
 
 // equal compares entries of the same version that are both tombstones or both
 // values.
 func (e *Entry) equal(o *Entry) bool {
 	return e.Expires == o.Expires &&
-		(e.Tombstone || bytes.Equal(e.ContentType, o.ContentType) && bytes.Equal(e.Value, o.Value))
+		(e.Tombstone || bytes.Equal(e.Meta, o.Meta) && bytes.Equal(e.Value, o.Value))
 }
 
 // Supersedes is the merge rule: whether e takes the place of old. It is a

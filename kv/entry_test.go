@@ -47,7 +47,7 @@ func TestSupersedes(t *testing.T) {
 		{Version: 2, Value: []byte("b")},
 		{Version: 2, Value: []byte("aa")},
 		{Version: 2, Expires: 1, Value: []byte("a")},
-		{Version: 2, ContentType: []byte("t"), Value: []byte("a")},
+		{Version: 2, Meta: []byte("t"), Value: []byte("a")},
 		{Version: 2, Tombstone: true},
 		{Version: 2, Tombstone: true, Expires: 1},
 		{Version: 3, Value: []byte("a")},
@@ -63,8 +63,8 @@ func TestSupersedes(t *testing.T) {
 
 // A record that came twice is recognised without a copy of it.
 func TestSupersedesItselfAllocatesNothing(t *testing.T) {
-	a := Entry{Version: 1, ContentType: []byte("t"), Value: make([]byte, 1000)}
-	b := Entry{Version: 1, ContentType: []byte("t"), Value: make([]byte, 1000)}
+	a := Entry{Version: 1, Meta: []byte("t"), Value: make([]byte, 1000)}
+	b := Entry{Version: 1, Meta: []byte("t"), Value: make([]byte, 1000)}
 	if got := testing.AllocsPerRun(10, func() { a.Supersedes(&b) }); got != 0 {
 		t.Errorf("allocates %v times", got)
 	}
@@ -134,7 +134,7 @@ func TestCollectableForEver(t *testing.T) {
 		}
 		buried := e
 		buried.Bury()
-		if !buried.Tombstone || buried.Value != nil || buried.ContentType != nil || buried.Version != e.Version || buried.Expires != e.Expires {
+		if !buried.Tombstone || buried.Value != nil || buried.Meta != nil || buried.Version != e.Version || buried.Expires != e.Expires {
 			t.Fatalf("%+v buried is %+v", e, buried)
 		}
 		if e.Expired(now) && buried.Collectable(later, grace) != e.Collectable(later, grace) {
@@ -147,20 +147,20 @@ func TestCollectableForEver(t *testing.T) {
 func TestLimits(t *testing.T) {
 	lim := Limits{MaxKeyBytes: 3, MaxValueBytes: 5}
 	for _, c := range []struct {
-		key, value, contentType int
-		want                    error
+		key, value, meta int
+		want             error
 	}{
 		{3, 5, 255, nil},
 		{1, 0, 0, nil},
 		{0, 0, 0, ErrKeyEmpty},
 		{4, 0, 0, ErrKeyTooLong},
 		{1, 6, 0, ErrValueTooLarge},
-		{1, 0, 256, ErrContentTypeTooLong},
+		{1, 0, 256, ErrMetaTooLong},
 	} {
 		bytes := func(n int) []byte { return []byte(strings.Repeat("x", n)) }
-		r := Record{bytes(c.key), Entry{Value: bytes(c.value), ContentType: bytes(c.contentType)}}
+		r := Record{bytes(c.key), Entry{Value: bytes(c.value), Meta: bytes(c.meta)}}
 		if got := lim.Check(&r); !errors.Is(got, c.want) {
-			t.Errorf("Check(%d, %d, %d bytes) = %v, want %v", c.key, c.value, c.contentType, got, c.want)
+			t.Errorf("Check(%d, %d, %d bytes) = %v, want %v", c.key, c.value, c.meta, got, c.want)
 		}
 	}
 	if got := DefaultLimits(); got.MaxKeyBytes != 4096 || got.MaxValueBytes != 8<<20 {

@@ -7,13 +7,13 @@ import "errors"
 // package server.
 var (
 	// Input that no node can accept.
-	ErrKeyEmpty           = errors.New("the key is empty")
-	ErrKeyTooLong         = errors.New("the key is longer than --max-key-bytes")
-	ErrValueTooLarge      = errors.New("the value is larger than --max-value-bytes")
-	ErrContentTypeTooLong = errors.New("the content type is longer than 255 bytes")
-	ErrContentTypeControl = errors.New("the content type has control characters")
-	ErrExpiresTooLate     = errors.New("expires is after the year 9999: leave it out to keep the value for ever")
-	ErrLevel              = errors.New("the level asks for more replicas than a key has")
+	ErrKeyEmpty       = errors.New("the key is empty")
+	ErrKeyTooLong     = errors.New("the key is longer than --max-key-bytes")
+	ErrValueTooLarge  = errors.New("the value is larger than --max-value-bytes")
+	ErrMetaTooLong    = errors.New("too long: Content-Type, Cache-Control and Content-Encoding may have 255 bytes together")
+	ErrMetaControl    = errors.New("control characters")
+	ErrExpiresTooLate = errors.New("expires is after the year 9999: leave it out to keep the value for ever")
+	ErrLevel          = errors.New("the level asks for more replicas than a key has")
 
 	// ErrFormat is for bytes that no encoder of ours wrote; ErrShort for ones
 	// that end too early and might become a record when more arrive.

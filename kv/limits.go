@@ -1,9 +1,5 @@
 package kv
 
-// MaxContentTypeBytes bounds a value's media type: its length is one byte in
-// a record.
-const MaxContentTypeBytes = 255
-
 // Limits bounds what a client may store. All nodes of a cluster should have
 // the same: a node refuses a peer's record that is beyond its own.
 type Limits struct {
@@ -27,19 +23,5 @@ func (l *Limits) Check(r *Record) error {
 	case len(r.Value) > l.MaxValueBytes:
 		return ErrValueTooLarge
 	}
-	return CheckContentType(r.ContentType)
-}
-
-// CheckContentType is the part of Check that judges the media type: it goes
-// into a header when the value is read, so it must not be able to end one.
-func CheckContentType(t []byte) error {
-	if len(t) > MaxContentTypeBytes {
-		return ErrContentTypeTooLong
-	}
-	for _, c := range t {
-		if c < ' ' && c != '\t' || c == 0x7f {
-			return ErrContentTypeControl
-		}
-	}
-	return nil
+	return r.Meta.Check()
 }

@@ -115,7 +115,7 @@ type Op struct {
 	Kind OpKind
 	Cond Condition // of a put or delete
 
-	// Record is, going in, the key and what to put there (Value, ContentType,
+	// Record is, going in, the key and what to put there (Value, Meta,
 	// Expires; the version is stamped by the coordinator). Coming out it has
 	// the version of the write, or all of what a get found. A get's value may
 	// alias Call.Buf.

@@ -11,10 +11,10 @@ import (
 //	u8       high nibble: format (1); low nibble: flags
 //	uvarint  length of the key, 1..
 //	uvarint  length of the value (only without the tombstone flag)
-//	u8       length of the content type, 1.. (only with its flag)
+//	u8       length of the metadata (Meta), 1.. (only with its flag)
 //	u64      version (0 in what a client sends: stamp it)
 //	u64      expiry, Unix milliseconds (only with its flag)
-//	...      key, content type, value
+//	...      key, metadata, value
 //
 // It is the format of the replication stream, of application/vnd.httpdhs.records
 // and of what a store keeps. Encoding the same record twice gives the same
@@ -24,20 +24,20 @@ import (
 const (
 	recordFormat = 1 << 4
 
-	flagTombstone   = 1 << 0
-	flagExpires     = 1 << 1
-	flagContentType = 1 << 2
-	flagMask        = flagTombstone | flagExpires | flagContentType
+	flagTombstone = 1 << 0
+	flagExpires   = 1 << 1
+	flagMeta      = 1 << 2
+	flagMask      = flagTombstone | flagExpires | flagMeta
 
-	// recordHeadMax is the most that a record takes beyond key, content type
+	// recordHeadMax is the most that a record takes beyond key, metadata
 	// and value.
 	recordHeadMax = 1 + 2*binary.MaxVarintLen32 + 1 + 8 + 8
 )
 
 // RecordSizeMax bounds the encoded size of a record whose parts are of these
 // lengths.
-func RecordSizeMax(key, contentType, value int) int {
-	return recordHeadMax + key + contentType + value
+func RecordSizeMax(key, meta, value int) int {
+	return recordHeadMax + key + meta + value
 }
 
 // AppendRecord appends the encoding of r to dst.
@@ -49,16 +49,16 @@ func AppendRecord(dst []byte, r *Record) []byte {
 	if r.Expires != 0 {
 		head |= flagExpires
 	}
-	if len(r.ContentType) > 0 && !r.Tombstone {
-		head |= flagContentType
+	if len(r.Meta) > 0 && !r.Tombstone {
+		head |= flagMeta
 	}
 	dst = append(dst, head)
 	dst = binary.AppendUvarint(dst, uint64(len(r.Key)))
 	if !r.Tombstone {
 		dst = binary.AppendUvarint(dst, uint64(len(r.Value)))
 	}
-	if head&flagContentType != 0 {
-		dst = append(dst, byte(len(r.ContentType)))
+	if head&flagMeta != 0 {
+		dst = append(dst, byte(len(r.Meta)))
 	}
 	dst = binary.LittleEndian.AppendUint64(dst, uint64(r.Version))
 	if r.Expires != 0 {
@@ -68,8 +68,8 @@ func AppendRecord(dst []byte, r *Record) []byte {
 	if r.Tombstone {
 		return dst
 	}
-	if head&flagContentType != 0 {
-		dst = append(dst, r.ContentType...)
+	if head&flagMeta != 0 {
+		dst = append(dst, r.Meta...)
 	}
 	return append(dst, r.Value...)
 }
@@ -87,8 +87,8 @@ func DecodeRecord(src []byte, lim *Limits) (r Record, rest []byte, err error) {
 	if head&^flagMask != recordFormat {
 		return r, nil, fmt.Errorf("%w: record starts with 0x%02x, want format 1 (0x10 to 0x17)", ErrFormat, head)
 	}
-	if head&flagTombstone != 0 && head&flagContentType != 0 {
-		return r, nil, fmt.Errorf("%w: tombstone with a content type", ErrFormat)
+	if head&flagTombstone != 0 && head&flagMeta != 0 {
+		return r, nil, fmt.Errorf("%w: tombstone with metadata", ErrFormat)
 	}
 	src = src[1:]
 	keyLen, src, err := lengthPrefix(src, lim.MaxKeyBytes, ErrKeyTooLong)
@@ -98,18 +98,18 @@ func DecodeRecord(src []byte, lim *Limits) (r Record, rest []byte, err error) {
 	if keyLen == 0 {
 		return r, nil, ErrKeyEmpty
 	}
-	valueLen, typeLen := 0, 0
+	valueLen, metaLen := 0, 0
 	if head&flagTombstone == 0 {
 		if valueLen, src, err = lengthPrefix(src, lim.MaxValueBytes, ErrValueTooLarge); err != nil {
 			return r, nil, err
 		}
 	}
-	if head&flagContentType != 0 {
+	if head&flagMeta != 0 {
 		if len(src) == 0 {
 			return r, nil, ErrShort
 		}
-		if typeLen, src = int(src[0]), src[1:]; typeLen == 0 {
-			return r, nil, fmt.Errorf("%w: content type flagged and empty", ErrFormat)
+		if metaLen, src = int(src[0]), src[1:]; metaLen == 0 {
+			return r, nil, fmt.Errorf("%w: metadata flagged and empty", ErrFormat)
 		}
 	}
 	if len(src) < 8 {
@@ -125,13 +125,13 @@ func DecodeRecord(src []byte, lim *Limits) (r Record, rest []byte, err error) {
 			return r, nil, fmt.Errorf("%w: expiry %d", ErrFormat, r.Expires)
 		}
 	}
-	if len(src) < keyLen+typeLen+valueLen {
+	if len(src) < keyLen+metaLen+valueLen {
 		return r, nil, ErrShort
 	}
 	r.Tombstone = head&flagTombstone != 0
 	r.Key, src = src[:keyLen:keyLen], src[keyLen:]
-	if typeLen > 0 {
-		r.ContentType, src = src[:typeLen:typeLen], src[typeLen:]
+	if metaLen > 0 {
+		r.Meta, src = src[:metaLen:metaLen], src[metaLen:]
 	}
 	if !r.Tombstone {
 		r.Value, src = src[:valueLen:valueLen], src[valueLen:]

@@ -22,14 +22,14 @@ func drawEntry(t *rapid.T) Entry {
 	}
 	if e.Tombstone = rapid.Bool().Draw(t, "tombstone"); !e.Tombstone {
 		e.Value = rapid.SliceOfN(rapid.ByteRange(0, 2), 0, 3).Draw(t, "value")
-		e.ContentType = rapid.SliceOfN(rapid.ByteRange('a', 'b'), 0, 2).Draw(t, "type")
+		e.Meta = rapid.SliceOfN(rapid.ByteRange('a', 'b'), 0, 2).Draw(t, "type")
 	}
 	return e
 }
 
 func sameEntry(a, b *Entry) bool {
 	return a.Version == b.Version && a.Expires == b.Expires && a.Tombstone == b.Tombstone &&
-		bytes.Equal(a.ContentType, b.ContentType) && bytes.Equal(a.Value, b.Value)
+		bytes.Equal(a.Meta, b.Meta) && bytes.Equal(a.Value, b.Value)
 }
 
 // The encoding is what nodes of different builds speak: its bytes stay.
@@ -50,9 +50,9 @@ func TestRecordGolden(t *testing.T) {
 			"12 01 01 8877665544332211 0201000000000000 6b 76"},
 		{"buried", Record{[]byte("k"), Entry{Version: version, Expires: 0x0102, Tombstone: true}},
 			"13 01 8877665544332211 0201000000000000 6b"},
-		{"content type", Record{[]byte("k"), Entry{Version: version, ContentType: []byte("a/b"), Value: []byte("v")}},
+		{"content type", Record{[]byte("k"), Entry{Version: version, Meta: []byte("a/b"), Value: []byte("v")}},
 			"14 01 01 03 8877665544332211 6b 612f62 76"},
-		{"all", Record{[]byte("k"), Entry{Version: version, Expires: 1, ContentType: []byte("a/b"), Value: []byte("v")}},
+		{"all", Record{[]byte("k"), Entry{Version: version, Expires: 1, Meta: []byte("a/b"), Value: []byte("v")}},
 			"16 01 01 03 8877665544332211 0100000000000000 6b 612f62 76"},
 		{"unstamped, two bytes of length", Record{bytes.Repeat([]byte("k"), 200), Entry{}},
 			"10 c801 00 0000000000000000 " + strings.Repeat("6b", 200)},
@@ -68,7 +68,7 @@ func TestRecordGolden(t *testing.T) {
 		if err != nil || string(rest) != "after" || !bytes.Equal(got.Key, c.rec.Key) || !sameEntry(&got.Entry, &c.rec.Entry) {
 			t.Errorf("%s: decoded as %+v, rest %q, %v", c.name, got, rest, err)
 		}
-		if most := RecordSizeMax(len(c.rec.Key), len(c.rec.ContentType), len(c.rec.Value)); len(want) > most {
+		if most := RecordSizeMax(len(c.rec.Key), len(c.rec.Meta), len(c.rec.Value)); len(want) > most {
 			t.Errorf("%s: takes %d bytes, bounded by %d", c.name, len(want), most)
 		}
 	}
@@ -76,7 +76,7 @@ func TestRecordGolden(t *testing.T) {
 
 // A tombstone has no value, whatever its struct says.
 func TestAppendRecordTombstone(t *testing.T) {
-	full := Record{[]byte("k"), Entry{Version: 1, Tombstone: true, Value: []byte("v"), ContentType: []byte("t")}}
+	full := Record{[]byte("k"), Entry{Version: 1, Tombstone: true, Value: []byte("v"), Meta: []byte("t")}}
 	bare := Record{[]byte("k"), Entry{Version: 1, Tombstone: true}}
 	if !bytes.Equal(AppendRecord(nil, &full), AppendRecord(nil, &bare)) {
 		t.Error("a tombstone's value was encoded")
@@ -131,7 +131,7 @@ func FuzzDecodeRecord(f *testing.F) {
 	for _, r := range []Record{
 		{[]byte("k"), Entry{Version: 1, Value: []byte("v")}},
 		{[]byte("k"), Entry{Version: 1, Tombstone: true, Expires: 9}},
-		{[]byte("key"), Entry{Expires: 7, ContentType: []byte("text/plain"), Value: bytes.Repeat([]byte("v"), 200)}},
+		{[]byte("key"), Entry{Expires: 7, Meta: []byte("text/plain"), Value: bytes.Repeat([]byte("v"), 200)}},
 	} {
 		f.Add(AppendRecord(nil, &r))
 	}
@@ -162,7 +162,7 @@ func checkDecoded(t *testing.T, in []byte, r *Record, rest []byte) {
 			t.Fatalf("%d of the bytes %x: %v, want %v", n, taken, err, ErrShort)
 		}
 	}
-	for _, b := range [][]byte{r.Key, r.ContentType, r.Value} {
+	for _, b := range [][]byte{r.Key, r.Meta, r.Value} {
 		if len(b) != cap(b) {
 			t.Fatal("appending to a part of the record would write into the next")
 		}
@@ -172,7 +172,7 @@ func checkDecoded(t *testing.T, in []byte, r *Record, rest []byte) {
 // checkCompletable appends ones: they end a length with the least that it can
 // be, and are good for every other field.
 func checkCompletable(t *testing.T, in []byte) {
-	longest := RecordSizeMax(testLimits.MaxKeyBytes, MaxContentTypeBytes, testLimits.MaxValueBytes)
+	longest := RecordSizeMax(testLimits.MaxKeyBytes, MaxMetaBytes, testLimits.MaxValueBytes)
 	if len(in) >= longest {
 		t.Fatalf("%d bytes are short of a record of at most %d", len(in), longest)
 	}

@@ -470,7 +470,7 @@ func (c *Coordinator) finish(p *pending, call *kv.Call) {
 		case op.Err == nil:
 			op.Entry = o.found
 			if !swap && !o.local {
-				op.Value, op.ContentType = keep(&call.Buf, o.found.Value), keep(&call.Buf, o.found.ContentType)
+				op.Value, op.Meta = keep(&call.Buf, o.found.Value), keep(&call.Buf, o.found.Meta)
 			}
 		}
 		c.countError(op.Err)

@@ -89,7 +89,7 @@ func golden(t *testing.T, what string, got []byte, want string) {
 
 // What is encoded is decoded to the same.
 func TestItemsAndResultsComeBack(t *testing.T) {
-	record := kv.Record{Key: []byte("k"), Entry: kv.Entry{Version: 5, Expires: 9, ContentType: []byte("t/t"), Value: []byte("v")}}
+	record := kv.Record{Key: []byte("k"), Entry: kv.Entry{Version: 5, Expires: 9, Meta: []byte("t/t"), Value: []byte("v")}}
 	conditions := []kv.Condition{
 		{Kind: kv.IfAbsent}, {Kind: kv.IfPresent}, {Kind: kv.IfVersion, Versions: make([]kv.Version, kv.MaxConditionVersions)},
 		{Kind: kv.IfNotVersion, Versions: []kv.Version{3}},
@@ -119,7 +119,7 @@ func TestItemsAndResultsComeBack(t *testing.T) {
 
 // seeds are messages to start fuzzing from.
 func seeds(f *testing.F) {
-	r := kv.Record{Key: []byte("key"), Entry: kv.Entry{Version: 1 << 40, Expires: 1 << 50, ContentType: []byte("a/b"), Value: []byte("value")}}
+	r := kv.Record{Key: []byte("key"), Entry: kv.Entry{Version: 1 << 40, Expires: 1 << 50, Meta: []byte("a/b"), Value: []byte("value")}}
 	batch := appendApply(openBatch(nil), &r)
 	batch = appendRead(batch, r.Key)
 	batch = appendCond(batch, &kv.Condition{Kind: kv.IfNotVersion, Versions: []kv.Version{1, 2}}, &r)

@@ -177,11 +177,11 @@ func (o *opState) takeRead(r *result, owner uint8, p *pending) {
 		o.found = *e
 		if full(p.max, len(p.buf), len(e.Value)) {
 			o.refusal = kv.ErrAnswerFull
-			o.found.Value, o.found.ContentType = nil, nil
+			o.found.Value, o.found.Meta = nil, nil
 			return
 		}
 		o.found.Value = keep(&p.buf, e.Value)
-		o.found.ContentType = keep(&p.buf, e.ContentType)
+		o.found.Meta = keep(&p.buf, e.Meta)
 	case e.Version == o.found.Version:
 		o.newest |= bit
 	}

@@ -142,7 +142,7 @@ func (q *queue) open(n int) *batch {
 
 // apply adds a record.
 func (q *queue) apply(r *kv.Record, t ticket) {
-	b := q.open(kv.RecordSizeMax(len(r.Key), len(r.ContentType), len(r.Value)))
+	b := q.open(kv.RecordSizeMax(len(r.Key), len(r.Meta), len(r.Value)))
 	before := len(b.buf)
 	b.buf = appendApply(b.buf, r)
 	q.bytes += len(b.buf) - before
@@ -162,7 +162,7 @@ func (q *queue) read(key []byte, t ticket) {
 
 // cond adds a conditional write.
 func (q *queue) cond(c *kv.Condition, r *kv.Record, t ticket) {
-	b := q.open(kv.RecordSizeMax(len(r.Key), len(r.ContentType), len(r.Value)))
+	b := q.open(kv.RecordSizeMax(len(r.Key), len(r.Meta), len(r.Value)))
 	before := len(b.buf)
 	b.buf = appendCond(b.buf, c, r)
 	q.bytes += len(b.buf) - before

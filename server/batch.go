@@ -34,7 +34,7 @@ var (
 // batch serves POST /batch: operations in, one result each out, in their order.
 func (s *Server) batch(ctx *fasthttp.RequestCtx) {
 	_, query := splitTarget(ctx.Request.Header.RequestURI())
-	p, err := s.parse(query)
+	p, err := s.parse(query, paramsBatch)
 	var in format.Format
 	if err == nil {
 		in, err = bodyFormat(&ctx.Request.Header, format.NDJSON)

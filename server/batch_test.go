@@ -139,7 +139,7 @@ func TestBatchBinary(t *testing.T) {
 	var ops []byte
 	key := []byte("a\xff")
 	ops = format.AppendGet(ops, key)
-	ops = kv.AppendRecord(ops, &kv.Record{Key: key, Entry: kv.Entry{Value: []byte("1"), ContentType: []byte("text/plain")}})
+	ops = kv.AppendRecord(ops, &kv.Record{Key: key, Entry: kv.Entry{Value: []byte("1"), Meta: []byte("text/plain")}})
 	ops = format.AppendGet(ops, key)
 	ops = kv.AppendRecord(ops, &kv.Record{Key: key, Entry: kv.Entry{Tombstone: true}})
 	ops = append(ops, "garbage"...)
@@ -154,7 +154,7 @@ func TestBatchBinary(t *testing.T) {
 		if r, rest, err = format.DecodeResult(rest); err != nil {
 			t.Fatal(err)
 		}
-		got = append(got, fmt.Sprintf("%d %q=%q %s v%d %d/%d %s", r.Status, r.Key, r.Value, r.ContentType, r.Version, r.Acks, r.Replicas, r.Error))
+		got = append(got, fmt.Sprintf("%d %q=%q %s v%d %d/%d %s", r.Status, r.Key, r.Value, r.Meta, r.Version, r.Acks, r.Replicas, r.Error))
 	}
 	want := []string{
 		`404 ""=""  v0 0/0 no such key`,
@@ -185,7 +185,7 @@ func TestBatchBinary(t *testing.T) {
 func TestDumpLoads(t *testing.T) {
 	addr, m := serveMany(t, Options{})
 	rec := kv.Record{Key: []byte("k\x00\"\\ä"), Entry: kv.Entry{Version: 77, Value: []byte("v\x01\n\t\u2028"),
-		ContentType: []byte("text/plain"), Expires: time.Now().Add(time.Hour).UnixMilli()}}
+		Meta: []byte("text/plain"), Expires: time.Now().Add(time.Hour).UnixMilli()}}
 	dump := string(appendRecordJSON(nil, &rec, true)) + "\n"
 	rec.Key, rec.Value = []byte("\xff"), []byte{0xfe}
 	dump += string(appendRecordJSON(nil, &rec, true)) + "\n"
@@ -193,7 +193,7 @@ func TestDumpLoads(t *testing.T) {
 		t.Fatalf("%+v", res)
 	}
 	for key, value := range map[string]string{"k\x00\"\\ä": "v\x01\n\t\u2028", "\xff": "\xfe"} {
-		if e := m.held[key]; string(e.Value) != value || string(e.ContentType) != "text/plain" || e.Expires != rec.Expires {
+		if e := m.held[key]; string(e.Value) != value || string(e.Meta) != "text/plain" || e.Expires != rec.Expires {
 			t.Errorf("%q is %+v", key, e)
 		}
 	}

@@ -16,6 +16,7 @@ var (
 	headerETag         = []byte("ETag")
 	headerLastModified = []byte("Last-Modified")
 	headerExpires      = []byte("Expires")
+	headerCacheControl = []byte("Cache-Control")
 
 	typeJSON  = []byte("application/json")
 	typeBytes = []byte("application/octet-stream")
@@ -39,12 +40,12 @@ func (s *Server) db(ctx *fasthttp.RequestCtx, rawKey, query []byte) {
 
 // prepare makes the scratch's call one operation on the key, with what the
 // query and the headers say of it.
-func (s *Server) prepare(sc *scratch, kind kv.OpKind, rawKey, query []byte) (params, error) {
+func (s *Server) prepare(sc *scratch, kind kv.OpKind, rawKey, query []byte, known []string) (params, error) {
 	key, err := decodeKey(sc.key[:0], rawKey, &s.opts.Limits)
 	if err != nil {
 		return params{}, err
 	}
-	p, err := s.parse(query)
+	p, err := s.parse(query, known)
 	if err != nil {
 		return p, err
 	}
@@ -64,7 +65,7 @@ func (s *Server) do(sc *scratch, now time.Time, timeout time.Duration) *kv.Op {
 
 func (s *Server) get(ctx *fasthttp.RequestCtx, rawKey, query []byte) {
 	sc := s.scratchOf(ctx)
-	p, err := s.prepare(sc, kv.OpGet, rawKey, query)
+	p, err := s.prepare(sc, kv.OpGet, rawKey, query, paramsGet)
 	if err != nil {
 		s.fail(ctx, err)
 		return
@@ -86,6 +87,7 @@ func (s *Server) get(ctx *fasthttp.RequestCtx, rawKey, query []byte) {
 		s.fail(ctx, err)
 		return
 	case status == fasthttp.StatusPreconditionFailed:
+		s.setETag(ctx, sc, op.Version)
 		s.fail(ctx, kv.ErrConditionFailed)
 		return
 	}
@@ -97,14 +99,21 @@ func (s *Server) get(ctx *fasthttp.RequestCtx, rawKey, query []byte) {
 		sc.out = fasthttp.AppendHTTPDate(sc.out[:0], kv.ExpiryTime(op.Expires))
 		h.SetCanonical(headerExpires, sc.out)
 	}
+	fields := op.Meta.Fields()
+	if len(fields.CacheControl) > 0 {
+		h.SetCanonical(headerCacheControl, fields.CacheControl)
+	}
 	if status == fasthttp.StatusNotModified {
 		ctx.Response.SetStatusCode(status)
 		return
 	}
-	if len(op.ContentType) > 0 {
-		h.SetContentTypeBytes(op.ContentType)
+	if len(fields.ContentType) > 0 {
+		h.SetContentTypeBytes(fields.ContentType)
 	} else {
 		h.SetContentTypeBytes(typeBytes)
+	}
+	if len(fields.ContentEncoding) > 0 {
+		h.SetContentEncodingBytes(fields.ContentEncoding)
 	}
 	// The value may alias the scratch, which lives until it is written.
 	ctx.Response.SetBodyRaw(op.Value)
@@ -149,7 +158,7 @@ func (s *Server) setAcks(ctx *fasthttp.RequestCtx, sc *scratch, op *kv.Op) {
 
 func (s *Server) del(ctx *fasthttp.RequestCtx, rawKey, query []byte) {
 	sc := s.scratchOf(ctx)
-	p, err := s.prepare(sc, kv.OpDelete, rawKey, query)
+	p, err := s.prepare(sc, kv.OpDelete, rawKey, query, paramsDelete)
 	if err == nil {
 		sc.call.Ops[0].Cond, err = writeCondition(&ctx.Request.Header, sc)
 	}

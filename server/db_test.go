@@ -97,7 +97,7 @@ func TestValueOfBody(t *testing.T) {
 		{"Application/Octet-Stream", "x", "x", bytes},
 		{"image/png", "x", "x", "image/png"},
 		{form, "value=a+b%20c%2B", "a b c+", text},
-		{form + "; charset=utf-8", "value=a&value=b", "a", text},
+		{form + "; charset=utf-8", "value=a%26b", "a&b", text},
 		{"APPLICATION/X-WWW-Form-urlencoded", "value=", "", text},
 		{form, "value=%00%ff", "\x00\xff", text},
 		{form, "value=a=b;c", "a=b;c", text},
@@ -124,6 +124,12 @@ func TestValueOfBody(t *testing.T) {
 		}
 	}
 	f.send("PUT", "/db/bad", "value=100%", "Content-Type: "+form).want(t, 400)
+	for _, body := range []string{"value=http://x/?a=1&b=2", "value=a&value=b", "value=a&", "value=&ttl=1h", "value=&"} {
+		a := f.send("PUT", "/db/bad", body, "Content-Type: "+form)
+		if a.want(t, 400); !strings.Contains(a.body, "--data-urlencode 'value=…'") {
+			t.Errorf("%s: %s", body, a.body)
+		}
+	}
 	f.send("PUT", "/db/bad", "x", "Content-Type: "+strings.Repeat("t", 256)).want(t, 400)
 	f.send("PUT", "/db/bad", "x", "Content-Type: a/b\x01c").want(t, 400)
 	f.send("PUT", "/db/bad", "x", "Content-Range: bytes 0-0/2").want(t, 400)
@@ -178,11 +184,15 @@ func TestConditions(t *testing.T) {
 		{"GET", "k", "If-None-Match: " + many + tag, 400},
 		{"PUT", "k", "If-None-Match: *", 412},
 		{"PUT", "k", "If-Match: " + first, 412},
-		{"PUT", "k", "If-Match: W/" + tag, 412},
+		{"PUT", "k", "If-Match: W/" + tag, 400},
+		{"PUT", "k", "If-Match: " + first + ", " + tag[:len(tag)-1] + `-gzip"`, 400},
+		{"DELETE", "k", "If-Match: W/" + tag, 400},
+		{"GET", "k", "If-Match: W/" + tag, 400},
+		{"GET", "k", "If-None-Match: " + tag[:len(tag)-1] + `-gzip"`, 200},
 		{"PUT", "k", `If-Match: "of another server"`, 412},
 		{"PUT", "k", "If-Match: " + many + tag, 400},
 		{"PUT", "k", "If-None-Match: " + tag, 412},
-		{"PUT", "k", "If-None-Match: W/" + tag, 412},
+		{"PUT", "k", "If-None-Match: W/" + tag, 400},
 		{"PUT", "k", "If-Match: *\r\nIf-None-Match: *", 400},
 		{"PUT", "none", "If-Match: *", 412},
 		{"PUT", "k", "If-Match:", 400},
@@ -228,7 +238,7 @@ func TestLevelsAndTimeouts(t *testing.T) {
 		write, read   kv.Level
 	}{
 		{"PUT", "", 0, 0}, {"PUT", "w=one", 1, 0}, {"PUT", "w=live", kv.LevelLive, 0}, {"DELETE", "w=all", kv.LevelAll, 0},
-		{"PUT", "w=3&other=%zz", 3, 0}, {"GET", "r=quorum", 0, kv.LevelQuorum}, {"HEAD", "r=2", 0, 2},
+		{"PUT", "&w=3&&timeout=4s&", 3, 0}, {"GET", "r=quorum", 0, kv.LevelQuorum}, {"HEAD", "r=2", 0, 2},
 	} {
 		f.send(c.method, "/db/k?"+c.query, "")
 		if f.store.last.Write != c.write || f.store.last.Read != c.read {
@@ -263,7 +273,7 @@ func TestErrorStatuses(t *testing.T) {
 		{kv.ErrUnavailable, 503, true}, {kv.ErrTimeout, 503, true}, {kv.ErrUnknownOutcome, 503, true},
 		{kv.ErrAbsenceUnknown, 503, false}, {kv.ErrOverloaded, 503, false}, {kv.ErrStopping, 503, false},
 		{kv.ErrLevel, 400, false}, {kv.ErrKeyTooLong, 414, false}, {kv.ErrValueTooLarge, 413, false},
-		{kv.ErrContentTypeTooLong, 400, false}, {kv.ErrContentTypeControl, 400, false}, {kv.ErrKeyEmpty, 400, false}, {errors.New("boom"), 500, false},
+		{kv.ErrMetaTooLong, 400, false}, {kv.ErrMetaControl, 400, false}, {kv.ErrKeyEmpty, 400, false}, {errors.New("boom"), 500, false},
 	} {
 		for _, method := range []string{"GET", "PUT", "DELETE"} {
 			f.store.fail = fmt.Errorf("node n2: %w", c.err)

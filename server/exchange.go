@@ -21,8 +21,9 @@ import (
 // a small budget, apart from that of members.
 
 var (
-	exchangePath = []byte("/internal/exchange")
-	helloPath    = []byte("/internal/hello")
+	internalPrefix = []byte("/internal/")
+	exchangePath   = []byte("/internal/exchange")
+	helloPath      = []byte("/internal/hello")
 )
 
 const (

@@ -79,7 +79,7 @@ func (f *fakeStore) doOne(c *kv.Call, op *kv.Op) {
 	default:
 		f.version += 1 << 22 // a millisecond each
 		e := kv.Entry{Version: f.version, Expires: op.Expires, Tombstone: op.Kind == kv.OpDelete,
-			Value: bytes.Clone(op.Value), ContentType: bytes.Clone(op.ContentType)}
+			Value: bytes.Clone(op.Value), Meta: bytes.Clone(op.Meta)}
 		f.entries[string(op.Key)] = e
 		op.Version, op.Existed, op.Acks = f.version, live, 2
 	}
@@ -98,7 +98,7 @@ func (f *fakeStore) List(r *kv.ListRequest) (kv.Page, error) {
 	for key, e := range f.entries {
 		if kv.Hash([]byte(key)) >= r.From && bytes.HasPrefix([]byte(key), r.Prefix) && e.Live(time.Now().UnixMilli()) {
 			if !r.Values {
-				e.Value, e.ContentType = nil, nil
+				e.Value, e.Meta = nil, nil
 			}
 			all = append(all, kv.Record{Key: []byte(key), Entry: e})
 		}

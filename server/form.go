@@ -33,15 +33,18 @@ func isForm(contentType []byte) bool {
 // field.
 func formRawMax(n int) int { return len(formPrefix) + 3*n }
 
-// formValue decodes, in place, the first field of a form whose name is
-// "value": from the prefix to the first '&'. It is not ok for another body.
+var errFormFields = badRequest("the form has more fields than value, and only one value can be stored: nothing was. If the rest belongs to the value, " +
+	"percent-encode it (curl --data-urlencode 'value=…'), or send it raw with another type (curl -H 'Content-Type: text/plain' --data-raw '…')")
+
+// formValue decodes, in place, the only field of a form, whose name is "value".
+// It is not ok for a body that begins with another.
 func formValue(body []byte) (value []byte, ok bool, err error) {
 	if !bytes.HasPrefix(body, formPrefix) {
 		return nil, false, nil
 	}
 	field := body[len(formPrefix):]
-	if i := bytes.IndexByte(field, '&'); i >= 0 {
-		field = field[:i]
+	if bytes.IndexByte(field, '&') >= 0 {
+		return nil, true, errFormFields
 	}
 	value, err = unescape(field[:0], field, true)
 	if err != nil {

@@ -103,6 +103,9 @@ func (s *Server) refuses(ctx *fasthttp.RequestCtx) bool {
 // finish puts on every answer what every answer has.
 func (s *Server) finish(ctx *fasthttp.RequestCtx, c *conn) {
 	ctx.Response.Header.SetCanonical(headerNode, s2b(s.opts.Name))
+	if !bytes.HasPrefix(ctx.Request.Header.RequestURI(), internalPrefix) {
+		s.setCacheControl(&ctx.Response.Header)
+	}
 	if s.stopping.Load() {
 		ctx.Response.SetConnectionClose()
 	}
@@ -110,6 +113,20 @@ func (s *Server) finish(ctx *fasthttp.RequestCtx, c *conn) {
 		c.linger = true
 	}
 	s.stats.count(ctx, ctx.Response.StatusCode())
+}
+
+// setCacheControl has caches ask before they use an answer again, and proxies
+// leave its bytes and its entity tag alone, unless the writer of the value or the
+// handler says otherwise. Without it, caches guess from Last-Modified and go by
+// Expires: they would give out what is overwritten or deleted.
+func (s *Server) setCacheControl(h *fasthttp.ResponseHeader) {
+	switch {
+	case len(h.PeekCanonical(headerCacheControl)) > 0:
+	case s.opts.AuthToken != "":
+		h.SetCanonical(headerCacheControl, []byte("private, no-cache, no-transform"))
+	default:
+		h.SetCanonical(headerCacheControl, []byte("no-cache, no-transform"))
+	}
 }
 
 // malformed answers what never became a request: fasthttp calls it where the
@@ -133,6 +150,7 @@ func (s *Server) malformed(ctx *fasthttp.RequestCtx, err error) {
 	s.stats.malformed.Add(1)
 	s.fail(ctx, err)
 	ctx.Response.Header.SetCanonical(headerNode, s2b(s.opts.Name))
+	s.setCacheControl(&ctx.Response.Header)
 	s.stats.countAs(classOther, ctx.Response.StatusCode())
 }
 

@@ -177,7 +177,7 @@ func (s *constantStore) Do(c *kv.Call) {
 	op := &c.Ops[0]
 	op.Version, op.Acks, op.Replicas = 1<<40, 2, 2
 	if op.Kind == kv.OpGet {
-		op.Value, op.ContentType = s.value, s.contentType
+		op.Value, op.Meta = s.value, s.contentType
 	}
 }
 func (s *constantStore) List(*kv.ListRequest) (kv.Page, error) { return kv.Page{}, nil }

@@ -31,7 +31,7 @@ var typeNDJSON = []byte("application/x-ndjson")
 // list serves GET /db.
 func (s *Server) list(ctx *fasthttp.RequestCtx) {
 	_, query := splitTarget(ctx.Request.Header.RequestURI())
-	p, err := s.parse(query)
+	p, err := s.parse(query, paramsList)
 	if err != nil {
 		s.fail(ctx, err)
 		return
@@ -139,4 +139,4 @@ func (l *lister) chunk(limit, size int) ([]kv.Record, error) {
 	return page.Records, nil
 }
 
-func recordBytes(r *kv.Record) int { return len(r.Key) + len(r.Value) + len(r.ContentType) }
+func recordBytes(r *kv.Record) int { return len(r.Key) + len(r.Value) + len(r.Meta) }

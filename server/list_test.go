@@ -191,7 +191,7 @@ func TestListStream(t *testing.T) {
 	}
 	f.fill(oddKeys...)
 	at := time.Now().Add(time.Hour).Truncate(time.Millisecond)
-	f.store.entries["full"] = kv.Entry{Version: 1 << 40, Expires: at.UnixMilli(), ContentType: []byte("a/b"), Value: []byte("\xff")}
+	f.store.entries["full"] = kv.Entry{Version: 1 << 40, Expires: at.UnixMilli(), Meta: []byte("a/b"), Value: []byte("\xff")}
 	for _, query := range []string{"", "?values=1"} {
 		a := f.send("GET", "/db"+query, "", "Accept: application/x-ndjson")
 		a.want(t, 200)

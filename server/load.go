@@ -18,7 +18,7 @@ const loadBlockBytes = 256 << 10
 // load serves POST and PUT /load-data.
 func (s *Server) load(ctx *fasthttp.RequestCtx) {
 	_, query := splitTarget(ctx.Request.Header.RequestURI())
-	p, err := s.parse(query)
+	p, err := s.parse(query, paramsLoad)
 	var f format.Format
 	if err == nil {
 		f, err = bodyFormat(&ctx.Request.Header, format.TSV)

@@ -69,7 +69,7 @@ func (m *manyStore) Do(c *kv.Call) {
 		case kv.OpPut:
 			op.Version = m.last
 			e = op.Entry
-			e.Value, e.ContentType = append([]byte(nil), e.Value...), append([]byte(nil), e.ContentType...)
+			e.Value, e.Meta = append([]byte(nil), e.Value...), append([]byte(nil), e.Meta...)
 			m.held[string(op.Key)] = e
 		case kv.OpDelete:
 			op.Version = m.last
@@ -385,7 +385,7 @@ func TestLoadLevel(t *testing.T) {
 func TestLoadContentType(t *testing.T) {
 	addr, m := serveMany(t, Options{})
 	res := loadInto(t, addr, "", "application/x-ndjson", `{"key":"a","value":"1","content_type":"a\r\nX: y"}`+"\n"+`{"key":"b","value":"1","content_type":"a/b"}`)
-	if res.Loaded != 1 || res.Failed != 1 || res.Errors[0].Error != kv.ErrContentTypeControl.Error() {
+	if res.Loaded != 1 || res.Failed != 1 || res.Errors[0].Error != "the Content-Type has control characters" {
 		t.Errorf("%+v", res)
 	}
 	if got := m.values(); len(got) != 1 || got["b"] != "1" {

@@ -17,6 +17,10 @@ var (
 
 // clusterLeave has this node begin to leave. It is answered at once: to hand everything over takes as long as it takes.
 func (s *Server) clusterLeave(ctx *fasthttp.RequestCtx) {
+	if err := s.plain(ctx); err != nil {
+		s.fail(ctx, err)
+		return
+	}
 	doc, err := s.cluster.Leave()
 	if err != nil {
 		s.failMember(ctx, err)
@@ -32,6 +36,10 @@ func (s *Server) clusterNode(ctx *fasthttp.RequestCtx, rawName []byte) {
 	if !ctx.IsDelete() {
 		ctx.Response.Header.Set(fasthttp.HeaderAllow, fasthttp.MethodDelete)
 		s.fail(ctx, errMethod)
+		return
+	}
+	if err := s.plain(ctx); err != nil {
+		s.fail(ctx, err)
 		return
 	}
 	name, err := unescape(nil, rawName, false)

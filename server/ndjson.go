@@ -123,10 +123,7 @@ func appendRecordJSON(dst []byte, r *kv.Record, values bool) []byte {
 	dst = appendBytesField(append(dst, '{'), "key", r.Key)
 	if values {
 		dst = appendBytesField(append(dst, ','), "value", r.Value)
-		if len(r.ContentType) > 0 {
-			dst = append(dst, `,"content_type":`...)
-			dst = appendJSONString(dst, bytes.ToValidUTF8(r.ContentType, []byte("\uFFFD")))
-		}
+		dst = appendMetaJSON(dst, r.Meta)
 		dst = append(dst, `,"etag":`...)
 		dst = appendJSONString(dst, r.Version.AppendETag(nil))
 		if r.Expires != 0 {
@@ -136,6 +133,21 @@ func appendRecordJSON(dst []byte, r *kv.Record, values bool) []byte {
 		}
 	}
 	return append(dst, '}')
+}
+
+// appendMetaJSON appends what is known of a value, as members.
+func appendMetaJSON(dst []byte, m kv.Meta) []byte {
+	f := m.Fields()
+	for _, member := range []struct {
+		name  string
+		value []byte
+	}{{"content_type", f.ContentType}, {"cache_control", f.CacheControl}, {"content_encoding", f.ContentEncoding}} {
+		if len(member.value) > 0 {
+			dst = append(append(append(dst, `,"`...), member.name...), `":`...)
+			dst = appendJSONString(dst, bytes.ToValidUTF8(member.value, []byte("\uFFFD")))
+		}
+	}
+	return dst
 }
 
 // appendBytesField appends a field with bytes: as a string if they are UTF-8,

@@ -3,13 +3,29 @@ package server
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"httpdhs/kv"
 )
 
-// params are the query parameters of all resources; each reads its own.
+// The query parameters of the resources, each in the order in which an error
+// lists them. What a resource does not have it refuses: a limit that is misspelt
+// would be none.
+var (
+	paramsGet      = []string{"r", "timeout"}
+	paramsPut      = []string{"w", "ttl", "timeout"}
+	paramsDelete   = []string{"w", "timeout"}
+	paramsList     = []string{"prefix", "limit", "cursor", "values", "timeout"}
+	paramsLoad     = []string{"w", "ttl", "timeout"}
+	paramsBatch    = []string{"w", "r", "ttl", "timeout"}
+	paramsDocument = []string{"timeout"}
+	paramsNone     []string
+)
+
+// params are the query parameters of all resources.
 type params struct {
 	w, r    kv.Level
 	ttl     time.Duration // 0: none
@@ -27,27 +43,41 @@ const (
 	maxListLimit     = 10_000
 )
 
-// parse reads the query. What it does not know it ignores; where a name comes
-// twice, the last counts.
-func (s *Server) parse(query []byte) (params, error) {
+// parse reads the query of a resource that has the parameters known. Another
+// one is an error, and so is one that comes twice.
+func (s *Server) parse(query []byte, known []string) (params, error) {
+	seen := uint(0)
 	p := params{timeout: s.opts.DefaultTimeout, limit: defaultListLimit, all: true}
 	for len(query) > 0 {
 		var pair []byte
 		pair, query, _ = bytes.Cut(query, []byte("&"))
+		if len(pair) == 0 {
+			continue
+		}
 		name, raw, _ := bytes.Cut(pair, []byte("="))
-		if err := s.parseOne(&p, string(name), raw); err != nil {
+		at := slices.Index(known, string(name))
+		switch {
+		case at < 0:
+			return p, unknownParam(name, known)
+		case seen&(1<<at) != 0:
+			return p, badRequest("the parameter " + known[at] + " is given twice: send it once")
+		}
+		seen |= 1 << at
+		if err := s.parseOne(&p, known[at], raw); err != nil {
 			return p, err
 		}
 	}
 	return p, nil
 }
 
-func (s *Server) parseOne(p *params, name string, raw []byte) (err error) {
-	switch name {
-	case "w", "r", "ttl", "timeout", "prefix", "limit", "cursor", "values":
-	default:
-		return nil
+func unknownParam(name []byte, known []string) error {
+	if len(known) == 0 {
+		return badRequest(fmt.Sprintf("the parameter %.40q means nothing here: this request takes none", name))
 	}
+	return badRequest(fmt.Sprintf("the parameter %.40q means nothing here: this request takes %s", name, strings.Join(known, ", ")))
+}
+
+func (s *Server) parseOne(p *params, name string, raw []byte) (err error) {
 	value, err := unescape(nil, raw, true)
 	if err != nil {
 		return badRequest("the parameter " + name + " has a bad percent-encoding")

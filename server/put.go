@@ -41,7 +41,7 @@ func (s *Server) put(ctx *fasthttp.RequestCtx, rawKey, query []byte) {
 // without it.
 func (s *Server) preparePut(ctx *fasthttp.RequestCtx, sc *scratch, rawKey, query []byte) error {
 	h := &ctx.Request.Header
-	p, err := s.prepare(sc, kv.OpPut, rawKey, query)
+	p, err := s.prepare(sc, kv.OpPut, rawKey, query, paramsPut)
 	if err != nil {
 		return err
 	}
@@ -51,7 +51,7 @@ func (s *Server) preparePut(ctx *fasthttp.RequestCtx, sc *scratch, rawKey, query
 		return err
 	}
 	contentType := h.ContentType()
-	if err := kv.CheckContentType(contentType); err != nil {
+	if err := sc.describe(h); err != nil {
 		return err
 	}
 	switch {
@@ -60,11 +60,42 @@ func (s *Server) preparePut(ctx *fasthttp.RequestCtx, sc *scratch, rawKey, query
 	case int64(h.ContentLength()) > int64(s.rawLimit(contentType)):
 		return kv.ErrValueTooLarge
 	}
-	// No type is how the store keeps the default.
-	if !isForm(contentType) && !bytes.EqualFold(contentType, typeBytes) {
-		op.ContentType = contentType
-	}
 	return nil
+}
+
+// describe takes over what the headers of a PUT say of its value.
+func (sc *scratch) describe(h *fasthttp.RequestHeader) error {
+	sc.fields = kv.Fields{
+		ContentType:     h.ContentType(),
+		CacheControl:    joined(h.PeekAll(fasthttp.HeaderCacheControl)),
+		ContentEncoding: joined(h.PeekAll(fasthttp.HeaderContentEncoding)),
+	}
+	if err := sc.pack(); err != nil {
+		return err
+	}
+	// No type is how the store keeps the default.
+	if isForm(sc.fields.ContentType) || bytes.EqualFold(sc.fields.ContentType, typeBytes) {
+		sc.fields.ContentType = nil
+	}
+	return sc.pack()
+}
+
+// pack makes the metadata of the scratch's operation of its fields.
+func (sc *scratch) pack() (err error) {
+	sc.call.Ops[0].Meta, err = sc.fields.Append(sc.meta[:0])
+	return err
+}
+
+// joined is the value of a header that came in so many lines (RFC 9110, section
+// 5.3).
+func joined(lines [][]byte) []byte {
+	switch len(lines) {
+	case 0:
+		return nil
+	case 1:
+		return lines[0]
+	}
+	return bytes.Join(lines, []byte(", "))
 }
 
 // announcedFault refuses a body that there is no room for, to a client that
@@ -104,7 +135,10 @@ func (s *Server) readValue(ctx *fasthttp.RequestCtx, sc *scratch) error {
 			return err
 		}
 		if ok {
-			op.Value, op.ContentType = value, typeText
+			op.Value, sc.fields.ContentType = value, typeText
+			if err := sc.pack(); err != nil {
+				return err
+			}
 		}
 	}
 	if len(op.Value) > s.opts.Limits.MaxValueBytes {

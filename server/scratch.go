@@ -18,6 +18,8 @@ type scratch struct {
 	body     []byte // the request's body
 	out      []byte // headers, and the bodies of answers
 	versions [kv.MaxConditionVersions]kv.Version
+	fields   kv.Fields // of a PUT's value
+	meta     [kv.MaxMetaBytes]byte
 
 	put params // of a PUT, between its headers and its body
 
@@ -51,6 +53,7 @@ func (c *conn) release() {
 	}
 	sc.held, sc.from = 0, nil
 	sc.call.Reset()
+	sc.fields = kv.Fields{}
 	sc.call.Buf = reuse(sc.call.Buf)
 	sc.body, sc.out, sc.key = reuse(sc.body), reuse(sc.out), reuse(sc.key)
 	c.srv.scratch.Put(sc)

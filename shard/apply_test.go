@@ -127,11 +127,11 @@ func TestMaxBytes(t *testing.T) {
 		checkBooks(t, s)
 	}
 	n := uint64(0)
-	put := func(key string, size int, contentType string, want error) {
+	put := func(key string, size int, meta string, want error) {
 		t.Helper()
 		n++
 		r := value(key, clock.version(n), strings.Repeat("v", size))
-		r.ContentType = []byte(contentType)
+		r.Meta = []byte(meta)
 		try(r, want)
 	}
 	put("a", 101, "", kv.ErrNoMemory)

@@ -100,7 +100,7 @@ func (e *packedEngine) compact(budget int, short bool) bool {
 			continue
 		}
 		s := shapeOf(b)
-		e.move(at(d.number, d.cursor), b[:s.size], e.hash(b[s.keyAt:s.typeAt]))
+		e.move(at(d.number, d.cursor), b[:s.size], e.hash(b[s.keyAt:s.metaAt]))
 		if d.number == 0 {
 			return true // that was the last, and its segment is gone
 		}

@@ -125,10 +125,10 @@ func scanModel(model map[string]held, from uint64, limit int) (page []held) {
 func testEngineCopies(t *testing.T, newEngine engineMaker) {
 	const hash = 42
 	engine := newEngine(constHash(hash))
-	r := kv.Record{Key: []byte("kk"), Entry: kv.Entry{Version: 7, Expires: 9, ContentType: []byte("tt"), Value: []byte("vv")}}
+	r := kv.Record{Key: []byte("kk"), Entry: kv.Entry{Version: 7, Expires: 9, Meta: []byte("tt"), Value: []byte("vv")}}
 	want := clone(&r)
 	engine.Put(hash, &r)
-	for _, b := range [][]byte{r.Key, r.ContentType, r.Value} {
+	for _, b := range [][]byte{r.Key, r.Meta, r.Value} {
 		copy(b, "xx")
 	}
 	engine.Put(hash, &kv.Record{Key: []byte("k"), Entry: kv.Entry{Version: 1}})
@@ -151,14 +151,14 @@ func testEngineResize(t *testing.T, newEngine engineMaker) {
 	for i, size := range sizes {
 		r := kv.Record{Key: []byte("key"), Entry: kv.Entry{Version: kv.Version(i + 1)}}
 		r.Value = bytes.Repeat([]byte{byte('a' + i)}, size)
-		r.ContentType = bytes.Repeat([]byte{'t'}, i*kv.MaxContentTypeBytes/len(sizes))
+		r.Meta = bytes.Repeat([]byte{'t'}, i*kv.MaxMetaBytes/len(sizes))
 		engine.Put(1, &r)
 		if got := scanEngine(engine, 0, 9); len(got) != 1 || !sameRecord(&got[0].rec, &r) {
 			t.Fatalf("size %d does not read back", size)
 		}
 		r.Tombstone = i%2 == 0
 		engine.Put(1, &r)
-		if got, ok := engine.Get(1, r.Key); !ok || got.Tombstone != r.Tombstone || r.Tombstone && len(got.Value)+len(got.ContentType) != 0 {
+		if got, ok := engine.Get(1, r.Key); !ok || got.Tombstone != r.Tombstone || r.Tombstone && len(got.Value)+len(got.Meta) != 0 {
 			t.Fatalf("tombstone after size %d reads as %v", size, got)
 		}
 	}

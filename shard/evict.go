@@ -91,12 +91,12 @@ func (e *packedEngine) evictNext(queue int, now int64, forget func(hash uint64, 
 	}
 	shape := shapeOf(b)
 	size := shape.size
-	hash := e.hash(b[shape.keyAt:shape.typeAt])
+	hash := e.hash(b[shape.keyAt:shape.metaAt])
 	from := at(d.number, d.cursor)
 	where := e.spotOf(from, hash)
 	slot := e.slot(where)
 	uses := *slot & useMax
-	f.record = kv.Record{Key: b[shape.keyAt:shape.typeAt:shape.typeAt], Entry: entryOf(b, &shape)}
+	f.record = kv.Record{Key: b[shape.keyAt:shape.metaAt:shape.metaAt], Entry: entryOf(b, &shape)}
 	switch expired := f.record.Expired(now); {
 	case f.record.Tombstone:
 		return e.spare(from, slot, streamKept, 0)

@@ -112,5 +112,5 @@ func (e *packedEngine) tableBytes() int {
 func (e *packedEngine) hashAt(where location) uint64 {
 	b := e.log.record(where)
 	s := shapeOf(b)
-	return e.hash(b[s.keyAt:s.typeAt])
+	return e.hash(b[s.keyAt:s.metaAt])
 }

@@ -93,13 +93,13 @@ func clone(r *kv.Record) kv.Record {
 	c := *r
 	c.Key = bytes.Clone(r.Key)
 	c.Value = bytes.Clone(r.Value)
-	c.ContentType = bytes.Clone(r.ContentType)
+	c.Meta = bytes.Clone(r.Meta)
 	return c
 }
 
 func sameRecord(a, b *kv.Record) bool {
 	return a.Version == b.Version && a.Expires == b.Expires && a.Tombstone == b.Tombstone &&
-		bytes.Equal(a.Key, b.Key) && bytes.Equal(a.ContentType, b.ContentType) && bytes.Equal(a.Value, b.Value)
+		bytes.Equal(a.Key, b.Key) && bytes.Equal(a.Meta, b.Meta) && bytes.Equal(a.Value, b.Value)
 }
 
 func compareHeld(a, b held) int {
@@ -219,6 +219,6 @@ func drawEntry(t *rapid.T, now time.Time) kv.Entry {
 		e.Expires = now.Add(time.Duration(seconds.Draw(t, "expiry")) * time.Second).UnixMilli()
 	}
 	e.Value = rapid.SliceOfN(rapid.Byte(), 0, 90).Draw(t, "value")
-	e.ContentType = []byte(rapid.SampledFrom([]string{"", "text/plain"}).Draw(t, "type"))
+	e.Meta = []byte(rapid.SampledFrom([]string{"", "text/plain"}).Draw(t, "type"))
 	return e
 }

@@ -8,7 +8,7 @@ import (
 )
 
 // EntryOverheadBytes is what an entry of the map engine is taken to cost beyond
-// its key, content type and value: its fields, its slot and the rounding of its
+// its key, metadata and value: its fields, its slot and the rounding of its
 // memory.
 const EntryOverheadBytes = 128
 
@@ -34,14 +34,14 @@ func NewMapEngine() Engine {
 	return &mapEngine{items: make(map[uint64]*item)}
 }
 
-// item is a record in one piece of memory: key, content type, value.
+// item is a record in one piece of memory: key, metadata, value.
 type item struct {
 	version   kv.Version
 	expires   int64
 	data      []byte
 	next      *item // of the same hash, with a larger key
 	keyLen    uint32
-	typeLen   uint8
+	metaLen   uint8
 	tombstone bool
 }
 
@@ -53,8 +53,8 @@ func (it *item) key() []byte { return it.data[:it.keyLen:it.keyLen] }
 func (it *item) entry() kv.Entry {
 	e := kv.Entry{Version: it.version, Expires: it.expires, Tombstone: it.tombstone}
 	if !it.tombstone {
-		valueAt := it.keyLen + uint32(it.typeLen)
-		e.ContentType = it.data[it.keyLen:valueAt:valueAt]
+		valueAt := it.keyLen + uint32(it.metaLen)
+		e.Meta = it.data[it.keyLen:valueAt:valueAt]
 		e.Value = it.data[valueAt:len(it.data):len(it.data)]
 	}
 	return e
@@ -62,13 +62,13 @@ func (it *item) entry() kv.Entry {
 
 // set makes the item a copy of the record.
 func (it *item) set(r *kv.Record) {
-	contentType, value := r.ContentType, r.Value
+	meta, value := r.Meta, r.Value
 	if r.Tombstone {
-		contentType, value = nil, nil
+		meta, value = nil, nil
 	}
-	data := reuse(it.data, len(r.Key)+len(contentType)+len(value))
+	data := reuse(it.data, len(r.Key)+len(meta)+len(value))
 	data = append(data, r.Key...)
-	data = append(data, contentType...)
+	data = append(data, meta...)
 	data = append(data, value...)
 	*it = item{
 		version:   r.Version,
@@ -76,7 +76,7 @@ func (it *item) set(r *kv.Record) {
 		data:      data,
 		next:      it.next,
 		keyLen:    uint32(len(r.Key)),
-		typeLen:   uint8(len(contentType)),
+		metaLen:   uint8(len(meta)),
 		tombstone: r.Tombstone,
 	}
 }
@@ -183,7 +183,7 @@ func (m *mapEngine) Memory() Memory { return Memory{Live: m.bytes, Segments: m.b
 func (m *mapEngine) Growth(hash uint64, r *kv.Record) int64 {
 	cost := EntryOverheadBytes + int64(len(r.Key))
 	if !r.Tombstone {
-		cost += int64(len(r.ContentType) + len(r.Value))
+		cost += int64(len(r.Meta) + len(r.Value))
 	}
 	if it, _ := m.find(hash, r.Key); it != nil {
 		cost -= it.cost()

@@ -127,7 +127,7 @@ func checkStoreModel(t *testing.T, rt *rapid.T, o Options) {
 			if ok != wantOK || !sameRecord(&kv.Record{Entry: e}, &kv.Record{Entry: want.rec.Entry}) {
 				t.Fatalf("Get(%q) = %v, %v, want %v, %v", key, e, ok, want.rec.Entry, wantOK)
 			}
-			if !bytes.Equal(buf, slices.Concat([]byte("before"), e.ContentType, e.Value)) {
+			if !bytes.Equal(buf, slices.Concat([]byte("before"), e.Meta, e.Value)) {
 				t.Fatalf("Get(%q) appended %q", key, buf)
 			}
 		},

@@ -89,7 +89,7 @@ func (e *packedEngine) find(hash uint64, key []byte) (where spot, b []byte, s sh
 	tag := t.tag(x)
 	for p := t.seek(x); t.matches(p, tag); p++ {
 		b = e.log.record(location(t.slots[p] & locationMask))
-		if s = shapeOf(b); bytes.Equal(b[s.keyAt:s.typeAt], key) {
+		if s = shapeOf(b); bytes.Equal(b[s.keyAt:s.metaAt], key) {
 			return spot{t, p}, b, s, true
 		}
 	}

@@ -31,7 +31,7 @@ func checkPacked(t fatalT, e *packedEngine) {
 				continue
 			}
 			shape := shapeOf(b)
-			if hash, ok := slots[at(number, place)]; !ok || hash != e.hash(b[shape.keyAt:shape.typeAt]) {
+			if hash, ok := slots[at(number, place)]; !ok || hash != e.hash(b[shape.keyAt:shape.metaAt]) {
 				t.Fatalf("segment %d has a record at %d that no slot leads to", number, place)
 			}
 			live += int64(shape.size)
@@ -249,7 +249,7 @@ func drawRecord(r *rand.Rand, key []byte, size int) kv.Record {
 		return record
 	}
 	if r.IntN(10) == 0 {
-		record.ContentType = []byte("text/plain")
+		record.Meta = []byte("text/plain")
 	}
 	record.Value = make([]byte, size)
 	for i := 0; i < size; i += 1 + size/16 {

@@ -14,10 +14,10 @@ import (
 //	u8       recordLive and flags
 //	uvarint  length of the key
 //	uvarint  length of the value (only without recordTombstone)
-//	u8       length of the content type, 1.. (only with recordTyped)
+//	u8       length of the metadata, 1.. (only with recordMeta)
 //	u64      version
 //	u64      expiry, Unix milliseconds (only with recordExpires)
-//	...      key, content type, value
+//	...      key, metadata, value
 //
 // A key below 128 bytes with a value below 128 costs 11 bytes beyond the two.
 //
@@ -27,7 +27,7 @@ const (
 	recordLive      = 0x80
 	recordTombstone = 0x01
 	recordExpires   = 0x02
-	recordTyped     = 0x04
+	recordMeta      = 0x04
 
 	gapByte = 0x00
 	gapRun  = 0x01
@@ -44,8 +44,8 @@ func recordSize(r *kv.Record) int {
 	if r.Tombstone {
 		return n
 	}
-	if len(r.ContentType) > 0 {
-		n += 1 + len(r.ContentType)
+	if len(r.Meta) > 0 {
+		n += 1 + len(r.Meta)
 	}
 	return n + uvarintSize(len(r.Value)) + len(r.Value)
 }
@@ -66,17 +66,17 @@ func appendRecord(dst []byte, r *kv.Record) []byte {
 	if r.Expires != 0 {
 		head |= recordExpires
 	}
-	typed := !r.Tombstone && len(r.ContentType) > 0
-	if typed {
-		head |= recordTyped
+	hasMeta := !r.Tombstone && len(r.Meta) > 0
+	if hasMeta {
+		head |= recordMeta
 	}
 	dst = append(dst, head)
 	dst = binary.AppendUvarint(dst, uint64(len(r.Key)))
 	if !r.Tombstone {
 		dst = binary.AppendUvarint(dst, uint64(len(r.Value)))
 	}
-	if typed {
-		dst = append(dst, byte(len(r.ContentType)))
+	if hasMeta {
+		dst = append(dst, byte(len(r.Meta)))
 	}
 	dst = binary.LittleEndian.AppendUint64(dst, uint64(r.Version))
 	if r.Expires != 0 {
@@ -86,27 +86,27 @@ func appendRecord(dst []byte, r *kv.Record) []byte {
 	if r.Tombstone {
 		return dst
 	}
-	if typed {
-		dst = append(dst, r.ContentType...)
+	if hasMeta {
+		dst = append(dst, r.Meta...)
 	}
 	return append(dst, r.Value...)
 }
 
 // shape is where the parts of a record are, from its beginning.
 type shape struct {
-	versionAt, keyAt, typeAt, valueAt, size int
+	versionAt, keyAt, metaAt, valueAt, size int
 }
 
 // shapeOf reads the head of the record at the start of b.
 func shapeOf(b []byte) (s shape) {
 	head := b[0]
 	keyLen, at := uvarint(b, 1)
-	valueLen, typeLen := 0, 0
+	valueLen, metaLen := 0, 0
 	if head&recordTombstone == 0 {
 		valueLen, at = uvarint(b, at)
 	}
-	if head&recordTyped != 0 {
-		typeLen = int(b[at])
+	if head&recordMeta != 0 {
+		metaLen = int(b[at])
 		at++
 	}
 	s.versionAt = at
@@ -115,8 +115,8 @@ func shapeOf(b []byte) (s shape) {
 		at += 8
 	}
 	s.keyAt = at
-	s.typeAt = at + keyLen
-	s.valueAt = s.typeAt + typeLen
+	s.metaAt = at + keyLen
+	s.valueAt = s.metaAt + metaLen
 	s.size = s.valueAt + valueLen
 	return s
 }
@@ -141,7 +141,7 @@ func entryOf(b []byte, s *shape) (e kv.Entry) {
 		e.Tombstone = true
 		return e
 	}
-	e.ContentType = b[s.typeAt:s.valueAt:s.valueAt]
+	e.Meta = b[s.metaAt:s.valueAt:s.valueAt]
 	e.Value = b[s.valueAt:s.size:s.size]
 	return e
 }

@@ -73,7 +73,7 @@ type scanned struct {
 	s    shape
 }
 
-func (s *scanned) key() []byte { return s.b[s.s.keyAt:s.s.typeAt:s.s.typeAt] }
+func (s *scanned) key() []byte { return s.b[s.s.keyAt:s.s.metaAt:s.s.metaAt] }
 
 func compareScanned(a, b scanned) int {
 	return cmp.Or(cmp.Compare(a.hash, b.hash), bytes.Compare(a.key(), b.key()))
@@ -111,7 +111,7 @@ func (s *scan) walk(t *table, p, end int) {
 func (s *scan) load(r *scanned, slot uint64) {
 	r.b = s.engine.log.record(location(slot & locationMask))
 	r.s = shapeOf(r.b)
-	r.hash = s.engine.hash(r.b[r.s.keyAt:r.s.typeAt])
+	r.hash = s.engine.hash(r.b[r.s.keyAt:r.s.metaAt])
 }
 
 // showSpilled shows what of the spill comes before a record; nil: all.

@@ -38,7 +38,7 @@ func (e *packedEngine) findSpilled(hash uint64, key []byte) (int, bool) {
 func (e *packedEngine) keyAt(where location) []byte {
 	b := e.log.record(where)
 	s := shapeOf(b)
-	return b[s.keyAt:s.typeAt:s.typeAt]
+	return b[s.keyAt:s.metaAt:s.metaAt]
 }
 
 func (e *packedEngine) spillSlot(hash, slot uint64) {

@@ -217,7 +217,7 @@ func (s *Store) nowMillis() int64 { return s.now().UnixMilli() }
 // Partitions is the number of shards.
 func (s *Store) Partitions() int { return len(s.shards) }
 
-// Get looks up a key. It appends a copy of the content type and the value to
+// Get looks up a key. It appends a copy of the metadata and the value to
 // dst; buf is dst with these, and the slices of e alias it. With enough
 // capacity in dst it does not allocate. It is ok for everything that is held,
 // tombstones and expired values too: the caller judges with e.Live.
@@ -225,13 +225,13 @@ func (s *Store) Get(dst []byte, hash uint64, key []byte) (e kv.Entry, buf []byte
 	sh := &s.shards[s.place(hash).partition]
 	sh.mu.Lock()
 	e, ok = sh.engine.Read(hash, key)
-	typeAt := len(dst)
-	dst = append(dst, e.ContentType...)
+	metaAt := len(dst)
+	dst = append(dst, e.Meta...)
 	valueAt := len(dst)
 	dst = append(dst, e.Value...)
 	sh.mu.Unlock()
 	if ok {
-		e.ContentType = dst[typeAt:valueAt:valueAt]
+		e.Meta = dst[metaAt:valueAt:valueAt]
 		e.Value = dst[valueAt:len(dst):len(dst)]
 	}
 	return e, dst, ok

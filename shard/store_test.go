@@ -168,10 +168,10 @@ func TestScanPanic(t *testing.T) {
 func TestGetSlicesDoNotOverlap(t *testing.T) {
 	s := open(t, newFakeClock(), Options{})
 	r := value("k", 1, "value")
-	r.ContentType = []byte("text/plain")
+	r.Meta = []byte("text/plain")
 	mustApply(t, s, 1, r)
 	e, buf, _ := s.Get(make([]byte, 0, 100), 1, r.Key)
-	_ = append(e.ContentType, "XXXX"...)
+	_ = append(e.Meta, "XXXX"...)
 	_ = append(e.Value, "XXXX"...)
 	if string(e.Value) != "value" || string(buf) != "text/plainvalue" {
 		t.Errorf("got %q in %q", e.Value, buf)
@@ -282,7 +282,7 @@ func TestAllocations(t *testing.T) {
 	clock := newFakeClock()
 	s := open(t, clock, Options{Partitions: 16, hash: kv.Hash})
 	r := value("some key", clock.version(1), "some value of some length")
-	r.ContentType = []byte("text/plain")
+	r.Meta = []byte("text/plain")
 	hash := kv.Hash(r.Key)
 	mustApply(t, s, hash, r)
 	dst := make([]byte, 0, 100)

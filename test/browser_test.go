@@ -124,8 +124,8 @@ func TestTheConsoleWrites(t *testing.T) {
 		p.Eval(fmt.Sprintf(`document.getElementById("key").value = %q; document.getElementById("value").value = "from the console"`, key), nil)
 		p.Eval(`document.querySelector("#key-form button[value=put]").click()`, nil)
 		p.Await(`document.getElementById("result").innerText.includes("201")`)
-		if a := send(t, f.name(0), "GET", "/db/"+key, ""); a.status != 200 || string(a.body) != "from the console" {
-			t.Errorf("put at %s: %d %q", host, a.status, a.body)
+		if a := send(t, f.name(0), "GET", "/db/"+key, ""); a.status != 200 || string(a.body) != "from the console" || a.header.Get("Cache-Control") != "no-cache, no-transform" {
+			t.Errorf("put at %s: %d %q %v", host, a.status, a.body, a.header)
 		}
 		var status int
 		if p.Eval(`fetch("/load-data", { method: "POST", body: "a\tb\n", headers: { "Content-Type": "text/tab-separated-values" } }).then((r) => r.status)`, &status); status != 200 {

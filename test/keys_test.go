@@ -36,7 +36,7 @@ var targetKeys = []struct{ written, key string }{
 	{";", ";"},
 	{"a;b=c", "a;b=c"},
 	{"%3F", "?"},
-	{"%3f?w=one", "?"},
+	{"%3f?timeout=9s", "?"},
 	{"%23", "#"},
 	{"%0D%0A", "\r\n"},
 	{"&=", "&="},

@@ -32,7 +32,7 @@ type binaryDecoder struct {
 }
 
 func (d binaryDecoder) bytesMax() int {
-	return kv.RecordSizeMax(d.lim.MaxKeyBytes, kv.MaxContentTypeBytes, d.lim.MaxValueBytes)
+	return kv.RecordSizeMax(d.lim.MaxKeyBytes, kv.MaxMetaBytes, d.lim.MaxValueBytes)
 }
 
 func (d binaryDecoder) decode(src []byte, last bool, op *kv.Op) (n, lines int64, err error) {
@@ -75,14 +75,14 @@ func (d binaryDecoder) decode(src []byte, last bool, op *kv.Op) (n, lines int64,
 // the layout documented there is read here once more, as far as the lengths.
 func (d binaryDecoder) sizeOf(src []byte) (int64, error) {
 	const (
-		format, formatMask                    = 0x10, 0xf0
-		tombstone, expires, contentType       = 1 << 0, 1 << 1, 1 << 2
-		versionBytes, expiresBytes      int64 = 8, 8
+		format, formatMask               = 0x10, 0xf0
+		tombstone, expires, meta         = 1 << 0, 1 << 1, 1 << 2
+		versionBytes, expiresBytes int64 = 8, 8
 	)
 	head := src[0]
 	isGet := d.ops && head == getHead
-	if !isGet && (head&formatMask != format || head&0x0f > tombstone|expires|contentType ||
-		head&tombstone != 0 && head&contentType != 0) {
+	if !isGet && (head&formatMask != format || head&0x0f > tombstone|expires|meta ||
+		head&tombstone != 0 && head&meta != 0) {
 		return 0, fmt.Errorf("%w: it starts with 0x%02x", kv.ErrFormat, head)
 	}
 	key, rest, err := length(src[1:])
@@ -100,7 +100,7 @@ func (d binaryDecoder) sizeOf(src []byte) (int64, error) {
 			}
 			n += int64(before-len(rest)) + value
 		}
-		if head&contentType != 0 {
+		if head&meta != 0 {
 			if len(rest) == 0 {
 				return 0, kv.ErrShort
 			}

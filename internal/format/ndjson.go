@@ -13,15 +13,14 @@ import (
 
 // jsonOverheadMax is what a line may take beyond its key and its value, each
 // byte of which may be written as an escape of jsonEscapeMax bytes: member
-// names, a content type, and members that are ignored.
+// names, metadata, a condition, and white space.
 const (
 	jsonOverheadMax = 16 << 10
 	jsonEscapeMax   = len(`\u0000`)
 )
 
 // ndjsonDecoder reads a JSON object a line (see member for what it may hold).
-// Other members are ignored, so that a line of a listing, which has an etag,
-// can be loaded as it is.
+// A line of a listing can be loaded as it is.
 type ndjsonDecoder struct {
 	max int // of a line
 	ops bool
@@ -31,7 +30,11 @@ type ndjsonDecoder struct {
 
 func newNDJSONDecoder(opt Options) ndjsonDecoder {
 	text := opt.Limits.MaxKeyBytes + opt.Limits.MaxValueBytes
-	return ndjsonDecoder{max: jsonEscapeMax*text + jsonOverheadMax, ops: opt.Ops, now: opt.Now, obj: new(object)}
+	obj := &object{known: pairMembers}
+	if opt.Ops {
+		obj.known = anyOpMembers
+	}
+	return ndjsonDecoder{max: jsonEscapeMax*text + jsonOverheadMax, ops: opt.Ops, now: opt.Now, obj: obj}
 }
 
 var (
@@ -69,6 +72,13 @@ func (d ndjsonDecoder) toOp(op *kv.Op) (err error) {
 	if op.Kind, err = d.kind(); err != nil {
 		return err
 	}
+	known := pairMembers
+	if d.ops {
+		known = opMembers[op.Kind]
+	}
+	if err := d.obj.only(known); err != nil {
+		return err
+	}
 	key, ok, err := d.obj.bytes(memberKey, memberKeyBase64)
 	if err != nil {
 		return err
@@ -77,6 +87,11 @@ func (d ndjsonDecoder) toOp(op *kv.Op) (err error) {
 		return errNoKey
 	}
 	op.Key = key
+	if op.Kind != kv.OpGet {
+		if op.Cond, err = d.condition(); err != nil {
+			return err
+		}
+	}
 	if op.Kind != kv.OpPut {
 		return nil
 	}
@@ -86,9 +101,28 @@ func (d ndjsonDecoder) toOp(op *kv.Op) (err error) {
 	if !ok {
 		return errNoValue
 	}
-	op.ContentType = d.obj.member[memberContentType]
+	fields := kv.Fields{ContentType: d.obj.member[memberContentType],
+		CacheControl: d.obj.member[memberCacheControl], ContentEncoding: d.obj.member[memberContentEncoding]}
+	if op.Meta, err = fields.Append(nil); err != nil {
+		return err
+	}
 	op.Expires, err = d.expires()
 	return err
+}
+
+// condition is that of a write, as the headers of the same names have it.
+func (d ndjsonDecoder) condition() (kv.Condition, error) {
+	field := func(m member) kv.TagField {
+		f := kv.TagField{Name: memberNames[m]}
+		if value := d.obj.member[m]; value != nil {
+			f.Lines = [][]byte{value}
+		}
+		return f
+	}
+	if d.obj.member[memberIfMatch] == nil && d.obj.member[memberIfNoneMatch] == nil {
+		return kv.Condition{}, nil
+	}
+	return kv.ParseCondition(field(memberIfMatch), field(memberIfNoneMatch), nil)
 }
 
 func (d ndjsonDecoder) kind() (kv.OpKind, error) {

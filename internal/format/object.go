@@ -5,28 +5,82 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
+	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
+
+	"httpdhs/kv"
 )
 
 // member is a member of a line's object that means something.
 type member uint8
 
 const (
-	memberOp          member = iota // "get", "put" or "delete"
-	memberKey                       // string, or
-	memberKeyBase64                 // base64 of any bytes
-	memberValue                     // string, or
-	memberValueBase64               // base64 of any bytes
-	memberContentType               // media type of the value
-	memberTTL                       // "90s", or a number of seconds
-	memberExpires                   // RFC 3339; ttl goes before it
+	memberOp              member = iota // "get", "put" or "delete"
+	memberKey                           // string, or
+	memberKeyBase64                     // base64 of any bytes
+	memberValue                         // string, or
+	memberValueBase64                   // base64 of any bytes
+	memberContentType                   // media type of the value
+	memberTTL                           // "90s", or a number of seconds
+	memberExpires                       // RFC 3339; ttl goes before it
+	memberCacheControl                  // the header of that name
+	memberContentEncoding               // the header of that name
+	memberIfMatch                       // an entity tag, or what else the header takes
+	memberIfNoneMatch                   // "*", or what else the header takes
+	memberETag                          // the value's, in a listing; not looked at
 	members
 )
 
 var memberNames = [members]string{
 	"op", "key", "key_base64", "value", "value_base64", "content_type", "ttl", "expires",
+	"cache_control", "content_encoding", "if_match", "if_none_match", "etag",
+}
+
+// memberSet is a set of members, a bit each.
+type memberSet uint16
+
+func setOf(all ...member) (s memberSet) {
+	for _, m := range all {
+		s |= 1 << m
+	}
+	return s
+}
+
+// names lists a set for an error.
+func (s memberSet) names() string {
+	var all []string
+	for m, name := range memberNames {
+		if s&(1<<m) != 0 {
+			all = append(all, name)
+		}
+	}
+	return strings.Join(all, ", ")
+}
+
+// The members that mean something: of a pair to load, and of each operation.
+var (
+	keyMembers       = setOf(memberOp, memberKey, memberKeyBase64)
+	conditionMembers = setOf(memberIfMatch, memberIfNoneMatch)
+	valueMembers     = setOf(memberValue, memberValueBase64, memberContentType, memberCacheControl, memberContentEncoding, memberTTL, memberExpires)
+	pairMembers      = keyMembers | valueMembers | setOf(memberETag)
+	anyOpMembers     = keyMembers | valueMembers | conditionMembers
+	opMembers        = [...]memberSet{
+		kv.OpGet: keyMembers, kv.OpPut: keyMembers | valueMembers | conditionMembers, kv.OpDelete: keyMembers | conditionMembers,
+	}
+)
+
+// only says which member the object has that is not in the set: it was meant to
+// do something, and would not.
+func (o *object) only(known memberSet) error {
+	for m, value := range o.member {
+		if value != nil && known&(1<<m) == 0 {
+			return fmt.Errorf("%q means nothing here, where the members are %s", memberNames[m], known.names())
+		}
+	}
+	return nil
 }
 
 // object is the members of one line: what their strings say, not nil where
@@ -39,6 +93,7 @@ var memberNames = [members]string{
 type object struct {
 	member  [members][]byte
 	escaped [members]bool // holds escapes that are still to be undone
+	known   memberSet     // what an error says that there is
 }
 
 // read reads a line, which is UTF-8. It may change it.
@@ -57,7 +112,7 @@ func (o *object) read(line []byte) error {
 // unmarshal reads any line. A member that is null is not there; of several
 // with one name the last counts.
 func (o *object) unmarshal(line []byte) error {
-	*o = object{}
+	*o = object{known: o.known}
 	if line[0] != '{' {
 		return errors.New(`want a JSON object like {"key":"a","value":"b"} on each line`)
 	}
@@ -67,6 +122,9 @@ func (o *object) unmarshal(line []byte) error {
 	}
 	if half := halfCharacter(line); half != nil {
 		return fmt.Errorf("%s is half of a character (a lone surrogate), which UTF-8 cannot write; give other bytes as key_base64 and value_base64", half)
+	}
+	if err := o.unknown(all); err != nil {
+		return err
 	}
 	for m, name := range memberNames {
 		raw := all[name]
@@ -124,6 +182,22 @@ func codeUnit(s []byte) rune {
 	return rune(unit)
 }
 
+// unknown names the members that mean nothing anywhere, a few of them.
+func (o *object) unknown(all map[string]json.RawMessage) error {
+	const shown = 3
+	var names []string
+	for name := range all {
+		if memberOf([]byte(name)) == members {
+			names = append(names, fmt.Sprintf("%.40q", name))
+		}
+	}
+	if len(names) == 0 {
+		return nil
+	}
+	slices.Sort(names)
+	return fmt.Errorf("%s: no such member; there are %s", strings.Join(names[:min(len(names), shown)], ", "), o.known.names())
+}
+
 // jsonKind names what begins with c, and is no string, for an error.
 func jsonKind(c byte) string {
 	switch c {
@@ -140,7 +214,7 @@ func jsonKind(c byte) string {
 // scan reads a line of the plain shape, without changing it, and says whether
 // it has it.
 func (o *object) scan(line []byte) bool {
-	*o = object{}
+	*o = object{known: o.known}
 	p := scanner{line: line}
 	if !p.token('{') {
 		return false
@@ -158,9 +232,10 @@ func (o *object) scan(line []byte) bool {
 		if !ok {
 			return false
 		}
-		if m < members {
-			o.member[m], o.escaped[m] = value, escaped
+		if m == members {
+			return false // unmarshal names it
 		}
+		o.member[m], o.escaped[m] = value, escaped
 		if p.token(',') {
 			continue
 		}

@@ -31,8 +31,11 @@ func outcome(line int64, op *kv.Op, err error) string {
 	}
 	kind := [...]string{kv.OpGet: "get", kv.OpPut: "put", kv.OpDelete: "del"}[op.Kind]
 	s := fmt.Sprintf("%d %s %q=%q", line, kind, op.Key, op.Value)
-	if len(op.ContentType) > 0 {
-		s += fmt.Sprintf(" type=%s", op.ContentType)
+	if len(op.Meta) > 0 {
+		s += fmt.Sprintf(" type=%s", bytes.ReplaceAll(op.Meta, []byte("\n"), []byte("|")))
+	}
+	if op.Cond.Kind != kv.Always {
+		s += fmt.Sprintf(" if=%d%x", op.Cond.Kind, op.Cond.Versions)
 	}
 	if op.Expires != 0 {
 		s += fmt.Sprintf(" in=%v", time.UnixMilli(op.Expires).Sub(testNow))
@@ -177,7 +180,10 @@ func TestNDJSON(t *testing.T) {
 	f(`{"key":"a","value":"1","ttl":"1d"}`+"\n"+`{"key":"a","value":"1","ttl":"1w"}`, `1 put "a"="1" in=24h0m0s`, `2 put "a"="1" in=168h0m0s`)
 	last := time.UnixMilli(kv.ExpiresMax).UTC()
 	f(`{"key":"a","value":"1","expires":"`+last.Format(time.RFC3339Nano)+`"}`, fmt.Sprintf(`1 put "a"="1" in=%v`, last.Sub(testNow)))
-	f(`{"key":"a","value":"1","more":{"x":[1,null]},"key":"b"}`, `1 put "b"="1"`)
+	f(`{"key":"a","value":"1","key":"b"}`, `1 put "b"="1"`)
+	f(`{"key":"a","value":"1","content_type":"text/plain","cache_control":"max-age=9","content_encoding":"gzip"}`,
+		`1 put "a"="1" type=text/plain|cmax-age=9|egzip`)
+	f(`{"key":"a","value":"1","content_encoding":"br"}`, `1 put "a"="1" type=|ebr`)
 	f(`{"op":"put","key":"a","value":"1"}`, `1 put "a"="1"`)
 
 	bad := func(line, want string) {
@@ -201,6 +207,15 @@ func TestNDJSON(t *testing.T) {
 	// Beyond what can be shown; with the offset it is in the year 10000.
 	bad(`{"key":"a","value":"1","expires":"9999-12-31T23:59:59-00:01"}`, kv.ErrExpiresTooLate.Error())
 	bad(`{"key":"a","value":"1","expires":"soon"}`, `expires is "soon": want a time like 2030-01-31T12:00:00Z`)
+	bad(`{"key":"a","value":"1","cache_control":"a\nb"}`, "the Cache-Control has control characters")
+	bad(`{"key":"a","value":"1","content_type":"a\u0000"}`, "the Content-Type has control characters")
+	bad(`{"key":"a","value":"1","content_type":"`+strings.Repeat("t", 100)+`","cache_control":"`+strings.Repeat("c", 154)+`"}`,
+		"the Cache-Control is "+kv.ErrMetaTooLong.Error())
+	const there = "there are op, key, key_base64, value, value_base64, content_type, ttl, expires, cache_control, content_encoding, etag"
+	bad(`{"key":"a","value":"1","more":{"x":[1,null]}}`, `"more": no such member; `+there)
+	bad(`{"key":"a","value":"1","TTL":"1h"}`, `"TTL": no such member; `+there)
+	bad(`{"z":1,"Key":"a","value":"1","":null,"ttl ":1}`, `"", "Key", "ttl ": no such member; `+there)
+	bad(`{"key":"a","value":"1","if_match":"\"1f\""}`, `"if_match" means nothing here, where the members are `+strings.TrimPrefix(there, "there are "))
 	bad(`{"op":"delete","key":"a"}`, `op is "delete": this endpoint takes pairs to put, /batch takes operations`)
 	bad(`["a","b"]`, `want a JSON object like {"key":"a","value":"b"} on each line`)
 	bad(`{"key":"a","value":"b"`, "not JSON: unexpected end of JSON input")
@@ -263,6 +278,29 @@ func TestNDJSONOps(t *testing.T) {
 	f(`{"op":"delete","key_base64":"YQ=="}`, `1 del "a"=""`)
 	f(`{"op":"put","key":"a","value":"1","ttl":"2s"}`, `1 put "a"="1" in=2s`)
 	f(`{"key":"a","value":"1"}`, "1! "+errNoOp.Error())
+	f(`{"op":"put","key":"a","value":"1","if_none_match":"*"}`, fmt.Sprintf(`1 put "a"="1" if=%d[]`, kv.IfAbsent))
+	f(`{"op":"put","key":"a","value":"1","if_match":"*"}`, fmt.Sprintf(`1 put "a"="1" if=%d[]`, kv.IfPresent))
+	f(`{"op":"put","key":"a","value":"1","if_match":"\"1f\", \"20\""}`, fmt.Sprintf(`1 put "a"="1" if=%d[1f 20]`, kv.IfVersion))
+	f(`{"op":"delete","key":"a","if_match":"\"1f\""}`, fmt.Sprintf(`1 del "a"="" if=%d[1f]`, kv.IfVersion))
+	f(`{"op":"delete","key":"a","if_none_match":"\"1f\""}`, fmt.Sprintf(`1 del "a"="" if=%d[1f]`, kv.IfNotVersion))
+	bad := func(line, want string) {
+		t.Helper()
+		got, err := readAll(t, NDJSON, strings.NewReader(line), Options{Ops: true, Limits: testLimits}, 1)
+		if err != nil || len(got) != 1 || !strings.HasPrefix(got[0], "1! ") || !strings.Contains(got[0], want) {
+			t.Errorf("%s is read as %q (%v), want %s", line, got, err, want)
+		}
+	}
+	bad(`{"op":"put","key":"a","value":"1","if_match":""}`, "if_match has no entity tag")
+	bad(`{"op":"put","key":"a","value":"1","if_match":"1f"}`, "if_match has no entity tag")
+	bad(`{"op":"put","key":"a","value":"1","if_match":"W/\"1f\""}`, `if_match has the tag W/"1f"`)
+	bad(`{"op":"put","key":"a","value":"1","if_match":"\"1f-gzip\""}`, `if_match has the tag "1f-gzip"`)
+	bad(`{"op":"put","key":"a","value":"1","if_match":"*","if_none_match":"*"}`, "not both")
+	bad(`{"op":"put","key":"a","value":"1","if_match":["*"]}`, "if_match is an array")
+	bad(`{"op":"put","key":"a","value":"1","ifmatch":"*"}`, `"ifmatch": no such member; there are op, key`)
+	bad(`{"op":"put","key":"a","value":"1","etag":"\"1f\""}`, `"etag" means nothing here`)
+	bad(`{"op":"get","key":"a","if_match":"*"}`, `"if_match" means nothing here, where the members are op, key, key_base64`)
+	bad(`{"op":"get","key":"a","ttl":"1s"}`, `"ttl" means nothing here`)
+	bad(`{"op":"delete","key":"a","value":"1"}`, `"value" means nothing here`)
 	f(`{"op":"incr","key":"a"}`, `1! op is "incr": want "get", "put" or "delete"`)
 }
 
@@ -280,7 +318,7 @@ func TestBinary(t *testing.T) {
 		check(t, Binary, Options{}, in, want...)
 	}
 	dead := func(r *kv.Record) { r.Tombstone, r.Expires = true, 9 }
-	typed := func(r *kv.Record) { r.ContentType, r.Expires = []byte("text/plain"), testNow.UnixMilli()+1000 }
+	typed := func(r *kv.Record) { r.Meta, r.Expires = []byte("text/plain"), testNow.UnixMilli()+1000 }
 	past := func(r *kv.Record) { r.Expires = 5 }
 	long := strings.Repeat("x", 300)
 	late := func(r *kv.Record) { r.Expires = kv.ExpiresMax + 1 }

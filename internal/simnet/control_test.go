@@ -93,7 +93,7 @@ func (l *liar) Get(dst []byte, hash uint64, key []byte) (kv.Entry, []byte, bool)
 	old, known := l.older[string(key)]
 	if !known {
 		old = e
-		old.Value, old.ContentType = slices.Clone(e.Value), slices.Clone(e.ContentType)
+		old.Value, old.Meta = slices.Clone(e.Value), slices.Clone(e.Meta)
 		l.older[string(key)] = old
 	}
 	buf = append(dst, old.Value...)
