@@ -117,8 +117,9 @@ type Op struct {
 
 	// Record is, going in, the key and what to put there (Value, Meta,
 	// Expires; the version is stamped by the coordinator). Coming out it has
-	// the version of the write, or all of what a get found. A get's value may
-	// alias Call.Buf.
+	// the version of the write, or all of what a get found; after
+	// ErrConditionFailed the version of the value that is there, 0 if there is
+	// none. A get's value may alias Call.Buf.
 	Record
 
 	Hash uint64 // Hash(Key)

@@ -245,3 +245,28 @@ func testDecisionAfterAttempts(t *testing.T) {
 	n.finish(p, &call)
 	wantOp(t, call.Ops[0], nil)
 }
+
+// A write whose condition does not hold tells the version of the value that is there, whichever node
+// decides it and is asked; none if there is no value, be there a tombstone.
+func TestFailedConditionTellsWhatIsThere(t *testing.T) { bubble(t, testFailedConditionTells) }
+
+func testFailedConditionTells(t *testing.T) {
+	c := newCluster(t, clusterOptions{nodes: 3, replicas: 2})
+	for from, n := range c.nodes {
+		key := c.keyOwnedBy(from, 0, 1)
+		never := condOp(key, "x", kv.IfVersion, 1)
+		if o := n.do(never, kv.LevelAll); o.Err != kv.ErrConditionFailed || o.Version != 0 {
+			t.Errorf("node%d, no value: %v, version %x", from, o.Err, o.Version)
+		}
+		there := c.nodes[0].mustPut(t, key, "there", kv.LevelAll).Version
+		for _, o := range []kv.Op{never, condOp(key, "x", kv.IfAbsent), condOp(key, "x", kv.IfNotVersion, there)} {
+			if o = n.do(o, kv.LevelAll); o.Err != kv.ErrConditionFailed || o.Version != there {
+				t.Errorf("node%d, condition %d: %v, version %x, want %x", from, o.Cond.Kind, o.Err, o.Version, there)
+			}
+		}
+		wantOp(t, c.nodes[0].del(key, kv.LevelAll), nil)
+		if o := n.do(never, kv.LevelAll); o.Err != kv.ErrConditionFailed || o.Version != 0 {
+			t.Errorf("node%d, a tombstone: %v, version %x", from, o.Err, o.Version)
+		}
+	}
+}

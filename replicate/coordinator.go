@@ -452,6 +452,9 @@ func (c *Coordinator) finish(p *pending, call *kv.Call) {
 		if !o.settled {
 			op.Err = cmp.Or(o.vain, kv.ErrTimeout)
 		}
+		if op.Err == kv.ErrConditionFailed {
+			op.Version = o.stale
+		}
 		switch {
 		case op.Err != nil && o.stopped && op.Kind == kv.OpGet:
 			op.Err = kv.ErrStopping // of a write it would say that nothing was done

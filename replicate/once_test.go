@@ -152,3 +152,39 @@ func testKeptStamp(t *testing.T) {
 	n.finish(p, &call)
 	wantEverywhere(t, c, key, "Y")
 }
+
+// A write that is tried again, because an owner goes by a newer ring, does not meet itself: a new
+// key is new, and one that was there was there.
+func TestTriedAgainAWriteDoesNotMeetItself(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		c := newCluster(t, clusterOptions{nodes: 3, replicas: 2})
+		for at, n := range c.nodes { // owners, and none
+			for i, level := range []kv.Level{kv.LevelLive, kv.LevelOne, kv.LevelQuorum, kv.LevelAll} {
+				for _, cond := range []kv.ConditionKind{kv.Always, kv.IfAbsent} {
+					key := c.keyOwnedBy(10*i+int(cond), 0, 1)
+					wantOp(t, c.nodes[0].del(key, kv.LevelAll), nil)
+					for _, existed := range []bool{false, true} {
+						tried := 0
+						c.net.toward("node1", onBatches(func(_ []byte, pass func() ([]byte, error)) ([]byte, error) {
+							answer, err := pass()
+							if err == nil && resultCode(answer[batchHead]&codeMask) == resultStored && tried < 2 {
+								answer[batchHead] = byte(resultElsewhere) | answer[batchHead]&flagExisted
+								tried++
+							}
+							return answer, err
+						}))
+						put := op(kv.OpPut, key, "value")
+						if put.Cond.Kind = cond; existed {
+							put.Cond.Kind = kv.Always
+						}
+						o := n.do(put, level)
+						c.net.clear()
+						if o.Err != nil || o.Existed != existed {
+							t.Errorf("node%d, level %d, condition %d: existed %v, want %v (%v)", at, level, cond, o.Existed, existed, o.Err)
+						}
+					}
+				}
+			}
+		}
+	})
+}

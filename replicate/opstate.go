@@ -36,7 +36,7 @@ type opState struct {
 	existed  bool       // some owner held a readable value before
 	knew     bool       // existed was settled by an earlier round
 	passed   bool       // a condition has let it pass
-	stale    kv.Version // the newest version that ours lost to
+	stale    kv.Version // the newest version that ours lost to, or the value for which its condition does not hold
 	refusal  error      // an owner is up and would not
 	gone     uint8      // owners that are down, of those that readers ask
 	decision resultCode // of phaseDecide
@@ -140,6 +140,10 @@ func (o *opState) takeWrite(r *result, owner uint8) {
 		o.refusal = kv.ErrNoMemory
 		if r.code == resultRefused {
 			o.refusal = kv.ErrRefused
+		}
+	case resultCondition:
+		if o.stale = 0; r.existed { // else it is a tombstone's
+			o.stale = r.version
 		}
 	case resultUnbelieved:
 		if o.phase != phaseRepair {

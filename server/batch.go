@@ -225,7 +225,9 @@ func (b *batcher) writeOutcome(op *kv.Op) {
 	switch {
 	case op.Err != nil:
 		res.Status, res.Error = statusOf(op.Err)
-		res.Version = 0
+		if res.Status != fasthttp.StatusPreconditionFailed {
+			res.Version = 0
+		}
 	case op.Kind == kv.OpGet:
 		res.Record = op.Record
 		res.Expires = min(res.Expires, kv.ExpiresMax) // what is read can be written again

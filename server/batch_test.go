@@ -231,3 +231,46 @@ func TestBatchAllocations(t *testing.T) {
 		}
 	}
 }
+
+// Conditions in a batch are those of the headers: what does not hold is a 412
+// that tells what is there, and an operation that is misspelt is not done.
+func TestBatchConditions(t *testing.T) {
+	f := start(t, Options{})
+	tag := f.send("PUT", "/db/k", "1").header.Get("ETag")
+	quoted := strings.ReplaceAll(tag, `"`, `\"`)
+	f.send("PUT", "/db/dead", "1").want(t, 201)
+	f.send("DELETE", "/db/dead", "").want(t, 204)
+	ops := strings.Join([]string{
+		`{"op":"put","key":"k","value":"2","if_none_match":"*"}`,
+		`{"op":"put","key":"k","value":"2","if_match":"\"ff\""}`,
+		`{"op":"delete","key":"k","if_match":"\"ff\""}`,
+		`{"op":"put","key":"none","value":"2","if_match":"*"}`,
+		`{"op":"put","key":"dead","value":"2","if_match":"*"}`,
+		`{"op":"put","key":"k","value":"2","ifmatch":"` + quoted + `"}`,
+		`{"op":"put","key":"k","value":"2","if_match":"W/` + quoted + `"}`,
+		`{"op":"put","key":"k","value":"2","if_match":"` + quoted + `"}`,
+		`{"op":"put","key":"new","value":"2","if_none_match":"*"}`,
+		`{"op":"delete","key":"new","if_match":"*"}`,
+	}, "\n")
+	a := f.send("POST", "/batch", ops)
+	var got []string
+	for line := range strings.Lines(a.body) {
+		got = append(got, line)
+	}
+	wants := []string{
+		`{"status":412,"key":"k","error":"the condition does not hold; read the key again and retry with its current ETag","etag":"` + quoted + `"`,
+		`{"status":412,"key":"k","error":"the condition does not hold; read the key again and retry with its current ETag","etag":"` + quoted + `"`,
+		`{"status":412,"key":"k",`, `{"status":412,"key":"none","error":"the condition does not hold; read the key again and retry with its current ETag","acks"`,
+		`{"status":412,"key":"dead","error":"the condition does not hold; read the key again and retry with its current ETag","acks"`,
+		`{"status":400,"error":"\"ifmatch\": no such member;`, `{"status":400,"error":"if_match has the tag W/`,
+		`{"status":204,"key":"k"`, `{"status":201,"key":"new"`, `{"status":204,"key":"new"`,
+	}
+	if len(got) != len(wants) {
+		t.Fatalf("%d results: %s", len(got), a.body)
+	}
+	for i, want := range wants {
+		if !strings.HasPrefix(got[i], want) {
+			t.Errorf("result %d is %s, want %s…", i, got[i], want)
+		}
+	}
+}

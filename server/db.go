@@ -168,7 +168,7 @@ func (s *Server) del(ctx *fasthttp.RequestCtx, rawKey, query []byte) {
 	}
 	op := s.do(sc, time.Now(), p.timeout)
 	if op.Err != nil {
-		s.failWrite(ctx, op)
+		s.failWrite(ctx, sc, op)
 		return
 	}
 	s.setAcks(ctx, sc, op)

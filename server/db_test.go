@@ -221,6 +221,13 @@ func TestConditions(t *testing.T) {
 		if a.status != c.want {
 			t.Errorf("%s %s with %q: %d, want %d (%s)", c.method, c.key, c.header, a.status, c.want, a.body)
 		}
+		there := ""
+		if e, ok := f.store.entry(c.key); ok {
+			there = string(e.Version.AppendETag(nil))
+		}
+		if got := a.header.Get("ETag"); a.status == 412 && got != there {
+			t.Errorf("%s %s with %q: a 412 with ETag %q, want %q", c.method, c.key, c.header, got, there)
+		}
 		if a.status == 304 && (a.header.Get("ETag") != tag || a.body != "") {
 			t.Errorf("304: %q %v", a.body, a.header)
 		}

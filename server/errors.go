@@ -121,7 +121,10 @@ func (s *Server) fail(ctx *fasthttp.RequestCtx, err error) {
 }
 
 // failWrite is fail for a write, which may have got somewhere.
-func (s *Server) failWrite(ctx *fasthttp.RequestCtx, op *kv.Op) {
+func (s *Server) failWrite(ctx *fasthttp.RequestCtx, sc *scratch, op *kv.Op) {
+	if errors.Is(op.Err, kv.ErrConditionFailed) && op.Version != 0 {
+		s.setETag(ctx, sc, op.Version) // of what is there
+	}
 	status, msg := statusOf(op.Err)
 	doc := &api.Error{Error: msg}
 	if outcomeUnknown(op) {

@@ -75,7 +75,9 @@ func (f *fakeStore) doOne(c *kv.Call, op *kv.Op) {
 		c.Buf = append(c.Buf, old.Value...)
 		op.Value = c.Buf[start:]
 	case !op.Cond.Holds(old.Version, live):
-		op.Err = kv.ErrConditionFailed
+		if op.Err = kv.ErrConditionFailed; live {
+			op.Version = old.Version
+		}
 	default:
 		f.version += 1 << 22 // a millisecond each
 		e := kv.Entry{Version: f.version, Expires: op.Expires, Tombstone: op.Kind == kv.OpDelete,

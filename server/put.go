@@ -25,7 +25,7 @@ func (s *Server) put(ctx *fasthttp.RequestCtx, rawKey, query []byte) {
 	op.Expires = expiresAt(now, sc.put.ttl)
 	op = s.do(sc, now, sc.put.timeout)
 	if op.Err != nil {
-		s.failWrite(ctx, op)
+		s.failWrite(ctx, sc, op)
 		return
 	}
 	s.setETag(ctx, sc, op.Version)
