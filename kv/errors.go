@@ -50,6 +50,13 @@ var (
 	// ErrOverloaded: a queue is at its bound; nothing was done.
 	ErrOverloaded = errors.New("the node is overloaded")
 
+	// ErrNoCluster: the node is part of no cluster yet; nothing was done.
+	ErrNoCluster = errors.New("this node is part of no cluster yet")
+
+	// ErrUnheard: the node was started a moment ago, and not all members that are
+	// up have taken note of it; nothing was done.
+	ErrUnheard = errors.New("this node has just been started, and not all members have taken note of it yet")
+
 	// ErrStopping: the node is shutting down.
 	ErrStopping = errors.New("the node is stopping")
 )

@@ -178,3 +178,37 @@ func TestEviction(t *testing.T) {
 		return nil
 	})
 }
+
+// A node that waits to join says that it is part of no cluster, to whatever asks it for keys, that
+// nothing was done, and in one piece of JSON what keeps it from joining.
+func TestNodeWithoutACluster(t *testing.T) {
+	t.Parallel()
+	c := testcluster.Start(t, testcluster.Options{Nodes: 2, Unready: true, Configure: func(i int, cfg *node.Config) {
+		cfg.ClusterSecret = fmt.Sprint("secret", i)
+		if i == 0 {
+			cfg.Members = []string{cfg.Name}
+		} else {
+			cfg.Join, cfg.Members = cfg.Members[:1], nil
+		}
+	}})
+	for _, r := range [][3]string{{"GET", "/db/k", ""}, {"PUT", "/db/k", "v"}, {"DELETE", "/db/k", ""}, {"GET", "/db", ""}} {
+		a := c.Do(1, r[0], r[1]+"?timeout=100ms", r[2])
+		if a.Status != 503 || !strings.Contains(a.Body, "this node is part of no cluster yet") || strings.Contains(a.Body, "outcome") || a.Header.Get("Retry-After") == "" {
+			t.Errorf("%s %s: %d %s %v", r[0], r[1], a.Status, a.Body, a.Header)
+		}
+	}
+	batch := c.Do(1, "POST", "/batch?timeout=100ms", `{"op":"get","key":"k"}`)
+	if !strings.Contains(batch.Body, `{"status":503,"key":"k","error":"this node is part of no cluster yet`) {
+		t.Errorf("/batch: %s", batch.Body)
+	}
+	c.Eventually("/readyz tells what the other has answered", func() error {
+		r := c.Do(1, "GET", "/readyz", "")
+		if !strings.Contains(r.Body, "--cluster-secret-file") {
+			return fmt.Errorf("%s", r.Body)
+		}
+		if strings.Contains(r.Body, `\"`) || strings.Contains(r.Body, `\\`) {
+			t.Errorf("JSON in JSON: %s", r.Body)
+		}
+		return nil
+	})
+}

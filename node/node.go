@@ -145,7 +145,7 @@ func open(cfg Config) (_ *Node, err error) {
 	n.coordinator.Start()
 	listener := n.listener
 	if cfg.ServerTLS != nil {
-		listener = tls.NewListener(listener, cfg.ServerTLS)
+		listener = tls.NewListener(server.SecureListener(listener), cfg.ServerTLS)
 	}
 	n.serving.Go(func() {
 		if err := n.server.Serve(listener); err != nil {

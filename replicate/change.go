@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"httpdhs/kv"
 	"httpdhs/rebalance"
 	"httpdhs/ring"
 )
@@ -427,6 +428,19 @@ func (c *Coordinator) pause(deadline time.Time) bool {
 	case <-c.quit:
 		return false
 	}
+}
+
+// introduced waits until this node may coordinate, and says why it may not.
+func (c *Coordinator) introduced(deadline time.Time) error {
+	switch {
+	case c.awaitIntroduction(deadline):
+		return nil
+	case c.closed.Load():
+		return kv.ErrStopping
+	case c.view.Load() == nil:
+		return kv.ErrNoCluster
+	}
+	return kv.ErrUnheard
 }
 
 // awaitIntroduction waits until this node may coordinate: it has heard from every member that is up, and they from it. Before that it does not know to

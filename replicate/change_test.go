@@ -291,7 +291,7 @@ func testOnceItIsHeard(t *testing.T) {
 	c.net.set("node1", "node0", failWith(errReset))
 	c.net.set("node2", "node0", failWith(errReset))
 	n := c.boot(0, 500, clusterOptions{})
-	wantOp(t, n.put("key", "v", kv.LevelLive), kv.ErrUnavailable)
+	wantOp(t, n.put("key", "v", kv.LevelLive), kv.ErrUnheard)
 	for i, other := range c.nodes[1:] {
 		if other.held("key").Exists() {
 			t.Errorf("node%d has it", i+1)

@@ -291,9 +291,9 @@ func (c *Coordinator) Do(call *kv.Call) {
 		}
 		return
 	}
-	if !c.awaitIntroduction(call.Deadline) {
+	if err := c.introduced(call.Deadline); err != nil {
 		for i := range call.Ops {
-			call.Ops[i].Err = kv.ErrUnavailable
+			call.Ops[i].Err = err
 		}
 		return
 	}

@@ -2,6 +2,7 @@ package replicate
 
 import (
 	"crypto/tls"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -178,8 +179,15 @@ func (t *HTTPTransport) judge(resp *fasthttp.Response, sealed *seal.Seal) error 
 	return said
 }
 
-// excerpt is the start of an error's body, fit for a log line.
-func excerpt(body []byte) string { return fmt.Sprintf("%.200q", body) }
+// excerpt is what an error's body says, fit for a log line and for an answer of this node's own,
+// where JSON in JSON could not be read; of another body it is the start.
+func excerpt(body []byte) string {
+	var doc struct{ Error string }
+	if json.Unmarshal(body, &doc) == nil && doc.Error != "" {
+		return fmt.Sprintf("%.300s", doc.Error)
+	}
+	return fmt.Sprintf("%.200q", body)
+}
 
 // Abort implements Transport.
 func (t *HTTPTransport) Abort() {

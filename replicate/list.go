@@ -51,8 +51,8 @@ func (c *Coordinator) List(req *kv.ListRequest) (kv.Page, error) {
 	if c.closed.Load() {
 		return kv.Page{}, kv.ErrStopping
 	}
-	if !c.awaitIntroduction(req.Deadline) {
-		return kv.Page{}, kv.ErrUnavailable
+	if err := c.introduced(req.Deadline); err != nil {
+		return kv.Page{}, err
 	}
 	v := c.view.Load()
 	page := kv.Page{Next: req.From, More: true}

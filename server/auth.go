@@ -20,8 +20,12 @@ func (s *Server) authorized(ctx *fasthttp.RequestCtx) bool {
 		sameSecret(given[len(bearer):], s.opts.AuthToken) {
 		return true
 	}
-	s.fail(ctx, errUnauthorized)
-	ctx.Response.Header.SetCanonical([]byte("WWW-Authenticate"), []byte(`Bearer realm="httpdhs"`))
+	err, challenge := errUnauthorized, `Bearer realm="httpdhs"`
+	if len(given) > len(bearer) && bytes.EqualFold(given[:len(bearer)], bearer) {
+		err, challenge = errWrongToken, challenge+`, error="invalid_token"`
+	}
+	s.fail(ctx, err)
+	ctx.Response.Header.SetCanonical([]byte("WWW-Authenticate"), []byte(challenge))
 	return false
 }
 

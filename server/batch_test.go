@@ -50,7 +50,7 @@ func TestBatch(t *testing.T) {
 	}, "\n"),
 		`{"status":404,"key":"a","error":"no such key"}`,
 		`{"status":201,"key":"a","etag":"\"2\"","acks":2,"replicas":2}`,
-		`{"status":400,"error":"want a JSON object like {\"key\":\"a\",\"value\":\"b\"} on each line"}`,
+		`{"status":400,"error":"want a JSON object on each line, with a key and a value"}`,
 		`{"status":200,"key":"a","value":"1","content_type":"text/plain","etag":"\"2\""}`,
 		`{"status":204,"key":"a","etag":"\"4\"","acks":2,"replicas":2}`,
 		`{"status":200,"key":"a","value_base64":"/wA=","etag":"\"4\""}`,
@@ -121,14 +121,15 @@ func TestBatchAnswerBound(t *testing.T) {
 	}
 }
 
-// The time of a request is that of all its chunks together.
+// The time of a request is that of all its chunks together: for a third there is
+// none, and a slow machine has none for the second.
 func TestBatchTime(t *testing.T) {
 	addr, m := serveMany(t, Options{})
 	m.delay = 30 * time.Millisecond
 	_, answer := send(t, "POST", "http://"+addr+"/batch?timeout=50ms", "",
 		strings.NewReader(strings.Repeat(`{"op":"put","key":"a","value":"1"}`+"\n", 5*batchChunkMax)))
 	late := strings.Count(answer, `{"status":503,"key":"a","error":"the time`)
-	if m.calls != 2 || late != 5*batchChunkMax-int(m.last) {
+	if m.calls < 1 || m.calls > 2 || late != 5*batchChunkMax-int(m.last) {
 		t.Errorf("%d calls of %d operations, %d were too late", m.calls, m.last, late)
 	}
 }

@@ -113,6 +113,10 @@ func (c *conn) Read(p []byte) (int, error) {
 			err = os.ErrDeadlineExceeded
 		}
 	}
+	if phase == phaseNew && isTLS(p[:n]) {
+		tell(c.Conn, sayPlain)
+		return 0, errSpeaksTLS
+	}
 	switch {
 	case phase >= phaseHandler:
 		c.body.Add(int64(n))

@@ -34,7 +34,11 @@ func (s *Server) db(ctx *fasthttp.RequestCtx, rawKey, query []byte) {
 		s.del(ctx, rawKey, query)
 	default:
 		ctx.Response.Header.Set(fasthttp.HeaderAllow, "GET, HEAD, PUT, DELETE")
-		s.fail(ctx, errMethod)
+		err := errMethod
+		if ctx.IsPost() {
+			err = errNoPost
+		}
+		s.fail(ctx, err)
 	}
 }
 

@@ -3,6 +3,7 @@ package server
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -277,6 +278,7 @@ func TestErrorStatuses(t *testing.T) {
 		unknown bool
 	}{
 		{kv.ErrNotFound, 404, false}, {kv.ErrConditionFailed, 412, false}, {kv.ErrNoMemory, 507, true}, {kv.ErrRefused, 503, true},
+		{kv.ErrNoCluster, 503, false}, {kv.ErrUnheard, 503, false}, {kv.ErrStopping, 503, false},
 		{kv.ErrUnavailable, 503, true}, {kv.ErrTimeout, 503, true}, {kv.ErrUnknownOutcome, 503, true},
 		{kv.ErrAbsenceUnknown, 503, false}, {kv.ErrOverloaded, 503, false}, {kv.ErrStopping, 503, false},
 		{kv.ErrLevel, 400, false}, {kv.ErrKeyTooLong, 414, false}, {kv.ErrValueTooLarge, 413, false},
@@ -289,7 +291,7 @@ func TestErrorStatuses(t *testing.T) {
 			if got := strings.Contains(a.body, `"acks":1,"required":2,"outcome":"unknown"`); got != (c.unknown && method != "GET") {
 				t.Errorf("%s with %v: %s", method, c.err, a.body)
 			}
-			retry := errors.Is(c.err, kv.ErrOverloaded) || errors.Is(c.err, kv.ErrStopping)
+			retry := slices.Contains(tryAgain, c.err)
 			if (a.header.Get("Retry-After") == "1") != retry || a.header.Get("X-Dht-Node") == "" {
 				t.Errorf("%s with %v: %v", method, c.err, a.header)
 			}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"slices"
 
 	"github.com/valyala/fasthttp"
 
@@ -27,6 +28,8 @@ var (
 	errNoRoute         = &statusError{404, "no such resource: keys are under /db/, the rest is listed at /"}
 	errMethod          = &statusError{405, "this method is not allowed here: see the Allow header"}
 	errUnauthorized    = &statusError{401, "a token is needed: send the header Authorization: Bearer TOKEN"}
+	errWrongToken      = &statusError{401, "the token is not this cluster's: send the one of the nodes' --auth-token-file"}
+	errNoPost          = &statusError{405, "a key is not written with POST: use PUT (curl -X PUT -d value=…, or curl -T FILE)"}
 	errTooSlow         = &statusError{408, "the request did not arrive in time"}
 	errCutShort        = &statusError{400, "the request ends before its body does; nothing was stored"}
 	errTargetTooLong   = &statusError{414, "the request line is longer than this node reads; use a shorter key"}
@@ -61,6 +64,8 @@ var statusTable = []struct {
 	{format.ErrPacked, 415, ""},
 	{kv.ErrNoMemory, 507, "delete keys, add nodes or raise --max-memory"},
 	{kv.ErrRefused, 503, "give all nodes the same limits, and keep their clocks together"},
+	{kv.ErrNoCluster, 503, "nothing was done; GET /readyz of it says why, or ask another node"},
+	{kv.ErrUnheard, 503, "nothing was done; try again in a second, or ask another node"},
 	{kv.ErrStopping, 503, "send the request to another node"},
 	{kv.ErrAnswerFull, 503, "nothing was done; ask for this key in another request"},
 	{kv.ErrOverloaded, 503, "nothing was done; try again in a second"},
@@ -75,6 +80,9 @@ var statusTable = []struct {
 	{seal.ErrFormat, 403, ""},
 	{seal.ErrChanged, 422, ""},
 }
+
+// tryAgain are the errors after which the same request may be sent again soon, here or to another node.
+var tryAgain = []error{kv.ErrOverloaded, kv.ErrNoCluster, kv.ErrUnheard, kv.ErrStopping}
 
 // bodyNotFound is written ahead: absent keys are asked for all the time.
 var bodyNotFound = []byte(`{"error":"no such key"}` + "\n")
@@ -139,7 +147,7 @@ func (s *Server) failWith(ctx *fasthttp.RequestCtx, err error, status int, doc *
 	ctx.SetStatusCode(status)
 	ctx.Response.SetBodyRaw(append(body, '\n'))
 	noMemory := err == errInFlight || err == errAnswers
-	if noMemory || errors.Is(err, kv.ErrOverloaded) || errors.Is(err, kv.ErrStopping) {
+	if noMemory || slices.ContainsFunc(tryAgain, func(known error) bool { return errors.Is(err, known) }) {
 		ctx.Response.Header.Set(fasthttp.HeaderRetryAfter, "1")
 	}
 	if noMemory {

@@ -263,7 +263,7 @@ func (l *loader) count(b *loadBlock) {
 		last = err
 		// A full memory or a refused pair says that somebody is there.
 		stored = stored || !errors.Is(err, kv.ErrUnavailable) && !errors.Is(err, kv.ErrTimeout) &&
-			!errors.Is(err, kv.ErrOverloaded) && !errors.Is(err, kv.ErrStopping)
+			!slices.ContainsFunc(tryAgain, func(known error) bool { return errors.Is(err, known) })
 	}
 	if l.failedBlocks++; stored {
 		l.failedBlocks = 0

@@ -114,7 +114,7 @@ func (o *object) read(line []byte) error {
 func (o *object) unmarshal(line []byte) error {
 	*o = object{known: o.known}
 	if line[0] != '{' {
-		return errors.New(`want a JSON object like {"key":"a","value":"b"} on each line`)
+		return errors.New(`want a JSON object on each line, with a key and a value`)
 	}
 	var all map[string]json.RawMessage
 	if err := json.Unmarshal(line, &all); err != nil {

@@ -217,7 +217,7 @@ func TestNDJSON(t *testing.T) {
 	bad(`{"z":1,"Key":"a","value":"1","":null,"ttl ":1}`, `"", "Key", "ttl ": no such member; `+there)
 	bad(`{"key":"a","value":"1","if_match":"\"1f\""}`, `"if_match" means nothing here, where the members are `+strings.TrimPrefix(there, "there are "))
 	bad(`{"op":"delete","key":"a"}`, `op is "delete": this endpoint takes pairs to put, /batch takes operations`)
-	bad(`["a","b"]`, `want a JSON object like {"key":"a","value":"b"} on each line`)
+	bad(`["a","b"]`, `want a JSON object on each line, with a key and a value`)
 	bad(`{"key":"a","value":"b"`, "not JSON: unexpected end of JSON input")
 	bad("{\"key\":\"a\x01\",\"value\":\"b\"}", `not JSON: invalid character '\x01' in string literal`)
 	bad("{\"key\":\"\xff\",\"value\":\"b\"}", errNotUTF8.Error())

@@ -1,0 +1,94 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"time"
+)
+
+// A client that speaks TLS to a node that does not, or the other way round, would
+// learn nothing from the answer that its first bytes deserve. So both are told.
+
+var (
+	errSpeaksTLS   = errors.New("a client speaks TLS, and this node does not: give it --tls-cert, or the client http://")
+	errSpeaksPlain = errors.New("a client speaks plain HTTP, and this node speaks TLS: give the client https://")
+)
+
+const (
+	sayPlain  = "this node speaks plain HTTP: use http://, or start it with --tls-cert and --tls-key"
+	saySecure = "this node speaks TLS: use https://, and with a certificate of one's own its CA (curl --cacert, httpdhs --tls-ca)"
+
+	// otherScheme is a 421 and no 400: to a node that means that its message is
+	// malformed, and is not to be sent again.
+	otherScheme = "HTTP/1.1 421 Misdirected Request\r\nServer: httpdhs\r\nConnection: close\r\nCache-Control: no-store\r\n" +
+		"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%s"
+
+	// lastWords bounds how long, and how much, is read of a client so that it
+	// sees why nobody listens.
+	lastWords      = time.Second
+	lastWordsBytes = 256 << 10
+)
+
+// isTLS says whether what a client sends first is the head of a TLS handshake
+// (RFC 8446, section 5.1).
+func isTLS(first []byte) bool {
+	return len(first) > 1 && first[0] == 0x16 && first[1] == 0x03
+}
+
+// isPlain says whether it is the head of an HTTP request: a method.
+func isPlain(first []byte) bool {
+	return len(first) > 0 && (first[0] >= 'A' && first[0] <= 'Z' || first[0] >= 'a' && first[0] <= 'z')
+}
+
+// tell writes an answer of plain HTTP, and reads on for a moment: a connection
+// that is closed with something unread is reset, and takes the answer with it.
+func tell(nc net.Conn, why string) {
+	body := fmt.Appendf(nil, "{\"error\":%q}\n", why)
+	_ = nc.SetDeadline(time.Now().Add(lastWords))
+	_, _ = fmt.Fprintf(nc, otherScheme, len(body), body)
+	if half, ok := nc.(interface{ CloseWrite() error }); ok {
+		_ = half.CloseWrite()
+	}
+	_, _ = io.CopyN(io.Discard, nc, lastWordsBytes)
+}
+
+// SecureListener is a listener whose connections are to be given to tls.Server:
+// those of clients that speak plain HTTP are told so, and end.
+func SecureListener(ln net.Listener) net.Listener { return secureListener{ln} }
+
+type secureListener struct{ net.Listener }
+
+func (l secureListener) Accept() (net.Conn, error) {
+	nc, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return &secureConn{Conn: nc}, nil
+}
+
+// secureConn is what lies under a TLS connection. Its reader looks at what comes first.
+type secureConn struct {
+	net.Conn
+	begun bool
+}
+
+func (c *secureConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if !c.begun && n > 0 {
+		if c.begun = true; isPlain(p[:n]) {
+			tell(c.Conn, saySecure)
+			return 0, errSpeaksPlain
+		}
+	}
+	return n, err
+}
+
+// CloseWrite ends what is sent, where the connection can.
+func (c *secureConn) CloseWrite() error {
+	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return nil
+}
