@@ -18,6 +18,8 @@ var (
 	headerExpires      = []byte("Expires")
 	headerCacheControl = []byte("Cache-Control")
 
+	headerContentEncoding = []byte("Content-Encoding")
+
 	typeJSON  = []byte("application/json")
 	typeBytes = []byte("application/octet-stream")
 	typeText  = []byte("text/plain; charset=utf-8")

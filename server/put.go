@@ -65,17 +65,10 @@ func (s *Server) preparePut(ctx *fasthttp.RequestCtx, sc *scratch, rawKey, query
 
 // describe takes over what the headers of a PUT say of its value.
 func (sc *scratch) describe(h *fasthttp.RequestHeader) error {
-	sc.fields = kv.Fields{
-		ContentType:     h.ContentType(),
-		CacheControl:    joined(h.PeekAll(fasthttp.HeaderCacheControl)),
-		ContentEncoding: joined(h.PeekAll(fasthttp.HeaderContentEncoding)),
-	}
-	if err := sc.pack(); err != nil {
-		return err
-	}
+	sc.fields = kv.Fields{CacheControl: field(h, headerCacheControl), ContentEncoding: field(h, headerContentEncoding)}
 	// No type is how the store keeps the default.
-	if isForm(sc.fields.ContentType) || bytes.EqualFold(sc.fields.ContentType, typeBytes) {
-		sc.fields.ContentType = nil
+	if t := h.ContentType(); !isForm(t) && !bytes.EqualFold(t, typeBytes) {
+		sc.fields.ContentType = t
 	}
 	return sc.pack()
 }
@@ -86,13 +79,14 @@ func (sc *scratch) pack() (err error) {
 	return err
 }
 
-// joined is the value of a header that came in so many lines (RFC 9110, section
-// 5.3).
-func joined(lines [][]byte) []byte {
-	switch len(lines) {
-	case 0:
+// field is the value of a header, of all its lines together (RFC 9110, section
+// 5.3). Nearly always there is none, and to see that costs less than to ask for it.
+func field(h *fasthttp.RequestHeader, name []byte) []byte {
+	if !hasField(h.RawHeaders(), name) {
 		return nil
-	case 1:
+	}
+	lines := h.PeekAll(string(name))
+	if len(lines) == 1 {
 		return lines[0]
 	}
 	return bytes.Join(lines, []byte(", "))
