@@ -48,7 +48,7 @@ func (s *Server) batch(ctx *fasthttp.RequestCtx) {
 		return
 	}
 	out := batchAnswerFormat(ctx.Request.Header.Peek(fasthttp.HeaderAccept), in)
-	body := newBody(ctx)
+	body := openBody(ctx)
 	sc := s.scratchOf(ctx)
 	b := batcher{
 		store: s.store, p: p, binary: out == format.Binary, call: &sc.call, out: sc.out[:0],
@@ -56,8 +56,8 @@ func (s *Server) batch(ctx *fasthttp.RequestCtx) {
 		hold: func(n int) bool { return sc.hold(&s.clientBytes, int64(n)) },
 	}
 	block := format.BlockOf(sc.body)
-	err = b.run(format.NewReader(in, &body, format.Options{
-		Limits: s.opts.Limits, Ops: true, BlockBytes: blockBytesFor(&body),
+	err = b.run(format.NewReader(in, body, format.Options{
+		Limits: s.opts.Limits, Ops: true, BlockBytes: blockBytesFor(body),
 	}), &block)
 	sc.body, sc.out = block.Bytes(), b.out
 	if err != nil && b.done == 0 {

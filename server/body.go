@@ -8,29 +8,23 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-// bodyReader reads the body of a request to its end. Unlike fasthttp's stream
-// it tells the end from a connection that broke: a body cut short is an
-// error, never an io.EOF. Its errors are answers (see errors.go).
+// bodyReader reads the body of a request to its end, and tells that from a connection that broke: a
+// body cut short is an error, never an io.EOF. Its errors are answers (see errors.go), and stay.
 type bodyReader struct {
-	stream io.Reader // nil: there is no body
-	conn   *conn
-	left   int64 // of a Content-Length; -1 for chunked
+	conn *conn
+	left int64 // of a Content-Length; -1: it is chunked and not over
+	err  error // what ended it too early
+
+	chunk   int64 // bytes left of the chunk at hand
+	started bool  // a chunk has been begun: its CR LF comes before the next
+
+	// asked says that the client waits for "100 Continue" before it sends. It is told with the
+	// first Read: what needs nothing of the body is answered without it.
+	asked bool
 }
 
 // openBody is the body of the request; to be read by its handler alone.
-func openBody(ctx *fasthttp.RequestCtx) *bodyReader {
-	b := newBody(ctx)
-	return &b
-}
-
-func newBody(ctx *fasthttp.RequestCtx) bodyReader {
-	b := bodyReader{stream: ctx.RequestBodyStream(), conn: connOf(ctx), left: int64(ctx.Request.Header.ContentLength())}
-	if b.stream == nil {
-		b.left = 0
-	}
-	b.conn.bodyRead = b.left == 0
-	return b
-}
+func openBody(ctx *fasthttp.RequestCtx) *bodyReader { return &connOf(ctx).req }
 
 // openStream is openBody for a body that may last as long as the client
 // wants, as long as something comes now and then (timeouts.stream).
@@ -39,30 +33,107 @@ func openStream(ctx *fasthttp.RequestCtx) *bodyReader {
 	return openBody(ctx)
 }
 
+// begin makes it the body that the head announces.
+func (b *bodyReader) begin(h *head) {
+	*b = bodyReader{conn: b.conn, left: max(h.length, 0)}
+	if h.chunked {
+		b.left = -1
+	}
+	b.asked = h.expects && h.minor != '0' && b.left != 0
+}
+
 func (b *bodyReader) Read(p []byte) (int, error) {
-	if b.left == 0 || b.stream == nil {
-		return 0, io.EOF
-	}
-	n, err := b.stream.Read(p)
-	if b.left > 0 {
-		b.left -= int64(n)
-		if b.left == 0 {
-			b.conn.bodyRead = true
-			return n, nil // the next Read says so
-		}
-	}
 	switch {
-	case err == nil:
-	case err == io.EOF && b.left < 0 && !b.conn.eof:
-		b.left, b.conn.bodyRead = 0, true // the last chunk
+	case b.err != nil:
+		return 0, b.err
+	case b.left == 0:
+		return 0, io.EOF
+	case len(p) == 0:
+		return 0, nil
+	}
+	n, err := b.read(p)
+	if err == nil || err == io.EOF && b.left == 0 {
+		return n, err
+	}
+	var own *statusError
+	switch {
+	case errors.As(err, &own):
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		err = errTooSlow
-	case err == io.EOF, errors.Is(err, io.ErrUnexpectedEOF), b.conn.eof:
-		err = errCutShort
 	default:
-		err = &statusError{fasthttp.StatusBadRequest, "malformed request: " + printable(err.Error())}
+		err = errCutShort
 	}
+	b.err = err
 	return n, err
+}
+
+func (b *bodyReader) read(p []byte) (n int, err error) {
+	if b.asked {
+		if b.asked = false; b.conn.in.Buffered() == 0 {
+			if err := b.conn.sayContinue(); err != nil {
+				return 0, err
+			}
+		}
+	}
+	if b.left > 0 {
+		n, err = b.conn.in.Read(p[:min(int64(len(p)), b.left)])
+		b.left -= int64(n)
+		return n, err
+	}
+	if b.chunk == 0 {
+		if b.chunk, err = nextChunk(b.conn.in, b.started); err != nil {
+			return 0, err
+		}
+		if b.started = true; b.chunk == 0 {
+			if err := skipTrailer(b.conn.in); err != nil {
+				return 0, err
+			}
+			b.left = 0
+			return 0, io.EOF
+		}
+	}
+	n, err = b.conn.in.Read(p[:min(int64(len(p)), b.chunk)])
+	b.chunk -= int64(n)
+	return n, err
+}
+
+// unreadMax is how much of a body that nobody has read is read and dropped, so that the connection
+// can carry a next request. A longer one ends it.
+const unreadMax = 256 << 10
+
+// endsConn says that what is left of the body ends the connection: there is too much of it, or where
+// it ends is not known.
+func (b *bodyReader) endsConn() bool {
+	return b.err != nil || b.left > unreadMax || b.asked && b.left != 0
+}
+
+// drop reads what is left of the body, and says whether it came to the end.
+func (b *bodyReader) drop() bool {
+	if b.left == 0 {
+		return true
+	}
+	_, err := io.CopyN(io.Discard, b, unreadMax+1)
+	return err == io.EOF
+}
+
+// passBody reads a body that the request does not need: what is malformed is refused before anything is done.
+// A longer one is left.
+func (s *Server) passBody(ctx *fasthttp.RequestCtx) bool {
+	body := openBody(ctx)
+	if body.endsConn() || body.drop() || body.err == nil {
+		return true
+	}
+	s.fail(ctx, body.err)
+	return false
+}
+
+// bodiless wraps what needs no body.
+func (s *Server) bodiless(h fasthttp.RequestHandler) fasthttp.RequestHandler {
+	return func(ctx *fasthttp.RequestCtx) {
+		if s.passBody(ctx) {
+			h(ctx)
+		}
+	}
 }
 
 // readBytes is how much of a body is read at once. The buffer grows with what
@@ -72,7 +143,7 @@ const readBytes = 64 << 10
 // readBody reads the body, of at most limit bytes, into the scratch. What it
 // holds counts against the budget until the answer has been written.
 func (s *Server) readBody(ctx *fasthttp.RequestCtx, sc *scratch, from *budget, limit int) error {
-	body := newBody(ctx)
+	body := openBody(ctx)
 	if body.left > int64(limit) {
 		return errBodyTooLarge
 	}

@@ -1,7 +1,7 @@
 package server
 
 import (
-	"bytes"
+	"bufio"
 	"io"
 	"net"
 	"os"
@@ -23,91 +23,101 @@ const (
 
 // What a connection's goroutine waits for.
 const (
-	waitNone = iota
-	waitRead
-	waitWrite
-	waitNext // as waitRead, with nothing of a request there yet
-	waitLate // any of these, and the sweep has found that it takes too long
+	waitNone  = iota
+	waitRead  // more of a body
+	waitWrite // the client to take an answer
+	waitNext  // a request, with nothing of it there yet
+	waitHead  // the rest of a head
+	waitClose // the client to close, after the last answer
+	waitLate  // any of these, and the sweep has found that it takes too long
+	waitGone  // the same, and the connection was closed to make room
 )
 
 // conn is a client's connection. It notes what it is doing and since when,
-// for the sweep to judge: two atomic stores where deadlines would cost two
-// timer changes a request.
+// for the sweep and for makeRoom to judge: two atomic stores where deadlines
+// would cost two timer changes a request.
 type conn struct {
 	net.Conn
 	srv *Server
 
 	// phase and wait are a phase or a kind of waiting in the low bits and the
 	// clock of its beginning above. Written by the connection's goroutine,
-	// read by the sweep. A wait is left by a swap alone: by this goroutine, which
-	// has read or written something, by the sweep, for which it took too long, or
-	// by makeRoomLocked, which closes the connection. So no request that has begun
-	// is ever cut to make room, and none by a look at what was before it.
+	// read by the sweep and makeRoom. A wait is left by a swap alone: by this
+	// goroutine, which has read or written something, by the sweep, for which
+	// it took too long, or by makeRoom, which closes the connection. So what
+	// the client is not waited for is never cut, and nothing by a look at what
+	// was before it.
 	phase atomic.Int64
 	wait  atomic.Int64
 	body  atomic.Int64 // bytes read since the handler began
 
+	// Guarded by Server.mu, and written by the connection's goroutine, which so
+	// reads them without it.
+	order uint64 // how many connections were accepted before
+	peer  bool   // it has carried a message of a node
+	extra bool   // it was let in beyond the bound, for it may be a node's
+
 	// The rest belongs to the connection's goroutine.
-	scratch  *scratch
-	linger   bool // the client may still be sending: let it read the answer
-	bodyRead bool // the handler has read the body to its end
-	eof      bool // the client has sent its last byte
-	endless  int  // bytes read without a line feed, while a header is read
+	in      *bufio.Reader
+	out     *bufio.Writer // nil: nothing was answered yet
+	req     bodyReader    // the body of the request at hand
+	has     fieldSet      // of that request
+	scratch *scratch
+	linger  bool // the client may still be sending: let it read the answer
+	eof     bool // the client has sent its last byte
 }
 
 func (c *conn) setPhase(p int64) { c.phase.Store(c.srv.clock.Load()<<phaseBits | p) }
 
-func (c *conn) setWait(w int64) (word int64) {
+// setWait begins a wait, unless the connection was closed to make room: that may be as soon as it is accepted.
+func (c *conn) setWait(w int64) (word int64, ok bool) {
 	word = c.srv.clock.Load()<<phaseBits | w
-	c.wait.Store(word)
-	return word
+	if c.wait.Swap(word) == waitGone {
+		c.wait.Store(waitGone)
+		return 0, false
+	}
+	return word, true
 }
 
 func unpack(word int64) (kind, since int64) {
 	return word & (1<<phaseBits - 1), word >> phaseBits
 }
 
-// connState is fasthttp's hook: active with the first byte of a request, idle
-// when its answer is written (or, in a pipeline, buffered).
-func connState(nc net.Conn, state fasthttp.ConnState) {
-	c, ok := nc.(*conn)
-	if !ok {
-		return
-	}
-	switch state {
-	case fasthttp.StateActive:
-		c.setPhase(phaseHeader)
-	case fasthttp.StateIdle:
-		c.release()
-		c.linger, c.endless = false, 0
-		c.setPhase(phaseIdle)
-	}
-}
-
 // beginHandler notes that the headers are complete.
 func (c *conn) beginHandler() {
-	c.bodyRead = false
 	c.body.Store(0)
 	c.setPhase(phaseHandler)
 }
 
+// Read reads from the client. What was answered goes out first: while there is something to read
+// without waiting, answers gather.
 func (c *conn) Read(p []byte) (int, error) {
+	if c.out != nil && c.out.Buffered() > 0 {
+		if err := c.out.Flush(); err != nil {
+			return 0, err
+		}
+	}
 	phase, _ := unpack(c.phase.Load())
 	kind := int64(waitRead)
-	if phase <= phaseIdle {
+	switch {
+	case phase <= phaseIdle:
 		kind = waitNext
+	case phase == phaseHeader:
+		kind = waitHead
 	}
-	waiting := c.setWait(kind)
-	if phase <= phaseIdle && c.srv.stopping.Load() {
+	waiting, ok := c.setWait(kind)
+	if !ok {
+		return 0, io.EOF
+	}
+	if kind == waitNext && c.srv.stopping.Load() {
 		// Checked after the wait is noted, as wakeIfIdle looks at it after
-		// stopping is set: one of the two sees the other. Whatever was in
-		// the pipeline has been flushed before fasthttp reads on.
+		// stopping is set: one of the two sees the other.
 		return 0, io.EOF
 	}
 	n, err := c.Conn.Read(p)
 	if !c.wait.CompareAndSwap(waiting, waitNone) {
-		if c.wait.Load() != waitLate {
-			return 0, io.EOF // closed to make room
+		if c.closed() {
+			return 0, io.EOF
 		}
 		if err == nil {
 			err = os.ErrDeadlineExceeded
@@ -117,24 +127,20 @@ func (c *conn) Read(p []byte) (int, error) {
 		tell(c.Conn, sayPlain)
 		return 0, errSpeaksTLS
 	}
-	switch {
-	case phase >= phaseHandler:
+	if phase >= phaseHandler {
 		c.body.Add(int64(n))
-	case n > 0:
-		if bytes.IndexByte(p[:n], '\n') < 0 {
-			c.endless += n
-		} else {
-			c.endless = 0
-		}
 	}
 	if err == io.EOF {
 		c.eof = true
 	}
-	if err != nil && phase <= phaseIdle && c.srv.stopping.Load() {
+	if err != nil && kind == waitNext && c.srv.stopping.Load() {
 		err = io.EOF // woken by wakeIfIdle, and nothing to answer
 	}
 	return n, err
 }
+
+// closed says that the last wait was ended by makeRoom.
+func (c *conn) closed() bool { return c.wait.Load() == waitGone }
 
 // writePieceBytes is how much a client has to take within the write timeout:
 // one Write can be megabytes, and says nothing of its progress.
@@ -143,7 +149,10 @@ const writePieceBytes = 256 << 10
 func (c *conn) Write(p []byte) (n int, err error) {
 	for {
 		piece := p[n:min(len(p), n+writePieceBytes)]
-		waiting := c.setWait(waitWrite)
+		waiting, ok := c.setWait(waitWrite)
+		if !ok {
+			return n, net.ErrClosed
+		}
 		m, err := c.Conn.Write(piece)
 		if !c.wait.CompareAndSwap(waiting, waitNone) && err == nil {
 			err = os.ErrDeadlineExceeded
@@ -192,7 +201,9 @@ func (c *conn) Close() error {
 	if c.linger && !c.eof {
 		if half, ok := c.Conn.(interface{ CloseWrite() error }); ok && half.CloseWrite() == nil {
 			_ = c.Conn.SetReadDeadline(time.Now().Add(lingerTimeMax))
+			c.setWait(waitClose)
 			_, _ = io.Copy(io.Discard, io.LimitReader(c.Conn, lingerBytesMax))
+			c.wait.Store(waitNone)
 		}
 	}
 	return c.Conn.Close()

@@ -76,6 +76,9 @@ func (s *Server) get(ctx *fasthttp.RequestCtx, rawKey, query []byte) {
 		s.fail(ctx, err)
 		return
 	}
+	if !s.passBody(ctx) {
+		return
+	}
 	now := time.Now()
 	op := s.do(sc, now, p.timeout)
 	if op.Err != nil {
@@ -170,6 +173,9 @@ func (s *Server) del(ctx *fasthttp.RequestCtx, rawKey, query []byte) {
 	}
 	if err != nil {
 		s.fail(ctx, err)
+		return
+	}
+	if !s.passBody(ctx) {
 		return
 	}
 	op := s.do(sc, time.Now(), p.timeout)

@@ -3,11 +3,13 @@
 // imports nothing of the house but the nouns (kv), the documents (api), the
 // formats of streams (format) and the seals of messages (seal).
 //
-// The files, in reading order: server.go is the life of a server, conn.go that
-// of a connection and timeouts.go the one place where slow clients are cut;
-// stranger.go refuses what other sites have a browser send; routes.go has all
-// routes on one screen; db.go the keys and values, with target.go and key.go
-// (which key), params.go, condition.go, body.go and form.go (which value); list.go and ndjson.go the listing; load.go and
+// The files, in reading order: server.go is the life of a server, room.go who
+// may be connected, conn.go and serve.go the life of a connection and
+// timeouts.go the one place where slow clients are cut; head.go, body.go and
+// chunks.go are where a request begins and ends; stranger.go refuses what other sites have a browser send;
+// routes.go has all routes on one screen; db.go the keys and values, with
+// target.go and key.go (which key), params.go, condition.go and form.go (which
+// value); list.go and ndjson.go the listing; load.go and
 // load_run.go the loading, batch.go the batches; cluster.go and exchange.go the
 // rest; errors.go is the one table from error to status.
 //
@@ -19,6 +21,8 @@
 // of any length, so they store block by block while the rest arrives, and what
 // is cut short has stored what came before. What is refused is refused as early as its headers
 // allow, and the client gets to read why, also when it is still sending.
+// Where a request ends is not a matter of opinion: one that a proxy could read in
+// another way is refused, and nothing behind it is done.
 //
 // Memory is bounded: connections (Options.MaxConns) times two small buffers,
 // plus request bodies and batches in memory at once (Options.MaxInFlightBytes,

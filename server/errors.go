@@ -37,6 +37,7 @@ var (
 	errBodyTooLarge    = &statusError{413, "the body is larger than this resource takes"}
 	errInFlight        = &statusError{503, "too many request bodies are in memory; try again"}
 	errAnswers         = &statusError{503, "too many answers wait in memory for their clients; try again"}
+	errConns           = &statusError{503, "too many connections; close some or try later"}
 	errInternal        = &statusError{500, "internal error; the node's log has the details"}
 )
 

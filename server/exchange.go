@@ -58,6 +58,9 @@ func (s *Server) message(ctx *fasthttp.RequestCtx, purpose seal.Purpose, reply f
 		}
 		s.fail(ctx, err)
 	} else {
+		if purpose == seal.Exchange { // a hello may be a stranger's
+			s.keepPeer(connOf(ctx))
+		}
 		sc.out = answer
 		ctx.Response.Header.SetContentTypeBytes(typeBytes)
 		ctx.Response.SetBodyRaw(answer)
@@ -84,7 +87,7 @@ func (s *Server) admit(ctx *fasthttp.RequestCtx, sc *scratch, purpose seal.Purpo
 		limit = helloBytesMax
 	}
 	header := ctx.Request.Header.Peek(seal.Header)
-	if err := s.sealer.OpenRequest(&sc.seal, purpose, header, ctx.Request.Header.ContentLength()); err != nil {
+	if err := s.sealer.OpenRequest(&sc.seal, purpose, header, int(openBody(ctx).left)); err != nil {
 		return nil, 0, err
 	}
 	patience := purpose != seal.Hello // of which all are taken
@@ -98,16 +101,6 @@ func (s *Server) admit(ctx *fasthttp.RequestCtx, sc *scratch, purpose seal.Purpo
 		return nil, 0, fmt.Errorf("%w: it is for %s, and this node is %s", errMisdirected, to, s.opts.Name)
 	}
 	return from, limit, nil
-}
-
-// refusesMessage answers a message whose headers are enough to refuse it.
-func (s *Server) refusesMessage(ctx *fasthttp.RequestCtx, purpose seal.Purpose) bool {
-	sc := s.scratchOf(ctx)
-	_, _, err := s.admit(ctx, sc, purpose)
-	if err != nil {
-		s.refuseMessage(ctx, sc, err)
-	}
-	return err != nil
 }
 
 // refuseMessage says why a message is not taken, and ends the connection: what follows on it may

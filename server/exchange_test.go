@@ -26,6 +26,18 @@ func (f *fixture) message(body []byte) *message {
 	return &message{f: f, sealer: f.sealer, purpose: seal.Exchange, to: f.opts.Name, body: body}
 }
 
+// text is all of it, as a request.
+func (m *message) text() string {
+	return fmt.Sprintf("POST %s HTTP/1.1\r\nHost: x\r\n%s\r\nContent-Length: %d\r\n\r\n%s", m.target(), m.header(), len(m.body), m.body)
+}
+
+func (m *message) target() string {
+	if m.purpose == seal.Hello {
+		return "/internal/hello"
+	}
+	return "/internal/exchange"
+}
+
 // header is the seal as a header line.
 func (m *message) header() string {
 	return fmt.Sprintf("%s: %s", seal.Header, m.sealer.Request(&m.seal, m.purpose, m.to, m.body))
@@ -33,11 +45,7 @@ func (m *message) header() string {
 
 func (m *message) send(headers ...string) answer {
 	m.f.t.Helper()
-	target := "/internal/exchange"
-	if m.purpose == seal.Hello {
-		target = "/internal/hello"
-	}
-	return m.f.send("POST", target, string(m.body), append(headers, m.header())...)
+	return m.f.send("POST", m.target(), string(m.body), append(headers, m.header())...)
 }
 
 // opened says whether the sender takes the answer.
@@ -225,7 +233,7 @@ func TestExpectWithASeal(t *testing.T) {
 	_, _ = c.Write(m.body)
 	readAnswer(t, r, "POST").want(t, 200)
 	m.sealer = seal.New("theirs")
-	f.expect(t, "POST /internal/exchange", m.header()+"\r\nContent-Length: 5000\r\n", 403)
+	f.refusesAtOnce(t, "POST /internal/exchange HTTP/1.1", m.header()+"\r\nExpect: 100-continue\r\nContent-Length: 5000\r\n", 403)
 }
 
 // Every reason for which a message is refused has a status, which is no fault of this node's, and

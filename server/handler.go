@@ -11,8 +11,6 @@ import (
 	"time"
 
 	"github.com/valyala/fasthttp"
-
-	"httpdhs/internal/seal"
 )
 
 // handle is the handler of every request.
@@ -40,9 +38,7 @@ func (s *Server) guarded(ctx *fasthttp.RequestCtx) {
 			ctx.Response.SetConnectionClose()
 		}
 	}()
-	if err := framingFault(&ctx.Request.Header); err != nil {
-		s.fail(ctx, err)
-		ctx.Response.SetConnectionClose()
+	if c := connOf(ctx); c.extra && !s.seat(c, ctx) {
 		return
 	}
 	if err := s.strangerFault(ctx); err != nil {
@@ -52,66 +48,16 @@ func (s *Server) guarded(ctx *fasthttp.RequestCtx) {
 	s.route(ctx)
 }
 
-// expect decides, when a client waits for it, whether the body is to be sent.
-// A refusal is the final answer: fasthttp sends the response as it is left
-// here, with the status that is returned, and closes the connection.
-func (s *Server) expect(ctx *fasthttp.RequestCtx) int {
-	c := connOf(ctx)
-	if s.refuses(ctx) {
-		c.linger = true
-		s.finish(ctx, c)
-		return ctx.Response.StatusCode()
-	}
-	// The pause until the body comes is the client's, not the header's.
-	c.setPhase(phaseHeader)
-	return fasthttp.StatusContinue
-}
-
-// refuses answers a request whose headers are enough to refuse it. The
-// handler of an accepted one checks all of it again.
-func (s *Server) refuses(ctx *fasthttp.RequestCtx) bool {
-	err := framingFault(&ctx.Request.Header)
-	if err == nil {
-		err = s.strangerFault(ctx)
-	}
-	if err != nil {
-		s.fail(ctx, err)
-		return true
-	}
-	path, query := splitTarget(ctx.Request.Header.RequestURI())
-	switch {
-	case bytes.Equal(path, exchangePath):
-		return s.refusesMessage(ctx, seal.Exchange)
-	case bytes.Equal(path, helloPath):
-		return s.refusesMessage(ctx, seal.Hello)
-	case !s.authorized(ctx):
-		return true
-	case bytes.HasPrefix(path, dbPrefix) && ctx.IsPut():
-		sc := s.scratchOf(ctx)
-		err = s.preparePut(ctx, sc, path[len(dbPrefix):], query)
-		if err == nil {
-			err = s.announcedFault(ctx)
-		}
-		if err != nil {
-			s.fail(ctx, err)
-			return true
-		}
-	}
-	return false
-}
-
 // finish puts on every answer what every answer has.
 func (s *Server) finish(ctx *fasthttp.RequestCtx, c *conn) {
 	ctx.Response.Header.SetCanonical(headerNode, s2b(s.opts.Name))
 	if !bytes.HasPrefix(ctx.Request.Header.RequestURI(), internalPrefix) {
 		s.setCacheControl(&ctx.Response.Header)
 	}
-	if s.stopping.Load() {
+	if s.stopping.Load() || c.extra {
 		ctx.Response.SetConnectionClose()
 	}
-	if ctx.Request.IsBodyStream() && !c.bodyRead && ctx.Request.Header.ContentLength() != 0 {
-		c.linger = true
-	}
+	c.linger = c.linger || c.req.left != 0
 	s.stats.count(ctx, ctx.Response.StatusCode())
 }
 
@@ -129,23 +75,19 @@ func (s *Server) setCacheControl(h *fasthttp.ResponseHeader) {
 	}
 }
 
-// malformed answers what never became a request: fasthttp calls it where the
-// headers, or the first bytes of a body, could not be read.
+// malformed answers what never became a request: its head could not be read.
 func (s *Server) malformed(ctx *fasthttp.RequestCtx, err error) {
 	c := connOf(ctx)
 	c.linger = true
-	var small *fasthttp.ErrSmallBuffer
+	var own *statusError
 	switch {
-	case errors.As(err, &small) && c.endless >= s.http.ReadBufferSize:
-		err = errTargetTooLong // not one line feed: the request line does not end
-	case errors.As(err, &small):
-		err = errHeadersTooLarge
+	case errors.As(err, &own):
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		err = errTooSlow
 	case errors.Is(err, io.ErrUnexpectedEOF), c.eof:
 		err = errCutShort
 	default:
-		err = &statusError{fasthttp.StatusBadRequest, "malformed request: " + printable(err.Error())}
+		err = badFraming(printable(err.Error()))
 	}
 	s.stats.malformed.Add(1)
 	s.fail(ctx, err)

@@ -6,11 +6,8 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"net/http"
 	"os/exec"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -80,20 +77,6 @@ func TestTooLarge(t *testing.T) {
 	}
 }
 
-// The same for a missing token.
-func TestLargeBodyUnauthorized(t *testing.T) {
-	f := start(t, Options{AuthToken: "s3cret"})
-	for _, target := range []string{"/db/k", "/load-data"} {
-		c := f.dial()
-		fmt.Fprintf(c, "PUT %s HTTP/1.1\r\nHost: x\r\nContent-Length: 10000000\r\n\r\n", target)
-		if _, err := io.WriteString(c, strings.Repeat("v", 10_000_000)); err != nil {
-			t.Errorf("writing: %v", err)
-		}
-		readAnswer(t, bufio.NewReader(c), "PUT").want(t, 401)
-		c.Close()
-	}
-}
-
 // What curl shows of all that.
 func TestCurl(t *testing.T) {
 	curl, err := exec.LookPath("curl")
@@ -135,57 +118,6 @@ func TestCurl(t *testing.T) {
 	}
 	if _, ok := f.store.entry("x/../y"); !ok {
 		t.Error("curl --path-as-is: the key is not x/../y")
-	}
-}
-
-// A client that asks first is told at once: to go on, or why not.
-func TestExpectContinue(t *testing.T) {
-	f := start(t, Options{AuthToken: "s3cret", ClusterSecret: "ours", MaxInFlightBytes: 16 << 20})
-	token := "Authorization: Bearer s3cret\r\n"
-	for head, want := range map[string]int{
-		"PUT /db/k":               401,
-		"POST /internal/exchange": 403,
-	} {
-		f.expect(t, head, "Content-Length: 5000000\r\n", want)
-	}
-	f.expect(t, "PUT /db/k", token+"Content-Length: 8388609\r\n", 413)
-	f.expect(t, "PUT /db/k", token+"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n", 400)
-	f.expect(t, "PUT /db/k?ttl=0", token+"Content-Length: 5000000\r\n", 400)
-	f.expect(t, "PUT /db/%", token+"Content-Length: 5000000\r\n", 400)
-	f.expect(t, "PUT /db/"+strings.Repeat("k", 4097), token+"Content-Length: 5000000\r\n", 414)
-	f.clientBytes.take(12 << 20)
-	f.expect(t, "PUT /db/k", token+"Content-Length: 5000000\r\n", 503)
-	f.clientBytes.give(12 << 20)
-
-	c := f.dial()
-	defer c.Close()
-	r := bufio.NewReader(c)
-	for range 2 {
-		fmt.Fprintf(c, "PUT /db/k HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n%sContent-Length: 5000000\r\n\r\n", token)
-		if line, _ := r.ReadString('\n'); !strings.HasPrefix(line, "HTTP/1.1 100") {
-			t.Fatalf("answer is %q, want 100", line)
-		}
-		_, _ = r.ReadString('\n')
-		_, _ = io.WriteString(c, strings.Repeat("v", 5_000_000))
-		if a := readAnswer(t, r, "PUT"); a.status/100 != 2 {
-			t.Fatalf("after 100: %d %s", a.status, a.body)
-		}
-	}
-	if e, _ := f.store.entry("k"); len(e.Value) != 5_000_000 {
-		t.Errorf("stored %d bytes", len(e.Value))
-	}
-}
-
-// expect sends headers that ask, and wants the final answer before any body.
-func (f *fixture) expect(t *testing.T, head, headers string, want int) {
-	t.Helper()
-	c := f.dial()
-	defer c.Close()
-	fmt.Fprintf(c, "%s HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n%s\r\n", head, headers)
-	a := readAnswer(t, bufio.NewReader(c), "PUT")
-	a.want(t, want)
-	if a.header.Get("X-Dht-Node") == "" || a.body == "" {
-		t.Errorf("%s: %q %v", head, a.body, a.header)
 	}
 }
 
@@ -250,106 +182,6 @@ func TestInFlightBytesOfOpenConns(t *testing.T) {
 		time.Sleep(time.Millisecond)
 	}
 	t.Errorf("%d bytes are in flight", f.Stats().InFlightBytes)
-}
-
-// What is too large by its Content-Length is refused before it is sent.
-func TestTooLargeAtOnce(t *testing.T) {
-	const length = 40_000_000
-	f := start(t, Options{MaxExchangeBytes: length - 1})
-	header := f.message(make([]byte, length)).header()
-	for _, head := range []string{"PUT /db/k HTTP/1.1", "POST /internal/exchange HTTP/1.1\r\n" + header} {
-		c := f.dial()
-		fmt.Fprintf(c, "%s\r\nHost: x\r\nContent-Length: %d\r\n\r\n%8192d", head, length, 0)
-		a := readAnswer(t, bufio.NewReader(c), "PUT")
-		a.want(t, 413)
-		if !a.close {
-			t.Error("the connection stays open")
-		}
-		c.Close()
-	}
-}
-
-// At the bound of connections a new one takes the place of the one that is idle
-// longest. One with a request is never cut: if all have one, the new one is
-// turned away.
-func TestMaxConns(t *testing.T) {
-	f := start(t, Options{MaxConns: 2})
-	entered, release := make(chan struct{}), make(chan struct{})
-	f.store.do = func(*kv.Call) { entered <- struct{}{}; <-release }
-	ask := func(target string) (*net.TCPConn, *bufio.Reader) {
-		c := f.dial()
-		t.Cleanup(func() { c.Close() })
-		fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: x\r\n\r\n", target)
-		return c, bufio.NewReader(c)
-	}
-	busy, busyReader := ask("/db/k")
-	<-entered
-	_, oldest := ask("/healthz")
-	readAnswer(t, oldest, "GET").want(t, 200)
-	f.waitFor(phaseIdle, waitNext, 0)
-	f.sweep(time.Second)
-
-	_, next := ask("/healthz")
-	readAnswer(t, next, "GET").want(t, 200)
-	if _, err := oldest.ReadByte(); err != io.EOF {
-		t.Errorf("the idle connection is not closed: %v", err)
-	}
-	f.waitFor(phaseIdle, waitNext, 0)
-	_, nextBusy := ask("/db/k")
-	<-entered
-	if _, err := next.ReadByte(); err != io.EOF {
-		t.Errorf("the idle connection is not closed: %v", err)
-	}
-	refused := f.dial()
-	defer refused.Close()
-	a := readAnswer(t, bufio.NewReader(refused), "GET")
-	a.want(t, 503)
-	if a.header.Get("X-Dht-Node") != "n1:1234" || a.header.Get("Retry-After") != "1" {
-		t.Errorf("turned away with %v", a.header)
-	}
-	close(release)
-	readAnswer(t, busyReader, "GET").want(t, 404)
-	readAnswer(t, nextBusy, "GET").want(t, 404)
-	fmt.Fprintf(busy, "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
-	readAnswer(t, busyReader, "GET").want(t, 200)
-	if st := f.Stats(); st.RejectedConns != 1 || st.EvictedConns != 2 || st.Conns != 2 {
-		t.Errorf("counts: %+v", st)
-	}
-}
-
-// Of a connection that is closed to make room and a request on it one wins:
-// either the request is answered or nothing of it was done.
-func TestMaxConnsRace(t *testing.T) {
-	f := start(t, Options{MaxConns: 4})
-	var did atomic.Int64
-	f.store.do = func(*kv.Call) { did.Add(1) }
-	var answered atomic.Int64
-	var all sync.WaitGroup
-	for range 16 {
-		all.Go(func() {
-			for range 50 {
-				c, err := net.Dial("tcp", f.addr)
-				if err != nil {
-					continue
-				}
-				r := bufio.NewReader(c)
-				for range 3 {
-					fmt.Fprintf(c, "PUT /db/k HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\nv")
-					res, err := http.ReadResponse(r, nil)
-					if err != nil || res.StatusCode == 503 {
-						break
-					}
-					answered.Add(1)
-				}
-				c.Close()
-			}
-		})
-	}
-	all.Wait()
-	// (A client that dials anew may be turned away, and then no answer counts.)
-	if did.Load() != answered.Load() || did.Load() == 0 {
-		t.Errorf("%d requests were done, %d answered", did.Load(), answered.Load())
-	}
 }
 
 // A large answer counts for as long as its client does not take it. Beyond the
@@ -434,29 +266,6 @@ func TestAnswerBytes(t *testing.T) {
 		}
 		refused(target, header)
 		settled()
-	}
-}
-
-// A body that is not read does not cost the client the answer, whatever it is.
-func TestUnreadBody(t *testing.T) {
-	f := start(t, Options{})
-	f.store.entries["k"] = kv.Entry{Version: 1 << 30, Value: []byte("v")}
-	for head, want := range map[string]int{"GET /db/k": 200, "GET /db": 200, "GET /healthz": 200, "DELETE /db/other": 204} {
-		c := f.dial()
-		fmt.Fprintf(c, "%s HTTP/1.1\r\nHost: x\r\nContent-Length: 500000\r\n\r\n", head)
-		// In two parts, so that there is something to come when it closes.
-		_, _ = c.Write(make([]byte, 100_000))
-		time.Sleep(20 * time.Millisecond)
-		if _, err := c.Write(make([]byte, 400_000)); err != nil {
-			t.Errorf("%s: writing the body: %v", head, err)
-		}
-		time.Sleep(20 * time.Millisecond)
-		r := bufio.NewReader(c)
-		readAnswer(t, r, head[:3]).want(t, want)
-		if _, err := r.ReadByte(); err != io.EOF {
-			t.Errorf("%s: the connection ends with %v", head, err)
-		}
-		c.Close()
 	}
 }
 

@@ -13,6 +13,9 @@ func (s *Server) put(ctx *fasthttp.RequestCtx, rawKey, query []byte) {
 	sc := s.scratchOf(ctx)
 	err := s.preparePut(ctx, sc, rawKey, query)
 	if err == nil {
+		err = s.announcedFault(ctx)
+	}
+	if err == nil {
 		err = s.readValue(ctx, sc)
 	}
 	if err != nil {
@@ -51,21 +54,28 @@ func (s *Server) preparePut(ctx *fasthttp.RequestCtx, sc *scratch, rawKey, query
 		return err
 	}
 	contentType := h.ContentType()
-	if err := sc.describe(h); err != nil {
+	if err := sc.describe(ctx); err != nil {
 		return err
 	}
 	switch {
 	case len(h.Peek(fasthttp.HeaderContentRange)) > 0:
 		return badRequest("a part of a value cannot be written: send all of it, without Content-Range")
-	case int64(h.ContentLength()) > int64(s.rawLimit(contentType)):
+	case openBody(ctx).left > int64(s.rawLimit(contentType)):
 		return kv.ErrValueTooLarge
 	}
 	return nil
 }
 
 // describe takes over what the headers of a PUT say of its value.
-func (sc *scratch) describe(h *fasthttp.RequestHeader) error {
-	sc.fields = kv.Fields{CacheControl: field(h, headerCacheControl), ContentEncoding: field(h, headerContentEncoding)}
+func (sc *scratch) describe(ctx *fasthttp.RequestCtx) error {
+	h, has := &ctx.Request.Header, connOf(ctx).has
+	sc.fields = kv.Fields{}
+	if has&hasCacheControl != 0 {
+		sc.fields.CacheControl = joined(h, headerCacheControl)
+	}
+	if has&hasContentEncoding != 0 {
+		sc.fields.ContentEncoding = joined(h, headerContentEncoding)
+	}
 	// No type is how the store keeps the default.
 	if t := h.ContentType(); !isForm(t) && !bytes.EqualFold(t, typeBytes) {
 		sc.fields.ContentType = t
@@ -79,12 +89,8 @@ func (sc *scratch) pack() (err error) {
 	return err
 }
 
-// field is the value of a header, of all its lines together (RFC 9110, section
-// 5.3). Nearly always there is none, and to see that costs less than to ask for it.
-func field(h *fasthttp.RequestHeader, name []byte) []byte {
-	if !hasField(h.RawHeaders(), name) {
-		return nil
-	}
+// joined is the value of a header, of all its lines together (RFC 9110, section 5.3).
+func joined(h *fasthttp.RequestHeader, name []byte) []byte {
 	lines := h.PeekAll(string(name))
 	if len(lines) == 1 {
 		return lines[0]
@@ -95,8 +101,8 @@ func field(h *fasthttp.RequestHeader, name []byte) []byte {
 // announcedFault refuses a body that there is no room for, to a client that
 // asks before it sends.
 func (s *Server) announcedFault(ctx *fasthttp.RequestCtx) error {
-	b := &s.clientBytes
-	if b.used.Load()+int64(max(ctx.Request.Header.ContentLength(), 0)) > b.max {
+	b, body := &s.clientBytes, openBody(ctx)
+	if body.asked && b.used.Load()+max(body.left, 0) > b.max {
 		return errInFlight
 	}
 	return nil

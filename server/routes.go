@@ -16,6 +16,7 @@ func (s *Server) routes() *router.Router {
 	r.NotFound = s.client(s.notFound)
 	r.MethodNotAllowed = s.client(s.methodNotAllowed)
 	get := func(path string, h fasthttp.RequestHandler) {
+		h = s.bodiless(h)
 		r.GET(path, h)
 		r.HEAD(path, h)
 	}
@@ -56,7 +57,7 @@ func (s *Server) route(ctx *fasthttp.RequestCtx) {
 			s.db(ctx, path[len(dbPrefix):], query)
 		}
 	case bytes.HasPrefix(path, clusterKeyPrefix):
-		if s.authorized(ctx) {
+		if s.authorized(ctx) && s.passBody(ctx) {
 			s.clusterKey(ctx, path[len(clusterKeyPrefix):], query)
 		}
 	case bytes.HasPrefix(path, nodesPrefix):

@@ -1,11 +1,11 @@
 package server
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
-	"math"
 	"net"
 	"net/netip"
 	"sync"
@@ -54,8 +54,10 @@ type Options struct {
 	Metrics fasthttp.RequestHandler // GET /metrics; nil: 404
 	Console fasthttp.RequestHandler // GET / for browsers; nil: a short text for all
 
-	// MaxConns bounds the connections: for a further one the one that is idle
-	// longest is closed, and if none is idle it gets a 503. Default 8192.
+	// MaxConns bounds the connections of clients: for a further one another is
+	// closed that waits for its client, and if none does it gets a 503 (see
+	// room.go). Those of nodes are beside them, and bounded by an eighth of it.
+	// Default 8192.
 	MaxConns int
 
 	// MaxInFlightBytes bounds the request bodies of clients that are in
@@ -121,7 +123,6 @@ type Server struct {
 	cluster Cluster
 	peers   Peers
 
-	http      fasthttp.Server
 	router    *router.Router
 	log       *slog.Logger
 	faults    throttle
@@ -129,12 +130,18 @@ type Server struct {
 	sealer    *seal.Sealer
 	stats     counters
 	ring      ringCache
-	scratch   sync.Pool // *scratch
+
+	// What connections work with, and give back.
+	scratch  sync.Pool // *scratch
+	contexts sync.Pool // *fasthttp.RequestCtx
+	readers  sync.Pool // *bufio.Reader
+	writers  sync.Pool // *bufio.Writer
 
 	limits     timeouts
-	clock      atomic.Int64 // milliseconds since the start, as of the last sweep
-	sweepEvery time.Duration
-	dateSeen   atomic.Int64 // the last Date of an answer that was looked at, Unix seconds
+	started    time.Time
+	clock      atomic.Int64  // milliseconds since the start, as of the last tick
+	sweepEvery time.Duration // 0: a test turns the clock
+	dateSeen   atomic.Int64  // the last Date of an answer that was looked at, Unix seconds
 
 	clientBytes, peerBytes, answerBytes budget
 	strangeBytes                        budget // of hosts that are no member's
@@ -147,7 +154,7 @@ type Server struct {
 	mu struct {
 		sync.Mutex
 		listeners map[net.Listener]struct{}
-		conns     map[*conn]struct{}
+		crowd
 		sweepStop chan struct{} // nil: no sweep loop
 	}
 }
@@ -160,6 +167,7 @@ func New(o Options, store Store, cluster Cluster, peers Peers) *Server {
 		log:        o.Log,
 		sealer:     seal.New(o.ClusterSecret),
 		limits:     defaultTimeouts(),
+		started:    time.Now(),
 		sweepEvery: time.Second,
 		stop:       make(chan struct{}),
 	}
@@ -168,39 +176,20 @@ func New(o Options, store Store, cluster Cluster, peers Peers) *Server {
 	s.answerBytes.max = o.MaxAnswerBytes
 	s.strangeBytes.max = strangeBytesMax
 	s.scratch.New = func() any { return new(scratch) }
+	s.contexts.New = func() any { return new(fasthttp.RequestCtx) }
+	s.readers.New = func() any { return bufio.NewReaderSize(nil, 3*o.Limits.MaxKeyBytes+headerRoomBytes) }
+	s.writers.New = func() any { return bufio.NewWriterSize(nil, writeBufferBytes) }
 	s.mu.listeners = make(map[net.Listener]struct{})
-	s.mu.conns = make(map[*conn]struct{})
+	s.mu.crowd = newCrowd(o.MaxConns)
 	s.router = s.routes()
-	s.http = fasthttp.Server{
-		Name:          "httpdhs",
-		Handler:       s.handle,
-		ExpectHandler: s.expect,
-		ErrorHandler:  s.malformed,
-		ConnState:     connState,
-		Logger:        debugLogger{s},
-		// A key may be percent-encoded throughout; the rest is for headers.
-		ReadBufferSize: 3*o.Limits.MaxKeyBytes + headerRoomBytes,
-		// The answer to a batch is one system call if it fits.
-		WriteBufferSize: writeBufferBytes,
-		// All bodies are streams: the handler decides from the headers what
-		// it reads, and into what. The limit here is only how much of a body
-		// has to arrive before the handler is called.
-		StreamRequestBody:            true,
-		MaxRequestBodySize:           prefetchBytes,
-		DisablePreParseMultipartForm: true,
-		NoDefaultContentType:         true,
-		SecureErrorLogMessage:        true,
-		LazyRequestTime:              true,
-		// Ours is the bound: connections beyond it never get here. Timeouts
-		// are not set either: see timeouts.go.
-		Concurrency: math.MaxInt32,
-	}
 	return s
 }
 
 const (
-	headerRoomBytes  = 8 << 10
-	prefetchBytes    = 8 << 10
+	// A key may be percent-encoded throughout; the rest is for headers.
+	headerRoomBytes = 8 << 10
+
+	// The answer to a batch between nodes is one system call if it fits.
 	writeBufferBytes = 16 << 10
 )
 
@@ -225,8 +214,11 @@ func (s *Server) Serve(ln net.Listener) error {
 		case !acceptAgain(err):
 			return fmt.Errorf("cannot accept connections on %s: %w", ln.Addr(), err)
 		}
-		// Out of file descriptors or memory: connections that end make room.
+		// Out of file descriptors or memory: connections that are closed make room.
 		pause = min(max(2*pause, 5*time.Millisecond), time.Second)
+		if s.closeOne() {
+			pause = time.Millisecond
+		}
 		s.fault("cannot accept a connection; trying again", err)
 		select {
 		case <-time.After(pause):
@@ -266,84 +258,21 @@ func acceptAgain(err error) bool {
 	return errors.As(err, &ne) && ne.Timeout()
 }
 
-// accept starts the goroutine of a connection, or turns it away.
-func (s *Server) accept(nc net.Conn) {
-	c := &conn{Conn: nc, srv: s}
-	c.setPhase(phaseNew)
-	s.mu.Lock()
-	full := len(s.mu.conns) >= s.opts.MaxConns && !s.makeRoomLocked()
-	if full || s.stopping.Load() {
-		s.mu.Unlock()
-		s.turnAway(nc, full)
-		return
-	}
-	s.wg.Add(1)
-	s.mu.conns[c] = struct{}{}
-	s.mu.Unlock()
-	go s.serveConn(c)
-}
-
-// makeRoomLocked closes the connection that has waited longest for a request,
-// if there is one: who holds connections and does not use them keeps nobody
-// out, peers above all.
-func (s *Server) makeRoomLocked() bool {
-	for {
-		var oldest *conn
-		var least, word int64
-		for c := range s.mu.conns {
-			w := c.wait.Load()
-			if kind, since := unpack(w); kind == waitNext && (oldest == nil || since < least) {
-				oldest, least, word = c, since, w
-			}
-		}
-		if oldest == nil {
-			return false
-		}
-		if !oldest.wait.CompareAndSwap(word, waitNone) {
-			continue // its request has come
-		}
-		delete(s.mu.conns, oldest)
-		s.stats.evictedConns.Add(1)
-		nc := oldest.Conn
-		if t, ok := nc.(interface{ NetConn() net.Conn }); ok {
-			nc = t.NetConn() // TLS says goodbye, and may wait for that
-		}
-		_ = nc.Close()
-		return true
-	}
-}
-
-const tooManyConns = "HTTP/1.1 503 Service Unavailable\r\nServer: httpdhs\r\nConnection: close\r\n" +
-	"Retry-After: 1\r\nX-Dht-Node: %s\r\nContent-Type: application/json\r\n\r\n" +
-	`{"error":"too many connections; close some or try later"}` + "\n"
-
-func (s *Server) turnAway(nc net.Conn, full bool) {
-	defer nc.Close()
-	if !full {
-		return
-	}
-	s.stats.rejectedConns.Add(1)
-	// Writing to a TLS connection would shake hands first, in the accept loop.
-	if tcp, ok := nc.(*net.TCPConn); ok {
-		_ = tcp.SetWriteDeadline(time.Now().Add(100 * time.Millisecond))
-		_, _ = fmt.Fprintf(tcp, tooManyConns, s.opts.Name)
-	}
-}
-
 func (s *Server) serveConn(c *conn) {
 	defer s.wg.Done()
 	defer func() {
-		// The handler has its own; this is for what fasthttp calls besides.
+		// The handler has its own; this is for what is called besides.
 		if v := recover(); v != nil {
 			s.panicked(v, "")
 			_ = c.Conn.Close()
 		}
 		c.release()
 		s.mu.Lock()
-		delete(s.mu.conns, c)
+		s.mu.drop(c)
 		s.mu.Unlock()
 	}()
-	err := s.http.ServeConn(c)
+	err := c.serve()
+	_ = c.Close() // what the client was to be told is written, or was not
 	var broken *fasthttp.ErrBodyStreamWritePanic
 	if errors.As(err, &broken) {
 		s.panicked(broken, "")

@@ -20,8 +20,8 @@ import (
 // nothing of it and are let through.
 
 var (
-	headerOrigin       = []byte("Origin")
-	headerSecFetchSite = []byte("Sec-Fetch-Site")
+	headerOrigin    = []byte("Origin")
+	headerFetchSite = []byte("Sec-Fetch-Site")
 
 	localhostEnd = []byte(".localhost")
 )
@@ -37,15 +37,15 @@ func (s *Server) strangerFault(ctx *fasthttp.RequestCtx) error {
 	if h.IsGet() || h.IsHead() || h.IsOptions() {
 		return nil
 	}
-	raw := h.RawHeaders()
-	if hasField(raw, headerSecFetchSite) {
+	c := connOf(ctx)
+	if c.has&hasFetchSite != 0 {
 		// same-site is no better than cross-site: it may be another port of localhost.
-		if site := string(h.PeekBytes(headerSecFetchSite)); site != "same-origin" && site != "none" {
+		if site := string(h.PeekBytes(headerFetchSite)); site != "same-origin" && site != "none" {
 			return forbidden("a web page of another origin has sent this request (Sec-Fetch-Site: %.100q), and such pages may not write: %s", site, elseSend)
 		}
 	}
-	if hasField(raw, headerOrigin) {
-		_, isTLS := connOf(ctx).Conn.(*tls.Conn)
+	if c.has&hasOrigin != 0 {
+		_, isTLS := c.Conn.(*tls.Conn)
 		for _, origin := range h.PeekAll(fasthttp.HeaderOrigin) {
 			if !s.ownOrigin(origin, h.Host(), isTLS) {
 				return forbidden("a web page of another origin has sent this request (Origin: %.100q), and such pages may not write: %s", origin, elseSend)

@@ -24,7 +24,7 @@ func TestSweepJudgesOneMoment(t *testing.T) {
 	nc := new(deadlineConn)
 	c := &conn{Conn: nc, srv: s}
 	c.setPhase(phaseIdle)
-	idle := c.setWait(waitNext)
+	idle, _ := c.setWait(waitNext)
 	const now = 100 * time.Second // longer than a stream may be silent, and shorter than a connection may be idle
 	if s.limits.overdue(c, idle, now) {
 		t.Fatal("an idle connection is overdue")
@@ -32,7 +32,7 @@ func TestSweepJudgesOneMoment(t *testing.T) {
 	s.clock.Store(now.Milliseconds())
 	c.wait.CompareAndSwap(idle, waitNone) // the request comes between two looks
 	c.setPhase(phaseStream)
-	body := c.setWait(waitRead)
+	body, _ := c.setWait(waitRead)
 	if s.limits.overdue(c, idle, now) && c.endWait(idle) || nc.ended {
 		t.Error("a body that has just begun was ended")
 	}

@@ -36,12 +36,28 @@ func (s *Server) sweepLoop(stop <-chan struct{}) {
 	defer s.sweeper.Done()
 	ticker := time.NewTicker(s.sweepEvery)
 	defer ticker.Stop()
-	start := time.Now()
 	for {
 		select {
-		case now := <-ticker.C:
-			s.sweep(now.Sub(start))
+		case <-ticker.C:
+			s.sweep(time.Since(s.started))
 		case <-stop:
+			return
+		}
+	}
+}
+
+// tick has the clock say what it is: between two sweeps it does not go on by itself.
+func (s *Server) tick() {
+	if s.sweepEvery > 0 {
+		s.setClock(time.Since(s.started))
+	}
+}
+
+// setClock never sets the clock back.
+func (s *Server) setClock(now time.Duration) {
+	for {
+		old := s.clock.Load()
+		if now.Milliseconds() <= old || s.clock.CompareAndSwap(old, now.Milliseconds()) {
 			return
 		}
 	}
@@ -50,7 +66,7 @@ func (s *Server) sweepLoop(stop <-chan struct{}) {
 // sweep sets the clock and wakes what waits for a client that is too slow.
 // The connection's goroutine sees a timeout, and answers or closes.
 func (s *Server) sweep(now time.Duration) {
-	s.clock.Store(now.Milliseconds())
+	s.setClock(now)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for c := range s.mu.conns {
@@ -68,7 +84,7 @@ func (t *timeouts) overdue(c *conn, word int64, now time.Duration) bool {
 	switch kind {
 	case waitWrite:
 		return age(waiting) > t.write
-	case waitRead, waitNext:
+	case waitRead, waitNext, waitHead:
 		switch phase {
 		case phaseIdle:
 			return age(since) > t.idle
