@@ -14,7 +14,7 @@ CHECKS    ?= 10000
 SEEDS     ?= 500
 FROM      ?= 1
 SOAK_KEYS ?= 1000000
-RUN       ?= Join|Leave|Evict|Restart|Turn|Split|OneWay|Secure|AreTold|Sick|Slow|Paused|Overlap|Wire|RandomFaults
+RUN       ?= Join|Leave|Evict|Restart|Turn|Split|OneWay|Secure|AreTold|Sick|Slow|Paused|Overlap|Wire|Flood|FewFiles|RandomFaults
 SOAK_MINUTES ?= 10
 
 # What is checked is built as it is shipped, and so is compiled once for lint, build and test.

@@ -73,6 +73,10 @@ type Config struct {
 	// operating system: a test's way to cut and delay them.
 	Dial func(addr string, timeout time.Duration) (net.Conn, error)
 
+	// OpenFiles bounds the files that the node has open, and so its connections. 0: OpenFiles(), the limit of the
+	// process, for a node that is alone in it.
+	OpenFiles int
+
 	AccessLog bool
 	PprofAddr string // host:port of net/http/pprof; empty: none
 

@@ -43,6 +43,7 @@ type Node struct {
 	cfg     Config
 	log     *slog.Logger
 	started time.Time
+	bound   bound // of connections
 
 	ringDoc     atomic.Pointer[ringDoc]
 	store       *shard.Store
@@ -130,6 +131,9 @@ func open(cfg Config) (_ *Node, err error) {
 		return nil, err
 	}
 	if err := checkMemory(&cfg); err != nil {
+		return nil, err
+	}
+	if n.bound, err = connBound(cmp.Or(cfg.OpenFiles, OpenFiles())); err != nil {
 		return nil, err
 	}
 	if n.listener = cfg.Listener; n.listener == nil {
@@ -233,6 +237,7 @@ func (n *Node) wire() (err error) {
 		OwnHost:          n.ownHost(),
 		Metrics:          metrics.Handler(metrics.New(n.metrics())),
 		Console:          console.Handler(),
+		MaxConns:         n.bound.conns,
 		MaxExchangeBytes: cfg.Limits.MaxValueBytes + exchangeSlack,
 	}, n.coordinator, n, n.coordinator)
 	if cfg.PprofAddr != "" {
@@ -302,6 +307,7 @@ func (n *Node) logStart() {
 		"sync_rate", cfg.SyncRate, "evict_after", cfg.EvictAfter, "tombstone_grace", cfg.TombstoneGrace,
 		"auth", cfg.AuthToken != "", "cluster_secret", cfg.ClusterSecret != "",
 		"tls", cfg.ServerTLS != nil, "pprof", cfg.PprofAddr)
+	n.logBound()
 	if least := int64(cfg.Partitions) * evictingPartitionBytes; eviction(cfg) && cfg.MaxMemory < least {
 		n.log.Warn("so little memory makes a poor cache, since each partition takes some pages of its own: give --max-memory more, or the cluster fewer --partitions", "max_memory", cfg.MaxMemory, "partitions", cfg.Partitions, "good", least)
 	}

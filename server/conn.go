@@ -2,6 +2,7 @@ package server
 
 import (
 	"bufio"
+	"container/list"
 	"io"
 	"net"
 	"os"
@@ -51,11 +52,14 @@ type conn struct {
 	wait  atomic.Int64
 	body  atomic.Int64 // bytes read since the handler began
 
-	// Guarded by Server.mu, and written by the connection's goroutine, which so
-	// reads them without it.
-	order uint64 // how many connections were accepted before
-	peer  bool   // it has carried a message of a node
-	extra bool   // it was let in beyond the bound, for it may be a node's
+	// Guarded by Server.mu.
+	place *list.Element // at the door; nil: it does not stand there
+	order uint64        // how many connections were accepted before
+
+	// The same, and written by the connection's goroutine, which so reads them
+	// without it.
+	peer  bool // it has carried a message of a node
+	extra bool // it stands at the door: it was let in beyond the bound, for it may be a node's
 
 	// The rest belongs to the connection's goroutine.
 	in      *bufio.Reader

@@ -3,6 +3,7 @@ package server
 import (
 	"bytes"
 	"cmp"
+	"container/list"
 	"fmt"
 	"net"
 	"slices"
@@ -17,15 +18,15 @@ import (
 //
 //	idle     between two requests
 //	begun    nothing came yet, or a head that is not complete
-//	stalled  a body that has stopped coming, or an answer that has stopped being taken, for a second
+//	stalled  a body that has stopped coming, or an answer that has stopped being taken
 //
 // Of these three the one that has the most members loses the one that has waited longest: who makes
 // a crowd of connections closes its own. Nothing else is closed: neither a request that is under way
 // nor a connection of a node.
 //
 // A connection is a node's once it has carried a message of one. So that one may begin when all
-// places are taken and nothing can be closed, some connections are let in beyond the bound. Of these a
-// client gets a 503.
+// places are taken and nothing can be closed, some connections are let in at the door: of these a
+// client gets a 503, and the one that has stood there longest goes when the door is full.
 const (
 	waitsIdle = iota
 	waitsBegun
@@ -34,11 +35,12 @@ const (
 )
 
 const (
-	// peerShare and extraShare are the parts of MaxConns that nodes may have beside it, and that are let in beyond it.
-	peerShare, extraShare = 8, 32
+	// besideShare is the part of MaxConns that nodes may have beside it, and as many may stand at the door.
+	besideShare = 8
 
-	// stalledAfter is how long a client does nothing before its request counts as stalled, in milliseconds.
-	stalledAfter = 1000
+	// stalledAfter is how long a client does nothing before its request counts as stalled, in milliseconds: longer than
+	// a packet takes round the world.
+	stalledAfter = 250
 
 	// victimsFor is how long what a search has found is gone by, in milliseconds, and batchShare the part of
 	// MaxConns that one search finds: looking at all connections for each that is accepted would leave no time to
@@ -53,7 +55,8 @@ const (
 type crowd struct {
 	max      int // of clients
 	conns    map[*conn]struct{}
-	peers    int // of conns, those of nodes
+	peers    int       // of conns, those of nodes
+	door     list.List // of *conn; of conns, those at the door, as they came
 	accepted uint64
 
 	victims  []victim // that the last search found and that are there still, the next one first
@@ -73,14 +76,16 @@ func newCrowd(maxConns int) crowd {
 	return crowd{max: maxConns, conns: make(map[*conn]struct{}), searched: -searchEvery}
 }
 
-func (k *crowd) clients() int  { return len(k.conns) - k.peers }
-func (k *crowd) maxPeers() int { return max(k.max/peerShare, 1) }
-func (k *crowd) maxExtra() int { return max(k.max/extraShare, 1) }
+// clients are the connections that MaxConns bounds.
+func (k *crowd) clients() int { return len(k.conns) - k.peers - k.door.Len() }
+
+// maxBeside bounds the connections of nodes, and those at the door.
+func (k *crowd) maxBeside() int { return max(k.max/besideShare, 1) }
 
 // FilesOf is how many files a server may have open for connections, given its MaxConns.
 func FilesOf(maxConns int) int {
 	k := crowd{max: maxConns}
-	return maxConns + k.maxPeers() + k.maxExtra()
+	return maxConns + 2*k.maxBeside()
 }
 
 // ConnsWithin is the default of MaxConns, or, if that is less, the most with which a server has no more than these
@@ -96,20 +101,61 @@ func (s *Server) accept(nc net.Conn) {
 	c.setPhase(phaseNew)
 	c.setWait(waitNext)
 	s.mu.Lock()
-	gone := s.makeRoomLocked(s.mu.max - 1)
-	full, stopping := s.mu.clients() >= s.mu.max+s.mu.maxExtra(), s.stopping.Load()
-	if !full && !stopping {
+	gone, in := s.mu.letIn(c, s.clock.Load())
+	stopping := s.stopping.Load()
+	if in && stopping {
+		s.mu.drop(c)
+	} else if in {
 		s.wg.Add(1)
-		c.extra = s.mu.clients() >= s.mu.max
-		s.mu.add(c)
 	}
 	s.mu.Unlock()
-	s.closeAll(gone)
-	if full || stopping {
-		s.turnAway(nc, full)
+	s.closeGone(gone)
+	if !in || stopping {
+		s.turnAway(nc, !in)
 		return
 	}
 	go s.serveConn(c)
+}
+
+// letIn takes a connection in, and another one out to make room for it, if it has to: that one is for the caller to
+// close, without the lock, since it waits for its goroutine.
+func (k *crowd) letIn(c *conn, now int64) (gone *conn, in bool) {
+	if k.clients() >= k.max {
+		gone = k.makeRoom(now)
+	}
+	if c.extra = k.clients() >= k.max; c.extra {
+		if k.door.Len() >= k.maxBeside() {
+			gone = k.sendAway()
+		}
+		if k.door.Len() >= k.maxBeside() {
+			return nil, false
+		}
+		c.place = k.door.PushBack(c)
+	}
+	c.order = k.accepted
+	k.accepted++
+	k.conns[c] = struct{}{}
+	return gone, true
+}
+
+// drop takes a connection out, unless it is already.
+func (k *crowd) drop(c *conn) {
+	if _, open := k.conns[c]; !open {
+		return
+	}
+	delete(k.conns, c)
+	if c.peer {
+		k.peers--
+	}
+	k.fromDoor(c)
+}
+
+// fromDoor notes that the connection does not stand at the door, if it did.
+func (k *crowd) fromDoor(c *conn) {
+	if c.place != nil {
+		k.door.Remove(c.place)
+		c.place = nil
+	}
 }
 
 const tooManyConns = "HTTP/1.1 503 Service Unavailable\r\nServer: httpdhs\r\nConnection: close\r\n" +
@@ -129,24 +175,31 @@ func (s *Server) turnAway(nc net.Conn, full bool) {
 	}
 }
 
-// seat finds a place for a connection that was let in beyond the bound and has sent a request. One that may become a
-// node's needs none. A client's has one if there is by now; else it is answered with a 503.
+// seat finds a place for a connection at the door that has sent a request. One that may become a node's needs none. A
+// client's has one if there is by now; else it is answered with a 503.
 func (s *Server) seat(c *conn, ctx *fasthttp.RequestCtx) bool {
 	if path, _ := splitTarget(ctx.Request.Header.RequestURI()); bytes.HasPrefix(path, internalPrefix) {
 		return true
 	}
 	s.tick()
 	s.mu.Lock()
-	gone := s.makeRoomLocked(s.mu.max)
-	c.extra = s.mu.clients() > s.mu.max
+	var gone *conn
+	if s.mu.clients() >= s.mu.max {
+		gone = s.mu.makeRoom(s.clock.Load())
+	}
+	seated := s.mu.clients() < s.mu.max
+	if seated {
+		s.mu.fromDoor(c)
+		c.extra = false
+	}
 	s.mu.Unlock()
-	s.closeAll(gone)
-	if c.extra {
+	s.closeGone(gone)
+	if !seated {
 		s.stats.rejectedConns.Add(1)
 		s.fail(ctx, errConns)
 		ctx.Response.Header.Set(fasthttp.HeaderRetryAfter, "1")
 	}
-	return !c.extra
+	return seated
 }
 
 // keepPeer makes the connection a node's, after it has carried a message of one.
@@ -156,69 +209,65 @@ func (s *Server) keepPeer(c *conn) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if _, open := s.mu.conns[c]; open && s.mu.peers < s.mu.maxPeers() {
+	if _, open := s.mu.conns[c]; open && s.mu.peers < s.mu.maxBeside() {
+		s.mu.fromDoor(c)
 		c.peer, c.extra = true, false
 		s.mu.peers++
 	}
-}
-
-func (k *crowd) add(c *conn) {
-	c.order = k.accepted
-	k.accepted++
-	k.conns[c] = struct{}{}
-}
-
-// drop takes a connection out, unless it is already.
-func (k *crowd) drop(c *conn) {
-	if _, open := k.conns[c]; open && c.peer {
-		k.peers--
-	}
-	delete(k.conns, c)
 }
 
 // closeOne closes a connection that waits for its client, if there is one: the process is out of files.
 func (s *Server) closeOne() bool {
 	s.tick()
 	s.mu.Lock()
-	gone := s.makeRoomLocked(s.mu.clients() - 1)
+	gone := s.mu.makeRoom(s.clock.Load())
 	s.mu.Unlock()
-	s.closeAll(gone)
-	return len(gone) > 0
+	s.closeGone(gone)
+	return gone != nil
 }
 
-// makeRoomLocked takes connections out until there are no more than most of clients, or none is left that can be
-// closed. The caller closes them, without the lock: that waits for their goroutines.
-func (s *Server) makeRoomLocked(most int) (gone []*conn) {
-	for s.mu.clients() > most {
-		c := s.mu.nextVictim(s.clock.Load())
-		if c == nil {
-			break
-		}
-		s.mu.drop(c)
-		gone = append(gone, c)
+// closeGone closes a connection that was taken out to make room, if there was one.
+func (s *Server) closeGone(c *conn) {
+	if c == nil {
+		return
 	}
-	return gone
-}
-
-func (s *Server) closeAll(gone []*conn) {
-	for _, c := range gone {
-		s.stats.evictedConns.Add(1)
-		nc := c.Conn
-		if t, ok := nc.(interface{ NetConn() net.Conn }); ok {
-			nc = t.NetConn() // TLS says goodbye, and may wait for that
-		}
-		if phase, _ := unpack(c.phase.Load()); phase != phaseIdle {
-			// There is no answer on its way: nothing is left behind, in the kernel either.
-			if tcp, ok := nc.(*net.TCPConn); ok {
-				_ = tcp.SetLinger(0)
-			}
-		}
-		_ = nc.Close()
+	s.stats.evictedConns.Add(1)
+	nc := c.Conn
+	if t, ok := nc.(interface{ NetConn() net.Conn }); ok {
+		nc = t.NetConn() // TLS says goodbye, and may wait for that
 	}
+	if phase, _ := unpack(c.phase.Load()); phase != phaseIdle {
+		// There is no answer on its way: nothing is left behind, in the kernel either.
+		if tcp, ok := nc.(*net.TCPConn); ok {
+			_ = tcp.SetLinger(0)
+		}
+	}
+	_ = nc.Close()
 }
 
-// nextVictim picks the connection to close, and ends its wait; nil if there is none.
-func (k *crowd) nextVictim(now int64) *conn {
+// sendAway takes out the connection that has stood at the door longest and waits for its client; nil if none does.
+func (k *crowd) sendAway() *conn {
+	for e := k.door.Front(); e != nil; e = e.Next() {
+		c := e.Value.(*conn)
+		if word := c.wait.Load(); waits(word) && c.wait.CompareAndSwap(word, waitGone) {
+			k.drop(c)
+			return c
+		}
+	}
+	return nil
+}
+
+// waits says whether a word is of a wait that can be ended.
+func waits(word int64) bool {
+	switch kind, _ := unpack(word); kind {
+	case waitNone, waitLate, waitGone:
+		return false
+	}
+	return true
+}
+
+// makeRoom takes out the connection that is to be closed for another, and ends its wait; nil if none can be.
+func (k *crowd) makeRoom(now int64) *conn {
 	for range 2 {
 		if now-k.searched >= victimsFor {
 			k.victims = k.victims[:0]
@@ -226,7 +275,8 @@ func (k *crowd) nextVictim(now int64) *conn {
 		for len(k.victims) > 0 {
 			v := k.victims[0]
 			k.victims = k.victims[1:]
-			if v.c.giveUp(v, now) {
+			if !v.c.extra && !v.c.peer && v.c.giveUp(v, now) {
+				k.drop(v.c)
 				return v.c
 			}
 		}
@@ -244,7 +294,10 @@ func (k *crowd) search(now int64) bool {
 	}
 	all, counts := k.all[:0], [waitKinds]int{}
 	for c := range k.conns {
-		if v, _ := c.waitsFor(now); v.kind >= 0 && !c.peer {
+		if c.peer || c.extra {
+			continue
+		}
+		if v, _ := c.waitsFor(now); v.kind >= 0 {
 			all = append(all, v)
 			counts[v.kind]++
 		}

@@ -253,7 +253,7 @@ func TestPeersAreKept(t *testing.T) {
 	hello.purpose = seal.Hello
 	greeted, refused := f.ask(hello.text(), 200), f.ask(f.message([]byte("bad")).text(), 400)
 	var peers []net.Conn
-	for range f.mu.maxPeers() {
+	for range f.mu.maxBeside() {
 		peers = append(peers, f.ask(f.message([]byte("hi")).text(), 200))
 	}
 	beyond := f.ask(f.message([]byte("hi")).text(), 200)
@@ -303,8 +303,13 @@ func TestPeersGetIn(t *testing.T) {
 	f.ask(aRequest, 503)
 	f.eventually("the client is gone", func() bool { return f.Stats().Conns == 3 })
 
-	// There is one place more, and it is taken by a message that is under way.
-	f.sayHalf(aMessage[:len(aMessage)-1], waitRead, 1)
+	// There is one place at the door. A message that has stopped coming leaves it to the next, one that is answered does
+	// not.
+	half := f.sayHalf(aMessage[:len(aMessage)-1], waitRead, 1)
+	f.peers = slowPeers{entered: entered, release: release}
+	f.say(aMessage)
+	<-entered
+	isClosed(t, "half a message", half)
 	turnedAway := f.dial()
 	defer turnedAway.Close()
 	a := readAnswer(t, bufio.NewReader(turnedAway), "GET")
@@ -312,6 +317,18 @@ func TestPeersGetIn(t *testing.T) {
 	if a.header.Get("X-Dht-Node") != "n1:1234" || a.header.Get("Retry-After") != "1" || !a.close {
 		t.Errorf("turned away with %v", a.header)
 	}
+}
+
+// slowPeers answer when they are released.
+type slowPeers struct {
+	fakePeers
+	entered, release chan struct{}
+}
+
+func (p slowPeers) Exchange(dst, request []byte) ([]byte, error) {
+	p.entered <- struct{}{}
+	<-p.release
+	return p.fakePeers.Exchange(dst, request)
 }
 
 // poorListener is out of files some times.

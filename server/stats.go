@@ -28,7 +28,7 @@ type Stats struct {
 
 	Conns         int64 // open connections
 	RejectedConns int64 // turned away at MaxConns
-	EvictedConns  int64 // idle ones closed at MaxConns to make room
+	EvictedConns  int64 // closed at MaxConns to make room
 	SlowConns     int64 // timeouts of slow clients
 	Malformed     int64 // requests that could not be read
 	Panics        int64 // handlers that panicked

@@ -49,7 +49,7 @@ func wireSeed() uint64 {
 }
 
 // Nothing that comes over the wire ends a node, makes a handler panic, or is answered with a
-// status of 5xx other than 503, be it a request of a client, a message between nodes without the
+// status of 5xx other than 503, and 505 for another version of HTTP, be it a request of a client, a message between nodes without the
 // secret or with another, in a cluster that has one, or, in one that has none, any message at
 // all. Afterwards the nodes see each other up, and what was stored is there. Without a secret
 // whoever is on a member's host may speak for a node, and say of it what hinders the next change of
@@ -319,6 +319,13 @@ func interesting(rng *rand.Rand, b byte) byte {
 	return some[rng.IntN(len(some))]
 }
 
+// misread are pieces of requests that readers of HTTP differ about, or that are taken for one another.
+var misread = []string{
+	"\r\n", "\n", "\r", "\r\r\n", "\r\n ", "\r\n\t", "\r\n\r\n", "\n\n", ": ", ":", " : ", " :", " HTTP/1.1", " HTTP/1.0", " HTTP/1.9", " HTTP/2.0", " HTTP/9.9", "Host: ",
+	"Content-Length: ", "Content-Length: 5\r\nContent-Length: ", "Content-Length : ", "Transfer-Encoding: chunked\r\nContent-Length: ", "Transfer-Encoding: ",
+	"Transfer-Encoding:\x0b", "chunked", "identity", "xchunked", "chunked, identity", "0\r\n\r\n", "0\r\n\n", "0;\x00\r\n", "0\r\nX : y\r\n\r\n", "0\r\nX: y\r\n z\r\n\r\n",
+}
+
 // mutate changes a message in some places. It returns another slice.
 func (w *wire) mutate(rng *rand.Rand, p []byte) []byte {
 	p = bytes.Clone(p)
@@ -328,7 +335,7 @@ func (w *wire) mutate(rng *rand.Rand, p []byte) []byte {
 		}
 		at := rng.IntN(len(p))
 		end := min(len(p), at+1+rng.IntN(1+rng.IntN(64)))
-		switch rng.IntN(10) {
+		switch rng.IntN(11) {
 		case 0, 1, 2:
 			p[at] = interesting(rng, p[at])
 		case 3: // a number
@@ -355,6 +362,11 @@ func (w *wire) mutate(rng *rand.Rand, p []byte) []byte {
 			other := []byte(wireClients[rng.IntN(len(wireClients))])
 			from := rng.IntN(len(other))
 			p = slices.Concat(p[:at], other[from:], p[end:])
+		case 10: // what readers differ about
+			old := misread[rng.IntN(len(misread))]
+			if i := bytes.Index(p[at:], []byte(old)); i >= 0 {
+				p = slices.Concat(p[:at+i], []byte(misread[rng.IntN(len(misread))]), p[at+i+len(old):])
+			}
 		}
 	}
 	return p
@@ -403,7 +415,7 @@ func (w *wire) tell(node int, message []byte) {
 		w.mu.Lock()
 		w.counts[resp.StatusCode]++
 		w.mu.Unlock()
-		if resp.StatusCode >= 500 && resp.StatusCode != http.StatusServiceUnavailable && !(w.lied && resp.StatusCode == http.StatusInsufficientStorage) {
+		if resp.StatusCode >= 500 && resp.StatusCode != http.StatusServiceUnavailable && resp.StatusCode != http.StatusHTTPVersionNotSupported && !(w.lied && resp.StatusCode == http.StatusInsufficientStorage) {
 			fault("%d %.300s", resp.StatusCode, text)
 		}
 	}

@@ -51,12 +51,13 @@ func (cmd *devCmd) Run(ctx context.Context, term *terminal) error {
 	var running []*node.Node
 	for i, name := range names {
 		n, err := node.Open(node.Config{
-			Name:     name,
-			Members:  names,
-			Listener: listeners[i],
-			Replicas: cmd.Replicas,
-			Log:      log.With("node", name),
-			Version:  versionName(),
+			Name:      name,
+			Members:   names,
+			Listener:  listeners[i],
+			Replicas:  cmd.Replicas,
+			OpenFiles: node.OpenFiles() / cmd.Nodes,
+			Log:       log.With("node", name),
+			Version:   versionName(),
 		})
 		if err != nil {
 			closeAll(listeners[i:])

@@ -72,7 +72,7 @@ type HTTP struct {
 
 	Conns         int64 // open right now
 	RejectedConns int64 // turned away at the bound
-	EvictedConns  int64 // idle ones closed at the bound, for new ones
+	EvictedConns  int64 // closed at the bound, for new ones
 	SlowConns     int64 // cut for taking too long
 
 	// Messages of other nodes that were not taken, by the reason. There are few.
@@ -188,7 +188,7 @@ var (
 	httpPanics        = newDesc("http_panics_total", "Requests whose handler panicked.")
 	httpConns         = newDesc("http_connections", "Open connections.")
 	httpRejectedConns = newDesc("http_rejected_connections_total", "Connections turned away since there were too many.")
-	httpEvictedConns  = newDesc("http_evicted_connections_total", "Idle connections closed to make room for new ones.")
+	httpEvictedConns  = newDesc("http_evicted_connections_total", "Connections that waited for their clients and were closed to make room for new ones.")
 	httpSlowConns     = newDesc("http_slow_connections_total", "Connections cut since the client took too long.")
 	httpRefused       = newDesc("http_refused_messages_total", "Messages between nodes that were not taken, by why: another secret, changed on the way, of no member's host, ...", "reason")
 	httpInFlight      = newDesc("http_in_flight_bytes", "Request bodies in memory, by whether a client or another node sent them.", "from")

@@ -1,0 +1,53 @@
+package node
+
+import (
+	"fmt"
+	"math"
+
+	"httpdhs/server"
+)
+
+// What the node has open beside the connections to it: at least filesOwn, and a part of what there is, of which most
+// are connections to other nodes, up to 16 to each.
+const (
+	filesOwn   = 64
+	filesShare = 8
+
+	// connsLeast is with how few connections a node is of no use.
+	connsLeast = 16
+)
+
+// bound is how many connections the node takes, and what bounds them.
+type bound struct {
+	conns int // of clients: the server's MaxConns
+	files int // that the node may have open; 0: not known
+}
+
+// connBound works the bound out from how many files the node may have open, 0 if that is not known.
+func connBound(files int) (bound, error) {
+	b := bound{conns: server.ConnsWithin(math.MaxInt), files: files}
+	if files == 0 {
+		return b, nil
+	}
+	if b.conns = connsWithin(files); b.conns >= connsLeast {
+		return b, nil
+	}
+	least := files
+	for connsWithin(least) < connsLeast {
+		least++
+	}
+	return b, fmt.Errorf("only %d files may be open, and a node needs %d at least: raise the limit (ulimit -n 65536 in the shell that starts it, LimitNOFILE=65536 in a systemd unit)", files, least)
+}
+
+func connsWithin(files int) int { return server.ConnsWithin(files - filesOwn - files/filesShare) }
+
+// logBound tells the bound.
+func (n *Node) logBound() {
+	b := n.bound
+	if usual := server.ConnsWithin(math.MaxInt); b.conns < usual {
+		n.log.Warn("fewer connections than usual, since so few files may be open: raise the limit (ulimit -n, or LimitNOFILE= in a systemd unit)",
+			"max_connections", b.conns, "usual", usual, "open_files", b.files)
+		return
+	}
+	n.log.Info("connections are bounded", "max_connections", b.conns, "open_files", b.files)
+}

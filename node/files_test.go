@@ -1,0 +1,28 @@
+package node
+
+import (
+	"strings"
+	"testing"
+)
+
+// The connections that a node takes fit into the files that it may have open, beside what it needs itself. Where that
+// are too few, it says how many it needs.
+func TestConnBound(t *testing.T) {
+	for _, c := range []struct{ files, least, most int }{
+		{0, 8192, 8192}, {256, 100, 192}, {1024, 600, 960}, {4096, 2500, 4000}, {20_000, 8192, 8192}, {1 << 30, 8192, 8192},
+	} {
+		b, err := connBound(c.files)
+		if err != nil || b.conns < c.least || b.conns > c.most {
+			t.Errorf("with %d files: %d connections (%v), want %d to %d", c.files, b.conns, err, c.least, c.most)
+		}
+	}
+	if _, err := connBound(64); err == nil || !strings.Contains(err.Error(), "needs 95 at least") || !strings.Contains(err.Error(), "ulimit -n") {
+		t.Errorf("with 64 files: %v", err)
+	}
+	if _, err := connBound(95); err != nil {
+		t.Error(err)
+	}
+	if _, err := connBound(94); err == nil {
+		t.Error("94 files are enough too")
+	}
+}

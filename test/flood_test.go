@@ -1,0 +1,280 @@
+package test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"httpdhs/internal/api"
+)
+
+// A flood is clients that take connections and give nothing for them. The first node of three is flooded; the
+// others are not. With make soak it is as large as one machine can make it; every day the node may have few files open,
+// and so few connections.
+
+// underLimit has nodes run with so few files open.
+func underLimit(files int) []string {
+	return []string{"sh", "-c", fmt.Sprintf(`ulimit -n %d && exec "$@"`, files), "sh"}
+}
+
+// floodFleet is three nodes, of which the first may have so many files open; 0: as many as this process.
+func floodFleet(t *testing.T, files int) *fleet {
+	t.Helper()
+	f := newFleet(t, 3, "--replicas=2")
+	if files > 0 {
+		f.ships[0].under = underLimit(files)
+	}
+	f.startAll()
+	return f
+}
+
+// halves are requests that are not whole, for one reason or another.
+var halves = []string{
+	"GET /db/flood HTTP/1.1\r\nHost: a-no",
+	"GET /db/flood HTTP/1.1\r\nHost: a-node\r\nX: y\r\n",
+	"P",
+	"POST /internal/exchange HTTP/1.1\r\nHost: a-node\r\nContent-Len",
+	"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+}
+
+// The same of bodies: they are taken for half requests when they have stood still for a second.
+var halfBodies = []string{
+	"PUT /db/flood HTTP/1.1\r\nHost: a-node\r\nContent-Length: 100\r\n\r\nha",
+	"PUT /db/flood HTTP/1.1\r\nHost: a-node\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nha",
+	"POST /load-data HTTP/1.1\r\nHost: a-node\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nha",
+	"POST /internal/exchange HTTP/1.1\r\nHost: a-node\r\nContent-Length: 100\r\n\r\nha",
+}
+
+// flood has this many clients connect to a node, send what sent says and wait for the end of the connection, again and
+// again, until so many have been sent. A client that is kept out tries again.
+type flood struct {
+	clients, total int
+	sent           func(n int) string
+
+	pace   *rate.Limiter
+	count  atomic.Int64
+	closed atomic.Int64
+	stop   chan struct{}
+	all    sync.WaitGroup
+}
+
+// floodPace is how many connections are made a second: with make soak as many as there can be.
+var floodPace = soaked[rate.Limit](1500, rate.Inf)
+
+func (d *flood) begin(addr string) {
+	d.stop = make(chan struct{})
+	d.pace = rate.NewLimiter(floodPace, 100)
+	for i := range d.clients {
+		// Addresses of the loopback have ports of their own.
+		from := &net.Dialer{Timeout: 10 * time.Second, LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, byte(2+i%200))}}
+		d.all.Go(func() {
+			for d.once(from, addr) {
+			}
+		})
+	}
+}
+
+// once is one connection, and says whether there is to be another.
+func (d *flood) once(from *net.Dialer, addr string) bool {
+	select {
+	case <-d.stop:
+		return false
+	default:
+	}
+	_ = d.pace.Wait(context.Background()) // which does not end
+	nc, err := from.Dial("tcp", addr)
+	if err != nil {
+		return true
+	}
+	defer nc.Close()
+	n := d.count.Add(1)
+	_, _ = io.WriteString(nc, d.sent(int(n)))
+	over := make(chan struct{})
+	go func() {
+		_, _ = io.Copy(io.Discard, nc)
+		close(over)
+	}()
+	select {
+	case <-over:
+		d.closed.Add(1)
+		return true
+	case <-d.stop:
+		_ = nc.Close()
+		<-over
+		return false
+	}
+}
+
+func (d *flood) end() {
+	close(d.stop)
+	d.all.Wait()
+}
+
+// watch looks, until stop is closed, how all nodes see each other, and has clients ask the node that is flooded. It says
+// what was wrong.
+func (f *fleet) watch(stop <-chan struct{}) (faults func() []string) {
+	var mu sync.Mutex
+	var wrong []string
+	looks := 0
+	note := func(format string, args ...any) {
+		mu.Lock()
+		defer mu.Unlock()
+		wrong = append(wrong, fmt.Sprintf(format, args...))
+	}
+	var all sync.WaitGroup
+	until := func(do func(n int)) {
+		all.Go(func() {
+			for n := 0; ; n++ {
+				select {
+				case <-stop:
+					return
+				default:
+					do(n)
+				}
+			}
+		})
+	}
+	for i := range f.ships {
+		until(func(int) {
+			doc, err := f.view(i)
+			if err != nil {
+				note("node %d does not say how the others are: %v", i, err)
+			}
+			for _, n := range doc.Nodes {
+				if n.State != api.StateActive {
+					note("to node %d %s is %s: %s", i, n.Name, n.State, n.Reason)
+				}
+			}
+			mu.Lock()
+			looks++
+			mu.Unlock()
+		})
+	}
+	ask := func(client *http.Client) func(n int) {
+		return func(n int) {
+			key, value := fmt.Sprint("/db/watched", n%100), fmt.Sprint("value ", n)
+			for _, method := range []string{"PUT", "GET"} {
+				a := ask(client, method, f.url(0, key+"?timeout=30s"), map[string]string{"PUT": value}[method])
+				if !a.ok() || method == "GET" && string(a.body) != value {
+					note("a client that %ss is told %d %.200s", method, a.status, a.body)
+				}
+			}
+		}
+	}
+	fresh := &http.Client{Timeout: patience, Transport: &http.Transport{DisableKeepAlives: true}}
+	until(ask(fresh))
+	return func() []string {
+		all.Wait()
+		f.t.Logf("%d looks at how the nodes see each other", looks)
+		return wrong
+	}
+}
+
+// withstands has a node flooded, and says that nobody was disturbed.
+func (f *fleet) withstands(d *flood) {
+	f.t.Helper()
+	stop := make(chan struct{})
+	faults := f.watch(stop)
+	d.begin(f.ships[0].ask)
+	f.eventually("the flood has come", func() error {
+		if n := d.count.Load(); n < int64(d.total) {
+			return fmt.Errorf("%d of %d half requests were sent", n, d.total)
+		}
+		return nil
+	})
+	close(stop)
+	wrong := faults()
+	m := f.metrics(0)
+	d.end()
+	f.t.Logf("%d requests were sent, %d connections closed, %v to make room, %v turned away; %v open at the end",
+		d.count.Load(), d.closed.Load(), m["httpdhs_http_evicted_connections_total"], m["httpdhs_http_rejected_connections_total"], m["httpdhs_http_connections"])
+	for i, w := range wrong {
+		if i == 10 {
+			f.t.Errorf("and %d more", len(wrong)-i)
+			break
+		}
+		f.t.Error(w)
+	}
+	f.awaitSettled(0, 1, 2)
+	for i := range f.ships {
+		if panics := f.metrics(i)["httpdhs_http_panics_total"]; panics != 0 {
+			f.t.Errorf("node %d: %v panics", i, panics)
+		}
+	}
+}
+
+// Half requests, as many as there can be, each sent again when its connection was closed, keep out neither the other nodes
+// nor clients.
+func TestFloodOfHalfRequests(t *testing.T) {
+	f := floodFleet(t, soaked(4096, 0))
+	f.withstands(&flood{
+		clients: soaked(3200, 10_800), total: soaked(6000, 40_000),
+		sent: func(n int) string { return halves[n%len(halves)] },
+	})
+}
+
+// The same of half bodies.
+func TestFloodOfHalfBodies(t *testing.T) {
+	f := floodFleet(t, soaked(4096, 0))
+	f.withstands(&flood{
+		clients: soaked(3200, 10_800), total: soaked(6000, 40_000),
+		sent: func(n int) string { return halfBodies[n%len(halfBodies)] },
+	})
+}
+
+// Connections that say nothing, or nothing more, keep nobody out.
+func TestFloodOfIdleConnections(t *testing.T) {
+	f := floodFleet(t, soaked(4096, 0))
+	f.withstands(&flood{
+		clients: soaked(3200, 10_800), total: soaked(6000, 40_000),
+		sent: func(n int) string { return []string{"", "GET /healthz HTTP/1.1\r\nHost: a-node\r\n\r\n"}[n%2] },
+	})
+}
+
+// A node that may have few files open says so, keeps within them, and serves on: also when more connections than that
+// stay idle. With too few it does not start, and says what to do.
+func TestFewFiles(t *testing.T) {
+	f := floodFleet(t, 256)
+	if !f.logged(0, "few files may be open") || !f.logged(0, "open_files=256") || !f.logged(1, "max_connections=8192") {
+		t.Error("the bound is not logged")
+	}
+	idle := make([]net.Conn, 0, 600)
+	for range cap(idle) {
+		nc := dial(t, f.ships[0].ask)
+		_, _ = io.WriteString(nc, "GET /healthz HTTP/1.1\r\nHost: a-node\r\n\r\n")
+		if a, err := nc.read("GET"); err != nil || a.status != 200 {
+			t.Fatalf("connection %d: %d %v", len(idle), a.status, err)
+		}
+		idle = append(idle, nc)
+	}
+	for i := range f.ships {
+		if a := send(t, f.ships[i].ask, "PUT", "/db/few?w=all", "files"); !a.ok() {
+			t.Errorf("node %d: %d %s", i, a.status, a.body)
+		}
+	}
+	m := f.metrics(0)
+	if open := m["httpdhs_http_connections"]; open > 200 || open < 50 {
+		t.Errorf("%v connections are open", open)
+	}
+	if n := m["httpdhs_http_evicted_connections_total"]; n < 400 {
+		t.Errorf("%v connections were closed to make room", n)
+	}
+	f.awaitSettled(0, 1, 2)
+
+	f = newFleet(t, 1)
+	f.ships[0].under = underLimit(60)
+	f.start(0)
+	status, err := f.proc(0).wait()
+	if said := f.proc(0).err.String(); err != nil || status == 0 || !strings.Contains(said, "only 60 files may be open") || !strings.Contains(said, "ulimit -n") {
+		t.Errorf("with 60 files it ends with %d, %v: %s", status, err, said)
+	}
+}
