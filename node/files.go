@@ -7,8 +7,8 @@ import (
 	"httpdhs/server"
 )
 
-// What the node has open beside the connections to it: at least filesOwn, and a part of what there is, of which most
-// are connections to other nodes, up to 16 to each.
+// What the node has open beside the connections to it: at least filesOwn, and a part of what
+// there is, of which most are connections to other nodes, up to 16 to each.
 const (
 	filesOwn   = 64
 	filesShare = 8
@@ -23,7 +23,8 @@ type bound struct {
 	files int // that the node may have open; 0: not known
 }
 
-// connBound works the bound out from how many files the node may have open, 0 if that is not known.
+// connBound works the bound out from how many files the node may have open, 0 if that is not
+// known.
 func connBound(files int) (bound, error) {
 	b := bound{conns: server.ConnsWithin(math.MaxInt), files: files}
 	if files == 0 {

@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// The connections that a node takes fit into the files that it may have open, beside what it needs itself. Where that
-// are too few, it says how many it needs.
+// The connections that a node takes fit into the files that it may have open, beside what it
+// needs itself. Where that are too few, it says how many it needs.
 func TestConnBound(t *testing.T) {
 	for _, c := range []struct{ files, least, most int }{
 		{0, 8192, 8192}, {256, 100, 192}, {1024, 600, 960}, {4096, 2500, 4000}, {20_000, 8192, 8192}, {1 << 30, 8192, 8192},

@@ -8,8 +8,9 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-// bodyReader reads the body of a request to its end, and tells that from a connection that broke: a
-// body cut short is an error, never an io.EOF. Its errors are answers (see errors.go), and stay.
+// bodyReader reads the body of a request to its end, and tells that from a connection that
+// broke: a body cut short is an error, never an io.EOF. Its errors are answers (see errors.go),
+// and stay.
 type bodyReader struct {
 	conn *conn
 	left int64 // of a Content-Length; -1: it is chunked and not over
@@ -101,8 +102,8 @@ func (b *bodyReader) read(p []byte) (n int, err error) {
 // can carry a next request. A longer one ends it.
 const unreadMax = 256 << 10
 
-// endsConn says that what is left of the body ends the connection: there is too much of it, or where
-// it ends is not known.
+// endsConn says that what is left of the body ends the connection: there is too much of it, or
+// where it ends is not known.
 func (b *bodyReader) endsConn() bool {
 	return b.err != nil || b.left > unreadMax || b.asked && b.left != 0
 }
@@ -116,8 +117,8 @@ func (b *bodyReader) drop() bool {
 	return err == io.EOF
 }
 
-// passBody reads a body that the request does not need: what is malformed is refused before anything is done.
-// A longer one is left.
+// passBody reads a body that the request does not need: what is malformed is refused before
+// anything is done. A longer one is left.
 func (s *Server) passBody(ctx *fasthttp.RequestCtx) bool {
 	body := openBody(ctx)
 	if body.endsConn() || body.drop() || body.err == nil {

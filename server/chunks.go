@@ -18,8 +18,8 @@ var (
 	errTrailer   = badFraming("the trailer has a field that belongs into the header, or is very long")
 )
 
-// nextChunk reads the head of a chunk and returns its size, 0 for the last one. Behind another one,
-// that one's CR LF comes first.
+// nextChunk reads the head of a chunk and returns its size, 0 for the last one. Behind another
+// one, that one's CR LF comes first.
 func nextChunk(in *bufio.Reader, behind bool) (size int64, err error) {
 	if behind {
 		end, err := in.Peek(2)
@@ -74,8 +74,9 @@ func readLine(in *bufio.Reader, tooLong error) ([]byte, error) {
 	return line[:len(line)-2], nil
 }
 
-// isChunkExt says whether b is chunk extensions (RFC 9112, section 7.1.1), ";name" or ";name=value" of tokens and
-// quoted strings. Nothing is made of them, but who reads them in another way finds another end of the chunk.
+// isChunkExt says whether b is chunk extensions (RFC 9112, section 7.1.1), ";name" or
+// ";name=value" of tokens and quoted strings. Nothing is made of them, but who reads them in
+// another way finds another end of the chunk.
 func isChunkExt(b []byte) bool {
 	for len(b) > 0 {
 		if b[0] != ';' {
@@ -129,8 +130,8 @@ func quotedEnd(b []byte) int {
 	return 0
 }
 
-// notInTrailer are the fields that say how a request is read: a proxy may take one of a trailer for one of
-// the header (RFC 9110, section 6.5.1).
+// notInTrailer are the fields that say how a request is read: a proxy may take one of a trailer
+// for one of the header (RFC 9110, section 6.5.1).
 var notInTrailer = [][]byte{
 	headerHost, headerContentLength, headerTransferEncoding, headerExpect,
 	[]byte("Trailer"), []byte("TE"), []byte("Connection"), []byte("Upgrade"), []byte("Authorization"), []byte("Cookie"),

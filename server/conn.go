@@ -73,7 +73,8 @@ type conn struct {
 
 func (c *conn) setPhase(p int64) { c.phase.Store(c.srv.clock.Load()<<phaseBits | p) }
 
-// setWait begins a wait, unless the connection was closed to make room: that may be as soon as it is accepted.
+// setWait begins a wait, unless the connection was closed to make room: that may be as soon as
+// it is accepted.
 func (c *conn) setWait(w int64) (word int64, ok bool) {
 	word = c.srv.clock.Load()<<phaseBits | w
 	if c.wait.Swap(word) == waitGone {

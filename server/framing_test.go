@@ -18,8 +18,8 @@ func put(lines, rest string) string {
 // chunks is a PUT with a chunked body as it is.
 func chunks(body string) string { return put("Transfer-Encoding: chunked\r\n", body) }
 
-// misframed are requests that a proxy in front could read in another way than a node, and what they are
-// answered with. The body is a byte, so that what is taken for one stores something.
+// misframed are requests that a proxy in front could read in another way than a node, and what
+// they are answered with. The body is a byte, so that what is taken for one stores something.
 var misframed = map[string]struct {
 	bytes  string
 	status int
@@ -199,8 +199,8 @@ var wellFramed = map[string]string{
 
 const behind = "PUT /db/behind HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\nv"
 
-// What could be read in two ways is refused, its connection is closed, and nothing behind it is done. What only looks odd
-// is done, and so is what is behind it.
+// What could be read in two ways is refused, its connection is closed, and nothing behind it is
+// done. What only looks odd is done, and so is what is behind it.
 func TestFraming(t *testing.T) {
 	f := start(t, Options{})
 	for name, c := range misframed {
@@ -272,7 +272,8 @@ func (c *scriptConn) Write(p []byte) (int, error) { return c.out.Write(p) }
 
 var _ net.Conn = (*scriptConn)(nil)
 
-// It makes no difference how the bytes of a request arrive: wherever they are cut, the answers are the same.
+// It makes no difference how the bytes of a request arrive: wherever they are cut, the answers
+// are the same.
 func TestFramingAtAllCuts(t *testing.T) {
 	store := newFakeStore()
 	s := New(Options{}, store, &fakeCluster{}, fakePeers{})

@@ -6,9 +6,10 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-// head reads the head of a request, its request line and its header fields, as strictly as RFC 9112
-// writes it: what a proxy in front could read in another way is refused before anything is done. fasthttp,
-// which reads it again for its values, is lenient in line ends, folded lines and blanks in names.
+// head reads the head of a request, its request line and its header fields, as strictly as RFC
+// 9112 writes it: what a proxy in front could read in another way is refused before anything is
+// done. fasthttp, which reads it again for its values, is lenient in line ends, folded lines and
+// blanks in names.
 //
 // It looks at each byte once, also where the head comes in pieces.
 type head struct {
@@ -244,8 +245,8 @@ func splitField(line []byte) (name, value []byte, err error) {
 	return line[:colon], value, nil
 }
 
-// isHost says whether a Host header, or an authority, may have this value. An empty one is refused:
-// every target of ours has an authority.
+// isHost says whether a Host header, or an authority, may have this value. An empty one is
+// refused: every target of ours has an authority.
 func isHost(value []byte) bool {
 	for _, c := range value {
 		if !hostByte[c] {

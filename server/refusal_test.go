@@ -11,8 +11,8 @@ import (
 	"httpdhs/kv"
 )
 
-// What the headers are enough to refuse is refused before any of the body is sent: whether the client asks first or not,
-// and however it sends its body.
+// What the headers are enough to refuse is refused before any of the body is sent: whether the
+// client asks first or not, and however it sends its body.
 func TestRefusedBeforeTheBody(t *testing.T) {
 	const exchangeMax = 1 << 20
 	f := start(t, Options{AuthToken: "s3cret", ClusterSecret: "ours", MaxExchangeBytes: exchangeMax})
@@ -73,7 +73,8 @@ func (f *fixture) refusesAtOnce(t *testing.T, line, headers string, want int) {
 	}
 }
 
-// After a refusal of a short body the connection is good for a next request, once the body has come.
+// After a refusal of a short body the connection is good for a next request, once the body has
+// come.
 func TestConnOutlivesRefusal(t *testing.T) {
 	f := start(t, Options{})
 	c := f.dial()

@@ -13,16 +13,17 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-// Who may be connected. Options.MaxConns bounds the connections of clients; those of nodes are beside
-// them. For a client beyond the bound another connection is closed, of those that wait for their client:
+// Who may be connected. Options.MaxConns bounds the connections of clients; those of nodes are
+// beside them. For a client beyond the bound another connection is closed, of those that wait
+// for their client:
 //
 //	idle     between two requests
 //	begun    nothing came yet, or a head that is not complete
 //	stalled  a body that has stopped coming, or an answer that has stopped being taken
 //
-// Of these three the one that has the most members loses the one that has waited longest: who makes
-// a crowd of connections closes its own. Nothing else is closed: neither a request that is under way
-// nor a connection of a node.
+// Of these three the one that has the most members loses the one that has waited longest: who
+// makes a crowd of connections closes its own. Nothing else is closed: neither a request that is
+// under way nor a connection of a node.
 //
 // A connection is a node's once it has carried a message of one. So that one may begin when all
 // places are taken and nothing can be closed, some connections are let in at the door: of these a
@@ -35,19 +36,21 @@ const (
 )
 
 const (
-	// besideShare is the part of MaxConns that nodes may have beside it, and as many may stand at the door.
+	// besideShare is the part of MaxConns that nodes may have beside it, and as many may stand
+	// at the door.
 	besideShare = 8
 
-	// stalledAfter is how long a client does nothing before its request counts as stalled, in milliseconds: longer than
-	// a packet takes round the world.
+	// stalledAfter is how long a client does nothing before its request counts as stalled, in
+	// milliseconds: longer than a packet takes round the world.
 	stalledAfter = 250
 
-	// victimsFor is how long what a search has found is gone by, in milliseconds, and batchShare the part of
-	// MaxConns that one search finds: looking at all connections for each that is accepted would leave no time to
-	// accept them.
+	// victimsFor is how long what a search has found is gone by, in milliseconds, and batchShare
+	// the part of MaxConns that one search finds: looking at all connections for each that is
+	// accepted would leave no time to accept them.
 	victimsFor, batchShare = 1000, 8
 
-	// searchEvery is how long after a search that has found nothing the next one is, in milliseconds.
+	// searchEvery is how long after a search that has found nothing the next one is, in
+	// milliseconds.
 	searchEvery = 10
 )
 
@@ -88,8 +91,8 @@ func FilesOf(maxConns int) int {
 	return maxConns + 2*k.maxBeside()
 }
 
-// ConnsWithin is the default of MaxConns, or, if that is less, the most with which a server has no more than these
-// files open for connections.
+// ConnsWithin is the default of MaxConns, or, if that is less, the most with which a server has
+// no more than these files open for connections.
 func ConnsWithin(files int) int {
 	return sort.Search(defaultMaxConns, func(n int) bool { return FilesOf(n+1) > files })
 }
@@ -117,8 +120,8 @@ func (s *Server) accept(nc net.Conn) {
 	go s.serveConn(c)
 }
 
-// letIn takes a connection in, and another one out to make room for it, if it has to: that one is for the caller to
-// close, without the lock, since it waits for its goroutine.
+// letIn takes a connection in, and another one out to make room for it, if it has to: that one
+// is for the caller to close, without the lock, since it waits for its goroutine.
 func (k *crowd) letIn(c *conn, now int64) (gone *conn, in bool) {
 	if k.clients() >= k.max {
 		gone = k.makeRoom(now)
@@ -175,8 +178,8 @@ func (s *Server) turnAway(nc net.Conn, full bool) {
 	}
 }
 
-// seat finds a place for a connection at the door that has sent a request. One that may become a node's needs none. A
-// client's has one if there is by now; else it is answered with a 503.
+// seat finds a place for a connection at the door that has sent a request. One that may become a
+// node's needs none. A client's has one if there is by now; else it is answered with a 503.
 func (s *Server) seat(c *conn, ctx *fasthttp.RequestCtx) bool {
 	if path, _ := splitTarget(ctx.Request.Header.RequestURI()); bytes.HasPrefix(path, internalPrefix) {
 		return true
@@ -216,7 +219,8 @@ func (s *Server) keepPeer(c *conn) {
 	}
 }
 
-// closeOne closes a connection that waits for its client, if there is one: the process is out of files.
+// closeOne closes a connection that waits for its client, if there is one: the process is out of
+// files.
 func (s *Server) closeOne() bool {
 	s.tick()
 	s.mu.Lock()
@@ -245,7 +249,8 @@ func (s *Server) closeGone(c *conn) {
 	_ = nc.Close()
 }
 
-// sendAway takes out the connection that has stood at the door longest and waits for its client; nil if none does.
+// sendAway takes out the connection that has stood at the door longest and waits for its client;
+// nil if none does.
 func (k *crowd) sendAway() *conn {
 	for e := k.door.Front(); e != nil; e = e.Next() {
 		c := e.Value.(*conn)
@@ -266,7 +271,8 @@ func waits(word int64) bool {
 	return true
 }
 
-// makeRoom takes out the connection that is to be closed for another, and ends its wait; nil if none can be.
+// makeRoom takes out the connection that is to be closed for another, and ends its wait; nil if
+// none can be.
 func (k *crowd) makeRoom(now int64) *conn {
 	for range 2 {
 		if now-k.searched >= victimsFor {
@@ -318,7 +324,8 @@ func (k *crowd) search(now int64) bool {
 	return k.found
 }
 
-// waitsFor says what the connection waits for, if it can be closed; else its kind is -1. The word is that of the wait.
+// waitsFor says what the connection waits for, if it can be closed; else its kind is -1. The
+// word is that of the wait.
 func (c *conn) waitsFor(now int64) (v victim, word int64) {
 	word = c.wait.Load()
 	wait, waiting := unpack(word)

@@ -176,8 +176,9 @@ const (
 	halfHead = "GET /healthz HTTP/1.1\r\nHo"
 )
 
-// Of the connections that wait for their clients the larger crowd makes room: half heads for new connections as long as
-// there are more of them than idle ones, and the other way round. In it the one that has waited longest is closed.
+// Of the connections that wait for their clients the larger crowd makes room: half heads for new
+// connections as long as there are more of them than idle ones, and the other way round. In it
+// the one that has waited longest is closed.
 func TestTheLargerCrowdMakesRoom(t *testing.T) {
 	f := start(t, Options{MaxConns: 5})
 	f.limits.header = time.Hour
@@ -211,8 +212,8 @@ func TestTheLargerCrowdMakesRoom(t *testing.T) {
 	}
 }
 
-// A body that has stopped coming and an answer that is not taken are half requests too. They make room when they have
-// stood still for a second.
+// A body that has stopped coming and an answer that is not taken are half requests too. They
+// make room when they have stood still for a second.
 func TestStalledMakeRoom(t *testing.T) {
 	for name, c := range map[string]struct {
 		sent string
@@ -244,8 +245,9 @@ func TestStalledMakeRoom(t *testing.T) {
 	}
 }
 
-// The connection of a node is not closed to make room, and takes no client's place. There are so many of them and no
-// more, and what was refused is none, nor what has only said hello: that may be a stranger's.
+// The connection of a node is not closed to make room, and takes no client's place. There are so
+// many of them and no more, and what was refused is none, nor what has only said hello: that may be
+// a stranger's.
 func TestPeersAreKept(t *testing.T) {
 	f := start(t, Options{MaxConns: 16})
 	f.limits.header = time.Hour
@@ -280,7 +282,8 @@ func TestPeersAreKept(t *testing.T) {
 	f.eventually("the bounds hold", func() bool { return f.Stats().Conns == int64(16+len(peers)) })
 }
 
-// Where all places are taken by requests that are under way, a node still gets in, and a client is told why not.
+// Where all places are taken by requests that are under way, a node still gets in, and a client
+// is told why not.
 func TestPeersGetIn(t *testing.T) {
 	f := start(t, Options{MaxConns: 2})
 	entered, release := make(chan struct{}), make(chan struct{})
@@ -303,8 +306,8 @@ func TestPeersGetIn(t *testing.T) {
 	f.ask(aRequest, 503)
 	f.eventually("the client is gone", func() bool { return f.Stats().Conns == 3 })
 
-	// There is one place at the door. A message that has stopped coming leaves it to the next, one that is answered does
-	// not.
+	// There is one place at the door. A message that has stopped coming leaves it to the next,
+	// one that is answered does not.
 	half := f.sayHalf(aMessage[:len(aMessage)-1], waitRead, 1)
 	f.peers = slowPeers{entered: entered, release: release}
 	f.say(aMessage)

@@ -9,12 +9,12 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-// serve answers the requests of the connection, one after the other, until one of them, the client or
-// Shutdown ends it. fasthttp reads and writes the headers; what a body is, and where the next request
-// begins, is decided here alone (head.go, body.go).
+// serve answers the requests of the connection, one after the other, until one of them, the
+// client or Shutdown ends it. fasthttp reads and writes the headers; what a body is, and where
+// the next request begins, is decided here alone (head.go, body.go).
 //
-// Answers gather while the next request is there already, and go out before the connection is read:
-// see conn.Read.
+// Answers gather while the next request is there already, and go out before the connection is
+// read: see conn.Read.
 func (c *conn) serve() error {
 	s := c.srv
 	ctx := s.contexts.Get().(*fasthttp.RequestCtx)
@@ -33,6 +33,7 @@ func (c *conn) serve() error {
 			c.out.Reset(nil)
 			s.writers.Put(c.out)
 		}
+		c.in, c.out = nil, nil
 	}()
 	for first := true; ; first = false {
 		if _, err := c.in.Peek(1); err != nil {
@@ -91,8 +92,8 @@ func (c *conn) readHead(h *fasthttp.RequestHeader) error {
 // takeHead has fasthttp read the head that b begins with.
 func (c *conn) takeHead(h *fasthttp.RequestHeader, scan *head, b []byte) error {
 	if scan.minor > '1' {
-		// What speaks a later HTTP/1 understands this one (RFC 9110, section 2.5); to fasthttp it would be
-		// HTTP/1.0.
+		// What speaks a later HTTP/1 understands this one (RFC 9110, section 2.5); to fasthttp
+		// it would be HTTP/1.0.
 		b[scan.minorAt] = '1'
 	}
 	if err := h.Read(c.in); err != nil {

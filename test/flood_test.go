@@ -17,16 +17,17 @@ import (
 	"httpdhs/internal/api"
 )
 
-// A flood is clients that take connections and give nothing for them. The first node of three is flooded; the
-// others are not. With make soak it is as large as one machine can make it; every day the node may have few files open,
-// and so few connections.
+// A flood is clients that take connections and give nothing for them. The first node of three is
+// flooded; the others are not. With make soak it is as large as one machine can make it; every
+// day the node may have few files open, and so few connections.
 
 // underLimit has nodes run with so few files open.
 func underLimit(files int) []string {
 	return []string{"sh", "-c", fmt.Sprintf(`ulimit -n %d && exec "$@"`, files), "sh"}
 }
 
-// floodFleet is three nodes, of which the first may have so many files open; 0: as many as this process.
+// floodFleet is three nodes, of which the first may have so many files open; 0: as many as this
+// process.
 func floodFleet(t *testing.T, files int) *fleet {
 	t.Helper()
 	f := newFleet(t, 3, "--replicas=2")
@@ -54,8 +55,9 @@ var halfBodies = []string{
 	"POST /internal/exchange HTTP/1.1\r\nHost: a-node\r\nContent-Length: 100\r\n\r\nha",
 }
 
-// flood has this many clients connect to a node, send what sent says and wait for the end of the connection, again and
-// again, until so many have been sent. A client that is kept out tries again.
+// flood has this many clients connect to a node, send what sent says and wait for the end of the
+// connection, again and again, until so many have been sent. A client that is kept out tries
+// again.
 type flood struct {
 	clients, total int
 	sent           func(n int) string
@@ -119,8 +121,8 @@ func (d *flood) end() {
 	d.all.Wait()
 }
 
-// watch looks, until stop is closed, how all nodes see each other, and has clients ask the node that is flooded. It says
-// what was wrong.
+// watch looks, until stop is closed, how all nodes see each other, and has clients ask the node
+// that is flooded. It says what was wrong.
 func (f *fleet) watch(stop <-chan struct{}) (faults func() []string) {
 	var mu sync.Mutex
 	var wrong []string
@@ -212,8 +214,8 @@ func (f *fleet) withstands(d *flood) {
 	}
 }
 
-// Half requests, as many as there can be, each sent again when its connection was closed, keep out neither the other nodes
-// nor clients.
+// Half requests, as many as there can be, each sent again when its connection was closed, keep
+// out neither the other nodes nor clients.
 func TestFloodOfHalfRequests(t *testing.T) {
 	f := floodFleet(t, soaked(4096, 0))
 	f.withstands(&flood{
@@ -240,8 +242,8 @@ func TestFloodOfIdleConnections(t *testing.T) {
 	})
 }
 
-// A node that may have few files open says so, keeps within them, and serves on: also when more connections than that
-// stay idle. With too few it does not start, and says what to do.
+// A node that may have few files open says so, keeps within them, and serves on: also when more
+// connections than that stay idle. With too few it does not start, and says what to do.
 func TestFewFiles(t *testing.T) {
 	f := floodFleet(t, 256)
 	if !f.logged(0, "few files may be open") || !f.logged(0, "open_files=256") || !f.logged(1, "max_connections=8192") {
