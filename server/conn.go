@@ -16,7 +16,8 @@ import (
 const (
 	phaseNew     = iota // nothing was sent yet
 	phaseIdle           // between requests
-	phaseHeader         // from a request's first byte to its handler
+	phaseFirst          // from the first request's first byte to its handler
+	phaseHeader         // the same of another request
 	phaseHandler        // the handler, which may read the body, and the answer
 	phaseStream         // as phaseHandler, with a body that may take its time
 	phaseBits    = 3
@@ -107,7 +108,7 @@ func (c *conn) Read(p []byte) (int, error) {
 	switch {
 	case phase <= phaseIdle:
 		kind = waitNext
-	case phase == phaseHeader:
+	case phase < phaseHandler:
 		kind = waitHead
 	}
 	waiting, ok := c.setWait(kind)

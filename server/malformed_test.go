@@ -131,7 +131,7 @@ func TestSlowClients(t *testing.T) {
 		status     int // 0: just closed
 	}{
 		{"nothing sent", "", phaseNew, 9 * time.Second, 11 * time.Second, 408},
-		{"half a header", "PUT /db/k HT", phaseHeader, 9 * time.Second, 11 * time.Second, 408},
+		{"half a header", "PUT /db/k HT", phaseFirst, 9 * time.Second, 11 * time.Second, 408},
 		{"idle", "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n", phaseIdle, 119 * time.Second, 121 * time.Second, 0},
 		{"a body that stops", header + strings.Repeat("v", 50<<10), phaseHandler, 10*time.Second + 30*time.Second, 71 * time.Second, 408},
 		{"a stream that stops", "POST /load-data HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n4\r\na\tb\n\r\n", phaseStream, 59 * time.Second, 61 * time.Second, 408},
@@ -149,7 +149,7 @@ func TestSlowClients(t *testing.T) {
 			switch {
 			case c.phase <= phaseIdle:
 				wait = waitNext
-			case c.phase == phaseHeader:
+			case c.phase == phaseFirst:
 				wait = waitHead
 			}
 			f.waitFor(c.phase, wait, int64(len(c.sent)))

@@ -240,8 +240,9 @@ func (s *Server) closeGone(c *conn) {
 	if t, ok := nc.(interface{ NetConn() net.Conn }); ok {
 		nc = t.NetConn() // TLS says goodbye, and may wait for that
 	}
-	if phase, _ := unpack(c.phase.Load()); phase != phaseIdle {
-		// There is no answer on its way: nothing is left behind, in the kernel either.
+	if phase, _ := unpack(c.phase.Load()); phase != phaseIdle && phase != phaseHeader {
+		// There is no answer on its way, or one that is not taken: nothing is left behind of it
+		// in the kernel either.
 		if tcp, ok := nc.(*net.TCPConn); ok {
 			_ = tcp.SetLinger(0)
 		}

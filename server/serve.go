@@ -42,7 +42,11 @@ func (c *conn) serve() error {
 			}
 			return ended(err)
 		}
-		c.setPhase(phaseHeader)
+		phase := int64(phaseHeader)
+		if first {
+			phase = phaseFirst
+		}
+		c.setPhase(phase)
 		if err := c.readHead(&ctx.Request.Header); err != nil {
 			return c.refuse(ctx, err)
 		}

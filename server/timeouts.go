@@ -88,7 +88,7 @@ func (t *timeouts) overdue(c *conn, word int64, now time.Duration) bool {
 		switch phase {
 		case phaseIdle:
 			return age(since) > t.idle
-		case phaseNew, phaseHeader:
+		case phaseNew, phaseFirst, phaseHeader:
 			return age(since) > t.header
 		case phaseHandler:
 			earned := time.Duration(c.body.Load()/t.bodyRate) * time.Second
