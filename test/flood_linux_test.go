@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -47,7 +48,7 @@ var halves = []string{
 	"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
 }
 
-// The same of bodies: they are taken for half requests when they have stood still for a second.
+// The same of bodies: they make room when they have stood still for a quarter of a second.
 var halfBodies = []string{
 	"PUT /db/flood HTTP/1.1\r\nHost: a-node\r\nContent-Length: 100\r\n\r\nha",
 	"PUT /db/flood HTTP/1.1\r\nHost: a-node\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nha",
@@ -74,6 +75,8 @@ var floodPace = soaked[rate.Limit](1500, rate.Inf)
 
 func (d *flood) begin(addr string) {
 	d.stop = make(chan struct{})
+	d.count.Store(0)
+	d.closed.Store(0)
 	d.pace = rate.NewLimiter(floodPace, 100)
 	for i := range d.clients {
 		// Addresses of the loopback have ports of their own.
@@ -121,71 +124,133 @@ func (d *flood) end() {
 	d.all.Wait()
 }
 
-// watch looks, until stop is closed, how all nodes see each other, and has clients ask the node
-// that is flooded. It says what was wrong.
-func (f *fleet) watch(stop <-chan struct{}) (faults func() []string) {
-	var mu sync.Mutex
-	var wrong []string
-	looks := 0
-	note := func(format string, args ...any) {
-		mu.Lock()
-		defer mu.Unlock()
-		wrong = append(wrong, fmt.Sprintf(format, args...))
-	}
-	var all sync.WaitGroup
-	until := func(do func(n int)) {
-		all.Go(func() {
-			for n := 0; ; n++ {
-				select {
-				case <-stop:
-					return
-				default:
-					do(n)
-				}
-			}
-		})
-	}
+// watch is who must not be disturbed: the nodes, which see each other, and clients of the one that is
+// flooded.
+type watch struct {
+	f     *fleet
+	stop  chan struct{}
+	fresh *http.Client // with a connection for each request
+	all   sync.WaitGroup
+
+	mu                  sync.Mutex // guards all below
+	looks, asks, broken int
+	wrong               []string
+}
+
+func (f *fleet) watch() *watch {
+	w := &watch{f: f, stop: make(chan struct{}),
+		fresh: &http.Client{Timeout: patience, Transport: &http.Transport{DisableKeepAlives: true}}}
 	for i := range f.ships {
-		until(func(int) {
-			doc, err := f.view(i)
-			if err != nil {
-				note("node %d does not say how the others are: %v", i, err)
-			}
-			for _, n := range doc.Nodes {
-				if n.State != api.StateActive {
-					note("to node %d %s is %s: %s", i, n.Name, n.State, n.Reason)
-				}
-			}
-			mu.Lock()
-			looks++
-			mu.Unlock()
-		})
+		w.begin(func(int) { w.look(i) })
 	}
-	ask := func(client *http.Client) func(n int) {
-		return func(n int) {
-			key, value := fmt.Sprint("/db/watched", n%100), fmt.Sprint("value ", n)
-			for _, method := range []string{"PUT", "GET"} {
-				a := ask(client, method, f.url(0, key+"?timeout=30s"), map[string]string{"PUT": value}[method])
-				if !a.ok() || method == "GET" && string(a.body) != value {
-					note("a client that %ss is told %d %.200s", method, a.status, a.body)
-				}
+	w.begin(w.ask)
+	return w
+}
+
+// begin does something again and again until the end.
+func (w *watch) begin(do func(n int)) {
+	pace := rate.NewLimiter(100, 1)
+	w.all.Go(func() {
+		for n := 0; ; n++ {
+			select {
+			case <-w.stop:
+				return
+			default:
+				_ = pace.Wait(context.Background()) // which does not end
+				do(n)
 			}
 		}
+	})
+}
+
+// end says what was wrong.
+func (w *watch) end() []string {
+	close(w.stop)
+	w.all.Wait()
+	w.f.t.Logf("%d looks at how the nodes see each other; %d requests of clients, of which %d lost their connection", w.looks, w.asks, w.broken)
+	if w.broken > 1+w.asks/50 {
+		w.note("%d of %d clients lost their connection", w.broken, w.asks)
 	}
-	fresh := &http.Client{Timeout: patience, Transport: &http.Transport{DisableKeepAlives: true}}
-	until(ask(fresh))
-	return func() []string {
-		all.Wait()
-		f.t.Logf("%d looks at how the nodes see each other", looks)
-		return wrong
+	return w.wrong
+}
+
+func (w *watch) note(format string, args ...any) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.wrong = append(w.wrong, fmt.Sprintf(format, args...))
+}
+
+// look looks how node i sees the others, on a connection that stays.
+func (w *watch) look(i int) {
+	doc, err := w.f.view(i)
+	if err != nil {
+		w.note("node %d does not say how the others are: %v", i, err)
+	}
+	for _, n := range doc.Nodes {
+		if n.State != api.StateActive {
+			w.note("to node %d %s is %s: %s", i, n.Name, n.State, n.Reason)
+		}
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.looks++
+}
+
+// ask is a client that comes new, writes something and reads it. One that has not sent its request before
+// thousands of others have connected loses its connection: a test with as many clients may be as slow.
+func (w *watch) ask(n int) {
+	path, value := fmt.Sprintf("/db/watched%d?timeout=30s", n%100), fmt.Sprint("value ", n)
+	a := ask(w.fresh, "PUT", w.f.url(0, path), value)
+	if a.ok() {
+		a = ask(w.fresh, "GET", w.f.url(0, path), "")
+	}
+	w.mu.Lock()
+	w.asks++
+	if a.status == 0 {
+		w.broken++
+	}
+	w.mu.Unlock()
+	if a.status != 0 && (!a.ok() || string(a.body) != value) {
+		w.note("a client is told %d %.200s", a.status, a.body)
 	}
 }
+
+// floodRounds is how often a flood may come until one disturbs nobody: where the processors are busy
+// with something else, a node may have been silent for that.
+var floodRounds = soaked(3, 1)
 
 // withstands has a node flooded, and says that nobody was disturbed.
 func (f *fleet) withstands(d *flood) {
 	f.t.Helper()
-	stop := make(chan struct{})
-	faults := f.watch(stop)
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil || limit.Cur < uint64(d.clients+500) {
+		f.t.Skipf("the test may open %d files, too few for %d clients (%v)", limit.Cur, d.clients, err)
+	}
+	for round := 1; ; round++ {
+		wrong := f.round(d)
+		f.awaitSettled(0, 1, 2)
+		if len(wrong) == 0 {
+			break
+		}
+		for _, w := range wrong[:min(10, len(wrong))] {
+			f.t.Log(w)
+		}
+		if round == floodRounds {
+			f.t.Errorf("%d were disturbed, in the last of %d rounds too", len(wrong), round)
+			break
+		}
+	}
+	for i := range f.ships {
+		if panics := f.metrics(i)["httpdhs_http_panics_total"]; panics != 0 {
+			f.t.Errorf("node %d: %v panics", i, panics)
+		}
+	}
+}
+
+// round is one flood, and returns what was wrong meanwhile.
+func (f *fleet) round(d *flood) (wrong []string) {
+	f.t.Helper()
+	w := f.watch()
 	d.begin(f.ships[0].ask)
 	f.eventually("the flood has come", func() error {
 		if n := d.count.Load(); n < int64(d.total) {
@@ -193,25 +258,12 @@ func (f *fleet) withstands(d *flood) {
 		}
 		return nil
 	})
-	close(stop)
-	wrong := faults()
+	wrong = w.end()
 	m := f.metrics(0)
 	d.end()
 	f.t.Logf("%d requests were sent, %d connections closed, %v to make room, %v turned away; %v open at the end",
 		d.count.Load(), d.closed.Load(), m["httpdhs_http_evicted_connections_total"], m["httpdhs_http_rejected_connections_total"], m["httpdhs_http_connections"])
-	for i, w := range wrong {
-		if i == 10 {
-			f.t.Errorf("and %d more", len(wrong)-i)
-			break
-		}
-		f.t.Error(w)
-	}
-	f.awaitSettled(0, 1, 2)
-	for i := range f.ships {
-		if panics := f.metrics(i)["httpdhs_http_panics_total"]; panics != 0 {
-			f.t.Errorf("node %d: %v panics", i, panics)
-		}
-	}
+	return wrong
 }
 
 // Half requests, as many as there can be, each sent again when its connection was closed, keep
