@@ -25,7 +25,6 @@ type endpoint struct {
 	addr string
 	host *fasthttp.HostClient
 
-	answered  atomic.Bool // it has, once
 	failures  atomic.Int32
 	downUntil atomic.Int64 // Unix nanoseconds; 0: up
 }
@@ -46,9 +45,6 @@ func (e *endpoint) usable(now time.Time) bool {
 
 // succeeded notes that the node answered.
 func (e *endpoint) succeeded() {
-	if !e.answered.Load() {
-		e.answered.Store(true)
-	}
 	if e.downUntil.Load() != 0 {
 		e.failures.Store(0)
 		e.downUntil.Store(0)
@@ -79,29 +75,6 @@ func (e *dialError) Unwrap() error { return e.err }
 func nothingSent(err error) bool {
 	var dial *dialError
 	return errors.As(err, &dial) || errors.Is(err, fasthttp.ErrNoFreeConns)
-}
-
-// otherProtocol says whether an error of a request comes of TLS that one side speaks and the other
-// does not: ErrWantsTLS, ErrNoTLS, or nil. A node that speaks TLS only hangs up on what is none, so
-// one that has never answered is tried with a handshake.
-func (c *Client) otherProtocol(ctx context.Context, e *endpoint, err error) error {
-	var notTLS tls.RecordHeaderError
-	switch {
-	case c.tls && errors.As(err, &notTLS):
-		return ErrNoTLS
-	case c.tls, e.answered.Load(), nothingSent(err), errors.Is(err, fasthttp.ErrTimeout):
-		return nil
-	}
-	ctx, cancel := context.WithTimeout(ctx, c.opts.DialTimeout)
-	defer cancel()
-	// No name is checked: nothing is said to the node but that TLS is spoken here.
-	d := dialer{tls: true, config: &tls.Config{InsecureSkipVerify: true}}
-	conn, err := d.dialContext(ctx, e.addr)
-	if err != nil {
-		return nil
-	}
-	conn.Close()
-	return ErrWantsTLS
 }
 
 // dialer connects, the TLS handshake included, so that whatever goes wrong in

@@ -74,6 +74,8 @@ func (e *StatusError) Is(target error) bool {
 		return e.Status == http.StatusPreconditionFailed
 	case ErrUnauthorized:
 		return e.Status == http.StatusUnauthorized
+	case ErrWantsTLS:
+		return e.Status == http.StatusMisdirectedRequest
 	case ErrOutcomeUnknown:
 		return e.Unknown
 	}

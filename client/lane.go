@@ -176,7 +176,7 @@ func (l *Loader) deliver(ctx context.Context, lane *lane, b *block) error {
 				Error: fmt.Sprintf("a block of %d records from this line on was refused: %s", len(b.lines), status),
 			})
 			return nil
-		case answered && !elsewhere(status.Status), errors.Is(err, ErrWantsTLS), errors.Is(err, ErrNoTLS),
+		case answered && !elsewhere(status.Status), errors.Is(err, ErrNoTLS),
 			ctx.Err() != nil, try >= blockTries-1:
 			return err
 		}

@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"time"
@@ -124,8 +125,9 @@ func (a *attempts) one(e *endpoint, last bool) (*fasthttp.Response, error) {
 		return nil, err
 	}
 	if err != nil {
-		if wrong := a.c.otherProtocol(a.ctx, e, err); wrong != nil {
-			return nil, fmt.Errorf("%s: %w", e.addr, wrong)
+		var notTLS tls.RecordHeaderError
+		if errors.As(err, &notTLS) {
+			return nil, fmt.Errorf("%s: %w", e.addr, ErrNoTLS)
 		}
 		e.failed(a.c.now(), err)
 		a.c.suspect(a.c.routes.Load())

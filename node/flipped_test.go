@@ -260,7 +260,7 @@ func TestFlippedBits(t *testing.T) {
 			workers.Wait()
 			t.Logf("answered with %v", statuses)
 			for status := range statuses {
-				if status >= 500 {
+				if status >= 500 && status != http.StatusHTTPVersionNotSupported { // a bit of that may flip too
 					t.Errorf("%d are answered with %d", statuses[status], status)
 				}
 			}

@@ -87,6 +87,12 @@ func TestWhatAWriterSaysOfAValue(t *testing.T) {
 	if h := a.header; h.Get("Content-Encoding") != "gzip, br" || h.Get("Content-Type") != string(typeBytes) || h.Get("Cache-Control") != "no-cache, no-transform" {
 		t.Errorf("GET: %v", h)
 	}
+	for _, added := range []string{"no-cache", "Max-Age=0"} { // by browsers
+		f.send("PUT", "/db/k", "c", "Cache-Control: "+added).want(t, 204)
+		if got := f.send("GET", "/db/k", "").header.Get("Cache-Control"); got != "no-cache, no-transform" {
+			t.Errorf("put with %s: Cache-Control %q", added, got)
+		}
+	}
 	long := f.send("PUT", "/db/k", "d", "Content-Type: text/plain", "Cache-Control: "+strings.Repeat("c", 250))
 	if long.want(t, 400); !strings.Contains(long.body, "the Cache-Control is too long") {
 		t.Errorf("%s", long.body)

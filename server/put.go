@@ -71,7 +71,9 @@ func (sc *scratch) describe(ctx *fasthttp.RequestCtx) error {
 	h, has := &ctx.Request.Header, connOf(ctx).has
 	sc.fields = kv.Fields{}
 	if has&hasCacheControl != 0 {
-		sc.fields.CacheControl = joined(h, headerCacheControl)
+		if v := joined(h, headerCacheControl); !bytes.EqualFold(v, cacheReload) && !bytes.EqualFold(v, cacheRevalidate) {
+			sc.fields.CacheControl = v
+		}
 	}
 	if has&hasContentEncoding != 0 {
 		sc.fields.ContentEncoding = joined(h, headerContentEncoding)
@@ -82,6 +84,13 @@ func (sc *scratch) describe(ctx *fasthttp.RequestCtx) error {
 	}
 	return sc.pack()
 }
+
+// What browsers add to requests by themselves, also to writes: to those of pages with a condition, for one.
+// It says of a value no more than the default does.
+var (
+	cacheReload     = []byte("no-cache")
+	cacheRevalidate = []byte("max-age=0")
+)
 
 // pack makes the metadata of the scratch's operation of its fields.
 func (sc *scratch) pack() (err error) {

@@ -91,8 +91,9 @@ func TestConsoleDestroysNothing(t *testing.T) {
 	c := shared.get(t)
 	const key, value, kind = "console/a b", "one\r\ntwö\r\n", "text/markdown"
 	const target = "console/a%20b"
+	const caching = "public, max-age=60"
 	p := openConsole(t, c)
-	send(t, c.addr(1), "PUT", "/db/"+target, value, "Content-Type: "+kind)
+	send(t, c.addr(1), "PUT", "/db/"+target, value, "Content-Type: "+kind, "Cache-Control: "+caching)
 
 	p.set("prefix", "console/")
 	p.do(`document.querySelector("#list-form button").click()`)
@@ -104,6 +105,9 @@ func TestConsoleDestroysNothing(t *testing.T) {
 	p.answer(true, "Replace the value of “"+key+"”?")
 	p.shows("Stored in place of another value.")
 	p.wantStored(target, value, kind)
+	if got := send(t, c.addr(1), "GET", "/db/"+target, "").header.Get("Cache-Control"); got != caching {
+		t.Errorf("its Cache-Control is %q, want %q", got, caching)
+	}
 
 	// Changed by somebody else: nothing is replaced, and what was typed is not lost.
 	p.set("value", "mine")

@@ -14,7 +14,8 @@ import (
 )
 
 const (
-	boundShare   = 0.2 // of the data
+	boundShare   = 0.2     // of the data
+	boundMin     = 1 << 20 // bytes: a node takes no less for meant
 	updateShare  = 0.05
 	cacheBatch   = 100
 	zipfExponent = 0.99 // as in YCSB
@@ -48,10 +49,10 @@ func partitionsFor(bound int64) int {
 // cache measures servers that are bounded to a part of the data: each key is
 // read, and stored if it was not there.
 func cache(h *house) error {
-	bound := int64(boundShare * float64(dataOf(1, 0, h.keys)))
+	bound := max(int64(boundShare*float64(dataOf(1, 0, h.keys))), boundMin)
 	text := strconv.FormatInt(bound, 10)
 	args := serverArgs{
-		node:  []string{"--max-memory", text, evictionFlag, "s3-fifo", "--partitions", strconv.Itoa(partitionsFor(bound))},
+		node:  []string{"--max-memory", text + "B", evictionFlag, "s3-fifo", "--partitions", strconv.Itoa(partitionsFor(bound))},
 		redis: []string{"--maxmemory", text, "--maxmemory-policy", "allkeys-lru"},
 	}
 	return h.each(args, func(s server) error { return h.cacheOf(s, h.keys, bound) })

@@ -29,8 +29,6 @@ func whatToDo(err error, parsed *kong.Context) string {
 			return fmt.Sprintf("; the token in %s, which --auth-token-file names, is not that of the nodes", file)
 		}
 		return "; name a file with it: --auth-token-file=FILE"
-	case errors.Is(err, client.ErrWantsTLS):
-		return "; write https:// before its address, or name the authority of its certificate: --tls-ca=FILE"
 	case errors.Is(err, client.ErrNoTLS):
 		return "; leave out --tls-ca, and https:// before its address"
 	case errors.As(err, &stranger):

@@ -57,7 +57,7 @@ const CONTROLS = /[\u0000-\u0008\u000e-\u001f\u007f]/;
 
 // shown is what the page knows of the key that it asked for last. A write changes that and nothing
 // else: it sends etag as If-Match, or If-None-Match: * where that is "", which is no value.
-let shown = { segment: "", etag: "", bytes: 0, expires: "", edited: true };
+let shown = { segment: "", etag: "", bytes: 0, expires: "", kept: {}, edited: true };
 
 const known = (segment) => (shown.segment === segment ? shown : undefined);
 
@@ -118,7 +118,7 @@ $("confirm-no").addEventListener("click", () => $("confirm").close("no"));
 
 // --- one key ----------------------------------------------------------------
 
-const SHOWN_HEADERS = ["ETag", "X-Dht-Acks", "Content-Type", "Last-Modified", "Expires", "X-Dht-Node", "Retry-After"];
+const SHOWN_HEADERS = ["ETag", "X-Dht-Acks", "Content-Type", "Content-Encoding", "Last-Modified", "Expires", "X-Dht-Node", "Retry-After"];
 
 // submit does what the button of an action does.
 export function submit(action) {
@@ -154,9 +154,22 @@ async function get(segment) {
 async function look(segment) {
   const answer = await request("GET", segment, { r: $("level").value });
   const { ok, status, headers } = answer.response;
-  if (ok) shown = { segment, etag: headers.get("ETag"), bytes: answer.body.length, expires: headers.get("Expires") ?? "", edited: false };
+  if (ok) {
+    shown = { segment, etag: headers.get("ETag"), bytes: answer.body.length, expires: headers.get("Expires") ?? "", kept: keptOf(headers), edited: false };
+  }
   else if (status === 404) absent(segment);
   return answer;
+}
+
+// keptOf is what a value was put with beside its type, and is put with again: not what a node answers
+// with by itself, nor codings that the browser has undone.
+function keptOf(headers) {
+  const kept = {};
+  const caching = headers.get("Cache-Control") ?? "";
+  if (!/^(private, )?no-cache, no-transform$/.test(caching)) kept["Cache-Control"] = caching;
+  const coding = headers.get("Content-Encoding") ?? "";
+  if (!/^(gzip|deflate|br|zstd|,| )*$/i.test(coding)) kept["Content-Encoding"] = coding;
+  return kept;
 }
 
 async function put(segment) {
@@ -170,9 +183,9 @@ async function put(segment) {
     if (!await confirmed(`Replace the value of “${$("key").value}”?`, words.join(" "), "Replace")) return;
   }
   const type = $("type").value.trim() || "application/octet-stream";
-  const answer = await request("PUT", segment, { w: $("level").value, ttl }, { ...condition(was), "Content-Type": type }, body);
+  const answer = await request("PUT", segment, { w: $("level").value, ttl }, { ...condition(was), ...was?.kept, "Content-Type": type }, body);
   if (answer.response.ok) {
-    shown = { segment, etag: answer.response.headers.get("ETag"), bytes: body.length, expires: "", edited: true };
+    shown = { segment, etag: answer.response.headers.get("ETag"), bytes: body.length, expires: "", kept: was?.kept ?? {}, edited: true };
     filled = $("value").value;
   }
   await report("put", answer, []);
@@ -199,7 +212,7 @@ async function owners(segment) {
 }
 
 function absent(segment) {
-  shown = { segment, etag: "", bytes: 0, expires: "", edited: true };
+  shown = { segment, etag: "", bytes: 0, expires: "", kept: {}, edited: true };
 }
 
 // condition is that a key is as it was shown; one that was not is taken for new.

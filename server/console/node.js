@@ -25,9 +25,7 @@ export async function ask(path, options = {}, timeoutMs = 65_000) {
   const token = sessionStorage.getItem(TOKEN);
   if (token) headers.set("Authorization", `Bearer ${token}`);
   const response = await fetch(path, {
-    ...options, headers, redirect: "error",
-    // Of a write the browser would send it as a Cache-Control, which is kept with the value.
-    cache: options.method === "PUT" ? "default" : "no-store", signal: AbortSignal.timeout(timeoutMs),
+    ...options, headers, cache: "no-store", redirect: "error", signal: AbortSignal.timeout(timeoutMs),
   }).catch((error) => {
     throw error instanceof TypeError ? new Error("the node cannot be reached") : error;
   });
