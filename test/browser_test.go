@@ -5,10 +5,22 @@ import (
 	"net"
 	"net/http"
 	"regexp"
+	"sync"
 	"testing"
 
 	"httpdhs/internal/browser"
 )
+
+// networks is held to change those of the machine, and held together while there is a browser: it fails
+// what it has under way when they change.
+var networks sync.RWMutex
+
+func startBrowser(t *testing.T, flags ...string) *browser.Browser {
+	t.Helper()
+	networks.RLock()
+	t.Cleanup(networks.RUnlock)
+	return browser.Start(t, flags...)
+}
 
 // attack is a page's script: it sends what would write, to everything that writes, with every type
 // of content that a browser sends to another origin without asking there first, in every way that a
@@ -60,7 +72,7 @@ const asked = `(async (node) => {
 // requests gets a 403. Nor does a page whose name has come to lead to the node read anything.
 func TestPagesOfOtherOrigins(t *testing.T) {
 	t.Parallel()
-	b := browser.Start(t, "--host-resolver-rules=MAP *.example 127.0.0.1")
+	b := startBrowser(t, "--host-resolver-rules=MAP *.example 127.0.0.1")
 	f := newFleet(t, 1, "--replicas=1", "--access-log", "--log-format=json")
 	f.startAll()
 	own := f.name(0)
@@ -113,7 +125,7 @@ func TestPagesOfOtherOrigins(t *testing.T) {
 // The node's own console writes and reads, by each name that leads to the node.
 func TestTheConsoleWrites(t *testing.T) {
 	t.Parallel()
-	b := browser.Start(t)
+	b := startBrowser(t)
 	f := newFleet(t, 1, "--replicas=1")
 	f.startAll()
 	_, port, _ := net.SplitHostPort(f.name(0))

@@ -17,7 +17,7 @@ type consolePage struct {
 
 func openConsole(t *testing.T, c *cluster) *consolePage {
 	t.Helper()
-	p := &consolePage{browser.Start(t).Open(c.url(0) + "/"), t, c}
+	p := &consolePage{startBrowser(t).Open(c.url(0) + "/"), t, c}
 	p.Await(`document.querySelectorAll("#nodes tr").length === 3`)
 	return p
 }

@@ -51,9 +51,15 @@ func tryLAN(t *testing.T, nodes int, flags ...string) (*fleet, *lan, error) {
 	if _, err := exec.LookPath("ip"); err != nil {
 		return nil, nil, errors.New("there is no ip command (iproute2)")
 	}
+	networks.Lock()
+	defer networks.Unlock()
 	sweepLANs()
 	l := &lan{t: t, nodes: nodes, prefix: fmt.Sprintf("%s%d%c", lanPrefix, os.Getpid(), 'a'+(lans.Add(1)-1)%26)}
-	t.Cleanup(l.remove)
+	t.Cleanup(func() {
+		networks.Lock()
+		defer networks.Unlock()
+		l.remove()
+	})
 	a, b := 64+rand.IntN(128), rand.IntN(250)
 	l.net = fmt.Sprintf("10.%d.%d", a, b+1)
 	if err := l.make(a, b); err != nil {
@@ -92,6 +98,7 @@ func (l *lan) make(a, b int) (err error) {
 		}
 	}
 	step("link add %s type bridge", l.bridge())
+	step("link set %s addrgenmode none", l.bridge()) // an address of IPv6 would come later, when networks is not held
 	step("addr add 10.%d.%d.1/24 dev %s", a, b, l.bridge())
 	step("link set %s up", l.bridge())
 	for i := range l.nodes {
@@ -99,6 +106,7 @@ func (l *lan) make(a, b int) (err error) {
 		step("netns add %s", ns)
 		step("-n %s link set lo up", ns)
 		step("link add %s type veth peer name ask netns %s", l.cable(i), ns)
+		step("link set %s addrgenmode none", l.cable(i))
 		step("link set %s master %s up", l.cable(i), l.bridge())
 		step("-n %s addr add 10.%d.%d.%d/24 dev ask", ns, a, b, 10+i)
 		step("-n %s link set ask up", ns)
