@@ -138,7 +138,7 @@ func (d ndjsonDecoder) kind() (kv.OpKind, error) {
 		}
 		return kv.OpDelete, nil
 	case "":
-		if !d.ops {
+		if name == nil && !d.ops {
 			return kv.OpPut, nil
 		}
 		return 0, errNoOp
@@ -148,14 +148,16 @@ func (d ndjsonDecoder) kind() (kv.OpKind, error) {
 }
 
 // expires is when the pair expires, in Unix milliseconds: its time to live
-// from now on, or else the time that a listing gave for it.
+// from now on, or the time that a listing gave for it.
 func (d ndjsonDecoder) expires() (int64, error) {
-	if ttl := d.obj.member[memberTTL]; ttl != nil {
+	ttl, text := d.obj.member[memberTTL], d.obj.member[memberExpires]
+	switch {
+	case ttl != nil && text != nil:
+		return 0, errBoth(memberTTL, memberExpires)
+	case ttl != nil:
 		life, err := kv.ParseTTL(string(ttl))
 		return d.now().Add(life).UnixMilli(), err
-	}
-	text := d.obj.member[memberExpires]
-	if text == nil {
+	case text == nil:
 		return 0, nil
 	}
 	at, err := time.Parse(time.RFC3339, string(text))
@@ -165,12 +167,17 @@ func (d ndjsonDecoder) expires() (int64, error) {
 	return at.UnixMilli(), nil
 }
 
+// errBoth is of a line that says the same thing in two ways.
+func errBoth(a, b member) error {
+	return fmt.Errorf("both %q and %q: give one of them", memberNames[a], memberNames[b])
+}
+
 // bytes is the value of a member that is given as text or as base64.
 func (o *object) bytes(text, base64Text member) (value []byte, ok bool, err error) {
 	value, encoded := o.member[text], o.member[base64Text]
 	switch {
 	case value != nil && encoded != nil:
-		return nil, false, fmt.Errorf("both %q and %q", memberNames[text], memberNames[base64Text])
+		return nil, false, errBoth(text, base64Text)
 	case encoded == nil:
 		return value, value != nil, nil
 	}

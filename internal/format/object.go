@@ -25,7 +25,7 @@ const (
 	memberValueBase64                   // base64 of any bytes
 	memberContentType                   // media type of the value
 	memberTTL                           // "90s", or a number of seconds
-	memberExpires                       // RFC 3339; ttl goes before it
+	memberExpires                       // RFC 3339, in place of a ttl
 	memberCacheControl                  // the header of that name
 	memberContentEncoding               // the header of that name
 	memberIfMatch                       // an entity tag, or what else the header takes
@@ -109,8 +109,9 @@ func (o *object) read(line []byte) error {
 	return o.unmarshal(line)
 }
 
-// unmarshal reads any line. A member that is null is not there; of several
-// with one name the last counts.
+// unmarshal reads any line; of several members with one name the last counts.
+// One that is null is an error, and not one that is not there: a condition that
+// a program has lost on the way would make a write that has none.
 func (o *object) unmarshal(line []byte) error {
 	*o = object{known: o.known}
 	if line[0] != '{' {
@@ -129,7 +130,7 @@ func (o *object) unmarshal(line []byte) error {
 	for m, name := range memberNames {
 		raw := all[name]
 		switch {
-		case raw == nil, string(raw) == "null":
+		case raw == nil:
 			continue
 		case raw[0] == '"':
 			var s string
@@ -137,6 +138,8 @@ func (o *object) unmarshal(line []byte) error {
 				return fmt.Errorf("not JSON: %w", err)
 			}
 			o.member[m] = []byte(s)
+		case raw[0] == 'n':
+			return fmt.Errorf("%s is null, which means nothing: give it a value, or leave it out", name)
 		case member(m) == memberTTL && raw[0] != '{' && raw[0] != '[':
 			o.member[m] = raw
 		default:

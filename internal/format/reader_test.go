@@ -194,11 +194,13 @@ func TestNDJSON(t *testing.T) {
 	bad(`{"key":"a","value":{}}`, "value is an object: want a string")
 	bad(`{"key":[],"value":"1"}`, "key is an array: want a string")
 	bad(`{"key":"a","value":true}`, "value is a boolean: want a string")
-	bad(`{"key":"a","value":null}`, errNoValue.Error())
 	bad(`{"key":"a"}`, errNoValue.Error())
 	bad(`{"value":"a"}`, errNoKey.Error())
 	bad(`{"key":"","value":"a"}`, "the key is empty")
-	bad(`{"key":"a","key_base64":"YQ==","value":"a"}`, `both "key" and "key_base64"`)
+	bad(`{"key":"a","key_base64":"YQ==","value":"a"}`, `both "key" and "key_base64": give one of them`)
+	bad(`{"key":"a","value":"1","value_base64":""}`, `both "value" and "value_base64": give one of them`)
+	bad(`{"key":"a","value":"1","ttl":"1m","expires":"2030-01-31T12:00:00Z"}`, `both "ttl" and "expires": give one of them`)
+	bad(`{"op":"","key":"a","value":"1"}`, errNoOp.Error())
 	bad(`{"key":"a","value_base64":"?"}`, "value_base64 is not base64 (RFC 4648, with padding)")
 	for _, ttl := range []string{`0`, `"1e9h"`, `-1`, `1.5`, `""`, `"99999999d"`} {
 		_, err := kv.ParseTTL(strings.Trim(ttl, `"`))
@@ -302,6 +304,36 @@ func TestNDJSONOps(t *testing.T) {
 	bad(`{"op":"get","key":"a","ttl":"1s"}`, `"ttl" means nothing here`)
 	bad(`{"op":"delete","key":"a","value":"1"}`, `"value" means nothing here`)
 	f(`{"op":"incr","key":"a"}`, `1! op is "incr": want "get", "put" or "delete"`)
+}
+
+// A member that is null is an error, whichever it is and whatever else the line has: a write whose
+// condition or time to live is null was meant to have one.
+func TestNDJSONNull(t *testing.T) {
+	bad := func(line, name string, ops bool) {
+		t.Helper()
+		want := "1! " + name + " is null, which means nothing: give it a value, or leave it out"
+		got, err := readAll(t, NDJSON, strings.NewReader(line), Options{Ops: ops, Limits: testLimits}, 1)
+		if err != nil || len(got) != 1 || got[0] != want {
+			t.Errorf("%s is read as %q (%v), want %q", line, got, err, want)
+		}
+	}
+	for _, name := range memberNames {
+		others := map[string]string{"op": `"put"`, "key": `"a"`, "value": `"1"`}
+		if text, ok := strings.CutSuffix(name, "_base64"); ok {
+			delete(others, text)
+		}
+		others[name] = "null"
+		var parts []string
+		for other, value := range others {
+			parts = append(parts, fmt.Sprintf("%q:%s", other, value))
+		}
+		line := "{" + strings.Join(parts, ",") + "}"
+		bad(line, name, true)
+		bad(line, name, false)
+		bad(`{"op":"put","key":"a","value":"1",`+fmt.Sprintf("%q:null}", name), name, true)
+	}
+	bad(`{"op":"delete","key":"a","if_match":null}`, "if_match", true)
+	bad(`{"op":"get","key":"a","key_base64":null}`, "key_base64", true)
 }
 
 func record(key, value string, more ...func(*kv.Record)) string {
