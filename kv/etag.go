@@ -13,7 +13,7 @@ type TagField struct {
 }
 
 // TagList goes through the entity tags, and the "*", of a field (RFC 9110,
-// sections 8.8.3 and 13.1). What is neither is passed over.
+// sections 8.8.3 and 13.1).
 type TagList struct {
 	lines [][]byte
 	line  []byte // the rest of the one before them
@@ -22,8 +22,8 @@ type TagList struct {
 // Tags begins a list.
 func (f *TagField) Tags() TagList { return TagList{lines: f.Lines} }
 
-// Next returns the next tag in its quotes, or "*", without a W/ before it; nil
-// after the last.
+// Next returns the next tag in its quotes, without a W/ before it, or what
+// stands in the place of one: "*", or what is neither. It is nil after the last.
 func (l *TagList) Next() (tag []byte, weak bool) {
 	for {
 		l.line = bytes.TrimLeft(l.line, " \t,")
@@ -42,9 +42,7 @@ func (l *TagList) Next() (tag []byte, weak bool) {
 			}
 		}
 		tag, l.line, _ = bytes.Cut(l.line, []byte(","))
-		if tag = bytes.TrimRight(tag, " \t"); string(tag) == "*" {
-			return tag, false
-		}
+		return bytes.TrimRight(tag, " \t"), false
 	}
 }
 
@@ -52,20 +50,33 @@ func (l *TagList) Next() (tag []byte, weak bool) {
 // of it.
 type Tags struct {
 	Given    bool // the field is there, be it empty
-	Some     bool // it has a tag, whoever made it, or a "*"
-	Any      bool // it has a "*"
+	Some     bool // it has a tag, whoever made it, or is "*"
+	Any      bool // it is "*"
 	Versions []Version
+	Other    []byte // what it has first that is no tag; nil: nothing
 }
 
 // ParseTags reads a field; the versions go into the memory of into. Tags that no
 // node of ours made are left out: they never match. Where the comparison is
 // strong, a weak tag, and one that a proxy made of ours when it compressed the
 // value, is an error: it would never match either, and whoever sends it does not
-// know that. Where it is weak, a weak tag is its strong one.
+// know that. Where it is weak, a weak tag is its strong one. A "*" stands alone:
+// with anything beside it, it is an error.
 func ParseTags(f TagField, strong bool, into []Version) (Tags, error) {
 	t := Tags{Given: len(f.Lines) > 0, Versions: into[:0]}
 	list := f.Tags()
+	items := 0
 	for tag, weak := list.Next(); tag != nil; tag, weak = list.Next() {
+		t.Any = t.Any || string(tag) == "*"
+		if items++; t.Any && items > 1 {
+			return t, fmt.Errorf("%s has * beside something else: send * alone, or a list of entity tags", f.Name)
+		}
+		if !t.Any && (len(tag) < 2 || tag[0] != '"' || tag[len(tag)-1] != '"') {
+			if t.Other == nil {
+				t.Other = tag
+			}
+			continue
+		}
 		t.Some = true
 		if strong && (weak || coded(tag)) {
 			if weak {
@@ -74,9 +85,7 @@ func ParseTags(f TagField, strong bool, into []Version) (Tags, error) {
 			return t, fmt.Errorf("%s has the tag %.80s, which a proxy has made that compresses answers (or a client that takes it for weak): "+
 				"read the key with Accept-Encoding: identity, or not through that proxy, and send the ETag of that answer as it is", f.Name, tag)
 		}
-		if string(tag) == "*" {
-			t.Any = true
-		} else if v, ok := ParseETag(string(tag)); ok {
+		if v, ok := ParseETag(string(tag)); ok {
 			if len(t.Versions) == MaxConditionVersions {
 				return t, fmt.Errorf("%s has more than %d entity tags", f.Name, MaxConditionVersions)
 			}
@@ -120,6 +129,9 @@ func ParseCondition(match, none TagField, into []Version) (Condition, error) {
 	switch {
 	case err != nil || !t.Given:
 		return Condition{}, err
+	case t.Some && t.Other != nil:
+		// It may be a tag that has lost its quotes: the write would not heed it.
+		return Condition{}, fmt.Errorf("%s has %.80q, which is no entity tag: send each in its quotes, as it came", field.Name, t.Other)
 	case !t.Some:
 		// One that was meant to be conditional and has lost its tag on the way
 		// must not be done.

@@ -103,8 +103,13 @@ func (s *Server) clusterRing(ctx *fasthttp.RequestCtx) {
 		s.fail(ctx, err)
 		return
 	}
+	same, err := matchesTag(&ctx.Request.Header, doc.etag)
+	if err != nil {
+		s.fail(ctx, err)
+		return
+	}
 	ctx.Response.Header.SetCanonical(headerETag, s2b(doc.etag))
-	if matchesTag(&ctx.Request.Header, doc.etag) {
+	if same {
 		ctx.Response.SetStatusCode(fasthttp.StatusNotModified)
 		return
 	}

@@ -57,6 +57,7 @@ func TestRing(t *testing.T) {
 	}
 	f.send("GET", "/cluster/ring", "", `If-None-Match: "00"`).want(t, 200)
 	f.send("GET", "/cluster/ring", "", `If-None-Match: "a,*,b"`).want(t, 200)
+	f.send("GET", "/cluster/ring", "", `If-None-Match: *, "a"`).want(t, 400)
 	f.cluster.ring = &api.Ring{Fingerprint: "11"}
 	b := f.send("GET", "/cluster/ring", "", "If-None-Match: "+tag)
 	b.want(t, 200)

@@ -72,13 +72,16 @@ func readStatus(h *fasthttp.RequestHeader, sc *scratch, found kv.Version) (int, 
 
 // matchesTag says whether an If-None-Match names the tag, which need not be a
 // version.
-func matchesTag(h *fasthttp.RequestHeader, etag string) bool {
+func matchesTag(h *fasthttp.RequestHeader, etag string) (bool, error) {
 	field := ifNoneMatch(h)
+	if _, err := kv.ParseTags(field, false, nil); err != nil {
+		return false, badRequest(err.Error())
+	}
 	list := field.Tags()
 	for tag, _ := list.Next(); tag != nil; tag, _ = list.Next() {
 		if string(tag) == "*" || string(tag) == etag {
-			return true
+			return true, nil
 		}
 	}
-	return false
+	return false, nil
 }

@@ -294,6 +294,8 @@ func TestNDJSONOps(t *testing.T) {
 	}
 	bad(`{"op":"put","key":"a","value":"1","if_match":""}`, "if_match has no entity tag")
 	bad(`{"op":"put","key":"a","value":"1","if_match":"1f"}`, "if_match has no entity tag")
+	bad(`{"op":"put","key":"a","value":"1","if_match":"*, \"1f\""}`, "if_match has * beside something else")
+	bad(`{"op":"delete","key":"a","if_none_match":"\"1f\", 20"}`, `if_none_match has "20", which is no entity tag`)
 	bad(`{"op":"put","key":"a","value":"1","if_match":"W/\"1f\""}`, `if_match has the tag W/"1f"`)
 	bad(`{"op":"put","key":"a","value":"1","if_match":"\"1f-gzip\""}`, `if_match has the tag "1f-gzip"`)
 	bad(`{"op":"put","key":"a","value":"1","if_match":"*","if_none_match":"*"}`, "not both")
