@@ -1,7 +1,10 @@
 package test
 
 import (
+	"bytes"
+	"compress/gzip"
 	"fmt"
+	"net/http"
 	"strings"
 	"testing"
 
@@ -187,4 +190,141 @@ func TestConsoleReplacesNothingUnseen(t *testing.T) {
 	p.set("key", "console-none")
 	p.press("delete")
 	p.shows("No such key.")
+}
+
+// A value with a Content-Encoding is shown as the browser decodes it, and replaced by what is in the
+// editor: plain, and said to be plain, unless it was the coded value itself that was in the editor.
+func TestConsoleCodedValues(t *testing.T) {
+	t.Parallel()
+	c := shared.get(t)
+	p := openConsole(t, c)
+	var zipped bytes.Buffer
+	w := gzip.NewWriter(&zipped)
+	w.Write([]byte("plain text"))
+	w.Close()
+	packed := zipped.String()
+	const key, kind = "console-coded", "text/markdown"
+	p.set("key", key)
+	coding := func(want string) {
+		t.Helper()
+		if got := send(t, c.addr(1), "GET", "/db/"+key, "").header.Get("Content-Encoding"); got != want {
+			t.Errorf("the Content-Encoding is %q, want %q", got, want)
+		}
+	}
+	for _, name := range []string{"gzip", "x-gzip", "X-GZIP", "gzip, identity", "identity"} {
+		send(t, c.addr(1), "PUT", "/db/"+key, packed, "Content-Type: "+kind, "Content-Encoding: "+name)
+		p.press("get")
+		p.shows("Found.")
+		if p.editor() == "" { // a coding that the browser does not undo
+			p.shows("The editor is empty")
+			p.set("value", "plain text")
+		} else {
+			p.wantEditor("plain text")
+			p.shows(fmt.Sprintf("10 bytes, decoded from %d of %s", len(packed), name))
+		}
+		p.press("put")
+		p.answer(false, fmt.Sprintf("%d bytes are replaced with 10.", len(packed)))
+		p.wantStored(key, packed, kind)
+		p.press("put")
+		p.answer(true, "(Content-Encoding: "+name+"); the new ones are stored without a coding")
+		p.shows("Stored in place of another value.")
+		p.wantStored(key, "plain text", kind)
+		coding("")
+	}
+
+	// A coding of which the browser knows nothing: what is shown is what is stored.
+	for _, name := range []string{"identity", "own"} {
+		send(t, c.addr(1), "PUT", "/db/"+key, "text", "Content-Type: "+kind, "Content-Encoding: "+name)
+		p.press("get")
+		p.shows("4 bytes")
+		p.wantEditor("text")
+		for _, text := range []string{"text too", "and more"} {
+			p.set("value", text)
+			p.press("put")
+			p.answer(true, "Replace")
+			p.shows("Stored in place of another value.")
+			p.wantStored(key, text, kind)
+			coding(name)
+		}
+	}
+
+	// What is not coded as it says cannot be shown. It can be deleted and replaced all the same, and
+	// is not mixed up with what was in the editor before.
+	for _, name := range []string{"gzip", "x-gzip", "br", "deflate"} {
+		p.set("value", "of another key")
+		send(t, c.addr(1), "PUT", "/db/"+key, "not coded", "Content-Type: "+kind, "Content-Encoding: "+name)
+		p.press("get")
+		p.shows("The browser cannot show the 9 bytes of this value")
+		p.wantEditor("")
+		p.press("put")
+		p.answer(false, "9 bytes are replaced with 0. They were not in the editor.")
+		p.press("delete")
+		p.answer(true, "Its value has 9 bytes.")
+		p.shows("Deleted.")
+		send(t, c.addr(1), "PUT", "/db/"+key, "not coded", "Content-Encoding: "+name)
+		p.set("key", "console-coded-other")
+		p.press("get")
+		p.shows("No such key.")
+		p.set("key", key)
+		p.press("delete")
+		p.answer(true, "Its value has 9 bytes.")
+		p.shows("Deleted.")
+	}
+
+	// The type of a form is of the request: with it a node would take the value apart.
+	p.set("type", "Application/x-www-form-urlencoded; charset=utf-8")
+	p.set("value", "value=a%41")
+	p.press("put")
+	p.shows("A value cannot have the content type of a form")
+	if a := send(t, c.addr(1), "GET", "/db/"+key, ""); a.status != 404 {
+		t.Errorf("a form was stored: %q", a.body)
+	}
+}
+
+// A value that has gone since it was shown is said to have gone, not to have been changed, and is put
+// again as a new one.
+func TestConsoleSaysWhatHasGone(t *testing.T) {
+	t.Parallel()
+	c := shared.get(t)
+	p := openConsole(t, c)
+	const key = "console-gone"
+	gone := map[string]func(){
+		"deleted": func() { send(t, c.addr(1), "DELETE", "/db/"+key, "") },
+		"expired": func() {
+			send(t, c.addr(1), "PUT", "/db/"+key+"?ttl=1ms", "short")
+			eventually(t, "the key expires", func() error {
+				if a := send(t, c.addr(1), "GET", "/db/"+key, ""); a.status != http.StatusNotFound {
+					return fmt.Errorf("GET is %d", a.status)
+				}
+				return nil
+			})
+		},
+	}
+	for how, let := range gone {
+		send(t, c.addr(1), "PUT", "/db/"+key, "there", "Content-Type: a/b")
+		p.set("prefix", key)
+		p.do(`document.querySelector("#list-form button").click()`)
+		p.Await(`document.querySelectorAll("#keys li").length === 1`)
+		p.do(`document.querySelector("#keys button").click()`)
+		p.shows("Found.")
+		let()
+		p.press("delete")
+		p.answer(true, "Its value has 5 bytes.")
+		p.shows("There is no value any more: it has expired, or somebody else has deleted it.")
+		p.Await(`document.querySelectorAll("#keys li").length === 0`)
+
+		send(t, c.addr(1), "PUT", "/db/"+key, "there", "Content-Type: a/b")
+		p.press("get")
+		p.shows("Found.")
+		let()
+		p.press("put")
+		p.answer(true, "5 bytes are replaced with 5.")
+		p.shows("Put stores it as a new key now.")
+		p.press("put")
+		p.shows("Stored as a new key.")
+		p.wantStored(key, "there", "a/b")
+		if t.Failed() {
+			t.Fatal("after it was ", how)
+		}
+	}
 }

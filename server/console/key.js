@@ -57,7 +57,15 @@ const CONTROLS = /[\u0000-\u0008\u000e-\u001f\u007f]/;
 
 // shown is what the page knows of the key that it asked for last. A write changes that and nothing
 // else: it sends etag as If-Match, or If-None-Match: * where that is "", which is no value.
-let shown = { segment: "", etag: "", bytes: 0, expires: "", kept: {}, edited: true };
+const nothing = {
+  segment: "", etag: "", expires: "",
+  bytes: 0, // as they are stored
+  caching: "", // the Cache-Control that it was put with
+  coding: "", // its Content-Encoding
+  decoded: false, // the browser has undone the coding, or has failed to
+  edited: true, // the editor has had all of the value
+};
+let shown = nothing;
 
 const known = (segment) => (shown.segment === segment ? shown : undefined);
 
@@ -74,17 +82,18 @@ function setEditor(text, type, end = "\n") {
 }
 
 // edit puts a value into the editor, and says what the user has to know of that. What an editor
-// would change, for it is no text, stays out of it.
+// would change, for it is no text, stays out of it, and so does what the browser has not got (null).
 function edit(data, type) {
   const typed = $("value").value === filled ? "" : $("value").value;
-  const text = data.length <= EDITED_BYTES_MAX ? asText(data) : null;
+  const text = data !== null && data.length <= EDITED_BYTES_MAX ? asText(data) : null;
   setEditor(text ?? "", type, text?.includes("\r\n") ? "\r\n" : "\n");
   const written = editorBytes();
-  shown.edited = written.length === data.length && written.every((byte, at) => byte === data[at]);
+  shown.edited = data !== null && written.length === data.length && written.every((byte, at) => byte === data[at]);
   const notes = [];
   if (!shown.edited) {
     setEditor("", type);
-    notes.push(element("p", "quiet", "The editor is empty: it would change this value, which is large or no plain text."));
+    const why = data === null ? "the browser has not got the value" : "it would change this value, which is large or no plain text";
+    notes.push(element("p", "quiet", `The editor is empty: ${why}.`));
   }
   if (typed !== "") {
     const back = element("button", "", "Bring back what was typed");
@@ -150,60 +159,66 @@ async function get(segment) {
   await report("get", answer, ok ? [...notes, ...showValue(answer.body)] : []);
 }
 
+// Codings that one browser or another undoes; what it does with others can be seen by the length.
+const UNDONE = /^(x-)?(gzip|compress)$|^(deflate|br|zstd|dcb|dcz)$/i;
+
 // look reads a key, remembers what is there, and leaves the editor alone.
 async function look(segment) {
   const answer = await request("GET", segment, { r: $("level").value });
   const { ok, status, headers } = answer.response;
-  if (ok) {
-    shown = { segment, etag: headers.get("ETag"), bytes: answer.body.length, expires: headers.get("Expires") ?? "", kept: keptOf(headers), edited: false };
-  }
-  else if (status === 404) absent(segment);
+  if (status === 404) absent(segment);
+  if (!ok) return answer;
+  const caching = headers.get("Cache-Control") ?? "";
+  const coding = headers.get("Content-Encoding") ?? "";
+  const bytes = Number(headers.get("Content-Length"));
+  shown = {
+    segment, etag: headers.get("ETag"), expires: headers.get("Expires") ?? "", bytes, coding,
+    caching: /^(private, )?no-cache, no-transform$/.test(caching) ? "" : caching, // what a node answers with by itself
+    decoded: coding !== "" && (answer.body?.length !== bytes || coding.split(",").some((one) => UNDONE.test(one.trim()))),
+    edited: false,
+  };
   return answer;
 }
 
-// keptOf is what a value was put with beside its type, and is put with again: not what a node answers
-// with by itself, nor codings that the browser has undone.
-function keptOf(headers) {
-  const kept = {};
-  const caching = headers.get("Cache-Control") ?? "";
-  if (!/^(private, )?no-cache, no-transform$/.test(caching)) kept["Cache-Control"] = caching;
-  const coding = headers.get("Content-Encoding") ?? "";
-  if (!/^(gzip|deflate|br|zstd|,| )*$/i.test(coding)) kept["Content-Encoding"] = coding;
-  return kept;
-}
-
 async function put(segment) {
-  const was = known(segment);
+  const was = known(segment) ?? nothing;
   const body = editorBytes();
   const ttl = $("ttl").value.trim();
-  if (was?.etag) {
+  const type = $("type").value.trim() || "application/octet-stream";
+  if (FORMS.test(type)) throw new Error(`A value cannot have the content type of a form, ${type}: choose another.`);
+  // What is in the editor is coded if what came into it was.
+  const coding = was.edited && !was.decoded ? was.coding : "";
+  if (was.etag) {
     const words = [`${count(was.bytes)} bytes are replaced with ${count(body.length)}.`];
     if (!was.edited) words.push("They were not in the editor.");
+    if (was.coding !== coding) words.push(`They are coded (Content-Encoding: ${was.coding}); the new ones are stored without a coding, as they are in the editor.`);
     if (was.expires && !ttl) words.push(`They expire at ${new Date(was.expires).toLocaleString()}; without a time to live the new ones do not.`);
     if (!await confirmed(`Replace the value of “${$("key").value}”?`, words.join(" "), "Replace")) return;
   }
-  const type = $("type").value.trim() || "application/octet-stream";
-  const answer = await request("PUT", segment, { w: $("level").value, ttl }, { ...condition(was), ...was?.kept, "Content-Type": type }, body);
+  const headers = { ...condition(was), "Content-Type": type };
+  if (was.caching) headers["Cache-Control"] = was.caching;
+  if (coding) headers["Content-Encoding"] = coding;
+  const answer = await request("PUT", segment, { w: $("level").value, ttl }, headers, body);
   if (answer.response.ok) {
-    shown = { segment, etag: answer.response.headers.get("ETag"), bytes: body.length, expires: "", kept: was?.kept ?? {}, edited: true };
+    shown = { ...nothing, segment, etag: answer.response.headers.get("ETag"), bytes: body.length, caching: was.caching, coding };
     filled = $("value").value;
   }
   await report("put", answer, []);
 }
+
+// FORMS are the types that a node takes for those of the request, and not of the value in it.
+const FORMS = /^\s*(application\/x-www-form-urlencoded|multipart\/form-data)\s*(;|$)/i;
 
 async function remove(segment) {
   if (!known(segment)?.etag) { // who deletes sees what
     const answer = await look(segment);
     await report("get", answer, answer.response.ok ? showValue(answer.body) : []);
   }
-  const was = known(segment);
-  if (!was?.etag) return;
+  const was = known(segment) ?? nothing;
+  if (!was.etag) return;
   if (!await confirmed(`Delete “${$("key").value}”?`, `Its value has ${count(was.bytes)} bytes.`, "Delete")) return;
   const answer = await request("DELETE", segment, { w: $("level").value }, condition(was));
-  if (answer.response.ok) {
-    absent(segment);
-    document.dispatchEvent(new CustomEvent("deleted", { detail: segment }));
-  }
+  if (answer.response.ok) absent(segment);
   await report("delete", answer, []);
 }
 
@@ -212,20 +227,32 @@ async function owners(segment) {
 }
 
 function absent(segment) {
-  shown = { segment, etag: "", bytes: 0, expires: "", kept: {}, edited: true };
+  shown = { ...nothing, segment };
+  document.dispatchEvent(new CustomEvent("absent", { detail: segment }));
 }
 
 // condition is that a key is as it was shown; one that was not is taken for new.
 function condition(was) {
-  return was?.etag ? { "If-Match": was.etag } : { "If-None-Match": "*" };
+  return was.etag ? { "If-Match": was.etag } : { "If-None-Match": "*" };
 }
 
 async function request(method, segment, parameters, headers = {}, body = undefined) {
   const query = Object.entries(parameters).filter(([, value]) => value).map(([name, value]) => `${name}=${encodeURIComponent(value)}`);
   const began = performance.now();
   const response = await ask(`db/${segment}${query.length > 0 ? "?" : ""}${query.join("&")}`, { method, headers, body });
-  const got = response.ok ? new Uint8Array(await response.arrayBuffer()) : null;
+  const got = response.ok ? await bodyOf(response) : null;
   return { response, segment, body: got, tookMs: performance.now() - began };
+}
+
+// bodyOf is null for a value that is not what its Content-Encoding says: the browser gives nothing of it.
+async function bodyOf(response) {
+  try {
+    return new Uint8Array(await response.arrayBuffer());
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error;
+    if (response.headers.has("Content-Encoding")) return null;
+    throw new Error("the connection broke before all of the value was there");
+  }
 }
 
 // report shows what came of a request: the outcome, what is wrong, the headers, and parts.
@@ -239,7 +266,7 @@ async function report(action, { response, segment, tookMs }, parts) {
     said.push(element("dl", "facts", ...names.map((name) =>
       element("div", "", element("dt", "", name), element("dd", "", headers.get(name))))));
   }
-  if (status === 412) said.push(...offerToLoad(segment));
+  if (status === 412) said.push(...otherwise(action, segment, headers.has("ETag")));
   showResult(...said, ...parts);
 }
 
@@ -252,8 +279,13 @@ function outcome(action, status) {
   return "Found.";
 }
 
-// offerToLoad says why a condition did not hold, and offers to look at what there is.
-function offerToLoad(segment) {
+// otherwise says why a condition did not hold, and offers to look at what there is.
+function otherwise(action, segment, there) {
+  if (!there) {
+    absent(segment);
+    const again = action === "put" ? " Put stores it as a new key now." : "";
+    return [element("p", "", `There is no value any more: it has expired, or somebody else has deleted it.${again}`)];
+  }
   const why = known(segment)?.etag ? "Somebody else has changed this key since it was shown here."
     : "There is a value under this key, which was not shown here.";
   const load = element("button", "", "Load what is there");
@@ -269,6 +301,11 @@ function showResult(...parts) {
 // showValue shows a value as text where it is text, as hex where it is not,
 // and lets one look at it the other way.
 function showValue(data) {
+  const { bytes, coding, decoded } = shown;
+  if (data === null) {
+    return [element("p", "", `The browser cannot show the ${count(bytes)} bytes of this value: they did not arrive whole, or are not what ` +
+      `Content-Encoding says, which is ${coding}. curl shows them as they are.`)];
+  }
   const start = data.subarray(0, SHOWN_BYTES_MAX);
   // Where the shown part ends, a character may be cut in two.
   const text = asText(start) ?? (start.length < data.length ? new TextDecoder().decode(start) : null);
@@ -276,7 +313,8 @@ function showValue(data) {
   const block = element("pre");
   block.tabIndex = 0;
   block.setAttribute("aria-label", "Value");
-  const size = `${count(data.length)} bytes` + (start.length < data.length ? `, the first ${count(start.length)} shown` : "");
+  const size = `${count(data.length)} bytes` + (decoded ? `, decoded from ${count(bytes)} of ${coding}` : "") +
+    (start.length < data.length ? `, the first ${count(start.length)} shown` : "");
   const other = element("button");
   other.type = "button";
   let asHex = !isText;

@@ -68,8 +68,8 @@ $("list-form").addEventListener("submit", (event) => {
 $("next").addEventListener("click", () => list(listing.prefix, [...listing.cursors, listing.next]));
 $("previous").addEventListener("click", () => list(listing.prefix, listing.cursors.slice(0, -1)));
 
-// What was deleted in the form is in the list no more.
-document.addEventListener("deleted", ({ detail: segment }) => {
+// What the form finds to be gone is in the list no more.
+document.addEventListener("absent", ({ detail: segment }) => {
   const gone = [...$("keys").children].filter((item) => item.dataset.segment === segment);
   gone.forEach((item) => item.remove());
   if (gone.length > 0) showCount();
