@@ -12,6 +12,7 @@ var (
 	ErrValueTooLarge  = errors.New("the value is larger than --max-value-bytes")
 	ErrMetaTooLong    = errors.New("too long: Content-Type, Cache-Control and Content-Encoding may have 255 bytes together")
 	ErrMetaControl    = errors.New("control characters")
+	ErrMetaNotUTF8    = errors.New("bytes that are not UTF-8")
 	ErrExpiresTooLate = errors.New("expires is after the year 9999: leave it out to keep the value for ever")
 	ErrLevel          = errors.New("the level asks for more replicas than a key has")
 

@@ -3,6 +3,7 @@ package kv
 import (
 	"bytes"
 	"fmt"
+	"unicode/utf8"
 )
 
 // Meta is what is kept beside a value and given back with it: the media type,
@@ -61,14 +62,30 @@ func (m Meta) Fields() (f Fields) {
 }
 
 // Append makes the Meta of the fields, in what it appends to dst; but a media
-// type alone is its own Meta, and is not copied. The error wraps ErrMetaControl
-// or ErrMetaTooLong and says which field it is about.
+// type alone is its own Meta, and is not copied. All that clients say of values
+// goes through it: it empties the fields that say nothing of a value, and are not
+// kept. The error wraps ErrMetaControl, ErrMetaTooLong or ErrMetaNotUTF8 and says
+// which field it is about.
+//
+// What is not UTF-8 is refused, though HTTP would carry it: in JSON, and so in a
+// dump, it would come out as something else. Types, directives and codings are
+// ASCII by their registries, so nobody needs it.
 func (f *Fields) Append(dst []byte) (Meta, error) {
+	f.drop()
 	if err := f.check(); err != nil {
 		return nil, err
 	}
+	for _, field := range f.named() {
+		if !utf8.Valid(field.value) {
+			return nil, fmt.Errorf("the %s has %w", field.name, ErrMetaNotUTF8)
+		}
+	}
+	return f.encode(dst), nil
+}
+
+func (f *Fields) encode(dst []byte) Meta {
 	if len(f.CacheControl)+len(f.ContentEncoding) == 0 {
-		return f.ContentType, nil
+		return f.ContentType
 	}
 	start := len(dst)
 	dst = append(dst, f.ContentType...)
@@ -78,7 +95,50 @@ func (f *Fields) Append(dst []byte) (Meta, error) {
 	if len(f.ContentEncoding) > 0 {
 		dst = append(append(dst, metaSeparator, metaContentEncoding), f.ContentEncoding...)
 	}
-	return dst[start:], nil
+	return dst[start:]
+}
+
+// Kept is the Meta as Append makes it, of one that a client gives as a whole.
+func (m Meta) Kept() (Meta, error) {
+	if err := m.Check(); err != nil {
+		return nil, err
+	}
+	f := m.Fields()
+	return f.Append(nil)
+}
+
+// drop empties the fields that say nothing of the value: a form's type is of the
+// request that brings it, and the other values are what no field means too. Some
+// browsers add these directives to what they send, also to writes.
+func (f *Fields) drop() {
+	if t := mediaType(f.ContentType); bytes.EqualFold(t, typeForm) || bytes.EqualFold(t, typeMultipart) ||
+		bytes.EqualFold(f.ContentType, typeBytes) {
+		f.ContentType = nil
+	}
+	if bytes.EqualFold(f.CacheControl, cacheReload) || bytes.EqualFold(f.CacheControl, cacheRevalidate) {
+		f.CacheControl = nil
+	}
+}
+
+var (
+	typeForm        = []byte("application/x-www-form-urlencoded")
+	typeMultipart   = []byte("multipart/form-data")
+	typeBytes       = []byte("application/octet-stream")
+	cacheReload     = []byte("no-cache")
+	cacheRevalidate = []byte("max-age=0")
+)
+
+// IsForm says whether a Content-Type is that of curl -d, an URL-encoded form.
+func IsForm(contentType []byte) bool {
+	return len(contentType) >= len(typeForm) && bytes.EqualFold(mediaType(contentType), typeForm)
+}
+
+// mediaType is a Content-Type without its parameters.
+func mediaType(contentType []byte) []byte {
+	if i := bytes.IndexByte(contentType, ';'); i >= 0 {
+		contentType = contentType[:i]
+	}
+	return bytes.TrimSpace(contentType)
 }
 
 // size is the length of the fields' Meta.
@@ -92,12 +152,19 @@ func (f *Fields) size() int {
 	return n
 }
 
+// namedField is a field with its name in HTTP.
+type namedField struct {
+	name  string
+	value []byte
+}
+
+func (f *Fields) named() [3]namedField {
+	return [...]namedField{{"Content-Type", f.ContentType}, {"Cache-Control", f.CacheControl}, {"Content-Encoding", f.ContentEncoding}}
+}
+
 func (f *Fields) check() error {
 	longest := 0
-	named := [...]struct {
-		name  string
-		value []byte
-	}{{"Content-Type", f.ContentType}, {"Cache-Control", f.CacheControl}, {"Content-Encoding", f.ContentEncoding}}
+	named := f.named()
 	for i := range named {
 		for _, c := range named[i].value {
 			if c < ' ' && c != '\t' || c == 0x7f {
@@ -115,14 +182,16 @@ func (f *Fields) check() error {
 }
 
 // Check returns the error that the Meta deserves, or nil: that of its Fields, or
-// one that wraps ErrFormat where Append would not make it.
+// one that wraps ErrFormat where it is not of the form that Append gives to fields.
+// It is also asked of what other nodes send, so it takes what Append drops or
+// refuses: an older node may have taken it.
 func (m Meta) Check() error {
 	f := m.Fields()
 	if err := f.check(); err != nil {
 		return err
 	}
 	var buf [MaxMetaBytes]byte
-	if again, _ := f.Append(buf[:0]); !bytes.Equal(again, m) {
+	if !bytes.Equal(f.encode(buf[:0]), m) {
 		return fmt.Errorf("%w: metadata that is none", ErrFormat)
 	}
 	return nil

@@ -5,24 +5,26 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"pgregory.net/rapid"
 )
 
 // A Meta that was made of fields gives them back, and Check takes it; one that
-// is too long, or would end a header, is not made, and the error names the field.
+// is too long, or would end a header, or is no UTF-8, is not made, and the error names the field.
 func TestMetaHoldsItsFields(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		field := func(name string) []byte {
 			return rapid.SliceOfN(rapid.SampledFrom([]byte("ce\t =\xff\n\x00")), 0, 2).Draw(t, name)
 		}
 		f := Fields{ContentType: field("type"), CacheControl: field("cache"), ContentEncoding: field("encoding")}
-		control := bytes.ContainsAny(bytes.Join([][]byte{f.ContentType, f.CacheControl, f.ContentEncoding}, nil), "\n\x00")
+		all := bytes.Join([][]byte{f.ContentType, f.CacheControl, f.ContentEncoding}, []byte(" "))
+		control, text := bytes.ContainsAny(all, "\n\x00"), utf8.Valid(all)
 		m, err := f.Append([]byte("before")[:6:6])
-		if control != errors.Is(err, ErrMetaControl) {
+		if control != errors.Is(err, ErrMetaControl) || (!control && !text) != errors.Is(err, ErrMetaNotUTF8) {
 			t.Fatalf("%q: %v", f, err)
 		}
-		if control {
+		if control || !text {
 			return
 		}
 		got := m.Fields()
@@ -46,6 +48,40 @@ func TestMetaHoldsItsFields(t *testing.T) {
 		case c.names != "" && (!errors.Is(err, ErrMetaTooLong) || !strings.HasPrefix(err.Error(), "the "+c.names+" ")):
 			t.Errorf("%+v: %v", c, err)
 		}
+	}
+}
+
+// What says nothing of a value is not kept, whether it comes as fields or as a whole Meta; what is
+// like it is.
+func TestMetaKeepsWhatSaysSomething(t *testing.T) {
+	for _, c := range []struct{ typ, cache, want string }{
+		{"application/x-www-form-urlencoded", "", ""},
+		{"Application/X-WWW-Form-urlencoded ; charset=utf-8", "", ""},
+		{"multipart/form-data; boundary=x", "max-age=60", "\ncmax-age=60"},
+		{"application/octet-stream", "", ""},
+		{"Application/Octet-Stream", "no-cache", ""},
+		{"a/b", "Max-Age=0", "a/b"},
+		{"application/octet-stream; q=1", "no-cache, private", "application/octet-stream; q=1\ncno-cache, private"},
+		{"application/x-www-form-urlencoded2", "", "application/x-www-form-urlencoded2"},
+		{"multipart/mixed", "", "multipart/mixed"},
+	} {
+		whole := c.typ
+		if c.cache != "" {
+			whole += "\nc" + c.cache
+		}
+		f := Fields{ContentType: []byte(c.typ), CacheControl: []byte(c.cache)}
+		if m, err := f.Append(nil); err != nil || string(m) != c.want {
+			t.Errorf("%q: %q, %v, want %q", c, m, err, c.want)
+		}
+		if m, err := Meta(whole).Kept(); err != nil || string(m) != c.want {
+			t.Errorf("%q: %q, %v, want %q", whole, m, err, c.want)
+		}
+	}
+	if _, err := Meta("a/\xe9").Kept(); !errors.Is(err, ErrMetaNotUTF8) {
+		t.Error(err)
+	}
+	if _, err := Meta("a\n").Kept(); !errors.Is(err, ErrFormat) {
+		t.Error(err)
 	}
 }
 

@@ -37,11 +37,7 @@ func (s *Server) batch(ctx *fasthttp.RequestCtx) {
 	p, err := s.parse(query, paramsBatch)
 	var in format.Format
 	if err == nil {
-		in, err = bodyFormat(&ctx.Request.Header, format.NDJSON)
-	}
-	if err == nil && in != format.NDJSON && in != format.Binary {
-		err = &statusError{fasthttp.StatusUnsupportedMediaType,
-			in.String() + " has no operations: send " + format.TypeNDJSON + " or " + format.TypeBinary}
+		in, err = bodyFormat(&ctx.Request.Header, format.NDJSON, format.Binary)
 	}
 	if err != nil {
 		s.fail(ctx, err)

@@ -58,7 +58,7 @@ func TestBatch(t *testing.T) {
 		`{"status":404,"key":"a","error":"no such key"}`,
 		`{"status":201,"key_base64":"/w==","etag":"\"8\"","acks":2,"replicas":2}`,
 		`{"status":200,"key_base64":"/w==","value":"\"\n","etag":"\"8\""}`,
-		`{"status":400,"error":"the key is empty; put the key after /db/"}`,
+		`{"status":400,"error":"the key is empty"}`,
 		`{"status":414,"error":"the key is longer than --max-key-bytes; use a shorter key"}`,
 	)
 	m.fail = func(_ int, op *kv.Op) error {
@@ -71,14 +71,17 @@ func TestBatch(t *testing.T) {
 
 func TestBatchRefuses(t *testing.T) {
 	addr, _ := serveMany(t, Options{})
-	if status, answer := send(t, "POST", "http://"+addr+"/batch", "text/csv", strings.NewReader("a,b\n")); status != 415 {
+	if status, answer := send(t, "POST", "http://"+addr+"/batch", "text/csv", strings.NewReader("a,b\n")); status != 415 ||
+		!strings.Contains(answer, "the Content-Type text/csv is not read here: send application/x-ndjson or application/vnd.httpdhs.records\"") {
 		t.Errorf("%d %s", status, answer)
 	}
 	if status, answer := send(t, "POST", "http://"+addr+"/batch?timeout=no", "", strings.NewReader("")); status != 400 {
 		t.Errorf("%d %s", status, answer)
 	}
-	if status, answer := send(t, "POST", "http://"+addr+"/batch", "", strings.NewReader("")); status != 200 || answer != "" {
-		t.Errorf("an empty batch: %d %s", status, answer)
+	for _, none := range []string{"", "\n\n"} {
+		if status, answer := send(t, "POST", "http://"+addr+"/batch", "", strings.NewReader(none)); status != 200 || answer != "" {
+			t.Errorf("a batch without operations, %q: %d %s", none, status, answer)
+		}
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"httpdhs/internal/format"
 	"httpdhs/kv"
 )
 
@@ -101,6 +102,50 @@ func TestWhatAWriterSaysOfAValue(t *testing.T) {
 	if a := f.send("GET", "/db/k", ""); a.body != "c" {
 		t.Errorf("a refused PUT stored %q", a.body)
 	}
+}
+
+// What says nothing of a value is kept by no way in: the types of forms are of requests. What JSON
+// could not give back as it came is taken by none.
+func TestEveryWayInKeepsTheSame(t *testing.T) {
+	f := start(t, Options{})
+	binary := func(contentType string) string {
+		return string(kv.AppendRecord(nil, &kv.Record{Key: []byte("k"), Entry: kv.Entry{Value: []byte("v"), Meta: kv.Meta(contentType)}}))
+	}
+	pair := func(contentType string) string {
+		return `{"op":"put","key":"k","value":"v","content_type":"` + strings.ReplaceAll(contentType, `"`, `\"`) + `"}`
+	}
+	ways := map[string]func(contentType string) answer{
+		"PUT":   func(c string) answer { return f.send("PUT", "/db/k", "v", "Content-Type: "+c) },
+		"batch": func(c string) answer { return f.send("POST", "/batch", pair(c)) },
+		"binary batch": func(c string) answer {
+			return f.send("POST", "/batch", binary(c), "Content-Type: "+format.TypeBinary, "Accept: "+format.TypeNDJSON)
+		},
+		"load-data": func(c string) answer {
+			return f.send("POST", "/load-data", pair(c), "Content-Type: "+format.TypeNDJSON)
+		},
+		"binary load-data": func(c string) answer {
+			return f.send("POST", "/load-data", binary(c), "Content-Type: "+format.TypeBinary)
+		},
+	}
+	for name, way := range ways {
+		for sent, want := range map[string]string{
+			"application/x-www-form-urlencoded": "", "Multipart/Form-Data; boundary=b": "", "application/octet-stream": "",
+			"text/plain; name=\"café\"": "text/plain; name=\"café\"",
+		} {
+			f.send("DELETE", "/db/k", "").want(t, 204)
+			a := way(sent)
+			if e, ok := f.store.entry("k"); !ok || string(e.Meta) != want {
+				t.Errorf("%s with %s: kept as %q (%d %s)", name, sent, e.Meta, a.status, a.body)
+			}
+		}
+		f.send("DELETE", "/db/k", "").want(t, 204)
+		a := way("text/plain; name=\"caf\xe9\"")
+		if e, ok := f.store.entry("k"); ok && !e.Tombstone || !strings.Contains(a.body, "UTF-8") {
+			t.Errorf("%s with Latin-1: stored %v, %d %s", name, ok, a.status, a.body)
+		}
+	}
+	f.send("PUT", "/db/k", "v", "Cache-Control: max-age=1, \xff").want(t, 400)
+	f.send("PUT", "/db/k", "v", "Content-Encoding: \xff").want(t, 400)
 }
 
 // A listing with values has what their writers said of them, and can be loaded.

@@ -290,7 +290,7 @@ func TestErrorStatuses(t *testing.T) {
 		{kv.ErrUnavailable, 503, true}, {kv.ErrTimeout, 503, true}, {kv.ErrUnknownOutcome, 503, true},
 		{kv.ErrAbsenceUnknown, 503, false}, {kv.ErrOverloaded, 503, false}, {kv.ErrStopping, 503, false},
 		{kv.ErrLevel, 400, false}, {kv.ErrKeyTooLong, 414, false}, {kv.ErrValueTooLarge, 413, false},
-		{kv.ErrMetaTooLong, 400, false}, {kv.ErrMetaControl, 400, false}, {kv.ErrKeyEmpty, 400, false}, {errors.New("boom"), 500, false},
+		{kv.ErrMetaTooLong, 400, false}, {kv.ErrMetaControl, 400, false}, {kv.ErrMetaNotUTF8, 400, false}, {kv.ErrKeyEmpty, 400, false}, {errors.New("boom"), 500, false},
 	} {
 		for _, method := range []string{"GET", "PUT", "DELETE"} {
 			f.store.fail = fmt.Errorf("node n2: %w", c.err)

@@ -56,11 +56,12 @@ var statusTable = []struct {
 }{
 	{kv.ErrNotFound, 404, ""},
 	{kv.ErrConditionFailed, 412, "read the key again and retry with its current ETag"},
-	{kv.ErrKeyEmpty, 400, "put the key after /db/"},
+	{kv.ErrKeyEmpty, 400, ""},
 	{kv.ErrKeyTooLong, 414, "use a shorter key"},
 	{kv.ErrValueTooLarge, 413, "split the value or raise --max-value-bytes on all nodes"},
 	{kv.ErrMetaTooLong, 400, "send a shorter one"},
 	{kv.ErrMetaControl, 400, "send it without them"},
+	{kv.ErrMetaNotUTF8, 400, "send it without them"},
 	{kv.ErrLevel, 400, "GET /cluster tells the number of replicas"},
 	{format.ErrPacked, 415, ""},
 	{kv.ErrNoMemory, 507, "delete keys, add nodes or raise --max-memory"},

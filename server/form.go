@@ -1,33 +1,8 @@
 package server
 
-import (
-	"bytes"
-)
+import "bytes"
 
-var (
-	formPrefix    = []byte("value=")
-	typeForm      = []byte("application/x-www-form-urlencoded")
-	typeMultipart = []byte("multipart/form-data")
-)
-
-// mediaType is a Content-Type without its parameters.
-func mediaType(contentType []byte) []byte {
-	if i := bytes.IndexByte(contentType, ';'); i >= 0 {
-		contentType = contentType[:i]
-	}
-	return bytes.TrimSpace(contentType)
-}
-
-// isURLForm says whether a Content-Type is that of curl -d.
-func isURLForm(contentType []byte) bool {
-	return len(contentType) >= len(typeForm) && bytes.EqualFold(mediaType(contentType), typeForm)
-}
-
-// isForm says whether a Content-Type is of a form: it is what the client's
-// tool sends by default and says nothing of the value, so it is not kept.
-func isForm(contentType []byte) bool {
-	return isURLForm(contentType) || bytes.EqualFold(mediaType(contentType), typeMultipart)
-}
+var formPrefix = []byte("value=")
 
 // formRawMax is the most bytes that a value of n takes as a form's first
 // field.

@@ -2,17 +2,21 @@ package server
 
 import (
 	"errors"
+	"fmt"
 
 	"httpdhs/kv"
 )
 
-var errPercent = errors.New("bad percent-encoding")
+var (
+	errPercent     = errors.New("bad percent-encoding")
+	errNoKeyInPath = fmt.Errorf("%w; put it at the end of the path", kv.ErrKeyEmpty)
+)
 
 // decodeKey appends the key that the raw end of a path names to dst: decoded
 // once, otherwise as it is. It stops at a key that is too long.
 func decodeKey(dst, raw []byte, lim *kv.Limits) ([]byte, error) {
 	if len(raw) == 0 {
-		return dst, kv.ErrKeyEmpty
+		return dst, errNoKeyInPath
 	}
 	if len(raw) > 3*lim.MaxKeyBytes {
 		return dst, kv.ErrKeyTooLong

@@ -3,6 +3,7 @@ package server
 import (
 	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
 
 	"github.com/valyala/fasthttp"
@@ -21,7 +22,7 @@ func (s *Server) load(ctx *fasthttp.RequestCtx) {
 	p, err := s.parse(query, paramsLoad)
 	var f format.Format
 	if err == nil {
-		f, err = bodyFormat(&ctx.Request.Header, format.TSV)
+		f, err = bodyFormat(&ctx.Request.Header, format.TSV, format.CSV, format.NDJSON, format.Binary)
 	}
 	if err != nil {
 		s.fail(ctx, err)
@@ -84,21 +85,22 @@ func (s *Server) answerLoad(ctx *fasthttp.RequestCtx, l *loader, err error) {
 	ctx.Response.SetBodyRaw(append(body, '\n'))
 }
 
-// bodyFormat is the format of a body by its headers. No type, and the one that
-// curl sends for any data, stand for the default.
-func bodyFormat(h *fasthttp.RequestHeader, def format.Format) (format.Format, error) {
+// bodyFormat is the format of a body by its headers, one of those that the
+// resource takes. No type, and the one that curl sends for any data, stand for
+// the first.
+func bodyFormat(h *fasthttp.RequestHeader, taken ...format.Format) (format.Format, error) {
 	if enc := string(h.ContentEncoding()); enc != "" && !strings.EqualFold(enc, "identity") {
 		return 0, &statusError{fasthttp.StatusUnsupportedMediaType,
 			"the Content-Encoding " + printable(enc) + " is not read here: send the body uncompressed"}
 	}
 	name := h.ContentType()
-	if isForm, _, _ := strings.Cut(string(name), ";"); isForm == "" || strings.EqualFold(strings.TrimSpace(isForm), "application/x-www-form-urlencoded") {
-		return def, nil
+	if len(name) == 0 || kv.IsForm(name) {
+		return taken[0], nil
 	}
 	f, ok := format.ByMediaType(name)
-	if !ok {
+	if !ok || !slices.Contains(taken, f) {
 		return 0, &statusError{fasthttp.StatusUnsupportedMediaType,
-			"the Content-Type " + printable(string(name)) + " is not read here: send " + format.Types}
+			"the Content-Type " + printable(string(name)) + " is not read here: send " + format.Types(taken)}
 	}
 	return f, nil
 }

@@ -238,7 +238,7 @@ func TestLoadRefuses(t *testing.T) {
 			t.Errorf("%s %q: %d %s", query, header, resp.StatusCode, body)
 		}
 	}
-	f(415, "text/csv", "", "Content-Type", "application/pdf")
+	f(415, "send text/tab-separated-values, text/csv, application/x-ndjson or application/vnd.httpdhs.records", "", "Content-Type", "application/pdf")
 	f(415, "multipart/form-data", "", "Content-Type", "multipart/form-data; boundary=x")
 	f(415, "uncompressed", "", "Content-Encoding", "gzip")
 	f(400, "ttl", "?ttl=0")

@@ -71,26 +71,14 @@ func (sc *scratch) describe(ctx *fasthttp.RequestCtx) error {
 	h, has := &ctx.Request.Header, connOf(ctx).has
 	sc.fields = kv.Fields{}
 	if has&hasCacheControl != 0 {
-		if v := joined(h, headerCacheControl); !bytes.EqualFold(v, cacheReload) && !bytes.EqualFold(v, cacheRevalidate) {
-			sc.fields.CacheControl = v
-		}
+		sc.fields.CacheControl = joined(h, headerCacheControl)
 	}
 	if has&hasContentEncoding != 0 {
 		sc.fields.ContentEncoding = joined(h, headerContentEncoding)
 	}
-	// No type is how the store keeps the default.
-	if t := h.ContentType(); !isForm(t) && !bytes.EqualFold(t, typeBytes) {
-		sc.fields.ContentType = t
-	}
+	sc.fields.ContentType = h.ContentType()
 	return sc.pack()
 }
-
-// What browsers add to requests by themselves, also to writes: to those of pages with a condition, for one.
-// It says of a value no more than the default does.
-var (
-	cacheReload     = []byte("no-cache")
-	cacheRevalidate = []byte("max-age=0")
-)
 
 // pack makes the metadata of the scratch's operation of its fields.
 func (sc *scratch) pack() (err error) {
@@ -120,7 +108,7 @@ func (s *Server) announcedFault(ctx *fasthttp.RequestCtx) error {
 // rawLimit is the most bytes of body that can hold a value: a form's is
 // percent-encoded, and judged when it is decoded.
 func (s *Server) rawLimit(contentType []byte) int {
-	if isURLForm(contentType) {
+	if kv.IsForm(contentType) {
 		return formRawMax(s.opts.Limits.MaxValueBytes)
 	}
 	return s.opts.Limits.MaxValueBytes
@@ -138,7 +126,7 @@ func (s *Server) readValue(ctx *fasthttp.RequestCtx, sc *scratch) error {
 		return err
 	}
 	op.Value = sc.body
-	if isURLForm(contentType) {
+	if kv.IsForm(contentType) {
 		value, ok, err := formValue(sc.body)
 		if err != nil {
 			return err

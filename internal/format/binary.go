@@ -60,6 +60,9 @@ func (d binaryDecoder) decode(src []byte, last bool, op *kv.Op) (n, lines int64,
 	if op.Record, _, err = kv.DecodeRecord(src[:n], &d.lim); err != nil {
 		return n, 1, err
 	}
+	if op.Meta, err = op.Meta.Kept(); err != nil {
+		return n, 1, err
+	}
 	op.Version = 0 // the cluster stamps
 	if op.Kind = kv.OpPut; op.Tombstone {
 		op.Kind, op.Tombstone, op.Expires = kv.OpDelete, false, 0

@@ -23,8 +23,20 @@ const (
 	TypeBinary = "application/vnd.httpdhs.records"
 )
 
-// Types lists the media types for the words of an error.
-const Types = TypeTSV + ", " + TypeCSV + ", " + TypeNDJSON + " or " + TypeBinary
+// Types lists the media types of formats for the words of an error.
+func Types(of []Format) (list string) {
+	for i, f := range of {
+		switch {
+		case i == 0:
+		case i == len(of)-1:
+			list += " or "
+		default:
+			list += ", "
+		}
+		list += f.String()
+	}
+	return list
+}
 
 // String is the media type of the format.
 func (f Format) String() string {
