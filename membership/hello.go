@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"unicode/utf8"
 )
 
 const (
@@ -14,6 +13,9 @@ const (
 	maxHelloBytes   = 4 << 20
 	maxHelloMembers = MaxMembers + MaxRemoved
 	maxReasonBytes  = 1024
+
+	// maxPartitionerBytes is more than the name of any partitioner has.
+	maxPartitionerBytes = 64
 )
 
 // Errors of a hello.
@@ -59,34 +61,48 @@ type hello struct {
 	Settings Settings   `json:"settings"`
 	Refused  string     `json:"refused,omitempty"` // in an answer: why nothing was done
 	Members  memberList `json:"members"`           // the whole map; of a node that is not formed its own entry alone
-	Join     []string   `json:"join,omitempty"`    // of a node that is not formed: where it tries to join
+	Join     joinList   `json:"join,omitempty"`    // of a node that is not formed: where it tries to join
 	Who      bool       `json:"who,omitempty"`     // the asker only wants to know who is there
 }
 
-// memberList is as many as a map has. No more are taken from a message: three bytes of it would
-// else become fifty of memory.
-type memberList []Member
+// Lists of a message, cut off at the most that there may be: three bytes of it would else become
+// fifty of memory.
+type (
+	memberList []Member
+	joinList   []string
+)
 
 // UnmarshalJSON reads an array, or null.
-func (e *memberList) UnmarshalJSON(data []byte) error {
+func (l *memberList) UnmarshalJSON(data []byte) (err error) {
+	*l, err = decodeList[Member](data, maxHelloMembers, "members")
+	return err
+}
+
+// UnmarshalJSON reads an array, or null.
+func (l *joinList) UnmarshalJSON(data []byte) (err error) {
+	*l, err = decodeList[string](data, maxJoin, "addresses to join")
+	return err
+}
+
+func decodeList[T any](data []byte, most int, what string) (list []T, err error) {
 	if string(data) == "null" {
-		return nil
+		return nil, nil
 	}
 	d := json.NewDecoder(bytes.NewReader(data))
 	if start, err := d.Token(); err != nil || start != json.Delim('[') {
-		return errors.Join(err, errors.New("members: want an array"))
+		return nil, errors.Join(err, fmt.Errorf("%s: want an array", what))
 	}
-	for *e = nil; d.More(); {
-		if len(*e) == maxHelloMembers {
-			return fmt.Errorf("more than %d members, which is the most", maxHelloMembers)
+	for d.More() {
+		if len(list) == most {
+			return nil, fmt.Errorf("more than %d %s, which is the most", most, what)
 		}
-		var m Member
-		if err := d.Decode(&m); err != nil {
-			return err
+		var item T
+		if err := d.Decode(&item); err != nil {
+			return nil, err
 		}
-		*e = append(*e, m)
+		list = append(list, item)
 	}
-	return nil
+	return list, nil
 }
 
 func (h *hello) encode() []byte {
@@ -105,7 +121,8 @@ func (f errFormat) Error() string {
 	return fmt.Sprintf("its messages have format %d, this node's %d: run the same version at both", int(f), helloFormat)
 }
 
-// decodeHello reads and checks what came from outside. The error wraps [ErrBadHello], or is an errFormat.
+// decodeHello reads and checks what came from outside. The error wraps [ErrBadHello], or is an
+// errFormat. No error, and no field of a hello but its lists, is long: both are kept and logged.
 func decodeHello(data []byte) (*hello, error) {
 	if len(data) > maxHelloBytes {
 		return nil, fmt.Errorf("%w: %d bytes: at most %d", ErrBadHello, len(data), maxHelloBytes)
@@ -115,35 +132,54 @@ func decodeHello(data []byte) (*hello, error) {
 		Format int `json:"format"`
 	}
 	if err := json.Unmarshal(data, &outer); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrBadHello, err)
+		return nil, badHello(err)
 	}
 	if outer.Format != helloFormat {
 		return nil, errFormat(outer.Format)
 	}
 	h := new(hello)
 	if err := json.Unmarshal(data, h); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrBadHello, err)
+		return nil, badHello(err)
 	}
+	if err := h.validate(); err != nil {
+		return nil, badHello(err)
+	}
+	h.Refused = brief(h.Refused)
+	return h, nil
+}
+
+// validate checks each field but the reason of a refusal, which is cut.
+func (h *hello) validate() error {
 	if err := checkAddr(h.From); err != nil {
-		return nil, fmt.Errorf("%w: the sender's name %w", ErrBadHello, err)
+		return fmt.Errorf("the sender's name %w", err)
 	}
-	if len(h.Join) > maxJoin {
-		return nil, fmt.Errorf("%w: %d addresses to join: at most %d", ErrBadHello, len(h.Join), maxJoin)
+	if h.To != "" {
+		if err := checkAddr(h.To); err != nil {
+			return fmt.Errorf("the name of the node that is asked %w", err)
+		}
+	}
+	if n := len(h.Settings.Partitioner); n > maxPartitionerBytes {
+		return fmt.Errorf("the name of its partitioner has %d bytes: at most %d", n, maxPartitionerBytes)
 	}
 	for _, addr := range h.Join {
 		if err := checkAddr(addr); err != nil {
-			return nil, fmt.Errorf("%w: an address to join %w", ErrBadHello, err)
+			return fmt.Errorf("an address to join %w", err)
 		}
 	}
 	for _, entry := range h.Members {
 		if err := entry.validate(); err != nil {
-			return nil, fmt.Errorf("%w: %w", ErrBadHello, err)
+			return err
 		}
 	}
-	if len(h.Refused) > maxReasonBytes || !utf8.ValidString(h.Refused) {
-		h.Refused = strings.ToValidUTF8(h.Refused[:min(len(h.Refused), maxReasonBytes)], "?")
-	}
-	return h, nil
+	return nil
+}
+
+// badHello is an [ErrBadHello]. What is wrong may quote what came.
+func badHello(err error) error { return fmt.Errorf("%w: %s", ErrBadHello, brief(err.Error())) }
+
+// brief is a text that came from outside, fit to be kept and logged.
+func brief(text string) string {
+	return strings.ToValidUTF8(text[:min(len(text), maxReasonBytes)], "?")
 }
 
 // entry returns what the message says of a name.

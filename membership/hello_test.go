@@ -5,9 +5,13 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"pgregory.net/rapid"
 )
@@ -48,7 +52,7 @@ func TestWhatIsNoHello(t *testing.T) {
 		`{"format":2,"from":"b:1","members":[{"name":"b:1","weight":1,"version":1e300}]}`:            "version",
 		`{"format":2,"from":"b:1","members":[{"name":"b:1","weight":1,"version":9999999999999999}]}`: "version",
 		string(many): "more than 2048",
-		string(long): "at most 128",
+		string(long): "more than 128",
 		`{"format":2,"from":"b:1","join":["nowhere"]}`: "address to join",
 		strings.Repeat(" ", maxHelloBytes+1):           "at most",
 	} {
@@ -64,6 +68,69 @@ func TestWhatIsNoHello(t *testing.T) {
 	if m.Digest() != before {
 		t.Error("the map changed")
 	}
+}
+
+// Nothing of a hello makes anything long that outlives it: neither an error, which is answered, nor the log.
+func TestLongHellosLeaveLittle(t *testing.T) {
+	const most = 3 << 10
+	w := newWire()
+	var log logs
+	o := w.options(a)
+	o.Log = slog.New(&log)
+	m := w.open(t, o)
+	long := strings.Repeat("x", 1<<20)
+	for _, request := range []string{
+		`{"format":2,"from":"b:1","settings":{"partitioner":"` + long + `"}}`,
+		`{"format":2,"from":"b:1","to":"` + long + `:1"}`,
+		`{"format":2,"from":"` + long + `:1"}`,
+		`{"format":1` + strings.Repeat("0", 1<<20) + `,"from":"b:1"}`,
+		`{"format":2,"from":"b:1","members":[{"name":"b:1","weight":1` + strings.Repeat("0", 1<<20) + `}]}`,
+		`{"format":2,"from":"b:1","join":["` + long + `:1"]}`,
+		`{"format":2,"from":"b:1","join":[` + strings.Repeat(`"",`, 1<<20) + `""]}`,
+	} {
+		_, err := m.ServeHello([]byte(request))
+		if !errors.Is(err, ErrBadHello) || len(err.Error()) > most {
+			t.Errorf("%.60s: %.100v", request, err)
+		}
+	}
+	for _, line := range log.all() {
+		if len(line) > most {
+			t.Errorf("a line of %d bytes: %.100s", len(line), line)
+		}
+	}
+}
+
+// Whoever makes names up, and reasons to be refused, does not fill the log with them: there is a line a second, which
+// says how many there were. A node that is refused for one reason has one line.
+func TestStrangersDoNotFillTheLog(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWire()
+		var log logs
+		o := w.options(a)
+		o.Log = slog.New(&log)
+		m := w.open(t, o)
+		refuse := func(from string, partitions int) {
+			t.Helper()
+			h := hello{From: from, Settings: Settings{Partitions: partitions}}
+			if answer, err := m.ServeHello(h.encode()); err != nil || !strings.Contains(string(answer), "start both with the same") {
+				t.Fatalf("%s, %v", answer, err)
+			}
+		}
+		for i := range 4 * MaxMembers {
+			refuse(fmt.Sprintf("h%d:1", i), i+1)
+		}
+		time.Sleep(time.Second)
+		for range 100 {
+			refuse(b, 7)
+		}
+		if n := log.count("refused a hello"); n != 2 {
+			t.Errorf("%d lines in two seconds, want 2", n)
+		}
+		if log.count(fmt.Sprintf("more_since_last=%d", 4*MaxMembers-1)) != 1 {
+			t.Errorf("no line says how many were held back: %q", log.all())
+		}
+		m.Close()
+	})
 }
 
 // Who answers has merged before: the answer has all that the hello brought.

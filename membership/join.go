@@ -3,7 +3,6 @@ package membership
 import (
 	"errors"
 	"fmt"
-	"log/slog"
 	"strings"
 	"sync"
 	"time"
@@ -83,15 +82,19 @@ func (m *Membership) joinRound() (done bool) {
 	}
 	err := fmt.Errorf("%w: tried %s", ErrNotFormed, strings.Join(reasons, "; "))
 	m.setJoinErr(err)
-	m.note(m.id.name, strings.Join(unsaid, "; "), "cannot join yet", slog.LevelWarn)
+	if len(unsaid) > 0 {
+		m.cannotJoin.note(m.id.name, strings.Join(unsaid, "; "))
+	} else {
+		m.cannotJoin.over(m.id.name)
+	}
 	return false
 }
 
-// try asks addresses that were not tried yet, all at once.
+// try asks addresses that were not tried yet, all at once: of what others name no more than is one too many.
 func (m *Membership) try(addrs []string, tried map[string]bool) (attempts []*attempt) {
 	var wg sync.WaitGroup
 	for _, addr := range addrs {
-		if tried[addr] {
+		if tried[addr] || len(tried) > maxJoin {
 			continue
 		}
 		tried[addr] = true

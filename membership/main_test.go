@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -185,10 +186,14 @@ func (l *logs) Handle(_ context.Context, r slog.Record) error {
 	return nil
 }
 
-func (l *logs) count(part string) (n int) {
+func (l *logs) all() []string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for _, line := range l.lines {
+	return slices.Clone(l.lines)
+}
+
+func (l *logs) count(part string) (n int) {
+	for _, line := range l.all() {
 		if strings.Contains(line, part) {
 			n++
 		}

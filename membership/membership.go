@@ -32,6 +32,11 @@ type Membership struct {
 	wakeJoin chan struct{}
 	slots    chan struct{} // of the calls that are made at a time
 
+	refused       *fault // by this node
+	refusedBy     *fault // another
+	notUnderstood *fault
+	cannotJoin    *fault // this node
+
 	mu      sync.Mutex
 	m       Map                 // guarded by mu, as all below
 	formed  bool                // part of a cluster
@@ -45,7 +50,6 @@ type Membership struct {
 	calls   map[string]bool     // whom hello is being said to; true: once more after that
 	greeted map[uint64]struct{} // boots of unformed nodes that have said hello
 	joinErr error               // what the last round of joining came to
-	told    map[string]string   // what was last logged about a node, so that it is logged when it changes
 }
 
 // view is what readers see of the map. It does not change.
@@ -68,7 +72,12 @@ func Open(o Options) (*Membership, error) {
 		wakeLoop: make(chan struct{}, 1), wakeSeek: make(chan struct{}, 1), wakeJoin: make(chan struct{}, 1),
 		slots: make(chan struct{}, callsMax),
 		heard: make(map[string]struct{}), calls: make(map[string]bool),
-		greeted: make(map[uint64]struct{}), told: make(map[string]string),
+		greeted: make(map[uint64]struct{}),
+
+		refused:       newFault(o.Log, slog.LevelError, "refused a hello"),
+		refusedBy:     newFault(o.Log, slog.LevelError, "a hello was refused"),
+		notUnderstood: newFault(o.Log, slog.LevelError, "a hello was not understood"),
+		cannotJoin:    newFault(o.Log, slog.LevelWarn, "cannot join yet"),
 	}
 	m.ctx, m.stop = context.WithCancel(context.Background())
 	m.view.Store(&view{})
@@ -312,25 +321,6 @@ func (m *Membership) message(to string) *hello {
 		h.Join = m.o.Join
 	}
 	return h
-}
-
-// note logs what is wrong with a node when it changes; an empty reason says that nothing is.
-func (m *Membership) note(node, reason, message string, level slog.Level) {
-	m.mu.Lock()
-	last := m.told[node]
-	switch {
-	case reason == "":
-		delete(m.told, node)
-	case len(m.told) >= 2*MaxMembers: // names that somebody makes up
-		clear(m.told)
-		fallthrough
-	default:
-		m.told[node] = reason
-	}
-	m.mu.Unlock()
-	if reason != "" && reason != last {
-		m.o.Log.Log(m.ctx, level, message, "node", node, "reason", reason)
-	}
 }
 
 // wake makes a loop look again. It does not wait.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 )
 
 // greetedMax bounds how many nodes that are not formed can make this one try to join at once.
@@ -39,7 +38,7 @@ func (m *Membership) ServeHello(request []byte) (answer []byte, err error) {
 	if !m.takeIn(h) {
 		return m.refuse(h.From, fmt.Sprintf("the cluster has %d members, which is the most: remove one first", MaxMembers)), nil
 	}
-	m.note(h.From, "", "", 0)
+	m.refused.over(h.From)
 	m.hear(h.From)
 	return m.message("").encode(), nil
 }
@@ -94,7 +93,7 @@ func (m *Membership) Twin(ctx context.Context) error {
 
 // refuse makes an answer that says so.
 func (m *Membership) refuse(from, reason string) []byte {
-	m.note(from, reason, "refused a hello", slog.LevelError)
+	m.refused.note(from, reason)
 	answer := hello{From: m.id.name, Boot: m.id.boot, Formed: m.Formed(), Settings: m.id.settings, Refused: reason}
 	return answer.encode()
 }
@@ -150,11 +149,12 @@ func (m *Membership) ask(ctx context.Context, addr, to string) (*hello, error) {
 	h, err := m.exchange(ctx, addr, to)
 	switch {
 	case errors.Is(err, ErrRefused):
-		m.note(addr, err.Error(), "a hello was refused", slog.LevelError)
+		m.refusedBy.note(addr, err.Error())
 	case errors.Is(err, ErrBadHello):
-		m.note(addr, err.Error(), "a hello was not understood", slog.LevelError)
+		m.notUnderstood.note(addr, err.Error())
 	case err == nil:
-		m.note(addr, "", "", 0)
+		m.refusedBy.over(addr)
+		m.notUnderstood.over(addr)
 	}
 	return h, err
 }
