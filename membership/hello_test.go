@@ -210,7 +210,10 @@ func FuzzServeHello(f *testing.F) {
 	f.Add(h.encode())
 	f.Add([]byte(`{"format":1}`))
 	f.Fuzz(func(t *testing.T, request []byte) {
-		m, err := Open(newWire().options(a))
+		o := newWire().options(a)
+		o.pace = defaultPace
+		o.pace.hello = time.Millisecond // who is not found is answered no sooner
+		m, err := Open(o)
 		if err != nil {
 			t.Fatal(err)
 		}

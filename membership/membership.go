@@ -31,6 +31,8 @@ type Membership struct {
 	wakeSeek chan struct{}
 	wakeJoin chan struct{}
 	slots    chan struct{} // of the calls that are made at a time
+	checks   chan struct{} // of nodes that want to join, which are looked for
+	rechecks chan struct{} // the same of those that are members by their name
 
 	refused       *fault // by this node
 	refusedBy     *fault // another
@@ -70,7 +72,7 @@ func Open(o Options) (*Membership, error) {
 		id:       identity{name: o.Self.Name, boot: uint64(o.Random() * (1 << 53)), settings: o.Settings},
 		joined:   make(chan struct{}),
 		wakeLoop: make(chan struct{}, 1), wakeSeek: make(chan struct{}, 1), wakeJoin: make(chan struct{}, 1),
-		slots: make(chan struct{}, callsMax),
+		slots: make(chan struct{}, callsMax), checks: make(chan struct{}, checksMax), rechecks: make(chan struct{}, checksMax),
 		heard: make(map[string]struct{}), calls: make(map[string]bool),
 		greeted: make(map[uint64]struct{}),
 

@@ -9,6 +9,10 @@ import (
 // greetedMax bounds how many nodes that are not formed can make this one try to join at once.
 const greetedMax = 128
 
+// checksMax bounds how many nodes that want to join are looked for at once: of those that are
+// members by their name, as after a restart, and as many of all others.
+const checksMax = 4
+
 // ServeHello answers a hello that came over HTTP. What it learns is in the map before it answers, so that a node that has
 // joined is known to whom it joined. A refusal is an answer too; the error wraps [ErrBadHello] or is [ErrClosed].
 func (m *Membership) ServeHello(request []byte) (answer []byte, err error) {
@@ -32,8 +36,9 @@ func (m *Membership) ServeHello(request []byte) (answer []byte, err error) {
 	if h.From == m.id.name {
 		return m.message("").encode(), nil // this node itself, by an address that leads back here
 	}
-	if reason := m.strange(h); reason != "" {
-		return m.refuse(h.From, reason), nil
+	if said, found := m.strange(h); said != "" {
+		m.refused.note(h.From, found)
+		return m.refusal(said), nil
 	}
 	if !m.takeIn(h) {
 		return m.refuse(h.From, fmt.Sprintf("the cluster has %d members, which is the most: remove one first", MaxMembers)), nil
@@ -51,12 +56,36 @@ func (m *Membership) identify() []byte {
 
 // strange says why a node that wants to join must not: nobody reaches it at its name, so it would be a member that is always down, or another process is
 // there, whose writes it would take. "" if the name leads back to it.
-func (m *Membership) strange(h *hello) string {
+//
+// Who asks may be anybody, who wants to know what is where in this node's network, or to use up its files. So all are told the same, after the same
+// time, and what was found is for the log; and few are looked for at once.
+func (m *Membership) strange(h *hello) (said, found string) {
 	if h.Formed || !m.Formed() {
-		return ""
+		return "", ""
+	}
+	checks := m.checks
+	if m.isMember(h.From) {
+		checks = m.rechecks
+	}
+	select {
+	case checks <- struct{}{}:
+		defer func() { <-checks }()
+	default:
+		said = fmt.Sprintf("%s is looking for others that want to join: try again", m.id.name)
+		return said, said
 	}
 	ctx, cancel := context.WithTimeout(m.ctx, m.o.pace.hello/2) // the asker waits no longer
 	defer cancel()
+	if found = m.lookFor(ctx, h); found == "" {
+		return "", ""
+	}
+	<-ctx.Done()
+	return fmt.Sprintf("%s does not find this node at %s: start it with an --advertise at which the others reach it, and which no other node has (the log of %s says what was found)",
+		m.id.name, h.From, m.id.name), found
+}
+
+// lookFor says what is found at the name of the node that says hello; "" if it is that node.
+func (m *Membership) lookFor(ctx context.Context, h *hello) string {
 	there, err := m.who(ctx, h.From)
 	switch {
 	case errors.Is(err, ErrBadHello):
@@ -67,6 +96,14 @@ func (m *Membership) strange(h *hello) string {
 		return fmt.Sprintf("another process answers at %s: give each node an --advertise of its own", h.From)
 	}
 	return ""
+}
+
+// isMember says whether a member has that name.
+func (m *Membership) isMember(name string) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	entry, ok := m.m.Get(name)
+	return ok && entry.State != Removed
 }
 
 // who asks who answers at a name.
@@ -91,9 +128,13 @@ func (m *Membership) Twin(ctx context.Context) error {
 	return fmt.Errorf("%w answers at this node's name, %s, and calls itself %s: give each node a line, or an --advertise, of its own", ErrTwin, m.id.name, there.From)
 }
 
-// refuse makes an answer that says so.
+// refuse makes an answer that says so, and has the log say it too.
 func (m *Membership) refuse(from, reason string) []byte {
 	m.refused.note(from, reason)
+	return m.refusal(reason)
+}
+
+func (m *Membership) refusal(reason string) []byte {
 	answer := hello{From: m.id.name, Boot: m.id.boot, Formed: m.Formed(), Settings: m.id.settings, Refused: reason}
 	return answer.encode()
 }

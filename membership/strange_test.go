@@ -1,17 +1,27 @@
 package membership
 
 import (
+	"context"
 	"errors"
+	"fmt"
+	"log/slog"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
 // A node that nobody reaches at its name, or at whose name another process answers, does not become a member: it would always be down, or take the
-// other's place. Both sides are told why. One that is reached joins.
+// other's place. It is told so, and the log says why. One that is reached joins.
 func TestANameHasToLeadBack(t *testing.T) {
 	w := newWire()
-	founder := w.open(t, w.options("a:1"))
+	var log logs
+	o := w.options("a:1")
+	o.Log, o.pace = slog.New(&log), defaultPace
+	o.pace.hello = 100 * time.Millisecond
+	founder := w.open(t, o)
 	twin := w.open(t, w.options("c:1")) // what answers at c:1, a cluster of its own
 
 	for name, wants := range map[string]string{
@@ -27,8 +37,9 @@ func TestANameHasToLeadBack(t *testing.T) {
 		}
 		eventually(t, name+" is told why", func() bool {
 			err := stranger.Ready()
-			return err != nil && strings.Contains(err.Error(), wants)
+			return err != nil && strings.Contains(err.Error(), "does not find this node at "+name)
 		})
+		eventually(t, "the log says what was found at "+name, func() bool { return log.count(wants) == 1 })
 		if _, known := founder.m.Get(name); known {
 			t.Errorf("%s is a member", name)
 		}
@@ -44,6 +55,100 @@ func TestANameHasToLeadBack(t *testing.T) {
 	if len(twin.Members()) != 1 {
 		t.Error("who was asked for its name alone took part in something")
 	}
+}
+
+// Who says hello as a node that wants to join learns nothing of what is at the name that it gives: neither by the answer nor by the time that it takes.
+func TestStrangersLearnNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var there func(ctx context.Context) ([]byte, error)
+		o := newWire().options(a)
+		o.Hello = func(ctx context.Context, _ string, _ []byte) ([]byte, error) { return there(ctx) }
+		m, err := Open(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer m.Close()
+		ask := hello{From: b, Boot: 1, Settings: sameSettings}
+		other := hello{From: b, Boot: 2, Settings: sameSettings}
+		said := make(map[string]time.Duration)
+		for what, is := range map[string]func(ctx context.Context) ([]byte, error){
+			"nothing":         func(context.Context) ([]byte, error) { return nil, errUnreachable },
+			"a firewall":      func(ctx context.Context) ([]byte, error) { <-ctx.Done(); return nil, ctx.Err() },
+			"another service": func(context.Context) ([]byte, error) { return []byte("<html>"), nil },
+			"another node":    func(context.Context) ([]byte, error) { return other.encode(), nil },
+		} {
+			there = is
+			began := time.Now()
+			answer, err := m.ServeHello(ask.encode())
+			if err != nil || !strings.Contains(string(answer), "refused") {
+				t.Errorf("%s: %s, %v", what, answer, err)
+			}
+			said[string(answer)] += time.Since(began)
+			if time.Since(began) != defaultPace.hello/2 {
+				t.Errorf("%s: after %s", what, time.Since(began))
+			}
+		}
+		if len(said) != 1 {
+			t.Errorf("strangers are told %q", said)
+		}
+	})
+}
+
+// However many say hello as nodes that want to join, few are looked for at once. The others are told at once to try again. Nodes that are members,
+// and were started again, are looked for beside them.
+func TestFewAreLookedFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var busy, again atomic.Int64
+		var known sync.Map // names at which somebody answers
+		o := newWire().options(a)
+		o.Static = []string{a, b}
+		o.Live = func(string) bool { return true } // nobody but the test asks
+		o.Hello = func(ctx context.Context, name string, _ []byte) ([]byte, error) {
+			busy.Add(1)
+			defer busy.Add(-1)
+			if _, ok := known.Load(name); ok {
+				h := hello{From: name, Boot: 1, Settings: sameSettings}
+				return h.encode(), nil
+			}
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}
+		m, err := Open(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer m.Close()
+		serve := func(name string) string {
+			h := hello{From: name, Boot: 1, Settings: sameSettings, Members: []Member{{Name: name, Version: 9, Weight: 1}}}
+			answer, err := m.ServeHello(h.encode())
+			if err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+			return string(answer)
+		}
+		var strangers sync.WaitGroup
+		for i := range 500 {
+			strangers.Go(func() {
+				began := time.Now()
+				if strings.Contains(serve(fmt.Sprintf("h%d:1", i)), "try again") && time.Since(began) == 0 {
+					again.Add(1)
+				}
+			})
+		}
+		synctest.Wait()
+		if n := busy.Load(); n > 8 || again.Load() != 500-n {
+			t.Errorf("%d are looked for at once, and %d told to try again", n, again.Load())
+		}
+		known.Store(b, true)
+		if answer := serve(b); strings.Contains(answer, `"refused"`) {
+			t.Errorf("a member that is back: %s", answer)
+		}
+		strangers.Wait()
+		known.Store(c, true)
+		if answer := serve(c); strings.Contains(answer, `"refused"`) {
+			t.Errorf("a node that tries again: %s", answer)
+		}
+	})
 }
 
 // A node finds out that another process answers at its name, whatever that calls itself; and says nothing where it reaches itself there, or nobody.

@@ -8,7 +8,8 @@ import (
 )
 
 // What the node has open beside the connections to it: at least filesOwn, and a part of what
-// there is, of which most are connections to other nodes, up to 16 to each.
+// there is, of which most are connections to other nodes, up to 16 to each. Among filesOwn are the
+// 8 nodes, at a time, that want to join and are looked for: anybody can bring that about.
 const (
 	filesOwn   = 64
 	filesShare = 8
