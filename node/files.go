@@ -25,23 +25,26 @@ type bound struct {
 }
 
 // connBound works the bound out from how many files the node may have open, 0 if that is not
-// known.
-func connBound(files int) (bound, error) {
+// known, and whether there is a profiler.
+func connBound(files int, profiler bool) (bound, error) {
 	b := bound{conns: server.ConnsWithin(math.MaxInt), files: files}
 	if files == 0 {
 		return b, nil
 	}
-	if b.conns = connsWithin(files); b.conns >= connsLeast {
+	own := filesOwn
+	if profiler {
+		own += pprofConns
+	}
+	within := func(files int) int { return server.ConnsWithin(files - own - files/filesShare) }
+	if b.conns = within(files); b.conns >= connsLeast {
 		return b, nil
 	}
 	least := files
-	for connsWithin(least) < connsLeast {
+	for within(least) < connsLeast {
 		least++
 	}
 	return b, fmt.Errorf("only %d files may be open, and a node needs %d at least: raise the limit (ulimit -n 65536 in the shell that starts it, LimitNOFILE=65536 in a systemd unit)", files, least)
 }
-
-func connsWithin(files int) int { return server.ConnsWithin(files - filesOwn - files/filesShare) }
 
 // logBound tells the bound.
 func (n *Node) logBound() {

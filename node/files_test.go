@@ -3,6 +3,8 @@ package node
 import (
 	"strings"
 	"testing"
+
+	"httpdhs/server"
 )
 
 // The connections that a node takes fit into the files that it may have open, beside what it
@@ -11,18 +13,24 @@ func TestConnBound(t *testing.T) {
 	for _, c := range []struct{ files, least, most int }{
 		{0, 8192, 8192}, {256, 100, 192}, {1024, 600, 960}, {4096, 2500, 4000}, {20_000, 8192, 8192}, {1 << 30, 8192, 8192},
 	} {
-		b, err := connBound(c.files)
+		b, err := connBound(c.files, false)
 		if err != nil || b.conns < c.least || b.conns > c.most {
 			t.Errorf("with %d files: %d connections (%v), want %d to %d", c.files, b.conns, err, c.least, c.most)
 		}
 	}
-	if _, err := connBound(64); err == nil || !strings.Contains(err.Error(), "needs 95 at least") || !strings.Contains(err.Error(), "ulimit -n") {
+	if _, err := connBound(64, false); err == nil || !strings.Contains(err.Error(), "needs 95 at least") || !strings.Contains(err.Error(), "ulimit -n") {
 		t.Errorf("with 64 files: %v", err)
 	}
-	if _, err := connBound(95); err != nil {
+	if _, err := connBound(95, false); err != nil {
 		t.Error(err)
 	}
-	if _, err := connBound(94); err == nil {
+	if _, err := connBound(94, false); err == nil {
 		t.Error("94 files are enough too")
+	}
+	// The profiler's connections are beside those that the node takes.
+	plain, _ := connBound(256, false)
+	beside, err := connBound(256, true)
+	if err != nil || server.FilesOf(beside.conns)+pprofConns > server.FilesOf(plain.conns) {
+		t.Errorf("with a profiler: %d connections (%v), without %d", beside.conns, err, plain.conns)
 	}
 }

@@ -133,7 +133,8 @@ func open(cfg Config) (_ *Node, err error) {
 	if err := checkMemory(&cfg); err != nil {
 		return nil, err
 	}
-	if n.bound, err = connBound(cmp.Or(cfg.OpenFiles, OpenFiles())); err != nil {
+	files := cmp.Or(cfg.OpenFiles, OpenFiles())
+	if n.bound, err = connBound(files, cfg.PprofAddr != ""); err != nil {
 		return nil, err
 	}
 	if n.listener = cfg.Listener; n.listener == nil {
@@ -241,7 +242,7 @@ func (n *Node) wire() (err error) {
 		MaxExchangeBytes: cfg.Limits.MaxValueBytes + exchangeSlack,
 	}, n.coordinator, n, n.coordinator)
 	if cfg.PprofAddr != "" {
-		if n.pprof, err = servePprof(cfg.PprofAddr); err != nil {
+		if n.pprof, err = servePprof(cfg.PprofAddr, n.log); err != nil {
 			return err
 		}
 	}
@@ -318,6 +319,9 @@ func (n *Node) logStart() {
 
 // warnOpen says what anybody may do to a node that other machines reach, and what to set against that.
 func (n *Node) warnOpen() {
+	if n.pprof != nil && !isLoopback(n.pprof.addr) {
+		n.log.Warn("WHOEVER REACHES THE PROFILER'S PORT may look into this process, and take its time: give --pprof-addr an address of the loopback", "listen", n.pprof.addr.String())
+	}
 	addr, ok := n.listener.Addr().(*net.TCPAddr)
 	if !ok || addr.IP.IsLoopback() {
 		return

@@ -72,3 +72,18 @@ func TestAnOpenNodeSaysSo(t *testing.T) {
 		}
 	}
 }
+
+// So does one whose profiler is open to other machines, which has neither token nor secret.
+func TestAnOpenProfilerSaysSo(t *testing.T) {
+	for addr, want := range map[string]int{"0.0.0.0:0": 1, "127.0.0.1:0": 0} {
+		var log lines
+		n, err := Open(Config{Name: "127.0.0.1:1", Listen: "127.0.0.1:0", AuthToken: "t", ClusterSecret: "s", PprofAddr: addr, Log: log.logger()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		n.Kill()
+		if found := log.with("WHOEVER REACHES THE PROFILER'S PORT"); len(found) != want {
+			t.Errorf("%s: %q", addr, found)
+		}
+	}
+}
