@@ -22,6 +22,10 @@ const (
 	// for its answer.
 	hostsPatience = 500 * time.Millisecond
 
+	// hostsWaiting is how many are kept waiting at once: each has a connection, which cannot be
+	// closed meanwhile to make room.
+	hostsWaiting = 8
+
 	lookupTimeout = 5 * time.Second
 	lookupsMax    = 64 // at a time
 )
@@ -30,17 +34,19 @@ const (
 // without a secret messages are taken from these alone.
 //
 // Names are looked up by one goroutine, run: when the members change, now and then, and for a host
-// that is not known. What comes from such a host waits for a moment. So a node that has just
-// joined, of which this one is about to hear, or that has moved, is let in by its first message.
+// that is not known. What comes from such a host waits for a moment, unless as many wait as
+// may: all of them may be strangers. So a node that has just joined, of which this one is about to hear, or that
+// has moved, is let in by its first message, or by one that it sends again.
 type hosts struct {
 	names  func() []string // hosts of members, with repetitions
 	lookup func(ctx context.Context, host string) ([]netip.Addr, error)
 
 	known atomic.Pointer[map[netip.Addr]bool] // replaced, never modified
 
-	slots chan struct{} // of the look-ups that are made at a time
-	wake  chan struct{} // of capacity one
-	quit  <-chan struct{}
+	slots   chan struct{} // of the look-ups that are made at a time
+	waiting chan struct{} // of those that wait for a host to become known
+	wake    chan struct{} // of capacity one
+	quit    <-chan struct{}
 
 	mu    sync.Mutex              // guards all below
 	found map[string][]netip.Addr // by name, when it was last found
@@ -51,7 +57,8 @@ type hosts struct {
 
 func newHosts(names func() []string, quit <-chan struct{}) *hosts {
 	h := &hosts{
-		names: names, quit: quit, slots: make(chan struct{}, lookupsMax), wake: make(chan struct{}, 1),
+		names: names, quit: quit, wake: make(chan struct{}, 1),
+		slots: make(chan struct{}, lookupsMax), waiting: make(chan struct{}, hostsWaiting),
 		busy: make(map[string]bool), news: make(chan struct{}),
 		lookup: func(ctx context.Context, host string) ([]netip.Addr, error) {
 			return net.DefaultResolver.LookupNetIP(ctx, "ip", host)
@@ -156,8 +163,15 @@ func (h *hosts) has(addr netip.Addr, patience bool) bool {
 
 func (h *hosts) knows(addr netip.Addr) bool { return (*h.known.Load())[addr] }
 
-// await waits until the address is known, in vain if false.
+// await waits until the address is known, in vain if false. With many that wait it does not.
 func (h *hosts) await(addr netip.Addr) bool {
+	select {
+	case h.waiting <- struct{}{}:
+		defer func() { <-h.waiting }()
+	default:
+		h.next() // for when it asks again
+		return h.knows(addr)
+	}
 	late := time.NewTimer(hostsPatience)
 	defer late.Stop()
 	for {

@@ -166,6 +166,32 @@ func TestStrangersMakeFewLookups(t *testing.T) {
 	})
 }
 
+// However many strangers ask at once, few of them are kept waiting, and so have a connection that
+// cannot be closed. A node that has just joined is let in all the same, when it asks again.
+func TestFewStrangersWait(t *testing.T) {
+	withHosts(t, func(t *testing.T, f *fakeNames, has func(string, bool)) {
+		var waiting atomic.Int64
+		var strangers sync.WaitGroup
+		for i := range 200 {
+			waiting.Add(1)
+			strangers.Go(func() {
+				has(fmt.Sprintf("10.1.0.%d", i), false)
+				waiting.Add(-1)
+			})
+		}
+		synctest.Wait()
+		if n := waiting.Load(); n > 8 {
+			t.Errorf("%d strangers are kept waiting at once", n)
+		}
+		f.set("a", "10.0.0.1")
+		has("10.0.0.1", false)
+		f.join("a")
+		synctest.Wait()
+		has("10.0.0.1", true)
+		strangers.Wait()
+	})
+}
+
 // One name that is slow to look up keeps no other waiting.
 func TestSlowNamesHoldUpNobody(t *testing.T) {
 	withHosts(t, func(t *testing.T, f *fakeNames, has func(string, bool)) {
