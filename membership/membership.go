@@ -35,6 +35,7 @@ type Membership struct {
 	rechecks chan struct{} // the same of those that are members by their name
 
 	refused       *fault // by this node
+	putOff        *fault // by this node
 	refusedBy     *fault // another
 	notUnderstood *fault
 	cannotJoin    *fault // this node
@@ -77,6 +78,7 @@ func Open(o Options) (*Membership, error) {
 		greeted: make(map[uint64]struct{}),
 
 		refused:       newFault(o.Log, slog.LevelError, "refused a hello"),
+		putOff:        newFault(o.Log, slog.LevelWarn, "put a node off that wants to join"),
 		refusedBy:     newFault(o.Log, slog.LevelError, "a hello was refused"),
 		notUnderstood: newFault(o.Log, slog.LevelError, "a hello was not understood"),
 		cannotJoin:    newFault(o.Log, slog.LevelWarn, "cannot join yet"),

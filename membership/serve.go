@@ -36,14 +36,14 @@ func (m *Membership) ServeHello(request []byte) (answer []byte, err error) {
 	if h.From == m.id.name {
 		return m.message("").encode(), nil // this node itself, by an address that leads back here
 	}
-	if said, found := m.strange(h); said != "" {
-		m.refused.note(h.From, found)
-		return m.refusal(said), nil
+	if reason := m.strange(h); reason != "" {
+		return m.refusal(reason), nil
 	}
 	if !m.takeIn(h) {
 		return m.refuse(h.From, fmt.Sprintf("the cluster has %d members, which is the most: remove one first", MaxMembers)), nil
 	}
 	m.refused.over(h.From)
+	m.putOff.over(h.From)
 	m.hear(h.From)
 	return m.message("").encode(), nil
 }
@@ -59,9 +59,9 @@ func (m *Membership) identify() []byte {
 //
 // Who asks may be anybody, who wants to know what is where in this node's network, or to use up its files. So all are told the same, after the same
 // time, and what was found is for the log; and few are looked for at once.
-func (m *Membership) strange(h *hello) (said, found string) {
+func (m *Membership) strange(h *hello) (reason string) {
 	if h.Formed || !m.Formed() {
-		return "", ""
+		return ""
 	}
 	checks := m.checks
 	if m.isMember(h.From) {
@@ -71,17 +71,20 @@ func (m *Membership) strange(h *hello) (said, found string) {
 	case checks <- struct{}{}:
 		defer func() { <-checks }()
 	default:
-		said = fmt.Sprintf("%s is looking for others that want to join: try again", m.id.name)
-		return said, said
+		reason = fmt.Sprintf("%s is looking for others that want to join: try again", m.id.name)
+		m.putOff.note(h.From, reason)
+		return reason
 	}
 	ctx, cancel := context.WithTimeout(m.ctx, m.o.pace.hello/2) // the asker waits no longer
 	defer cancel()
-	if found = m.lookFor(ctx, h); found == "" {
-		return "", ""
+	found := m.lookFor(ctx, h)
+	if found == "" {
+		return ""
 	}
+	m.refused.note(h.From, found)
 	<-ctx.Done()
 	return fmt.Sprintf("%s does not find this node at %s: start it with an --advertise at which the others reach it, and which no other node has (the log of %s says what was found)",
-		m.id.name, h.From, m.id.name), found
+		m.id.name, h.From, m.id.name)
 }
 
 // lookFor says what is found at the name of the node that says hello; "" if it is that node.

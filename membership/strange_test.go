@@ -100,8 +100,9 @@ func TestFewAreLookedFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var busy, again atomic.Int64
 		var known sync.Map // names at which somebody answers
+		var log logs
 		o := newWire().options(a)
-		o.Static = []string{a, b}
+		o.Static, o.Log = []string{a, b}, slog.New(&log)
 		o.Live = func(string) bool { return true } // nobody but the test asks
 		o.Hello = func(ctx context.Context, name string, _ []byte) ([]byte, error) {
 			busy.Add(1)
@@ -144,6 +145,9 @@ func TestFewAreLookedFor(t *testing.T) {
 			t.Errorf("a member that is back: %s", answer)
 		}
 		strangers.Wait()
+		if log.count("refused a hello") == 0 {
+			t.Errorf("the log does not say what was found: %q", log.all())
+		}
 		known.Store(c, true)
 		if answer := serve(c); strings.Contains(answer, `"refused"`) {
 			t.Errorf("a node that tries again: %s", answer)
