@@ -1,29 +1,10 @@
 package server
 
 import (
-	"bytes"
-
 	"github.com/valyala/fasthttp"
 
 	"httpdhs/kv"
 )
-
-// conditional says whether the request may have a condition: a field whose
-// name begins with "If-". Nearly none has, and to see that costs less than to
-// look for each name.
-func conditional(h *fasthttp.RequestHeader) bool {
-	for raw := h.RawHeaders(); len(raw) > 3; {
-		if raw[0]|0x20 == 'i' && raw[1]|0x20 == 'f' && raw[2] == '-' {
-			return true
-		}
-		i := bytes.IndexByte(raw, '\n')
-		if i < 0 {
-			return false
-		}
-		raw = raw[i+1:]
-	}
-	return false
-}
 
 func ifMatch(h *fasthttp.RequestHeader) kv.TagField {
 	return kv.TagField{Name: fasthttp.HeaderIfMatch, Lines: h.PeekAll(fasthttp.HeaderIfMatch)}
@@ -34,8 +15,9 @@ func ifNoneMatch(h *fasthttp.RequestHeader) kv.TagField {
 }
 
 // writeCondition reads the condition of a PUT or DELETE.
-func writeCondition(h *fasthttp.RequestHeader, sc *scratch) (kv.Condition, error) {
-	if !conditional(h) {
+func writeCondition(ctx *fasthttp.RequestCtx, sc *scratch) (kv.Condition, error) {
+	h := &ctx.Request.Header
+	if connOf(ctx).has&hasCondition == 0 {
 		return kv.Condition{}, nil
 	}
 	cond, err := kv.ParseCondition(ifMatch(h), ifNoneMatch(h), sc.versions[:0])
@@ -49,8 +31,9 @@ func writeCondition(h *fasthttp.RequestHeader, sc *scratch) (kv.Condition, error
 // found: 200, 304 or 412. A browser that has its value through a proxy that
 // compresses sends the weak tag that it was given: in If-None-Match, where tags
 // are compared so, it is good.
-func readStatus(h *fasthttp.RequestHeader, sc *scratch, found kv.Version) (int, error) {
-	if !conditional(h) {
+func readStatus(ctx *fasthttp.RequestCtx, sc *scratch, found kv.Version) (int, error) {
+	h := &ctx.Request.Header
+	if connOf(ctx).has&hasCondition == 0 {
 		return fasthttp.StatusOK, nil
 	}
 	match, err := kv.ParseTags(ifMatch(h), true, sc.versions[:0])

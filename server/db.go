@@ -90,7 +90,7 @@ func (s *Server) get(ctx *fasthttp.RequestCtx, rawKey, query []byte) {
 		s.fail(ctx, err)
 		return
 	}
-	status, err := readStatus(&ctx.Request.Header, sc, op.Version)
+	status, err := readStatus(ctx, sc, op.Version)
 	switch {
 	case err != nil:
 		s.fail(ctx, err)
@@ -169,7 +169,7 @@ func (s *Server) del(ctx *fasthttp.RequestCtx, rawKey, query []byte) {
 	sc := s.scratchOf(ctx)
 	p, err := s.prepare(sc, kv.OpDelete, rawKey, query, paramsDelete)
 	if err == nil {
-		sc.call.Ops[0].Cond, err = writeCondition(&ctx.Request.Header, sc)
+		sc.call.Ops[0].Cond, err = writeCondition(ctx, sc)
 	}
 	if err != nil {
 		s.fail(ctx, err)

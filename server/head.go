@@ -36,10 +36,12 @@ const (
 	hasFetchSite
 	hasCacheControl
 	hasContentEncoding
+	hasContentRange
+	hasCondition // any whose name begins with "If-"
 )
 
-// rareFields are their names, in that order.
-var rareFields = [...][]byte{headerOrigin, headerFetchSite, headerCacheControl, headerContentEncoding}
+// rareFields are their names, in that order, but for conditions.
+var rareFields = [...][]byte{headerOrigin, headerFetchSite, headerCacheControl, headerContentEncoding, headerContentRange}
 
 // The faults of framing. Each ends the connection.
 var (
@@ -182,6 +184,9 @@ func (h *head) field(line []byte) error {
 			h.has |= 1 << i
 		}
 	}
+	if len(name) > len(conditionPrefix) && bytes.EqualFold(name[:len(conditionPrefix)], conditionPrefix) {
+		h.has |= hasCondition
+	}
 	return nil
 }
 
@@ -190,6 +195,8 @@ var (
 	headerExpect           = []byte("Expect")
 	headerContentLength    = []byte("Content-Length")
 	headerTransferEncoding = []byte("Transfer-Encoding")
+	headerContentRange     = []byte("Content-Range")
+	conditionPrefix        = []byte("If-")
 	valueContinue          = []byte("100-continue")
 	valueChunked           = []byte("chunked")
 )

@@ -43,24 +43,22 @@ func (s *Server) put(ctx *fasthttp.RequestCtx, rawKey, query []byte) {
 // preparePut reads all of a PUT but its body, and refuses what can be refused
 // without it.
 func (s *Server) preparePut(ctx *fasthttp.RequestCtx, sc *scratch, rawKey, query []byte) error {
-	h := &ctx.Request.Header
 	p, err := s.prepare(sc, kv.OpPut, rawKey, query, paramsPut)
 	if err != nil {
 		return err
 	}
 	sc.put = p
 	op := &sc.call.Ops[0]
-	if op.Cond, err = writeCondition(h, sc); err != nil {
+	if op.Cond, err = writeCondition(ctx, sc); err != nil {
 		return err
 	}
-	contentType := h.ContentType()
 	if err := sc.describe(ctx); err != nil {
 		return err
 	}
 	switch {
-	case len(h.Peek(fasthttp.HeaderContentRange)) > 0:
+	case connOf(ctx).has&hasContentRange != 0:
 		return badRequest("a part of a value cannot be written: send all of it, without Content-Range")
-	case openBody(ctx).left > int64(s.rawLimit(contentType)):
+	case openBody(ctx).left > int64(s.rawLimit(ctx.Request.Header.ContentType())):
 		return kv.ErrValueTooLarge
 	}
 	return nil

@@ -60,7 +60,7 @@ const attack = `(async (node, first) => {
 const asked = `(async (node) => {
   const put = { "Content-Type": "application/x-ndjson" };
   const all = [["db/stolen", "PUT", {}], ["db/kept", "DELETE", {}], ["load-data", "PUT", {}], ["cluster/nodes/a:1", "DELETE", {}],
-    ["load-data", "POST", put], ["batch", "POST", put], ["internal/exchange", "POST", { "X-Dht-Cluster-Secret": "s" }]];
+    ["load-data", "POST", put], ["batch", "POST", put], ["internal/exchange", "POST", { "X-Dht-Seal": "s" }]];
   const through = [];
   for (const [path, method, headers] of all) {
     await fetch(node + path, { method, headers, body: method === "DELETE" ? undefined : "{}" }).then(() => through.push(path), () => {});
