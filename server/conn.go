@@ -75,14 +75,23 @@ type conn struct {
 func (c *conn) setPhase(p int64) { c.phase.Store(c.srv.clock.Load()<<phaseBits | p) }
 
 // setWait begins a wait, unless the connection was closed to make room: that may be as soon as
-// it is accepted.
+// it is accepted. What makes a request stalled is measured; for the rest the clock of the last tick
+// will do.
 func (c *conn) setWait(w int64) (word int64, ok bool) {
-	word = c.srv.clock.Load()<<phaseBits | w
-	if c.wait.Swap(word) == waitGone {
-		c.wait.Store(waitGone)
-		return 0, false
+	since := c.srv.clock.Load()
+	if w == waitRead || w == waitWrite {
+		since = c.srv.now()
 	}
-	return word, true
+	word = since<<phaseBits | w
+	for {
+		before := c.wait.Load()
+		if before == waitGone {
+			return 0, false
+		}
+		if c.wait.CompareAndSwap(before, word) {
+			return word, true
+		}
+	}
 }
 
 func unpack(word int64) (kind, since int64) {
@@ -130,6 +139,7 @@ func (c *conn) Read(p []byte) (int, error) {
 		}
 	}
 	if phase == phaseNew && isTLS(p[:n]) {
+		c.linger = true
 		tell(c.Conn, sayPlain)
 		return 0, errSpeaksTLS
 	}

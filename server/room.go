@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"container/list"
 	"fmt"
+	"math"
 	"net"
 	"slices"
 	"sort"
@@ -49,9 +50,9 @@ const (
 	// accepted would leave no time to accept them.
 	victimsFor, batchShare = 1000, 8
 
-	// searchEvery is how long after a search that has found nothing the next one is, in
-	// milliseconds.
-	searchEvery = 10
+	// searchRate bounds how many connections are looked at in a millisecond by searches that do not
+	// find a batch: about a seventh of a processor goes into it.
+	searchRate = 1000
 )
 
 // crowd is the connections that there are. Guarded by Server.mu.
@@ -65,18 +66,21 @@ type crowd struct {
 	victims  []victim // that the last search found and that are there still, the next one first
 	all      []victim // memory for a search
 	searched int64    // when the last one was
-	found    bool     // it found some
+	more     bool     // it found more than a batch
 }
 
 // victim is a connection that waits for its client.
 type victim struct {
-	c     *conn
+	c     *conn // nil: there is none
 	kind  int
 	since int64
+
+	// mute says that no answer can be on its way: there is none, or it is not taken.
+	mute bool
 }
 
 func newCrowd(maxConns int) crowd {
-	return crowd{max: maxConns, conns: make(map[*conn]struct{}), searched: -searchEvery}
+	return crowd{max: maxConns, conns: make(map[*conn]struct{}), searched: math.MinInt32}
 }
 
 // clients are the connections that MaxConns bounds.
@@ -122,7 +126,7 @@ func (s *Server) accept(nc net.Conn) {
 
 // letIn takes a connection in, and another one out to make room for it, if it has to: that one
 // is for the caller to close, without the lock, since it waits for its goroutine.
-func (k *crowd) letIn(c *conn, now int64) (gone *conn, in bool) {
+func (k *crowd) letIn(c *conn, now int64) (gone victim, in bool) {
 	if k.clients() >= k.max {
 		gone = k.makeRoom(now)
 	}
@@ -131,7 +135,7 @@ func (k *crowd) letIn(c *conn, now int64) (gone *conn, in bool) {
 			gone = k.sendAway()
 		}
 		if k.door.Len() >= k.maxBeside() {
-			return nil, false
+			return gone, false
 		}
 		c.place = k.door.PushBack(c)
 	}
@@ -186,7 +190,7 @@ func (s *Server) seat(c *conn, ctx *fasthttp.RequestCtx) bool {
 	}
 	s.tick()
 	s.mu.Lock()
-	var gone *conn
+	var gone victim
 	if s.mu.clients() >= s.mu.max {
 		gone = s.mu.makeRoom(s.clock.Load())
 	}
@@ -227,22 +231,20 @@ func (s *Server) closeOne() bool {
 	gone := s.mu.makeRoom(s.clock.Load())
 	s.mu.Unlock()
 	s.closeGone(gone)
-	return gone != nil
+	return gone.c != nil
 }
 
 // closeGone closes a connection that was taken out to make room, if there was one.
-func (s *Server) closeGone(c *conn) {
-	if c == nil {
+func (s *Server) closeGone(gone victim) {
+	if gone.c == nil {
 		return
 	}
 	s.stats.evictedConns.Add(1)
-	nc := c.Conn
+	nc := gone.c.Conn
 	if t, ok := nc.(interface{ NetConn() net.Conn }); ok {
 		nc = t.NetConn() // TLS says goodbye, and may wait for that
 	}
-	if phase, _ := unpack(c.phase.Load()); phase != phaseIdle && phase != phaseHeader {
-		// There is no answer on its way, or one that is not taken: nothing is left behind of it
-		// in the kernel either.
+	if gone.mute { // nothing is left behind of it in the kernel either
 		if tcp, ok := nc.(*net.TCPConn); ok {
 			_ = tcp.SetLinger(0)
 		}
@@ -250,17 +252,18 @@ func (s *Server) closeGone(c *conn) {
 	_ = nc.Close()
 }
 
-// sendAway takes out the connection that has stood at the door longest and waits for its client;
-// nil if none does.
-func (k *crowd) sendAway() *conn {
+// sendAway takes out the connection that has stood at the door longest and waits for its client,
+// if one does.
+func (k *crowd) sendAway() victim {
 	for e := k.door.Front(); e != nil; e = e.Next() {
 		c := e.Value.(*conn)
 		if word := c.wait.Load(); waits(word) && c.wait.CompareAndSwap(word, waitGone) {
 			k.drop(c)
-			return c
+			wait, _ := unpack(word)
+			return victim{c: c, mute: wait != waitClose}
 		}
 	}
-	return nil
+	return victim{}
 }
 
 // waits says whether a word is of a wait that can be ended.
@@ -272,9 +275,9 @@ func waits(word int64) bool {
 	return true
 }
 
-// makeRoom takes out the connection that is to be closed for another, and ends its wait; nil if
-// none can be.
-func (k *crowd) makeRoom(now int64) *conn {
+// makeRoom takes out the connection that is to be closed for another, if one can be, and ends its
+// wait.
+func (k *crowd) makeRoom(now int64) victim {
 	for range 2 {
 		if now-k.searched >= victimsFor {
 			k.victims = k.victims[:0]
@@ -284,19 +287,19 @@ func (k *crowd) makeRoom(now int64) *conn {
 			k.victims = k.victims[1:]
 			if !v.c.extra && !v.c.peer && v.c.giveUp(v, now) {
 				k.drop(v.c)
-				return v.c
+				return v
 			}
 		}
 		if !k.search(now) {
-			return nil
+			return victim{}
 		}
 	}
-	return nil
+	return victim{}
 }
 
 // search finds the next victims.
 func (k *crowd) search(now int64) bool {
-	if !k.found && now-k.searched < searchEvery {
+	if !k.more && now-k.searched < int64(len(k.conns)/searchRate) {
 		return false
 	}
 	all, counts := k.all[:0], [waitKinds]int{}
@@ -320,9 +323,10 @@ func (k *crowd) search(now int64) bool {
 	slices.SortFunc(all, func(a, b victim) int {
 		return cmp.Or(cmp.Compare(a.since, b.since), cmp.Compare(a.c.order, b.c.order))
 	})
-	k.victims = all[:min(len(all), max(k.max/batchShare, 1))]
-	k.searched, k.found = now, len(all) > 0
-	return k.found
+	batch := max(k.max/batchShare, 1)
+	k.victims = all[:min(len(all), batch)]
+	k.searched, k.more = now, len(all) > batch
+	return len(all) > 0
 }
 
 // waitsFor says what the connection waits for, if it can be closed; else its kind is -1. The
@@ -335,12 +339,13 @@ func (c *conn) waitsFor(now int64) (v victim, word int64) {
 	switch wait {
 	case waitNext, waitHead, waitClose:
 		v.kind, v.since = waitsBegun, since
+		v.mute = phase == phaseNew || phase == phaseFirst
 		if wait == waitClose || phase == phaseIdle {
 			v.kind = waitsIdle
 		}
 	case waitRead, waitWrite:
 		if now-waiting >= stalledAfter {
-			v.kind, v.since = waitsStalled, waiting
+			v.kind, v.since, v.mute = waitsStalled, waiting, true
 		}
 	}
 	return v, word

@@ -26,7 +26,7 @@ const (
 		"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%s"
 
 	// lastWords bounds how long, and how much, is read of a client so that it
-	// sees why nobody listens.
+	// sees why nobody listens: of one that does not speak TLS, in the handshake.
 	lastWords      = time.Second
 	lastWordsBytes = 256 << 10
 )
@@ -42,16 +42,11 @@ func isPlain(first []byte) bool {
 	return len(first) > 0 && (first[0] >= 'A' && first[0] <= 'Z' || first[0] >= 'a' && first[0] <= 'z')
 }
 
-// tell writes an answer of plain HTTP, and reads on for a moment: a connection
-// that is closed with something unread is reset, and takes the answer with it.
+// tell writes an answer of plain HTTP.
 func tell(nc net.Conn, why string) {
 	body := fmt.Appendf(nil, "{\"error\":%q}\n", why)
-	_ = nc.SetDeadline(time.Now().Add(lastWords))
+	_ = nc.SetWriteDeadline(time.Now().Add(lastWords))
 	_, _ = fmt.Fprintf(nc, otherScheme, len(body), body)
-	if half, ok := nc.(interface{ CloseWrite() error }); ok {
-		_ = half.CloseWrite()
-	}
-	_, _ = io.CopyN(io.Discard, nc, lastWordsBytes)
 }
 
 // SecureListener is a listener whose connections are to be given to tls.Server:
@@ -79,6 +74,10 @@ func (c *secureConn) Read(p []byte) (int, error) {
 	if !c.begun && n > 0 {
 		if c.begun = true; isPlain(p[:n]) {
 			tell(c.Conn, saySecure)
+			// A connection that is closed with something unread is reset, and takes the answer with it.
+			_ = c.CloseWrite()
+			_ = c.SetReadDeadline(time.Now().Add(lastWords))
+			_, _ = io.CopyN(io.Discard, c.Conn, lastWordsBytes)
 			return 0, errSpeaksPlain
 		}
 	}

@@ -46,18 +46,22 @@ func (s *Server) sweepLoop(stop <-chan struct{}) {
 	}
 }
 
-// tick has the clock say what it is: between two sweeps it does not go on by itself.
-func (s *Server) tick() {
+// now is what the clock would be if it were set.
+func (s *Server) now() int64 {
 	if s.sweepEvery > 0 {
-		s.setClock(time.Since(s.started))
+		return time.Since(s.started).Milliseconds()
 	}
+	return s.clock.Load()
 }
 
+// tick sets the clock: between two sweeps it does not go on by itself.
+func (s *Server) tick() { s.setClock(s.now()) }
+
 // setClock never sets the clock back.
-func (s *Server) setClock(now time.Duration) {
+func (s *Server) setClock(now int64) {
 	for {
 		old := s.clock.Load()
-		if now.Milliseconds() <= old || s.clock.CompareAndSwap(old, now.Milliseconds()) {
+		if now <= old || s.clock.CompareAndSwap(old, now) {
 			return
 		}
 	}
@@ -66,7 +70,7 @@ func (s *Server) setClock(now time.Duration) {
 // sweep sets the clock and wakes what waits for a client that is too slow.
 // The connection's goroutine sees a timeout, and answers or closes.
 func (s *Server) sweep(now time.Duration) {
-	s.setClock(now)
+	s.setClock(now.Milliseconds())
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for c := range s.mu.conns {
