@@ -126,9 +126,9 @@ func (l *lane) flush(ctx context.Context) error {
 
 // drain sends the lane's blocks until there are no more. An error that is not
 // about records gives the load up.
-func (l *Loader) drain(ctx context.Context, lane *lane, giveUp context.CancelCauseFunc) {
+func (l *Loader) drain(ctx, reading context.Context, lane *lane, giveUp context.CancelCauseFunc) {
 	for b := range lane.full {
-		if err := l.deliver(ctx, lane, b); err != nil {
+		if err := l.deliver(ctx, reading, lane, b); err != nil {
 			giveUp(fmt.Errorf("line %d and following: %w", b.lines[0], err))
 			return
 		}
@@ -142,8 +142,9 @@ func (l *Loader) drain(ctx context.Context, lane *lane, giveUp context.CancelCau
 
 // deliver sends a block until a node has answered for it. One with records
 // that were not stored is sent once more, to the next node, whose answer then
-// counts: the first may have been on its way out.
-func (l *Loader) deliver(ctx context.Context, lane *lane, b *block) error {
+// counts: the first may have been on its way out. When the reading is over
+// because the load is given up, an attempt that failed is not repeated.
+func (l *Loader) deliver(ctx, reading context.Context, lane *lane, b *block) (err error) {
 	req := &request{
 		method:  fasthttp.MethodPost,
 		target:  l.target,
@@ -152,19 +153,24 @@ func (l *Loader) deliver(ctx context.Context, lane *lane, b *block) error {
 		safe:    true, // the same values again, before any later block of the lane
 		timeout: l.opts.BlockTimeout,
 	}
-	again := false
+	var before *api.LoadResult // of the first sending, where records failed
+	defer func() {
+		if err != nil && before != nil {
+			l.count(b, before)
+		}
+	}()
 	for try := 0; ; try++ {
 		candidates := l.c.routes.Load().forLane(lane.home)
-		if again {
+		if before != nil {
 			candidates = append(candidates[1:], candidates[0])
 		}
 		res, err := l.c.sendBlock(ctx, candidates, req)
 		if err == nil {
-			if res.Failed == 0 || again {
+			if res.Failed == 0 || before != nil {
 				l.count(b, res)
 				return nil
 			}
-			again = true
+			before = res
 			continue
 		}
 		var status *StatusError
@@ -177,11 +183,11 @@ func (l *Loader) deliver(ctx context.Context, lane *lane, b *block) error {
 			})
 			return nil
 		case answered && !elsewhere(status.Status), errors.Is(err, ErrNoTLS),
-			ctx.Err() != nil, try >= blockTries-1:
+			reading.Err() != nil, try >= blockTries-1:
 			return err
 		}
 		l.c.current(ctx) // the ring may know better by now
-		if err := l.c.sleep(ctx, blockWait<<try); err != nil {
+		if err := l.c.sleep(reading, blockWait<<try); err != nil {
 			return err
 		}
 	}

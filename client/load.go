@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/url"
 	"slices"
@@ -97,48 +98,48 @@ func (c *Client) NewLoader(opts LoadOptions) *Loader {
 	return &Loader{c: c, opts: opts, target: target}
 }
 
-// Load sends what src yields and returns when every record has its outcome.
-// The error is nil unless the load had to be given up: then records that were
-// not reached are neither loaded nor failed. It may be called once.
+// Load sends what src yields and returns when every record has its outcome. The error is nil unless
+// the load ended early. Where the source broke off, all records before have their outcome. Where
+// the nodes could not be asked, or ctx is done, records that were not reached are neither loaded nor
+// failed, and those of the blocks that were on their way may have been loaded. It may be called once.
 func (l *Loader) Load(ctx context.Context, src Source) (LoadReport, error) {
-	ctx, giveUp := context.WithCancelCause(ctx)
+	// A lane that gives up ends the reading. The other lanes still wait for the answers to what they
+	// have sent: it is stored, so it counts.
+	reading, giveUp := context.WithCancelCause(ctx)
 	defer giveUp(nil)
 	plan := l.c.planLanes(ctx)
 	var lanes sync.WaitGroup
 	for _, lane := range plan.lanes {
-		lanes.Go(func() { l.drain(ctx, lane, giveUp) })
+		lanes.Go(func() { l.drain(ctx, reading, lane, giveUp) })
 	}
-	err := l.fill(ctx, plan, src)
-	if err != nil {
-		giveUp(err)
+	broke := l.fill(reading, plan, src)
+	for _, lane := range plan.lanes {
+		if reading.Err() != nil || lane.flush(reading) != nil {
+			break
+		}
 	}
 	for _, lane := range plan.lanes {
 		close(lane.full)
 	}
 	lanes.Wait()
-	return l.Report(), context.Cause(ctx)
+	return l.Report(), cmp.Or(context.Cause(reading), broke)
 }
 
-// fill routes each record to its lane until the source ends.
-func (l *Loader) fill(ctx context.Context, plan *lanePlan, src Source) error {
+// fill routes each record to its lane until the source ends or breaks off, or the reading is given up.
+func (l *Loader) fill(reading context.Context, plan *lanePlan, src Source) error {
 	for {
 		rec, line, err := src.Next()
 		var bad *RecordError
 		switch {
-		case errors.Is(err, io.EOF):
-			for _, lane := range plan.lanes {
-				if err := lane.flush(ctx); err != nil {
-					return err
-				}
-			}
+		case err == io.EOF: // one that wraps it is a source that broke off
 			return nil
 		case errors.As(err, &bad):
 			l.fail(1, LineError{Line: line, Error: bad.Error()})
 			continue
 		case err != nil:
-			return err
+			return fmt.Errorf("line %d and following: %w", line, err)
 		}
-		if err := plan.lane(rec.Key).add(ctx, rec, line); err != nil {
+		if err := plan.lane(rec.Key).add(reading, rec, line); err != nil {
 			return err
 		}
 	}

@@ -224,15 +224,67 @@ func TestLoadGivesUp(t *testing.T) {
 	}
 }
 
-// A source that breaks off ends the load with its error.
+// A source that breaks off ends the load with its error, which names the line. What was read before is
+// sent and counted: the blocks that are on their way then, and the one that is not full. An error that
+// wraps io.EOF is no end of the file.
 func TestLoadOfBrokenSource(t *testing.T) {
-	target := newLoadTarget(1)
-	cluster := newFakeCluster(t, 1, func(node int, w http.ResponseWriter, r *http.Request) { target.take(t, node, w, r, nil) })
+	target := newLoadTarget(2)
+	cluster := newFakeCluster(t, 2, func(node int, w http.ResponseWriter, r *http.Request) { target.take(t, node, w, r, nil) })
 	c, _ := newClient(t, Options{Addrs: []string{cluster.nodes[0].addr}})
-	broken := errors.New("disk on fire")
-	src := NewSource(format.TSV, io.MultiReader(strings.NewReader("a\t1\n"), readerFunc(func([]byte) (int, error) { return 0, broken })), kv.DefaultLimits())
-	if _, err := c.NewLoader(LoadOptions{}).Load(background, src); !errors.Is(err, broken) {
-		t.Errorf("got %v, want the error of the source", err)
+	file, want := bigTSV(10_000)
+	for _, broken := range []error{errors.New("disk on fire"), io.ErrUnexpectedEOF, fmt.Errorf("gone: %w", io.EOF)} {
+		target.pairs = map[string]string{}
+		src := NewSource(format.TSV, io.MultiReader(strings.NewReader(file+"cut"), readerFunc(func([]byte) (int, error) { return 0, broken })), kv.DefaultLimits())
+		report, err := c.NewLoader(LoadOptions{}).Load(background, src)
+		if !errors.Is(err, broken) || !strings.Contains(err.Error(), "line 10001") {
+			t.Errorf("got %v, want line 10001 and %v", err, broken)
+		}
+		if report.Loaded != 10_000 || report.Failed != 0 {
+			t.Errorf("loaded %d, %d failed; want what was read before", report.Loaded, report.Failed)
+		}
+		samePairs(t, target.pairs, want)
+	}
+}
+
+// Where one lane gives up, what the others have sent is still waited for and counted: it is stored.
+func TestLoadCountsWhatIsOnItsWay(t *testing.T) {
+	target := newLoadTarget(2)
+	sent, refused := make(chan struct{}), make(chan struct{})
+	cluster := newFakeCluster(t, 2, func(node int, w http.ResponseWriter, r *http.Request) {
+		if node == 1 {
+			<-sent
+			_, _ = io.Copy(io.Discard, r.Body)
+			reply(w, 401, `{"error":"no"}`)
+			close(refused)
+			return
+		}
+		close(sent)
+		<-refused
+		target.take(t, node, w, r, nil)
+	})
+	c, _ := newClient(t, Options{Addrs: []string{cluster.nodes[0].addr}})
+	value := strings.Repeat("v", 4<<20) // a block of its own
+	file := cluster.keyOf(0) + "\t" + value + "\n" + cluster.keyOf(1) + "\t" + value + "\n"
+	report, err := loadTSV(c, file)
+	if !errors.Is(err, ErrUnauthorized) || !strings.Contains(err.Error(), "line 2") || report.Loaded != 1 {
+		t.Errorf("got %+v, %v; want one loaded, and line 2 refused", report, err)
+	}
+}
+
+// A record that failed is counted also where the second node to which it is offered does not answer.
+func TestLoadCountsWhatFailedBeforeItGivesUp(t *testing.T) {
+	target := newLoadTarget(1)
+	cluster := newFakeCluster(t, 1, func(node int, w http.ResponseWriter, r *http.Request) {
+		if target.blocks[0] > 0 {
+			hangUp(w)
+			return
+		}
+		target.take(t, node, w, r, func(key string) bool { return key == "bad" })
+	})
+	c, _ := newClient(t, Options{Addrs: []string{cluster.nodes[0].addr}})
+	report, err := loadTSV(c, "bad\t1\n")
+	if !errors.Is(err, ErrUnreachable) || report.Failed != 1 || len(report.Errors) != 1 {
+		t.Errorf("got %+v, %v; want one failed", report, err)
 	}
 }
 

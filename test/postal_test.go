@@ -135,7 +135,7 @@ func TestLoadDataCommand(t *testing.T) {
 		}
 	}
 	status, stdout, stderr := run(t, nil, "load-data", filepath.Join(dir, "bad.tsv"), c.to())
-	if status != 1 || !strings.Contains(stdout, "loaded 1 records") || !strings.Contains(stderr, "line 2: ") {
+	if status != 1 || !strings.Contains(stdout, "loaded 1 record,") || !strings.Contains(stderr, "line 2: ") {
 		t.Errorf("a file with a bad line: %d\n%s%s", status, stdout, stderr)
 	}
 	status, _, stderr = run(t, nil, "load-data", filepath.Join(dir, "none.tsv"), c.to())
@@ -145,7 +145,7 @@ func TestLoadDataCommand(t *testing.T) {
 
 	stdin := exec.Command(binary, "load-data", "-", "--format=csv", c.to())
 	stdin.Env, stdin.Stdin = withoutOurs(os.Environ()), strings.NewReader("stdin,works\n")
-	if out, err := stdin.CombinedOutput(); err != nil || !strings.Contains(string(out), "loaded 1 records") {
+	if out, err := stdin.CombinedOutput(); err != nil || !strings.Contains(string(out), "loaded 1 record,") {
 		t.Errorf("load-data -: %v %s", err, out)
 	}
 	if a := send(t, c.addr(0), "GET", "/db/stdin", ""); string(a.body) != "works" {

@@ -122,7 +122,7 @@ func TestLoadData(t *testing.T) {
 		"a.csv":    "csv,\"1\n2\"\n",
 		"a.ndjson": `{"key":"ndjson","value":"1"}`,
 	} {
-		if status, out, stderr := httpdhs("load-data", write(t, name, text)); status != 0 || !strings.HasPrefix(out, "loaded 1 records, 0 failed") {
+		if status, out, stderr := httpdhs("load-data", write(t, name, text)); status != 0 || !strings.HasPrefix(out, "loaded 1 record, 0 failed") {
 			t.Errorf("%s: status %d, %s%s", name, status, out, stderr)
 		}
 	}

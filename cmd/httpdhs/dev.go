@@ -109,7 +109,7 @@ func untilReady(ctx context.Context, nodes []*node.Node) {
 // welcome says what there is and what to do with it.
 func (cmd *devCmd) welcome(out io.Writer, names []string) {
 	at := func(i int) string { return "http://" + names[i%len(names)] }
-	fmt.Fprintf(out, "A cluster of %d nodes, %d replicas of each key, all in memory:\n\n", len(names), min(cmd.Replicas, len(names)))
+	fmt.Fprintf(out, "A cluster of %s, %s of each key, all in memory:\n\n", counted(len(names), "node"), counted(min(cmd.Replicas, len(names)), "replica"))
 	for _, name := range names {
 		fmt.Fprintf(out, "  http://%s\n", name)
 	}

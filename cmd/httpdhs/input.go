@@ -2,8 +2,8 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"compress/gzip"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -97,15 +97,24 @@ func (cmd *loadCmd) recognise(src io.Reader) (text io.Reader, f format.Format, e
 	return src, f, err
 }
 
-// peek looks at the start of src without taking it.
+// peek looks at the start of src without taking it. Where src breaks off behind the start of it, who
+// reads on gets the error.
 func peek(src io.Reader) (io.Reader, []byte, error) {
 	buffered := bufio.NewReaderSize(src, format.SniffBytes)
 	head, err := buffered.Peek(format.SniffBytes)
-	if errors.Is(err, io.EOF) {
-		err = nil
+	if err == nil || err == io.EOF {
+		return buffered, head, nil
 	}
-	return buffered, head, err
+	if len(head) == 0 {
+		return nil, nil, err
+	}
+	return io.MultiReader(bytes.NewReader(head), failed{err}), head, nil
 }
+
+// failed is what is left of a source that broke off.
+type failed struct{ err error }
+
+func (f failed) Read([]byte) (int, error) { return 0, f.err }
 
 // unpack reads what is packed, where this program can.
 func unpack(src io.Reader, packed *format.PackedError) (io.Reader, error) {

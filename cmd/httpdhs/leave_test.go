@@ -265,7 +265,7 @@ func TestRingOfAChange(t *testing.T) {
 	if err := printRing(&out, ring, changing()); err != nil {
 		t.Fatal(err)
 	}
-	const want = `ring r1: 4 partitions by ring, 1 replicas
+	const want = `ring r1: 4 partitions by ring, 1 replica
 it is changing to r2: httpdhs status says how far that is
 
 NODE  ZONE  WEIGHT  PRIMARY  REPLICA  SHARE  NEXT

@@ -64,16 +64,16 @@ func (cmd *loadCmd) Run(ctx context.Context, term *terminal) error {
 		fmt.Fprintf(term.err, "line %d: %s\n", e.Line, e.Error)
 	}
 	if more := report.Failed - int64(len(report.Errors)); more > 0 && len(report.Errors) > 0 {
-		fmt.Fprintf(term.err, "and %d more records\n", more)
+		fmt.Fprintf(term.err, "and %s\n", counted(int(more), "more record"))
 	}
 	took := time.Since(start)
-	fmt.Fprintf(term.out, "loaded %d records, %d failed, in %s (%.0f records/s)\n",
-		report.Loaded, report.Failed, took.Round(time.Millisecond), perSecond(report.Loaded, took))
+	fmt.Fprintf(term.out, "loaded %s, %d failed, in %s (%.0f records/s)\n",
+		counted(int(report.Loaded), "record"), report.Failed, took.Round(time.Millisecond), perSecond(report.Loaded, took))
 	switch {
 	case err != nil:
 		return fmt.Errorf("gave up: %w", err)
 	case report.Failed > 0:
-		return fmt.Errorf("%d of %d records were not loaded", report.Failed, report.Loaded+report.Failed)
+		return fmt.Errorf("not loaded: %d of %s", report.Failed, counted(int(report.Loaded+report.Failed), "record"))
 	}
 	return nil
 }

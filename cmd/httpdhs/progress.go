@@ -79,7 +79,7 @@ func (p *progress) stop() {
 }
 
 func describe(r *client.LoadReport, took time.Duration) string {
-	text := fmt.Sprintf("%d records, %.0f/s", r.Loaded, perSecond(r.Loaded, took))
+	text := fmt.Sprintf("%s, %.0f/s", counted(int(r.Loaded), "record"), perSecond(r.Loaded, took))
 	if r.Failed > 0 {
 		text += fmt.Sprintf(", %d failed", r.Failed)
 	}

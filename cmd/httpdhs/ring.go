@@ -60,7 +60,7 @@ func printRing(out io.Writer, doc *client.Ring, cluster *client.Cluster) error {
 			}
 		}
 	}
-	fmt.Fprintf(out, "ring %s: %d partitions by %s, %d replicas\n", doc.Fingerprint, doc.Partitions, doc.Partitioner, doc.Replicas)
+	fmt.Fprintf(out, "ring %s: %s by %s, %s\n", doc.Fingerprint, counted(doc.Partitions, "partition"), doc.Partitioner, counted(doc.Replicas, "replica"))
 	changing := cluster.Target != ""
 	next := make(map[string]int)
 	nodes := doc.Nodes
