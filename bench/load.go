@@ -63,7 +63,11 @@ func (w *load) answer(_ *conn, p *pending, status int, body []byte) verdict {
 		return verdict{failed: len(p.items), kind: kindContent}
 	case doc.Failed > 0:
 		w.note(p, 0)
-		return verdict{done: int(doc.Loaded), failed: int(doc.Failed), kind: kindPartial}
+		kind := kindPartial
+		if len(doc.Errors) > 0 {
+			kind += ": " + doc.Errors[0].Error
+		}
+		return verdict{done: int(doc.Loaded), failed: int(doc.Failed), kind: kind}
 	}
 	w.note(p, status)
 	return verdict{done: len(p.items)}

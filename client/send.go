@@ -43,7 +43,9 @@ func sleepTimer(ctx context.Context, d time.Duration) error {
 // send asks the candidates in turn until one answers, and returns the answer,
 // a success, for the caller to release. Nodes that did not answer lately are
 // asked last. When all refuse for now (503 with Retry-After), it waits as they
-// say and goes round again, as long as the time allows.
+// say and goes round again, as long as the time allows: a round that takes as long
+// as the one before has to fit, else a refusal would end as a timeout, and a
+// write that was not done as one that may have been.
 func (c *Client) send(ctx context.Context, candidates []*endpoint, req *request) (*fasthttp.Response, error) {
 	timeout := req.timeout
 	if timeout <= 0 {
@@ -54,18 +56,19 @@ func (c *Client) send(ctx context.Context, candidates []*endpoint, req *request)
 		a.deadline = d
 	}
 	for {
+		begin := c.now()
 		resp, err := a.round(candidates)
 		if err != errGoOn {
 			return resp, err
 		}
 		wait := a.retryAfter()
-		if wait <= 0 || wait >= time.Until(a.deadline) {
+		if wait <= 0 || wait+c.now().Sub(begin) >= time.Until(a.deadline) {
 			return nil, a.failure()
 		}
 		if err := c.sleep(ctx, wait); err != nil {
 			return nil, err
 		}
-		a.errs = a.errs[:0]
+		a.before, a.errs = a.errs, nil
 	}
 }
 
@@ -79,6 +82,7 @@ type attempts struct {
 	req      *request
 	deadline time.Time
 	errs     []error // of this round
+	before   []error // of the round before
 }
 
 // round asks each candidate once.
@@ -178,7 +182,7 @@ func (a *attempts) retryAfter() time.Duration {
 // failure is what to report when nobody did it: an answer if there was one,
 // for it says more than a broken connection.
 func (a *attempts) failure() error {
-	for _, err := range a.errs {
+	for _, err := range append(a.errs, a.before...) {
 		var status *StatusError
 		if errors.As(err, &status) {
 			return status

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -130,6 +131,35 @@ func TestRetryAfter(t *testing.T) {
 	}
 	if refusals != 2 {
 		t.Errorf("a write with an unknown outcome was sent %d times", 3-refusals)
+	}
+}
+
+// A refusal that comes slowly is the answer when another would come too late: it does not end as a
+// timeout, and a write that was not done not as one that may have been.
+func TestRefusalIsNotLostToATimeout(t *testing.T) {
+	var asked atomic.Int64
+	end := make(chan struct{})
+	defer close(end)
+	const took = 1500 * time.Millisecond
+	cluster := newFakeCluster(t, 1, func(_ int, w http.ResponseWriter, r *http.Request) {
+		if asked.Add(1) > 1 {
+			<-end
+		}
+		w.Header().Set("Retry-After", "1")
+		reply(w, 503, `{"error":"no cluster yet"}`)
+	})
+	c, waits := newClient(t, Options{Addrs: []string{cluster.nodes[0].addr}, Timeout: 2 * time.Second})
+	start := time.Now()
+	c.now = func() time.Time { return start.Add(time.Duration(asked.Load()) * took) }
+	_, err := c.Put(background, []byte("k"), []byte("v"), nil)
+	var status *StatusError
+	if !errors.As(err, &status) || status.Message != "no cluster yet" || errors.Is(err, ErrOutcomeUnknown) || len(*waits) > 0 {
+		t.Errorf("put: %v after %v", err, *waits)
+	}
+	asked.Store(0)
+	c.now = time.Now // so it seems that there is time
+	if _, err := c.Get(background, []byte("k"), nil); !errors.As(err, &status) || asked.Load() != 2 {
+		t.Errorf("get: %v after %d attempts", err, asked.Load())
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"httpdhs/client"
+	"httpdhs/kv"
 )
 
 // ringCmd shows who owns what.
@@ -29,6 +30,9 @@ func (cmd *ringCmd) Run(ctx context.Context, term *terminal) error {
 		if err != nil {
 			return err
 		}
+		if len(doc.Owners) == 0 {
+			return errNoCluster
+		}
 		if cmd.Output == "json" {
 			return printJSON(term.out, doc)
 		}
@@ -37,6 +41,9 @@ func (cmd *ringCmd) Run(ctx context.Context, term *terminal) error {
 	doc, err := c.Ring(ctx)
 	if err != nil {
 		return err
+	}
+	if len(doc.Nodes) == 0 {
+		return errNoCluster
 	}
 	if cmd.Output == "json" {
 		return printJSON(term.out, doc)
@@ -47,6 +54,9 @@ func (cmd *ringCmd) Run(ctx context.Context, term *terminal) error {
 	}
 	return printRing(term.out, doc, cluster)
 }
+
+// errNoCluster is of a node that knows no ring: it waits for one that it is to join.
+var errNoCluster = fmt.Errorf("%w; httpdhs status says why, or ask another node", kv.ErrNoCluster)
 
 // printRing counts the partitions of each node. While the ring changes, it also says who is to own how many.
 func printRing(out io.Writer, doc *client.Ring, cluster *client.Cluster) error {

@@ -40,7 +40,7 @@ func printStatus(out io.Writer, doc *client.Cluster, now time.Time) error {
 		next += n.TargetPartitions
 	}
 	fmt.Fprintf(out, "%s, %s, %s by %s, ring %s, as %s sees it\n",
-		counted(len(doc.Nodes), "node"), counted(doc.Replicas, "replica"), counted(doc.Partitions, "partition"), doc.Partitioner, doc.Ring, doc.Node)
+		counted(len(doc.Nodes), "node"), counted(doc.Replicas, "replica"), counted(doc.Partitions, "partition"), doc.Partitioner, orDash(doc.Ring), doc.Node)
 	changing := doc.Target != ""
 	if changing {
 		fmt.Fprintf(out, "the ring is changing to %s\n", doc.Target)
