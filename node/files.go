@@ -46,10 +46,10 @@ func connBound(files int, profiler bool) (bound, error) {
 	return b, fmt.Errorf("only %d files may be open, and a node needs %d at least: raise the limit (ulimit -n 65536 in the shell that starts it, LimitNOFILE=65536 in a systemd unit)", files, least)
 }
 
-// logBound tells the bound.
-func (n *Node) logBound() {
+// logBound tells the bound. Of a node that shares the process with others, fewer connections are as usual.
+func (n *Node) logBound(alone bool) {
 	b := n.bound
-	if usual := server.ConnsWithin(math.MaxInt); b.conns < usual {
+	if usual := server.ConnsWithin(math.MaxInt); alone && b.conns < usual {
 		n.log.Warn("fewer connections than usual, since so few files may be open: raise the limit (ulimit -n, or LimitNOFILE= in a systemd unit)",
 			"max_connections", b.conns, "usual", usual, "open_files", b.files)
 		return

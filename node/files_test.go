@@ -1,6 +1,7 @@
 package node
 
 import (
+	"log/slog"
 	"strings"
 	"testing"
 
@@ -32,5 +33,22 @@ func TestConnBound(t *testing.T) {
 	beside, err := connBound(256, true)
 	if err != nil || server.FilesOf(beside.conns)+pprofConns > server.FilesOf(plain.conns) {
 		t.Errorf("with a profiler: %d connections (%v), without %d", beside.conns, err, plain.conns)
+	}
+}
+
+// A node that is alone in its process warns of fewer connections than usual. The nodes of one that is
+// there to try things out share its files, and do not.
+func TestWarningOfFewConnections(t *testing.T) {
+	b, err := connBound(20_000 / 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for alone, want := range map[bool]string{true: "level=WARN", false: "level=INFO"} {
+		var log strings.Builder
+		n := &Node{bound: b, log: slog.New(slog.NewTextHandler(&log, nil))}
+		n.logBound(alone)
+		if !strings.Contains(log.String(), want) {
+			t.Errorf("alone %v: %s", alone, log.String())
+		}
 	}
 }
