@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -121,6 +122,9 @@ const (
 // ErrConfig marks what is wrong with a Config.
 var ErrConfig = errors.New("bad settings")
 
+// decimal is v without an exponent.
+func decimal(v float64) string { return strconv.FormatFloat(v, 'f', -1, 64) }
+
 // Check says what is wrong with c, in the words of the command line.
 func (c *Config) Check() error {
 	oneOf := func(flag string, v string, of ...string) error {
@@ -133,7 +137,7 @@ func (c *Config) Check() error {
 		if v >= lo && v <= hi {
 			return nil
 		}
-		return fmt.Errorf("%w: --%s is %v, want %v to %v", ErrConfig, flag, v, lo, hi)
+		return fmt.Errorf("%w: --%s is %s, want %s to %s", ErrConfig, flag, decimal(v), decimal(lo), decimal(hi))
 	}
 	share := func(flag string, v float64) error {
 		err := within(flag, v, 0, 1)

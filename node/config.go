@@ -2,6 +2,7 @@ package node
 
 import (
 	"crypto/tls"
+	"errors"
 	"log/slog"
 	"net"
 	"slices"
@@ -9,7 +10,20 @@ import (
 
 	"httpdhs/kv"
 	"httpdhs/membership"
+	"httpdhs/replicate"
+	"httpdhs/ring"
 )
+
+// The most that some fields of a Config may be. Open refuses more.
+const (
+	ReplicasMax   = replicate.MaxReplicas
+	PartitionsMax = ring.MaxPartitions
+	WeightMax     = membership.MaxWeight
+	ZoneBytesMax  = membership.MaxZoneBytes
+)
+
+// ErrConfig is what Open returns for fields that do not go together.
+var ErrConfig = errors.New("bad settings")
 
 // Config is all that a node needs to know before it starts. Files and flags
 // are read by the caller. Zero values of the fields that say so take defaults.

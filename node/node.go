@@ -285,8 +285,8 @@ const (
 // checkMemory says what is wrong with a bound on memory at which values are evicted.
 func checkMemory(cfg *Config) error {
 	if least := int64(cfg.Partitions) * evictingPartitionLeast; eviction(cfg) && cfg.MaxMemory < least {
-		return fmt.Errorf("--max-memory is %d bytes, and --eviction %s needs at least %d, %d KiB for each of %d partitions, or deletes alone would fill it: give it more (%d KiB each is good), or the cluster fewer --partitions",
-			cfg.MaxMemory, cfg.Eviction, least, evictingPartitionLeast>>10, cfg.Partitions, evictingPartitionBytes>>10)
+		return fmt.Errorf("%w: --max-memory is %d bytes, and --eviction %s needs at least %d, %d KiB for each of %d partitions, or deletes alone would fill it: give it more (%d KiB each is good), or the cluster fewer --partitions",
+			ErrConfig, cfg.MaxMemory, cfg.Eviction, least, evictingPartitionLeast>>10, cfg.Partitions, evictingPartitionBytes>>10)
 	}
 	return nil
 }

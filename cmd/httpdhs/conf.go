@@ -80,6 +80,9 @@ func errUnspecified(addr string) error {
 	return fmt.Errorf("%s is no address that others could reach: give one of the machine's", addr)
 }
 
+// hostBytesMax is the longest name that DNS has.
+const hostBytesMax = 253
+
 // splitHostPort takes a node's host:port apart.
 func splitHostPort(addr string) (host string, port int, err error) {
 	host, digits, err := net.SplitHostPort(addr)
@@ -92,6 +95,9 @@ func splitHostPort(addr string) (host string, port int, err error) {
 	}
 	if host == "" {
 		return "", 0, fmt.Errorf("%q has no host", addr)
+	}
+	if len(host) > hostBytesMax {
+		return "", 0, fmt.Errorf("%q is not host:port: the host has %d bytes, want at most %d", addr[:16]+"…", len(host), hostBytesMax)
 	}
 	bad := strings.IndexFunc(host, func(r rune) bool {
 		return unicode.IsSpace(r) || unicode.IsControl(r) || strings.ContainsRune(`/\?#@,"'`, r)

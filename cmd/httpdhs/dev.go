@@ -32,8 +32,8 @@ func (cmd *devCmd) Validate() error {
 		return fmt.Errorf("--nodes is %d, want 1 to %d", cmd.Nodes, devNodesMax)
 	case cmd.Port < 1 || cmd.Port+cmd.Nodes-1 > 65535:
 		return fmt.Errorf("--port is %d, want %d ports from 1 to 65535", cmd.Port, cmd.Nodes)
-	case cmd.Replicas < 1:
-		return fmt.Errorf("--replicas is %d, want at least 1", cmd.Replicas)
+	case cmd.Replicas < 1 || cmd.Replicas > node.ReplicasMax:
+		return fmt.Errorf("--replicas is %d, want 1 to %d", cmd.Replicas, node.ReplicasMax)
 	}
 	return nil
 }

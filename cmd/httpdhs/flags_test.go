@@ -150,6 +150,28 @@ func TestUsageErrors(t *testing.T) {
 		{[]string{"server", "--max-key-bytes=4"}, "did you mean 4KiB?"},
 		{[]string{"server", "--sync-rate=8"}, "did you mean 8MiB?"},
 		{[]string{"load-data", "--sample", "--max-value-bytes=8"}, "did you mean 8MiB?"},
+		{[]string{"server", "--max-memory=1"}, "1 is 1 byte: did you mean 1MiB?"},
+		{[]string{"server", "--max-memory=1000000"}, "--max-memory is 976.6 KiB, want at least 1.0 MiB"},
+		{[]string{"server", "--evict-after=300"}, "did you mean 300s?"},
+		{[]string{"server", "--evict-after=30"}, "did you mean 30m?"},
+		{[]string{"server", "--tombstone-grace=3600"}, "did you mean 3600s?"},
+		{[]string{"server", "--tombstone-grace=24"}, "did you mean 24h?"},
+		{[]string{"server", "--shutdown-timeout=10000"}, "did you mean 10000ms?"},
+		{[]string{"bench", "--settle=5"}, "did you mean 5s?"},
+		{[]string{"bench", "--value-size=100000MB"}, "--value-size is 100000000000, want 0 to 67108864"},
+		{[]string{"server", "--replicas=99"}, "--replicas is 99, want 1 to 16"},
+		{[]string{"dev", "--replicas=99"}, "--replicas is 99, want 1 to 16"},
+		{[]string{"server", "--weight=1000000"}, "--weight is 1000000, want 1 to 100"},
+		{[]string{"server", "--partitions=1073741824"}, "--partitions is 1073741824, want a power of two from 1 to 65536"},
+		{[]string{"server", "--zone", strings.Repeat("z", 65)}, "--zone has 65 bytes, want at most 64"},
+		{[]string{"server", "--pprof-addr=x"}, `--pprof-addr is "x", want HOST:PORT or :PORT`},
+		{[]string{"server", "--pprof-addr=:99999"}, `--pprof-addr is ":99999"`},
+		{[]string{"server", "--bind=a/b"}, `--bind is "a/b", want an address`},
+		{[]string{"server", "--advertise", strings.Repeat("a", 254) + ":1"}, "the host has 254 bytes, want at most 253"},
+		{[]string{"server", "--eviction=s3-fifo", "--max-memory=1MiB"}, "--eviction s3-fifo needs at least 33554432"},
+		{[]string{"put", "k", "v", "--ttl", "-1"}, `--ttl: expected a value but got "-1"`},
+		{[]string{"get", "k", "--r"}, "--r: expected a value but got none"},
+		{[]string{"server", "--port"}, "--port: expected a number but got none"},
 		{[]string{"server", "--evict-after=5"}, "--evict-after: 5 has no unit: did you mean 5m? (see"},
 		{[]string{"server", "--evict-after=-5m"}, `--evict-after: "-5m" is no duration: use one like`},
 		{[]string{"server", "--tombstone-grace=1"}, "did you mean 1h?"},
@@ -183,6 +205,41 @@ func TestUsageErrors(t *testing.T) {
 		status, out, stderr := httpdhs(tc.args...)
 		if status != exitUsage || out != "" || !strings.Contains(stderr, tc.want) || strings.Count(stderr, "\n") != 1 {
 			t.Errorf("%q: status %d, stdout %q, stderr %q; want 2 and %q", tc.args, status, out, stderr, tc.want)
+		}
+	}
+}
+
+// Every flag of every command is refused when it is given empty, on the command line or in the
+// environment, and says which it is.
+func TestEmptyFlags(t *testing.T) {
+	parser, err := newParser(new(commands), &terminal{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for command, args := range map[string][]string{
+		"server": nil, "dev": nil, "get": {"k"}, "put": {"k", "v"}, "del": {"k"}, "keys": nil, "status": nil,
+		"load-data": {"f"}, "ring": nil, "leave": {"n:1"}, "remove": {"n:1"}, "bench": nil,
+	} {
+		node := findCommand(parser.Model.Node, command)
+		flags := node.Flags
+		for _, sub := range node.Children {
+			flags = append(flags, sub.Flags...)
+		}
+		for _, f := range flags {
+			if f.Hidden || command == "bench" && f.Name != "to" && f.Name != "auth-token-file" && f.Name != "json" {
+				continue
+			}
+			call := append([]string{command}, args...)
+			status, out, stderr := httpdhs(append(call, "--"+f.Name+"=")...)
+			if status != exitUsage || out != "" || !strings.Contains(stderr, "--"+f.Name) || strings.Count(stderr, "\n") != 1 {
+				t.Errorf("%s --%s=: status %d, stdout %q, stderr %q", command, f.Name, status, out, stderr)
+			}
+			t.Run(f.Envs[0], func(t *testing.T) {
+				t.Setenv(f.Envs[0], "")
+				if status, _, stderr := httpdhs(call...); status != exitUsage || !strings.Contains(stderr, f.Envs[0]) && !strings.Contains(stderr, "--"+f.Name) {
+					t.Errorf("status %d, stderr %q", status, stderr)
+				}
+			})
 		}
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/signal"
 	"reflect"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -66,6 +67,11 @@ func (e *usageError) Unwrap() error { return e.err }
 
 func usagef(format string, args ...any) error { return &usageError{fmt.Errorf(format, args...)} }
 
+// plain has kong's errors in plain words.
+var plain = strings.NewReplacer("expected value value", "expected a value", "expected string value", "expected a value",
+	"expected int value", "expected a number", "expected float value", "expected a number", `got "EOL" (<EOL>)`, "got none",
+	"missing value, expecting", "expected")
+
 // exitRequest is what kong's Exit, for which there is no way back, becomes.
 type exitRequest int
 
@@ -105,7 +111,7 @@ func run(args []string, in io.Reader, out, stderr io.Writer) (status int) {
 		if len(args) > 0 && findCommand(parser.Model.Node, args[0]) != nil {
 			help = "httpdhs " + args[0] + " --help"
 		}
-		fmt.Fprintf(stderr, "httpdhs: %s (see %s)\n", oneLine(err), help)
+		fmt.Fprintf(stderr, "httpdhs: %s (see %s)\n", plain.Replace(oneLine(err)), help)
 		return exitUsage
 	}
 	// Of the commands that end by themselves the first signal cancels ctx;
@@ -122,6 +128,27 @@ func run(args []string, in io.Reader, out, stderr io.Writer) (status int) {
 		return exitUsage
 	}
 	return exitError
+}
+
+// AfterApply is called by kong. What is given has to say something: empty, --join starts a cluster of one,
+// --auth-token-file lets everybody in, and --bind takes all addresses. It is most often a variable of a
+// script that is not set.
+func (*commands) AfterApply(parsed *kong.Context) error {
+	for _, f := range parsed.Flags() {
+		value := reflect.ValueOf(parsed.FlagValue(f))
+		if kind := value.Kind(); kind != reflect.String && kind != reflect.Slice || value.Len() > 0 {
+			continue
+		}
+		if slices.ContainsFunc(parsed.Path, func(p *kong.Path) bool { return p.Flag == f }) {
+			return fmt.Errorf("--%s is empty: give it a value, or leave it out", f.Name)
+		}
+		for _, name := range f.Envs {
+			if _, set := os.LookupEnv(name); set {
+				return fmt.Errorf("%s is empty: give it a value, or unset it", name)
+			}
+		}
+	}
+	return nil
 }
 
 func findCommand(root *kong.Node, name string) *kong.Node {

@@ -69,10 +69,10 @@ type logFlags struct {
 
 func (f *clusterFlags) check() error {
 	switch {
-	case f.Replicas < 1:
-		return fmt.Errorf("--replicas is %d, want at least 1", f.Replicas)
-	case f.Partitions < 1 || f.Partitions&(f.Partitions-1) != 0:
-		return fmt.Errorf("--partitions is %d, want a power of two", f.Partitions)
+	case f.Replicas < 1 || f.Replicas > node.ReplicasMax:
+		return fmt.Errorf("--replicas is %d, want 1 to %d", f.Replicas, node.ReplicasMax)
+	case f.Partitions < 1 || f.Partitions > node.PartitionsMax || f.Partitions&(f.Partitions-1) != 0:
+		return fmt.Errorf("--partitions is %d, want a power of two from 1 to %d", f.Partitions, node.PartitionsMax)
 	}
 	return nil
 }
@@ -108,8 +108,10 @@ func (cmd *serverCmd) Validate() error {
 	switch {
 	case cmd.Port < 1 || cmd.Port > 65535:
 		return fmt.Errorf("--port is %d, want 1 to 65535", cmd.Port)
-	case cmd.Weight < 1:
-		return fmt.Errorf("--weight is %d, want at least 1", cmd.Weight)
+	case cmd.Weight < 1 || cmd.Weight > node.WeightMax:
+		return fmt.Errorf("--weight is %d, want 1 to %d", cmd.Weight, node.WeightMax)
+	case len(cmd.Zone) > node.ZoneBytesMax:
+		return fmt.Errorf("--zone has %d bytes, want at most %d", len(cmd.Zone), node.ZoneBytesMax)
 	case cmd.Conf != "" && len(cmd.Join) > 0:
 		return errors.New("--conf and --join are both given: use --join for a node that is new to a running cluster")
 	case cmd.ShutdownTimeout == 0:
@@ -133,6 +135,12 @@ func (cmd *serverCmd) checkAddrs() error {
 		}
 		return nil
 	}
+	if _, _, err := splitHostPort(net.JoinHostPort(cmd.Bind, strconv.Itoa(cmd.Port))); err != nil {
+		return fmt.Errorf("--bind is %q, want an address of this machine", cmd.Bind)
+	}
+	if err := checkListen(cmd.PprofAddr); cmd.PprofAddr != "" && err != nil {
+		return fmt.Errorf("--pprof-addr %w", err)
+	}
 	for _, addr := range cmd.Join {
 		if err := check("--join", addr); err != nil {
 			return err
@@ -142,6 +150,18 @@ func (cmd *serverCmd) checkAddrs() error {
 		return nil
 	}
 	return check("--advertise", cmd.Advertise)
+}
+
+// checkListen says what is wrong with an address to listen on. It may have no host.
+func checkListen(addr string) error {
+	_, port, err := net.SplitHostPort(addr)
+	if err == nil {
+		_, err = net.LookupPort("tcp", port)
+	}
+	if err != nil {
+		return fmt.Errorf("is %q, want HOST:PORT or :PORT", addr)
+	}
+	return nil
 }
 
 func (cmd *serverCmd) Run(ctx context.Context, term *terminal) error {
@@ -154,6 +174,9 @@ func (cmd *serverCmd) Run(ctx context.Context, term *terminal) error {
 		cfg.Log.Warn("--gossip-port is ignored: nodes need no second port any more; remove the flag", "given", *cmd.GossipPort)
 	}
 	n, err := node.Open(cfg)
+	if errors.Is(err, node.ErrConfig) {
+		return &usageError{err}
+	}
 	if err != nil {
 		return err
 	}

@@ -23,7 +23,8 @@ var sizeUnits = map[string]int64{
 
 // Decode reads the size of a flag; kong calls it. A number without a unit that is less than the
 // flag's tag least is more likely one of the unit in its tag meant: 64 for --max-memory is 64MiB,
-// and not 64 bytes, which hold nothing. Who means bytes writes 64B.
+// and not 64 bytes, which hold nothing. Who means bytes writes 64B. A large number is one of bytes,
+// and too few where the flag's check says so: nobody means 1000000MiB.
 func (s *byteSize) Decode(ctx *kong.DecodeContext) error {
 	text, err := textOf(ctx)
 	if err != nil {
@@ -38,7 +39,11 @@ func (s *byteSize) Decode(ctx *kong.DecodeContext) error {
 			panic("BUG: a tag of a flag: " + err.Error())
 		}
 	}
-	if text = strings.TrimSpace(text); *s > 0 && *s < least && strings.Trim(text, "0123456789.") == "" {
+	const fewest = 64 << 10
+	if text = strings.TrimSpace(text); *s > 0 && *s < min(least, fewest) && strings.Trim(text, "0123456789.") == "" {
+		if text == "1" {
+			return fmt.Errorf("1 is 1 byte: did you mean 1%s? Write 1B if not", ctx.Value.Tag.Get("meant"))
+		}
 		return fmt.Errorf("%[1]s is %[1]s bytes: did you mean %[1]s%[2]s? Write %[1]sB if not", text, ctx.Value.Tag.Get("meant"))
 	}
 	return nil
