@@ -36,18 +36,19 @@ func hangingNode(t *testing.T, path string, n int) (cluster *fakeCluster, asked 
 	return cluster, asked
 }
 
-// A call whose context is cancelled returns at once, while the node that it asks goes on to be
-// silent, and is not taken for down. No timeout of the client is near.
-func TestCancelledCallsReturn(t *testing.T) {
+// call is something that a client does, of which the node that it asks first is silent at a path.
+type call struct {
+	path string
+	do   func(context.Context, *Client) error
+	sent bool // a write that may have been done
+}
+
+func allCalls() map[string]call {
 	put := func(ctx context.Context, c *Client) error {
 		_, err := c.Put(ctx, []byte("k"), []byte("v"), nil)
 		return err
 	}
-	for name, call := range map[string]struct {
-		path string
-		do   func(context.Context, *Client) error
-		sent bool // a write that may have been done
-	}{
+	return map[string]call{
 		"get":                     {"/db/k", func(ctx context.Context, c *Client) error { _, err := c.Get(ctx, []byte("k"), nil); return err }, false},
 		"put":                     {"/db/k", put, true},
 		"delete":                  {"/db/k", func(ctx context.Context, c *Client) error { return c.Delete(ctx, []byte("k"), nil) }, true},
@@ -61,6 +62,9 @@ func TestCancelledCallsReturn(t *testing.T) {
 		}, true},
 		"cluster": {"/cluster", func(ctx context.Context, c *Client) error { _, err := c.Cluster(ctx); return err }, false},
 		"ring":    {"/cluster/ring", func(ctx context.Context, c *Client) error { _, err := c.Ring(ctx); return err }, false},
+		"key":     {"/cluster/key/k", func(ctx context.Context, c *Client) error { _, err := c.Key(ctx, []byte("k")); return err }, false},
+		"leave":   {"/cluster/leave", func(ctx context.Context, c *Client) error { _, err := c.Leave(ctx); return err }, false},
+		"remove":  {"/cluster/nodes/n", func(ctx context.Context, c *Client) error { return c.Remove(ctx, "n") }, false},
 		"keys": {"/db", func(ctx context.Context, c *Client) error {
 			for _, err := range c.Keys(ctx, nil) {
 				return err
@@ -71,7 +75,30 @@ func TestCancelledCallsReturn(t *testing.T) {
 			_, err := c.NewLoader(LoadOptions{BlockTimeout: time.Hour}).Load(ctx, NewSource(format.TSV, strings.NewReader("k\tv\n"), kv.DefaultLimits()))
 			return err
 		}, false},
-	} {
+	}
+}
+
+// A call whose context's time is over says so, as those do of any package.
+func TestCallsEndWithTheContextsTime(t *testing.T) {
+	for name, call := range allCalls() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cluster, _ := hangingNode(t, call.path, 1)
+			c, _ := newClient(t, Options{Addrs: []string{cluster.nodes[0].addr}, Timeout: time.Hour})
+			c.ringTimeout = time.Hour
+			ctx, cancel := context.WithTimeout(background, 50*time.Millisecond)
+			defer cancel()
+			if err := call.do(ctx, c); !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, ErrOutcomeUnknown) && !call.sent {
+				t.Errorf("it returns %v", err)
+			}
+		})
+	}
+}
+
+// A call whose context is cancelled returns at once, while the node that it asks goes on to be
+// silent, and is not taken for down. No timeout of the client is near.
+func TestCancelledCallsReturn(t *testing.T) {
+	for name, call := range allCalls() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			cluster, asked := hangingNode(t, call.path, 2)

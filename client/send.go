@@ -246,9 +246,22 @@ func roundTrip(e *endpoint, out *fasthttp.Request, timeout time.Duration) (resp 
 	fasthttp.ReleaseRequest(out)
 	if err != nil {
 		fasthttp.ReleaseResponse(resp)
+		if errors.Is(err, fasthttp.ErrTimeout) {
+			err = errNoAnswer{}
+		}
 		return nil, err
 	}
 	return resp, nil
+}
+
+// errNoAnswer is fasthttp's timeout. That of a context is no other, for the caller: the time of a
+// request ends with the context's.
+type errNoAnswer struct{}
+
+func (errNoAnswer) Error() string { return "no answer in time" }
+
+func (errNoAnswer) Is(target error) bool {
+	return target == context.DeadlineExceeded || target == fasthttp.ErrTimeout
 }
 
 // outgoing is the request as fasthttp has it, without its body.
