@@ -15,6 +15,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"httpdhs/internal/format"
+	"httpdhs/kv"
 )
 
 // OpKind is what an Op does.
@@ -208,8 +209,8 @@ func (b *batch) unread(i int, err error) error {
 	return err
 }
 
-// batchOp is an operation as a line of /batch. Keys and values are text where they are UTF-8, which
-// is shorter, and else base64.
+// batchOp is an operation as a line of /batch. Keys and values are text where they are UTF-8, and
+// else, or where that is shorter, base64.
 type batchOp struct {
 	Op          string  `json:"op"`
 	Key         *string `json:"key,omitempty"`
@@ -220,8 +221,27 @@ type batchOp struct {
 	TTL         string  `json:"ttl,omitempty"`
 }
 
+// check says what cannot be sent, or would be left out on the way.
+func (op *Op) check() error {
+	ofPut := op.Value != nil || op.TTL != 0 || op.ContentType != ""
+	switch {
+	case op.Kind > OpDelete:
+		return fmt.Errorf("there is no operation of kind %d: use OpGet, OpPut or OpDelete", op.Kind)
+	case op.Kind != OpPut && ofPut:
+		return errors.New("a get or delete has no value, TTL or content type: a put has Kind OpPut")
+	case len(op.Key) == 0:
+		return kv.ErrKeyEmpty
+	case !utf8.ValidString(op.ContentType):
+		return errors.New("the content type is not UTF-8")
+	}
+	return nil
+}
+
 // appendOp appends the line of an operation. The error is what cannot be sent.
 func appendOp(body *bytes.Buffer, op *Op) error {
+	if err := op.check(); err != nil {
+		return err
+	}
 	line := batchOp{Op: "get"}
 	line.Key, line.KeyBase64 = asText(op.Key)
 	switch op.Kind {
@@ -234,17 +254,24 @@ func appendOp(body *bytes.Buffer, op *Op) error {
 		if op.TTL != 0 {
 			line.TTL = op.TTL.String()
 		}
-		if !utf8.ValidString(op.ContentType) {
-			return errors.New("the content type is not UTF-8")
-		}
 	}
 	lines := json.NewEncoder(body)
 	lines.SetEscapeHTML(false)
 	return lines.Encode(&line)
 }
 
+// asText is data as text, or, where that is none or the longer form, to be sent in base64.
 func asText(data []byte) (text *string, other []byte) {
-	if !utf8.Valid(data) {
+	escapes := 0 // bytes that they add in JSON
+	for _, b := range data {
+		switch {
+		case b == '"', b == '\\', b == '\n', b == '\r', b == '\t':
+			escapes++
+		case b < ' ':
+			escapes += 5
+		}
+	}
+	if !utf8.Valid(data) || escapes > len(data)/3 {
 		return nil, data
 	}
 	s := string(data)

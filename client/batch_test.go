@@ -10,6 +10,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"httpdhs/kv"
 )
 
 // batchTarget is the /batch of a fake cluster: one map. What answer returns, if that is not empty,
@@ -123,9 +125,15 @@ func TestBatchErrors(t *testing.T) {
 		}[key]
 	}
 	c, _ := newClient(t, Options{Addrs: []string{cluster.nodes[0].addr}})
-	op := func(kind OpKind, key string) Op { return Op{Kind: kind, Key: []byte(key), Value: []byte("v")} }
+	op := func(kind OpKind, key string) Op {
+		o := Op{Kind: kind, Key: []byte(key)}
+		if kind == OpPut {
+			o.Value = []byte("v")
+		}
+		return o
+	}
 	got := c.Batch(background, []Op{
-		op(OpPut, "few"), op(OpGet, "long"), op(OpPut, "a"), op(OpGet, "none"), {Kind: OpPut, ContentType: "\xff"},
+		op(OpPut, "few"), op(OpGet, "long"), op(OpPut, "a"), op(OpGet, "none"), {Kind: OpPut, Key: []byte("c"), ContentType: "\xff"},
 		op(OpGet, "a"), op(OpDelete, "a"), op(OpGet, "odd"), op(OpDelete, "b"),
 	}, nil)
 	var status *StatusError
@@ -147,6 +155,35 @@ func TestBatchErrors(t *testing.T) {
 	}
 	if _, err := c.GetMany(background, [][]byte{[]byte("none"), []byte("long")}, nil); err == nil || !strings.HasPrefix(err.Error(), "long: too long") {
 		t.Errorf("many with one that fails: %v", err)
+	}
+}
+
+// What is no operation, or would lose something on its way, is an error of its own, and is not sent.
+func TestBatchChecksOperations(t *testing.T) {
+	target := newBatchTarget(1)
+	cluster := newFakeCluster(t, 1, target.serve)
+	c, _ := newClient(t, Options{Addrs: []string{cluster.nodes[0].addr}})
+	key := []byte("k")
+	for i, r := range c.Batch(background, []Op{
+		{Key: key, Value: []byte("v")}, {Kind: 77, Key: key}, {Kind: OpDelete, Key: key, Value: []byte("v")},
+		{Key: key, TTL: 1}, {Key: key, ContentType: "text/plain"}, {}, {Kind: OpPut, Value: []byte("v")}, {Kind: OpDelete},
+	}, nil) {
+		if r.Err == nil || i >= 5 && !errors.Is(r.Err, kv.ErrKeyEmpty) {
+			t.Errorf("operation %d: %v", i, r.Err)
+		}
+	}
+	if n := len(target.sizes[0]); n > 0 {
+		t.Errorf("%d requests were sent", n)
+	}
+}
+
+// A value travels in the shorter of the two forms: of NULs, base64 is.
+func TestBatchValuesTravelShort(t *testing.T) {
+	for value, most := range map[string]int{strings.Repeat("\x00", 3000): 4200, strings.Repeat("line\n", 600): 3700, strings.Repeat("text ", 600): 3200} {
+		var body bytes.Buffer
+		if err := appendOp(&body, &Op{Kind: OpPut, Key: []byte("k"), Value: []byte(value)}); err != nil || body.Len() > most {
+			t.Errorf("%.5q: %d bytes, %v", value, body.Len(), err)
+		}
 	}
 }
 

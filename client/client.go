@@ -75,6 +75,9 @@ func New(opts Options) (*Client, error) {
 	if len(opts.Addrs) == 0 {
 		return nil, errors.New("no address of a node was given")
 	}
+	if strings.ContainsFunc(opts.Token+opts.UserAgent, control) {
+		return nil, errors.New("the token or the user agent has control characters, such as a line end: leave them out")
+	}
 	if opts.Timeout <= 0 {
 		opts.Timeout = defaultTimeout
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"httpdhs/internal/api"
+	"httpdhs/kv"
 )
 
 // The documents of /cluster; their fields are described in docs/http-api.md.
@@ -42,6 +43,9 @@ func (c *Client) Ring(ctx context.Context) (*Ring, error) {
 
 // Key asks where a key lives and what each of its owners holds.
 func (c *Client) Key(ctx context.Context, key []byte) (*Key, error) {
+	if len(key) == 0 {
+		return nil, kv.ErrKeyEmpty
+	}
 	doc := new(Key)
 	target := keyTarget("/cluster/key/", key, nil)
 	return doc, c.getJSON(ctx, c.current(ctx).forKey(key), string(target), doc)

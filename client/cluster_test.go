@@ -69,7 +69,7 @@ func TestBatchAtRealNodes(t *testing.T) {
 			said = append(said, fmt.Sprint(r.Written.Created, string(r.Value.Data), r.Err))
 		}
 	}
-	want := []string{"true<nil>", "false1<nil>", "false<nil>", "false2<nil>", "false<nil>", "none", "400", "414", "400"}
+	want := []string{"true<nil>", "false1<nil>", "false<nil>", "false2<nil>", "false<nil>", "none", "falsethe key is empty", "414", "400"}
 	if strings.Join(said, " ") != strings.Join(want, " ") {
 		t.Errorf("got  %q\nwant %q", said, want)
 	}

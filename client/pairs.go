@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/valyala/fasthttp"
+
+	"httpdhs/kv"
 )
 
 // Value is what is stored under a key.
@@ -43,6 +45,9 @@ type Written struct {
 
 // Get returns the value of key. A key that is not there is ErrNotFound.
 func (c *Client) Get(ctx context.Context, key []byte, opts *GetOptions) (Value, error) {
+	if len(key) == 0 {
+		return Value{}, kv.ErrKeyEmpty
+	}
 	req := &request{method: fasthttp.MethodGet, safe: true}
 	var query url.Values
 	if opts != nil && opts.R != "" {
@@ -66,6 +71,9 @@ func (c *Client) Get(ctx context.Context, key []byte, opts *GetOptions) (Value, 
 
 // Put stores value under key.
 func (c *Client) Put(ctx context.Context, key, value []byte, opts *WriteOptions) (Written, error) {
+	if len(key) == 0 {
+		return Written{}, kv.ErrKeyEmpty
+	}
 	req := writeRequest(fasthttp.MethodPut, key, opts)
 	req.body = value
 	if req.body == nil {
@@ -85,6 +93,9 @@ func (c *Client) Put(ctx context.Context, key, value []byte, opts *WriteOptions)
 
 // Delete removes key. It is no error when there was none.
 func (c *Client) Delete(ctx context.Context, key []byte, opts *WriteOptions) error {
+	if len(key) == 0 {
+		return kv.ErrKeyEmpty
+	}
 	resp, err := c.send(ctx, c.current(ctx).forKey(key), writeRequest(fasthttp.MethodDelete, key, opts))
 	if err == nil {
 		fasthttp.ReleaseResponse(resp)

@@ -5,9 +5,12 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/valyala/fasthttp"
+
+	"httpdhs/kv"
 )
 
 // request is what is to be sent, wherever it goes.
@@ -47,6 +50,11 @@ func sleepTimer(ctx context.Context, d time.Duration) error {
 // as the one before has to fit, else a refusal would end as a timeout, and a
 // write that was not done as one that may have been.
 func (c *Client) send(ctx context.Context, candidates []*endpoint, req *request) (*fasthttp.Response, error) {
+	for _, h := range req.header {
+		if strings.ContainsFunc(h.value, control) {
+			return nil, fmt.Errorf("%s has %w: leave them out", h.name, kv.ErrMetaControl)
+		}
+	}
 	timeout := req.timeout
 	if timeout <= 0 {
 		timeout = c.opts.Timeout
@@ -71,6 +79,9 @@ func (c *Client) send(ctx context.Context, candidates []*endpoint, req *request)
 		a.before, a.errs = a.errs, nil
 	}
 }
+
+// control says what cannot be in a header. fasthttp makes spaces of line ends, and the value another one.
+func control(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }
 
 // errGoOn is what an attempt returns when another may follow.
 var errGoOn = errors.New("go on")

@@ -8,9 +8,12 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"httpdhs/kv"
 )
 
 var background = context.Background()
@@ -160,6 +163,32 @@ func TestRefusalIsNotLostToATimeout(t *testing.T) {
 	c.now = time.Now // so it seems that there is time
 	if _, err := c.Get(background, []byte("k"), nil); !errors.As(err, &status) || asked.Load() != 2 {
 		t.Errorf("get: %v after %d attempts", err, asked.Load())
+	}
+}
+
+// What cannot be in a header is refused, and not made another value. An empty key is told as such, with
+// nothing about paths. Neither is sent.
+func TestWhatCannotBeSent(t *testing.T) {
+	cluster := newFakeCluster(t, 1, func(_ int, w http.ResponseWriter, _ *http.Request) { reply(w, 201, "") })
+	c, _ := newClient(t, Options{Addrs: []string{cluster.nodes[0].addr}})
+	for _, opts := range []WriteOptions{{ContentType: "a\r\nX-Evil: 1"}, {ContentType: "a\x00"}, {IfMatch: "\"1\"\n"}} {
+		if _, err := c.Put(background, []byte("k"), nil, &opts); !errors.Is(err, kv.ErrMetaControl) {
+			t.Errorf("%+v: %v", opts, err)
+		}
+	}
+	_, get := c.Get(background, nil, nil)
+	_, put := c.Put(background, nil, nil, nil)
+	_, where := c.Key(background, nil)
+	for _, err := range []error{get, put, where, c.Delete(background, nil, nil)} {
+		if !errors.Is(err, kv.ErrKeyEmpty) || strings.Contains(err.Error(), "/") {
+			t.Errorf("an empty key: %v", err)
+		}
+	}
+	if asked := cluster.nodes[0].about("/"); len(asked) > 1 { // for the ring
+		t.Errorf("requests: %v", asked)
+	}
+	if _, err := New(Options{Addrs: []string{"h:1"}, Token: "secret\n"}); err == nil {
+		t.Error("a token with a line end was taken")
 	}
 }
 

@@ -4,9 +4,12 @@ import (
 	"bufio"
 	"bytes"
 	"compress/gzip"
+	"errors"
 	"fmt"
 	"io"
 	"os"
+	"path"
+	"strings"
 	"sync/atomic"
 
 	"github.com/klauspost/compress/zstd"
@@ -80,7 +83,9 @@ func (cmd *loadCmd) recognise(src io.Reader) (text io.Reader, f format.Format, e
 	if err != nil {
 		return nil, 0, err
 	}
-	if packed := format.Packing(head); packed != nil {
+	packed := format.Packing(head)
+	unpacked := packed != nil
+	if unpacked {
 		if src, err = unpack(src, packed); err != nil {
 			return nil, 0, err
 		}
@@ -91,10 +96,29 @@ func (cmd *loadCmd) recognise(src io.Reader) (text io.Reader, f format.Format, e
 	if f, named := formats[cmd.Format]; named {
 		return src, f, nil
 	}
+	if err := cmd.checkName(head, unpacked); err != nil {
+		return nil, 0, &usageError{err}
+	}
 	if f, err = format.Guess(cmd.File, head); err != nil {
 		err = &usageError{err}
 	}
 	return src, f, err
+}
+
+// checkName says whether the file's name promises what is not there.
+func (cmd *loadCmd) checkName(head []byte, unpacked bool) error {
+	name, ext := cmd.File, strings.ToLower(path.Ext(cmd.File))
+	switch ext {
+	case ".gz", ".zst", ".zstd":
+		if !unpacked {
+			return fmt.Errorf("this is not packed, though its name ends in %s: give it the name that it should have, or --format", ext)
+		}
+		name = strings.TrimSuffix(name, path.Ext(name))
+	}
+	if strings.EqualFold(path.Ext(name), ".json") && len(bytes.TrimSpace(head)) == 0 {
+		return errors.New("this is empty, and no JSON")
+	}
+	return nil
 }
 
 // peek looks at the start of src without taking it. Where src breaks off behind the start of it, who

@@ -20,6 +20,8 @@ import (
 	"time"
 
 	"github.com/alecthomas/kong"
+
+	"httpdhs/kv"
 )
 
 func main() {
@@ -124,7 +126,7 @@ func run(args []string, in io.Reader, out, stderr io.Writer) (status int) {
 	}
 	fmt.Fprintf(stderr, "httpdhs: %s%s\n", oneLine(err), whatToDo(err, parsed))
 	var usage *usageError
-	if errors.As(err, &usage) {
+	if errors.As(err, &usage) || errors.Is(err, kv.ErrKeyEmpty) {
 		return exitUsage
 	}
 	return exitError
