@@ -14,6 +14,7 @@ import (
 	"unicode"
 
 	"httpdhs/bench"
+	"httpdhs/client"
 )
 
 // benchCmd makes load and measures what becomes of it.
@@ -166,6 +167,8 @@ func benchError(err error) error {
 	switch {
 	case errors.Is(err, bench.ErrConfig):
 		return &usageError{err}
+	case errors.Is(err, client.ErrWantsTLS):
+		return usagef("--to: these nodes speak TLS, and bench does not: give it nodes without")
 	case errors.Is(err, context.Canceled):
 		return errors.New("interrupted")
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -59,5 +60,17 @@ func TestBench(t *testing.T) {
 	}
 	if page, err := os.ReadFile(html); err != nil || !bytes.Contains(page, []byte("<svg")) {
 		t.Errorf("the page: %v", err)
+	}
+}
+
+// Of nodes with TLS bench says that it speaks none, not how others would ask them.
+func TestBenchOfNodesWithTLS(t *testing.T) {
+	node := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusMisdirectedRequest)
+		_, _ = io.WriteString(w, `{"error":"this node speaks TLS: use https://"}`)
+	}))
+	defer node.Close()
+	for _, args := range [][]string{{}, {"--workload=load"}, {"--route=owner"}, {"sweep"}} {
+		expect(t, exitUsage, "", "bench does not", append(append([]string{"bench"}, args...), "--to", node.Listener.Addr().String())...)
 	}
 }
