@@ -2,6 +2,7 @@ package client
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -172,14 +173,20 @@ func (b *batch) unanswered(sent []int) (again []int) {
 	return again
 }
 
-// send sends some operations and notes what has come of each.
-func (b *batch) send(home *endpoint, sent []int, body []byte, safe bool) {
+// send sends some operations and notes what has come of each. The values of gets alone come in
+// binary: large ones take long to write and read as JSON. Only the text form tells of a write
+// whether its outcome is unknown.
+func (b *batch) send(home *endpoint, sent []int, body []byte, gets bool) {
+	next, accept := nextLine, format.TypeNDJSON
+	if gets {
+		next, accept = nextGot, format.TypeBinary
+	}
 	resp, err := b.c.send(b.ctx, b.c.routes.Load().forLane(home), &request{
 		method: fasthttp.MethodPost,
 		target: b.target,
-		header: []header{{fasthttp.HeaderContentType, format.TypeNDJSON}},
+		header: []header{{fasthttp.HeaderContentType, format.TypeNDJSON}, {fasthttp.HeaderAccept, accept}},
 		body:   body,
-		safe:   safe,
+		safe:   gets,
 	})
 	if err != nil {
 		for _, i := range sent {
@@ -189,15 +196,40 @@ func (b *batch) send(home *endpoint, sent []int, body []byte, safe bool) {
 	}
 	defer fasthttp.ReleaseResponse(resp)
 	node := string(resp.Header.Peek("X-Dht-Node"))
-	answers := json.NewDecoder(bytes.NewReader(resp.Body()))
+	answers := resp.Body()
 	for _, i := range sent {
-		var a batchAnswer
-		if err := answers.Decode(&a); err != nil {
+		var err error
+		if b.results[i], answers, err = next(answers, b.ops[i].Kind, node); err != nil {
 			b.results[i].Err = b.unread(i, err)
-			continue
 		}
-		b.results[i] = a.result(b.ops[i].Kind, node)
 	}
+}
+
+// nextLine reads the first line of answers. Behind one that cannot be read there is none.
+func nextLine(answers []byte, kind OpKind, node string) (r Result, rest []byte, err error) {
+	line, rest, _ := bytes.Cut(answers, []byte("\n"))
+	var a batchAnswer
+	if err = json.Unmarshal(line, &a); err != nil {
+		return r, nil, err
+	}
+	return a.result(kind, node), rest, nil
+}
+
+// nextGot is nextLine for answers to gets in binary.
+func nextGot(answers []byte, _ OpKind, node string) (r Result, rest []byte, err error) {
+	got, rest, err := format.DecodeResult(answers)
+	switch {
+	case err != nil:
+	case !got.Found():
+		r.Err = &StatusError{Status: got.Status, Message: got.Error, Node: node}
+	default:
+		r.Value = Value{Data: slices.Clone(got.Value), ETag: string(got.Version.AppendETag(nil)),
+			ContentType: cmp.Or(string(got.Meta.Fields().ContentType), "application/octet-stream")}
+		if got.Expires != 0 {
+			r.Value.Expires = time.UnixMilli(got.Expires).UTC()
+		}
+	}
+	return r, rest, err
 }
 
 // unread is the error of an operation that the node's answer has nothing about.

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"testing"
 
+	"httpdhs/internal/format"
 	"httpdhs/kv"
 )
 
@@ -20,6 +21,7 @@ type batchTarget struct {
 	mu     sync.Mutex
 	pairs  map[string]string
 	sizes  [][]int // of the requests at each node
+	binary int     // requests that want their results in binary
 	answer func(node int, key string) string
 }
 
@@ -35,6 +37,15 @@ func (b *batchTarget) serve(node int, w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		panic(err)
 	}
+	var lines bytes.Buffer
+	defer func() {
+		answer := lines.Bytes()
+		if r.Header.Get("Accept") == format.TypeBinary {
+			b.binary++
+			answer = inBinary(answer)
+		}
+		_, _ = w.Write(answer)
+	}()
 	for line := range bytes.Lines(body) {
 		var op struct{ Op, Key, Value string }
 		if err := json.Unmarshal(line, &op); err != nil {
@@ -42,24 +53,41 @@ func (b *batchTarget) serve(node int, w http.ResponseWriter, r *http.Request) {
 		}
 		switch line := b.answer(node, op.Key); {
 		case line != "":
-			fmt.Fprintln(w, line)
+			fmt.Fprintln(&lines, line)
 		case op.Op == "put":
 			b.pairs[op.Key] = op.Value
-			fmt.Fprintln(w, `{"status":201,"etag":"\"1\"","acks":2,"replicas":2}`)
+			fmt.Fprintln(&lines, `{"status":201,"etag":"\"1\"","acks":2,"replicas":2}`)
 		case op.Op == "delete":
 			delete(b.pairs, op.Key)
-			fmt.Fprintln(w, `{"status":204,"etag":"\"2\"","acks":2,"replicas":2}`)
+			fmt.Fprintln(&lines, `{"status":204,"etag":"\"2\"","acks":2,"replicas":2}`)
 		default:
 			value, found := b.pairs[op.Key]
 			if !found {
-				fmt.Fprintln(w, `{"status":404,"error":"no such key"}`)
+				fmt.Fprintln(&lines, `{"status":404,"error":"no such key"}`)
 				continue
 			}
 			text, _ := json.Marshal(value)
-			fmt.Fprintf(w, `{"status":200,"value":%s,"etag":"\"1\""}`+"\n", text)
+			fmt.Fprintf(&lines, `{"status":200,"value":%s,"etag":"\"1\""}`+"\n", text)
 		}
 	}
 	b.sizes[node] = append(b.sizes[node], bytes.Count(body, []byte("\n")))
+}
+
+// inBinary is lines of results in their binary form, and a byte that is none for what is no line.
+func inBinary(lines []byte) (out []byte) {
+	for line := range bytes.Lines(lines) {
+		var a struct {
+			Status       int
+			Value, Error string
+		}
+		if json.Unmarshal(line, &a) != nil {
+			return append(out, 0)
+		}
+		res := format.Result{Status: a.Status, Error: a.Error}
+		res.Record = kv.Record{Key: []byte("k"), Entry: kv.Entry{Version: 1, Value: []byte(a.Value)}}
+		out = format.AppendResult(out, &res)
+	}
+	return out
 }
 
 // Each primary is asked for its keys and no others, in requests of a bounded size, and the results
@@ -91,7 +119,7 @@ func TestBatchGoesToThePrimaries(t *testing.T) {
 		t.Fatalf("%d values, %v", len(values), err)
 	}
 	for i, v := range values[:n] {
-		if v == nil || string(v.Data) != string(keys[i]) || v.ContentType != "application/octet-stream" || v.ETag != `"1"` {
+		if v == nil || string(v.Data) != string(keys[i]) || v.ContentType != "application/octet-stream" || v.ETag != string(kv.Version(1).AppendETag(nil)) {
 			t.Fatalf("%s is %+v", keys[i], v)
 		}
 	}
@@ -104,6 +132,9 @@ func TestBatchGoesToThePrimaries(t *testing.T) {
 		if len(sizes) != 4 { // a third of n in two requests, twice
 			t.Errorf("node %d has %d requests, want 4", node, len(sizes))
 		}
+	}
+	if target.binary != 6 {
+		t.Errorf("%d requests want their results in binary, want those of gets alone, 6", target.binary)
 	}
 	large := Op{Kind: OpPut, Key: []byte("large"), Value: make([]byte, batchBytes)}
 	target.sizes = make([][]int, 3)
