@@ -132,7 +132,7 @@ func TestCommandsSayWhichFlagIsMissing(t *testing.T) {
 		says("the token in "+other+", which --auth-token-file names, is not that of the nodes", append(args, secure.to(), ca, "--auth-token-file="+other)...)
 	}
 	says("speaks TLS", "leave", secure.addr(1), secure.to())
-	says("speaks TLS", "bench", "--duration=1s", "--to="+secure.addr(1))
+	wantOneLine(t, nil, []string{"bench", "--duration=1s", "--to=" + secure.addr(1)}, 2, "bench speaks no TLS")
 	if status, _, stderr := run(t, nil, "put", "k", "v", secure.to(), ca, "--auth-token-file="+token); status != 0 {
 		t.Errorf("with all of them: %d %s", status, stderr)
 	}

@@ -168,7 +168,7 @@ func benchError(err error) error {
 	case errors.Is(err, bench.ErrConfig):
 		return &usageError{err}
 	case errors.Is(err, client.ErrWantsTLS):
-		return usagef("--to: these nodes speak TLS, and bench does not: give it nodes without")
+		return usagef("--to: bench speaks no TLS, and these nodes do: give it nodes without")
 	case errors.Is(err, context.Canceled):
 		return errors.New("interrupted")
 	}

@@ -71,6 +71,6 @@ func TestBenchOfNodesWithTLS(t *testing.T) {
 	}))
 	defer node.Close()
 	for _, args := range [][]string{{}, {"--workload=load"}, {"--route=owner"}, {"sweep"}} {
-		expect(t, exitUsage, "", "bench does not", append(append([]string{"bench"}, args...), "--to", node.Listener.Addr().String())...)
+		expect(t, exitUsage, "", "bench speaks no TLS", append(append([]string{"bench"}, args...), "--to", node.Listener.Addr().String())...)
 	}
 }
