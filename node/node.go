@@ -238,6 +238,7 @@ func (n *Node) wire() (err error) {
 		OwnHost:          n.ownHost(),
 		Metrics:          metrics.Handler(metrics.New(n.metrics())),
 		Console:          console.Handler(),
+		ConsolePaths:     console.Paths,
 		MaxConns:         n.bound.conns,
 		MaxExchangeBytes: cfg.Limits.MaxValueBytes + exchangeSlack,
 	}, n.coordinator, n, n.coordinator)

@@ -31,28 +31,24 @@ var (
 	errBatchTime  = &statusError{503, "the time for this request was over before this operation began: nothing was done; send fewer, or set a longer ?timeout="}
 )
 
+func (s *Server) judgeBatch(ctx *fasthttp.RequestCtx) (err error) {
+	s.scratchOf(ctx).format, err = bodyFormat(&ctx.Request.Header, format.NDJSON, format.Binary)
+	return err
+}
+
 // batch serves POST /batch: operations in, one result each out, in their order.
 func (s *Server) batch(ctx *fasthttp.RequestCtx) {
-	_, query := splitTarget(ctx.Request.Header.RequestURI())
-	p, err := s.parse(query, paramsBatch)
-	var in format.Format
-	if err == nil {
-		in, err = bodyFormat(&ctx.Request.Header, format.NDJSON, format.Binary)
-	}
-	if err != nil {
-		s.fail(ctx, err)
-		return
-	}
-	out := batchAnswerFormat(ctx.Request.Header.Peek(fasthttp.HeaderAccept), in)
 	body := openBody(ctx)
 	sc := s.scratchOf(ctx)
+	p, in := sc.params, sc.format
+	out := batchAnswerFormat(ctx.Request.Header.Peek(fasthttp.HeaderAccept), in)
 	b := batcher{
 		store: s.store, p: p, binary: out == format.Binary, call: &sc.call, out: sc.out[:0],
 		answerMax: batchAnswerBytes, timeLeft: p.timeout,
 		hold: func(n int) bool { return sc.hold(&s.clientBytes, int64(n)) },
 	}
 	block := format.BlockOf(sc.body)
-	err = b.run(format.NewReader(in, body, format.Options{
+	err := b.run(format.NewReader(in, body, format.Options{
 		Limits: s.opts.Limits, Ops: true, BlockBytes: blockBytesFor(body),
 	}), &block)
 	sc.body, sc.out = block.Bytes(), b.out

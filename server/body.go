@@ -117,24 +117,28 @@ func (b *bodyReader) drop() bool {
 	return err == io.EOF
 }
 
-// passBody reads a body that the request does not need: what is malformed is refused before
-// anything is done. A longer one is left.
-func (s *Server) passBody(ctx *fasthttp.RequestCtx) bool {
-	body := openBody(ctx)
-	if body.endsConn() || body.drop() || body.err == nil {
-		return true
+// useBody does with the body what has to be done before the request is answered.
+func (s *Server) useBody(ctx *fasthttp.RequestCtx, use bodyUse) error {
+	switch use {
+	case bodyPassed:
+		return openBody(ctx).pass()
+	case bodyRefused:
+		err := s.readBody(ctx, s.scratchOf(ctx), &s.clientBytes, 0)
+		if err == errBodyTooLarge {
+			err = errNoBody
+		}
+		return err
 	}
-	s.fail(ctx, body.err)
-	return false
+	return nil
 }
 
-// bodiless wraps what needs no body.
-func (s *Server) bodiless(h fasthttp.RequestHandler) fasthttp.RequestHandler {
-	return func(ctx *fasthttp.RequestCtx) {
-		if s.passBody(ctx) {
-			h(ctx)
-		}
+// pass reads a body that the request does not need: what is malformed is refused before anything
+// is done. A longer one is left.
+func (b *bodyReader) pass() error {
+	if b.endsConn() || b.drop() {
+		return nil
 	}
+	return b.err
 }
 
 // readBytes is how much of a body is read at once. The buffer grows with what

@@ -24,48 +24,12 @@ func (s *Server) document(ctx *fasthttp.RequestCtx, doc any) {
 }
 
 func (s *Server) clusterStatus(ctx *fasthttp.RequestCtx) {
-	_, query := splitTarget(ctx.Request.Header.RequestURI())
-	p, err := s.parse(query, paramsDocument)
-	if err != nil {
-		s.fail(ctx, err)
-		return
-	}
-	s.document(ctx, s.cluster.Cluster(time.Now().Add(p.timeout)))
+	s.document(ctx, s.cluster.Cluster(time.Now().Add(s.scratchOf(ctx).params.timeout)))
 }
 
-func (s *Server) clusterKey(ctx *fasthttp.RequestCtx, rawKey, query []byte) {
-	if !ctx.IsGet() && !ctx.IsHead() {
-		ctx.Response.Header.Set(fasthttp.HeaderAllow, "GET, HEAD")
-		s.fail(ctx, errMethod)
-		return
-	}
+func (s *Server) clusterKey(ctx *fasthttp.RequestCtx) {
 	sc := s.scratchOf(ctx)
-	key, err := decodeKey(sc.key[:0], rawKey, &s.opts.Limits)
-	if err != nil {
-		s.fail(ctx, err)
-		return
-	}
-	sc.key = key
-	p, err := s.parse(query, paramsDocument)
-	if err != nil {
-		s.fail(ctx, err)
-		return
-	}
-	s.document(ctx, s.cluster.Key(key, time.Now().Add(p.timeout)))
-}
-
-// plain refuses a query, and a body, of a request that takes neither: whoever
-// sends them means something by it.
-func (s *Server) plain(ctx *fasthttp.RequestCtx) error {
-	_, query := splitTarget(ctx.Request.Header.RequestURI())
-	if _, err := s.parse(query, paramsNone); err != nil {
-		return err
-	}
-	err := s.readBody(ctx, s.scratchOf(ctx), &s.clientBytes, 0)
-	if err == errBodyTooLarge {
-		err = badRequest("this request takes no body: what is asked for is in its method and path alone")
-	}
-	return err
+	s.document(ctx, s.cluster.Key(sc.key, time.Now().Add(sc.params.timeout)))
 }
 
 // ringCache is the partition table as it is sent: clients ask for it whenever
@@ -94,10 +58,6 @@ func (r *ringCache) document(ring *api.Ring) (*ringDocument, error) {
 }
 
 func (s *Server) clusterRing(ctx *fasthttp.RequestCtx) {
-	if err := s.plain(ctx); err != nil {
-		s.fail(ctx, err)
-		return
-	}
 	doc, err := s.ring.document(s.cluster.Ring())
 	if err != nil {
 		s.fail(ctx, err)

@@ -71,7 +71,7 @@ func TestIndex(t *testing.T) {
 		ctx.SetContentType("text/html")
 		ctx.SetBodyString("<html>")
 	}
-	f := start(t, Options{Version: "1.2.3", Console: page, Metrics: page})
+	f := start(t, Options{Version: "1.2.3", Console: page, ConsolePaths: []string{"/", "/console/app.js"}, Metrics: page})
 	a := f.send("GET", "/", "")
 	if a.status != 200 || !strings.Contains(a.body, "httpdhs 1.2.3, node n1:1234") || !strings.Contains(a.body, "x/db/KEY") {
 		t.Errorf("/ for curl: %d %s", a.status, a.body)
@@ -86,7 +86,7 @@ func TestIndex(t *testing.T) {
 // Clients need the token for everything but the two probes; it is no seal, and
 // the nodes' secret is no token.
 func TestAuth(t *testing.T) {
-	f := start(t, Options{AuthToken: "s3cret", ClusterSecret: "ours", Console: func(*fasthttp.RequestCtx) {}})
+	f := start(t, Options{AuthToken: "s3cret", ClusterSecret: "ours", Console: func(*fasthttp.RequestCtx) {}, ConsolePaths: []string{"/console/app.js"}})
 	good := "Authorization: Bearer s3cret"
 	for _, target := range []string{"/db/k", "/db", "/cluster", "/cluster/ring", "/cluster/key/k", "/", "/metrics", "/nothing", "/healthz/", "//healthz", "/readyz/../db"} {
 		for _, header := range []string{"X: y", "Authorization: Bearer", "Authorization: Bearer s3cre", "Authorization: Bearer s3cret2",

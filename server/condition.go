@@ -6,6 +6,9 @@ import (
 	"httpdhs/kv"
 )
 
+// conditional says whether the request may have a condition. Nearly none has.
+func conditional(ctx *fasthttp.RequestCtx) bool { return connOf(ctx).has&hasCondition != 0 }
+
 func ifMatch(h *fasthttp.RequestHeader) kv.TagField {
 	return kv.TagField{Name: fasthttp.HeaderIfMatch, Lines: h.PeekAll(fasthttp.HeaderIfMatch)}
 }
@@ -16,10 +19,10 @@ func ifNoneMatch(h *fasthttp.RequestHeader) kv.TagField {
 
 // writeCondition reads the condition of a PUT or DELETE.
 func writeCondition(ctx *fasthttp.RequestCtx, sc *scratch) (kv.Condition, error) {
-	h := &ctx.Request.Header
-	if connOf(ctx).has&hasCondition == 0 {
+	if !conditional(ctx) {
 		return kv.Condition{}, nil
 	}
+	h := &ctx.Request.Header
 	cond, err := kv.ParseCondition(ifMatch(h), ifNoneMatch(h), sc.versions[:0])
 	if err != nil {
 		err = badRequest(err.Error())
@@ -27,15 +30,31 @@ func writeCondition(ctx *fasthttp.RequestCtx, sc *scratch) (kv.Condition, error)
 	return cond, err
 }
 
+// readFault refuses the conditions of a GET that cannot be read.
+func readFault(ctx *fasthttp.RequestCtx, sc *scratch) error {
+	if !conditional(ctx) {
+		return nil
+	}
+	h := &ctx.Request.Header
+	_, err := kv.ParseTags(ifMatch(h), true, sc.versions[:0])
+	if err == nil {
+		_, err = kv.ParseTags(ifNoneMatch(h), false, sc.versions[:0])
+	}
+	if err != nil {
+		return badRequest(err.Error())
+	}
+	return nil
+}
+
 // readStatus decides the conditions of a GET against the version that it has
 // found: 200, 304 or 412. A browser that has its value through a proxy that
 // compresses sends the weak tag that it was given: in If-None-Match, where tags
 // are compared so, it is good.
 func readStatus(ctx *fasthttp.RequestCtx, sc *scratch, found kv.Version) (int, error) {
-	h := &ctx.Request.Header
-	if connOf(ctx).has&hasCondition == 0 {
+	if !conditional(ctx) {
 		return fasthttp.StatusOK, nil
 	}
+	h := &ctx.Request.Header
 	match, err := kv.ParseTags(ifMatch(h), true, sc.versions[:0])
 	if err != nil {
 		return 0, badRequest(err.Error())

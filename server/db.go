@@ -25,62 +25,31 @@ var (
 	typeText  = []byte("text/plain; charset=utf-8")
 )
 
-// db serves /db/{key}.
-func (s *Server) db(ctx *fasthttp.RequestCtx, rawKey, query []byte) {
-	switch string(ctx.Request.Header.Method()) {
-	case fasthttp.MethodGet, fasthttp.MethodHead:
-		s.get(ctx, rawKey, query)
-	case fasthttp.MethodPut:
-		s.put(ctx, rawKey, query)
-	case fasthttp.MethodDelete:
-		s.del(ctx, rawKey, query)
-	default:
-		ctx.Response.Header.Set(fasthttp.HeaderAllow, "GET, HEAD, PUT, DELETE")
-		err := errMethod
-		if ctx.IsPost() {
-			err = errNoPost
-		}
-		s.fail(ctx, err)
-	}
-}
-
-// prepare makes the scratch's call one operation on the key, with what the
-// query and the headers say of it.
-func (s *Server) prepare(sc *scratch, kind kv.OpKind, rawKey, query []byte, known []string) (params, error) {
-	key, err := decodeKey(sc.key[:0], rawKey, &s.opts.Limits)
-	if err != nil {
-		return params{}, err
-	}
-	p, err := s.parse(query, known)
-	if err != nil {
-		return p, err
-	}
-	sc.key = key
+// prepare makes the scratch's call one operation on the key, with what the query says of it.
+func (sc *scratch) prepare(kind kv.OpKind) *kv.Op {
 	op := sc.op(kind)
-	op.Key, op.Hash = key, kv.Hash(key)
-	sc.call.Read, sc.call.Write = p.r, p.w
-	return p, nil
+	op.Key, op.Hash = sc.key, kv.Hash(sc.key)
+	sc.call.Read, sc.call.Write = sc.params.r, sc.params.w
+	return op
 }
 
 // do carries out the scratch's call of one operation.
-func (s *Server) do(sc *scratch, now time.Time, timeout time.Duration) *kv.Op {
-	sc.call.Deadline = now.Add(timeout)
+func (s *Server) do(sc *scratch, now time.Time) *kv.Op {
+	sc.call.Deadline = now.Add(sc.params.timeout)
 	s.store.Do(&sc.call)
 	return &sc.call.Ops[0]
 }
 
-func (s *Server) get(ctx *fasthttp.RequestCtx, rawKey, query []byte) {
+// judgeGet refuses conditions that cannot be read.
+func (s *Server) judgeGet(ctx *fasthttp.RequestCtx) error {
+	return readFault(ctx, s.scratchOf(ctx))
+}
+
+func (s *Server) get(ctx *fasthttp.RequestCtx) {
 	sc := s.scratchOf(ctx)
-	p, err := s.prepare(sc, kv.OpGet, rawKey, query, paramsGet)
-	if err != nil {
-		s.fail(ctx, err)
-		return
-	}
-	if !s.passBody(ctx) {
-		return
-	}
+	sc.prepare(kv.OpGet)
 	now := time.Now()
-	op := s.do(sc, now, p.timeout)
+	op := s.do(sc, now)
 	if op.Err != nil {
 		s.fail(ctx, op.Err)
 		return
@@ -165,20 +134,15 @@ func (s *Server) setAcks(ctx *fasthttp.RequestCtx, sc *scratch, op *kv.Op) {
 	ctx.Response.Header.SetCanonical(headerAcks, sc.out)
 }
 
-func (s *Server) del(ctx *fasthttp.RequestCtx, rawKey, query []byte) {
+func (s *Server) judgeDelete(ctx *fasthttp.RequestCtx) (err error) {
 	sc := s.scratchOf(ctx)
-	p, err := s.prepare(sc, kv.OpDelete, rawKey, query, paramsDelete)
-	if err == nil {
-		sc.call.Ops[0].Cond, err = writeCondition(ctx, sc)
-	}
-	if err != nil {
-		s.fail(ctx, err)
-		return
-	}
-	if !s.passBody(ctx) {
-		return
-	}
-	op := s.do(sc, time.Now(), p.timeout)
+	sc.prepare(kv.OpDelete).Cond, err = writeCondition(ctx, sc)
+	return err
+}
+
+func (s *Server) del(ctx *fasthttp.RequestCtx) {
+	sc := s.scratchOf(ctx)
+	op := s.do(sc, time.Now())
 	if op.Err != nil {
 		s.failWrite(ctx, sc, op)
 		return

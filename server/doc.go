@@ -7,8 +7,8 @@
 // conn.go and serve.go the life of a connection and timeouts.go the one place where slow clients
 // are cut; scheme.go tells who speaks TLS to a node that does not, or the other way round; head.go,
 // body.go and chunks.go are where a request begins and ends; handler.go is what each request goes
-// through, and stranger.go refuses what other sites have a browser send; routes.go has all routes
-// on one screen; db.go and put.go the keys and values, with target.go and key.go (which key),
+// through, and stranger.go refuses what other sites have a browser send; routes.go has all routes,
+// and the order in which a request is judged; db.go and put.go the keys and values, with target.go and key.go (which key),
 // params.go, condition.go and form.go (which value); list.go and ndjson.go the listing; load.go
 // and load_run.go the loading, batch.go the batches; cluster.go and exchange.go the rest;
 // errors.go is the one table from error to status.

@@ -26,6 +26,7 @@ func badRequest(msg string) error { return &statusError{http.StatusBadRequest, m
 
 var (
 	errNoRoute         = &statusError{404, "no such resource: keys are under /db/, the rest is listed at /"}
+	errNoConsole       = &statusError{404, "the console has no such file; it starts at /"}
 	errMethod          = &statusError{405, "this method is not allowed here: see the Allow header"}
 	errUnauthorized    = &statusError{401, "a token is needed: send the header Authorization: Bearer TOKEN"}
 	errWrongToken      = &statusError{401, "the token is not this cluster's: send the one of the nodes' --auth-token-file"}
@@ -35,6 +36,7 @@ var (
 	errTargetTooLong   = &statusError{414, "the request line is longer than this node reads; use a shorter key"}
 	errHeadersTooLarge = &statusError{431, "the headers are larger than this node reads; send fewer or shorter ones"}
 	errBodyTooLarge    = &statusError{413, "the body is larger than this resource takes"}
+	errNoBody          = &statusError{400, "this request takes no body: what is asked for is in its method and path alone"}
 	errInFlight        = &statusError{503, "too many request bodies are in memory; try again"}
 	errAnswers         = &statusError{503, "too many answers wait in memory for their clients; try again"}
 	errConns           = &statusError{503, "too many connections; close some or try later"}

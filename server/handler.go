@@ -28,7 +28,7 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 	}
 }
 
-// guarded routes the request, and answers 500 for a handler that panics.
+// guarded serves the request, and answers 500 for a handler that panics.
 func (s *Server) guarded(ctx *fasthttp.RequestCtx) {
 	defer func() {
 		if v := recover(); v != nil {
@@ -41,11 +41,7 @@ func (s *Server) guarded(ctx *fasthttp.RequestCtx) {
 	if c := connOf(ctx); c.extra && !s.seat(c, ctx) {
 		return
 	}
-	if err := s.strangerFault(ctx); err != nil {
-		s.fail(ctx, err)
-		return
-	}
-	s.route(ctx)
+	s.serve(ctx)
 }
 
 // finish puts on every answer what every answer has.

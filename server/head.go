@@ -40,7 +40,7 @@ const (
 	hasCondition // any whose name begins with "If-"
 )
 
-// rareFields are their names, in that order, but for conditions.
+// rareFields are the names of the first of them, in that order.
 var rareFields = [...][]byte{headerOrigin, headerFetchSite, headerCacheControl, headerContentEncoding, headerContentRange}
 
 // The faults of framing. Each ends the connection.
@@ -178,6 +178,9 @@ func (h *head) field(line []byte) error {
 			}
 			h.chunked = true
 		}
+	}
+	if len(name) > 3 && name[0]|0x20 == 'i' && name[1]|0x20 == 'f' && name[2] == '-' {
+		h.has |= hasCondition
 	}
 	for i, rare := range rareFields {
 		if len(name) == len(rare) && bytes.EqualFold(name, rare) {

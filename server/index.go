@@ -21,18 +21,15 @@ const indexText = `httpdhs %VERSION%, node %NODE%: a distributed hash table over
   curl           HOST/metrics                counters for Prometheus
 `
 
-// index is the console for browsers and a short text for all others. A browser
-// cannot send a token with the address that it opens, so the console needs
-// none: it holds no data, and asks for the token before it gets any.
-func (s *Server) index(ctx *fasthttp.RequestCtx) {
+// wantsPage says whether / is the console, as for browsers, or a short text, as for all others. A
+// browser cannot send a token with the address that it opens, so the console needs none: it holds
+// no data, and asks for the token before it gets any.
+func (s *Server) wantsPage(ctx *fasthttp.RequestCtx) bool {
 	ctx.Response.Header.Set(fasthttp.HeaderVary, "Accept")
-	if s.opts.Console != nil && bytes.Contains(ctx.Request.Header.Peek(fasthttp.HeaderAccept), []byte("text/html")) {
-		s.opts.Console(ctx)
-		return
-	}
-	if !s.authorized(ctx) {
-		return
-	}
+	return s.opts.Console != nil && bytes.Contains(ctx.Request.Header.Peek(fasthttp.HeaderAccept), []byte("text/html"))
+}
+
+func (s *Server) index(ctx *fasthttp.RequestCtx) {
 	text := bytes.ReplaceAll([]byte(indexText), []byte("%VERSION%"), []byte(s.opts.Version))
 	text = bytes.ReplaceAll(text, []byte("%NODE%"), []byte(s.opts.Name))
 	host := ctx.Request.Header.Host()
@@ -42,17 +39,4 @@ func (s *Server) index(ctx *fasthttp.RequestCtx) {
 	text = bytes.ReplaceAll(text, []byte("HOST"), host)
 	ctx.Response.Header.SetContentTypeBytes(typeText)
 	ctx.Response.SetBodyRaw(text)
-}
-
-// console serves the files that the console consists of.
-func (s *Server) console(ctx *fasthttp.RequestCtx) { s.optional(ctx, s.opts.Console) }
-
-func (s *Server) metrics(ctx *fasthttp.RequestCtx) { s.optional(ctx, s.opts.Metrics) }
-
-func (s *Server) optional(ctx *fasthttp.RequestCtx, h fasthttp.RequestHandler) {
-	if h == nil {
-		s.fail(ctx, errNoRoute)
-		return
-	}
-	h(ctx)
 }

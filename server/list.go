@@ -28,21 +28,29 @@ const (
 
 var typeNDJSON = []byte("application/x-ndjson")
 
+// wantsStream says whether a listing is to be one line a key, and not a page.
+func wantsStream(h *fasthttp.RequestHeader) bool {
+	return bytes.Contains(h.Peek(fasthttp.HeaderAccept), typeNDJSON)
+}
+
+func (s *Server) judgeList(ctx *fasthttp.RequestCtx) error {
+	if h := &ctx.Request.Header; wantsStream(h) && !h.IsHTTP11() {
+		// Without chunks a stream that breaks looks like one that ends.
+		return badRequest("a stream needs HTTP/1.1; ask for application/json and follow the cursor")
+	}
+	return nil
+}
+
 // list serves GET /db.
 func (s *Server) list(ctx *fasthttp.RequestCtx) {
-	_, query := splitTarget(ctx.Request.Header.RequestURI())
-	p, err := s.parse(query, paramsList)
-	if err != nil {
-		s.fail(ctx, err)
-		return
-	}
+	sc := s.scratchOf(ctx)
+	p := sc.params
 	l := &lister{store: s.store, p: p, next: p.cursor, more: true}
-	if bytes.Contains(ctx.Request.Header.Peek(fasthttp.HeaderAccept), typeNDJSON) {
+	if wantsStream(&ctx.Request.Header) {
 		s.listStream(ctx, l)
 		return
 	}
 	l.deadline = time.Now().Add(p.timeout)
-	sc := s.scratchOf(ctx)
 	sc.out = append(sc.out[:0], `{"keys":[`...)
 	for n, size := 0, 0; l.more && n < p.limit && size < pageBytesMax; {
 		records, err := l.chunk(p.limit-n, pageBytesMax-size)

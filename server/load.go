@@ -16,27 +16,23 @@ import (
 // loadBlockBytes is the size of a block of a stream.
 const loadBlockBytes = 256 << 10
 
+func (s *Server) judgeLoad(ctx *fasthttp.RequestCtx) (err error) {
+	s.scratchOf(ctx).format, err = bodyFormat(&ctx.Request.Header, format.TSV, format.CSV, format.NDJSON, format.Binary)
+	return err
+}
+
 // load serves POST and PUT /load-data.
 func (s *Server) load(ctx *fasthttp.RequestCtx) {
-	_, query := splitTarget(ctx.Request.Header.RequestURI())
-	p, err := s.parse(query, paramsLoad)
-	var f format.Format
-	if err == nil {
-		f, err = bodyFormat(&ctx.Request.Header, format.TSV, format.CSV, format.NDJSON, format.Binary)
-	}
-	if err != nil {
-		s.fail(ctx, err)
-		return
-	}
 	body := openStream(ctx)
 	sc := s.scratchOf(ctx)
+	p := &sc.params
 	blocks := acquireBlocks()
 	defer blocks.release()
 	l := &loader{
 		store: s.store, write: p.w, timeout: p.timeout, ttl: p.ttl, blocks: blocks,
 		hold: func(n int64) bool { return sc.hold(&s.clientBytes, n) },
 	}
-	err = l.run(format.NewReader(f, body, format.Options{
+	err := l.run(format.NewReader(sc.format, body, format.Options{
 		Limits: s.opts.Limits, BlockBytes: blockBytesFor(body),
 	}))
 	s.answerLoad(ctx, l, err)

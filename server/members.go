@@ -6,8 +6,6 @@ import (
 	"httpdhs/internal/api"
 )
 
-var nodesPrefix = []byte("/cluster/nodes/")
-
 // Errors of Cluster, which wraps them with what the reader can do.
 var (
 	ErrNoMember    = &statusError{fasthttp.StatusNotFound, "there is no such node"}
@@ -17,10 +15,6 @@ var (
 
 // clusterLeave has this node begin to leave. It is answered at once: to hand everything over takes as long as it takes.
 func (s *Server) clusterLeave(ctx *fasthttp.RequestCtx) {
-	if err := s.plain(ctx); err != nil {
-		s.fail(ctx, err)
-		return
-	}
 	doc, err := s.cluster.Leave()
 	if err != nil {
 		s.failMember(ctx, err)
@@ -30,24 +24,20 @@ func (s *Server) clusterLeave(ctx *fasthttp.RequestCtx) {
 	s.document(ctx, doc)
 }
 
-// clusterNode is what there is under /cluster/nodes/: a member, by its name, can be removed. The name is taken from the target as it was
-// sent, like a key, since it holds a colon, and brackets where it is an IPv6 address.
-func (s *Server) clusterNode(ctx *fasthttp.RequestCtx, rawName []byte) {
-	if !ctx.IsDelete() {
-		ctx.Response.Header.Set(fasthttp.HeaderAllow, fasthttp.MethodDelete)
-		s.fail(ctx, errMethod)
-		return
+// judgeNode reads the name of a member. It is taken from the target as it was sent, like a key,
+// since it holds a colon, and brackets where it is an IPv6 address.
+func (s *Server) judgeNode(ctx *fasthttp.RequestCtx) (err error) {
+	sc := s.scratchOf(ctx)
+	path, _ := splitTarget(ctx.Request.Header.RequestURI())
+	if sc.key, err = unescape(sc.key[:0], path[len(nodesPrefix):], false); err != nil {
+		return badRequest("the node's name has a bad percent-encoding: it is host:port, as GET /cluster has it")
 	}
-	if err := s.plain(ctx); err != nil {
-		s.fail(ctx, err)
-		return
-	}
-	name, err := unescape(nil, rawName, false)
-	if err != nil {
-		s.fail(ctx, badRequest("the node's name has a bad percent-encoding: it is host:port, as GET /cluster has it"))
-		return
-	}
-	if err := s.cluster.Remove(string(name)); err != nil {
+	return nil
+}
+
+// clusterNode removes a member.
+func (s *Server) clusterNode(ctx *fasthttp.RequestCtx) {
+	if err := s.cluster.Remove(string(s.scratchOf(ctx).key)); err != nil {
 		s.failMember(ctx, err)
 		return
 	}

@@ -16,11 +16,6 @@ import (
 // ?limit= says), a piece of memory at a time. What it writes with values is
 // what /load-data reads.
 func (s *Server) listStream(ctx *fasthttp.RequestCtx, l *lister) {
-	if !ctx.Request.Header.IsHTTP11() {
-		// Without chunks a stream that breaks looks like one that ends.
-		s.fail(ctx, badRequest("a stream needs HTTP/1.1; ask for application/json and follow the cursor"))
-		return
-	}
 	sc := s.scratchOf(ctx)
 	r := &listReader{l: l, left: -1, hold: func(n int) error { return s.holdAnswer(sc, n) }}
 	if !l.p.all {

@@ -22,7 +22,6 @@ var (
 	paramsLoad     = []string{"w", "ttl", "timeout"}
 	paramsBatch    = []string{"w", "r", "ttl", "timeout"}
 	paramsDocument = []string{"timeout"}
-	paramsNone     []string
 )
 
 // params are the query parameters of all resources.

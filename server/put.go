@@ -9,24 +9,17 @@ import (
 	"httpdhs/kv"
 )
 
-func (s *Server) put(ctx *fasthttp.RequestCtx, rawKey, query []byte) {
+func (s *Server) put(ctx *fasthttp.RequestCtx) {
 	sc := s.scratchOf(ctx)
-	err := s.preparePut(ctx, sc, rawKey, query)
-	if err == nil {
-		err = s.announcedFault(ctx)
-	}
-	if err == nil {
-		err = s.readValue(ctx, sc)
-	}
-	if err != nil {
+	if err := s.readValue(ctx, sc); err != nil {
 		s.fail(ctx, err)
 		return
 	}
 	// From now on, not from the first byte of a body that may have taken long.
 	now := time.Now()
 	op := &sc.call.Ops[0]
-	op.Expires = expiresAt(now, sc.put.ttl)
-	op = s.do(sc, now, sc.put.timeout)
+	op.Expires = expiresAt(now, sc.params.ttl)
+	op = s.do(sc, now)
 	if op.Err != nil {
 		s.failWrite(ctx, sc, op)
 		return
@@ -40,16 +33,11 @@ func (s *Server) put(ctx *fasthttp.RequestCtx, rawKey, query []byte) {
 	}
 }
 
-// preparePut reads all of a PUT but its body, and refuses what can be refused
+// judgePut reads all of a PUT but its body, and refuses what can be refused
 // without it.
-func (s *Server) preparePut(ctx *fasthttp.RequestCtx, sc *scratch, rawKey, query []byte) error {
-	p, err := s.prepare(sc, kv.OpPut, rawKey, query, paramsPut)
-	if err != nil {
-		return err
-	}
-	sc.put = p
-	op := &sc.call.Ops[0]
-	if op.Cond, err = writeCondition(ctx, sc); err != nil {
+func (s *Server) judgePut(ctx *fasthttp.RequestCtx) (err error) {
+	sc := s.scratchOf(ctx)
+	if sc.prepare(kv.OpPut).Cond, err = writeCondition(ctx, sc); err != nil {
 		return err
 	}
 	if err := sc.describe(ctx); err != nil {
@@ -61,7 +49,7 @@ func (s *Server) preparePut(ctx *fasthttp.RequestCtx, sc *scratch, rawKey, query
 	case openBody(ctx).left > int64(s.rawLimit(ctx.Request.Header.ContentType())):
 		return kv.ErrValueTooLarge
 	}
-	return nil
+	return s.announcedFault(ctx)
 }
 
 // describe takes over what the headers of a PUT say of its value.

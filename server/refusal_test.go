@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/valyala/fasthttp"
+
 	"httpdhs/kv"
 )
 
@@ -15,7 +17,8 @@ import (
 // client asks first or not, and however it sends its body.
 func TestRefusedBeforeTheBody(t *testing.T) {
 	const exchangeMax = 1 << 20
-	f := start(t, Options{AuthToken: "s3cret", ClusterSecret: "ours", MaxExchangeBytes: exchangeMax})
+	f := start(t, Options{AuthToken: "s3cret", ClusterSecret: "ours", MaxExchangeBytes: exchangeMax,
+		Metrics: func(*fasthttp.RequestCtx) {}, Console: func(*fasthttp.RequestCtx) {}, ConsolePaths: []string{"/", "/console/app.js"}})
 	long := f.message(make([]byte, exchangeMax+1)).header() + fmt.Sprintf("\r\nContent-Length: %d\r\n", exchangeMax+1)
 	token := "Authorization: Bearer s3cret\r\n"
 	for _, c := range []struct {
@@ -42,6 +45,41 @@ func TestRefusedBeforeTheBody(t *testing.T) {
 		{"POST /load-data", token + "Content-Type: image/png\r\n", 415},
 		{"POST /load-data", token + "Content-Encoding: gzip\r\n", 415},
 		{"POST /batch", token + "Content-Type: text/csv\r\n", 415},
+		{"POST /batch?nope=1", token, 400},
+		{"GET /db/k", "", 401},
+		{"GET /db/k?nope=1", token, 400},
+		{"GET /db/%zz", token, 400},
+		{"GET /db/k", token + "If-Match: W/\"00000000000003e8\"\r\n", 400},
+		{"GET /db/k", token + "If-None-Match: " + strings.Repeat(string(kv.Version(1<<30).AppendETag(nil))+",", kv.MaxConditionVersions+1) + "\r\n", 400},
+		{"DELETE /db/k?ttl=1s", token, 400},
+		{"DELETE /db/k", token + "If-Match:\r\n", 400},
+		{"GET /db", "", 401},
+		{"GET /db?nope=1", token, 400},
+		{"PUT /db", token, 405},
+		{"GET /metrics", "", 401},
+		{"POST /metrics", token, 405},
+		{"GET /", "", 401},
+		{"POST /", token, 405},
+		{"GET /console/nope", "", 404},
+		{"PUT /console/app.js", token, 405},
+		{"GET /cluster", "", 401},
+		{"GET /cluster?nope=1", token, 400},
+		{"GET /cluster/ring", "", 401},
+		{"GET /cluster/ring?nope=1", token, 400},
+		{"GET /cluster/key/k", "", 401},
+		{"GET /cluster/key/k?nope=1", token, 400},
+		{"GET /cluster/key/%zz", token, 400},
+		{"GET /cluster/key/", token, 400},
+		{"PUT /cluster/key/k", token, 405},
+		{"POST /cluster/leave", "", 401},
+		{"POST /cluster/leave?nope=1", token, 400},
+		{"GET /cluster/leave", token, 405},
+		{"DELETE /cluster/nodes/down:1", "", 401},
+		{"DELETE /cluster/nodes/down:1?nope=1", token, 400},
+		{"DELETE /cluster/nodes/%zz", token, 400},
+		{"GET /cluster/nodes/down:1", token, 405},
+		{"GET /internal/exchange", token, 405},
+		{"POST /internal/none", token, 404},
 	} {
 		for _, body := range []string{"Content-Length: 5\r\n", "Content-Length: 5000000\r\n", "Transfer-Encoding: chunked\r\n"} {
 			for _, asks := range []string{"", "Expect: 100-continue\r\n"} {
@@ -49,6 +87,10 @@ func TestRefusedBeforeTheBody(t *testing.T) {
 			}
 		}
 		f.refusesAtOnce(t, c.head+" HTTP/1.0", c.headers+"Content-Length: 5000000\r\n", c.status)
+	}
+	f.refusesAtOnce(t, "GET /db HTTP/1.0", token+"Accept: application/x-ndjson\r\nContent-Length: 5\r\n", 400)
+	if f.store.size() != 0 || f.cluster.left != 0 || len(f.cluster.removed) != 0 {
+		t.Error("what was refused was done")
 	}
 	for _, asks := range []string{"", "Expect: 100-continue\r\n"} {
 		f.refusesAtOnce(t, "PUT /db/k HTTP/1.1", token+asks+"Content-Length: 8388609\r\n", 413)

@@ -5,6 +5,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 
+	"httpdhs/internal/format"
 	"httpdhs/internal/seal"
 	"httpdhs/kv"
 )
@@ -21,7 +22,10 @@ type scratch struct {
 	fields   kv.Fields // of a PUT's value
 	meta     [kv.MaxMetaBytes]byte
 
-	put params // of a PUT, between its headers and its body
+	// What serve has found out of the request.
+	endpoint *endpoint     // by the router; nil: it was not asked
+	params   params        // of the query
+	format   format.Format // of a body that is a stream
 
 	seal seal.Seal // of a message of another node
 
@@ -53,7 +57,7 @@ func (c *conn) release() {
 	}
 	sc.held, sc.from = 0, nil
 	sc.call.Reset()
-	sc.fields = kv.Fields{}
+	sc.fields, sc.endpoint = kv.Fields{}, nil
 	sc.call.Buf = reuse(sc.call.Buf)
 	sc.body, sc.out, sc.key = reuse(sc.body), reuse(sc.out), reuse(sc.key)
 	c.srv.scratch.Put(sc)

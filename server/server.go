@@ -54,6 +54,9 @@ type Options struct {
 	Metrics fasthttp.RequestHandler // GET /metrics; nil: 404
 	Console fasthttp.RequestHandler // GET / for browsers; nil: a short text for all
 
+	// ConsolePaths are those that Console answers. They need no token.
+	ConsolePaths []string
+
 	// MaxConns bounds the connections of clients: for a further one another is
 	// closed that waits for its client, and if none does it gets a 503 (see
 	// room.go). Those of nodes are beside them, and bounded by an eighth of it.
