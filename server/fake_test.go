@@ -199,12 +199,19 @@ type fixture struct {
 
 func start(t *testing.T, o Options) *fixture {
 	t.Helper()
+	return startWith(t, o, func(*Server) {})
+}
+
+// startWith is start of a server that is changed before it serves.
+func startWith(t *testing.T, o Options, change func(*Server)) *fixture {
+	t.Helper()
 	if o.Name == "" {
 		o.Name = "n1:1234"
 	}
 	f := &fixture{t: t, store: newFakeStore(), cluster: &fakeCluster{ring: &api.Ring{Fingerprint: "00ff00ff00ff00ff", Hash: "xxh3-64"}}}
 	f.Server = New(o, f.store, f.cluster, fakePeers{})
-	f.sweepEvery = 0
+	f.sweepEvery, f.now = 0, f.clock.Load // a test turns the clock
+	change(f.Server)
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

@@ -245,6 +245,34 @@ func TestStalledMakeRoom(t *testing.T) {
 	}
 }
 
+// What is on its way is not taken for stalled because no tick of the clock has come for long: that it
+// waits begins when it does.
+func TestWhatComesIsNotStalled(t *testing.T) {
+	var now atomic.Int64
+	f := startWith(t, Options{MaxConns: 1}, func(s *Server) { s.now = now.Load })
+	now.Store(1)
+	upload := f.say("")
+	f.eventually("it is accepted", func() bool { return f.inWait(waitNext) == 1 })
+	now.Store(1000) // and no tick
+	_, _ = io.WriteString(upload, "PUT /db/k HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nv")
+	f.eventually("it is on its way", func() bool { return f.inWait(waitRead) == 1 })
+	f.ask(aRequest, 503)
+	_, _ = io.WriteString(upload, "alue")
+	readAnswer(t, bufio.NewReader(upload), "PUT").want(t, 201)
+}
+
+// A client that speaks TLS to a node without gets its answer, and makes room for others while it
+// takes its time to read that.
+func TestWhoSpeaksTLSMakesRoom(t *testing.T) {
+	f := start(t, Options{MaxConns: 1})
+	stranger := f.sayHalf("\x16\x03", waitClose, 1)
+	f.sweep(time.Second)
+	f.ask(aRequest, 200)
+	if said, _ := io.ReadAll(stranger); !strings.HasPrefix(string(said), "HTTP/1.1 421 ") {
+		t.Errorf("it was told %q", said)
+	}
+}
+
 // The connection of a node is not closed to make room, and takes no client's place. There are so
 // many of them and no more, and what was refused is none, nor what has only said hello: that may be
 // a stranger's.

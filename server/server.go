@@ -141,8 +141,8 @@ type Server struct {
 	writers  sync.Pool // *bufio.Writer
 
 	limits     timeouts
-	started    time.Time
-	clock      atomic.Int64  // milliseconds since the start, as of the last tick
+	now        func() int64  // milliseconds since the start
+	clock      atomic.Int64  // milliseconds since the start, of now, as of the last tick
 	sweepEvery time.Duration // 0: a test turns the clock
 	dateSeen   atomic.Int64  // the last Date of an answer that was looked at, Unix seconds
 
@@ -170,10 +170,11 @@ func New(o Options, store Store, cluster Cluster, peers Peers) *Server {
 		log:        o.Log,
 		sealer:     seal.New(o.ClusterSecret),
 		limits:     defaultTimeouts(),
-		started:    time.Now(),
 		sweepEvery: time.Second,
 		stop:       make(chan struct{}),
 	}
+	started := time.Now()
+	s.now = func() int64 { return time.Since(started).Milliseconds() }
 	s.clientBytes.max = o.MaxInFlightBytes
 	s.peerBytes.max = max(o.MaxInFlightBytes, int64(o.MaxExchangeBytes))
 	s.answerBytes.max = o.MaxAnswerBytes

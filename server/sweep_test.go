@@ -21,6 +21,7 @@ func (c *deadlineConn) SetReadDeadline(time.Time) error { c.ended = true; return
 // waits still is ended.
 func TestSweepJudgesOneMoment(t *testing.T) {
 	s := &Server{limits: defaultTimeouts()}
+	s.now = s.clock.Load
 	nc := new(deadlineConn)
 	c := &conn{Conn: nc, srv: s}
 	c.setPhase(phaseIdle)

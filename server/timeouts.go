@@ -39,19 +39,11 @@ func (s *Server) sweepLoop(stop <-chan struct{}) {
 	for {
 		select {
 		case <-ticker.C:
-			s.sweep(time.Since(s.started))
+			s.sweep(time.Duration(s.now()) * time.Millisecond)
 		case <-stop:
 			return
 		}
 	}
-}
-
-// now is what the clock would be if it were set.
-func (s *Server) now() int64 {
-	if s.sweepEvery > 0 {
-		return time.Since(s.started).Milliseconds()
-	}
-	return s.clock.Load()
 }
 
 // tick sets the clock: between two sweeps it does not go on by itself.
