@@ -45,11 +45,14 @@ func (s *Server) batch(ctx *fasthttp.RequestCtx) {
 	b := batcher{
 		store: s.store, p: p, binary: out == format.Binary, call: &sc.call, out: sc.out[:0],
 		answerMax: batchAnswerBytes, timeLeft: p.timeout,
-		hold: func(n int) bool { return sc.hold(&s.clientBytes, int64(n)) },
+		hold: func(n int) bool {
+			return sc.hold(&s.clientBytes, int64(n)+heavy(cap(sc.call.Buf))+heavy(cap(sc.call.Ops)*opBytes))
+		},
 	}
 	block := format.BlockOf(sc.body)
+	sc.body, sc.out = nil, nil // they grow in other hands
 	err := b.run(format.NewReader(in, body, format.Options{
-		Limits: s.opts.Limits, Ops: true, BlockBytes: blockBytesFor(body),
+		Limits: s.opts.Limits, Ops: true, BlockBytes: blockBytesFor(body), Hold: b.holdBlock,
 	}), &block)
 	sc.body, sc.out = block.Bytes(), b.out
 	if err != nil && b.done == 0 {
@@ -87,7 +90,7 @@ type batcher struct {
 	store  Store
 	p      params
 	binary bool           // the answer
-	hold   func(int) bool // asks for so much memory in all
+	hold   func(int) bool // asks for so much memory, beside the call's
 
 	call    *kv.Call
 	refused []refusal // of the chunk
@@ -183,9 +186,17 @@ func (b *batcher) carryOut(blockBytes int) {
 	b.call.MaxBytes = max(1, b.answerMax-len(b.out))
 	b.store.Do(b.call)
 	b.timeLeft -= time.Since(start)
-	if len(b.out) >= b.answerMax || !b.hold(blockBytes+cap(b.call.Buf)+cap(b.out)) {
+	if len(b.out) >= b.answerMax || !b.hold(blockBytes+cap(b.out)) {
 		b.full = true
 	}
+}
+
+// holdBlock asks for the memory of a block.
+func (b *batcher) holdBlock(bytes int) error {
+	if !b.hold(bytes + cap(b.out)) {
+		return errInFlight
+	}
+	return nil
 }
 
 // write appends the results of the chunk to the answer, each in its place.

@@ -120,8 +120,15 @@ func (b *bodyReader) drop() bool {
 // useBody does with the body what has to be done before the request is answered.
 func (s *Server) useBody(ctx *fasthttp.RequestCtx, use bodyUse) error {
 	switch use {
-	case bodyPassed:
-		return openBody(ctx).pass()
+	case bodyPassed, bodyStreamed:
+		body := openBody(ctx)
+		if body.left == 0 {
+			return nil
+		}
+		if err := s.scratchOf(ctx).awaitBody(&s.clientBytes); err != nil || use == bodyStreamed {
+			return err
+		}
+		return body.pass()
 	case bodyRefused:
 		err := s.readBody(ctx, s.scratchOf(ctx), &s.clientBytes, 0)
 		if err == errBodyTooLarge {
@@ -145,29 +152,28 @@ func (b *bodyReader) pass() error {
 // arrives, not with what is announced.
 const readBytes = 64 << 10
 
-// readBody reads the body, of at most limit bytes, into the scratch. What it
-// holds counts against the budget until the answer has been written.
+// readBody reads the body, of at most limit bytes, into the scratch. What the buffer takes counts
+// against the budget until the answer has been written.
 func (s *Server) readBody(ctx *fasthttp.RequestCtx, sc *scratch, from *budget, limit int) error {
 	body := openBody(ctx)
+	most := limit + 1 // one byte beyond the limit is what shows that it is passed
 	if body.left > int64(limit) {
 		return errBodyTooLarge
 	}
+	if body.left >= 0 {
+		most = int(body.left)
+	}
 	sc.body = sc.body[:0]
-	for {
-		if body.left == 0 {
-			return nil
+	if body.left != 0 {
+		if err := sc.awaitBody(from); err != nil {
+			return err
 		}
-		size, window := len(sc.body), readBytes
-		if body.left > 0 {
-			window = int(min(body.left, readBytes))
-		}
-		// One byte beyond the limit is what shows that it is passed.
-		end := min(size+window, limit+1)
-		if !sc.hold(from, int64(end)) {
-			return errInFlight
-		}
-		if end > cap(sc.body) {
-			sc.body = append(make([]byte, 0, max(end, min(2*size, limit+1))), sc.body...)
+	}
+	for body.left != 0 {
+		size := len(sc.body)
+		end := min(size+readBytes, most)
+		if err := sc.growBody(from, end, most); err != nil {
+			return err
 		}
 		n, err := body.Read(sc.body[size:end])
 		sc.body = sc.body[:size+n]
@@ -181,28 +187,5 @@ func (s *Server) readBody(ctx *fasthttp.RequestCtx, sc *scratch, from *budget, l
 			return err
 		}
 	}
-}
-
-// answerFreeBytes is up to where an answer is not counted: as many as there are
-// connections fit, and what is asked for most costs nothing.
-const answerFreeBytes = 16 << 10
-
-// holdAnswer counts n bytes that wait in memory for the client to take them.
-func (s *Server) holdAnswer(sc *scratch, n int) error {
-	if n <= answerFreeBytes || sc.hold(&s.answerBytes, int64(n)) {
-		return nil
-	}
-	return errAnswers
-}
-
-// hold makes sure that n bytes are taken from the budget.
-func (sc *scratch) hold(from *budget, n int64) bool {
-	if n <= sc.held {
-		return true
-	}
-	if !from.take(n - sc.held) {
-		return false
-	}
-	sc.held, sc.from = n, from
-	return true
+	return nil
 }

@@ -54,7 +54,8 @@ func (s *Server) get(ctx *fasthttp.RequestCtx) {
 		s.fail(ctx, op.Err)
 		return
 	}
-	if err := s.holdAnswer(sc, len(op.Value)); err != nil {
+	value, err := s.holdAnswer(sc, op.Value)
+	if err != nil {
 		sc.call = kv.Call{} // not held, so not kept either
 		s.fail(ctx, err)
 		return
@@ -94,8 +95,8 @@ func (s *Server) get(ctx *fasthttp.RequestCtx) {
 		h.SetContentEncodingBytes(fields.ContentEncoding)
 	}
 	// The value may alias the scratch, which lives until it is written.
-	ctx.Response.SetBodyRaw(op.Value)
-	h.SetContentLength(len(op.Value)) // else a HEAD of an empty value has none
+	ctx.Response.SetBodyRaw(value)
+	h.SetContentLength(len(value)) // else a HEAD of an empty value has none
 }
 
 // appendLastModified writes, into dst, the time of a version; if that is after

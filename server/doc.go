@@ -25,8 +25,8 @@
 // another way is refused, and nothing behind it is done.
 //
 // Memory is bounded: connections (Options.MaxConns) times two small buffers,
-// plus request bodies and batches in memory at once (Options.MaxInFlightBytes,
-// counted as the bytes arrive), plus values and pages that clients have still
+// plus request bodies and batches in memory at once (Options.MaxInFlightBytes:
+// memory.go counts what buffers take, as they grow with what arrives), plus values and pages that clients have still
 // to take (Options.MaxAnswerBytes), plus what the store returns for the
 // requests that are with it at this moment.
 //

@@ -192,7 +192,7 @@ func TestHostsOfMembers(t *testing.T) {
 	hello := f.message([]byte("hi"))
 	hello.purpose = seal.Hello
 	hello.send().want(t, 200)
-	f.strangeBytes.take(strangeBytesMax)
+	f.eventually("the first has given back what it took", func() bool { return f.strangeBytes.take(strangeBytesMax) })
 	hello.send().want(t, 503)
 	member = true
 	hello.send().want(t, 200)

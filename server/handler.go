@@ -54,6 +54,9 @@ func (s *Server) finish(ctx *fasthttp.RequestCtx, c *conn) {
 		ctx.Response.SetConnectionClose()
 	}
 	c.linger = c.linger || c.req.left != 0
+	if sc := c.scratch; sc != nil && sc.weight() > sc.held {
+		s.settle(ctx, sc)
+	}
 	s.stats.count(ctx, ctx.Response.StatusCode())
 }
 

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"os/exec"
 	"strings"
@@ -157,6 +158,83 @@ func TestInFlightBytes(t *testing.T) {
 		f.send("PUT", "/db/k", "v").want(t, 204)
 		if during != 1 {
 			t.Errorf("a body of 1 byte counts %d", during)
+		}
+	}
+}
+
+// What counts is what a request holds in memory, and not how much of that it uses: a large buffer
+// that a request before has left is counted, or dropped, while a client is waited for, whatever it
+// is waited for. And no body takes more than it counts, however it has grown.
+func TestWhatIsHeldCounts(t *testing.T) {
+	const size = 520_000
+	f := start(t, Options{MaxInFlightBytes: 8 * size, MaxAnswerBytes: 8 * size})
+	large := strings.Repeat("v", size)
+	f.store.entries["large"] = kv.Entry{Version: 1 << 30, Value: []byte(large)}
+	f.store.entries["small"] = kv.Entry{Version: 1 << 30, Value: []byte(large[:16<<10])}
+	// waiting are the connections that wait so and have done so for some looks: they stand still.
+	clock := time.Duration(0)
+	waiting := func(kind int64, count int) (still map[*conn]int64) {
+		looks := 0
+		f.eventually("they wait", func() bool {
+			clock += time.Millisecond
+			f.setClock(clock)
+			now := make(map[*conn]int64)
+			f.mu.Lock()
+			for c := range f.mu.conns {
+				if word := c.wait.Load(); word&(1<<phaseBits-1) == kind {
+					now[c] = word
+				}
+			}
+			f.mu.Unlock()
+			if looks++; !maps.Equal(now, still) {
+				looks, still = 0, now
+			}
+			return len(now) == count && looks > 20
+		})
+		return still
+	}
+	for _, before := range []string{
+		put("Content-Length: "+itoa(size)+"\r\n", large),            // as the body
+		"GET /db/large HTTP/1.1\r\nHost: x\r\n\r\n",                 // as the call
+		"GET /db?values=1&prefix=large HTTP/1.1\r\nHost: x\r\n\r\n", // as the answer
+	} {
+		for name, c := range map[string]struct {
+			sent string
+			wait int64
+		}{
+			"a slow value":                  {put("Content-Length: 100\r\n", "x"), waitRead},
+			"a slow value in chunks":        {put("Transfer-Encoding: chunked\r\n", "5\r\nx"), waitRead},
+			"a slow body that nobody reads": {"GET /db/small HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nx", waitRead},
+			"a slow batch":                  {"POST /batch HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nx", waitRead},
+			"a small value not taken":       {strings.Repeat("GET /db/small HTTP/1.1\r\nHost: x\r\n\r\n", 2000), waitWrite},
+			"errors not taken":              {strings.Repeat("GET /db/%zz HTTP/1.1\r\nHost: x\r\n\r\n", 100_000), waitWrite},
+		} {
+			var conns []net.Conn
+			for range 8 {
+				// As on a busy node, what the request before has used is what the next gets: it
+				// is the same connection.
+				nc := f.dial()
+				conns = append(conns, nc)
+				_, _ = io.WriteString(nc, before)
+				readAnswer(t, bufio.NewReader(nc), "GET")
+				_ = nc.SetReadBuffer(4 << 10)
+				go func() { _, _ = io.WriteString(nc, c.sent) }()
+				waiting(c.wait, len(conns))
+			}
+			taken, counted := int64(0), f.clientBytes.used.Load()+f.answerBytes.used.Load()
+			for c, word := range waiting(c.wait, len(conns)) {
+				if sc := c.scratch; sc != nil {
+					taken += int64(cap(sc.body) + cap(sc.out) + cap(sc.call.Buf))
+				}
+				c.wait.CompareAndSwap(word, word) // what it does then comes after the look
+			}
+			if taken > counted+int64(len(conns))*3*freeBytes {
+				t.Errorf("%s, after %.20q: %d bytes are held, and %d are counted", name, before, taken, counted)
+			}
+			for _, nc := range conns {
+				_ = nc.Close()
+			}
+			f.eventually("all is given back", func() bool { st := f.Stats(); return st.InFlightBytes+st.AnswerBytes+st.Conns == 0 })
 		}
 	}
 }

@@ -69,7 +69,7 @@ func (s *Server) list(ctx *fasthttp.RequestCtx) {
 				sc.out = appendKeyJSON(sc.out, records[i].Key)
 			}
 		}
-		if err := s.holdAnswer(sc, len(sc.out)); err != nil {
+		if _, err := s.holdAnswer(sc, sc.out); err != nil {
 			sc.out = nil
 			s.fail(ctx, err)
 			return

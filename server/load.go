@@ -32,8 +32,11 @@ func (s *Server) load(ctx *fasthttp.RequestCtx) {
 		store: s.store, write: p.w, timeout: p.timeout, ttl: p.ttl, blocks: blocks,
 		hold: func(n int64) bool { return sc.hold(&s.clientBytes, n) },
 	}
+	if !l.holdBlocks() {
+		*blocks = loadBlocks{} // what loads before have left in them
+	}
 	err := l.run(format.NewReader(sc.format, body, format.Options{
-		Limits: s.opts.Limits, BlockBytes: blockBytesFor(body),
+		Limits: s.opts.Limits, BlockBytes: blockBytesFor(body), Hold: l.holdBlock,
 	}))
 	s.answerLoad(ctx, l, err)
 }

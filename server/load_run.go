@@ -9,7 +9,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-	"unsafe"
 
 	"httpdhs/internal/api"
 	"httpdhs/internal/format"
@@ -53,6 +52,7 @@ type loader struct {
 	ttl     time.Duration          // of every pair; 0: what the stream says
 	hold    func(bytes int64) bool // asks for so much memory in all
 	blocks  *loadBlocks
+	reading *loadBlock // the block that is being read
 
 	unread loadCount // lines that could not be read
 	sent   loadCount // pairs that were to be stored
@@ -72,6 +72,11 @@ type loadBlock struct {
 	again kv.Call // operations that are tried again
 	index []int   // where each of them is in call
 	held  int64   // bytes that were asked for it
+}
+
+// weight is what the block takes, with a buffer of so many bytes.
+func (b *loadBlock) weight(bytes int) int64 {
+	return int64(bytes) + int64(cap(b.call.Ops)+cap(b.again.Ops))*int64(opBytes)
 }
 
 // loadBlocks are the blocks of a load. They are reused: a loader that sends
@@ -156,6 +161,7 @@ func (l *loader) run(r *format.Reader) (err error) {
 func (l *loader) read(r *format.Reader, b *loadBlock) error {
 	b.call.Reset()
 	b.lines = b.lines[:0]
+	l.reading = b
 	if err := r.Fill(&b.mem); err != nil {
 		return err
 	}
@@ -173,14 +179,29 @@ func (l *loader) read(r *format.Reader, b *loadBlock) error {
 		}
 		l.unread.fail(line, err)
 	}
-	// Asked for when it is there, as it is not known before: what a load may
-	// be ahead of its budget is one block.
-	b.held = int64(cap(b.mem.Bytes())) + int64(cap(b.call.Ops))*int64(unsafe.Sizeof(kv.Op{}))
-	if !l.hold(l.blocks[0].held + l.blocks[1].held) {
+	// The operations are asked for when they are there, as they are not known before.
+	if err := l.holdBlock(cap(b.mem.Bytes())); err != nil {
 		b.call.Reset()
+		return err
+	}
+	return nil
+}
+
+// holdBlock asks for the memory of the block that is being read, with a buffer of so many bytes.
+func (l *loader) holdBlock(bytes int) error {
+	if l.reading.held = l.reading.weight(bytes); !l.hold(l.blocks[0].held + l.blocks[1].held) {
 		return errInFlight
 	}
 	return nil
+}
+
+// holdBlocks asks for the memory that both blocks have from the start.
+func (l *loader) holdBlocks() bool {
+	for i := range l.blocks {
+		b := &l.blocks[i]
+		b.held = b.weight(cap(b.mem.Bytes()))
+	}
+	return l.hold(l.blocks[0].held + l.blocks[1].held)
 }
 
 // growOps adds an operation for a Reader to fill in place.

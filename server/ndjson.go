@@ -17,7 +17,7 @@ import (
 // what /load-data reads.
 func (s *Server) listStream(ctx *fasthttp.RequestCtx, l *lister) {
 	sc := s.scratchOf(ctx)
-	r := &listReader{l: l, left: -1, hold: func(n int) error { return s.holdAnswer(sc, n) }}
+	r := &listReader{s: s, sc: sc, l: l, left: -1}
 	if !l.p.all {
 		r.left = l.p.limit
 	}
@@ -34,20 +34,20 @@ func (s *Server) listStream(ctx *fasthttp.RequestCtx, l *lister) {
 // close the connection before the last chunk, so that the client sees that
 // there would have been more.
 type listReader struct {
+	s    *Server
+	sc   *scratch // out is the piece at hand
 	l    *lister
 	left int // records; -1: all
-	hold func(bytes int) error
-	buf  []byte
 	off  int
 }
 
 func (r *listReader) Read(p []byte) (int, error) {
-	for r.off == len(r.buf) {
+	for r.off == len(r.sc.out) {
 		if err := r.fill(); err != nil {
 			return 0, err
 		}
 	}
-	n := copy(p, r.buf[r.off:])
+	n := copy(p, r.sc.out[r.off:])
 	r.off += n
 	return n, nil
 }
@@ -55,7 +55,7 @@ func (r *listReader) Read(p []byte) (int, error) {
 // WriteTo sends each piece as one chunk; Read has 4 KiB at a time.
 func (r *listReader) WriteTo(w io.Writer) (total int64, err error) {
 	for {
-		n, err := w.Write(r.buf[r.off:])
+		n, err := w.Write(r.sc.out[r.off:])
 		r.off += n
 		if total += int64(n); err != nil {
 			return total, err
@@ -75,8 +75,9 @@ func (r *listReader) SupportsBodyWriteTo() bool { return true }
 const streamPieceBytes = 1 << 20
 
 func (r *listReader) fill() error {
-	r.buf, r.off = r.buf[:0], 0
-	for len(r.buf) == 0 {
+	out := r.sc.out[:0]
+	defer func() { r.sc.out, r.off = out, 0 }()
+	for len(out) == 0 {
 		if !r.l.more || r.left == 0 {
 			return io.EOF
 		}
@@ -89,12 +90,12 @@ func (r *listReader) fill() error {
 			return err
 		}
 		for i := range records {
-			r.buf = appendRecordJSON(r.buf, &records[i], r.l.p.values)
-			r.buf = append(r.buf, '\n')
+			out = appendRecordJSON(out, &records[i], r.l.p.values)
+			out = append(out, '\n')
 		}
-		if err := r.hold(len(r.buf)); err != nil {
-			r.buf = nil
-			return err
+		r.sc.out = out
+		if out, err = r.s.holdAnswer(r.sc, out); err != nil {
+			return err // and out is nil: it is not held
 		}
 		if r.left > 0 {
 			r.left = max(r.left-len(records), 0)

@@ -26,9 +26,10 @@ type endpoint struct {
 type bodyUse uint8
 
 const (
-	bodyPassed  bodyUse = iota // nothing: the request does not need it
-	bodyRefused                // there may be none: whoever sends one means something by it
-	bodyTaken                  // answer reads it
+	bodyPassed   bodyUse = iota // nothing: the request does not need it
+	bodyRefused                 // there may be none: whoever sends one means something by it
+	bodyTaken                   // answer reads it
+	bodyStreamed                // the same, and is done with what it has read before it reads on
 )
 
 // serve judges a request and has it answered. It is the one place that says in which order: what
@@ -168,9 +169,9 @@ func (s *Server) routes() *router.Router {
 	}
 
 	get("/db", endpoint{params: paramsList, judge: (*Server).judgeList, answer: (*Server).list})
-	batch := endpoint{params: paramsBatch, judge: (*Server).judgeBatch, body: bodyTaken, answer: (*Server).batch}
+	batch := endpoint{params: paramsBatch, judge: (*Server).judgeBatch, body: bodyStreamed, answer: (*Server).batch}
 	r.POST("/batch", found(batch))
-	load := endpoint{params: paramsLoad, judge: (*Server).judgeLoad, body: bodyTaken, answer: (*Server).load}
+	load := endpoint{params: paramsLoad, judge: (*Server).judgeLoad, body: bodyStreamed, answer: (*Server).load}
 	r.POST("/load-data", found(load))
 	r.PUT("/load-data", found(load))
 

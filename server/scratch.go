@@ -18,6 +18,7 @@ type scratch struct {
 	key      []byte // the decoded key
 	body     []byte // the request's body
 	out      []byte // headers, and the bodies of answers
+	small    []byte // an answer that was in a larger buffer: see shed
 	versions [kv.MaxConditionVersions]kv.Version
 	fields   kv.Fields // of a PUT's value
 	meta     [kv.MaxMetaBytes]byte

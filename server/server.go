@@ -109,8 +109,9 @@ func (o *Options) setDefaults() {
 		o.MaxInFlightBytes = max(defaultMaxInFlightBytes, int64(formRawMax(o.Limits.MaxValueBytes))+1)
 	}
 	if o.MaxAnswerBytes <= 0 {
-		// The largest page must fit, in JSON, which may take six bytes for one.
-		o.MaxAnswerBytes = max(defaultMaxAnswerBytes, 6*int64(pageBytesMax+o.Limits.MaxValueBytes))
+		// The largest page must fit, in JSON, which may take six bytes for one, in a buffer that has
+		// grown to hold it.
+		o.MaxAnswerBytes = max(defaultMaxAnswerBytes, 8*int64(pageBytesMax+o.Limits.MaxValueBytes))
 	}
 	if o.MaxExchangeBytes <= 0 {
 		// So must a record with it, beside others.

@@ -116,25 +116,3 @@ func (t *throttle) allow(nowMillis int64) (held int64, ok bool) {
 	}
 	return t.held.Swap(0), true
 }
-
-// budget bounds a sum of bytes.
-type budget struct {
-	max  int64
-	used atomic.Int64
-}
-
-// take takes n bytes if they are there. What does not fit is not taken for a moment either: another
-// that fits would be refused meanwhile.
-func (b *budget) take(n int64) bool {
-	for {
-		used := b.used.Load()
-		if used+n > b.max {
-			return false
-		}
-		if b.used.CompareAndSwap(used, used+n) {
-			return true
-		}
-	}
-}
-
-func (b *budget) give(n int64) { b.used.Add(-n) }

@@ -45,7 +45,15 @@ type Options struct {
 	// BlockBytes is the size of a block; 0 is 256 KiB. A record that is longer
 	// makes its block grow.
 	BlockBytes int
+
+	// Hold is asked before a block comes to take so many bytes. It grows with
+	// what arrives. What has arrived is read also after an error, which is what
+	// the stream breaks off with. nil: it may.
+	Hold func(bytes int) error
 }
+
+// blockFirst is what an empty block begins with.
+const blockFirst = 16 << 10
 
 // Reader reads operations from a stream, a block at a time:
 //
@@ -144,12 +152,17 @@ func (r *Reader) Fill(b *Block) error {
 		size = max(size, min(2*len(old), r.dec.bytesMax()+r.opt.BlockBytes))
 	}
 	r.short = false
-	if cap(b.buf) < size {
-		b.buf = make([]byte, size)
+	if err := r.grow(b, min(size, max(len(old), blockFirst)), old); err != nil {
+		r.err = err
+		return err
 	}
-	b.buf = b.buf[:cap(b.buf)]
-	n := copy(b.buf, old)
-	for idle := 0; n < len(b.buf) && r.err == nil; {
+	n := len(old)
+	for idle := 0; n < max(size, cap(b.buf)) && r.err == nil; {
+		if n == len(b.buf) {
+			if r.err = r.grow(b, min(size, 2*n), b.buf); r.err != nil {
+				break
+			}
+		}
 		var got int
 		got, r.err = r.src.Read(b.buf[n:])
 		n += got
@@ -166,6 +179,21 @@ func (r *Reader) Fill(b *Block) error {
 			return packed
 		}
 	}
+	return nil
+}
+
+// grow has a block take so many bytes, if it does not, that begin with those in it.
+func (r *Reader) grow(b *Block, size int, begin []byte) error {
+	if size > cap(b.buf) {
+		if r.opt.Hold != nil {
+			if err := r.opt.Hold(size); err != nil {
+				return err
+			}
+		}
+		b.buf = make([]byte, 0, size)
+	}
+	b.buf = b.buf[:cap(b.buf)]
+	copy(b.buf, begin)
 	return nil
 }
 

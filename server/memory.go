@@ -1,0 +1,182 @@
+package server
+
+import (
+	"sync/atomic"
+	"unsafe"
+
+	"github.com/valyala/fasthttp"
+
+	"httpdhs/kv"
+)
+
+// What a request holds in memory while its client is waited for, to send a body or to take an
+// answer, is counted here alone. What counts is what the buffers of its scratch take, and not how
+// much of them is in use: a scratch comes from a pool, with what requests before have left in it.
+
+// freeBytes is up to where a buffer is not counted: as many as there are connections fit, and
+// what is asked for most costs nothing.
+const freeBytes = 16 << 10
+
+// weight is what the scratch takes, but for small buffers.
+func (sc *scratch) weight() int64 {
+	return heavy(cap(sc.body)) + heavy(cap(sc.out)) + heavy(cap(sc.call.Buf)) + heavy(cap(sc.call.Ops)*opBytes)
+}
+
+const opBytes = int(unsafe.Sizeof(kv.Op{}))
+
+func heavy(n int) int64 {
+	if n <= freeBytes {
+		return 0
+	}
+	return int64(n)
+}
+
+// hold makes sure that n bytes are taken from the budget until the answer has been written. What was
+// taken from another one goes back.
+func (sc *scratch) hold(from *budget, n int64) bool {
+	if sc.from != from && sc.held > 0 {
+		sc.from.give(sc.held)
+		sc.held = 0
+	}
+	if n > sc.held {
+		if !from.take(n - sc.held) {
+			return false
+		}
+		sc.held = n
+	}
+	sc.from = from
+	return true
+}
+
+// count makes sure that the budget knows what the scratch takes. While there is plenty, that is
+// all; else what is left from requests before is dropped first, so that it is in nobody's way.
+// What is not dropped is answer, which may be somewhere else then.
+func (sc *scratch) count(from *budget, answer []byte) (moved []byte, ok bool) {
+	n := sc.weight()
+	if n == 0 || n <= sc.held && sc.from == from {
+		return answer, true
+	}
+	if from.used.Load()+n > from.max/2 {
+		answer = sc.shed(answer)
+		n = sc.weight()
+	}
+	return answer, sc.hold(from, n)
+}
+
+// shed drops all large buffers but the one that a large answer is in; a small one is copied.
+func (sc *scratch) shed(answer []byte) (moved []byte) {
+	if len(answer) <= freeBytes {
+		sc.small = append(sc.small[:0], answer...)
+		answer = sc.small
+	}
+	for _, buf := range []*[]byte{&sc.body, &sc.out, &sc.call.Buf} {
+		if heavy(cap(*buf)) > 0 && !within(answer, *buf) {
+			*buf = nil
+		}
+	}
+	if heavy(cap(sc.call.Ops)*opBytes) > 0 {
+		sc.call.Ops = nil
+	}
+	return answer
+}
+
+// within says whether b is a part of buf.
+func within(b, buf []byte) bool {
+	at, start := uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(unsafe.Pointer(unsafe.SliceData(buf)))
+	return cap(b) > 0 && at >= start && at < start+uintptr(cap(buf))
+}
+
+// awaitBody counts what a request holds that waits for its body.
+func (sc *scratch) awaitBody(from *budget) error {
+	if _, ok := sc.count(from, nil); !ok {
+		return errInFlight
+	}
+	return nil
+}
+
+// growBody makes room in the buffer of the body for size bytes, of at most most, and counts what
+// it takes. It doubles, so that each byte is copied once at most.
+func (sc *scratch) growBody(from *budget, size, most int) error {
+	n, others := sc.bodyBytes(size, most), sc.weight()-heavy(cap(sc.body))
+	if !sc.hold(from, others+int64(n)) {
+		sc.body = sc.shed(sc.body) // all others
+		if len(sc.body) <= freeBytes {
+			sc.small = nil // it is the body now
+		}
+		if n = sc.bodyBytes(size, most); !sc.hold(from, int64(n)) {
+			return errInFlight
+		}
+	}
+	if n > cap(sc.body) {
+		sc.body = append(make([]byte, 0, n), sc.body...)
+	}
+	return nil
+}
+
+// bodyBytes is what counts of a body's buffer that has room for size bytes: a small one counts for
+// what is in use of it.
+func (sc *scratch) bodyBytes(size, most int) int {
+	switch have := cap(sc.body); {
+	case size > have:
+		return max(size, min(2*have, most))
+	case heavy(have) > 0:
+		return have
+	}
+	return size
+}
+
+// holdAnswer counts a value or a page that waits in memory for the client to take it. It may be
+// somewhere else then.
+func (s *Server) holdAnswer(sc *scratch, answer []byte) (moved []byte, err error) {
+	answer, ok := sc.count(&s.answerBytes, answer)
+	if ok && heavy(len(answer)) > 0 && !within(answer, sc.out) && !within(answer, sc.call.Buf) {
+		ok = sc.hold(&s.answerBytes, sc.weight()+int64(cap(answer)))
+	}
+	if !ok {
+		return nil, errAnswers
+	}
+	return answer, nil
+}
+
+// settle counts what the scratch takes while the answer is written, whoever has made it. It is too
+// late to refuse.
+func (s *Server) settle(ctx *fasthttp.RequestCtx, sc *scratch) {
+	from := sc.from
+	if from == nil {
+		from = &s.answerBytes
+	}
+	stream, answer := ctx.Response.IsBodyStream(), sc.out
+	if !stream {
+		answer = ctx.Response.Body()
+	}
+	moved, ok := sc.count(from, answer)
+	if n := sc.weight(); !ok && n > sc.held {
+		from.used.Add(n - sc.held)
+		sc.held, sc.from = n, from
+	}
+	if !stream && len(answer) > 0 {
+		ctx.Response.SetBodyRaw(moved)
+	}
+}
+
+// budget bounds a sum of bytes.
+type budget struct {
+	max  int64
+	used atomic.Int64
+}
+
+// take takes n bytes if they are there. What does not fit is not taken for a moment either: another
+// that fits would be refused meanwhile.
+func (b *budget) take(n int64) bool {
+	for {
+		used := b.used.Load()
+		if used+n > b.max {
+			return false
+		}
+		if b.used.CompareAndSwap(used, used+n) {
+			return true
+		}
+	}
+}
+
+func (b *budget) give(n int64) { b.used.Add(-n) }
