@@ -17,8 +17,9 @@ func (n *Node) ownHost() func(name string) bool {
 	if err != nil {
 		machine = ""
 	}
+	short, _, _ := strings.Cut(machine, ".")
 	return func(name string) bool {
-		if strings.EqualFold(name, machine) || name == hostOf(n.cfg.Name) {
+		if strings.EqualFold(name, machine) || strings.EqualFold(name, short) || name == hostOf(n.cfg.Name) {
 			return true
 		}
 		for _, member := range n.members.Members() {

@@ -46,13 +46,13 @@ func TestNamesOnTheLoopback(t *testing.T) {
 	}
 	for host, want := range map[string]int{
 		"": 200, "localhost:80": 200, "one.example": 200, "two.example:99": 200, machine: 200,
-		"three.example:1234": 403, "x.one.example": 403, "evil.example": 403,
+		"three.example:1234": 403, "x.one.example": 403, "evil.example": 403, "one": 403, "wpad": 403,
 	} {
 		if got := get(c.Name(0), "/healthz", host); got != want {
 			t.Errorf("Host %q: %d, want %d", host, got, want)
 		}
 	}
-	for host, want := range map[string]int{"": 200, "localhost:1": 200, "evil.example": 403, "one.example": 403} {
+	for host, want := range map[string]int{"": 200, "localhost:1": 200, "evil.example": 403, "one.example": 403, "wpad": 403} {
 		if got := get(pprof, "/debug/pprof/", host); got != want {
 			t.Errorf("pprof, Host %q: %d, want %d", host, got, want)
 		}

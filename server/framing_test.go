@@ -94,6 +94,11 @@ var misframed = map[string]struct {
 	"a Host of two names":          {"PUT /db/k HTTP/1.1\r\nHost: x, y\r\nContent-Length: 1\r\n\r\nv", 400},
 	"a Host with a path":           {"PUT /db/k HTTP/1.1\r\nHost: x/y\r\nContent-Length: 1\r\n\r\nv", 400},
 	"a Host with a user":           {"PUT /db/k HTTP/1.1\r\nHost: u@x\r\nContent-Length: 1\r\n\r\nv", 400},
+	"a target with another host":   {"PUT http://y/db/k HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\nv", 400},
+	"a target with another port":   {"PUT http://x:1/db/k HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\nv", 400},
+	"a target with a longer host":  {"PUT http://x.y/db/k HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\nv", 400},
+	"another host, and a query":    {"PUT http://y?a HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\nv", 400},
+	"a target with a host alone":   {"PUT http://x/db/k HTTP/1.0\r\nContent-Length: 1\r\n\r\nv", 400},
 	"no Host in HTTP/1.2":          {"PUT /db/k HTTP/1.2\r\nContent-Length: 1\r\n\r\nv", 400},
 	"two lengths":                  {put("Content-Length: 1\r\nContent-Length: 2\r\n", "vv"), 400},
 	"two equal lengths":            {put("Content-Length: 1\r\nContent-Length: 1\r\n", "v"), 400},
@@ -184,7 +189,7 @@ var wellFramed = map[string]string{
 	"HTTP/1.2":                       "PUT /db/k HTTP/1.2\r\nHost: x\r\nContent-Length: 1\r\n\r\nv",
 	"HTTP/1.9 with chunks":           "PUT /db/k HTTP/1.9\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nv\r\n0\r\n\r\n",
 	"a Host with a port":             "PUT /db/k HTTP/1.1\r\nHost: [2001:db8::1]:1234\r\nContent-Length: 1\r\n\r\nv",
-	"a target with its host":         "PUT http://y:1234/db/k HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\nv",
+	"a target with its host":         "PUT http://X:1234/db/k HTTP/1.1\r\nHost: x:1234\r\nContent-Length: 1\r\n\r\nv",
 	"a target beyond ASCII":          "PUT /db/\xe4 HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\nv",
 	"chunks":                         chunks("1\r\nv\r\n0\r\n\r\n"),
 	"Chunked":                        put("Transfer-Encoding: Chunked\r\n", "1\r\nv\r\n0\r\n\r\n"),
@@ -237,6 +242,35 @@ func TestFraming(t *testing.T) {
 	}
 	if n := f.Stats().Panics; n != 0 {
 		t.Errorf("%d panics", n)
+	}
+}
+
+// A host is a name or an address, and perhaps a port, in a Host header and in a target. What is
+// taken for one is one for the router too; what is not is refused with every path.
+func TestHosts(t *testing.T) {
+	f := start(t, Options{})
+	paths := []string{"/db?prefix=", "/db/k", "/healthz", "/cluster"}
+	for _, host := range []string{"x", "x:1", "x:", "a.b.c:65535", "a_b-c.d~e", "1.2.3.4", "1.2.3.4:80", "[::1]", "[::1]:", "[::1]:80", "[2001:db8::1]:1", "X.", "xn--bcher-kva.example"} {
+		for _, path := range paths {
+			for _, target := range []string{path, "http://" + host + path} {
+				out := f.raw("GET " + target + " HTTP/1.1\r\nHost: " + host + "\r\n\r\n")
+				if want := map[bool]string{true: "[404]", false: "[200]"}[path == "/db/k"]; fmt.Sprint(answers(out)) != want {
+					t.Errorf("GET %s, Host %q: %s", target, host, out)
+				}
+			}
+		}
+	}
+	bad := []string{"localhost:evil.com", "a:b.com", "a:b:c", "::1", "[", "]", "[]", "[::1", "::1]", "[::1]x", "[1.2.3.4]", "[::1%25en0]", "[::1%en0]", "[v1.x]", "[x]:1",
+		":1234", ":", "a:-1", "a:123456", "a:1a", "a%41", "a%zz", "a b", "a,b", "a;b", "a=b", "a'b", "(a)", "a+b", "a&b", "a!b", "$a", "*", "\xe4"}
+	for _, host := range bad {
+		for _, path := range paths {
+			for _, in := range []string{"GET " + path + " HTTP/1.1\r\nHost: " + host + "\r\n\r\n", "GET http://" + host + path + " HTTP/1.1\r\nHost: " + host + "\r\n\r\n",
+				"GET http://" + host + path + " HTTP/1.1\r\nHost: x\r\n\r\n"} {
+				if out := f.raw(in + behind); fmt.Sprint(answers(out)) != "[400]" {
+					t.Errorf("%q: %s", in, out)
+				}
+			}
+		}
 	}
 }
 

@@ -2,6 +2,8 @@ package server
 
 import (
 	"bytes"
+	"net/netip"
+	"unsafe"
 
 	"github.com/valyala/fasthttp"
 )
@@ -20,6 +22,7 @@ type head struct {
 	minorAt int  // where it is
 
 	hosts   int
+	named   bool  // the target names a host too
 	length  int64 // of the body; -1: there is no Content-Length
 	chunked bool
 	expects bool // "100-continue"
@@ -55,6 +58,7 @@ var (
 	errNoHost       = badFraming("HTTP/1.1 needs a Host header")
 	errHosts        = badFraming("there is more than one Host header")
 	errHost         = badFraming("the Host is not the name or address of one, and perhaps a port")
+	errOtherHost    = badFraming("the request target names another host than the Host header, or there is no such header")
 	errLength       = badFraming("the Content-Length is not a number of bytes")
 	errLengths      = badFraming("there is more than one Content-Length")
 	errCoding       = badFraming("the Transfer-Encoding is not one of HTTP/1.1; send chunked, or a Content-Length")
@@ -123,20 +127,18 @@ func (h *head) requestLine(line []byte, start int) error {
 		return errTarget
 	}
 	if target[0] != '/' {
-		return otherTarget(line[:method], target)
+		return h.otherTarget(line[:method], target)
 	}
 	return nil
 }
 
 // otherTarget judges a target that is no path.
-func otherTarget(method, target []byte) error {
-	if scheme, rest, ok := bytes.Cut(target, []byte("://")); ok {
-		if i := bytes.IndexAny(rest, "/?"); i >= 0 {
-			rest = rest[:i]
-		}
-		if len(scheme) == 0 || tokenEnd(scheme) != len(scheme) || len(rest) == 0 || !isHost(rest) {
+func (h *head) otherTarget(method, target []byte) error {
+	if scheme, host, ok := splitAbsolute(target); ok {
+		if len(scheme) == 0 || tokenEnd(scheme) != len(scheme) || !isHost(host) {
 			return errTarget
 		}
+		h.named = true
 		return nil
 	}
 	if string(target) == "*" && string(method) == fasthttp.MethodOptions || string(method) == fasthttp.MethodConnect {
@@ -255,15 +257,43 @@ func splitField(line []byte) (name, value []byte, err error) {
 	return line[:colon], value, nil
 }
 
-// isHost says whether a Host header, or an authority, may have this value. An empty one is
-// refused: every target of ours has an authority.
+// isHost says whether a Host header, or an authority, may have this value: a name, an IPv4 address
+// or an IPv6 address in brackets, and perhaps a port. An empty one is refused: every target of ours
+// has an authority. So is what else RFC 3986 allows in names, such as percent-encoding: no name
+// that is looked up has it, and who finds a host in it may find another.
 func isHost(value []byte) bool {
-	for _, c := range value {
-		if !hostByte[c] {
+	name, port := value, []byte(nil)
+	if i := bytes.LastIndexByte(value, ':'); i >= 0 && value[len(value)-1] != ']' {
+		name, port = value[:i], value[i+1:]
+	}
+	for _, c := range port {
+		if !digit(c) {
 			return false
 		}
 	}
-	return len(value) > 0
+	if len(name) > 2 && name[0] == '[' && name[len(name)-1] == ']' {
+		return isIPv6(name[1 : len(name)-1])
+	}
+	for _, c := range name {
+		if !nameByte[c] {
+			return false
+		}
+	}
+	return len(name) > 0 && len(port) <= len("65535")
+}
+
+func isIPv6(b []byte) bool {
+	addr, err := netip.ParseAddr(unsafe.String(&b[0], len(b))) // which keeps it in errors alone
+	return err == nil && addr.Is6() && addr.Zone() == ""
+}
+
+// splitAbsolute takes the scheme and the host of an absolute target (http://host/path).
+func splitAbsolute(target []byte) (scheme, host []byte, ok bool) {
+	scheme, host, ok = bytes.Cut(target, []byte("://"))
+	if i := bytes.IndexAny(host, "/?"); i >= 0 {
+		host = host[:i]
+	}
+	return scheme, host, ok
 }
 
 // tokenEnd is how many bytes of a token (RFC 9110, section 5.6.2) b begins with.
@@ -292,7 +322,7 @@ const alphanumeric = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUV
 
 var (
 	tokenByte = byteSet(alphanumeric + "!#$%&'*+-.^_`|~")
-	hostByte  = byteSet(alphanumeric + "-._~%!$&'()*+;=:[]")
+	nameByte  = byteSet(alphanumeric + "-._~")
 )
 
 func byteSet(members string) (set [256]bool) {

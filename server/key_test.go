@@ -24,7 +24,7 @@ var keyTable = []struct{ raw, key string }{
 func TestKeys(t *testing.T) {
 	f := start(t, Options{})
 	for _, c := range keyTable {
-		for _, form := range []string{"/db/%s", "http://host:99/db/%s", "/db/%s?timeout=4s"} {
+		for _, form := range []string{"/db/%s", "http://x/db/%s", "/db/%s?timeout=4s"} {
 			target := fmt.Sprintf(strings.Replace(form, "%s", "%[1]s", 1), c.raw)
 			f.store.entries = make(map[string]kv.Entry)
 			if a := f.send("PUT", target, "v"); a.status != 201 {

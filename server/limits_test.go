@@ -172,11 +172,11 @@ func TestWhatIsHeldCounts(t *testing.T) {
 	f.store.entries["large"] = kv.Entry{Version: 1 << 30, Value: []byte(large)}
 	f.store.entries["small"] = kv.Entry{Version: 1 << 30, Value: []byte(large[:16<<10])}
 	// waiting are the connections that wait so and have done so for some looks: they stand still.
-	clock := time.Duration(0)
+	clock := int64(0)
 	waiting := func(kind int64, count int) (still map[*conn]int64) {
 		looks := 0
 		f.eventually("they wait", func() bool {
-			clock += time.Millisecond
+			clock++
 			f.setClock(clock)
 			now := make(map[*conn]int64)
 			f.mu.Lock()

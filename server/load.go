@@ -88,7 +88,7 @@ func (s *Server) answerLoad(ctx *fasthttp.RequestCtx, l *loader, err error) {
 // resource takes. No type, and the one that curl sends for any data, stand for
 // the first.
 func bodyFormat(h *fasthttp.RequestHeader, taken ...format.Format) (format.Format, error) {
-	if enc := string(h.ContentEncoding()); enc != "" && !strings.EqualFold(enc, "identity") {
+	if enc := string(joined(h, headerContentEncoding)); enc != "" && !strings.EqualFold(enc, "identity") {
 		return 0, &statusError{fasthttp.StatusUnsupportedMediaType,
 			"the Content-Encoding " + printable(enc) + " is not read here: send the body uncompressed"}
 	}

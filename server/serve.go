@@ -2,6 +2,7 @@ package server
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"io"
 	"os"
@@ -105,6 +106,11 @@ func (c *conn) takeHead(h *fasthttp.RequestHeader, scan *head, b []byte) error {
 	}
 	if len(b)-c.in.Buffered() != scan.at {
 		return errRequestLine // they do not agree on where it ends: so will others
+	}
+	if _, host, _ := splitAbsolute(h.RequestURI()); scan.named && !bytes.EqualFold(host, h.Host()) {
+		// The target counts (RFC 9112, section 3.2.2), but who goes by the Host header, as
+		// strangerFault does, would be led by the nose.
+		return errOtherHost
 	}
 	c.has = scan.has
 	c.req.begin(scan)

@@ -40,8 +40,10 @@ func (s *Server) strangerFault(ctx *fasthttp.RequestCtx) error {
 	c := connOf(ctx)
 	if c.has&hasFetchSite != 0 {
 		// same-site is no better than cross-site: it may be another port of localhost.
-		if site := string(h.PeekBytes(headerFetchSite)); site != "same-origin" && site != "none" {
-			return forbidden("a web page of another origin has sent this request (Sec-Fetch-Site: %.100q), and such pages may not write: %s", site, elseSend)
+		for _, site := range h.PeekAll(string(headerFetchSite)) {
+			if string(site) != "same-origin" && string(site) != "none" {
+				return forbidden("a web page of another origin has sent this request (Sec-Fetch-Site: %.100q), and such pages may not write: %s", site, elseSend)
+			}
 		}
 	}
 	if c.has&hasOrigin != 0 {
@@ -79,20 +81,18 @@ func (s *Server) ownHost(host []byte) bool {
 	return s.opts.OwnHost(strings.ToLower(string(hostName(host))))
 }
 
-// FixedHost says whether nobody on the web has a say in where a Host header,
-// port included, leads: it is an IP address, a name without a dot, such as
-// localhost, since those are not given to anyone, or one that ends in .localhost
-// (RFC 6761, section 6.3).
+// FixedHost says whether nobody has a say in where a Host header, port included,
+// leads: it is an IP address, localhost, or a name that ends in .localhost (RFC
+// 6761, section 6.3). Other names without a dot are none: whoever answers LLMNR or
+// NetBIOS in the user's network, or gives out its search domain, leads them where
+// they like.
 func FixedHost(host []byte) bool {
 	name := hostName(host)
 	if len(name) == 0 {
 		return false
 	}
-	if end := len(name) - len(localhostEnd); end > 0 && bytes.EqualFold(name[end:], localhostEnd) {
+	if end := len(name) - len(localhostEnd); end > 0 && bytes.EqualFold(name[end:], localhostEnd) || bytes.EqualFold(name, localhostEnd[1:]) {
 		return true
-	}
-	if bytes.IndexByte(name, '.') < 0 {
-		return true // IPv6 too
 	}
 	_, err := netip.ParseAddr(unsafe.String(&name[0], len(name))) // which keeps it in errors alone
 	return err == nil

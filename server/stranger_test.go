@@ -37,6 +37,10 @@ func TestForeignPagesDoNotWrite(t *testing.T) {
 		{"Sec-Fetch-Site: same-site"},
 		{"sec-fetch-site: cross-site", "origin: http://x"},
 		{"Sec-Fetch-Site: same-origin", "Origin: http://evil.example"},
+		{"Sec-Fetch-Site: same-origin", "Sec-Fetch-Site: cross-site"},
+		{"Sec-Fetch-Site: none", "sec-fetch-site: none", "Sec-Fetch-Site: same-site"},
+		{"Sec-Fetch-Site: same-origin, cross-site"},
+		{"Sec-Fetch-Site:"},
 	} {
 		f := start(t, Options{AuthToken: "t", ClusterSecret: "s"})
 		sealed := f.message([]byte("message")).header() // good for that row
@@ -101,13 +105,13 @@ func TestHostNames(t *testing.T) {
 		return f.raw(method + " " + target + " HTTP/1.1\r\nHost: " + host + "\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
 	}
 	for _, host := range []string{"localhost", "LocalHost:80", "localhost.", "a.b.localhost:1234", "127.0.0.1:1234", "127.8.9.1", "[::1]:1234",
-		"[::1]", "10.0.0.5:1234", "n1.example:1234", "n2.example", "N2.Example:99", "n3"} {
+		"[::1]", "10.0.0.5:1234", "n1.example:1234", "n2.example", "N2.Example:99"} {
 		if got := ask("GET", "/healthz", host); !strings.HasPrefix(got, "HTTP/1.1 200") {
 			t.Errorf("Host %q: %s", host, got)
 		}
 	}
 	for _, host := range []string{"evil.example", "evil.example:1234", "n3.example", "localhost.evil.example", "x.notlocalhost", ".localhost.x", "127.0.0.1.evil.example",
-		":1234"} {
+		"n3", "wpad:1234", "localhosts", "xlocalhost"} {
 		for _, r := range [][2]string{{"GET", "/healthz"}, {"GET", "/"}, {"GET", "/db/k"}, {"GET", "/db"}, {"PUT", "/db/k"}, {"POST", "/internal/exchange"}, {"GET", "/metrics"}} {
 			if got := ask(r[0], r[1], host); !strings.HasPrefix(got, "HTTP/1.1 403") || !strings.Contains(got, "Use localhost") {
 				t.Errorf("%s %s, Host %q: %s", r[0], r[1], host, got)

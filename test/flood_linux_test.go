@@ -41,19 +41,19 @@ func floodFleet(t *testing.T, files int) *fleet {
 
 // halves are requests that are not whole, for one reason or another.
 var halves = []string{
-	"GET /db/flood HTTP/1.1\r\nHost: a-no",
-	"GET /db/flood HTTP/1.1\r\nHost: a-node\r\nX: y\r\n",
+	"GET /db/flood HTTP/1.1\r\nHost: localho",
+	"GET /db/flood HTTP/1.1\r\nHost: localhost\r\nX: y\r\n",
 	"P",
-	"POST /internal/exchange HTTP/1.1\r\nHost: a-node\r\nContent-Len",
+	"POST /internal/exchange HTTP/1.1\r\nHost: localhost\r\nContent-Len",
 	"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
 }
 
 // The same of bodies: they make room when they have stood still for a quarter of a second.
 var halfBodies = []string{
-	"PUT /db/flood HTTP/1.1\r\nHost: a-node\r\nContent-Length: 100\r\n\r\nha",
-	"PUT /db/flood HTTP/1.1\r\nHost: a-node\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nha",
-	"POST /load-data HTTP/1.1\r\nHost: a-node\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nha",
-	"POST /internal/exchange HTTP/1.1\r\nHost: a-node\r\nContent-Length: 100\r\n\r\nha",
+	"PUT /db/flood HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\nha",
+	"PUT /db/flood HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nha",
+	"POST /load-data HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nha",
+	"POST /internal/exchange HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\nha",
 }
 
 // flood has this many clients connect to a node, send what sent says and wait for the end of the
@@ -290,7 +290,7 @@ func TestFloodOfIdleConnections(t *testing.T) {
 	f := floodFleet(t, soaked(4096, 0))
 	f.withstands(&flood{
 		clients: soaked(3200, 10_800), total: soaked(6000, 40_000),
-		sent: func(n int) string { return []string{"", "GET /healthz HTTP/1.1\r\nHost: a-node\r\n\r\n"}[n%2] },
+		sent: func(n int) string { return []string{"", "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"}[n%2] },
 	})
 }
 
@@ -304,7 +304,7 @@ func TestFewFiles(t *testing.T) {
 	idle := make([]net.Conn, 0, 600)
 	for range cap(idle) {
 		nc := dial(t, f.ships[0].ask)
-		_, _ = io.WriteString(nc, "GET /healthz HTTP/1.1\r\nHost: a-node\r\n\r\n")
+		_, _ = io.WriteString(nc, "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
 		if a, err := nc.read("GET"); err != nil || a.status != 200 {
 			t.Fatalf("connection %d: %d %v", len(idle), a.status, err)
 		}

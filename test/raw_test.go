@@ -38,7 +38,7 @@ type errorDocument struct{ Error string }
 // body has its length told, unless a header says something of it.
 func request(method, target, body string, header ...string) string {
 	var b bytes.Buffer
-	fmt.Fprintf(&b, "%s %s HTTP/1.1\r\nHost: a-node\r\n", method, target)
+	fmt.Fprintf(&b, "%s %s HTTP/1.1\r\nHost: localhost\r\n", method, target)
 	told := method == "GET" || method == "HEAD" || method == "DELETE"
 	for _, h := range header {
 		fmt.Fprintf(&b, "%s\r\n", h)
