@@ -148,8 +148,8 @@ func (b *bodyReader) pass() error {
 	return b.err
 }
 
-// readBytes is how much of a body is read at once. The buffer grows with what
-// arrives, not with what is announced.
+// readBytes is how much of a body is read at once at most. The buffer grows with what arrives, not
+// with what is announced: half bodies, as many as there are connections, take what counts as nothing.
 const readBytes = 64 << 10
 
 // readBody reads the body, of at most limit bytes, into the scratch. What the buffer takes counts
@@ -171,7 +171,8 @@ func (s *Server) readBody(ctx *fasthttp.RequestCtx, sc *scratch, from *budget, l
 	}
 	for body.left != 0 {
 		size := len(sc.body)
-		end := min(size+readBytes, most)
+		room := max(freeBytes, size, cap(sc.body)-size)
+		end := min(size+min(room, readBytes), most)
 		if err := sc.growBody(from, end, most); err != nil {
 			return err
 		}
