@@ -2,6 +2,7 @@ package server
 
 import (
 	"bufio"
+	"cmp"
 	"container/list"
 	"io"
 	"net"
@@ -69,6 +70,7 @@ type conn struct {
 	has     fieldSet      // of that request
 	scratch *scratch
 	linger  bool // the client may still be sending: let it read the answer
+	untaken bool // the client has been waited for, and does not take what it is sent
 	eof     bool // the client has sent its last byte
 }
 
@@ -170,8 +172,9 @@ func (c *conn) Write(p []byte) (n int, err error) {
 			return n, net.ErrClosed
 		}
 		m, err := c.Conn.Write(piece)
-		if !c.wait.CompareAndSwap(waiting, waitNone) && err == nil {
-			err = os.ErrDeadlineExceeded
+		if !c.wait.CompareAndSwap(waiting, waitNone) {
+			c.untaken = true
+			err = cmp.Or(err, os.ErrDeadlineExceeded)
 		}
 		if n += m; err != nil || n == len(p) {
 			return n, err
@@ -203,10 +206,9 @@ func (c *conn) wakeIfIdle() {
 // longAgo as a deadline fails what waits now.
 var longAgo = time.Unix(1, 0)
 
-const (
-	lingerBytesMax = 64 << 20
-	lingerTimeMax  = 5 * time.Second
-)
+// lingerBytesMax is how much is dropped of what a client sends after it was refused. timeouts.linger is
+// for how long.
+const lingerBytesMax = 64 << 20
 
 // Close closes the connection. If the client may still be sending, a plain
 // close would reset the connection and the client would lose the answer that
@@ -216,13 +218,38 @@ func (c *conn) Close() error {
 	c.release() // the answer is written; the wait below needs no memory
 	if c.linger && !c.eof {
 		if half, ok := c.Conn.(interface{ CloseWrite() error }); ok && half.CloseWrite() == nil {
-			_ = c.Conn.SetReadDeadline(time.Now().Add(lingerTimeMax))
+			_ = c.Conn.SetReadDeadline(time.Now().Add(c.srv.limits.linger))
 			c.setWait(waitClose)
-			_, _ = io.Copy(io.Discard, io.LimitReader(c.Conn, lingerBytesMax))
+			n, err := io.Copy(io.Discard, io.LimitReader(c.Conn, lingerBytesMax))
+			c.untaken = c.untaken || err != nil || n == lingerBytesMax
 			c.wait.Store(waitNone)
 		}
 	}
+	if c.untaken {
+		return c.reset()
+	}
 	return c.Conn.Close()
+}
+
+// reset closes the connection so that nothing is left of it in the kernel, which would go on for
+// minutes to offer the client what it does not take.
+func (c *conn) reset() error {
+	bare := bareConn(c.Conn)
+	if tcp, ok := bare.(*net.TCPConn); ok {
+		_ = tcp.SetLinger(0)
+	}
+	return bare.Close()
+}
+
+// bareConn is what lies under TLS, which says goodbye before it closes, and may wait for that.
+func bareConn(nc net.Conn) net.Conn {
+	for {
+		over, ok := nc.(interface{ NetConn() net.Conn })
+		if !ok {
+			return nc
+		}
+		nc = over.NetConn()
+	}
 }
 
 // connOf is the connection of a request.

@@ -240,16 +240,11 @@ func (s *Server) closeGone(gone victim) {
 		return
 	}
 	s.stats.evictedConns.Add(1)
-	nc := gone.c.Conn
-	if t, ok := nc.(interface{ NetConn() net.Conn }); ok {
-		nc = t.NetConn() // TLS says goodbye, and may wait for that
+	if gone.mute {
+		_ = gone.c.reset()
+	} else {
+		_ = bareConn(gone.c.Conn).Close()
 	}
-	if gone.mute { // nothing is left behind of it in the kernel either
-		if tcp, ok := nc.(*net.TCPConn); ok {
-			_ = tcp.SetLinger(0)
-		}
-	}
-	_ = nc.Close()
 }
 
 // sendAway takes out the connection that has stood at the door longest and waits for its client,

@@ -69,6 +69,9 @@ type secureConn struct {
 	begun bool
 }
 
+// NetConn is what lies under it.
+func (c *secureConn) NetConn() net.Conn { return c.Conn }
+
 func (c *secureConn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	if !c.begun && n > 0 {

@@ -18,6 +18,9 @@ type timeouts struct {
 	// stream is how long a body that may last as long as it wants
 	// (phaseStream) may send nothing.
 	stream time.Duration
+
+	// linger is how long a client that was refused may take to close. It is not judged by the sweep.
+	linger time.Duration
 }
 
 func defaultTimeouts() timeouts {
@@ -28,6 +31,7 @@ func defaultTimeouts() timeouts {
 		body:     10 * time.Second,
 		bodyRate: 1 << 10,
 		stream:   60 * time.Second,
+		linger:   5 * time.Second,
 	}
 }
 

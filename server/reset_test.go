@@ -1,0 +1,84 @@
+package server
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http/httptest"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"httpdhs/kv"
+)
+
+// A client that does not take its answer is reset: nothing is left of the answer in the kernel. So it
+// is where it makes room and where it has taken too long, with TLS and without, and where it
+// does not go away after the last answer.
+func TestWhatIsNotTakenIsDropped(t *testing.T) {
+	ca := httptest.NewTLSServer(nil) // for its certificate
+	defer ca.Close()
+	for _, over := range []string{"TCP", "TLS"} {
+		for _, by := range []string{"the sweep", "a new connection", "the end of lingering"} {
+			t.Run(over+", "+by, func(t *testing.T) {
+				f := start(t, Options{MaxConns: 1})
+				f.limits.linger = 10 * time.Millisecond
+				f.store.entries["medium"] = kv.Entry{Version: 1 << 30, Value: make([]byte, 512<<10)} // which fits the kernel
+				f.store.entries["large"] = kv.Entry{Version: 1 << 30, Value: make([]byte, 8<<20)}
+				ln, err := net.Listen("tcp", "127.0.0.1:0")
+				if err != nil {
+					t.Fatal(err)
+				}
+				f.addr = ln.Addr().String()
+				if over == "TLS" {
+					ln = tls.NewListener(SecureListener(ln), ca.TLS)
+				}
+				served := make(chan error, 1)
+				go func() { served <- f.Serve(ln) }()
+				t.Cleanup(func() {
+					_ = ln.Close()
+					<-served
+				})
+				tcp := f.dial()
+				defer tcp.Close()
+				nc := net.Conn(tcp)
+				if over == "TLS" {
+					nc = tls.Client(tcp, &tls.Config{InsecureSkipVerify: true})
+				}
+				_ = tcp.SetReadBuffer(4 << 10)
+				sent, wait := strings.Repeat("GET /db/large HTTP/1.1\r\nHost: x\r\n\r\n", 8), int64(waitWrite)
+				if by == "the end of lingering" {
+					sent, wait = "GET /db/medium HTTP/1.1\r\nHost: x\r\nContent-Length: 9000000\r\n\r\n", waitClose
+				}
+				if _, err := io.WriteString(nc, sent); err != nil {
+					t.Fatal(err)
+				}
+				f.eventually("it waits", func() bool { return f.inWait(wait) == 1 })
+				now := time.Hour
+				switch f.sweep(now); by {
+				case "a new connection":
+					f.eventually("it makes room", func() bool {
+						now += time.Second
+						f.setClock(now.Milliseconds())
+						f.dial().Close()
+						return f.inWait(waitWrite) == 0
+					})
+				case "the sweep":
+					f.eventually("it is ended", func() bool {
+						now += time.Hour
+						f.sweep(now)
+						return f.Stats().Conns == 0
+					})
+				default:
+					f.eventually("it is closed", func() bool { return f.Stats().Conns == 0 })
+				}
+				if _, err := io.Copy(io.Discard, tcp); !errors.Is(err, syscall.ECONNRESET) {
+					t.Errorf("the connection ends with %v, want a reset", fmt.Sprint(err))
+				}
+			})
+		}
+	}
+}
