@@ -52,6 +52,22 @@ func TestMain(m *testing.M) {
 	}())
 }
 
+// lookAtSources looks at all files that the binary is made of. The go command keeps the result of
+// tests that it has run, until a file changes that they have looked at: it does not see that these
+// here are of the binary.
+var lookAtSources = sync.OnceFunc(func() {
+	_ = filepath.WalkDir("..", func(path string, entry os.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case entry.IsDir() && (path == filepath.Join("..", "bin") || path == filepath.Join("..", ".git")):
+			return filepath.SkipDir
+		}
+		_, err = os.Stat(path)
+		return err
+	})
+})
+
 // process is a run of the binary.
 type process struct {
 	args   []string
@@ -87,6 +103,7 @@ func launch(dir string, env []string, args ...string) (*process, error) {
 
 // launchUnder is launch by another command, which has to become the binary.
 func launchUnder(under []string, dir string, env []string, args ...string) (*process, error) {
+	lookAtSources()
 	command := slices.Concat(under, []string{binary}, args)
 	p := &process{args: args, cmd: exec.Command(command[0], command[1:]...), exited: make(chan struct{})}
 	p.cmd.Dir = dir
