@@ -16,7 +16,7 @@ import (
 
 // Who may be connected. Options.MaxConns bounds the connections of clients; those of nodes are
 // beside them. For a client beyond the bound another connection is closed, of those that wait
-// for their client:
+// for their client and of which nothing is in the kernel either:
 //
 //	idle     between two requests
 //	begun    nothing came yet, or a head that is not complete
@@ -166,8 +166,7 @@ func (k *crowd) fromDoor(c *conn) {
 }
 
 const tooManyConns = "HTTP/1.1 503 Service Unavailable\r\nServer: httpdhs\r\nConnection: close\r\n" +
-	"Retry-After: 1\r\nX-Dht-Node: %s\r\nContent-Type: application/json\r\n\r\n" +
-	`{"error":"too many connections; close some or try later"}` + "\n"
+	"Retry-After: 1\r\nX-Dht-Node: %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s"
 
 func (s *Server) turnAway(nc net.Conn, full bool) {
 	defer nc.Close()
@@ -178,7 +177,9 @@ func (s *Server) turnAway(nc net.Conn, full bool) {
 	// Writing to a TLS connection would shake hands first, in the accept loop.
 	if tcp, ok := nc.(*net.TCPConn); ok {
 		_ = tcp.SetWriteDeadline(time.Now().Add(100 * time.Millisecond))
-		_, _ = fmt.Fprintf(tcp, tooManyConns, s.opts.Name)
+		body := fmt.Sprintf("{\"error\":%q}\n", errConns.msg)
+		_, _ = fmt.Fprintf(tcp, tooManyConns, s.opts.Name, len(body), body)
+		takeSent(tcp) // else the close resets the connection, and the answer may be lost
 	}
 }
 
@@ -252,7 +253,7 @@ func (s *Server) closeGone(gone victim) {
 func (k *crowd) sendAway() victim {
 	for e := k.door.Front(); e != nil; e = e.Next() {
 		c := e.Value.(*conn)
-		if word := c.wait.Load(); waits(word) && c.wait.CompareAndSwap(word, waitGone) {
+		if word := c.wait.Load(); waits(word) && c.end(word) {
 			k.drop(c)
 			wait, _ := unpack(word)
 			return victim{c: c, mute: wait != waitClose}
@@ -346,8 +347,15 @@ func (c *conn) waitsFor(now int64) (v victim, word int64) {
 	return v, word
 }
 
+// end ends a wait, unless what is waited for has come: it may be in the kernel, where the connection's
+// goroutine has not looked yet.
+func (c *conn) end(word int64) bool {
+	kind, _ := unpack(word)
+	return (kind == waitWrite || !hasSent(c.Conn)) && c.wait.CompareAndSwap(word, waitGone)
+}
+
 // giveUp ends the wait of a connection that is to be closed, unless what it waited for has come.
 func (c *conn) giveUp(v victim, now int64) bool {
 	still, word := c.waitsFor(now)
-	return still == v && c.wait.CompareAndSwap(word, waitGone)
+	return still == v && c.end(word)
 }

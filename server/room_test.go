@@ -290,14 +290,17 @@ func TestPeersAreKept(t *testing.T) {
 	for i := range 13 {
 		f.sayHalf(halfHead, waitHead, i+1)
 	}
-	for range 100 {
+	at := int64(0)
+	f.eventually("a hundred have made room", func() bool {
+		at++
+		f.setClock(at)
 		f.say(halfHead)
-	}
-	f.eventually("a hundred have made room", func() bool { return f.Stats().EvictedConns == 100 })
+		return f.Stats().EvictedConns >= 100
+	})
 	for _, c := range append(peers, beyond, refused, greeted) {
 		isOpen(t, "what a message came by", c)
 	}
-	f.sweep(time.Second)
+	f.sweep(time.Duration(at)*time.Millisecond + time.Second)
 	for range 100 {
 		f.ask(aRequest, 200)
 	}
@@ -413,5 +416,81 @@ func TestConnsWithin(t *testing.T) {
 	}
 	if got := ConnsWithin(1 << 20); got != defaultMaxConns {
 		t.Errorf("within many files are %d connections", got)
+	}
+}
+
+// A connection whose client has sent something is waited for by nobody, also while its goroutine has
+// not looked yet: on a busy machine that may take long. It makes room for none.
+func TestWhatIsInTheKernelCounts(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	s := New(Options{}, newFakeStore(), &fakeCluster{}, fakePeers{})
+	// come is a connection that was accepted, and has no goroutine yet.
+	come := func(said string) (*conn, net.Conn) {
+		client, err := net.Dial("tcp", ln.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { client.Close() })
+		nc, err := ln.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { nc.Close() })
+		c := &conn{Conn: nc, srv: s}
+		c.setPhase(phaseNew)
+		c.setWait(waitNext)
+		_, _ = io.WriteString(client, said)
+		for said != "" && !hasSent(nc) {
+			time.Sleep(time.Millisecond) // until it has come
+		}
+		return c, client
+	}
+	k := newCrowd(1)
+	now := int64(1000)
+	in := func(said string, gone *conn, want bool) *conn {
+		t.Helper()
+		now++
+		c, _ := come(said)
+		if got, in := k.letIn(c, now); got.c != gone || in != want {
+			t.Errorf("%q: %v makes room, want %v; it is in: %v", said, got.c, gone, in)
+		}
+		return c
+	}
+	asked := in(aRequest, nil, true)
+	atDoor := in(aRequest, nil, true)
+	in("", nil, false)
+	if !atDoor.extra {
+		t.Error("the second stands at no door")
+	}
+	_, _ = asked.Conn.Read(make([]byte, 1000))
+	in(aRequest, asked, true) // which takes its place: the door is full still
+	in("", nil, false)
+	_, _ = atDoor.Conn.Read(make([]byte, 1000))
+	in(aRequest, atDoor, true)
+}
+
+// Who is turned away gets to read why, also if its request was not read.
+func TestTurnedAwayIsTold(t *testing.T) {
+	f := start(t, Options{MaxConns: 1})
+	entered, release := make(chan struct{}), make(chan struct{})
+	f.store.do = func(*kv.Call) { entered <- struct{}{}; <-release }
+	defer close(release)
+	f.say("GET /db/k HTTP/1.1\r\nHost: x\r\n\r\n")
+	<-entered
+	f.peers = slowPeers{entered: entered, release: release}
+	f.say(f.message([]byte("hi")).text()) // at the door
+	<-entered
+	for range 100 {
+		f.mu.Lock() // so that it has asked before it is looked at
+		c := f.say(aRequest)
+		f.mu.Unlock()
+		readAnswer(t, bufio.NewReader(c), "GET").want(t, 503)
+		if _, err := io.Copy(io.Discard, c); err != nil {
+			t.Errorf("turned away with %v", err)
+		}
 	}
 }

@@ -61,6 +61,7 @@ var halfBodies = []string{
 // again.
 type flood struct {
 	clients, total int
+	few            bool // files: some clients may be refused, and be told so
 	sent           func(n int) string
 
 	pace   *rate.Limiter
@@ -128,17 +129,18 @@ func (d *flood) end() {
 // flooded.
 type watch struct {
 	f     *fleet
+	few   bool
 	stop  chan struct{}
 	fresh *http.Client // with a connection for each request
 	all   sync.WaitGroup
 
-	mu                  sync.Mutex // guards all below
-	looks, asks, broken int
-	wrong               []string
+	mu                           sync.Mutex // guards all below
+	looks, asks, broken, refused int
+	wrong                        []string
 }
 
-func (f *fleet) watch() *watch {
-	w := &watch{f: f, stop: make(chan struct{}),
+func (f *fleet) watch(few bool) *watch {
+	w := &watch{f: f, few: few, stop: make(chan struct{}),
 		fresh: &http.Client{Timeout: patience, Transport: &http.Transport{DisableKeepAlives: true}}}
 	for i := range f.ships {
 		w.begin(func(int) { w.look(i) })
@@ -167,9 +169,12 @@ func (w *watch) begin(do func(n int)) {
 func (w *watch) end() []string {
 	close(w.stop)
 	w.all.Wait()
-	w.f.t.Logf("%d looks at how the nodes see each other; %d requests of clients, of which %d lost their connection", w.looks, w.asks, w.broken)
+	w.f.t.Logf("%d looks at how the nodes see each other; %d requests of clients, of which %d lost their connection and %d were refused", w.looks, w.asks, w.broken, w.refused)
 	if w.broken > 1+w.asks/50 {
 		w.note("%d of %d clients lost their connection", w.broken, w.asks)
+	}
+	if w.refused > w.asks/2 {
+		w.note("%d of %d clients were refused", w.refused, w.asks)
 	}
 	return w.wrong
 }
@@ -206,11 +211,15 @@ func (w *watch) ask(n int) {
 	}
 	w.mu.Lock()
 	w.asks++
-	if a.status == 0 {
+	refused := w.few && a.status == http.StatusServiceUnavailable
+	switch {
+	case a.status == 0:
 		w.broken++
+	case refused:
+		w.refused++
 	}
 	w.mu.Unlock()
-	if a.status != 0 && (!a.ok() || string(a.body) != value) {
+	if a.status != 0 && !refused && (!a.ok() || string(a.body) != value) {
 		w.note("a client is told %d %.200s", a.status, a.body)
 	}
 }
@@ -250,7 +259,7 @@ func (f *fleet) withstands(d *flood) {
 // round is one flood, and returns what was wrong meanwhile.
 func (f *fleet) round(d *flood) (wrong []string) {
 	f.t.Helper()
-	w := f.watch()
+	w := f.watch(d.few)
 	d.begin(f.ships[0].ask)
 	f.eventually("the flood has come", func() error {
 		if n := d.count.Load(); n < int64(d.total) {
@@ -292,6 +301,26 @@ func TestFloodOfIdleConnections(t *testing.T) {
 		clients: soaked(3200, 10_800), total: soaked(6000, 40_000),
 		sent: func(n int) string { return []string{"", "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"}[n%2] },
 	})
+}
+
+// all is of all kinds of them.
+func all(n int) string {
+	kinds := [][]string{halves, halfBodies, {"", "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"}}
+	kind := kinds[n%len(kinds)]
+	return kind[n/len(kinds)%len(kind)]
+}
+
+// All of these at once keep nobody out.
+func TestFloodOfAllKinds(t *testing.T) {
+	f := floodFleet(t, soaked(4096, 0))
+	f.withstands(&flood{clients: soaked(3200, 10_800), total: soaked(6000, 40_000), sent: all})
+}
+
+// Nor, where few files may be open, the other nodes. Clients may be refused then, for more half bodies may
+// come in a quarter of a second than there are places; they are told so.
+func TestFloodWithFewFiles(t *testing.T) {
+	f := floodFleet(t, 256)
+	f.withstands(&flood{clients: 400, total: soaked(6000, 40_000), few: true, sent: all})
 }
 
 // A node that may have few files open says so, keeps within them, and serves on: also when more
