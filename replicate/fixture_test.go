@@ -250,7 +250,7 @@ type clusterOptions struct {
 	limits          kv.Limits
 	skew            map[int]time.Duration // by node: how far its clock is off
 	walls           []*kv.Wall            // by node: clocks that are kept together
-	members         []int                 // those that there are when nodes start; nil: all
+	members         []int                 // those that there are when nodes start; nil: all; empty: none, as before a join
 	evictAfter      time.Duration
 	evict           func(by int, name string)
 	differs         func(by int, name string) // by is to say hello to the node of that name
@@ -320,8 +320,12 @@ func (c *cluster) boot(i int, boot uint64, o clusterOptions) *testNode {
 	if o.queueBytes == 0 {
 		o.queueBytes = 64 << 20
 	}
+	known := Members{}
+	if o.members == nil || len(o.members) > 0 {
+		known = c.members(o.members...)
+	}
 	n.Coordinator, err = New(Options{
-		Name: n.name, Members: c.members(o.members...), Ring: c.table.Settings(), Store: n.store, Clock: kv.NewClock(uint16(i), wall), Wall: steered,
+		Name: n.name, Members: known, Ring: c.table.Settings(), Store: n.store, Clock: kv.NewClock(uint16(i), wall), Wall: steered,
 		Limits: o.limits, Log: slog.New(slog.DiscardHandler),
 		Dial: func(to string) Transport {
 			return &wire{net: c.net, from: n.name, to: to, abort: make(chan struct{})}

@@ -209,3 +209,22 @@ func TestWhileAllLeaveTheRingStays(t *testing.T) {
 		}
 	})
 }
+
+// A node that joins counts on a peer that answers before the node has worked out who owns what. A peer that
+// is never counted on could claim no ring, and the join would not end.
+func TestJoinerCountsOnWhoAnswersAtOnce(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		o := clusterOptions{nodes: 2, replicas: 2, members: []int{0}}
+		c := newCluster(t, o)
+		o.members = []int{}
+		n := c.boot(1, 101, o)
+		c.nodes[0].set(t, c.members())
+		n.rings.mu.Lock()
+		p := n.peerLocked("node0")
+		n.rings.mu.Unlock()
+		eventually(t, "the peer answers", func() bool { return p.Status().Ping.Boot != 0 && p.State() != Down })
+		n.set(t, c.members())
+		eventually(t, "the peer is counted on", p.counted)
+		c.settle()
+	})
+}

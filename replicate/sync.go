@@ -129,11 +129,15 @@ func (c *Coordinator) missed(reason string) {
 // is seen by a look at all the others.
 func (c *Coordinator) met(p *Peer) {
 	c.rings.mu.Lock()
-	if v := c.view.Load(); v != nil && !c.rings.ended {
+	if !c.rings.ended {
 		// What operations under way have stored at its earlier life counts for nothing: it is counted on when they are over.
-		c.replaceViewLocked()
+		// A node that joins may hear of a peer before it has a view. Then nothing is under way, and serial is 0.
+		last := c.rings.serial
+		if c.view.Load() != nil {
+			c.replaceViewLocked()
+		}
 		p.mu.Lock()
-		p.met = v.serial
+		p.met = last
 		p.mu.Unlock()
 	}
 	c.rings.mu.Unlock()
