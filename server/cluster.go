@@ -57,19 +57,16 @@ func (r *ringCache) document(ring *api.Ring) (*ringDocument, error) {
 	return doc, nil
 }
 
+func (s *Server) judgeRing(ctx *fasthttp.RequestCtx) error { return tagsFault(&ctx.Request.Header) }
+
 func (s *Server) clusterRing(ctx *fasthttp.RequestCtx) {
 	doc, err := s.ring.document(s.cluster.Ring())
 	if err != nil {
 		s.fail(ctx, err)
 		return
 	}
-	same, err := matchesTag(&ctx.Request.Header, doc.etag)
-	if err != nil {
-		s.fail(ctx, err)
-		return
-	}
 	ctx.Response.Header.SetCanonical(headerETag, s2b(doc.etag))
-	if same {
+	if matchesTag(&ctx.Request.Header, doc.etag) {
 		ctx.Response.SetStatusCode(fasthttp.StatusNotModified)
 		return
 	}

@@ -72,18 +72,23 @@ func readStatus(ctx *fasthttp.RequestCtx, sc *scratch, found kv.Version) (int, e
 	return fasthttp.StatusOK, nil
 }
 
-// matchesTag says whether an If-None-Match names the tag, which need not be a
-// version.
-func matchesTag(h *fasthttp.RequestHeader, etag string) (bool, error) {
-	field := ifNoneMatch(h)
-	if _, err := kv.ParseTags(field, false, nil); err != nil {
-		return false, badRequest(err.Error())
+// tagsFault says what is wrong with an If-None-Match.
+func tagsFault(h *fasthttp.RequestHeader) error {
+	if _, err := kv.ParseTags(ifNoneMatch(h), false, nil); err != nil {
+		return badRequest(err.Error())
 	}
+	return nil
+}
+
+// matchesTag says whether an If-None-Match without a fault names the tag, which need not be a
+// version.
+func matchesTag(h *fasthttp.RequestHeader, etag string) bool {
+	field := ifNoneMatch(h)
 	list := field.Tags()
 	for tag, _ := list.Next(); tag != nil; tag, _ = list.Next() {
 		if string(tag) == "*" || string(tag) == etag {
-			return true, nil
+			return true
 		}
 	}
-	return false, nil
+	return false
 }

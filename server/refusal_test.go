@@ -53,6 +53,7 @@ func TestRefusedBeforeTheBody(t *testing.T) {
 		{"GET /db/k", token + "If-None-Match: " + strings.Repeat(string(kv.Version(1<<30).AppendETag(nil))+",", kv.MaxConditionVersions+1) + "\r\n", 400},
 		{"DELETE /db/k?ttl=1s", token, 400},
 		{"DELETE /db/k", token + "If-Match:\r\n", 400},
+		{"GET /cluster/ring", token + "If-None-Match: *, *\r\n", 400},
 		{"GET /db", "", 401},
 		{"GET /db?nope=1", token, 400},
 		{"PUT /db", token, 405},

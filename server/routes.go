@@ -176,7 +176,7 @@ func (s *Server) routes() *router.Router {
 	r.PUT("/load-data", found(load))
 
 	get("/cluster", endpoint{params: paramsDocument, answer: (*Server).clusterStatus})
-	get("/cluster/ring", endpoint{answer: (*Server).clusterRing})
+	get("/cluster/ring", endpoint{judge: (*Server).judgeRing, answer: (*Server).clusterRing})
 	r.POST("/cluster/leave", found(endpoint{body: bodyRefused, answer: (*Server).clusterLeave}))
 
 	// These are judged by their seals: see exchange.go.
