@@ -11,6 +11,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"httpdhs/wire"
 )
 
 // These tests run in bubbles of synctest, where time is not real.
@@ -23,7 +25,7 @@ func TestTheSameJoinListMakesOneClusterInAnyOrder(t *testing.T) {
 	for _, order := range [][]string{{a, b, c}, {a, c, b}, {b, a, c}, {b, c, a}, {c, a, b}, {c, b, a}} {
 		for _, apart := range []time.Duration{0, 300 * time.Millisecond, 20 * time.Second} {
 			synctest.Test(t, func(t *testing.T) {
-				w := newWire()
+				w := newLAN()
 				var log logs
 				var nodes []*Membership
 				for _, name := range order {
@@ -53,7 +55,7 @@ func TestTheSameJoinListMakesOneClusterInAnyOrder(t *testing.T) {
 // what it waits for.
 func TestNobodyFoundsWhileAnAddressIsSilent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWire()
+		w := newLAN()
 		var nodes []*Membership
 		for _, name := range []string{a, b} {
 			o := w.options(name)
@@ -84,7 +86,7 @@ func TestNobodyFoundsWhileAnAddressIsSilent(t *testing.T) {
 // looks, and both are in the cluster that is there. While that is out of reach, neither founds another.
 func TestNobodyFoundsBesideWhatAnotherJoins(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWire()
+		w := newLAN()
 		w.setCut(func(_, to string) bool { return to == c })
 		w.open(t, w.options(c))
 		var nodes []*Membership
@@ -102,7 +104,7 @@ func TestNobodyFoundsBesideWhatAnotherJoins(t *testing.T) {
 		w.setCut(nil)
 		for _, m := range nodes {
 			joins(t, m)
-			if !slices.ContainsFunc(m.Members(), func(o Member) bool { return o.Name == c }) {
+			if !slices.ContainsFunc(m.Members(), func(o wire.Member) bool { return o.Name == c }) {
 				t.Errorf("%s is in another cluster than the one that was there: %v", m.id.name, m.Members())
 			}
 		}
@@ -113,7 +115,7 @@ func TestNobodyFoundsBesideWhatAnotherJoins(t *testing.T) {
 func TestTheSeedMayStartLast(t *testing.T) {
 	for what, join := range map[string][]string{"alone": nil, "itself": {a}} {
 		synctest.Test(t, func(t *testing.T) {
-			w := newWire()
+			w := newLAN()
 			var nodes []*Membership
 			for _, name := range []string{b, c} {
 				o := w.options(name)
@@ -140,15 +142,15 @@ func TestTheSeedMayStartLast(t *testing.T) {
 // When a node is formed, the one by whom it joined has its entry as it says it, be it new, restarted with another weight, or
 // remembered as removed.
 func TestWhoIsJoinedKnowsTheNewcomerFirst(t *testing.T) {
-	for what, before := range map[string][]Member{
+	for what, before := range map[string][]wire.Member{
 		"new":         nil,
-		"heavier now": {{Name: b, Version: 7, State: Active, Weight: 1}},
-		"had left":    {{Name: b, Version: 7, State: Leaving, Weight: 1}},
-		"removed":     {{Name: b, Version: 7, State: Removed, Weight: 9}},
-		"the same":    {{Name: b, Version: 1, State: Active, Weight: 2}},
+		"heavier now": {{Name: b, Version: 7, State: wire.Active, Weight: 1}},
+		"had left":    {{Name: b, Version: 7, State: wire.Leaving, Weight: 1}},
+		"removed":     {{Name: b, Version: 7, State: wire.Removed, Weight: 9}},
+		"the same":    {{Name: b, Version: 1, State: wire.Active, Weight: 2}},
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			w := newWire()
+			w := newLAN()
 			seed := w.open(t, w.options(a))
 			seed.absorb(before)
 			o := w.options(b)
@@ -163,7 +165,7 @@ func TestWhoIsJoinedKnowsTheNewcomerFirst(t *testing.T) {
 					once.Do(func() {
 						here, _ := mapOf(m).Get(b)
 						there, _ := mapOf(seed).Get(b)
-						if here != there || here.State != Active || here.Weight != 2 {
+						if here != there || here.State != wire.Active || here.Weight != 2 {
 							t.Errorf("%s: %+v at the newcomer, %+v at the seed", what, here, there)
 						}
 					})
@@ -188,13 +190,13 @@ func mapOf(m *Membership) *Map {
 
 // Nodes whose settings differ do not join; both say which and what to do, and each only once for as long as nothing changes.
 func TestDifferentSettingsAreRefused(t *testing.T) {
-	for what, spoil := range map[string]func(*Settings){
-		"partitions is 1024 at a:1 and 64 at b:1":       func(s *Settings) { s.Partitions = 64 },
-		"replicas is 2 at a:1 and 3 at b:1":             func(s *Settings) { s.Replicas = 3 },
-		"partitioner is ring at a:1 and modulus at b:1": func(s *Settings) { s.Partitioner = "modulus" },
+	for what, spoil := range map[string]func(*wire.Settings){
+		"partitions is 1024 at a:1 and 64 at b:1":       func(s *wire.Settings) { s.Partitions = 64 },
+		"replicas is 2 at a:1 and 3 at b:1":             func(s *wire.Settings) { s.Replicas = 3 },
+		"partitioner is ring at a:1 and modulus at b:1": func(s *wire.Settings) { s.Partitioner = "modulus" },
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			w := newWire()
+			w := newLAN()
 			var here, there logs
 			o := w.options(a)
 			o.Log = slog.New(&here)
@@ -222,7 +224,7 @@ func TestDifferentSettingsAreRefused(t *testing.T) {
 // any name.
 func TestANodeUnderAnotherName(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWire()
+		w := newLAN()
 		var log logs
 		o := w.options(a)
 		o.Log = slog.New(&log)
@@ -254,7 +256,7 @@ func TestANodeUnderAnotherName(t *testing.T) {
 // node.
 func TestTwoNodesOfOneName(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWire()
+		w := newLAN()
 		w.open(t, w.options(a))
 		twin := w.options(a)
 		twin.Join = []string{"first:1"}
@@ -281,7 +283,7 @@ func TestTwoNodesOfOneName(t *testing.T) {
 // again everywhere.
 func TestAnEvictedNodeJoinsAnew(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWire()
+		w := newLAN()
 		var nodes []*Membership
 		for _, name := range []string{a, b} {
 			o := w.options(name)
@@ -334,7 +336,7 @@ func TestAnEvictedNodeJoinsAnew(t *testing.T) {
 // the members: others have gone on without it. Who is joined is not.
 func TestWhoWasAloneIsToldOfTheClusterFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWire()
+		w := newLAN()
 		var mu sync.Mutex
 		var calls []string
 		founder := func() *Membership {
@@ -379,7 +381,7 @@ func TestWhoWasAloneIsToldOfTheClusterFirst(t *testing.T) {
 // it holds and says that it has left.
 func TestALeavingNodeThatIsRemovedGoesOnLeaving(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWire()
+		w := newLAN()
 		var nodes []*Membership
 		told := make(chan struct{}, 1)
 		for _, name := range []string{a, b, c} {
@@ -420,7 +422,7 @@ func TestALeavingNodeThatIsRemovedGoesOnLeaving(t *testing.T) {
 // on, and its name is free for a later life.
 func TestLeave(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWire()
+		w := newLAN()
 		var nodes []*Membership
 		for _, name := range []string{a, b, c} {
 			o := w.options(name)
@@ -465,7 +467,7 @@ func TestLeave(t *testing.T) {
 // Left says who did not hear of it, and does not wait longer than it may.
 func TestLeftNamesWhoDidNotHear(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWire()
+		w := newLAN()
 		o := w.options(a)
 		o.Static = []string{a, b}
 		o.Live = func(string) bool { return true }
@@ -484,7 +486,7 @@ func TestLeftNamesWhoDidNotHear(t *testing.T) {
 // The only active member cannot leave. Of two that begin at the same moment one stays.
 func TestSomebodyStays(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWire()
+		w := newLAN()
 		var nodes []*Membership
 		for _, name := range []string{a, b} {
 			o := w.options(name)
@@ -512,7 +514,7 @@ func TestSomebodyStays(t *testing.T) {
 // Who may be removed, and what is said of the others.
 func TestRemove(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWire()
+		w := newLAN()
 		var nodes []*Membership
 		for _, name := range []string{a, b} {
 			o := w.options(name)
@@ -535,7 +537,7 @@ func TestRemove(t *testing.T) {
 // changed meanwhile.
 func TestAMemberThatIsDownIsLookedFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWire()
+		w := newLAN()
 		var nodes []*Membership
 		side := func(name string) bool { return name < c }
 		for _, name := range []string{a, b, c, "d:1"} {
@@ -570,7 +572,7 @@ func TestAMemberThatIsDownIsLookedFor(t *testing.T) {
 // A member that comes up is found by those that were there, without a probe or a word of its own, and learns the map.
 func TestWhoIsUpFindsWhoComesUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWire()
+		w := newLAN()
 		o := w.options(a)
 		o.Live = func(string) bool { return false }
 		seed := w.open(t, o)
@@ -597,7 +599,7 @@ func TestWhoIsUpFindsWhoComesUp(t *testing.T) {
 // However often a probe says that a peer differs, one hello at a time goes to it, with pauses.
 func TestDiffersIsCoalesced(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWire()
+		w := newLAN()
 		var nodes []*Membership
 		for _, name := range []string{a, b} {
 			o := w.options(name)
@@ -627,9 +629,9 @@ func TestDiffersIsCoalesced(t *testing.T) {
 // A cluster that has all the members it may have takes in no other, but goes on talking to those it has.
 func TestAFullClusterRefusesNewcomers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWire()
+		w := newLAN()
 		o := w.options(a)
-		for i := range MaxMembers - 1 {
+		for i := range wire.MaxMembers - 1 {
 			o.Static = append(o.Static, fmt.Sprintf("m%d:1", i))
 		}
 		o.Static = append(o.Static, a)
@@ -645,14 +647,14 @@ func TestAFullClusterRefusesNewcomers(t *testing.T) {
 				t.Errorf("%s formed: %v (%v)", name, m.Formed(), m.Ready())
 			}
 		}
-		if n := len(seed.Members()); n != MaxMembers {
+		if n := len(seed.Members()); n != wire.MaxMembers {
 			t.Errorf("%d members", n)
 		}
 	})
 }
 
 func TestOptionsAreChecked(t *testing.T) {
-	good := newWire().options(a)
+	good := newLAN().options(a)
 	for what, spoil := range map[string]func(*Options){
 		"name":       func(o *Options) { o.Self.Name = "a" },
 		"weight":     func(o *Options) { o.Self.Weight = -1 },
@@ -661,7 +663,7 @@ func TestOptionsAreChecked(t *testing.T) {
 		"bad static": func(o *Options) { o.Static = []string{a, "b"} },
 		"bad join":   func(o *Options) { o.Join = []string{"b"} },
 		"no carrier": func(o *Options) { o.Hello = nil },
-		"many":       func(o *Options) { o.Join = slices.Repeat([]string{b}, maxJoin+1) },
+		"many":       func(o *Options) { o.Join = slices.Repeat([]string{b}, wire.JoinMax+1) },
 	} {
 		bad := good
 		spoil(&bad)

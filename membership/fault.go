@@ -8,10 +8,12 @@ import (
 
 	"github.com/zeebo/xxh3"
 	"golang.org/x/time/rate"
+
+	"httpdhs/wire"
 )
 
 // toldMax bounds the nodes of which a fault is known: names may be made up.
-const toldMax = 2 * MaxMembers
+const toldMax = 2 * wire.MaxMembers
 
 // fault is something that may be wrong with any node. It is logged of a node when the reason
 // changes, and once a second at most, since names and reasons may be a stranger's.
@@ -33,7 +35,7 @@ func newFault(log *slog.Logger, level slog.Level, message string) *fault {
 // note says why the fault is a node's. What is held back is said when it is noted again.
 func (f *fault) note(node, reason string) {
 	if held, ok := f.isNews(node, xxh3.HashString(reason)); ok {
-		f.log.Log(context.Background(), f.level, f.message, "node", node, "reason", brief(reason), "more_since_last", held)
+		f.log.Log(context.Background(), f.level, f.message, "node", node, "reason", wire.Brief(reason), "more_since_last", held)
 	}
 }
 

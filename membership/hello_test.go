@@ -1,48 +1,27 @@
 package membership
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"pgregory.net/rapid"
+	"httpdhs/wire"
 )
-
-// What is encoded is decoded as it was.
-func TestHellosComeThrough(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		h := &hello{
-			From: a, To: rapid.SampledFrom([]string{"", b}).Draw(t, "to"), Boot: rapid.Uint64().Draw(t, "boot"),
-			Formed: rapid.Bool().Draw(t, "formed"), Settings: sameSettings,
-			Members: merged(bounds{}, entries(5).Draw(t, "members")).All(),
-		}
-		got, err := decodeHello(h.encode())
-		if err != nil || !slices.Equal(got.Members, h.Members) {
-			t.Fatalf("%+v came through as %+v, %v", h, got, err)
-		}
-		got.Members, h.Members = nil, nil
-		if !bytes.Equal(got.encode(), h.encode()) {
-			t.Fatalf("%+v came through as %+v", h, got)
-		}
-	})
-}
 
 // What is no hello is refused with an error that says why, and changes nothing; one of another format is answered, so that
 // both sides can say what to do.
 func TestWhatIsNoHello(t *testing.T) {
-	w := newWire()
+	w := newLAN()
 	m := w.open(t, w.options(a))
 	before := m.Digest()
-	many, _ := json.Marshal(hello{Format: helloFormat, From: b, Members: make([]Member, maxHelloMembers+1)})
-	long, _ := json.Marshal(hello{Format: helloFormat, From: b, Join: make([]string, maxJoin+1)})
+	many, _ := json.Marshal(wire.Hello{Format: wire.HelloFormat, From: b, Members: make([]wire.Member, wire.MaxMembers+wire.MaxRemoved+1)})
+	long, _ := json.Marshal(wire.Hello{Format: wire.HelloFormat, From: b, Join: make([]string, wire.JoinMax+1)})
 	for request, want := range map[string]string{
 		``:                        "unexpected end",
 		`{"format":2}`:            "sender's name",
@@ -54,10 +33,10 @@ func TestWhatIsNoHello(t *testing.T) {
 		string(many): "more than 2048",
 		string(long): "more than 128",
 		`{"format":2,"from":"b:1","join":["nowhere"]}`: "address to join",
-		strings.Repeat(" ", maxHelloBytes+1):           "at most",
+		strings.Repeat(" ", 4<<20+1):                   "at most",
 	} {
 		_, err := m.ServeHello([]byte(request))
-		if !errors.Is(err, ErrBadHello) || !strings.Contains(err.Error(), want) {
+		if !errors.Is(err, wire.ErrBadHello) || !strings.Contains(err.Error(), want) {
 			t.Errorf("%.60s: %v, want %q", request, err, want)
 		}
 	}
@@ -73,7 +52,7 @@ func TestWhatIsNoHello(t *testing.T) {
 // Nothing of a hello makes anything long that outlives it: neither an error, which is answered, nor the log.
 func TestLongHellosLeaveLittle(t *testing.T) {
 	const most = 3 << 10
-	w := newWire()
+	w := newLAN()
 	var log logs
 	o := w.options(a)
 	o.Log = slog.New(&log)
@@ -89,7 +68,7 @@ func TestLongHellosLeaveLittle(t *testing.T) {
 		`{"format":2,"from":"b:1","join":[` + strings.Repeat(`"",`, 1<<20) + `""]}`,
 	} {
 		_, err := m.ServeHello([]byte(request))
-		if !errors.Is(err, ErrBadHello) || len(err.Error()) > most {
+		if !errors.Is(err, wire.ErrBadHello) || len(err.Error()) > most {
 			t.Errorf("%.60s: %.100v", request, err)
 		}
 	}
@@ -104,19 +83,19 @@ func TestLongHellosLeaveLittle(t *testing.T) {
 // says how many there were. A node that is refused for one reason has one line.
 func TestStrangersDoNotFillTheLog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWire()
+		w := newLAN()
 		var log logs
 		o := w.options(a)
 		o.Log = slog.New(&log)
 		m := w.open(t, o)
 		refuse := func(from string, partitions int) {
 			t.Helper()
-			h := hello{From: from, Settings: Settings{Partitions: partitions}}
-			if answer, err := m.ServeHello(h.encode()); err != nil || !strings.Contains(string(answer), "start both with the same") {
+			h := wire.Hello{From: from, Settings: wire.Settings{Partitions: partitions}}
+			if answer, err := m.ServeHello(h.Encode()); err != nil || !strings.Contains(string(answer), "start both with the same") {
 				t.Fatalf("%s, %v", answer, err)
 			}
 		}
-		for i := range 4 * MaxMembers {
+		for i := range 4 * wire.MaxMembers {
 			refuse(fmt.Sprintf("h%d:1", i), i+1)
 		}
 		time.Sleep(time.Second)
@@ -126,7 +105,7 @@ func TestStrangersDoNotFillTheLog(t *testing.T) {
 		if n := log.count("refused a hello"); n != 2 {
 			t.Errorf("%d lines in two seconds, want 2", n)
 		}
-		if log.count(fmt.Sprintf("more_since_last=%d", 4*MaxMembers-1)) != 1 {
+		if log.count(fmt.Sprintf("more_since_last=%d", 4*wire.MaxMembers-1)) != 1 {
 			t.Errorf("no line says how many were held back: %q", log.all())
 		}
 		m.Close()
@@ -135,23 +114,23 @@ func TestStrangersDoNotFillTheLog(t *testing.T) {
 
 // Who answers has merged before: the answer has all that the hello brought.
 func TestTheAnswerHasWhatWasSaid(t *testing.T) {
-	w := newWire()
+	w := newLAN()
 	m := w.open(t, w.options(a))
 	o := w.options(b)
 	o.Join = []string{"nobody:1"}
 	newcomer := w.open(t, o) // there has to be one at the name
 	for name, formed := range map[string]bool{b: false, c: true} {
-		entry := Member{Name: name, Version: 3, Weight: 2, Zone: "z"}
-		h := hello{From: name, To: a, Boot: newcomer.id.boot, Formed: formed, Settings: sameSettings, Members: []Member{entry}}
-		answer, err := m.ServeHello(h.encode())
+		entry := wire.Member{Name: name, Version: 3, Weight: 2, Zone: "z"}
+		h := wire.Hello{From: name, To: a, Boot: newcomer.id.boot, Formed: formed, Settings: sameSettings, Members: []wire.Member{entry}}
+		answer, err := m.ServeHello(h.Encode())
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := decodeHello(answer)
+		got, err := wire.DecodeHello(answer)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if there, _ := got.entry(name); there != entry {
+		if there, _ := got.Entry(name); there != entry {
 			t.Errorf("formed %v: the answer has %+v", formed, there)
 		}
 	}
@@ -160,7 +139,7 @@ func TestTheAnswerHasWhatWasSaid(t *testing.T) {
 // An answer that is none, or of somebody else, is an error, and changes nothing.
 func TestWhatIsNoAnswer(t *testing.T) {
 	var answer []byte
-	o := newWire().options(a)
+	o := newLAN().options(a)
 	o.Static = []string{a, b}
 	o.Live = func(string) bool { return true } // nobody but the test asks
 	o.Hello = func(context.Context, string, []byte) ([]byte, error) { return answer, nil }
@@ -170,22 +149,22 @@ func TestWhatIsNoAnswer(t *testing.T) {
 	}
 	defer m.Close()
 	before := m.Digest()
-	members := []Member{{Name: c, Version: 9, Weight: 1}}
-	good := hello{From: b, Formed: true, Settings: sameSettings, Members: members}
+	members := []wire.Member{{Name: c, Version: 9, Weight: 1}}
+	good := wire.Hello{From: b, Formed: true, Settings: sameSettings, Members: members}
 	for what, test := range map[string]struct {
-		spoil func(*hello)
+		spoil func(*wire.Hello)
 		want  error
 	}{
-		"another name": {func(h *hello) { h.From = c }, ErrRefused},
-		"our name":     {func(h *hello) { h.From = a }, ErrRefused},
-		"settings":     {func(h *hello) { h.Settings.Replicas = 3 }, ErrRefused},
-		"a refusal":    {func(h *hello) { h.Refused = "no" }, ErrRefused},
-		"a bad entry":  {func(h *hello) { h.Members = []Member{{Name: c}} }, ErrBadHello},
-		"good":         {func(*hello) {}, nil},
+		"another name": {func(h *wire.Hello) { h.From = c }, ErrRefused},
+		"our name":     {func(h *wire.Hello) { h.From = a }, ErrRefused},
+		"settings":     {func(h *wire.Hello) { h.Settings.Replicas = 3 }, ErrRefused},
+		"a refusal":    {func(h *wire.Hello) { h.Refused = "no" }, ErrRefused},
+		"a bad entry":  {func(h *wire.Hello) { h.Members = []wire.Member{{Name: c}} }, wire.ErrBadHello},
+		"good":         {func(*wire.Hello) {}, nil},
 	} {
 		h := good
 		test.spoil(&h)
-		answer = h.encode()
+		answer = h.Encode()
 		if _, err := m.ask(t.Context(), b, b); !errors.Is(err, test.want) {
 			t.Errorf("%s: %v, want %v", what, err, test.want)
 		}
@@ -194,7 +173,7 @@ func TestWhatIsNoAnswer(t *testing.T) {
 		}
 	}
 	answer = []byte("<html>")
-	if _, err := m.ask(t.Context(), b, b); !errors.Is(err, ErrBadHello) {
+	if _, err := m.ask(t.Context(), b, b); !errors.Is(err, wire.ErrBadHello) {
 		t.Errorf("no hello at all: %v", err)
 	}
 }
@@ -202,15 +181,15 @@ func TestWhatIsNoAnswer(t *testing.T) {
 // Whatever comes as a hello, the node stays up, its map keeps to its rules, it stays active in it, and what it answers is
 // a hello.
 func FuzzServeHello(f *testing.F) {
-	h := hello{From: b, To: a, Boot: 1, Formed: true, Settings: sameSettings, Members: []Member{
-		{Name: a, Version: 3, State: Removed, Weight: 1}, {Name: b, Version: 4, Weight: 2, Zone: "z"},
+	h := wire.Hello{From: b, To: a, Boot: 1, Formed: true, Settings: sameSettings, Members: []wire.Member{
+		{Name: a, Version: 3, State: wire.Removed, Weight: 1}, {Name: b, Version: 4, Weight: 2, Zone: "z"},
 	}}
-	f.Add(h.encode())
+	f.Add(h.Encode())
 	h.Formed, h.To = false, ""
-	f.Add(h.encode())
+	f.Add(h.Encode())
 	f.Add([]byte(`{"format":1}`))
 	f.Fuzz(func(t *testing.T, request []byte) {
-		o := newWire().options(a)
+		o := newLAN().options(a)
 		o.pace = defaultPace
 		o.pace.hello = time.Millisecond // who is not found is answered no sooner
 		m, err := Open(o)
@@ -219,12 +198,12 @@ func FuzzServeHello(f *testing.F) {
 		}
 		answer, err := m.ServeHello(request)
 		if err == nil {
-			if _, err := decodeHello(answer); err != nil {
+			if _, err := wire.DecodeHello(answer); err != nil {
 				t.Errorf("answered %q: %v", answer, err)
 			}
 		}
 		for _, entry := range m.All() {
-			if err := entry.validate(); err != nil {
+			if err := entry.Validate(); err != nil {
 				t.Error(err)
 			}
 		}

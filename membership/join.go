@@ -6,6 +6,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"httpdhs/wire"
 )
 
 // entryAttempts is how often a node that joins says its entry before it looks elsewhere: once, and again where the cluster
@@ -34,7 +36,7 @@ func (m *Membership) setJoinErr(err error) {
 // attempt is what came of an address.
 type attempt struct {
 	addr     string
-	unformed *hello // of a node that is not part of a cluster either
+	unformed *wire.Hello // of a node that is not part of a cluster either
 	err      error
 }
 
@@ -71,9 +73,9 @@ func (m *Membership) joinRound() (done bool) {
 			}
 		}
 		todo = more
-		if len(tried) > maxJoin {
+		if len(tried) > wire.JoinMax {
 			todo, all = nil, false
-			reasons = append(reasons, fmt.Sprintf("more than %d addresses, which is the most", maxJoin))
+			reasons = append(reasons, fmt.Sprintf("more than %d addresses, which is the most", wire.JoinMax))
 		}
 	}
 	if all && founder == m.id.name {
@@ -94,7 +96,7 @@ func (m *Membership) joinRound() (done bool) {
 func (m *Membership) try(addrs []string, tried map[string]bool) (attempts []*attempt) {
 	var wg sync.WaitGroup
 	for _, addr := range addrs {
-		if tried[addr] || len(tried) > maxJoin {
+		if tried[addr] || len(tried) > wire.JoinMax {
 			continue
 		}
 		tried[addr] = true
@@ -111,7 +113,7 @@ func (m *Membership) try(addrs []string, tried map[string]bool) (attempts []*att
 }
 
 // joinBy asks one address. It returns what a node said that is not part of a cluster, or makes this one part of its.
-func (m *Membership) joinBy(addr string) (unformed *hello, err error) {
+func (m *Membership) joinBy(addr string) (unformed *wire.Hello, err error) {
 	for range entryAttempts {
 		h, err := m.ask(m.ctx, addr, "")
 		if err != nil {
@@ -120,7 +122,7 @@ func (m *Membership) joinBy(addr string) (unformed *hello, err error) {
 		if !h.Formed {
 			return h, nil
 		}
-		entry, ok := h.entry(m.id.name)
+		entry, ok := h.Entry(m.id.name)
 		if !ok {
 			return nil, fmt.Errorf("%s: %w for this node", h.From, errNoPlace)
 		}
@@ -137,13 +139,13 @@ func (m *Membership) joinBy(addr string) (unformed *hello, err error) {
 
 // joinWith makes the node part of the cluster of a node whose map has its entry as it says it. If that is an older one which
 // was newer, as of a node that was removed, it has to hear of one that is newer still, before this node takes part.
-func (m *Membership) joinWith(h *hello, entry Member) (formed, joined bool) {
+func (m *Membership) joinWith(h *wire.Hello, entry wire.Member) (formed, joined bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.formed {
 		return true, false
 	}
-	m.absorbLocked([]Member{entry})
+	m.absorbLocked([]wire.Member{entry})
 	if own, _ := m.m.Get(m.id.name); own != entry {
 		return false, false
 	}

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"httpdhs/wire"
 )
 
 // Errors of leaving and removing.
@@ -29,16 +31,16 @@ func (m *Membership) BeginLeave() error {
 	case !m.formed:
 		m.mu.Unlock()
 		return ErrNotFormed
-	case m.intent != Active:
+	case m.intent != wire.Active:
 		m.mu.Unlock()
 		return nil
-	case !slices.ContainsFunc(m.m.All(), func(other Member) bool {
-		return other.State == Active && other.Name != m.id.name
+	case !slices.ContainsFunc(m.m.All(), func(other wire.Member) bool {
+		return other.State == wire.Active && other.Name != m.id.name
 	}):
 		m.mu.Unlock()
 		return ErrLastMember
 	}
-	m.intent = Leaving
+	m.intent = wire.Leaving
 	m.declareLocked()
 	return nil
 }
@@ -58,11 +60,11 @@ func (m *Membership) declareLocked() {
 // node: they will from the others. The node still answers hellos until it is closed.
 func (m *Membership) Left(ctx context.Context) error {
 	m.mu.Lock()
-	if m.intent == Active {
+	if m.intent == wire.Active {
 		m.mu.Unlock()
 		return ErrNotLeaving
 	}
-	m.intent = Removed
+	m.intent = wire.Removed
 	m.declareLocked()
 
 	ctx, cancel := context.WithCancel(ctx)
@@ -129,19 +131,19 @@ func (m *Membership) Remove(name string) error {
 	switch {
 	case !ok:
 		return fmt.Errorf("%w: %q", ErrUnknownMember, name)
-	case entry.State == Removed:
+	case entry.State == wire.Removed:
 		return nil
 	case m.live(name):
 		return fmt.Errorf("%w: %s", ErrLive, name)
 	}
 	m.mu.Lock()
 	entry, ok = m.m.Get(name)
-	if !ok || entry.State == Removed {
+	if !ok || entry.State == wire.Removed {
 		m.mu.Unlock()
 		return nil
 	}
-	entry.State, entry.Version = Removed, m.m.next()
-	m.absorbLocked([]Member{entry})
+	entry.State, entry.Version = wire.Removed, m.m.next()
+	m.absorbLocked([]wire.Member{entry})
 	m.mu.Unlock()
 	m.spread()
 	return nil

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"httpdhs/wire"
+
 	"go.uber.org/goleak"
 )
 
@@ -17,8 +19,8 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 var errUnreachable = errors.New("connection refused")
 
-// wire carries hellos between nodes of one process.
-type wire struct {
+// lan carries hellos between nodes of one process.
+type lan struct {
 	mu    sync.Mutex
 	nodes map[string]*Membership     // guarded by mu: by HTTP address
 	cut   func(from, to string) bool // guarded by mu; nil: nothing is cut
@@ -28,11 +30,11 @@ type wire struct {
 	delay time.Duration              // of each hello
 }
 
-func newWire() *wire {
-	return &wire{nodes: map[string]*Membership{}, sent: map[string]int{}, busy: map[string]int{}}
+func newLAN() *lan {
+	return &lan{nodes: map[string]*Membership{}, sent: map[string]int{}, busy: map[string]int{}}
 }
 
-func (w *wire) hello(from string) func(context.Context, string, []byte) ([]byte, error) {
+func (w *lan) hello(from string) func(context.Context, string, []byte) ([]byte, error) {
 	return func(ctx context.Context, addr string, request []byte) ([]byte, error) {
 		pair := from + ">" + addr
 		w.mu.Lock()
@@ -63,43 +65,43 @@ func (w *wire) hello(from string) func(context.Context, string, []byte) ([]byte,
 }
 
 // reaches says whether hellos get through: what a data plane would find.
-func (w *wire) reaches(from, to string) bool {
+func (w *lan) reaches(from, to string) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.nodes[to] != nil && (w.cut == nil || !w.cut(from, to))
 }
 
-func (w *wire) setCut(cut func(from, to string) bool) {
+func (w *lan) setCut(cut func(from, to string) bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.cut = cut
 }
 
-func (w *wire) put(addr string, m *Membership) {
+func (w *lan) put(addr string, m *Membership) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.nodes[addr] = m
 }
 
-func (w *wire) sentTo(from, to string) int {
+func (w *lan) sentTo(from, to string) int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.sent[from+">"+to]
 }
 
-var sameSettings = Settings{Partitions: 1024, Replicas: 2, Partitioner: "ring"}
+var sameSettings = wire.Settings{Partitions: 1024, Replicas: 2, Partitioner: "ring"}
 
 // options of a node on the wire.
-func (w *wire) options(name string) Options {
+func (w *lan) options(name string) Options {
 	return Options{
-		Self: Member{Name: name}, Settings: sameSettings,
+		Self: wire.Member{Name: name}, Settings: sameSettings,
 		Hello: w.hello(name),
 		Live:  func(other string) bool { return w.reaches(name, other) },
 	}
 }
 
 // open starts a node and puts it on the wire; it is closed with the test.
-func (w *wire) open(t *testing.T, o Options) *Membership {
+func (w *lan) open(t *testing.T, o Options) *Membership {
 	t.Helper()
 	m, err := Open(o)
 	if err != nil {
@@ -111,7 +113,7 @@ func (w *wire) open(t *testing.T, o Options) *Membership {
 }
 
 // kill ends a node as a crash would.
-func (w *wire) kill(m *Membership) {
+func (w *lan) kill(m *Membership) {
 	w.put(m.id.name, nil)
 	m.Close()
 }

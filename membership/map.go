@@ -6,13 +6,9 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/zeebo/xxh3"
-)
+	"httpdhs/wire"
 
-// Bounds of a map.
-const (
-	MaxMembers = 1024 // kv.MaxTag + 1: each has its own tag in a version
-	MaxRemoved = 1024
+	"github.com/zeebo/xxh3"
 )
 
 // Map is the replicated map of the members, a state-based CRDT (Shapiro et al., "Conflict-free Replicated Data Types",
@@ -23,7 +19,7 @@ const (
 // A version that is raised is one above the highest of the whole map: versions are a Lamport clock of all changes, and
 // of two removed members the one with the lower version was, as far as anybody could know, removed first.
 //
-// At the bounds: of the removed the MaxRemoved with the highest (version, name) are remembered, and of the others the MaxMembers
+// At the bounds: of the removed the wire.MaxRemoved with the highest (version, name) are remembered, and of the others the wire.MaxMembers
 // with the lowest names are kept (a node refuses to admit more, so that only joins at the same moment get there).
 // Two nodes still do not disagree for ever: an entry that is among the highest of the removed of all nodes
 // is dropped by nobody, so it gets everywhere, and then nobody keeps a removed entry below those; what is left for any other name is the
@@ -33,7 +29,7 @@ const (
 //
 // The zero Map is empty. It is not safe for concurrent use.
 type Map struct {
-	entries map[string]Member
+	entries map[string]wire.Member
 	bounds  bounds
 }
 
@@ -41,16 +37,16 @@ type Map struct {
 type bounds struct{ members, removed int }
 
 // supersedes says whether a wins over b. Both have the same name.
-func supersedes(a, b Member) bool {
-	return bytes.Compare(a.appendTo(nil), b.appendTo(nil)) > 0
+func supersedes(a, b wire.Member) bool {
+	return bytes.Compare(a.AppendTo(nil), b.AppendTo(nil)) > 0
 }
 
 // Merge takes in entries, which are valid, and says whether the map is another than before.
-func (m *Map) Merge(in []Member) (changed bool) {
+func (m *Map) Merge(in []wire.Member) (changed bool) {
 	if m.entries == nil {
-		m.entries = make(map[string]Member)
+		m.entries = make(map[string]wire.Member)
 	}
-	before := make(map[string]Member) // names that were touched; absent ones have no name
+	before := make(map[string]wire.Member) // names that were touched; absent ones have no name
 	for _, entry := range in {
 		old, ok := m.entries[entry.Name]
 		if ok && !supersedes(entry, old) {
@@ -77,25 +73,25 @@ func (m *Map) Merge(in []Member) (changed bool) {
 func (m *Map) trim() map[string]struct{} {
 	limit := m.bounds
 	if limit == (bounds{}) {
-		limit = bounds{members: MaxMembers, removed: MaxRemoved}
+		limit = bounds{members: wire.MaxMembers, removed: wire.MaxRemoved}
 	}
 	if len(m.entries) <= min(limit.members, limit.removed) {
 		return nil
 	}
-	var members, removed []Member
+	var members, removed []wire.Member
 	for _, entry := range m.entries {
-		if entry.State == Removed {
+		if entry.State == wire.Removed {
 			removed = append(removed, entry)
 		} else {
 			members = append(members, entry)
 		}
 	}
 	slices.SortFunc(members, byName)
-	slices.SortFunc(removed, func(a, b Member) int {
+	slices.SortFunc(removed, func(a, b wire.Member) int {
 		return cmp.Or(cmp.Compare(b.Version, a.Version), strings.Compare(b.Name, a.Name))
 	})
 	dropped := make(map[string]struct{})
-	for _, surplus := range [][]Member{members[min(limit.members, len(members)):], removed[min(limit.removed, len(removed)):]} {
+	for _, surplus := range [][]wire.Member{members[min(limit.members, len(members)):], removed[min(limit.removed, len(removed)):]} {
 		for _, entry := range surplus {
 			delete(m.entries, entry.Name)
 			dropped[entry.Name] = struct{}{}
@@ -104,17 +100,17 @@ func (m *Map) trim() map[string]struct{} {
 	return dropped
 }
 
-func byName(a, b Member) int { return strings.Compare(a.Name, b.Name) }
+func byName(a, b wire.Member) int { return strings.Compare(a.Name, b.Name) }
 
 // Get returns the entry of a name, removed or not.
-func (m *Map) Get(name string) (Member, bool) {
+func (m *Map) Get(name string) (wire.Member, bool) {
 	entry, ok := m.entries[name]
 	return entry, ok
 }
 
 // All returns all entries by name, those of removed members included.
-func (m *Map) All() []Member {
-	all := make([]Member, 0, len(m.entries))
+func (m *Map) All() []wire.Member {
+	all := make([]wire.Member, 0, len(m.entries))
 	for _, entry := range m.entries {
 		all = append(all, entry)
 	}
@@ -128,10 +124,10 @@ func (m *Map) Digest() uint64 {
 }
 
 // digestOf takes the entries by name.
-func digestOf(all []Member) uint64 {
+func digestOf(all []wire.Member) uint64 {
 	var encoded []byte
 	for _, entry := range all {
-		encoded = entry.appendTo(encoded)
+		encoded = entry.AppendTo(encoded)
 	}
 	return xxh3.Hash(encoded)
 }

@@ -5,26 +5,25 @@ import (
 	"slices"
 	"testing"
 
-	"httpdhs/kv"
-	"httpdhs/ring"
+	"httpdhs/wire"
 
 	"pgregory.net/rapid"
 )
 
 // entries draws lists that meet each other: few names, few versions.
-func entries(names int) *rapid.Generator[[]Member] {
-	return rapid.SliceOfN(rapid.Custom(func(t *rapid.T) Member {
-		return Member{
+func entries(names int) *rapid.Generator[[]wire.Member] {
+	return rapid.SliceOfN(rapid.Custom(func(t *rapid.T) wire.Member {
+		return wire.Member{
 			Name:    fmt.Sprintf("n%d:1", rapid.IntRange(1, names).Draw(t, "name")),
 			Version: rapid.Uint64Range(0, 4).Draw(t, "version"),
-			State:   State(rapid.IntRange(0, 2).Draw(t, "state")),
+			State:   wire.State(rapid.IntRange(0, 2).Draw(t, "state")),
 			Weight:  rapid.IntRange(1, 2).Draw(t, "weight"),
 			Zone:    rapid.SampledFrom([]string{"", "a"}).Draw(t, "zone"),
 		}
 	}), 0, 3*names)
 }
 
-func merged(b bounds, lists ...[]Member) *Map {
+func merged(b bounds, lists ...[]wire.Member) *Map {
 	m := &Map{bounds: b}
 	for _, list := range lists {
 		m.Merge(list)
@@ -74,14 +73,14 @@ func TestMergeSaysWhetherTheMapChanged(t *testing.T) {
 
 // The higher version wins whatever else the entries say; then the state decides, and then the rest.
 func TestWhichEntryWins(t *testing.T) {
-	base := Member{Name: "a:1", Version: 5, State: Leaving, Weight: 2, Zone: "m"}
-	for what, winner := range map[string]Member{
-		"version": {Name: "a:1", Version: 6, State: Active, Weight: 1},
-		"removed": {Name: "a:1", Version: 5, State: Removed, Weight: 1},
-		"weight":  {Name: "a:1", Version: 5, State: Leaving, Weight: 3},
-		"zone":    {Name: "a:1", Version: 5, State: Leaving, Weight: 2, Zone: "n"},
+	base := wire.Member{Name: "a:1", Version: 5, State: wire.Leaving, Weight: 2, Zone: "m"}
+	for what, winner := range map[string]wire.Member{
+		"version": {Name: "a:1", Version: 6, State: wire.Active, Weight: 1},
+		"removed": {Name: "a:1", Version: 5, State: wire.Removed, Weight: 1},
+		"weight":  {Name: "a:1", Version: 5, State: wire.Leaving, Weight: 3},
+		"zone":    {Name: "a:1", Version: 5, State: wire.Leaving, Weight: 2, Zone: "n"},
 	} {
-		for _, order := range [][]Member{{base, winner}, {winner, base}} {
+		for _, order := range [][]wire.Member{{base, winner}, {winner, base}} {
 			if got, _ := merged(bounds{}, order).Get("a:1"); got != winner {
 				t.Errorf("%s: %v wins over %v", what, got, winner)
 			}
@@ -91,9 +90,9 @@ func TestWhichEntryWins(t *testing.T) {
 
 // At the bounds the newest removals are remembered, and the members with the smallest names.
 func TestWhatIsForgotten(t *testing.T) {
-	m := merged(bounds{members: 2, removed: 2}, []Member{
-		{Name: "d:1", Version: 1, State: Removed}, {Name: "a:1", Version: 4, State: Removed},
-		{Name: "c:1", Version: 3, State: Removed}, {Name: "b:1", Version: 2, State: Removed},
+	m := merged(bounds{members: 2, removed: 2}, []wire.Member{
+		{Name: "d:1", Version: 1, State: wire.Removed}, {Name: "a:1", Version: 4, State: wire.Removed},
+		{Name: "c:1", Version: 3, State: wire.Removed}, {Name: "b:1", Version: 2, State: wire.Removed},
 		{Name: "z:1", Version: 9}, {Name: "y:1", Version: 8}, {Name: "x:1", Version: 0},
 	})
 	var names []string
@@ -124,7 +123,7 @@ func TestMapsThatForgetStillConverge(t *testing.T) {
 			for _, m := range maps {
 				members, removed := 0, 0
 				for _, entry := range m.All() {
-					if entry.State == Removed {
+					if entry.State == wire.Removed {
 						removed++
 					} else {
 						members++
@@ -156,42 +155,4 @@ func pairs(n int) (all [][2]int) {
 		}
 	}
 	return all
-}
-
-// What the map admits is what the ring and the clock can take.
-func TestLimitsAreThoseOfTheRing(t *testing.T) {
-	if MaxWeight != ring.MaxWeight || MaxMembers != kv.MaxTag+1 {
-		t.Errorf("weight %d, members %d: ring has %d, versions %d", MaxWeight, MaxMembers, ring.MaxWeight, kv.MaxTag+1)
-	}
-}
-
-func TestEntriesFromOutsideAreChecked(t *testing.T) {
-	good := Member{Name: "a:1", Version: 1, Weight: 1}
-	if err := good.validate(); err != nil {
-		t.Fatal(err)
-	}
-	for what, spoil := range map[string]func(*Member){
-		"no name":          func(m *Member) { m.Name = "" },
-		"no port":          func(m *Member) { m.Name = "a" },
-		"port 0":           func(m *Member) { m.Name = "a:0" },
-		"port with sign":   func(m *Member) { m.Name = "a:+1" },
-		"port with zero":   func(m *Member) { m.Name = "a:01" },
-		"no host":          func(m *Member) { m.Name = ":1" },
-		"space":            func(m *Member) { m.Name = "a b:1" },
-		"a path":           func(m *Member) { m.Name = "a/b:1" },
-		"long":             func(m *Member) { m.Name = string(make([]byte, 300)) + ":1" },
-		"weight 0":         func(m *Member) { m.Weight = 0 },
-		"weight too large": func(m *Member) { m.Weight = MaxWeight + 1 },
-		"no state":         func(m *Member) { m.State = 3 },
-		"control":          func(m *Member) { m.Zone = "a\n" },
-		"not UTF-8":        func(m *Member) { m.Zone = "\xff" },
-		"long zone":        func(m *Member) { m.Zone = string(make([]byte, 65)) },
-		"version":          func(m *Member) { m.Version = 1 << 60 },
-	} {
-		bad := good
-		spoil(&bad)
-		if err := bad.validate(); err == nil {
-			t.Errorf("%s: %+v is taken", what, bad)
-		}
-	}
 }

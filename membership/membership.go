@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"sync"
 	"sync/atomic"
+
+	"httpdhs/wire"
 )
 
 // Errors of a Membership.
@@ -43,7 +45,7 @@ type Membership struct {
 	mu      sync.Mutex
 	m       Map                 // guarded by mu, as all below
 	formed  bool                // part of a cluster
-	intent  State               // what the node says of itself
+	intent  wire.State          // what the node says of itself
 	closed  bool                // no call is begun any more
 	alone   bool                // it is a cluster of its own, which nobody has joined
 	behind  string              // why others have gone on without this node; its entry is taken up again once Overtaken has returned
@@ -57,7 +59,7 @@ type Membership struct {
 
 // view is what readers see of the map. It does not change.
 type view struct {
-	all    []Member // by name, removed ones included
+	all    []wire.Member // by name, removed ones included
 	digest uint64
 	formed bool
 }
@@ -93,7 +95,7 @@ func Open(o Options) (*Membership, error) {
 func (m *Membership) begin() {
 	m.mu.Lock()
 	for _, name := range m.o.Static {
-		m.m.Merge([]Member{{Name: name, State: Active, Weight: 1}})
+		m.m.Merge([]wire.Member{{Name: name, State: wire.Active, Weight: 1}})
 	}
 	m.sayLocked()
 	m.changed = true
@@ -125,11 +127,11 @@ func (m *Membership) Close() {
 }
 
 // Members returns the members, those that are leaving included, by name. The caller does not change the slice.
-func (m *Membership) Members() []Member {
+func (m *Membership) Members() []wire.Member {
 	all := m.view.Load().all
-	members := make([]Member, 0, len(all))
+	members := make([]wire.Member, 0, len(all))
 	for _, entry := range all {
-		if entry.State != Removed {
+		if entry.State != wire.Removed {
 			members = append(members, entry)
 		}
 	}
@@ -137,7 +139,7 @@ func (m *Membership) Members() []Member {
 }
 
 // All returns all entries by name, those of removed members included. The caller does not change the slice.
-func (m *Membership) All() []Member { return m.view.Load().all }
+func (m *Membership) All() []wire.Member { return m.view.Load().all }
 
 // Digest is equal at two nodes when their maps are. It is cheap.
 func (m *Membership) Digest() uint64 { return m.view.Load().digest }
@@ -160,22 +162,22 @@ func (m *Membership) Ready() error {
 }
 
 // absorb merges what another node said into the map.
-func (m *Membership) absorb(entries []Member) {
+func (m *Membership) absorb(entries []wire.Member) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.absorbLocked(entries)
 }
 
 // absorbLocked is absorb. The others may have gone on without this node. What depends on its being a member ends before it is one again.
-func (m *Membership) absorbLocked(entries []Member) {
+func (m *Membership) absorbLocked(entries []wire.Member) {
 	if !m.m.Merge(entries) {
 		return
 	}
 	m.changed = true
 	own, _ := m.m.Get(m.id.name)
 	switch {
-	case !m.formed || m.intent == Removed:
-	case own.State == Removed:
+	case !m.formed || m.intent == wire.Removed:
+	case own.State == wire.Removed:
 		// One that is leaving is one again too, for as long as it has something to hand over: to whom, and past whom, it learns as a member alone.
 		m.behind = "others have removed it"
 	case m.alone:
@@ -196,11 +198,11 @@ func (m *Membership) onlyLocked() bool { return len(m.m.entries) == 1 }
 // sayLocked makes this node's entry what it says of itself, and returns whether it had to be changed for that.
 func (m *Membership) sayLocked() (changed bool) {
 	own, there := m.m.Get(m.id.name)
-	if m.intent == Removed && own.State == Removed {
+	if m.intent == wire.Removed && own.State == wire.Removed {
 		return false // somebody was faster
 	}
-	if m.intent == Leaving && m.staysLocked() {
-		m.intent, m.stays = Active, true
+	if m.intent == wire.Leaving && m.staysLocked() {
+		m.intent, m.stays = wire.Active, true
 	}
 	said := m.o.Self
 	said.State, said.Version = m.intent, own.Version
@@ -208,7 +210,7 @@ func (m *Membership) sayLocked() (changed bool) {
 		return false
 	}
 	said.Version = m.m.next()
-	m.m.Merge([]Member{said})
+	m.m.Merge([]wire.Member{said})
 	m.changed = true
 	return true
 }
@@ -218,9 +220,9 @@ func (m *Membership) sayLocked() (changed bool) {
 func (m *Membership) staysLocked() bool {
 	for _, entry := range m.m.All() {
 		switch {
-		case entry.State == Active && entry.Name != m.id.name:
+		case entry.State == wire.Active && entry.Name != m.id.name:
 			return false
-		case entry.State == Leaving && entry.Name < m.id.name:
+		case entry.State == wire.Leaving && entry.Name < m.id.name:
 			return false
 		}
 	}
@@ -246,7 +248,7 @@ func (m *Membership) publishLocked() {
 // hear notes that a member is there.
 func (m *Membership) hear(name string) {
 	m.mu.Lock()
-	if entry, ok := m.m.Get(name); ok && entry.State != Removed {
+	if entry, ok := m.m.Get(name); ok && entry.State != wire.Removed {
 		m.heard[name] = struct{}{}
 	}
 	m.mu.Unlock()
@@ -318,9 +320,9 @@ func (m *Membership) spread() {
 func (m *Membership) live(name string) bool { return m.o.Live != nil && m.o.Live(name) }
 
 // message is this node's hello to a member; to nobody in particular if to is empty.
-func (m *Membership) message(to string) *hello {
+func (m *Membership) message(to string) *wire.Hello {
 	v := m.view.Load()
-	h := &hello{From: m.id.name, To: to, Boot: m.id.boot, Formed: v.formed, Settings: m.id.settings, Members: v.all}
+	h := &wire.Hello{From: m.id.name, To: to, Boot: m.id.boot, Formed: v.formed, Settings: m.id.settings, Members: v.all}
 	if !v.formed {
 		h.Join = m.o.Join
 	}

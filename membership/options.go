@@ -8,18 +8,18 @@ import (
 	"math/rand/v2"
 	"slices"
 	"time"
+
+	"httpdhs/wire"
 )
 
 // ErrOptions is wrapped by the error of Open for options that cannot be.
 var ErrOptions = errors.New("bad membership options")
 
-const maxJoin = 128
-
 // Options are what a Membership is opened with. Of Static and Join one may be given; with neither the node is a cluster of its
 // own from the start.
 type Options struct {
 	// Self is this node's entry: its Name, Weight (0: 1) and Zone. The rest is filled in.
-	Self Member
+	Self wire.Member
 
 	// Static are the names of all members, this node's own too. The node is formed from the start. Those that were
 	// never met have entries of version 0, active, of weight 1.
@@ -31,7 +31,7 @@ type Options struct {
 	// founds. So the same list at all nodes, started in any order, makes one cluster. A list of this node alone founds at once.
 	Join []string
 
-	Settings Settings
+	Settings wire.Settings
 
 	// Hello carries a hello to the node at the HTTP address, and returns what its ServeHello answered. It resolves the
 	// address anew each time, and gives up when ctx is done. Hellos are as safe as what carries them.
@@ -75,12 +75,12 @@ func (o *Options) prepare() error {
 	if o.Self.Weight == 0 {
 		o.Self.Weight = 1
 	}
-	o.Self.Version, o.Self.State = 0, Active
-	if err := o.Self.validate(); err != nil {
+	o.Self.Version, o.Self.State = 0, wire.Active
+	if err := o.Self.Validate(); err != nil {
 		return fmt.Errorf("%w: %w", ErrOptions, err)
 	}
 	for _, name := range slices.Concat(o.Static, o.Join) {
-		if err := checkAddr(name); err != nil {
+		if err := wire.CheckAddr(name); err != nil {
 			return fmt.Errorf("%w: a member %w", ErrOptions, err)
 		}
 	}
@@ -91,10 +91,10 @@ func (o *Options) prepare() error {
 		return fmt.Errorf("%w: there is a list of all members and one to join: give one of them", ErrOptions)
 	case len(o.Static) > 0 && !slices.Contains(o.Static, o.Self.Name):
 		return fmt.Errorf("%w: %s is not in the list of all members: add it, or give the node one of their names", ErrOptions, o.Self.Name)
-	case len(o.Static) > MaxMembers:
-		return fmt.Errorf("%w: %d members: at most %d", ErrOptions, len(o.Static), MaxMembers)
-	case len(o.Join) > maxJoin:
-		return fmt.Errorf("%w: %d addresses to join: at most %d", ErrOptions, len(o.Join), maxJoin)
+	case len(o.Static) > wire.MaxMembers:
+		return fmt.Errorf("%w: %d members: at most %d", ErrOptions, len(o.Static), wire.MaxMembers)
+	case len(o.Join) > wire.JoinMax:
+		return fmt.Errorf("%w: %d addresses to join: at most %d", ErrOptions, len(o.Join), wire.JoinMax)
 	}
 	o.Join = slices.Compact(slices.Sorted(slices.Values(o.Join)))
 	if o.Log == nil {

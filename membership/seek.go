@@ -3,6 +3,8 @@ package membership
 import (
 	"context"
 	"time"
+
+	"httpdhs/wire"
 )
 
 const (
@@ -18,7 +20,7 @@ func (m *Membership) Differs(name string) { m.call(name) }
 func (m *Membership) call(name string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if entry, ok := m.m.Get(name); !ok || entry.State == Removed || name == m.id.name || !m.formed || m.closed {
+	if entry, ok := m.m.Get(name); !ok || entry.State == wire.Removed || name == m.id.name || !m.formed || m.closed {
 		return
 	}
 	if _, busy := m.calls[name]; busy {

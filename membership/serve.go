@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+
+	"httpdhs/wire"
 )
 
 // greetedMax bounds how many nodes that are not formed can make this one try to join at once.
@@ -14,13 +16,13 @@ const greetedMax = 128
 const checksMax = 4
 
 // ServeHello answers a hello that came over HTTP. What it learns is in the map before it answers, so that a node that has
-// joined is known to whom it joined. A refusal is an answer too; the error wraps [ErrBadHello] or is [ErrClosed].
+// joined is known to whom it joined. A refusal is an answer too; the error wraps [wire.ErrBadHello] or is [ErrClosed].
 func (m *Membership) ServeHello(request []byte) (answer []byte, err error) {
 	if m.ctx.Err() != nil {
 		return nil, ErrClosed
 	}
-	h, err := decodeHello(request)
-	var format errFormat
+	h, err := wire.DecodeHello(request)
+	var format wire.HelloFormatError
 	if errors.As(err, &format) {
 		return m.refuse("a node of another version", format.Error()), nil
 	}
@@ -34,24 +36,24 @@ func (m *Membership) ServeHello(request []byte) (answer []byte, err error) {
 		return m.identify(), nil
 	}
 	if h.From == m.id.name {
-		return m.message("").encode(), nil // this node itself, by an address that leads back here
+		return m.message("").Encode(), nil // this node itself, by an address that leads back here
 	}
 	if reason := m.strange(h); reason != "" {
 		return m.refusal(reason), nil
 	}
 	if !m.takeIn(h) {
-		return m.refuse(h.From, fmt.Sprintf("the cluster has %d members, which is the most: remove one first", MaxMembers)), nil
+		return m.refuse(h.From, fmt.Sprintf("the cluster has %d members, which is the most: remove one first", wire.MaxMembers)), nil
 	}
 	m.refused.over(h.From)
 	m.putOff.over(h.From)
 	m.hear(h.From)
-	return m.message("").encode(), nil
+	return m.message("").Encode(), nil
 }
 
 // identify says who this node is, and nothing else.
 func (m *Membership) identify() []byte {
-	h := hello{From: m.id.name, Boot: m.id.boot, Settings: m.id.settings}
-	return h.encode()
+	h := wire.Hello{From: m.id.name, Boot: m.id.boot, Settings: m.id.settings}
+	return h.Encode()
 }
 
 // strange says why a node that wants to join must not: nobody reaches it at its name, so it would be a member that is always down, or another process is
@@ -59,7 +61,7 @@ func (m *Membership) identify() []byte {
 //
 // Who asks may be anybody, who wants to know what is where in this node's network, or to use up its files. So all are told the same, after the same
 // time, and what was found is for the log; and few are looked for at once.
-func (m *Membership) strange(h *hello) (reason string) {
+func (m *Membership) strange(h *wire.Hello) (reason string) {
 	if h.Formed || !m.Formed() {
 		return ""
 	}
@@ -88,10 +90,10 @@ func (m *Membership) strange(h *hello) (reason string) {
 }
 
 // lookFor says what is found at the name of the node that says hello; "" if it is that node.
-func (m *Membership) lookFor(ctx context.Context, h *hello) string {
+func (m *Membership) lookFor(ctx context.Context, h *wire.Hello) string {
 	there, err := m.who(ctx, h.From)
 	switch {
-	case errors.Is(err, ErrBadHello):
+	case errors.Is(err, wire.ErrBadHello):
 		return fmt.Sprintf("what answers at %s is no node: %v", h.From, err)
 	case err != nil:
 		return fmt.Sprintf("%s cannot be reached from %s (%v): start it with an --advertise at which the others reach it", h.From, m.id.name, err)
@@ -106,17 +108,17 @@ func (m *Membership) isMember(name string) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	entry, ok := m.m.Get(name)
-	return ok && entry.State != Removed
+	return ok && entry.State != wire.Removed
 }
 
 // who asks who answers at a name.
-func (m *Membership) who(ctx context.Context, name string) (*hello, error) {
-	ask := hello{From: m.id.name, To: name, Boot: m.id.boot, Settings: m.id.settings, Who: true}
-	answer, err := m.o.Hello(ctx, name, ask.encode())
+func (m *Membership) who(ctx context.Context, name string) (*wire.Hello, error) {
+	ask := wire.Hello{From: m.id.name, To: name, Boot: m.id.boot, Settings: m.id.settings, Who: true}
+	answer, err := m.o.Hello(ctx, name, ask.Encode())
 	if err != nil {
 		return nil, err
 	}
-	return decodeHello(answer)
+	return wire.DecodeHello(answer)
 }
 
 // Twin asks who answers at this node's own name, for a node that no member admits, since it is part of a cluster from the start. The error, which wraps [ErrTwin],
@@ -138,34 +140,34 @@ func (m *Membership) refuse(from, reason string) []byte {
 }
 
 func (m *Membership) refusal(reason string) []byte {
-	answer := hello{From: m.id.name, Boot: m.id.boot, Formed: m.Formed(), Settings: m.id.settings, Refused: reason}
-	return answer.encode()
+	answer := wire.Hello{From: m.id.name, Boot: m.id.boot, Formed: m.Formed(), Settings: m.id.settings, Refused: reason}
+	return answer.Encode()
 }
 
 // takeIn merges the hello of another node, if one of the two is part of the cluster. It returns false if there is no
 // place for a newcomer.
-func (m *Membership) takeIn(h *hello) bool {
+func (m *Membership) takeIn(h *wire.Hello) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	switch {
 	case h.Formed:
 		// An unformed node is found by the others if it was restarted: then they have its entry.
-		own, ok := h.entry(m.id.name)
-		if m.formed || ok && own.State != Removed {
+		own, ok := h.Entry(m.id.name)
+		if m.formed || ok && own.State != wire.Removed {
 			m.absorbLocked(h.Members)
 			if !m.formed {
 				m.formLocked()
 			}
 		}
 	case m.formed:
-		entry, ok := h.entry(h.From)
+		entry, ok := h.Entry(h.From)
 		known, there := m.m.Get(h.From)
-		if (!there || known.State == Removed) && m.fullLocked() {
+		if (!there || known.State == wire.Removed) && m.fullLocked() {
 			return false
 		}
 		if ok {
 			m.alone = false // it joins this node
-			m.absorbLocked([]Member{entry})
+			m.absorbLocked([]wire.Member{entry})
 		}
 	default:
 		// Both are trying. Another that has come up may be what this one waits for.
@@ -180,21 +182,21 @@ func (m *Membership) takeIn(h *hello) bool {
 func (m *Membership) fullLocked() bool {
 	members := 0
 	for _, entry := range m.m.entries {
-		if entry.State != Removed {
+		if entry.State != wire.Removed {
 			members++
 		}
 	}
-	return members >= MaxMembers
+	return members >= wire.MaxMembers
 }
 
 // ask says hello to the node at an address, which is a member's name if to is given, and checks the answer. The answer
 // is not merged.
-func (m *Membership) ask(ctx context.Context, addr, to string) (*hello, error) {
+func (m *Membership) ask(ctx context.Context, addr, to string) (*wire.Hello, error) {
 	h, err := m.exchange(ctx, addr, to)
 	switch {
 	case errors.Is(err, ErrRefused):
 		m.refusedBy.note(addr, err.Error())
-	case errors.Is(err, ErrBadHello):
+	case errors.Is(err, wire.ErrBadHello):
 		m.notUnderstood.note(addr, err.Error())
 	case err == nil:
 		m.refusedBy.over(addr)
@@ -203,16 +205,16 @@ func (m *Membership) ask(ctx context.Context, addr, to string) (*hello, error) {
 	return h, err
 }
 
-func (m *Membership) exchange(ctx context.Context, addr, to string) (*hello, error) {
+func (m *Membership) exchange(ctx context.Context, addr, to string) (*wire.Hello, error) {
 	ctx, cancel := context.WithTimeout(ctx, m.o.pace.hello)
 	defer cancel()
-	answer, err := m.o.Hello(ctx, addr, m.message(to).encode())
+	answer, err := m.o.Hello(ctx, addr, m.message(to).Encode())
 	if err != nil {
 		return nil, err
 	}
-	h, err := decodeHello(answer)
+	h, err := wire.DecodeHello(answer)
 	if err != nil {
-		var format errFormat
+		var format wire.HelloFormatError
 		if errors.As(err, &format) {
 			return nil, fmt.Errorf("%w: %w", ErrRefused, err)
 		}

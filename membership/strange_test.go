@@ -11,12 +11,14 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"httpdhs/wire"
 )
 
 // A node that nobody reaches at its name, or at whose name another process answers, does not become a member: it would always be down, or take the
 // other's place. It is told so, and the log says why. One that is reached joins.
 func TestANameHasToLeadBack(t *testing.T) {
-	w := newWire()
+	w := newLAN()
 	var log logs
 	o := w.options("a:1")
 	o.Log, o.pace = slog.New(&log), defaultPace
@@ -61,25 +63,25 @@ func TestANameHasToLeadBack(t *testing.T) {
 func TestStrangersLearnNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var there func(ctx context.Context) ([]byte, error)
-		o := newWire().options(a)
+		o := newLAN().options(a)
 		o.Hello = func(ctx context.Context, _ string, _ []byte) ([]byte, error) { return there(ctx) }
 		m, err := Open(o)
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer m.Close()
-		ask := hello{From: b, Boot: 1, Settings: sameSettings}
-		other := hello{From: b, Boot: 2, Settings: sameSettings}
+		ask := wire.Hello{From: b, Boot: 1, Settings: sameSettings}
+		other := wire.Hello{From: b, Boot: 2, Settings: sameSettings}
 		said := make(map[string]time.Duration)
 		for what, is := range map[string]func(ctx context.Context) ([]byte, error){
 			"nothing":         func(context.Context) ([]byte, error) { return nil, errUnreachable },
 			"a firewall":      func(ctx context.Context) ([]byte, error) { <-ctx.Done(); return nil, ctx.Err() },
 			"another service": func(context.Context) ([]byte, error) { return []byte("<html>"), nil },
-			"another node":    func(context.Context) ([]byte, error) { return other.encode(), nil },
+			"another node":    func(context.Context) ([]byte, error) { return other.Encode(), nil },
 		} {
 			there = is
 			began := time.Now()
-			answer, err := m.ServeHello(ask.encode())
+			answer, err := m.ServeHello(ask.Encode())
 			if err != nil || !strings.Contains(string(answer), "refused") {
 				t.Errorf("%s: %s, %v", what, answer, err)
 			}
@@ -101,15 +103,15 @@ func TestFewAreLookedFor(t *testing.T) {
 		var busy, again atomic.Int64
 		var known sync.Map // names at which somebody answers
 		var log logs
-		o := newWire().options(a)
+		o := newLAN().options(a)
 		o.Static, o.Log = []string{a, b}, slog.New(&log)
 		o.Live = func(string) bool { return true } // nobody but the test asks
 		o.Hello = func(ctx context.Context, name string, _ []byte) ([]byte, error) {
 			busy.Add(1)
 			defer busy.Add(-1)
 			if _, ok := known.Load(name); ok {
-				h := hello{From: name, Boot: 1, Settings: sameSettings}
-				return h.encode(), nil
+				h := wire.Hello{From: name, Boot: 1, Settings: sameSettings}
+				return h.Encode(), nil
 			}
 			<-ctx.Done()
 			return nil, ctx.Err()
@@ -120,8 +122,8 @@ func TestFewAreLookedFor(t *testing.T) {
 		}
 		defer m.Close()
 		serve := func(name string) string {
-			h := hello{From: name, Boot: 1, Settings: sameSettings, Members: []Member{{Name: name, Version: 9, Weight: 1}}}
-			answer, err := m.ServeHello(h.encode())
+			h := wire.Hello{From: name, Boot: 1, Settings: sameSettings, Members: []wire.Member{{Name: name, Version: 9, Weight: 1}}}
+			answer, err := m.ServeHello(h.Encode())
 			if err != nil {
 				t.Errorf("%s: %v", name, err)
 			}
@@ -157,7 +159,7 @@ func TestFewAreLookedFor(t *testing.T) {
 
 // A node finds out that another process answers at its name, whatever that calls itself; and says nothing where it reaches itself there, or nobody.
 func TestTwin(t *testing.T) {
-	w := newWire()
+	w := newLAN()
 	self := w.open(t, w.options("a:1"))
 	stranger := w.open(t, w.options("b:1"))
 	o := w.options("a:1")
@@ -183,25 +185,4 @@ func TestTwin(t *testing.T) {
 		t.Errorf("nobody is at its name: %v", err)
 	}
 	w.put("a:1", self)
-}
-
-// A node has one name however it is written, and two that differ in more than that stay two.
-func TestCanonicalAddr(t *testing.T) {
-	for in, want := range map[string]string{
-		"Box.Example.ORG:1234":  "box.example.org:1234",
-		"LOCALHOST:1":           "localhost:1",
-		"127.0.0.1:1":           "127.0.0.1:1",
-		"[2001:DB8:0:0::1]:1":   "[2001:db8::1]:1",
-		"[::ffff:10.0.0.1]:1":   "10.0.0.1:1",
-		"[fe80::1%Eth0]:1":      "[fe80::1%Eth0]:1",
-		"no address":            "no address",
-		"box.example.org.:1234": "box.example.org.:1234", // another name to a resolver that has a search list
-	} {
-		if got := CanonicalAddr(in); got != want {
-			t.Errorf("%s: %s, want %s", in, got, want)
-		}
-		if got := CanonicalAddr(CanonicalAddr(in)); got != want {
-			t.Errorf("%s, twice: %s, want %s", in, got, want)
-		}
-	}
 }

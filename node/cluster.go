@@ -8,9 +8,9 @@ import (
 
 	"httpdhs/internal/api"
 	"httpdhs/kv"
-	"httpdhs/membership"
 	"httpdhs/replicate"
 	"httpdhs/ring"
+	"httpdhs/wire"
 )
 
 const (
@@ -20,11 +20,11 @@ const (
 )
 
 // describe is what the node tells its peers of itself.
-func (n *Node) describe(p *replicate.Ping) {
+func (n *Node) describe(p *wire.Ping) {
 	s := n.store.Stats()
 	p.Keys, p.Bytes, p.Tombstones = int64(s.Keys), s.Bytes, int64(s.Tombstones)
 	m := &s.Memory
-	p.Memory = replicate.Memory{Live: m.Live, Dead: m.Dead, Segments: m.Segments, Index: m.Index, Max: n.cfg.MaxMemory,
+	p.Memory = wire.Memory{Live: m.Live, Dead: m.Dead, Segments: m.Segments, Index: m.Index, Max: n.cfg.MaxMemory,
 		Evicted: s.Evicted, EvictedBytes: s.EvictedBytes}
 	p.Version, p.Started = n.cfg.Version, n.started
 	p.Stopping = n.stopping.Load()
@@ -42,7 +42,7 @@ const handOverEvery = 200 * time.Millisecond
 // handingOver is how many partitions the node has to hand over while the ring changes or it leaves; else it does not look.
 func (n *Node) handingOver() int {
 	now, next := n.coordinator.Rings()
-	if now == nil || now == next && n.ownState() == membership.Active {
+	if now == nil || now == next && n.ownState() == wire.Active {
 		return 0
 	}
 	if last := n.handOver.Load(); last != nil && time.Since(last.at) < handOverEvery {
@@ -54,13 +54,13 @@ func (n *Node) handingOver() int {
 }
 
 // ownState is what the member map says of this node.
-func (n *Node) ownState() membership.State {
+func (n *Node) ownState() wire.State {
 	for _, m := range n.members.All() {
 		if m.Name == n.cfg.Name {
 			return m.State
 		}
 	}
-	return membership.Active
+	return wire.Active
 }
 
 // freshWithin is how long a document waits for what peers say of themselves: of one that is silent, what it said last will do.
@@ -128,7 +128,7 @@ func shares(t *ring.Table) func(name string) (primary, replica int) {
 }
 
 // describeMember is a member as this node sees it.
-func (n *Node) describeMember(member *membership.Member, peers map[string]replicate.Status) (m api.Node) {
+func (n *Node) describeMember(member *wire.Member, peers map[string]replicate.Status) (m api.Node) {
 	if p, ok := peers[member.Name]; ok {
 		m = describePeer(&p)
 	} else if member.Name == n.cfg.Name {
@@ -138,7 +138,7 @@ func (n *Node) describeMember(member *membership.Member, peers map[string]replic
 	}
 	m.Name, m.Zone, m.Weight = member.Name, member.Zone, member.Weight
 	switch {
-	case member.State != membership.Leaving:
+	case member.State != wire.Leaving:
 	case m.State == api.StateDown:
 		m.Reason += "; it was leaving"
 	default:
@@ -148,7 +148,7 @@ func (n *Node) describeMember(member *membership.Member, peers map[string]replic
 }
 
 func (n *Node) describeSelf() api.Node {
-	var p replicate.Ping
+	var p wire.Ping
 	n.describe(&p)
 	p.Moving = n.coordinator.Moving()
 	m := fromPing(&p)
@@ -170,7 +170,7 @@ func describePeer(p *replicate.Status) api.Node {
 		m.State, m.Reason, m.DownSince = api.StateDown, p.Reason.Error(), p.Since
 	case p.Ping.Stopping:
 		m.State, m.Reason = api.StateLeaving, reasonStopping
-	case !p.Ping.Synced:
+	case !p.Ping.InSync:
 		m.State, m.Reason = api.StateJoining, "not in sync"
 	case p.State == replicate.Recovering:
 		m.State, m.Reason = api.StateJoining, reasonRecovering
@@ -178,14 +178,14 @@ func describePeer(p *replicate.Status) api.Node {
 	return m
 }
 
-func fromPing(p *replicate.Ping) api.Node {
+func fromPing(p *wire.Ping) api.Node {
 	return api.Node{
 		Keys: p.Keys, Bytes: p.Bytes, Tombstones: p.Tombstones, Memory: describeMemory(&p.Memory),
 		Version: p.Version, Started: p.Started, Moving: describeMoving(p.Moving), HandOver: p.HandOver,
 	}
 }
 
-func describeMemory(m *replicate.Memory) api.Memory {
+func describeMemory(m *wire.Memory) api.Memory {
 	return api.Memory{
 		Live: m.Live, Dead: m.Dead, Segments: m.Segments, Index: m.Index, Used: m.Segments + m.Index - m.Dead, Max: m.Max,
 		Evicted: m.Evicted, EvictedBytes: m.EvictedBytes,
@@ -197,7 +197,7 @@ func (n *Node) Memory() (used, limit int64, full bool) {
 	return n.store.Room()
 }
 
-func describeMoving(m *replicate.Moving) *api.Moving {
+func describeMoving(m *wire.Moving) *api.Moving {
 	if m == nil {
 		return nil
 	}

@@ -9,17 +9,17 @@ import (
 	"time"
 
 	"httpdhs/kv"
-	"httpdhs/membership"
 	"httpdhs/replicate"
 	"httpdhs/ring"
+	"httpdhs/wire"
 )
 
 // The most that some fields of a Config may be. Open refuses more.
 const (
 	ReplicasMax   = replicate.MaxReplicas
 	PartitionsMax = ring.MaxPartitions
-	WeightMax     = membership.MaxWeight
-	ZoneBytesMax  = membership.MaxZoneBytes
+	WeightMax     = wire.MaxWeight
+	ZoneBytesMax  = wire.MaxZoneBytes
 )
 
 // ErrConfig is what Open returns for fields that do not go together.
@@ -30,7 +30,7 @@ var ErrConfig = errors.New("bad settings")
 type Config struct {
 	// Name is the node's name: the host:port at which other nodes and clients
 	// reach it. It is one of Members. Names are compared as
-	// membership.CanonicalAddr writes them.
+	// wire.CanonicalAddr writes them.
 	Name string
 
 	// Members are the names of all nodes known at start, this one included,
@@ -103,9 +103,9 @@ func (c *Config) canonicalNames() {
 	all := func(names []string) []string {
 		out := slices.Clone(names)
 		for i, name := range out {
-			out[i] = membership.CanonicalAddr(name)
+			out[i] = wire.CanonicalAddr(name)
 		}
 		return out
 	}
-	c.Name, c.Members, c.Join = membership.CanonicalAddr(c.Name), all(c.Members), all(c.Join)
+	c.Name, c.Members, c.Join = wire.CanonicalAddr(c.Name), all(c.Members), all(c.Join)
 }

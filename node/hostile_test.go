@@ -10,6 +10,7 @@ import (
 	"httpdhs/internal/testcluster"
 	"httpdhs/kv"
 	"httpdhs/replicate"
+	"httpdhs/wire"
 )
 
 // A panic of the HTTP client is an error of the round trip, like any other: senders and probers
@@ -41,7 +42,7 @@ func TestAnExpiryBeyondAllDates(t *testing.T) {
 	wantStatus(t, c.Get(0, "k"), 404)
 
 	late.Version = kv.VersionAt(time.Now())
-	message := append(replicate.AppendHello(nil, nil)[:1], 1) // a batch, in the format of messages
+	message := append(wire.AppendHello(nil, nil)[:1], 1) // a batch, in the format of messages
 	message = append(binary.LittleEndian.AppendUint64(message, uint64(late.Version)), 'a')
 	message = kv.AppendRecord(message, &late)
 	tr := replicate.NewHTTPTransport(c.Name(0), "", nil, 1<<20)

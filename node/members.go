@@ -14,6 +14,7 @@ import (
 	"httpdhs/replicate"
 	"httpdhs/ring"
 	"httpdhs/server"
+	"httpdhs/wire"
 )
 
 // helloTimeout is how long a hello may take where nothing else bounds it.
@@ -24,10 +25,10 @@ func (n *Node) openMembers() (err error) {
 	cfg := &n.cfg
 	settings := n.ringSettings()
 	n.members, err = membership.Open(membership.Options{
-		Self:      membership.Member{Name: cfg.Name, Weight: cfg.Weight, Zone: cfg.Zone},
+		Self:      wire.Member{Name: cfg.Name, Weight: cfg.Weight, Zone: cfg.Zone},
 		Static:    cfg.Members,
 		Join:      cfg.Join,
-		Settings:  membership.Settings{Partitions: settings.Partitions, Replicas: settings.Replicas, Partitioner: settings.Partitioner},
+		Settings:  wire.Settings{Partitions: settings.Partitions, Replicas: settings.Replicas, Partitioner: settings.Partitioner},
 		Hello:     n.hello,
 		Live:      n.live,
 		Changed:   func() { n.withCoordinator(n.membersChanged) },
@@ -56,11 +57,11 @@ func (n *Node) hello(ctx context.Context, addr string, request []byte) ([]byte, 
 	t := n.dial(addr)
 	defer context.AfterFunc(ctx, t.Abort)()
 	defer t.Abort() // closes the connection
-	answer, err := t.RoundTrip(nil, replicate.AppendHello(nil, request), deadline)
+	answer, err := t.RoundTrip(nil, wire.AppendHello(nil, request), deadline)
 	if err != nil {
 		return nil, err
 	}
-	return replicate.SplitHello(answer)
+	return wire.SplitHello(answer)
 }
 
 // twinPause is the time between two looks for a twin.
@@ -128,7 +129,7 @@ func (n *Node) membersNow() (m replicate.Members, ok bool) {
 			ok = ok || entry.Name == n.cfg.Name
 			m.All = append(m.All, replicate.Member{
 				Node:    ring.Node{Name: entry.Name, Weight: entry.Weight, Zone: entry.Zone},
-				Leaving: entry.State == membership.Leaving,
+				Leaving: entry.State == wire.Leaving,
 			})
 		}
 	}
@@ -204,8 +205,8 @@ func (n *Node) leave() {
 
 // isLeaving says whether the members take this node for one that leaves, still: of several that all leave, one stays.
 func (n *Node) isLeaving() bool {
-	return slices.ContainsFunc(n.members.All(), func(m membership.Member) bool {
-		return m.Name == n.cfg.Name && m.State != membership.Active
+	return slices.ContainsFunc(n.members.All(), func(m wire.Member) bool {
+		return m.Name == n.cfg.Name && m.State != wire.Active
 	})
 }
 
@@ -215,7 +216,7 @@ const removePatience = 500 * time.Millisecond
 // Remove implements server.Cluster: it takes a member that is down off the ring. One that seems to be up is asked before it is refused: it
 // may have died since it was asked last.
 func (n *Node) Remove(name string) error {
-	name = membership.CanonicalAddr(name)
+	name = wire.CanonicalAddr(name)
 	err := n.members.Remove(name)
 	if errors.Is(err, membership.ErrLive) {
 		n.withCoordinator(func(c *replicate.Coordinator) { c.Heard(name) })

@@ -61,7 +61,7 @@ func (n *Node) coordinatorMetrics() metrics.Coordinator {
 func (n *Node) peerMetrics() (all []metrics.Peer) {
 	for _, p := range n.coordinator.Peers() {
 		all = append(all, metrics.Peer{
-			Name: p.Name, State: p.State.String(), Synced: p.Ping.Synced,
+			Name: p.Name, State: p.State.String(), Synced: p.Ping.InSync,
 			QueueBytes: int64(p.Queued), SentRecords: p.SentRecords, SentBatches: p.SentBatches,
 			SendErrors: p.SendErrors, DroppedRecords: p.Dropped,
 		})

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"httpdhs/kv"
+	"httpdhs/wire"
 )
 
 // A put and a get allocate nothing, at this node or through a peer, where the
@@ -80,7 +81,7 @@ func TestServeBatchDoesNotAllocate(t *testing.T) {
 	got := leastAllocs(func() {
 		msg = benchBatch(msg[:0], ops, c.nodes[0].clock)
 		var err error
-		if answer, err = c.nodes[1].Exchange(answer[:0], msg); err != nil || len(answer) != batchHead+len(ops) {
+		if answer, err = c.nodes[1].Exchange(answer[:0], msg); err != nil || len(answer) != wire.BatchHead+len(ops) {
 			t.Fatalf("%q, %v", answer, err)
 		}
 	})

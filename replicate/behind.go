@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"httpdhs/kv"
+	"httpdhs/wire"
 )
 
 // A replica that refuses a record, because its memory is full or its limits are lower, knows that
@@ -136,18 +137,18 @@ func (b *behind) forget(partition int, round uint64) {
 
 // refuse takes down what this node makes of a record that it was to store, if it refuses it.
 // A version that no node believes is none to be behind of.
-func (c *Coordinator) refuse(hash uint64, version kv.Version, r *result) {
-	if r.code != resultNoMemory && r.code != resultRefused || !c.clock.Observe(version) {
+func (c *Coordinator) refuse(hash uint64, version kv.Version, r *wire.Result) {
+	if r.Code != wire.NoMemory && r.Code != wire.Refused || !c.clock.Observe(version) {
 		return
 	}
 	c.behind.note(c.view.Load().partition(hash), hash, version)
 }
 
 // applyIf decides a condition and stores the record, unless this node is behind at its key.
-func (c *Coordinator) applyIf(partition int, hash uint64, r *kv.Record, cond *kv.Condition) result {
+func (c *Coordinator) applyIf(partition int, hash uint64, r *kv.Record, cond *kv.Condition) wire.Result {
 	if c.behind.any(partition) {
 		if e, _, _ := c.store.Get(nil, hash, r.Key); c.behind.lacks(partition, hash, e.Version) {
-			return result{code: resultNoMemory}
+			return wire.Result{Code: wire.NoMemory}
 		}
 	}
 	return c.mergeResult(c.store.ApplyIf(hash, r, cond))

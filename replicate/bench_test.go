@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"httpdhs/kv"
+	"httpdhs/wire"
 )
 
 // What the benchmarks of this package share: 16-byte keys, 100-byte values, and
@@ -39,31 +40,31 @@ func benchOps(n int, kind kv.OpKind) []kv.Op {
 
 // benchBatch is a message with the records of the operations, newly stamped.
 func benchBatch(dst []byte, ops []kv.Op, clock *kv.Clock) []byte {
-	dst = openBatch(dst)
+	dst = wire.OpenBatch(dst)
 	for i := range ops {
 		ops[i].Version = clock.Now()
-		dst = appendApply(dst, &ops[i].Record)
+		dst = wire.AppendApply(dst, &ops[i].Record)
 	}
-	setBatchClock(dst, clock.Last())
+	wire.SetClock(dst, clock.Last())
 	return dst
 }
 
 // BenchmarkEncodeItem appends a record to a batch.
 func BenchmarkEncodeItem(b *testing.B) {
 	ops := benchOps(1, kv.OpPut)
-	buf := openBatch(nil)
+	buf := wire.OpenBatch(nil)
 	b.ReportAllocs()
 	for b.Loop() {
 		if len(buf) > batchBytes {
-			buf = buf[:batchHead]
+			buf = buf[:wire.BatchHead]
 		}
-		buf = appendApply(buf, &ops[0].Record)
+		buf = wire.AppendApply(buf, &ops[0].Record)
 	}
 }
 
 // BenchmarkDecodeItem takes a record off a batch; a figure is for a record.
 func BenchmarkDecodeItem(b *testing.B) {
-	body := benchBatch(nil, benchOps(1000, kv.OpPut), kv.NewClock(1, time.Now))[batchHead:]
+	body := benchBatch(nil, benchOps(1000, kv.OpPut), kv.NewClock(1, time.Now))[wire.BatchHead:]
 	rest := body
 	b.ReportAllocs()
 	for b.Loop() {
@@ -71,7 +72,7 @@ func BenchmarkDecodeItem(b *testing.B) {
 			rest = body
 		}
 		var err error
-		if _, rest, err = nextItem(rest, nil); err != nil {
+		if _, rest, err = wire.NextItem(rest, nil); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -113,9 +114,9 @@ func BenchmarkQueue(b *testing.B) {
 			p := c.nodes[0].peer(1)
 			record := benchOps(1, kv.OpPut)[0].Record
 			q := queue{limit: 64 << 20}
-			answer := openBatch(nil)
+			answer := wire.OpenBatch(nil)
 			for range waiters {
-				answer = appendResult(answer, &result{code: resultStored})
+				answer = wire.AppendResult(answer, &wire.Result{Code: wire.Stored})
 			}
 			all := make([]*pending, waiters)
 			b.ReportAllocs()

@@ -10,6 +10,7 @@ import (
 	"httpdhs/kv"
 	"httpdhs/rebalance"
 	"httpdhs/ring"
+	"httpdhs/wire"
 )
 
 // rings is the coordinator's part in the protocol of package rebalance, and what it has to know for it.
@@ -271,7 +272,7 @@ func (p *Peer) member(inTarget bool) rebalance.Member {
 	m := rebalance.Member{
 		Live:     !p.probed.Load() || p.State() != Down || met && !p.heard.IsZero() && time.Since(p.heard) < heardFor,
 		InTarget: inTarget, Answered: p.answeredTo, Believed: p.believedLocked(),
-		Regards: sight.Live && sight.Downs == p.heeded,
+		Regards: sight.Live && sight.Suspicion == p.heeded,
 		Settled: sight.Counts && p.State() != Down,
 	}
 	if met {
@@ -282,13 +283,13 @@ func (p *Peer) member(inTarget bool) rebalance.Member {
 }
 
 // mention fills in what a ping says of the peer.
-func (p *Peer) mention(sees map[uint64]Sight, heeds map[uint64]uint64) {
+func (p *Peer) mention(sees map[uint64]wire.Sight, heeds map[uint64]uint64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.ping.Boot == 0 {
 		return
 	}
-	sees[p.ping.Boot] = Sight{Downs: p.downs, Live: p.State() != Down, Counts: p.countedLocked(), Term: p.heedsLocked()}
+	sees[p.ping.Boot] = wire.Sight{Suspicion: p.downs, Live: p.State() != Down, Counts: p.countedLocked(), PrimaryEpoch: p.heedsLocked()}
 	if p.heeded != 0 {
 		heeds[p.ping.Boot] = p.heeded
 	}

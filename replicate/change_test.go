@@ -11,6 +11,7 @@ import (
 	"httpdhs/kv"
 	"httpdhs/rebalance"
 	"httpdhs/ring"
+	"httpdhs/wire"
 )
 
 // tell has the nodes hear of other members, one after the other, in an order and with pauses of chance.
@@ -246,13 +247,13 @@ func TestRecordForAnotherIsHandedOver(t *testing.T) { bubble(t, testRecordForAno
 func testRecordForAnother(t *testing.T) {
 	c := newCluster(t, clusterOptions{nodes: 4, replicas: 2})
 	key := c.keyOwnedBy(0, 0, 1)
-	msg := appendApply(openBatch(nil), &kv.Record{Key: []byte(key), Entry: kv.Entry{Version: planted(1), Value: []byte("v")}})
+	msg := wire.AppendApply(wire.OpenBatch(nil), &kv.Record{Key: []byte(key), Entry: kv.Entry{Version: planted(1), Value: []byte("v")}})
 	answer, err := c.nodes[2].Exchange(nil, msg)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r, _, err := nextResult(answer[batchHead:]); err != nil || r.code != resultElsewhere {
-		t.Errorf("it answers %d, %v", r.code, err)
+	if r, _, err := wire.NextResult(answer[wire.BatchHead:]); err != nil || r.Code != wire.NotOwner {
+		t.Errorf("it answers %d, %v", r.Code, err)
 	}
 	c.nodes[2].wakeSync()
 	eventually(t, "the owners have it, and nobody else", func() bool {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"httpdhs/kv"
+	"httpdhs/wire"
 )
 
 // clockApart is how far a node's clock may be from those of the members before it is moved there. Half of it is what time daemons
@@ -46,14 +47,14 @@ const readingFor = 5 * time.Second
 
 // readClock takes note of the time that an answer to a probe carries. The probe took rtt, and
 // this node's stamping clock read began before it.
-func (p *Peer) readClock(ping *Ping, rtt time.Duration, began time.Time) {
+func (p *Peer) readClock(ping *wire.Ping, rtt time.Duration, began time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	stamps := time.UnixMicro(ping.Wall + ping.Lead)
 	p.lag.learn(began.Sub(stamps), p.clock.Reading().Sub(stamps), time.Now())
 	p.clockRead = sample{
 		machine: time.UnixMicro(ping.Machine), node: time.UnixMicro(ping.Wall), stamped: ping.Clock.Time(),
-		established: ping.Synced, at: time.Now().Add(-rtt / 2), slack: rtt / 2,
+		established: ping.InSync, at: time.Now().Add(-rtt / 2), slack: rtt / 2,
 	}
 }
 

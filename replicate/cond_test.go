@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"httpdhs/kv"
+	"httpdhs/wire"
 )
 
 func condOp(key, value string, kind kv.ConditionKind, versions ...kv.Version) kv.Op {
@@ -148,7 +149,7 @@ func testUnsyncedDoesNotDecide(t *testing.T) {
 	c.nodes[2].mustPut(t, key, "v", kv.LevelAll)
 	for _, to := range []string{"node1", "node2"} { // so that it stays out of sync
 		c.net.set("node0", to, func(msg []byte, pass func() ([]byte, error)) ([]byte, error) {
-			if msg[1] == kindDigests {
+			if wire.KindOf(msg) == wire.KindDigests {
 				return nil, errReset
 			}
 			return pass()

@@ -17,6 +17,7 @@ import (
 
 	"httpdhs/kv"
 	"httpdhs/ring"
+	"httpdhs/wire"
 )
 
 // Store is what this node holds: package shard's, or a test's.
@@ -32,9 +33,9 @@ type Store interface {
 	Get(dst []byte, hash uint64, key []byte) (e kv.Entry, buf []byte, ok bool)
 	Scan(partition int, from uint64, fn func(hash uint64, r *kv.Record) bool)
 	PartitionKeys(partition int) int
-	Digests(partition int, dst *[digestBuckets]uint64)
+	Digests(partition int, dst *[wire.DigestBuckets]uint64)
 	// DropIf forgets a partition if its digests are these; false: they are not.
-	DropIf(partition int, digests *[digestBuckets]uint64) bool
+	DropIf(partition int, digests *[wire.DigestBuckets]uint64) bool
 }
 
 // Options are the settings of a Coordinator.
@@ -76,7 +77,7 @@ type Options struct {
 
 	// Describe fills in what the node tells of itself in a ping: Keys, Bytes,
 	// Tombstones, Version, Started, Stopping.
-	Describe func(*Ping)
+	Describe func(*wire.Ping)
 }
 
 // Coordinator carries out calls: see the package comment.
@@ -102,7 +103,7 @@ type Coordinator struct {
 	passes     atomic.Uint64          // how often it came to be in sync
 	misses     atomic.Uint64          // how often it missed something
 	ready      atomic.Bool            // it may coordinate
-	moving     atomic.Pointer[Moving]
+	moving     atomic.Pointer[wire.Moving]
 	pace       *rate.Limiter // of sync
 	lastBeat   atomic.Int64  // of a prober, nanoseconds since born
 	born       time.Time
@@ -243,21 +244,21 @@ func (c *Coordinator) Refresh(deadline time.Time) bool {
 }
 
 // self implements peerHost.
-func (c *Coordinator) self() Ping {
-	p := Ping{
+func (c *Coordinator) self() wire.Ping {
+	p := wire.Ping{
 		Name: c.opt.Name, Boot: c.opt.Boot, Settings: c.told,
 		Clock: c.clock.Last(), Wall: c.clock.Wall().UnixMicro(), Lead: c.clock.Lead().Microseconds(),
-		Sees: make(map[uint64]Sight), Heeds: make(map[uint64]uint64),
-		Moving: c.moving.Load(), Term: c.term.Load(),
+		Sees: make(map[uint64]wire.Sight), Acknowledged: make(map[uint64]uint64),
+		Moving: c.moving.Load(), PrimaryEpoch: c.term.Load(),
 	}
 	if c.opt.Wall != nil {
 		p.Machine = c.opt.Wall.Machine().UnixMicro()
 	}
 	// What it heeds is looked up before what it holds: it gives that up first.
 	for _, peer := range c.others() {
-		peer.mention(p.Sees, p.Heeds)
+		peer.mention(p.Sees, p.Acknowledged)
 	}
-	p.Synced = c.Synced()
+	p.InSync = c.Synced()
 	c.opt.Describe(&p)
 	p.Number, p.Said, p.Dead = c.said()
 	return p
@@ -269,7 +270,7 @@ func settingsName(s *ring.Settings) string {
 }
 
 // accepts implements peerHost.
-func (c *Coordinator) accepts(p *Ping) error {
+func (c *Coordinator) accepts(p *wire.Ping) error {
 	// Both ways, so that both say so: records of the one that is ahead would
 	// be refused by the other.
 	apart := time.UnixMicro(max(p.Wall, p.Clock.Time().UnixMicro())).Sub(c.clock.Wall())

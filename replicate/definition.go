@@ -1,40 +1,31 @@
 package replicate
 
 import (
-	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"time"
 
-	"httpdhs/kv"
 	"httpdhs/rebalance"
 	"httpdhs/ring"
+	"httpdhs/wire"
 )
-
-// ringBytesMax bounds the answer to who is on a ring: what a thousand members with the longest
-// names take.
-const ringBytesMax = 1 << 20
 
 // serveRing says who is on a ring.
 func (c *Coordinator) serveRing(dst, body []byte) ([]byte, error) {
-	if len(body) != 8 {
-		return dst, fmt.Errorf("%w: ring", errMessage)
+	x, err := wire.ParseRing(body)
+	if err != nil {
+		return dst, err
 	}
 	c.rings.mu.Lock()
-	table := c.rings.tables[rebalance.Ring(binary.LittleEndian.Uint64(body))]
+	table := c.rings.tables[x]
 	c.rings.mu.Unlock()
 	var nodes []ring.Node
 	if table != nil {
 		nodes = table.Nodes()
 	}
-	answer, err := json.Marshal(nodes)
-	if err != nil {
-		panic("BUG: replicate: nodes do not marshal: " + err.Error())
-	}
-	return append(appendHead(dst, kindRing), answer...), nil
+	return wire.AppendNodes(dst, nodes), nil
 }
 
 // learnRings asks who is on the rings that others want and this node has not heard of.
@@ -69,24 +60,13 @@ func (c *Coordinator) learnRings() error {
 }
 
 func (c *Coordinator) learnRing(x rebalance.Ring, p *Peer) (*ring.Table, error) {
-	msg := binary.LittleEndian.AppendUint64(appendHead(nil, kindRing), uint64(x))
-	answer, err := p.direct(msg, time.Now().Add(probeTimeout))
+	answer, err := p.direct(wire.AppendRing(nil, x), time.Now().Add(probeTimeout))
 	if err != nil {
 		return nil, err
 	}
-	body, err := expectKind(answer, kindRing, messageHead)
+	nodes, err := wire.ParseNodes(answer)
 	if err != nil {
 		return nil, err
-	}
-	if len(body) > ringBytesMax {
-		return nil, fmt.Errorf("%w: ring of %d bytes", errMessage, len(body))
-	}
-	var nodes []ring.Node
-	if err := json.Unmarshal(body, &nodes); err != nil {
-		return nil, fmt.Errorf("%w: ring: %w", errMessage, err)
-	}
-	if len(nodes) > kv.MaxTag+1 {
-		return nil, fmt.Errorf("%w: ring of %d members, at most %d", errMessage, len(nodes), kv.MaxTag+1)
 	}
 	table, err := ring.New(nodes, c.opt.Ring)
 	if err != nil {

@@ -17,6 +17,7 @@ import (
 	"httpdhs/kv"
 	"httpdhs/ring"
 	"httpdhs/shard"
+	"httpdhs/wire"
 )
 
 // What fasthttp starts and nobody can end is no leak of this package's: its one clock for Date
@@ -105,8 +106,8 @@ func (n *network) look(from, to string) (hook, *Coordinator) {
 	return n.hooks[[2]string{from, to}], n.nodes[to]
 }
 
-// wire is one node's transport to another.
-type wire struct {
+// link is one node's transport to another.
+type link struct {
 	net      *network
 	from, to string
 
@@ -114,7 +115,7 @@ type wire struct {
 	abort chan struct{} // closed by Abort and replaced
 }
 
-func (w *wire) Abort() {
+func (w *link) Abort() {
 	if w.net.deaf.Load() {
 		return
 	}
@@ -124,7 +125,7 @@ func (w *wire) Abort() {
 	w.abort = make(chan struct{})
 }
 
-func (w *wire) RoundTrip(dst, message []byte, deadline time.Time) ([]byte, error) {
+func (w *link) RoundTrip(dst, message []byte, deadline time.Time) ([]byte, error) {
 	w.mu.Lock()
 	abort := w.abort
 	w.mu.Unlock()
@@ -165,7 +166,7 @@ func (w *wire) RoundTrip(dst, message []byte, deadline time.Time) ([]byte, error
 // onBatches lets all but batches pass.
 func onBatches(h hook) hook {
 	return func(msg []byte, pass func() ([]byte, error)) ([]byte, error) {
-		if msg[1] != kindBatch {
+		if wire.KindOf(msg) != wire.KindBatch {
 			return pass()
 		}
 		return h(msg, pass)
@@ -328,10 +329,10 @@ func (c *cluster) boot(i int, boot uint64, o clusterOptions) *testNode {
 		Name: n.name, Members: known, Ring: c.table.Settings(), Store: n.store, Clock: kv.NewClock(uint16(i), wall), Wall: steered,
 		Limits: o.limits, Log: slog.New(slog.DiscardHandler),
 		Dial: func(to string) Transport {
-			return &wire{net: c.net, from: n.name, to: to, abort: make(chan struct{})}
+			return &link{net: c.net, from: n.name, to: to, abort: make(chan struct{})}
 		},
 		QueueBytes: o.queueBytes, ProbeEvery: o.probeEvery,
-		Boot: boot, Grace: time.Hour, Describe: func(*Ping) {},
+		Boot: boot, Grace: time.Hour, Describe: func(*wire.Ping) {},
 		EvictAfter: o.evictAfter, Evict: func(name string) {
 			if o.evict != nil {
 				o.evict(i, name)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"httpdhs/kv"
+	"httpdhs/wire"
 )
 
 // handOver gives what this node holds of partitions that it does not own to those who do, and drops it once all of them
@@ -31,50 +32,43 @@ func (c *Coordinator) handOver() (left int) {
 
 // handOverPartition drops a partition once its owners have all of it.
 func (c *Coordinator) handOverPartition(v *view, partition int) error {
-	var own [digestBuckets]uint64
-	c.store.Digests(partition, &own)
+	own := c.digests(partition)
 	for _, n := range v.owners(partition) {
 		p := v.peers[n]
 		if p == nil || !p.up() {
 			return fmt.Errorf("%w: %s is not up", errNotYet, v.names[n])
 		}
-		theirs, err := origin{p, false}.digests(levelBuckets, []int{partition})
+		theirs, err := origin{p, false}.digests(wire.EachBucket, []int{partition})
 		if err != nil {
 			return err
 		}
-		var differ [bitmapBytes]byte
-		for b := range own {
-			if own[b] != theirs[b] {
-				differ[b/8] |= 1 << (b % 8)
-			}
-		}
+		differ := own.Differ(theirs)
 		if err := c.push(p, partition, &differ); err != nil {
 			return err
 		}
 	}
-	if !c.store.DropIf(partition, &own) {
+	if !c.store.DropIf(partition, (*[wire.DigestBuckets]uint64)(&own)) {
 		return fmt.Errorf("%w: it was written to meanwhile", errNotYet)
 	}
 	return nil
 }
 
 // push sends the records of some buckets of a partition to an owner, and makes sure that it has each of them, or a newer one.
-func (c *Coordinator) push(p *Peer, partition int, buckets *[bitmapBytes]byte) error {
+func (c *Coordinator) push(p *Peer, partition int, buckets *wire.Buckets) error {
 	now := c.clock.Wall().UnixMilli()
-	for from, more := uint64(0), *buckets != [bitmapBytes]byte{}; more; {
-		msg := openBatch(nil)
+	for from, more := uint64(0), buckets.Any(); more; {
+		msg := wire.OpenBatch(nil)
 		items, last := 0, uint64(0)
 		more = false
 		c.store.Scan(partition, from, func(hash uint64, r *kv.Record) bool {
-			bucket := c.bucket(hash)
-			if buckets[bucket/8]&(1<<(bucket%8)) == 0 || r.Collectable(now, c.opt.Grace) {
+			if !buckets.Has(wire.Bucket(hash, c.Partitions())) || r.Collectable(now, c.opt.Grace) {
 				return true
 			}
 			if len(msg) > batchBytes && hash != last {
 				from, more = hash, true
 				return false
 			}
-			msg, last = appendApply(msg, r), hash
+			msg, last = wire.AppendApply(msg, r), hash
 			items++
 			return true
 		})
@@ -94,27 +88,23 @@ func (c *Coordinator) deliverItems(p *Peer, msg []byte, items int) error {
 	if items == 0 {
 		return nil
 	}
-	setBatchClock(msg, c.clock.Last())
+	wire.SetClock(msg, c.clock.Last())
 	answer, err := p.direct(msg, time.Now().Add(syncTimeout))
 	if err != nil {
 		return err
 	}
-	body, err := expectKind(answer, kindBatch, batchHead)
-	if err != nil {
-		return err
-	}
-	clock, body, err := splitClock(body)
+	clock, body, err := wire.SplitBatch(answer)
 	if err != nil {
 		return err
 	}
 	c.clock.Observe(clock)
 	for range items {
-		var r result
-		if r, body, err = nextResult(body); err != nil {
+		var r wire.Result
+		if r, body, err = wire.NextResult(body); err != nil {
 			return err
 		}
-		if r.code != resultStored && r.code != resultStale {
-			return fmt.Errorf("%w: %s does not take a record (%d)", errNotYet, p.name, r.code)
+		if r.Code != wire.Stored && r.Code != wire.Stale {
+			return fmt.Errorf("%w: %s does not take a record (%d)", errNotYet, p.name, r.Code)
 		}
 	}
 	return nil

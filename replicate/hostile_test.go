@@ -2,16 +2,16 @@ package replicate
 
 import (
 	"bytes"
-	"encoding/binary"
 	"errors"
 	"math"
-	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"httpdhs/kv"
 	"httpdhs/rebalance"
+	"httpdhs/ring"
+	"httpdhs/wire"
 )
 
 // What is to be answered is bounded whatever is asked: a question that names partitions again and
@@ -21,51 +21,12 @@ func TestQuestionsNameFewPartitions(t *testing.T) {
 	c := idleCluster(t, clusterOptions{nodes: 2, replicas: 2})
 	n := c.boot(0, 1, clusterOptions{})
 	for what, head := range map[string][]byte{
-		"digests of partitions": append(appendHead(nil, kindDigests), levelPartitions),
-		"digests of buckets":    append(appendHead(nil, kindDigests), levelBuckets),
-		"a listing":             appendListRequest(nil, &kv.ListRequest{Limit: 1}, nil),
+		"digests of partitions": wire.AppendDigests(nil, wire.WholePartitions, nil),
+		"digests of buckets":    wire.AppendDigests(nil, wire.EachBucket, nil),
+		"a listing":             wire.AppendList(nil, &kv.ListRequest{Limit: 1}, nil),
 	} {
 		if answer, err := n.Exchange(nil, append(bytes.Clone(head), make([]byte, 1<<16)...)); err == nil || len(answer) > 0 {
 			t.Errorf("%s: 32,768 of the same are answered with %d bytes, %v", what, len(answer), err)
-		}
-	}
-}
-
-// What a node says of itself is bounded too: it is kept, and looked through at each step.
-func TestPingsAreBounded(t *testing.T) {
-	many := make([]rebalance.Ring, 1000)
-	for i := range many {
-		many[i] = rebalance.Ring(i + 1)
-	}
-	good := Ping{Name: "node1", Boot: 7, Wall: time.Now().UnixMicro(), Machine: time.Now().UnixMicro()}
-	if _, err := parsePing(appendPing(nil, &good)); err != nil {
-		t.Fatal(err)
-	}
-	for what, spoil := range map[string]func(p *Ping){
-		"wants":         func(p *Ping) { p.Said.Wants = many },
-		"writes":        func(p *Ping) { p.Said.Writes = many },
-		"holds":         func(p *Ping) { p.Said.Holds = many },
-		"length":        func(p *Ping) { p.Version = strings.Repeat("v", 1<<20) },
-		"before 1970":   func(p *Ping) { p.Wall = -1 },
-		"after 2100":    func(p *Ping) { p.Wall = 1 << 60 },
-		"started":       func(p *Ping) { p.Started = time.Unix(1<<60, 0) },
-		"lead":          func(p *Ping) { p.Lead = math.MinInt64 },
-		"machine":       func(p *Ping) { p.Machine = 1 << 62 },
-		"machine below": func(p *Ping) { p.Machine = -1 << 62 },
-		"rate":          func(p *Ping) { p.Moving = &Moving{Bytes: 1 << 60, Done: 1, Seconds: 1e-300} },
-		"negative time": func(p *Ping) { p.Moving = &Moving{Bytes: 1 << 60, Done: 1, Seconds: -1} },
-		"no rate":       func(p *Ping) { p.Moving = &Moving{Bytes: 1, Partitions: 1 << 60, Done: 1, Seconds: 1e300} },
-		"number":        func(p *Ping) { p.Number = countMax + 1 },
-		"statements":    func(p *Ping) { p.Said.Seq = math.MaxUint64 },
-		"terms":         func(p *Ping) { p.Term = math.MaxUint64 },
-		"downs":         func(p *Ping) { p.Sees = map[uint64]Sight{1: {Downs: math.MaxUint64}} },
-		"heeded term":   func(p *Ping) { p.Sees = map[uint64]Sight{1: {}, 2: {Term: countMax + 1}} },
-		"heeded downs":  func(p *Ping) { p.Heeds = map[uint64]uint64{1: math.MaxUint64} },
-	} {
-		p := good
-		spoil(&p)
-		if _, err := parsePing(appendPing(nil, &p)); !errors.Is(err, errMessage) {
-			t.Errorf("%s: %v", what, err)
 		}
 	}
 }
@@ -77,22 +38,13 @@ func TestNoPingIsTheLast(t *testing.T) {
 	n := c.nodes[0]
 	last := c.nodes[1].self()
 	last.Number = math.MaxUint64
-	if answer, err := n.Exchange(nil, appendPing(nil, &last)); !errors.Is(err, errMessage) {
+	if answer, err := n.Exchange(nil, wire.AppendPing(nil, &last)); !errors.Is(err, wire.ErrMalformed) {
 		t.Errorf("it is answered with %d bytes, %v", len(answer), err)
 	}
 	before := n.Peers()[0].Ping.Number
 	eventually(t, "pings are heard", func() bool { return n.Peers()[0].Ping.Number > before })
-	if number := n.Peers()[0].Ping.Number; number > countMax {
+	if number := n.Peers()[0].Ping.Number; number > 1<<48 {
 		t.Errorf("the last that was heard has the number %d", number)
-	}
-}
-
-// The longest key that a node may be set to take fits a batch, which the node has to read itself
-// again when its peer goes down.
-func TestBatchesTakeTheLongestKey(t *testing.T) {
-	r := kv.Record{Key: make([]byte, 1<<20+1), Entry: kv.Entry{Version: 1, Value: []byte("v")}}
-	if it, rest := ownItem(appendApply(nil, &r)); !bytes.Equal(it.record.Key, r.Key) || len(rest) > 0 {
-		t.Error("another came back")
 	}
 }
 
@@ -124,17 +76,17 @@ func FuzzPeerAnswers(f *testing.F) {
 	seeds(f)
 	const boot = 7
 	now := time.Now()
-	digests := append(binary.LittleEndian.AppendUint64(appendHead(nil, kindDigests), boot), 1)
+	digests := wire.OpenDigests(nil, wire.Origin{Boot: boot, Authority: true})
 	f.Add(append(bytes.Clone(digests), make([]byte, 8)...))
-	f.Add(append(bytes.Clone(digests), bytes.Repeat([]byte{1}, 8*digestBuckets)...))
-	pull := append(binary.LittleEndian.AppendUint64(appendHead(nil, kindPull), boot), 1, 0, 0, 0, 0, 0, 0, 0, 0, 0)
+	f.Add(append(bytes.Clone(digests), bytes.Repeat([]byte{1}, 8*wire.DigestBuckets)...))
+	pull := wire.OpenPulled(nil, wire.Origin{Boot: boot, Authority: true})
 	f.Add(kv.AppendRecord(pull, &kv.Record{Key: []byte("k"), Entry: kv.Entry{Version: 1 << 40, Value: []byte("v")}}))
-	f.Add(append(appendHead(nil, kindRing), `[{"Name":"node0","Weight":1},{"Name":"node1","Weight":1,"Zone":"z"}]`...))
-	f.Add(AppendHello(nil, []byte(`{}`)))
-	f.Add(appendPing(nil, &Ping{
+	f.Add(wire.AppendNodes(nil, []ring.Node{{Name: "node0", Weight: 1}, {Name: "node1", Weight: 1, Zone: "z"}}))
+	f.Add(wire.AppendHello(nil, []byte(`{}`)))
+	f.Add(wire.AppendPing(nil, &wire.Ping{
 		Name: "node1", Boot: boot, Settings: "s", Wall: now.UnixMicro(), Machine: now.UnixMicro(), Number: 1, Dead: []string{"node0"},
 		Said:   rebalance.Statement{Seq: 3, Map: 1, Reads: 1, Writes: []rebalance.Ring{1, 2}, Wants: []rebalance.Ring{1, 2}, Holds: []rebalance.Ring{1}},
-		Moving: &Moving{Done: 1, Partitions: 2, Bytes: 3, Seconds: 4}, Sees: map[uint64]Sight{1: {Downs: 2, Live: true}}, Heeds: map[uint64]uint64{1: 1},
+		Moving: &wire.Moving{Done: 1, Partitions: 2, Bytes: 3, Seconds: 4}, Sees: map[uint64]wire.Sight{1: {Suspicion: 2, Live: true}}, Acknowledged: map[uint64]uint64{1: 1},
 	}))
 	f.Fuzz(func(t *testing.T, answer []byte) {
 		c := idleCluster(t, clusterOptions{nodes: 2, replicas: 2})
@@ -146,14 +98,14 @@ func FuzzPeerAnswers(f *testing.F) {
 		p.mu.Unlock()
 		deadline := time.Now().Add(time.Minute)
 		o := origin{p, false}
-		_, _ = o.digests(levelPartitions, []int{0})
-		_, _ = o.digests(levelBuckets, []int{0})
+		_, _ = o.digests(wire.WholePartitions, []int{0})
+		_, _ = o.digests(wire.EachBucket, []int{0})
 		_, _ = n.learnRing(1, p)
 		_, _ = p.look([]byte("key"), deadline)
-		if body, err := o.expectOrigin(answer, kindPull, pullHead); err == nil {
-			_ = n.takePulled(body[9:])
+		if _, pulled, err := wire.ParsePulled(answer); err == nil {
+			_ = n.takePulled(pulled.Records)
 		}
-		_, _ = SplitHello(answer)
+		_, _ = wire.SplitHello(answer)
 		s := source{}
 		if s.parse(answer) == nil {
 			mergePage(s.records, 3, s.next, s.more, s.more)

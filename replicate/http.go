@@ -12,6 +12,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"httpdhs/internal/seal"
+	"httpdhs/wire"
 )
 
 // Where a node takes messages of other nodes. Hellos have a path of their own: who sends one may
@@ -121,7 +122,7 @@ func (t *HTTPTransport) roundTrip(dst, message []byte, deadline time.Time) ([]by
 	defer fasthttp.ReleaseResponse(resp)
 	defer seals.Put(sealed)
 	purpose, path := seal.Exchange, exchangePath
-	if isHello(message) {
+	if wire.IsHello(message) {
 		purpose, path = seal.Hello, helloPath
 	}
 	req.Header.DisableNormalizing()

@@ -15,6 +15,7 @@ import (
 	"github.com/valyala/fasthttp/fasthttputil"
 
 	"httpdhs/internal/seal"
+	"httpdhs/wire"
 )
 
 // answering is the other end of a transport: a node that opens each message and answers as it is told.
@@ -195,9 +196,9 @@ func TestHellosHaveTheirPath(t *testing.T) {
 		a.reply(ctx, asked, 200, "yes")
 	}
 	for message, want := range map[string]string{
-		string(AppendHello(nil, []byte("{}"))): helloPath,
-		string(openBatch(nil)):                 exchangePath,
-		"":                                     exchangePath,
+		string(wire.AppendHello(nil, []byte("{}"))): helloPath,
+		string(wire.OpenBatch(nil)):                 exchangePath,
+		"":                                          exchangePath,
 	} {
 		if _, err := a.ask(message); err != nil || path != want {
 			t.Errorf("%x: to %s, want %s: %v", message, path, want, err)

@@ -9,6 +9,7 @@ import (
 
 	"httpdhs/kv"
 	"httpdhs/rebalance"
+	"httpdhs/wire"
 )
 
 // holdsTarget says whether the node has authority for the ring that is to be.
@@ -20,7 +21,7 @@ func (n *testNode) holdsTarget() bool {
 
 // noPulls lets everything pass but what a node fetches.
 func noPulls(msg []byte, pass func() ([]byte, error)) ([]byte, error) {
-	if kind, _, err := splitHead(msg); err == nil && kind == kindPull {
+	if kind, _, err := wire.Split(msg); err == nil && kind == wire.KindPull {
 		return nil, errReset
 	}
 	return pass()

@@ -113,7 +113,7 @@ func TestWhoHasLeftIsNotFoundDown(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var log bytes.Buffer
 		c := idleCluster(t, clusterOptions{nodes: 2, replicas: 2})
-		to := &wire{net: c.net, from: "node0", to: "node1", abort: make(chan struct{})}
+		to := &link{net: c.net, from: "node0", to: "node1", abort: make(chan struct{})}
 		p := newPeer("node1", 1, 1<<20, to, kv.NewClock(1, time.Now), slog.New(slog.NewTextHandler(&log, nil)), &heedingHost{})
 		g := newGate(t)
 		c.net.set("node0", "node1", g.hold)

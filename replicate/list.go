@@ -2,13 +2,12 @@ package replicate
 
 import (
 	"bytes"
-	"encoding/binary"
 	"errors"
-	"fmt"
 	"sort"
 	"time"
 
 	"httpdhs/kv"
+	"httpdhs/wire"
 )
 
 // A listing goes through the partitions in their order, and through each in
@@ -16,21 +15,9 @@ import (
 // is the order of all hashes. So one number says where a page ended, at any
 // node. A page asks one owner of each partition of a window that is expected
 // to hold about as much as the page may.
-//
-//	request   u64 from, u32 limit, u8 with values, uvarint length, prefix,
-//	          then u16 partitions, ascending, to the end
-//	answer    u8 flags (1: in sync, 2: cut short, 4: behind at some keys), u64 next (where it was cut),
-//	          records in the order of their hashes, to the end
-const (
-	listSynced = 1
-	listMore   = 2
-	listBehind = 4
 
-	// listBytes bounds the answer of one node, past its first record.
-	listBytes = 4 << 20
-
-	listHead = messageHead + 1 + 8
-)
+// listBytes bounds the answer of one node, past its first record.
+const listBytes = 4 << 20
 
 // source is one node's part of a page.
 type source struct {
@@ -241,11 +228,11 @@ func (c *Coordinator) lister(v *view, partition int, failed map[int]error) (int,
 func (c *Coordinator) ask(v *view, req *kv.ListRequest, sources []*source) {
 	var all together
 	for _, s := range sources {
-		msg := appendListRequest(nil, req, s.partitions)
+		msg := wire.AppendList(nil, req, s.partitions)
 		all.Go(func() {
 			var answer []byte
 			if s.node == v.self {
-				answer, s.err = c.serveList(nil, msg[messageHead:])
+				answer, s.err = c.serveList(nil, msg[wire.Head:])
 			} else {
 				answer, s.err = v.peers[s.node].direct(msg, req.Deadline)
 			}
@@ -257,44 +244,21 @@ func (c *Coordinator) ask(v *view, req *kv.ListRequest, sources []*source) {
 	all.Wait()
 }
 
-func appendListRequest(dst []byte, req *kv.ListRequest, partitions []uint16) []byte {
-	dst = appendHead(dst, kindList)
-	dst = binary.LittleEndian.AppendUint64(dst, req.From)
-	dst = binary.LittleEndian.AppendUint32(dst, uint32(req.Limit))
-	values := byte(0)
-	if req.Values {
-		values = 1
-	}
-	dst = append(dst, values)
-	dst = binary.AppendUvarint(dst, uint64(len(req.Prefix)))
-	dst = append(dst, req.Prefix...)
-	for _, p := range partitions {
-		dst = binary.LittleEndian.AppendUint16(dst, p)
-	}
-	return dst
-}
-
 // parse reads a node's answer; records alias it.
 func (s *source) parse(answer []byte) error {
-	kind, _, err := splitHead(answer)
-	if err != nil {
-		return err
-	}
-	if kind != kindList || len(answer) < listHead {
-		return fmt.Errorf("%w: answer to a listing", errMessage)
-	}
-	flags := answer[messageHead]
+	l, err := wire.ParseListing(answer)
 	switch {
-	case flags&listSynced == 0:
+	case err != nil:
+		return err
+	case !l.Authority:
 		return kv.ErrAbsenceUnknown
-	case flags&listBehind != 0 && !s.last:
+	case l.Behind && !s.last:
 		return errBehind
 	}
-	s.more = flags&listMore != 0
-	s.next = binary.LittleEndian.Uint64(answer[messageHead+1:])
-	for body := answer[listHead:]; len(body) > 0; {
+	s.more, s.next = l.More, l.Next
+	for body := l.Records; len(body) > 0; {
 		var r kv.Record
-		if r, body, err = kv.DecodeRecord(body, &wireLimits); err != nil {
+		if r, body, err = wire.DecodeRecord(body); err != nil {
 			return err
 		}
 		s.records = append(s.records, r)
@@ -302,63 +266,32 @@ func (s *source) parse(answer []byte) error {
 	return nil
 }
 
-// checkPartitions says what is wrong with the partitions of a question, u16 each: one that there
-// is not, or more than it may name. The answer grows with them.
-func (c *Coordinator) checkPartitions(list []byte, most int) error {
-	if len(list)%2 != 0 || len(list)/2 > most {
-		return fmt.Errorf("%w: %d bytes of partitions, at most %d partitions", errMessage, len(list), most)
-	}
-	for ; len(list) > 0; list = list[2:] {
-		if p := int(binary.LittleEndian.Uint16(list)); p >= c.Partitions() {
-			return fmt.Errorf("%w: partition %d", errMessage, p)
-		}
-	}
-	return nil
-}
-
 // serveList answers a listing of partitions that this node owns.
 func (c *Coordinator) serveList(dst, body []byte) ([]byte, error) {
-	if len(body) < 13 {
-		return dst, fmt.Errorf("%w: listing", errMessage)
-	}
-	from := binary.LittleEndian.Uint64(body)
-	limit := int(binary.LittleEndian.Uint32(body[8:]))
-	values := body[12] != 0
-	n, size := binary.Uvarint(body[13:])
-	body = body[13+max(size, 0):]
-	if size <= 0 || n > uint64(len(body)) {
-		return dst, fmt.Errorf("%w: prefix of a listing", errMessage)
-	}
-	prefix, partitions := body[:n], body[n:]
-	if err := c.checkPartitions(partitions, c.Partitions()); err != nil {
+	req, partitions, err := wire.ParseList(body, c.Partitions())
+	if err != nil {
 		return dst, err
 	}
-
 	start := len(dst)
-	dst = append(appendHead(dst, kindList), 0, 0, 0, 0, 0, 0, 0, 0, 0)
-	flags := byte(listSynced)
+	dst = wire.OpenListing(dst)
+	l := wire.Listing{Authority: true}
 	now := c.clock.Wall().UnixMilli()
-	taken, last, next := 0, uint64(0), uint64(0)
-	more := false
-	for ; len(partitions) > 0 && !more; partitions = partitions[2:] {
-		p := int(binary.LittleEndian.Uint16(partitions))
-		if !c.holds(p) {
-			flags &^= listSynced
-		}
-		if c.behind.any(p) {
-			flags |= listBehind
-		}
-		c.store.Scan(p, from, func(hash uint64, r *kv.Record) bool {
-			if !r.Live(now) || !bytes.HasPrefix(r.Key, prefix) {
+	taken, last := 0, uint64(0)
+	for len(partitions) > 0 && !l.More {
+		p := partitions.Next()
+		l.Authority = c.holds(p) && l.Authority
+		l.Behind = l.Behind || c.behind.any(p)
+		c.store.Scan(p, req.From, func(hash uint64, r *kv.Record) bool {
+			if !r.Live(now) || !bytes.HasPrefix(r.Key, req.Prefix) {
 				return true
 			}
-			full := taken >= limit || len(dst)-start > listBytes
+			full := taken >= req.Limit || len(dst)-start > listBytes
 			if full && taken > 0 && hash != last {
-				next, more = hash, true
+				l.Next, l.More = hash, true
 				return false
 			}
 			entry := *r
-			if !values {
+			if !req.Values {
 				entry.Value = nil
 			}
 			dst = kv.AppendRecord(dst, &entry)
@@ -366,10 +299,6 @@ func (c *Coordinator) serveList(dst, body []byte) ([]byte, error) {
 			return true
 		})
 	}
-	if more {
-		flags |= listMore
-	}
-	dst[start+messageHead] = flags
-	binary.LittleEndian.PutUint64(dst[start+messageHead+1:], next)
+	l.Finish(dst[start:])
 	return dst, nil
 }

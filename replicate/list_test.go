@@ -11,12 +11,13 @@ import (
 	"time"
 
 	"httpdhs/kv"
+	"httpdhs/wire"
 )
 
 // onLists lets all but listings pass.
 func onLists(h hook) hook {
 	return func(msg []byte, pass func() ([]byte, error)) ([]byte, error) {
-		if msg[1] != kindList {
+		if wire.KindOf(msg) != wire.KindList {
 			return pass()
 		}
 		return h(msg, pass)
@@ -130,7 +131,7 @@ func TestListingAsksAnotherOwner(t *testing.T) { bubble(t, testListingAsksAnothe
 func testListingAsksAnother(t *testing.T) {
 	c, want := filled(t, 4)
 	n := c.nodes[0]
-	unsynced := append(appendHead(nil, kindList), make([]byte, 9)...)
+	unsynced := wire.OpenListing(nil)
 	for name, h := range map[string]hook{
 		"broken": failWith(errReset), "garbage": answerWith([]byte{1, 2, 3}), "refused": failWith(ErrRefused),
 		"not in sync": answerWith(unsynced),

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"httpdhs/kv"
+	"httpdhs/wire"
 )
 
 // Holding is what one owner holds of a key.
@@ -48,19 +49,19 @@ func (c *Coordinator) Locate(key []byte, deadline time.Time) (partition int, hel
 // look reads key at the peer past the queue, so that it can be asked even when
 // much is queued for it.
 func (p *Peer) look(key []byte, deadline time.Time) (kv.Entry, error) {
-	msg := appendRead(openBatch(nil), key)
-	setBatchClock(msg, p.clock.Last())
+	msg := wire.AppendRead(wire.OpenBatch(nil), key)
+	wire.SetClock(msg, p.clock.Last())
 	answer, err := p.direct(msg, deadline)
 	if err != nil {
 		return kv.Entry{}, err
 	}
-	_, body, err := splitHead(answer)
+	_, body, err := wire.Split(answer)
 	if err != nil {
 		return kv.Entry{}, err
 	}
-	if _, body, err = splitClock(body); err != nil {
+	if _, body, err = wire.SplitClock(body); err != nil {
 		return kv.Entry{}, err
 	}
-	r, _, err := nextResult(body)
-	return r.record.Entry, err
+	r, _, err := wire.NextResult(body)
+	return r.Record.Entry, err
 }

@@ -10,6 +10,7 @@ import (
 
 	"httpdhs/kv"
 	"httpdhs/rebalance"
+	"httpdhs/wire"
 )
 
 // A member that was cut off, with its memory kept, has missed what the others
@@ -94,15 +95,15 @@ func testFarAhead(t *testing.T) {
 	n := c.nodes[0]
 	far := kv.VersionAt(time.Now().Add(2 * kv.MaxAhead))
 	for _, clock := range []kv.Version{far, ^kv.Version(0)} {
-		msg := openBatch(nil)
-		setBatchClock(msg, clock)
-		msg = appendApply(msg, &kv.Record{Key: []byte("k"), Entry: kv.Entry{Version: clock, Value: []byte("v")}})
+		msg := wire.OpenBatch(nil)
+		wire.SetClock(msg, clock)
+		msg = wire.AppendApply(msg, &kv.Record{Key: []byte("k"), Entry: kv.Entry{Version: clock, Value: []byte("v")}})
 		answer, err := n.Exchange(nil, msg)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if r, _, err := nextResult(answer[batchHead:]); err != nil || r.code != resultUnbelieved {
-			t.Errorf("a record stamped far ahead: result %d, %v", r.code, err)
+		if r, _, err := wire.NextResult(answer[wire.BatchHead:]); err != nil || r.Code != wire.TooFarAhead {
+			t.Errorf("a record stamped far ahead: result %d, %v", r.Code, err)
 		}
 	}
 	if n.held("k") != nil && n.held("k").Exists() {
@@ -122,7 +123,7 @@ func testFarAhead(t *testing.T) {
 		t.Errorf("the node stamps %v, after a message said %v", o.Version.Time(), far.Time())
 	}
 	for _, apart := range []time.Duration{2 * kv.MaxAhead, -2 * kv.MaxAhead} {
-		ping := Ping{Name: "node1", Settings: settingsName(&n.opt.Ring), Wall: time.Now().Add(apart).UnixMilli()}
+		ping := wire.Ping{Name: "node1", Settings: settingsName(&n.opt.Ring), Wall: time.Now().Add(apart).UnixMilli()}
 		if err := n.accepts(&ping); err == nil {
 			t.Errorf("a peer whose clock is %v apart is accepted", apart)
 		}
@@ -146,8 +147,10 @@ func testHasToKnow(t *testing.T) {
 	ring := n.rings.state.Reads()
 	says := func(boot, heeds uint64, want bool) {
 		t.Helper()
-		p.answered(&Ping{Name: "node1", Boot: boot, Heeds: map[uint64]uint64{n.opt.Boot: heeds}, told: p.downsNow(), Number: math.MaxUint64,
-			Said: rebalance.Statement{Seq: math.MaxUint64, Reads: ring, Holds: []rebalance.Ring{ring}}})
+		p.answered(&heardPing{told: p.downsNow(), Ping: wire.Ping{
+			Name: "node1", Boot: boot, Acknowledged: map[uint64]uint64{n.opt.Boot: heeds}, Number: math.MaxUint64,
+			Said: rebalance.Statement{Seq: math.MaxUint64, Reads: ring, Holds: []rebalance.Ring{ring}},
+		}})
 		if p.isSynced() != want {
 			t.Errorf("boot %d, heeds %d: in sync is %v, want %v", boot, heeds, p.isSynced(), want)
 		}
@@ -184,7 +187,7 @@ func testLearns(t *testing.T) {
 	} {
 		p := Peer{boot: own}
 		for i, s := range says {
-			if missed := p.believeLocked(&Ping{Boot: s.boot, Sees: map[uint64]Sight{own: {Downs: s.downs}}}); missed != s.missed {
+			if missed := p.believeLocked(&wire.Ping{Boot: s.boot, Sees: map[uint64]wire.Sight{own: {Suspicion: s.downs}}}); missed != s.missed {
 				t.Errorf("%s, ping %d: missed is %v, want %v", name, i, missed, s.missed)
 			}
 			p.heeded = p.seenDowns

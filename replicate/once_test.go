@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"httpdhs/kv"
+	"httpdhs/wire"
 )
 
 // A write has one place in the order of its key. Once a read has found it, and a
@@ -167,8 +168,13 @@ func TestTriedAgainAWriteDoesNotMeetItself(t *testing.T) {
 						tried := 0
 						c.net.toward("node1", onBatches(func(_ []byte, pass func() ([]byte, error)) ([]byte, error) {
 							answer, err := pass()
-							if err == nil && resultCode(answer[batchHead]&codeMask) == resultStored && tried < 2 {
-								answer[batchHead] = byte(resultElsewhere) | answer[batchHead]&flagExisted
+							if err != nil {
+								return answer, err
+							}
+							r, _, err := wire.NextResult(answer[wire.BatchHead:])
+							if err == nil && r.Code == wire.Stored && tried < 2 {
+								r.Code = wire.NotOwner
+								answer = wire.AppendResult(answer[:wire.BatchHead], &r)
 								tried++
 							}
 							return answer, err

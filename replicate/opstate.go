@@ -4,6 +4,7 @@ import (
 	"math/bits"
 
 	"httpdhs/kv"
+	"httpdhs/wire"
 )
 
 // phase is what an operation's unresolved tickets are for.
@@ -39,7 +40,7 @@ type opState struct {
 	stale    kv.Version // the newest version that ours lost to, or the value for which its condition does not hold
 	refusal  error      // an owner is up and would not
 	gone     uint8      // owners that are down, of those that readers ask
-	decision resultCode // of phaseDecide
+	decision wire.Code  // of phaseDecide
 	unsynced ownerSet   // owners that would not decide
 
 	// While the ring changes there are more owners than those that readers ask, the first so many. extra is how many of them are up:
@@ -93,13 +94,13 @@ func (o *opState) have() uint8 {
 func (o *opState) unseen() bool { return o.newer > 0 && o.acks == 0 && !o.concede && !o.lost }
 
 // take counts one owner's result.
-func (o *opState) take(r *result, owner uint8, p *pending) {
-	switch r.code {
-	case failedDown, failedStopping, failedUnasked:
+func (o *opState) take(r *wire.Result, owner uint8, p *pending) {
+	switch r.Code {
+	case wire.FailedDown, wire.FailedStopping, wire.FailedUnasked:
 		o.lose(owner)
-		o.decision = r.code
-		o.stopped = o.stopped || r.code == failedStopping
-		o.lost = o.lost || r.code != failedUnasked
+		o.decision = r.Code
+		o.stopped = o.stopped || r.Code == wire.FailedStopping
+		o.lost = o.lost || r.Code != wire.FailedUnasked
 		return
 	}
 	switch o.phase {
@@ -120,61 +121,61 @@ func (o *opState) lose(owner uint8) {
 	}
 }
 
-func (o *opState) takeWrite(r *result, owner uint8) {
-	o.decision = r.code
-	if !o.knew && r.existed {
+func (o *opState) takeWrite(r *wire.Result, owner uint8) {
+	o.decision = r.Code
+	if !o.knew && r.Existed {
 		o.existed = true
 	}
-	switch r.code {
-	case resultStored:
+	switch r.Code {
+	case wire.Stored:
 		o.acks++
-	case resultStale:
+	case wire.Stale:
 		o.newer++
-		o.stale = max(o.stale, r.version)
-		o.lost = o.lost || r.repeated
-	case resultNoMemory, resultRefused:
+		o.stale = max(o.stale, r.Version)
+		o.lost = o.lost || r.Repeated
+	case wire.NoMemory, wire.Refused:
 		if o.phase == phaseRepair {
 			o.refused++
 			return
 		}
 		o.refusal = kv.ErrNoMemory
-		if r.code == resultRefused {
+		if r.Code == wire.Refused {
 			o.refusal = kv.ErrRefused
 		}
-	case resultCondition:
-		if o.stale = 0; r.existed { // else it is a tombstone's
-			o.stale = r.version
+	case wire.ConditionFailed:
+		if o.stale = 0; r.Existed { // else it is a tombstone's
+			o.stale = r.Version
 		}
-	case resultUnbelieved:
+	case wire.TooFarAhead:
 		if o.phase != phaseRepair {
 			o.refusal = kv.ErrRefused
 		}
-	case resultElsewhere:
+	case wire.NotOwner:
 		o.elsewhere = true
 		o.lose(owner)
 	}
 }
 
 // takeRead keeps the newest entry; its value is copied.
-func (o *opState) takeRead(r *result, owner uint8, p *pending) {
+func (o *opState) takeRead(r *wire.Result, owner uint8, p *pending) {
 	if o.done && o.phase == phaseReadOne {
 		return // of owners that were asked both, the first counts
 	}
 	bit := ownerSet(1) << owner
 	o.answered |= bit
-	if r.behind {
+	if r.Behind {
 		o.behind |= bit
 	}
-	if !r.unsynced {
+	if !r.NoAuthority {
 		o.whole |= bit
-		if !r.behind || o.phase != phaseReadOne {
+		if !r.Behind || o.phase != phaseReadOne {
 			o.acks++
 		}
 	}
-	if r.code != resultFound {
+	if r.Code != wire.Found {
 		return
 	}
-	e := &r.record.Entry
+	e := &r.Record.Entry
 	switch {
 	case !o.found.Exists() || e.Supersedes(&o.found):
 		o.newest, o.local = bit, false

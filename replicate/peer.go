@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"httpdhs/kv"
+	"httpdhs/wire"
 )
 
 // State is how a peer stands with this node.
@@ -73,7 +74,7 @@ type Peer struct {
 	lostSince  time.Time // the same, but not after contact for a moment: it had been up for evictAfter, or it is the first time
 	upSince    time.Time // when it came back from an absence of more than absenceMax
 	closed     bool
-	ping       Ping      // what it last said of itself; zero: nothing yet
+	ping       wire.Ping // what it last said of itself; zero: nothing yet
 	answeredTo uint64    // the largest Seq of this node's statements that it has answered
 	clockRead  sample    // its clocks
 	lag        lag       // of its stamps
@@ -97,8 +98,8 @@ type Peer struct {
 
 // peerHost is what a Peer needs of the node that it belongs to.
 type peerHost interface {
-	self() Ping                             // what this node says of itself
-	accepts(p *Ping) error                  // why the answer is not a member's
+	self() wire.Ping                        // what this node says of itself
+	accepts(p *wire.Ping) error             // why the answer is not a member's
 	steer() (done bool)                     // a clock was read; not done: others are to be read before this node's is moved
 	follow()                                // the same, for stamps
 	settled() bool                          // whether this node is in sync and no ring is changing
@@ -172,7 +173,7 @@ func (p *Peer) apply(r *kv.Record, t ticket, live, carry bool) (taken bool) {
 		p.wakeLocked()
 	}
 	p.mu.Unlock()
-	failTickets(lost, failedDown)
+	failTickets(lost, wire.FailedDown)
 	return taken
 }
 
@@ -307,7 +308,7 @@ func (p *Peer) next() *batch {
 // on a new connection when one broke: a peer that was restarted closes those
 // it had.
 func (p *Peer) deliver(b *batch, deadline time.Time) (err error) {
-	setBatchClock(b.buf, p.clock.Last())
+	wire.SetClock(b.buf, p.clock.Last())
 	b.answer, err = p.transport.RoundTrip(b.answer[:0], b.buf, deadline)
 	if err != nil && !isTimeout(err) && !errors.Is(err, ErrRefused) && p.State() != Down {
 		b.retried = true
@@ -324,43 +325,43 @@ func (p *Peer) deliver(b *batch, deadline time.Time) (err error) {
 // that it answers out of b: what is left is to be sent again. An answer that
 // is none is an error; tickets that it resolved before that are zero then.
 func (p *Peer) settle(b *batch, answer []byte) error {
-	kind, body, err := splitHead(answer)
+	kind, body, err := wire.Split(answer)
 	if err != nil {
 		return err
 	}
-	if kind != kindBatch {
-		return fmt.Errorf("%w: kind %d, want a batch's answer", errMessage, kind)
+	if kind != wire.KindBatch {
+		return fmt.Errorf("%w: kind %d, want a batch's answer", wire.ErrMalformed, kind)
 	}
-	clock, body, err := splitClock(body)
+	clock, body, err := wire.SplitClock(body)
 	if err != nil {
 		return err
 	}
 	p.clock.Observe(clock)
-	items, done := b.buf[batchHead:], len(b.tickets)
+	items, done := b.buf[wire.BatchHead:], len(b.tickets)
 	for i := range b.tickets {
-		var r result
-		if r, body, err = nextResult(body); err != nil {
+		var r wire.Result
+		if r, body, err = wire.NextResult(body); err != nil {
 			return err
 		}
-		if r.code == resultAgain && i > 0 {
+		if r.Code == wire.Again && i > 0 {
 			done = i
 			break
 		}
-		r.repeated = b.retried
+		r.Repeated = b.retried
 		if b.retried && b.asks > 0 {
-			var it item
-			if it, items = ownItem(items); it.kind == itemCond && r.code != resultStored {
-				r.code = failedDown // the first try may have been decided, and won
+			var it wire.Item
+			if it, items = ownItem(items); it.Kind == wire.ItemCond && r.Code != wire.Stored {
+				r.Code = wire.FailedDown // the first try may have been decided, and won
 			}
 		}
-		if r.code == resultAgain {
-			return fmt.Errorf("%w: no result", errMessage)
+		if r.Code == wire.Again {
+			return fmt.Errorf("%w: no result", wire.ErrMalformed)
 		}
 		b.tickets[i].resolve(&r)
 		b.tickets[i] = ticket{}
 	}
 	if len(body) > 0 {
-		return fmt.Errorf("%w: more results than items", errMessage)
+		return fmt.Errorf("%w: more results than items", wire.ErrMalformed)
 	}
 	p.sentBatches.Add(1)
 	p.sentRecords.Add(int64(done))
@@ -407,13 +408,13 @@ func (p *Peer) delivered(b *batch, err error) {
 }
 
 // failure is what becomes of items that the peer has not answered.
-func (p *Peer) failure() resultCode {
+func (p *Peer) failure() wire.Code {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {
-		return failedStopping
+		return wire.FailedStopping
 	}
-	return failedDown
+	return wire.FailedDown
 }
 
 // setState changes the state; the caller holds mu.
@@ -454,7 +455,7 @@ func (p *Peer) markDown(reason error) {
 		return
 	}
 	p.transport.Abort() // the batch in flight fails and comes back as hints
-	failTickets(waiting, failedDown)
+	failTickets(waiting, wire.FailedDown)
 	p.host.reconsider()
 }
 
@@ -469,7 +470,7 @@ func (p *Peer) close() {
 	p.idle.Broadcast()
 	p.mu.Unlock()
 	for _, b := range queued {
-		failTickets(b.orphan(nil), failedStopping)
+		failTickets(b.orphan(nil), wire.FailedStopping)
 	}
 	p.abortUntilDone()
 	p.mu.Lock()

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"httpdhs/kv"
+	"httpdhs/wire"
 )
 
 // MaxReplicas bounds the owners of a key by one ring.
@@ -281,7 +282,7 @@ func (p *pending) wait(deadline time.Time) bool {
 
 // resolve hands the result of a ticket to its operation. The zero ticket is
 // nobody's.
-func (t ticket) resolve(r *result) {
+func (t ticket) resolve(r *wire.Result) {
 	p := t.p
 	if p == nil {
 		return

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"httpdhs/wire"
 )
 
 const (
@@ -124,31 +126,38 @@ func (p *Peer) probe(deadline time.Time) {
 	}
 }
 
-func (p *Peer) exchangePing(deadline time.Time) (Ping, error) {
+// heardPing is what a peer says of itself in answer to a probe.
+type heardPing struct {
+	wire.Ping
+	to   uint64 // the Seq of the statement that it answers
+	told uint64 // how often this node had taken the peer for down when it asked
+}
+
+func (p *Peer) exchangePing(deadline time.Time) (heardPing, error) {
 	told, began := p.downsNow(), time.Now() // before it is told
 	stamped := p.clock.Reading()
 	self := p.host.self()
-	msg := appendPing(nil, &self)
+	msg := wire.AppendPing(nil, &self)
 	answer, err := p.transport.RoundTrip(nil, msg, deadline)
 	if err != nil && !isTimeout(err) && !errors.Is(err, ErrRefused) && !errors.Is(err, ErrStranger) && !p.quitting() {
 		answer, err = p.transport.RoundTrip(nil, msg, deadline)
 	}
 	if err != nil {
-		return Ping{}, err
+		return heardPing{}, err
 	}
-	ping, err := parsePing(answer)
+	said, err := wire.ParsePing(answer)
 	if err != nil {
-		return Ping{}, err
+		return heardPing{}, err
 	}
-	ping.to, ping.told = self.Said.Seq, told
-	p.readClock(&ping, time.Since(began), stamped)
+	ping := heardPing{said, self.Said.Seq, told}
+	p.readClock(&said, time.Since(began), stamped)
 	steered := p.host.steer()
 	p.host.follow()
 	if ping.Name != p.name {
 		// One node under two names would count as two replicas.
 		return ping, fmt.Errorf("the node at %s says that it is %s", p.name, ping.Name)
 	}
-	err = p.host.accepts(&ping)
+	err = p.host.accepts(&said)
 	if apart := (*apartError)(nil); errors.As(err, &apart) && !steered && !p.probed.Load() {
 		return ping, errUnsteered
 	}
@@ -167,7 +176,7 @@ func (p *Peer) downsNow() uint64 {
 }
 
 // answered takes note of what the peer says of itself in answer to a probe.
-func (p *Peer) answered(ping *Ping) {
+func (p *Peer) answered(ping *heardPing) {
 	p.clock.Observe(ping.Clock)
 	p.mu.Lock()
 	if p.closed || p.State() == Down && ping.told != p.downs {
@@ -176,12 +185,12 @@ func (p *Peer) answered(ping *Ping) {
 	}
 	met := ping.Boot != p.ping.Boot
 	back, kept := p.State() == Down, p.queue.bytes
-	missed := p.believeLocked(ping)
+	missed := p.believeLocked(&ping.Ping)
 	p.answeredTo = max(p.answeredTo, ping.to)
 	downs := p.downs
 	if back {
 		sight := ping.Sees[p.boot]
-		missed = missed || sight.Downs > 0 && !sight.Counts
+		missed = missed || sight.Suspicion > 0 && !sight.Counts
 	}
 	p.mu.Unlock()
 	if missed {
@@ -199,7 +208,7 @@ func (p *Peer) answered(ping *Ping) {
 	if met {
 		p.host.met(p)
 	}
-	p.noted(ping)
+	p.noted(&ping.Ping)
 	if back {
 		p.probeSoon() // it has to be told
 	}
@@ -230,7 +239,7 @@ func (p *Peer) comeBack(boot, downs uint64) {
 }
 
 // asked takes note of what the peer says of itself in a probe of its own.
-func (p *Peer) asked(ping *Ping) {
+func (p *Peer) asked(ping *wire.Ping) {
 	p.mu.Lock()
 	p.heard = time.Now()
 	if p.closed || p.State() == Down || p.ping.Boot != ping.Boot {
@@ -262,7 +271,7 @@ func (p *Peer) heed(boot uint64) {
 }
 
 // noted draws the conclusions from what the peer has said.
-func (p *Peer) noted(ping *Ping) {
+func (p *Peer) noted(ping *wire.Ping) {
 	p.host.compareMaps(p.name, ping.Said.Map)
 	p.host.reconsider()
 }
@@ -273,7 +282,7 @@ type Status struct {
 	State   State
 	Reason  error     // why it is down
 	Since   time.Time // when it was found down; only while it is
-	Ping    Ping      // what it last said of itself; Boot is 0 before that
+	Ping    wire.Ping // what it last said of itself; Boot is 0 before that
 	Queued  int       // bytes
 	Dropped int64     // records that were dropped at the queue's bound
 

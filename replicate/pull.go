@@ -1,7 +1,6 @@
 package replicate
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
@@ -11,36 +10,13 @@ import (
 
 	"httpdhs/kv"
 	"httpdhs/rebalance"
+	"httpdhs/wire"
 )
 
-// The messages of sync:
-//
-//	digests  request   u8 level, u16 partitions to the end
-//	         answer    u64 boot, u8 authority, then a partition each: u64 (level 0: all
-//	                   buckets xored) or 256 × u64 (level 1)
-//	pull     request   u16 partition, u64 from, 256 bits of buckets
-//	         answer    u64 boot, u8 authority, u8 more, u64 next, records to the end
-//
-// The boot is there because a peer that was restarted since its last probe has
-// nothing, and looks as if it had nothing new; authority, for all the partitions that were asked for, because one that was chosen for it may have
-// lost it since.
 const (
-	digestBuckets = 256
-	bitmapBytes   = digestBuckets / 8
-
-	levelPartitions = 0
-	levelBuckets    = 1
-
-	syncHead = messageHead + 8 + 1
-	pullHead = syncHead + 1 + 8
-
 	// pullBytes is where the answer to a pull is full, past its first record. To scan and to merge it takes less than a millisecond each,
 	// which is what requests meanwhile wait at most.
 	pullBytes = 128 << 10
-
-	// bucketChunk is how many partitions' bucket digests may be asked for at
-	// once: 128 KiB of answer.
-	bucketChunk = 64
 
 	syncTimeout = 10 * time.Second // of one message
 
@@ -70,17 +46,8 @@ func (c *Coordinator) pay(bytes int) error {
 	return nil
 }
 
-// Moving is how far a node is with fetching what it owns by a ring.
-type Moving struct {
-	Ring       string
-	Partitions int     // to compare, each once for each owner that is asked
-	Done       int     // of them
-	Bytes      int64   // fetched
-	Seconds    float64 // since it began
-}
-
 // Moving is how far this node is with fetching what it owns; nil: it fetches nothing.
-func (c *Coordinator) Moving() *Moving { return c.moving.Load() }
+func (c *Coordinator) Moving() *wire.Moving { return c.moving.Load() }
 
 // errNoAuthority is for a source that may lack something, though it was chosen because it did not.
 var errNoAuthority = fmt.Errorf("%w: a replica is not in sync any more, or has refused what it has no room for", errNotYet)
@@ -103,7 +70,7 @@ type fetch struct {
 // pullAll fetches what is asked of each, for a ring that is wanted until the end. Doubtful are the
 // partitions of which none that was asked because it has authority has it still.
 func (c *Coordinator) pullAll(x rebalance.Ring, from []fetch) (doubtful []int, err error) {
-	m, began := Moving{Ring: ringName(x)}, time.Now()
+	m, began := wire.Moving{Ring: ringName(x)}, time.Now()
 	for i := range from {
 		m.Partitions += len(from[i].partitions)
 	}
@@ -153,20 +120,14 @@ func (c *Coordinator) pullFrom(o origin, partitions []int) (full error) {
 	if err != nil {
 		return err
 	}
-	for chunk := range slices.Chunk(differ, bucketChunk) {
-		theirs, err := o.digests(levelBuckets, chunk)
+	for chunk := range slices.Chunk(differ, wire.BucketChunk) {
+		theirs, err := o.digests(wire.EachBucket, chunk)
 		if err != nil {
 			return err
 		}
 		for i, part := range chunk {
-			var own [digestBuckets]uint64
-			c.store.Digests(part, &own)
-			var bitmap [bitmapBytes]byte
-			for b, digest := range theirs[i*digestBuckets : (i+1)*digestBuckets] {
-				if digest != own[b] {
-					bitmap[b/8] |= 1 << (b % 8)
-				}
-			}
+			own := c.digests(part)
+			bitmap := own.Differ(theirs[i*wire.DigestBuckets:])
 			if err := c.pull(o, part, &bitmap); errors.Is(err, kv.ErrNoMemory) {
 				full = err
 			} else if err != nil {
@@ -179,7 +140,7 @@ func (c *Coordinator) pullFrom(o origin, partitions []int) (full error) {
 
 // compare returns the partitions of which o has other digests.
 func (c *Coordinator) compare(o origin, partitions []int) (differ []int, err error) {
-	theirs, err := o.digests(levelPartitions, partitions)
+	theirs, err := o.digests(wire.WholePartitions, partitions)
 	if err != nil {
 		return nil, err
 	}
@@ -193,33 +154,37 @@ func (c *Coordinator) compare(o origin, partitions []int) (differ []int, err err
 
 // digest is the digest of a whole partition.
 func (c *Coordinator) digest(partition int) (sum uint64) {
-	var buckets [digestBuckets]uint64
-	c.store.Digests(partition, &buckets)
-	for _, d := range buckets {
-		sum ^= d
-	}
-	return sum
+	own := c.digests(partition)
+	return own.Whole()
+}
+
+// digests are those of the buckets of a partition.
+func (c *Coordinator) digests(partition int) (own wire.Digests) {
+	c.store.Digests(partition, (*[wire.DigestBuckets]uint64)(&own))
+	return own
 }
 
 // pull fetches and merges the records of some buckets of a partition. What does not fit into this node's memory does not keep the rest from
 // coming.
-func (c *Coordinator) pull(o origin, partition int, buckets *[bitmapBytes]byte) (full error) {
-	for from, more := uint64(0), *buckets != [bitmapBytes]byte{}; more; {
+func (c *Coordinator) pull(o origin, partition int, buckets *wire.Buckets) (full error) {
+	ask := wire.Pull{Partition: partition, Buckets: *buckets}
+	for more := ask.Buckets.Any(); more; {
 		if c.closed.Load() {
 			return kv.ErrStopping
 		}
-		msg := binary.LittleEndian.AppendUint16(appendHead(nil, kindPull), uint16(partition))
-		msg = binary.LittleEndian.AppendUint64(msg, from)
-		answer, err := o.direct(append(msg, buckets[:]...), time.Now().Add(syncTimeout))
+		answer, err := o.direct(wire.AppendPull(nil, &ask), time.Now().Add(syncTimeout))
 		if err != nil {
 			return err
 		}
-		body, err := o.expectOrigin(answer, kindPull, pullHead)
+		from, pulled, err := wire.ParsePulled(answer)
+		if err == nil {
+			err = o.expect(from)
+		}
 		if err != nil {
 			return err
 		}
-		more, from = body[0] != 0, binary.LittleEndian.Uint64(body[1:])
-		body = body[9:]
+		more, ask.From = pulled.More, pulled.Next
+		body := pulled.Records
 		c.counters.pulledBytes.Add(int64(len(body)))
 		if err := c.pay(len(body)); err != nil {
 			return err
@@ -236,7 +201,7 @@ func (c *Coordinator) pull(o origin, partition int, buckets *[bitmapBytes]byte) 
 // takePulled merges the records of an answer to a pull.
 func (c *Coordinator) takePulled(body []byte) (full error) {
 	for len(body) > 0 {
-		r, rest, err := kv.DecodeRecord(body, &wireLimits)
+		r, rest, err := wire.DecodeRecord(body)
 		if err != nil {
 			return err
 		}
@@ -248,7 +213,7 @@ func (c *Coordinator) takePulled(body []byte) (full error) {
 		hash := kv.Hash(r.Key)
 		switch _, err := c.store.ApplySync(hash, &r); {
 		case errors.Is(err, kv.ErrNoMemory):
-			c.refuse(hash, r.Version, &result{code: resultNoMemory})
+			c.refuse(hash, r.Version, &wire.Result{Code: wire.NoMemory})
 			full = err
 		case err != nil:
 			return fmt.Errorf("cannot store a record of a peer: %w", err)
@@ -259,134 +224,81 @@ func (c *Coordinator) takePulled(body []byte) (full error) {
 	return full
 }
 
-// expectOrigin is expectKind for an answer that begins with the boot of the peer, and whether it has authority.
-func (o origin) expectOrigin(answer []byte, kind byte, least int) ([]byte, error) {
-	body, err := expectKind(answer, kind, least)
-	if err != nil {
-		return nil, err
+// expect says what is wrong with who made an answer.
+func (o origin) expect(from wire.Origin) error {
+	if from.Boot != o.Status().Ping.Boot {
+		return fmt.Errorf("%w: %s was restarted", errNotYet, o.name)
 	}
-	if boot := binary.LittleEndian.Uint64(body); boot != o.Status().Ping.Boot {
-		return nil, fmt.Errorf("%w: %s was restarted", errNotYet, o.name)
+	if o.sure && !from.Authority {
+		return fmt.Errorf("%w: %s", errNoAuthority, o.name)
 	}
-	if o.sure && body[8] == 0 {
-		return nil, fmt.Errorf("%w: %s", errNoAuthority, o.name)
-	}
-	return body[9:], nil
-}
-
-// expectKind takes the head off an answer of the kind, which is at least so
-// long.
-func expectKind(answer []byte, kind byte, least int) ([]byte, error) {
-	got, body, err := splitHead(answer)
-	if err != nil {
-		return nil, err
-	}
-	if got != kind || len(answer) < least {
-		return nil, fmt.Errorf("%w: answer of kind %d and %d bytes, want kind %d", errMessage, got, len(answer), kind)
-	}
-	return body, nil
+	return nil
 }
 
 // digests asks for the digests of partitions.
-func (o origin) digests(level byte, partitions []int) ([]uint64, error) {
+func (o origin) digests(level wire.Level, partitions []int) ([]uint64, error) {
 	if len(partitions) == 0 {
 		return nil, nil
 	}
-	msg := append(appendHead(nil, kindDigests), level)
-	for _, part := range partitions {
-		msg = binary.LittleEndian.AppendUint16(msg, uint16(part))
-	}
-	answer, err := o.direct(msg, time.Now().Add(syncTimeout))
+	answer, err := o.direct(wire.AppendDigests(nil, level, partitions), time.Now().Add(syncTimeout))
 	if err != nil {
 		return nil, err
 	}
-	want := len(partitions)
-	if level == levelBuckets {
-		want *= digestBuckets
+	from, all, err := wire.ParseDigestsAnswer(answer, level, len(partitions))
+	if err == nil {
+		err = o.expect(from)
 	}
-	body, err := o.expectOrigin(answer, kindDigests, syncHead)
 	if err != nil {
 		return nil, err
-	}
-	if len(body) != 8*want {
-		return nil, fmt.Errorf("%w: %d bytes of digests, want %d", errMessage, len(body), 8*want)
-	}
-	all := make([]uint64, want)
-	for i := range all {
-		all[i] = binary.LittleEndian.Uint64(body[8*i:])
 	}
 	return all, nil
 }
 
-// serveDigests answers with this node's digests.
+// serveDigests answers with this node's digests. Authority is looked at first: what this node comes
+// to hold meanwhile does no harm, what it lacked before would.
 func (c *Coordinator) serveDigests(dst, body []byte) ([]byte, error) {
-	if len(body) < 1 || body[0] > levelBuckets {
-		return dst, fmt.Errorf("%w: digests", errMessage)
-	}
-	start, level, most := len(dst), body[0], c.Partitions()
-	if level == levelBuckets {
-		most = bucketChunk
-	}
-	if err := c.checkPartitions(body[1:], most); err != nil {
+	level, of, err := wire.ParseDigests(body, c.Partitions())
+	if err != nil {
 		return dst, err
 	}
-	dst = append(binary.LittleEndian.AppendUint64(appendHead(dst, kindDigests), c.opt.Boot), 1)
-	for body = body[1:]; len(body) > 0; body = body[2:] {
-		part := int(binary.LittleEndian.Uint16(body))
-		if !c.holds(part) || c.behind.any(part) {
-			dst[start+syncHead-1] = 0
-		}
-		if level == levelPartitions {
-			dst = binary.LittleEndian.AppendUint64(dst, c.digest(part))
-			continue
-		}
-		var buckets [digestBuckets]uint64
-		c.store.Digests(part, &buckets)
-		for _, d := range buckets {
-			dst = binary.LittleEndian.AppendUint64(dst, d)
-		}
+	origin := wire.Origin{Boot: c.opt.Boot, Authority: true}
+	for left := of; len(left) > 0; {
+		origin.Authority = c.whole(left.Next()) && origin.Authority
+	}
+	dst = wire.OpenDigests(dst, origin)
+	for len(of) > 0 {
+		own := c.digests(of.Next())
+		dst = own.AppendTo(dst, level)
 	}
 	return dst, nil
 }
 
+// whole says whether this node has authority for a partition, and has refused nothing of it.
+func (c *Coordinator) whole(partition int) bool {
+	return c.holds(partition) && !c.behind.any(partition)
+}
+
 // servePull answers with the records of some buckets of a partition.
 func (c *Coordinator) servePull(dst, body []byte) ([]byte, error) {
-	if len(body) != 2+8+bitmapBytes {
-		return dst, fmt.Errorf("%w: pull", errMessage)
-	}
-	part := int(binary.LittleEndian.Uint16(body))
-	from := binary.LittleEndian.Uint64(body[2:])
-	bitmap := body[10:]
-	if part >= c.Partitions() {
-		return dst, fmt.Errorf("%w: partition %d", errMessage, part)
+	ask, err := wire.ParsePull(body, c.Partitions())
+	if err != nil {
+		return dst, err
 	}
 	start := len(dst)
-	dst = append(binary.LittleEndian.AppendUint64(appendHead(dst, kindPull), c.opt.Boot), 0)
-	if c.holds(part) && !c.behind.any(part) {
-		dst[start+syncHead-1] = 1
-	}
-	more := len(dst)
-	dst = append(dst, 0, 0, 0, 0, 0, 0, 0, 0, 0)
+	dst = wire.OpenPulled(dst, wire.Origin{Boot: c.opt.Boot, Authority: c.whole(ask.Partition)})
 	records := len(dst)
 	now, last := c.clock.Wall().UnixMilli(), uint64(0)
-	c.store.Scan(part, from, func(hash uint64, r *kv.Record) bool {
-		bucket := c.bucket(hash)
-		if bitmap[bucket/8]&(1<<(bucket%8)) == 0 || r.Collectable(now, c.opt.Grace) {
+	c.store.Scan(ask.Partition, ask.From, func(hash uint64, r *kv.Record) bool {
+		if !ask.Buckets.Has(wire.Bucket(hash, c.Partitions())) || r.Collectable(now, c.opt.Grace) {
 			return true
 		}
 		// Records of one hash are not split: next is where to go on.
 		if len(dst)-start > pullBytes && len(dst) > records && hash != last {
-			dst[more] = 1
-			binary.LittleEndian.PutUint64(dst[more+1:], hash)
+			wire.CutPulled(dst[start:], hash)
 			return false
 		}
 		dst, last = kv.AppendRecord(dst, r), hash
 		return true
 	})
 	return dst, nil
-}
-
-// bucket is the digest bucket of a hash: the eight bits below the partition's.
-func (c *Coordinator) bucket(hash uint64) int {
-	return int(hash * uint64(c.Partitions()) >> 56)
 }

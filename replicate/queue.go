@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"httpdhs/kv"
+	"httpdhs/wire"
 )
 
 const (
@@ -35,7 +36,7 @@ var batches = sync.Pool{New: func() any { return new(batch) }}
 
 func acquireBatch() *batch {
 	b := batches.Get().(*batch)
-	b.buf = openBatch(b.buf[:0])
+	b.buf = wire.OpenBatch(b.buf[:0])
 	b.tickets, b.asks, b.reads, b.retried = b.tickets[:0], 0, 0, false
 	return b
 }
@@ -67,8 +68,8 @@ func (b *batch) orphan(dst []ticket) []ticket {
 }
 
 // failTickets resolves all with code.
-func failTickets(tickets []ticket, code resultCode) {
-	r := result{code: code}
+func failTickets(tickets []ticket, code wire.Code) {
+	r := wire.Result{Code: code}
 	for _, t := range tickets {
 		t.resolve(&r)
 	}
@@ -77,27 +78,27 @@ func failTickets(tickets []ticket, code resultCode) {
 // cut takes the first n items out, which are settled.
 func (b *batch) cut(n int) {
 	if n == len(b.tickets) { // as nearly always
-		b.buf, b.tickets, b.asks, b.reads = b.buf[:batchHead], b.tickets[:0], 0, 0
+		b.buf, b.tickets, b.asks, b.reads = b.buf[:wire.BatchHead], b.tickets[:0], 0, 0
 		return
 	}
-	rest := b.buf[batchHead:]
+	rest := b.buf[wire.BatchHead:]
 	for range n {
 		it, after := ownItem(rest)
-		if it.kind != itemApply {
+		if it.Kind != wire.ItemApply {
 			b.asks--
 		}
-		if it.kind == itemRead {
+		if it.Kind == wire.ItemRead {
 			b.reads--
 		}
 		rest = after
 	}
-	b.buf = append(b.buf[:batchHead], rest...)
+	b.buf = append(b.buf[:wire.BatchHead], rest...)
 	b.tickets = append(b.tickets[:0], b.tickets[n:]...)
 }
 
 // ownItem decodes an item that this side has encoded.
-func ownItem(body []byte) (item, []byte) {
-	it, rest, err := nextItem(body, nil)
+func ownItem(body []byte) (wire.Item, []byte) {
+	it, rest, err := wire.NextItem(body, nil)
 	if err != nil {
 		panic("BUG: replicate: own batch does not decode: " + err.Error())
 	}
@@ -105,11 +106,11 @@ func ownItem(body []byte) (item, []byte) {
 }
 
 func (b *batch) dropAsks() {
-	kept := b.buf[:batchHead]
+	kept := b.buf[:wire.BatchHead]
 	n := 0
-	for body := b.buf[batchHead:]; len(body) > 0; {
+	for body := b.buf[wire.BatchHead:]; len(body) > 0; {
 		it, rest := ownItem(body)
-		if it.kind == itemApply {
+		if it.Kind == wire.ItemApply {
 			kept = append(kept, body[:len(body)-len(rest)]...)
 			n++
 		}
@@ -130,7 +131,7 @@ type queue struct {
 func (q *queue) open(n int) *batch {
 	if len(q.batches) > 0 {
 		last := q.batches[len(q.batches)-1]
-		fits := len(last.buf) == batchHead || len(last.buf)+n <= batchBytes
+		fits := len(last.buf) == wire.BatchHead || len(last.buf)+n <= batchBytes
 		if fits && !last.retried { // what was never sent is not to count as sent twice
 			return last
 		}
@@ -144,7 +145,7 @@ func (q *queue) open(n int) *batch {
 func (q *queue) apply(r *kv.Record, t ticket) {
 	b := q.open(kv.RecordSizeMax(len(r.Key), len(r.Meta), len(r.Value)))
 	before := len(b.buf)
-	b.buf = appendApply(b.buf, r)
+	b.buf = wire.AppendApply(b.buf, r)
 	q.bytes += len(b.buf) - before
 	b.tickets = append(b.tickets, t)
 }
@@ -153,7 +154,7 @@ func (q *queue) apply(r *kv.Record, t ticket) {
 func (q *queue) read(key []byte, t ticket) {
 	b := q.open(len(key))
 	before := len(b.buf)
-	b.buf = appendRead(b.buf, key)
+	b.buf = wire.AppendRead(b.buf, key)
 	q.bytes += len(b.buf) - before
 	b.tickets = append(b.tickets, t)
 	b.asks++
@@ -164,7 +165,7 @@ func (q *queue) read(key []byte, t ticket) {
 func (q *queue) cond(c *kv.Condition, r *kv.Record, t ticket) {
 	b := q.open(kv.RecordSizeMax(len(r.Key), len(r.Meta), len(r.Value)))
 	before := len(b.buf)
-	b.buf = appendCond(b.buf, c, r)
+	b.buf = wire.AppendCond(b.buf, c, r)
 	q.bytes += len(b.buf) - before
 	b.tickets = append(b.tickets, t)
 	b.asks++
@@ -174,7 +175,7 @@ func (q *queue) cond(c *kv.Condition, r *kv.Record, t ticket) {
 func (q *queue) pop() *batch {
 	b := q.batches[0]
 	q.batches = slices.Delete(q.batches, 0, 1) // moves the few there are, and keeps the room
-	q.bytes -= len(b.buf) - batchHead
+	q.bytes -= len(b.buf) - wire.BatchHead
 	return b
 }
 
@@ -185,7 +186,7 @@ func (q *queue) unpop(b *batch) {
 		return
 	}
 	q.batches = slices.Insert(q.batches, 0, b)
-	q.bytes += len(b.buf) - batchHead
+	q.bytes += len(b.buf) - wire.BatchHead
 }
 
 // trim drops the oldest batches until the queue is within its limit. It says
@@ -210,7 +211,7 @@ func (q *queue) orphan() (tickets []ticket) {
 			continue
 		}
 		q.batches = append(q.batches, b)
-		q.bytes += len(b.buf) - batchHead
+		q.bytes += len(b.buf) - wire.BatchHead
 	}
 	return tickets
 }

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"httpdhs/kv"
+	"httpdhs/wire"
 )
 
 // recorder stands between two nodes, notes the batches that pass, and fails
@@ -16,13 +17,13 @@ type recorder struct {
 	mu      sync.Mutex
 	flying  int
 	twice   bool
-	batches [][]item
+	batches [][]wire.Item
 	next    hook
 }
 
 func (r *recorder) hook(msg []byte, pass func() ([]byte, error)) ([]byte, error) {
-	var items []item
-	for body := msg[batchHead:]; len(body) > 0; {
+	var items []wire.Item
+	for body := msg[wire.BatchHead:]; len(body) > 0; {
 		it, rest := ownItem(body)
 		items, body = append(items, it), rest
 	}
@@ -42,7 +43,7 @@ func (r *recorder) hook(msg []byte, pass func() ([]byte, error)) ([]byte, error)
 	return pass()
 }
 
-func (r *recorder) take(t *testing.T) [][]item {
+func (r *recorder) take(t *testing.T) [][]wire.Item {
 	t.Helper()
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -126,8 +127,8 @@ func testQueueIsFirstInFirstOut(t *testing.T) {
 	next := 0
 	for _, items := range append(seen, rec2.take(t)...) {
 		for _, it := range items {
-			if want := fmt.Sprintf("%06d", next); string(it.record.Key) != want {
-				t.Fatalf("%s arrived, want %s", it.record.Key, want)
+			if want := fmt.Sprintf("%06d", next); string(it.Record.Key) != want {
+				t.Fatalf("%s arrived, want %s", it.Record.Key, want)
 			}
 			next++
 		}
@@ -186,10 +187,10 @@ func testHints(t *testing.T) {
 	p := c.nodes[0].peer(1)
 	p.mu.Lock()
 	for _, b := range p.queue.batches {
-		for body := b.buf[batchHead:]; len(body) > 0; {
+		for body := b.buf[wire.BatchHead:]; len(body) > 0; {
 			it, rest := ownItem(body)
-			if body = rest; it.kind != itemApply {
-				t.Errorf("item %q is kept for a peer that is down", it.kind)
+			if body = rest; it.Kind != wire.ItemApply {
+				t.Errorf("item %q is kept for a peer that is down", it.Kind)
 			}
 		}
 	}
@@ -263,22 +264,22 @@ func testBatchThatThePeerRefuses(t *testing.T) {
 // An answer that is none, whatever its bytes, fails who waits and loses
 // nothing: the records are sent again.
 func TestAnswerThatIsNone(t *testing.T) {
-	good := openBatch(nil)
+	good := wire.OpenBatch(nil)
 	for _, answer := range [][]byte{
-		nil, {0}, {messageFormat}, []byte("<html>"), good[:5], good, // fewer results than items
-		appendResult(bytes.Clone(good), &result{code: resultAgain}),
+		nil, {0}, {wire.Format}, []byte("<html>"), good[:5], good, // fewer results than items
+		wire.AppendResult(bytes.Clone(good), &wire.Result{Code: wire.Again}),
 		append(bytes.Clone(good), 0),
-		append(bytes.Clone(good), byte(resultFound), 1),
-		append(bytes.Clone(good), byte(resultStale), 1),
-		append(bytes.Clone(good), byte(failedDown)),
-		append(bytes.Clone(good), byte(resultStored), byte(resultStored)), // more
-		append(appendHead(nil, kindList), good[messageHead:]...),
+		append(bytes.Clone(good), byte(wire.Found), 1),
+		append(bytes.Clone(good), byte(wire.Stale), 1),
+		append(bytes.Clone(good), byte(wire.FailedDown)),
+		append(bytes.Clone(good), byte(wire.Stored), byte(wire.Stored)), // more
+		append([]byte{wire.Format, byte(wire.KindList)}, good[wire.Head:]...),
 	} {
 		bubble(t, func(t *testing.T) {
 			c := newCluster(t, clusterOptions{nodes: 2, replicas: 2})
 			c.net.set("node0", "node1", onBatches(answerWith(answer)))
 			// One result too many is found out after the one that counts.
-			if o := c.nodes[0].put("a", "v", kv.LevelAll); !errors.Is(o.Err, kv.ErrUnavailable) && len(answer) != batchHead+2 {
+			if o := c.nodes[0].put("a", "v", kv.LevelAll); !errors.Is(o.Err, kv.ErrUnavailable) && len(answer) != wire.BatchHead+2 {
 				t.Fatalf("answer %q: write ended with %v", answer, o.Err)
 			}
 			c.net.set("node0", "node1", nil)

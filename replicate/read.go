@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"httpdhs/kv"
+	"httpdhs/wire"
 )
 
 // readOne asks one owner after the other until one that is in sync has
@@ -186,7 +187,7 @@ func (c *Coordinator) readMany(v *view, p *pending, call *kv.Call, i int) {
 	for k, n := range owners {
 		t.owner = uint8(k)
 		if int(n) == v.self {
-			var r result
+			var r wire.Result
 			scratch := call.Buf
 			r, call.Buf = c.readOwn(call.Buf, partition, op.Hash, op.Key)
 			t.resolve(&r) // copies
@@ -200,15 +201,15 @@ func (c *Coordinator) readMany(v *view, p *pending, call *kv.Call, i int) {
 }
 
 // readOwn is this node's answer to a read; the value is appended to dst.
-func (c *Coordinator) readOwn(dst []byte, partition int, hash uint64, key []byte) (result, []byte) {
+func (c *Coordinator) readOwn(dst []byte, partition int, hash uint64, key []byte) (wire.Result, []byte) {
 	// Whether the node is in sync is asked first: what it came to hold
 	// meanwhile does no harm, what it lacked before would.
-	r := result{code: resultAbsent, unsynced: !c.holds(partition)}
+	r := wire.Result{Code: wire.Absent, NoAuthority: !c.holds(partition)}
 	e, dst, ok := c.store.Get(dst, hash, key)
 	if ok {
-		r.code, r.record = resultFound, kv.Record{Key: key, Entry: e}
+		r.Code, r.Record = wire.Found, kv.Record{Key: key, Entry: e}
 	}
-	r.behind = c.behind.lacks(partition, hash, e.Version)
+	r.Behind = c.behind.lacks(partition, hash, e.Version)
 	return r, dst
 }
 

@@ -5,6 +5,7 @@ import (
 	"sync"
 
 	"httpdhs/kv"
+	"httpdhs/wire"
 )
 
 // answerBytes is where an answer to a batch is full: the next read ends it, and
@@ -15,37 +16,37 @@ const answerBytes = 8 << 20
 // Exchange answers a message of another node; the answer is appended to dst.
 // An error means that the message is not one that a node sends.
 func (c *Coordinator) Exchange(dst, request []byte) ([]byte, error) {
-	kind, body, err := splitHead(request)
+	kind, body, err := wire.Split(request)
 	if err != nil {
 		return dst, err
 	}
 	if c.closed.Load() {
 		return dst, kv.ErrStopping
 	}
-	if c.view.Load() == nil && kind != kindHello {
+	if c.view.Load() == nil && kind != wire.KindHello {
 		return dst, fmt.Errorf("%w: not a member of a cluster yet", kv.ErrStopping)
 	}
 	switch kind {
-	case kindBatch:
+	case wire.KindBatch:
 		return c.serveBatch(dst, body)
-	case kindList:
+	case wire.KindList:
 		return c.serveList(dst, body)
-	case kindDigests:
+	case wire.KindDigests:
 		return c.serveDigests(dst, body)
-	case kindPull:
+	case wire.KindPull:
 		return c.servePull(dst, body)
-	case kindPing:
+	case wire.KindPing:
 		return c.servePing(dst, request)
-	case kindRing:
+	case wire.KindRing:
 		return c.serveRing(dst, body)
-	case kindHello:
+	case wire.KindHello:
 		return c.serveHello(dst, body)
 	}
-	return dst, fmt.Errorf("%w: kind %d", errMessage, kind)
+	return dst, fmt.Errorf("%w: kind %d", wire.ErrMalformed, kind)
 }
 
 func (c *Coordinator) servePing(dst, request []byte) ([]byte, error) {
-	ping, err := parsePing(request)
+	ping, err := wire.ParsePing(request)
 	if err != nil {
 		return dst, err
 	}
@@ -58,13 +59,13 @@ func (c *Coordinator) servePing(dst, request []byte) ([]byte, error) {
 		p.asked(&ping)
 	}
 	self := c.self()
-	return appendPing(dst, &self), nil
+	return wire.AppendPing(dst, &self), nil
 }
 
 // serving is what serveBatch would otherwise allocate: the store is behind an
 // interface, so what is passed to it escapes.
 type serving struct {
-	items    [gatherMax]item
+	items    [gatherMax]wire.Item
 	offers   [gatherMax]kv.Offer // of items[:n], which are records to be merged
 	n        int
 	versions [kv.MaxConditionVersions]kv.Version
@@ -82,42 +83,42 @@ func (s *serving) release() {
 // serveBatch carries out the items of a batch in their order. Records that
 // follow each other are merged some at a time.
 func (c *Coordinator) serveBatch(dst, body []byte) ([]byte, error) {
-	clock, body, err := splitClock(body)
+	clock, body, err := wire.SplitClock(body)
 	if err != nil {
 		return dst, err
 	}
 	c.clock.Observe(clock)
 	v := c.view.Load()
 	start := len(dst)
-	dst = openBatch(dst)
+	dst = wire.OpenBatch(dst)
 	s := servings.Get().(*serving)
 	defer s.release()
 	for len(body) > 0 {
 		it := &s.items[s.n]
-		if *it, body, err = nextItem(body, s.versions[:]); err != nil {
+		if *it, body, err = wire.NextItem(body, s.versions[:]); err != nil {
 			return dst[:start], err
 		}
-		if it.kind == itemApply {
-			if r := c.limited(&it.record); r.code != 0 {
-				c.refuse(kv.Hash(it.record.Key), it.record.Version, &r)
-				dst = appendResult(c.mergeServed(v, dst, s), &r)
+		if it.Kind == wire.ItemApply {
+			if r := c.limited(&it.Record); r.Code != 0 {
+				c.refuse(kv.Hash(it.Record.Key), it.Record.Version, &r)
+				dst = wire.AppendResult(c.mergeServed(v, dst, s), &r)
 				continue
 			}
-			s.offers[s.n] = kv.Offer{Hash: kv.Hash(it.record.Key), Record: &it.record}
+			s.offers[s.n] = kv.Offer{Hash: kv.Hash(it.Record.Key), Record: &it.Record}
 			if s.n++; s.n == gatherMax {
 				dst = c.mergeServed(v, dst, s)
 			}
 			continue
 		}
 		dst = c.mergeServed(v, dst, s)
-		if it.kind == itemRead && len(dst)-start > answerBytes {
-			dst = appendResult(dst, &result{code: resultAgain})
+		if it.Kind == wire.ItemRead && len(dst)-start > answerBytes {
+			dst = wire.AppendResult(dst, &wire.Result{Code: wire.Again})
 			break
 		}
 		dst = c.serveItem(v, dst, it)
 	}
 	dst = c.mergeServed(v, dst, s)
-	setBatchClock(dst[start:], c.clock.Last())
+	wire.SetClock(dst[start:], c.clock.Last())
 	return dst, nil
 }
 
@@ -128,44 +129,44 @@ func (c *Coordinator) mergeServed(v *view, dst []byte, s *serving) []byte {
 		o := &s.offers[i]
 		r := c.mergeResult(o.Applied, o.Err)
 		c.refuse(o.Hash, o.Record.Version, &r)
-		if r.code == resultStored && !v.mine[v.partition(o.Hash)] {
+		if r.Code == wire.Stored && !v.mine[v.partition(o.Hash)] {
 			// It is handed over to the owners; but a reader would not find it here.
-			r.code = resultElsewhere
+			r.Code = wire.NotOwner
 		}
-		dst = appendResult(dst, &r)
+		dst = wire.AppendResult(dst, &r)
 	}
 	s.n = 0
 	return dst
 }
 
 // serveItem carries out an item that is not merged with others.
-func (c *Coordinator) serveItem(v *view, dst []byte, it *item) []byte {
-	hash := kv.Hash(it.record.Key)
+func (c *Coordinator) serveItem(v *view, dst []byte, it *wire.Item) []byte {
+	hash := kv.Hash(it.Record.Key)
 	partition := v.partition(hash)
-	var r result
-	switch it.kind {
-	case itemRead:
-		return c.serveRead(dst, partition, hash, it.record.Key)
-	case itemCond:
+	var r wire.Result
+	switch it.Kind {
+	case wire.ItemRead:
+		return c.serveRead(dst, partition, hash, it.Record.Key)
+	case wire.ItemCond:
 		if !c.mayDecide(partition) {
-			return appendResult(dst, &result{code: resultUnsynced})
+			return wire.AppendResult(dst, &wire.Result{Code: wire.NotPrimary})
 		}
-		if r = c.limited(&it.record); r.code == 0 {
-			r = c.applyIf(partition, hash, &it.record, &it.cond)
+		if r = c.limited(&it.Record); r.Code == 0 {
+			r = c.applyIf(partition, hash, &it.Record, &it.Cond)
 		}
 	}
-	return appendResult(dst, &r)
+	return wire.AppendResult(dst, &r)
 }
 
 // limited refuses a record that is beyond this node's limits, or stamped so
 // far ahead that this node does not believe it. A version that is held here
 // has to be below all that this node stamps.
-func (c *Coordinator) limited(r *kv.Record) (refused result) {
+func (c *Coordinator) limited(r *kv.Record) (refused wire.Result) {
 	switch {
 	case c.opt.Limits.Check(r) != nil:
-		refused.code = resultRefused
+		refused.Code = wire.Refused
 	case !c.clock.Observe(r.Version):
-		refused.code = resultUnbelieved
+		refused.Code = wire.TooFarAhead
 	default:
 		return refused
 	}
@@ -180,27 +181,18 @@ func (c *Coordinator) serveRead(dst []byte, partition int, hash uint64, key []by
 	at := len(dst)
 	r, buf := c.readOwn(dst, partition, hash, key)
 	value := len(buf) - at
-	buf = appendResult(buf, &r)
+	buf = wire.AppendResult(buf, &r)
 	n := copy(buf[at:], buf[at+value:])
 	return buf[:at+n]
 }
 
-// AppendHello makes a message of a hello, for the Exchange of another node.
-func AppendHello(dst, hello []byte) []byte { return append(appendHead(dst, kindHello), hello...) }
-
-// SplitHello takes the hello out of the answer to one.
-func SplitHello(answer []byte) ([]byte, error) { return expectKind(answer, kindHello, messageHead) }
-
-// isHello says whether a message that this side has made is a hello.
-func isHello(msg []byte) bool { return len(msg) >= messageHead && msg[1] == kindHello }
-
 // Hello answers a hello, and nothing else: Exchange for those who may be no members yet.
 func (c *Coordinator) Hello(dst, request []byte) ([]byte, error) {
-	switch kind, _, err := splitHead(request); {
+	switch kind, _, err := wire.Split(request); {
 	case err != nil:
 		return dst, err
-	case kind != kindHello:
-		return dst, fmt.Errorf("%w: kind %d, want a hello", errMessage, kind)
+	case kind != wire.KindHello:
+		return dst, fmt.Errorf("%w: kind %d, want a hello", wire.ErrMalformed, kind)
 	}
 	return c.Exchange(dst, request)
 }
@@ -208,11 +200,11 @@ func (c *Coordinator) Hello(dst, request []byte) ([]byte, error) {
 // serveHello passes a hello on to whom it is for.
 func (c *Coordinator) serveHello(dst, body []byte) ([]byte, error) {
 	if c.opt.Hello == nil {
-		return dst, fmt.Errorf("%w: hello", errMessage)
+		return dst, fmt.Errorf("%w: hello", wire.ErrMalformed)
 	}
 	answer, err := c.opt.Hello(body)
 	if err != nil {
-		return dst, fmt.Errorf("%w: %w", errMessage, err)
+		return dst, fmt.Errorf("%w: %w", wire.ErrMalformed, err)
 	}
-	return AppendHello(dst, answer), nil
+	return wire.AppendHello(dst, answer), nil
 }

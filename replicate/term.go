@@ -48,10 +48,10 @@ func (c *Coordinator) heedLocked() (replaced bool) {
 		switch {
 		case !p.isSynced():
 			p.heeding = heeding{} // operations may ask another from now on, be it the same term still
-		case p.ping.Term != p.heeding.term:
-			p.heeding, replaced = heeding{term: p.ping.Term, since: serial}, true
+		case p.ping.PrimaryEpoch != p.heeding.term:
+			p.heeding, replaced = heeding{term: p.ping.PrimaryEpoch, since: serial}, true
 		}
-		all = all && (p.State() == Down || p.ping.Sees[p.boot].Term == c.term.Load())
+		all = all && (p.State() == Down || p.ping.Sees[p.boot].PrimaryEpoch == c.term.Load())
 		p.mu.Unlock()
 	}
 	if all {

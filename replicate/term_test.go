@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"httpdhs/kv"
+	"httpdhs/wire"
 )
 
 // A primary that comes to be in sync decides nothing as long as what another has decided in its place is on its way to it: of two creates one succeeds.
@@ -25,8 +26,8 @@ func TestPrimaryThatComesBackKnowsWhatOthersDecided(t *testing.T) {
 				}
 				writes, news := newGate(t), newGate(t)
 				tells := func(msg []byte) bool {
-					ping, err := parsePing(msg)
-					return err == nil && ping.Synced
+					ping, err := wire.ParsePing(msg)
+					return err == nil && ping.InSync
 				}
 				for _, other := range []int{0, 2} {
 					c.net.set(names[1], names[other], func(msg []byte, pass func() ([]byte, error)) ([]byte, error) {
@@ -36,11 +37,11 @@ func TestPrimaryThatComesBackKnowsWhatOthersDecided(t *testing.T) {
 						return pass()
 					})
 					c.net.set(names[other], names[1], func(msg []byte, pass func() ([]byte, error)) ([]byte, error) {
-						if other == 2 && msg[1] == kindBatch {
+						if other == 2 && wire.KindOf(msg) == wire.KindBatch {
 							return writes.hold(msg, pass)
 						}
 						answer, err := pass()
-						if err == nil && msg[1] == kindPing && tells(answer) {
+						if err == nil && wire.KindOf(msg) == wire.KindPing && tells(answer) {
 							<-news.opened
 						}
 						return answer, err
@@ -115,7 +116,7 @@ func TestTermWaitsForWhoComesBack(t *testing.T) {
 		defer n.rings.mu.Unlock()
 		look := func(term uint64) bool {
 			p.mu.Lock()
-			p.ping.Sees = map[uint64]Sight{p.boot: {Term: term}}
+			p.ping.Sees = map[uint64]wire.Sight{p.boot: {PrimaryEpoch: term}}
 			p.mu.Unlock()
 			for n.heedLocked() {
 				n.retireLocked()
@@ -168,7 +169,7 @@ func TestPeerTakesPartOnceItIsHeeded(t *testing.T) {
 	p := newPeer("other", 1, 1<<20, nil, kv.NewClock(1, time.Now), slog.New(slog.DiscardHandler), host)
 	host.peer = p
 	p.ping.Boot, p.downs = 7, 1
-	p.answered(&Ping{Name: "other", Boot: 7, Number: 1, Sees: map[uint64]Sight{1: {Downs: 1}}, told: 1})
+	p.answered(&heardPing{told: 1, Ping: wire.Ping{Name: "other", Boot: 7, Number: 1, Sees: map[uint64]wire.Sight{1: {Suspicion: 1}}}})
 	if want := []string{"missed while it is down", "arrives while it is down"}; len(host.calls) < 2 || !slices.Equal(host.calls[:2], want) {
 		t.Errorf("the node does %q, want %q", host.calls, want)
 	}
@@ -192,5 +193,5 @@ func (h *heedingHost) missed(string)              { h.note("missed") }
 func (h *heedingHost) arrives()                   { h.note("arrives") }
 func (h *heedingHost) compareMaps(string, uint64) {}
 func (h *heedingHost) reconsider()                {}
-func (h *heedingHost) self() Ping                 { return Ping{} }
+func (h *heedingHost) self() wire.Ping            { return wire.Ping{} }
 func (h *heedingHost) steer() bool                { return true }

@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"httpdhs/kv"
+	"httpdhs/wire"
 )
 
 // A write has one place in the order of its key: its stamp. An owner that holds something newer
@@ -108,11 +109,11 @@ func (c *Coordinator) hand(v *view, call *kv.Call, owners []uint16, to ownerSet,
 
 // Failures that this side makes up for peers that are not asked.
 var (
-	resultUnasked  = result{code: failedUnasked}
-	resultStopping = result{code: failedStopping}
+	resultUnasked  = wire.Result{Code: wire.FailedUnasked}
+	resultStopping = wire.Result{Code: wire.FailedStopping}
 )
 
-func (c *Coordinator) failure() *result {
+func (c *Coordinator) failure() *wire.Result {
 	if c.closed.Load() {
 		return &resultStopping
 	}
@@ -120,10 +121,10 @@ func (c *Coordinator) failure() *result {
 }
 
 // merge offers a record to this node's store: one that it stamped, or that was read from another, whose clock may be wrong.
-func (c *Coordinator) merge(hash uint64, r *kv.Record) result {
+func (c *Coordinator) merge(hash uint64, r *kv.Record) wire.Result {
 	if !c.clock.Observe(r.Version) {
 		c.counters.refused.Add(1)
-		return result{code: resultUnbelieved}
+		return wire.Result{Code: wire.TooFarAhead}
 	}
 	applied, err := c.store.Apply(hash, r)
 	result := c.mergeResult(applied, err)
@@ -131,21 +132,21 @@ func (c *Coordinator) merge(hash uint64, r *kv.Record) result {
 	return result
 }
 
-func (c *Coordinator) mergeResult(a kv.Applied, err error) result {
+func (c *Coordinator) mergeResult(a kv.Applied, err error) wire.Result {
 	// Where this very version is held already, by an earlier try, what was
 	// there before it is not known any more.
-	r := result{existed: a.Existed && a.Outcome != kv.Same, version: a.Current}
+	r := wire.Result{Existed: a.Existed && a.Outcome != kv.Same, Version: a.Current}
 	switch {
 	case errors.Is(err, kv.ErrConditionFailed):
-		r.code = resultCondition
+		r.Code = wire.ConditionFailed
 	case errors.Is(err, kv.ErrNoMemory):
-		r.code = resultNoMemory
+		r.Code = wire.NoMemory
 	case err != nil:
-		r.code = resultRefused
+		r.Code = wire.Refused
 	case a.Outcome == kv.Stale:
-		r.code = resultStale
+		r.Code = wire.Stale
 	default:
-		r.code = resultStored
+		r.Code = wire.Stored
 	}
 	return r
 }
@@ -267,11 +268,11 @@ func (c *Coordinator) decide(v *view, p *pending, call *kv.Call, i int, unsynced
 // decided draws the conclusion from the primary's answer.
 func (c *Coordinator) decided(v *view, p *pending, call *kv.Call, i int, o *opState) {
 	switch o.decision {
-	case resultStored:
+	case wire.Stored:
 		// An owner that holds something newer was written to meanwhile: the
 		// write was done, and then overwritten.
 		c.spread(v, p, call, i, opState{acks: 1, existed: o.existed, knew: true, concede: true, passed: true}, o.asked)
-	case resultStale:
+	case wire.Stale:
 		if !c.clock.Observe(o.stale) {
 			p.settle(i, kv.ErrUnavailable)
 			return
@@ -286,11 +287,11 @@ func (c *Coordinator) decided(v *view, p *pending, call *kv.Call, i int, o *opSt
 		}
 		c.counters.restamps.Add(1)
 		c.decide(v, p, call, i, o.unsynced)
-	case resultUnsynced:
+	case wire.NotPrimary:
 		c.decide(v, p, call, i, o.unsynced|o.asked)
-	case resultCondition:
+	case wire.ConditionFailed:
 		p.settle(i, kv.ErrConditionFailed)
-	case resultNoMemory, resultRefused, resultUnbelieved:
+	case wire.NoMemory, wire.Refused, wire.TooFarAhead:
 		p.settle(i, o.refusal)
 	default:
 		p.settle(i, kv.ErrUnknownOutcome)

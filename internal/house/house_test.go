@@ -41,8 +41,9 @@ var mayImport = map[string][]string{
 	"ring":             {"kv"},
 	"rebalance":        {},
 	"shard":            {"kv"},
-	"membership":       {"kv"},
-	"replicate":        {"kv", "ring", "rebalance", "internal/seal"},
+	"membership":       {"kv", "wire"},
+	"wire":             {"kv", "ring", "rebalance", "internal/seal"},
+	"replicate":        {"kv", "ring", "rebalance", "wire", "internal/seal"},
 	"server":           {"kv", "internal/api", "internal/format", "internal/seal"},
 	"server/console":   {},
 	"internal/metrics": {},
@@ -62,10 +63,10 @@ var mayImport = map[string][]string{
 	// What puts it all together.
 	"node": {
 		"kv", "internal/api", "internal/format", "internal/metrics",
-		"ring", "shard", "membership", "replicate", "server", "server/console",
+		"ring", "shard", "wire", "membership", "replicate", "server", "server/console",
 	},
 	"internal/testcluster": {"kv", "internal/api", "internal/ports", "node", "client"},
-	"internal/simnet":      {"kv", "ring", "rebalance", "shard", "membership", "replicate"},
+	"internal/simnet":      {"kv", "ring", "rebalance", "shard", "wire", "membership", "replicate"},
 	"cmd/httpdhs":          {"kv", "internal/api", "internal/format", "node", "client", "bench"},
 
 	// Tests alone.

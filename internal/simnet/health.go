@@ -119,7 +119,7 @@ func (r *running) well(s *sim) bool {
 	}
 	for _, p := range r.coordinator.Peers() {
 		runs := s.net.at(p.Name) != nil
-		if runs != (p.State == replicate.Up && p.Ping.Synced) || !runs && p.State != replicate.Down {
+		if runs != (p.State == replicate.Up && p.Ping.InSync) || !runs && p.State != replicate.Down {
 			return false
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"httpdhs/membership"
 	"httpdhs/replicate"
 	"httpdhs/ring"
+	"httpdhs/wire"
 )
 
 // Coming is how members come and go in a run.
@@ -123,8 +124,8 @@ func (s *sim) openMembers(run *running, o *replicate.Options) (err error) {
 	}
 	settings := s.table.Settings()
 	mo := membership.Options{
-		Self:     membership.Member{Name: n.name, Weight: c.Weights[n.index], Zone: c.Zones[n.index]},
-		Settings: membership.Settings{Partitions: settings.Partitions, Replicas: settings.Replicas, Partitioner: settings.Partitioner},
+		Self:     wire.Member{Name: n.name, Weight: c.Weights[n.index], Zone: c.Zones[n.index]},
+		Settings: wire.Settings{Partitions: settings.Partitions, Replicas: settings.Replicas, Partitioner: settings.Partitioner},
 		Hello: func(ctx context.Context, addr string, request []byte) ([]byte, error) {
 			return s.hello(ctx, run, addr, request)
 		},
@@ -197,17 +198,17 @@ func (s *sim) introduce(n *node) (static, join []string) {
 
 // hello carries a hello over the network.
 func (s *sim) hello(ctx context.Context, run *running, addr string, request []byte) ([]byte, error) {
-	w := &wire{net: s.net, from: run, to: addr, abort: make(chan struct{})}
+	w := &link{net: s.net, from: run, to: addr, abort: make(chan struct{})}
 	defer context.AfterFunc(ctx, w.Abort)()
 	deadline, ok := ctx.Deadline()
 	if !ok {
 		panic("BUG: simnet: a hello that nothing bounds")
 	}
-	answer, err := w.RoundTrip(nil, replicate.AppendHello(nil, request), deadline)
+	answer, err := w.RoundTrip(nil, wire.AppendHello(nil, request), deadline)
 	if err != nil {
 		return nil, err
 	}
-	return replicate.SplitHello(answer)
+	return wire.SplitHello(answer)
 }
 
 // membersNow are the members as the node knows them; not ok: it is none itself.
@@ -221,7 +222,7 @@ func (r *running) membersNow() (m replicate.Members, ok bool) {
 			ok = ok || entry.Name == r.name()
 			m.All = append(m.All, replicate.Member{
 				Node:    ring.Node{Name: entry.Name, Weight: entry.Weight, Zone: entry.Zone},
-				Leaving: entry.State == membership.Leaving,
+				Leaving: entry.State == wire.Leaving,
 			})
 		}
 	}
@@ -294,7 +295,7 @@ func (s *sim) leave(run *running) {
 		return
 	}
 	stays := func() bool { // of several that all leave, one does
-		return slices.ContainsFunc(run.members.All(), func(m membership.Member) bool { return m.Name == run.name() && m.State == membership.Active })
+		return slices.ContainsFunc(run.members.All(), func(m wire.Member) bool { return m.Name == run.name() && m.State == wire.Active })
 	}
 	for end := time.Now().Add(s.shape.Span + s.shape.RestTime); run.coordinator.Leaving() > 0 && !stays(); {
 		if time.Now().After(end) {

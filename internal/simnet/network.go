@@ -9,6 +9,7 @@ import (
 
 	"httpdhs/kv"
 	"httpdhs/replicate"
+	"httpdhs/wire"
 )
 
 var (
@@ -57,9 +58,6 @@ func draw(c chance) fate {
 		junk: c.Uint64(),
 	}
 }
-
-// kindPull is package replicate's: the second byte of a message that fetches.
-const kindPull = 5
 
 // network carries messages between nodes.
 type network struct {
@@ -157,8 +155,8 @@ type reply struct {
 	never  bool
 }
 
-// wire is the transport of one node, as long as it runs, to another.
-type wire struct {
+// link is the transport of one node, as long as it runs, to another.
+type link struct {
 	net  *network
 	from *running
 	to   string
@@ -168,7 +166,7 @@ type wire struct {
 }
 
 // Abort implements replicate.Transport.
-func (w *wire) Abort() {
+func (w *link) Abort() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	close(w.abort)
@@ -177,7 +175,7 @@ func (w *wire) Abort() {
 
 // RoundTrip implements replicate.Transport. A node that is stopped neither sends nor hears; one that is dead does not
 // either.
-func (w *wire) RoundTrip(dst, message []byte, deadline time.Time) ([]byte, error) {
+func (w *link) RoundTrip(dst, message []byte, deadline time.Time) ([]byte, error) {
 	w.mu.Lock()
 	abort := w.abort
 	w.mu.Unlock()
@@ -227,7 +225,7 @@ func (n *network) trip(from, to string, msg []byte, f *fate) reply {
 	if lost := n.travel(&there, f.lossOut, f.out); lost != nil {
 		return *lost
 	}
-	if msg[1] == kindPull {
+	if wire.KindOf(msg) == wire.KindPull {
 		time.Sleep(n.fetching)
 	}
 	if n.way(from, to).cut { // since then

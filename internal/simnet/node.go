@@ -12,6 +12,7 @@ import (
 	"httpdhs/replicate"
 	"httpdhs/ring"
 	"httpdhs/shard"
+	"httpdhs/wire"
 )
 
 // node is a place where a node runs, or does not: its name, its clock and its disk, if it had one.
@@ -288,10 +289,10 @@ func (s *sim) start(n *node) error {
 		Name: n.name, Ring: s.table.Settings(), Store: run.store, Clock: run.clock, Wall: wall,
 		Limits: kv.DefaultLimits(), Log: slog.New(&nodeLog{log: s.log, node: n.name}),
 		Dial: func(to string) replicate.Transport {
-			return &wire{net: s.net, from: run, to: to, abort: make(chan struct{})}
+			return &link{net: s.net, from: run, to: to, abort: make(chan struct{})}
 		},
 		QueueBytes: s.shape.QueueBytes, ProbeEvery: s.shape.ProbeEvery, Random: n.random.next,
-		Boot: boot, Grace: s.shape.Grace, Describe: func(*replicate.Ping) {},
+		Boot: boot, Grace: s.shape.Grace, Describe: func(*wire.Ping) {},
 	}
 	if s.shape.Store != nil {
 		o.Store = s.shape.Store(n.index, run.store)

@@ -172,7 +172,7 @@ func (s *sim) quarrel() string {
 			case s.net.at(p.Name) == nil:
 			case p.State != replicate.Up:
 				return fmt.Sprintf("%s takes %s for %v: %v", n.name, p.Name, p.State, p.Reason)
-			case !p.Ping.Synced && !s.net.at(p.Name).leaving.Load():
+			case !p.Ping.InSync && !s.net.at(p.Name).leaving.Load():
 				return fmt.Sprintf("%s has not heard that %s is in sync", n.name, p.Name)
 			case p.Queued > 0:
 				return fmt.Sprintf("%s keeps %d bytes for %s", n.name, p.Queued, p.Name)

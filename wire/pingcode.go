@@ -1,4 +1,4 @@
-package replicate
+package wire
 
 import (
 	"encoding/binary"
@@ -16,7 +16,7 @@ import (
 // of a later version, and is not read. It is binary because each node sends and reads two a second
 // for each peer, and lists all peers in each.
 const (
-	pingSynced = 1 << iota
+	pingInSync = 1 << iota
 	pingStopping
 	pingMoving
 	pingGuess
@@ -36,11 +36,12 @@ const (
 	latestMicros = (1<<42 - 1) * 1000
 )
 
-func appendPing(dst []byte, p *Ping) []byte {
-	dst = appendHead(dst, kindPing)
+// AppendPing makes a ping, or the answer to one.
+func AppendPing(dst []byte, p *Ping) []byte {
+	dst = appendHead(dst, KindPing)
 	var flags byte
-	if p.Synced {
-		flags |= pingSynced
+	if p.InSync {
+		flags |= pingInSync
 	}
 	if p.Stopping {
 		flags |= pingStopping
@@ -66,7 +67,7 @@ func appendPing(dst []byte, p *Ping) []byte {
 	dst = appendRings(dst, p.Said.Wants)
 	dst = appendRings(dst, p.Said.Holds)
 
-	dst = binary.AppendUvarint(dst, p.Term)
+	dst = binary.AppendUvarint(dst, p.PrimaryEpoch)
 	if m := p.Moving; m != nil {
 		dst = appendString(dst, m.Ring)
 		dst = appendVarints(dst, int64(m.Partitions), int64(m.Done), m.Bytes)
@@ -81,9 +82,9 @@ func appendPing(dst []byte, p *Ping) []byte {
 	for boot, sight := range p.Sees {
 		dst = appendSight(binary.AppendUvarint(dst, boot), &sight)
 	}
-	dst = binary.AppendUvarint(dst, uint64(len(p.Heeds)))
-	for boot, downs := range p.Heeds {
-		dst = binary.AppendUvarint(binary.AppendUvarint(dst, boot), downs)
+	dst = binary.AppendUvarint(dst, uint64(len(p.Acknowledged)))
+	for boot, suspicion := range p.Acknowledged {
+		dst = binary.AppendUvarint(binary.AppendUvarint(dst, boot), suspicion)
 	}
 
 	m := &p.Memory
@@ -120,23 +121,23 @@ func appendSight(dst []byte, s *Sight) []byte {
 	if s.Counts {
 		flags |= sightCounts
 	}
-	dst = binary.AppendUvarint(append(dst, flags), s.Downs)
-	return binary.AppendUvarint(dst, s.Term)
+	dst = binary.AppendUvarint(append(dst, flags), s.Suspicion)
+	return binary.AppendUvarint(dst, s.PrimaryEpoch)
 }
 
-// parsePing reads a ping. The error wraps errMessage.
-func parsePing(msg []byte) (p Ping, err error) {
-	body, err := expectKind(msg, kindPing, messageHead)
+// ParsePing reads a ping. The error wraps ErrMalformed.
+func ParsePing(msg []byte) (p Ping, err error) {
+	body, err := expect(msg, KindPing, Head)
 	if err != nil {
 		return p, err
 	}
 	if len(body) > pingBytesMax {
-		return p, fmt.Errorf("%w: ping of %d bytes", errMessage, len(body))
+		return p, fmt.Errorf("%w: ping of %d bytes", ErrMalformed, len(body))
 	}
 	f := fields{rest: body}
 	f.ping(&p)
 	if f.bad != "" {
-		return p, fmt.Errorf("%w: ping: %s", errMessage, f.bad)
+		return p, fmt.Errorf("%w: ping: %s", ErrMalformed, f.bad)
 	}
 	return p, p.check()
 }
@@ -150,7 +151,7 @@ type fields struct {
 
 func (f *fields) ping(p *Ping) {
 	flags := f.flags(1<<pingFlags - 1)
-	p.Synced, p.Stopping = flags&pingSynced != 0, flags&pingStopping != 0
+	p.InSync, p.Stopping = flags&pingInSync != 0, flags&pingStopping != 0
 	p.Name, p.Boot, p.Settings = f.text(), f.uvarint(), f.text()
 	p.Clock, p.Wall, p.Lead, p.Machine = kv.Version(f.uvarint()), f.varint(), f.varint(), f.varint()
 	p.Number = f.uvarint()
@@ -158,7 +159,7 @@ func (f *fields) ping(p *Ping) {
 		Seq: f.uvarint(), Map: f.uvarint(), Reads: rebalance.Ring(f.uvarint()), Guess: flags&pingGuess != 0,
 		Writes: f.rings(), Wants: f.rings(), Holds: f.rings(),
 	}
-	p.Term = f.uvarint()
+	p.PrimaryEpoch = f.uvarint()
 	if flags&pingMoving != 0 {
 		p.Moving = &Moving{Ring: f.text(), Partitions: int(f.varint()), Done: int(f.varint()), Bytes: f.varint(), Seconds: f.float()}
 	}
@@ -173,9 +174,9 @@ func (f *fields) ping(p *Ping) {
 		}
 	}
 	if n := f.count(2); n > 0 {
-		p.Heeds = make(map[uint64]uint64, n)
+		p.Acknowledged = make(map[uint64]uint64, n)
 		for range n {
-			p.Heeds[f.uvarint()] = f.uvarint()
+			p.Acknowledged[f.uvarint()] = f.uvarint()
 		}
 	}
 	p.Keys, p.Bytes, p.Tombstones = f.varint(), f.varint(), f.varint()
@@ -271,5 +272,5 @@ func (f *fields) rings() (rings []rebalance.Ring) {
 
 func (f *fields) sight() Sight {
 	flags := f.flags(sightLive | sightCounts)
-	return Sight{Live: flags&sightLive != 0, Counts: flags&sightCounts != 0, Downs: f.uvarint(), Term: f.uvarint()}
+	return Sight{Live: flags&sightLive != 0, Counts: flags&sightCounts != 0, Suspicion: f.uvarint(), PrimaryEpoch: f.uvarint()}
 }

@@ -1,4 +1,4 @@
-package membership
+package wire
 
 import (
 	"encoding/binary"
@@ -10,17 +10,23 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"httpdhs/kv"
+	"httpdhs/ring"
 )
 
-// Limits on what an entry may hold.
+// Limits on what an entry may hold, and on how many there are.
 const (
-	MaxWeight    = 100 // ring.MaxWeight
+	MaxMembers = kv.MaxTag + 1 // each has its own tag in a version
+	MaxRemoved = 1024
+
+	MaxWeight    = ring.MaxWeight
 	MaxZoneBytes = 64
 	maxAddrBytes = 253 + len(":65535") // the longest name of the domain name system, and a port
 
-	// maxVersion is the largest version that is taken from outside: an integer that JSON keeps in all languages. With one
-	// change a millisecond it is reached in 285,000 years.
-	maxVersion = 1<<53 - 1
+	// MaxVersion is the largest version that is taken from outside: an integer that JSON keeps in
+	// all languages. With one change a millisecond it is reached in 285,000 years.
+	MaxVersion = 1<<53 - 1
 )
 
 // ErrBadMember is wrapped by the error for an entry that cannot be one.
@@ -63,23 +69,27 @@ func (s *State) UnmarshalText(text []byte) error {
 	return fmt.Errorf("%w: %.20q is no state: want active, leaving or removed", ErrBadMember, text)
 }
 
-// Member is an entry of the map.
+// Member is an entry of the member map: the one shape that a member has, from the message that
+// brings it to the ring that it is on.
 type Member struct {
 	Name    string `json:"name"`    // host:port at which the others reach it over HTTP
-	Version uint64 `json:"version"` // of two entries of a name the one with the higher version wins; 0: from a list, never met
+	Version uint64 `json:"version"` // the higher one of a name wins; 0: from a list, never met
 	State   State  `json:"state"`
 	Weight  int    `json:"weight"` // share of the data relative to the others, 1 to MaxWeight
 	Zone    string `json:"zone,omitempty"`
 }
 
-// validate checks an entry that came from outside.
-func (m Member) validate() error {
-	if err := checkAddr(m.Name); err != nil {
+// Node is the member as a ring has it.
+func (m Member) Node() ring.Node { return ring.Node{Name: m.Name, Weight: m.Weight, Zone: m.Zone} }
+
+// Validate checks an entry that came from outside.
+func (m Member) Validate() error {
+	if err := CheckAddr(m.Name); err != nil {
 		return fmt.Errorf("%w: its name %w", ErrBadMember, err)
 	}
 	switch {
-	case m.Version > maxVersion:
-		return fmt.Errorf("%w: %s: version %d is above %d", ErrBadMember, m.Name, m.Version, uint64(maxVersion))
+	case m.Version > MaxVersion:
+		return fmt.Errorf("%w: %s: version %d is above %d", ErrBadMember, m.Name, m.Version, uint64(MaxVersion))
 	case int(m.State) >= len(stateWords):
 		return fmt.Errorf("%w: %s: %s is no state", ErrBadMember, m.Name, m.State)
 	case m.Weight < 1 || m.Weight > MaxWeight:
@@ -92,8 +102,8 @@ func (m Member) validate() error {
 	return nil
 }
 
-// checkAddr says what is wrong with a host:port.
-func checkAddr(addr string) error {
+// CheckAddr says what is wrong with a host:port.
+func CheckAddr(addr string) error {
 	if len(addr) > maxAddrBytes {
 		return fmt.Errorf("has %d bytes: use at most %d", len(addr), maxAddrBytes)
 	}
@@ -115,8 +125,10 @@ func checkAddr(addr string) error {
 	return nil
 }
 
-// CanonicalAddr is the one way to write a host:port, by which a node is known: the name of a host in lower case, for the domain name system does not tell cases
-// apart (RFC 4343), and an IP address as RFC 5952 has it. Two names of one host, or its name and its address, stay two. What is no host:port is returned as it is.
+// CanonicalAddr is the one way to write a host:port, by which a node is known: the name of a host
+// in lower case, for the domain name system does not tell cases apart (RFC 4343), and an IP address
+// as RFC 5952 has it. Two names of one host, or its name and its address, stay two. What is no
+// host:port is returned as it is.
 func CanonicalAddr(addr string) string {
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil {
@@ -128,9 +140,10 @@ func CanonicalAddr(addr string) string {
 	return net.JoinHostPort(strings.ToLower(host), port)
 }
 
-// appendTo appends the fixed encoding of an entry: what the digest is made of, and what decides between two entries of
-// one name. The version comes first and the state second, so that the larger encoding is the one that wins.
-func (m Member) appendTo(dst []byte) []byte {
+// AppendTo appends the fixed encoding of an entry: what the digest is made of, and what decides
+// between two entries of one name. The version comes first and the state second, so that the
+// larger encoding is the one that wins.
+func (m Member) AppendTo(dst []byte) []byte {
 	dst = binary.BigEndian.AppendUint64(dst, m.Version)
 	dst = append(dst, byte(m.State))
 	dst = binary.BigEndian.AppendUint32(dst, uint32(m.Weight))

@@ -1,0 +1,35 @@
+package membership
+
+import (
+	"errors"
+	"fmt"
+
+	"httpdhs/wire"
+)
+
+// Errors of a hello that is one.
+var (
+	ErrRefused = errors.New("refused")          // by the node that was asked, or by this one on the same grounds
+	ErrTwin    = errors.New("another process")  // answers at this node's name
+	errMyself  = errors.New("it is this node")  // an address of the join list that leads back here
+	errNoPlace = errors.New("it has no answer") // it answered, but without this node's entry
+)
+
+// identity is what a node compares of a hello, and never changes while it runs.
+type identity struct {
+	name     string
+	boot     uint64
+	settings wire.Settings
+}
+
+// refuses says why a node does not deal with a message, or "". asked is whom the asker meant to reach, if it said so,
+// and answerer who answered.
+func (id identity) refuses(h *wire.Hello, asked, answerer string) string {
+	switch {
+	case h.From == id.name && h.Boot != id.boot:
+		return fmt.Sprintf("two nodes say that they are %s: give each a name of its own", id.name)
+	case asked != "" && asked != answerer:
+		return fmt.Sprintf("the node that was asked as %s is %s: one node under two names would count twice", asked, answerer)
+	}
+	return id.settings.Differ(id.name, h.From, h.Settings)
+}

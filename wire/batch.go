@@ -1,0 +1,209 @@
+package wire
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"httpdhs/kv"
+)
+
+// A batch and its answer:
+//
+//	batch   u64 clock of the sender, then items to the end:
+//	          'a' record                              merge it
+//	          'r' uvarint length, key                 read it
+//	          'c' u8 condition, u8 n, n × u64, record merge it if the condition holds
+//	answer  u64 clock of the answerer, then a result an item, in order, up to
+//	        the first that is to be sent again:
+//	          u8 code | existed flag; then u64 version after stale and failed
+//	          conditions, a record after found, nothing after the others
+
+// BatchHead is how many bytes come before the items of a batch, or the results of its answer.
+const BatchHead = Head + 8
+
+// ItemKind is what an item of a batch asks for.
+type ItemKind byte
+
+const (
+	ItemApply ItemKind = 'a'
+	ItemRead  ItemKind = 'r'
+	ItemCond  ItemKind = 'c'
+)
+
+// Code is the outcome of one item. The codes from FailedDown on never travel: they are what the
+// sending side makes of a peer that did not answer.
+type Code uint8
+
+const (
+	Stored          Code = 1 + iota // a, c: stored, or was there already
+	Stale                           // a, c: a newer version is there (version follows)
+	NoMemory                        // a, c: at --max-memory
+	Refused                         // a, c: beyond the peer's limits
+	ConditionFailed                 // c: does not hold (version of what is there follows)
+	Found                           // r: record follows, value or tombstone
+	Absent                          // r: nothing is held
+	Again                           // the answer is full and ends here: send this item and the rest again
+	NotPrimary                      // c: the answerer may not decide
+	NotOwner                        // a: kept, but the answerer is no owner: the sender goes by an old ring
+	TooFarAhead                     // a, c: stamped too far ahead of the peer's clock
+
+	FailedDown     // the peer went down, or its answer was no answer
+	FailedStopping // this node stops
+	FailedUnasked  // the peer was down, and nothing was sent
+)
+
+const (
+	flagExisted     = 1 << 7 // a, c: a reader would have seen a value before the write
+	flagBehind      = 1 << 7 // r: the answerer has refused something newer than it holds
+	flagNoAuthority = 1 << 6 // r: the answerer has no authority for the partition
+	codeMask        = flagNoAuthority - 1
+)
+
+// Result is an item's answer.
+type Result struct {
+	Code        Code
+	Existed     bool
+	NoAuthority bool
+	Repeated    bool       // the item was sent before, and may have been carried out then
+	Behind      bool       // of reads
+	Version     kv.Version // of Stale and ConditionFailed
+	Record      kv.Record  // of Found; aliases the answer
+}
+
+// OpenBatch starts a batch or its answer; the clock is set before it is sent.
+func OpenBatch(dst []byte) []byte {
+	return append(appendHead(dst, KindBatch), 0, 0, 0, 0, 0, 0, 0, 0)
+}
+
+// SetClock puts the sender's clock into a batch, or into an answer.
+func SetClock(batch []byte, v kv.Version) {
+	binary.LittleEndian.PutUint64(batch[Head:], uint64(v))
+}
+
+// SplitClock takes the clock off the body of a batch, or of an answer.
+func SplitClock(body []byte) (kv.Version, []byte, error) {
+	if len(body) < 8 {
+		return 0, nil, fmt.Errorf("%w: no clock", ErrMalformed)
+	}
+	return kv.Version(binary.LittleEndian.Uint64(body)), body[8:], nil
+}
+
+// SplitBatch takes the head and the clock off a batch, or off the answer to one.
+func SplitBatch(msg []byte) (clock kv.Version, rest []byte, err error) {
+	body, err := expect(msg, KindBatch, BatchHead)
+	if err != nil {
+		return 0, nil, err
+	}
+	return SplitClock(body)
+}
+
+// AppendApply adds a record that is to be merged.
+func AppendApply(dst []byte, r *kv.Record) []byte {
+	return kv.AppendRecord(append(dst, byte(ItemApply)), r)
+}
+
+// AppendRead adds a read of key.
+func AppendRead(dst []byte, key []byte) []byte {
+	dst = binary.AppendUvarint(append(dst, byte(ItemRead)), uint64(len(key)))
+	return append(dst, key...)
+}
+
+// AppendCond adds a record that is to be merged if the condition holds.
+func AppendCond(dst []byte, c *kv.Condition, r *kv.Record) []byte {
+	dst = append(dst, byte(ItemCond), byte(c.Kind), byte(len(c.Versions)))
+	for _, v := range c.Versions {
+		dst = binary.LittleEndian.AppendUint64(dst, uint64(v))
+	}
+	return kv.AppendRecord(dst, r)
+}
+
+// Item is one decoded item of a batch. Its slices alias the batch, and the versions of Cond the
+// scratch that was passed in.
+type Item struct {
+	Kind   ItemKind
+	Record kv.Record // of a read only the key
+	Cond   kv.Condition
+}
+
+// NextItem decodes the first item of body, which is not empty, and returns what follows it.
+func NextItem(body []byte, scratch []kv.Version) (it Item, rest []byte, err error) {
+	it.Kind, rest = ItemKind(body[0]), body[1:]
+	switch it.Kind {
+	case ItemRead:
+		n, size := binary.Uvarint(rest)
+		if size <= 0 || n == 0 || n > uint64(len(rest)-size) {
+			return it, nil, fmt.Errorf("%w: key of a read", ErrMalformed)
+		}
+		end := size + int(n)
+		it.Record.Key = rest[size:end:end]
+		return it, rest[end:], nil
+	case ItemCond:
+		if len(rest) < 2 {
+			return it, nil, fmt.Errorf("%w: condition", ErrMalformed)
+		}
+		kind, n := kv.ConditionKind(rest[0]), int(rest[1])
+		rest = rest[2:]
+		if kind > kv.IfNotVersion || n > kv.MaxConditionVersions || len(rest) < 8*n {
+			return it, nil, fmt.Errorf("%w: condition", ErrMalformed)
+		}
+		scratch = scratch[:0]
+		for range n {
+			scratch = append(scratch, kv.Version(binary.LittleEndian.Uint64(rest)))
+			rest = rest[8:]
+		}
+		it.Cond = kv.Condition{Kind: kind, Versions: scratch}
+	case ItemApply:
+	default:
+		return it, nil, fmt.Errorf("%w: item 0x%02x", ErrMalformed, byte(it.Kind))
+	}
+	it.Record, rest, err = DecodeRecord(rest)
+	return it, rest, err
+}
+
+// AppendResult adds the result of the next item.
+func AppendResult(dst []byte, r *Result) []byte {
+	code := byte(r.Code)
+	if r.Existed {
+		code |= flagExisted
+	}
+	if r.Behind {
+		code |= flagBehind
+	}
+	if r.NoAuthority {
+		code |= flagNoAuthority
+	}
+	dst = append(dst, code)
+	switch r.Code {
+	case Stale, ConditionFailed:
+		return binary.LittleEndian.AppendUint64(dst, uint64(r.Version))
+	case Found:
+		return kv.AppendRecord(dst, &r.Record)
+	}
+	return dst
+}
+
+// NextResult decodes the first result of body and returns what follows it.
+func NextResult(body []byte) (r Result, rest []byte, err error) {
+	if len(body) == 0 {
+		return r, nil, fmt.Errorf("%w: fewer results than items", ErrMalformed)
+	}
+	r.Code, rest = Code(body[0]&codeMask), body[1:]
+	r.Existed = body[0]&flagExisted != 0
+	r.NoAuthority = body[0]&flagNoAuthority != 0
+	switch r.Code {
+	case Stale, ConditionFailed:
+		if len(rest) < 8 {
+			return r, nil, fmt.Errorf("%w: version of a result", ErrMalformed)
+		}
+		r.Version, rest = kv.Version(binary.LittleEndian.Uint64(rest)), rest[8:]
+	case Found:
+		r.Behind, r.Existed = r.Existed, false
+		r.Record, rest, err = DecodeRecord(rest)
+	case Absent:
+		r.Behind, r.Existed = r.Existed, false
+	case Stored, NoMemory, Refused, TooFarAhead, Again, NotPrimary, NotOwner:
+	default:
+		err = fmt.Errorf("%w: result 0x%02x", ErrMalformed, body[0])
+	}
+	return r, rest, err
+}

@@ -1,0 +1,205 @@
+package wire
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+)
+
+const (
+	// HelloFormat is the version of hellos. 1 had an address for gossip in each entry, which made
+	// part of the digest.
+	HelloFormat = 2
+
+	helloBytesMax   = 4 << 20
+	helloMembersMax = MaxMembers + MaxRemoved
+	reasonBytesMax  = 1024
+
+	// partitionerBytesMax is more than the name of any partitioner has.
+	partitionerBytesMax = 64
+
+	// JoinMax bounds the addresses at which a node tries to join.
+	JoinMax = 128
+)
+
+// ErrBadHello is wrapped by the error for what is no hello.
+var ErrBadHello = errors.New("bad hello")
+
+// Settings are equal at all members of a cluster, or they could not agree on who owns a key. A
+// hello compares them.
+type Settings struct {
+	Partitions  int    `json:"partitions"`
+	Replicas    int    `json:"replicas"`
+	Partitioner string `json:"partitioner"`
+}
+
+// Differ says which settings are not the same as those of the node called name, and what to do; "" if all are.
+func (s Settings) Differ(here, name string, there Settings) string {
+	var parts []string
+	add := func(setting string, mine, theirs any) {
+		if mine != theirs {
+			parts = append(parts, fmt.Sprintf("%s is %v at %s and %v at %s", setting, mine, here, theirs, name))
+		}
+	}
+	add("partitions", s.Partitions, there.Partitions)
+	add("replicas", s.Replicas, there.Replicas)
+	add("partitioner", s.Partitioner, there.Partitioner)
+	if len(parts) == 0 {
+		return ""
+	}
+	return strings.Join(parts, ", ") + ": start both with the same"
+}
+
+// Hello is the message, in both directions. It is JSON, so that a later version can add to it.
+type Hello struct {
+	Format   int        `json:"format"`
+	From     string     `json:"from"`
+	To       string     `json:"to,omitempty"` // whom the asker means to reach; empty: whoever is at that address
+	Boot     uint64     `json:"boot"`         // a random number of the process: tells this node from another of its name
+	Formed   bool       `json:"formed"`
+	Settings Settings   `json:"settings"`
+	Refused  string     `json:"refused,omitempty"` // in an answer: why nothing was done
+	Members  memberList `json:"members"`           // the whole map; of a node that is not formed its own entry alone
+	Join     joinList   `json:"join,omitempty"`    // of a node that is not formed: where it tries to join
+	Who      bool       `json:"who,omitempty"`     // the asker only wants to know who is there
+}
+
+// Lists of a message, cut off at the most that there may be: three bytes of it would else become
+// fifty of memory.
+type (
+	memberList []Member
+	joinList   []string
+)
+
+// UnmarshalJSON reads an array, or null.
+func (l *memberList) UnmarshalJSON(data []byte) (err error) {
+	*l, err = decodeList[Member](data, helloMembersMax, "members")
+	return err
+}
+
+// UnmarshalJSON reads an array, or null.
+func (l *joinList) UnmarshalJSON(data []byte) (err error) {
+	*l, err = decodeList[string](data, JoinMax, "addresses to join")
+	return err
+}
+
+func decodeList[T any](data []byte, most int, what string) (list []T, err error) {
+	if string(data) == "null" {
+		return nil, nil
+	}
+	d := json.NewDecoder(bytes.NewReader(data))
+	if start, err := d.Token(); err != nil || start != json.Delim('[') {
+		return nil, errors.Join(err, fmt.Errorf("%s: want an array", what))
+	}
+	for d.More() {
+		if len(list) == most {
+			return nil, fmt.Errorf("more than %d %s, which is the most", most, what)
+		}
+		var item T
+		if err := d.Decode(&item); err != nil {
+			return nil, err
+		}
+		list = append(list, item)
+	}
+	return list, nil
+}
+
+// Encode makes the body of a message.
+func (h *Hello) Encode() []byte {
+	h.Format = HelloFormat
+	data, err := json.Marshal(h)
+	if err != nil {
+		panic("BUG: a hello cannot be encoded: " + err.Error())
+	}
+	return data
+}
+
+// HelloFormatError says that a hello is of another version.
+type HelloFormatError int
+
+func (f HelloFormatError) Error() string {
+	return fmt.Sprintf("its messages have format %d, this node's %d: run the same version at both", int(f), HelloFormat)
+}
+
+// DecodeHello reads and checks the body of a message. The error wraps [ErrBadHello], or is a
+// [HelloFormatError]. No error, and no field of a hello but its lists, is long: both are kept and
+// logged.
+func DecodeHello(data []byte) (*Hello, error) {
+	if len(data) > helloBytesMax {
+		return nil, fmt.Errorf("%w: %d bytes: at most %d", ErrBadHello, len(data), helloBytesMax)
+	}
+	// The format first: the rest of another one may not fit the fields.
+	var outer struct {
+		Format int `json:"format"`
+	}
+	if err := json.Unmarshal(data, &outer); err != nil {
+		return nil, badHello(err)
+	}
+	if outer.Format != HelloFormat {
+		return nil, HelloFormatError(outer.Format)
+	}
+	h := new(Hello)
+	if err := json.Unmarshal(data, h); err != nil {
+		return nil, badHello(err)
+	}
+	if err := h.validate(); err != nil {
+		return nil, badHello(err)
+	}
+	h.Refused = Brief(h.Refused)
+	return h, nil
+}
+
+// validate checks each field but the reason of a refusal, which is cut.
+func (h *Hello) validate() error {
+	if err := CheckAddr(h.From); err != nil {
+		return fmt.Errorf("the sender's name %w", err)
+	}
+	if h.To != "" {
+		if err := CheckAddr(h.To); err != nil {
+			return fmt.Errorf("the name of the node that is asked %w", err)
+		}
+	}
+	if n := len(h.Settings.Partitioner); n > partitionerBytesMax {
+		return fmt.Errorf("the name of its partitioner has %d bytes: at most %d", n, partitionerBytesMax)
+	}
+	for _, addr := range h.Join {
+		if err := CheckAddr(addr); err != nil {
+			return fmt.Errorf("an address to join %w", err)
+		}
+	}
+	for _, entry := range h.Members {
+		if err := entry.Validate(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// badHello is an [ErrBadHello]. What is wrong may quote what came.
+func badHello(err error) error { return fmt.Errorf("%w: %s", ErrBadHello, Brief(err.Error())) }
+
+// Brief is a text that came from outside, fit to be kept and logged.
+func Brief(text string) string {
+	return strings.ToValidUTF8(text[:min(len(text), reasonBytesMax)], "?")
+}
+
+// Entry returns what the message says of a name.
+func (h *Hello) Entry(name string) (Member, bool) {
+	for _, m := range h.Members {
+		if m.Name == name {
+			return m, true
+		}
+	}
+	return Member{}, false
+}
+
+// AppendHello makes a message of the body of a hello.
+func AppendHello(dst, hello []byte) []byte { return append(appendHead(dst, KindHello), hello...) }
+
+// SplitHello takes the body of a hello out of a message.
+func SplitHello(msg []byte) ([]byte, error) { return expect(msg, KindHello, Head) }
+
+// IsHello says whether a message that this side has made is a hello.
+func IsHello(msg []byte) bool { return len(msg) >= Head && Kind(msg[1]) == KindHello }
