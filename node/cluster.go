@@ -8,6 +8,7 @@ import (
 
 	"httpdhs/internal/api"
 	"httpdhs/kv"
+	"httpdhs/peer"
 	"httpdhs/replicate"
 	"httpdhs/ring"
 	"httpdhs/wire"
@@ -166,13 +167,13 @@ func describePeer(p *replicate.Status) api.Node {
 	m.HintBytes = int64(p.Queued)
 	m.State = api.StateActive
 	switch {
-	case p.State == replicate.Down:
+	case p.State == peer.Down:
 		m.State, m.Reason, m.DownSince = api.StateDown, p.Reason.Error(), p.Since
 	case p.Ping.Stopping:
 		m.State, m.Reason = api.StateLeaving, reasonStopping
 	case !p.Ping.InSync:
 		m.State, m.Reason = api.StateJoining, "not in sync"
-	case p.State == replicate.Recovering:
+	case p.State == peer.Recovering:
 		m.State, m.Reason = api.StateJoining, reasonRecovering
 	}
 	return m
@@ -291,7 +292,7 @@ func (n *Node) keyOwner(h *replicate.Holding) api.KeyOwner {
 	switch {
 	case h.Self && n.stopping.Load():
 		o.State = api.StateLeaving
-	case h.State == replicate.Down:
+	case h.State == peer.Down:
 		o.State = api.StateDown
 	}
 	if h.Err != nil {

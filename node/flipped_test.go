@@ -271,8 +271,8 @@ func TestFlippedBits(t *testing.T) {
 			})
 			for i, n := range p.nodes {
 				for _, peer := range n.coordinator.Peers() {
-					if peer.Dropped > 0 {
-						t.Errorf("node %d dropped %d records", i, peer.Dropped)
+					if dropped := peer.DroppedRecords.Load(); dropped > 0 {
+						t.Errorf("node %d dropped %d records", i, dropped)
 					}
 				}
 			}

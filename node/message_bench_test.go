@@ -8,7 +8,7 @@ import (
 
 	"httpdhs/internal/seal"
 	"httpdhs/kv"
-	"httpdhs/replicate"
+	"httpdhs/peer"
 )
 
 // BenchmarkMessage carries a batch of records of 100 bytes to a node over the loopback, and its answer
@@ -26,7 +26,7 @@ func BenchmarkMessage(b *testing.B) {
 					b.Fatal(err)
 				}
 				defer n.Kill()
-				t := replicate.NewHTTPTransport(ln.Addr().String(), secret, nil, 1<<20)
+				t := peer.NewHTTPTransport(ln.Addr().String(), secret, nil, 1<<20)
 				defer t.Abort()
 				message := batchOf(records)
 				var answer []byte

@@ -62,8 +62,8 @@ func (n *Node) peerMetrics() (all []metrics.Peer) {
 	for _, p := range n.coordinator.Peers() {
 		all = append(all, metrics.Peer{
 			Name: p.Name, State: p.State.String(), Synced: p.Ping.InSync,
-			QueueBytes: int64(p.Queued), SentRecords: p.SentRecords, SentBatches: p.SentBatches,
-			SendErrors: p.SendErrors, DroppedRecords: p.Dropped,
+			QueueBytes: int64(p.Queued), SentRecords: p.SentRecords.Load(), SentBatches: p.SentBatches.Load(),
+			SendErrors: p.SendErrors.Load(), DroppedRecords: p.DroppedRecords.Load(),
 		})
 	}
 	return all

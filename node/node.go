@@ -18,6 +18,7 @@ import (
 	"httpdhs/internal/metrics"
 	"httpdhs/kv"
 	"httpdhs/membership"
+	"httpdhs/peer"
 	"httpdhs/replicate"
 	"httpdhs/ring"
 	"httpdhs/server"
@@ -267,8 +268,8 @@ func (n *Node) unwire() error {
 }
 
 // dial makes the transport to the node at addr.
-func (n *Node) dial(addr string) replicate.Transport {
-	t := replicate.NewHTTPTransport(addr, n.cfg.ClusterSecret, n.cfg.ClientTLS, n.cfg.Limits.MaxValueBytes)
+func (n *Node) dial(addr string) peer.Transport {
+	t := peer.NewHTTPTransport(addr, n.cfg.ClusterSecret, n.cfg.ClientTLS, n.cfg.Limits.MaxValueBytes)
 	t.Dial = n.cfg.Dial
 	return t
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"httpdhs/kv"
+	"httpdhs/peer"
 	"httpdhs/wire"
 )
 
@@ -196,7 +197,7 @@ func (c *Coordinator) compareWithOwners(part int) (compared, full bool) {
 		if p == nil {
 			continue
 		}
-		if p.State() == Down {
+		if p.State() == peer.Down {
 			compared = false
 			continue
 		}
@@ -207,7 +208,7 @@ func (c *Coordinator) compareWithOwners(part int) (compared, full bool) {
 		case err != nil:
 			compared = false
 			if !errors.Is(err, errNotYet) && !c.closed.Load() {
-				c.opt.Log.Warn("cannot fetch what was refused", "peer", p.name, "error", err)
+				c.opt.Log.Warn("cannot fetch what was refused", "peer", p.Name(), "error", err)
 			}
 		}
 	}

@@ -7,7 +7,9 @@ import (
 	"testing"
 	"time"
 
+	"httpdhs/internal/memnet"
 	"httpdhs/kv"
+	"httpdhs/peer"
 )
 
 // In these tests node fullNode has less memory than the others: fullBytes.
@@ -106,7 +108,7 @@ func testRefusedNotBack(t *testing.T) {
 	c.nodes[3].mustPut(t, key, "old", kv.LevelAll)
 	wantOp(t, c.nodes[3].put(key, large("new"), kv.LevelQuorum), kv.ErrNoMemory)
 	wantValue(t, c.nodes[3].get(key, kv.LevelQuorum), large("new"))
-	c.net.set("node3", "node1", onBatches(func(_ []byte, pass func() ([]byte, error)) ([]byte, error) {
+	c.net.Between("node3", "node1", memnet.OnBatches(func(_ []byte, pass func() ([]byte, error)) ([]byte, error) {
 		time.Sleep(100 * time.Millisecond)
 		return pass()
 	}))
@@ -334,24 +336,24 @@ func testBehindNoAuthority(t *testing.T) {
 	c.waitDrained(1)
 	c.cut(2)
 	c.kill(1)
-	eventually(t, "node1 is down", func() bool { return c.nodes[0].peer(1).State() == Down })
+	eventually(t, "node1 is down", func() bool { return c.nodes[0].peer(1).State() == peer.Down })
 	n := c.boot(1, 999, o)
-	c.net.set("node1", "node2", failWith(errReset))
-	eventually(t, "the full node sees node1", func() bool { return c.nodes[0].peer(1).State() != Down })
+	c.net.Between("node1", "node2", memnet.FailWith(memnet.ErrReset))
+	eventually(t, "the full node sees node1", func() bool { return c.nodes[0].peer(1).State() != peer.Down })
 	for range 5 {
 		time.Sleep(time.Second)
 		if o := n.get(key, kv.LevelOne); o.Err != kv.ErrAbsenceUnknown && o.Err != kv.ErrUnavailable {
 			t.Fatalf("a key that exists: %d bytes, %v", len(o.Value), o.Err)
 		}
 	}
-	c.net.set("node1", "node2", nil)
+	c.net.Between("node1", "node2", nil)
 	c.heal(2)
 	eventuallySlow(t, "node1 is in sync", n.Synced)
 	c.readable(t, key, large("new"), kv.LevelOne)
 	// Both others lose their memory, and with it the value: the full node is left with a note of it.
 	for _, i := range []int{1, 2} {
 		c.kill(i)
-		eventually(t, "it is down", func() bool { return c.nodes[0].peer(i).State() == Down })
+		eventually(t, "it is down", func() bool { return c.nodes[0].peer(i).State() == peer.Down })
 	}
 	for _, i := range []int{1, 2} {
 		c.boot(i, uint64(2000+i), o)

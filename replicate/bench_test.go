@@ -13,21 +13,8 @@ import (
 // What the benchmarks of this package share: 16-byte keys, 100-byte values, and
 // a peer that answers without a network.
 
-// shortWire answers in the caller's goroutine.
-type shortWire struct{ peer *Coordinator }
-
-func (w *shortWire) Abort() {}
-func (w *shortWire) RoundTrip(dst, msg []byte, _ time.Time) ([]byte, error) {
-	return w.peer.Exchange(dst, msg)
-}
-
 // shortCut has n talk to node i of its cluster without a network.
-func (n *testNode) shortCut(c *cluster, i int) {
-	p := n.peer(i)
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.transport = &shortWire{peer: c.nodes[i].Coordinator}
-}
+func (n *testNode) shortCut(c *cluster, i int) { n.links.to(c.nodes[i].name).Short.Store(true) }
 
 // benchOps are operations on so many keys, in no order.
 func benchOps(n int, kind kv.OpKind) []kv.Op {
@@ -47,35 +34,6 @@ func benchBatch(dst []byte, ops []kv.Op, clock *kv.Clock) []byte {
 	}
 	wire.SetClock(dst, clock.Last())
 	return dst
-}
-
-// BenchmarkEncodeItem appends a record to a batch.
-func BenchmarkEncodeItem(b *testing.B) {
-	ops := benchOps(1, kv.OpPut)
-	buf := wire.OpenBatch(nil)
-	b.ReportAllocs()
-	for b.Loop() {
-		if len(buf) > batchBytes {
-			buf = buf[:wire.BatchHead]
-		}
-		buf = wire.AppendApply(buf, &ops[0].Record)
-	}
-}
-
-// BenchmarkDecodeItem takes a record off a batch; a figure is for a record.
-func BenchmarkDecodeItem(b *testing.B) {
-	body := benchBatch(nil, benchOps(1000, kv.OpPut), kv.NewClock(1, time.Now))[wire.BatchHead:]
-	rest := body
-	b.ReportAllocs()
-	for b.Loop() {
-		if len(rest) == 0 {
-			rest = body
-		}
-		var err error
-		if _, rest, err = wire.NextItem(rest, nil); err != nil {
-			b.Fatal(err)
-		}
-	}
 }
 
 // BenchmarkServeBatch is the receiver's part: a message of so many records is
@@ -100,43 +58,6 @@ func BenchmarkServeBatch(b *testing.B) {
 				}
 			})
 		}
-	}
-}
-
-// BenchmarkQueue is the way of a record through a peer's queue, without the
-// peer: it is appended to the open batch, the batch is taken off, its
-// acknowledgement resolves the tickets of so many waiters. A figure is for a
-// record.
-func BenchmarkQueue(b *testing.B) {
-	for _, waiters := range []int{1, 64, 256} {
-		b.Run(fmt.Sprintf("waiters=%d", waiters), func(b *testing.B) {
-			c := newCluster(b, clusterOptions{nodes: 2, replicas: 2})
-			p := c.nodes[0].peer(1)
-			record := benchOps(1, kv.OpPut)[0].Record
-			q := queue{limit: 64 << 20}
-			answer := wire.OpenBatch(nil)
-			for range waiters {
-				answer = wire.AppendResult(answer, &wire.Result{Code: wire.Stored})
-			}
-			all := make([]*pending, waiters)
-			b.ReportAllocs()
-			for done := 0; done < b.N; done += waiters {
-				for i := range all {
-					all[i] = acquirePending(1)
-					q.apply(&record, all[i].begin(0, opState{phase: phaseWrite, required: 1, waiting: 1}))
-				}
-				flight := q.pop()
-				if err := p.settle(flight, answer); err != nil {
-					b.Fatal(err)
-				}
-				releaseBatch(flight)
-				for _, w := range all {
-					w.wait(time.Time{}) // decided: does not block
-					w.mu.Lock()
-					w.releaseLocked()
-				}
-			}
-		})
 	}
 }
 

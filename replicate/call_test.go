@@ -6,7 +6,9 @@ import (
 	"testing"
 	"time"
 
+	"httpdhs/internal/memnet"
 	"httpdhs/kv"
+	"httpdhs/peer"
 )
 
 // The operations of a call on the same key take effect in their order, for any
@@ -17,7 +19,7 @@ func testCallOrder(t *testing.T) {
 	c := newCluster(t, clusterOptions{nodes: 3, replicas: 2})
 	for from, n := range c.nodes {
 		for _, level := range []kv.Level{kv.LevelOne, kv.LevelAll} {
-			for _, size := range []int{0, 10, batchBytes} {
+			for _, size := range []int{0, 10, peer.BatchBytes} {
 				var ops []kv.Op
 				var want []string
 				for i := range 6 {
@@ -43,7 +45,7 @@ func testCallOrder(t *testing.T) {
 						t.Fatalf("node%d, level %d, size %d: put %d: existed %v", from, level, size, i, o.Existed)
 					}
 				}
-				if len(c.nodes) == 3 && n.peer((from+1)%3).Status().SendErrors != 0 {
+				if len(c.nodes) == 3 && n.peer((from+1)%3).Status().SendErrors.Load() != 0 {
 					t.Fatalf("node%d: an answer was not understood", from)
 				}
 			}
@@ -109,8 +111,8 @@ func testOwnOutcome(t *testing.T) {
 	n := c.nodes[3]
 	slow, quick := c.keyOwnedBy(0, 0, 1), c.keyOwnedBy(0, 1, 2)
 	n.mustPut(t, quick, "v", kv.LevelAll)
-	hold := newGate(t)
-	c.net.set("node3", "node0", onBatches(hold.hold))
+	hold := memnet.NewGate(t)
+	c.net.Between("node3", "node0", memnet.OnBatches(hold.Hold))
 	call := kv.Call{Write: kv.LevelAll, Deadline: time.Now().Add(time.Second)}
 	call.Ops = []kv.Op{
 		op(kv.OpPut, slow, "w"), op(kv.OpPut, quick, "w"), op(kv.OpGet, quick, ""),
@@ -175,8 +177,7 @@ func testAnswersBeyondTheBound(t *testing.T) {
 		key := c.keyOwnedBy(i, 0, 1)
 		call.Ops = append(call.Ops, op(kv.OpPut, key, "new"), op(kv.OpGet, key, ""), condOp(key, "newer", kv.IfPresent))
 	}
-	rec := &recorder{}
-	c.net.set("node2", "node0", onBatches(rec.hook))
+	sent := n.peer(0).SentBatches.Load()
 	call.Write, call.Deadline = kv.LevelAll, time.Now().Add(patience)
 	n.Do(&call)
 	for i := range keys {
@@ -188,11 +189,11 @@ func testAnswersBeyondTheBound(t *testing.T) {
 			t.Errorf("key %d does not end with its last write", i)
 		}
 	}
-	if got := len(rec.take(t)); got < keys/9 || got > keys {
+	if got := n.peer(0).SentBatches.Load() - sent; got < keys/9 || got > keys {
 		t.Errorf("%d batches", got)
 	}
-	if s := n.peer(0).Status(); s.SendErrors != 0 || s.State != Up {
-		t.Errorf("%d errors, %v", s.SendErrors, s.State)
+	if s := n.peer(0).Status(); s.SendErrors.Load() != 0 || s.State != peer.Up {
+		t.Errorf("%d errors, %v", s.SendErrors.Load(), s.State)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"httpdhs/kv"
+	"httpdhs/peer"
 	"httpdhs/rebalance"
 	"httpdhs/ring"
 	"httpdhs/wire"
@@ -23,9 +24,9 @@ type rings struct {
 	target      rebalance.Ring
 	tables      map[rebalance.Ring]*ring.Table
 	unknown     map[rebalance.Ring]string // rings that are wanted, and at whom to ask who is on them
-	peers       map[string]*Peer
-	list        []*Peer // the same, the oldest first: replaced, never modified
-	retired     []*view // replaced, with operations that may go by them still
+	peers       map[string]*member
+	list        []*member // the same, the oldest first: replaced, never modified
+	retired     []*view   // replaced, with operations that may go by them still
 	heldFor     []rebalance.Ring
 	had         []bool               // by partition: this node owns it, and had authority for it since it was started
 	hadBy       *view                // by which had was worked out
@@ -41,7 +42,7 @@ type rings struct {
 func (r *rings) init() {
 	r.tables = make(map[rebalance.Ring]*ring.Table)
 	r.unknown = make(map[rebalance.Ring]string)
-	r.peers = make(map[string]*Peer)
+	r.peers = make(map[string]*member)
 	r.past = make(map[string]past)
 	r.ready = make(chan struct{})
 }
@@ -60,14 +61,14 @@ const (
 )
 
 // others are the peers.
-func (c *Coordinator) others() []*Peer {
+func (c *Coordinator) others() []*member {
 	c.rings.mu.Lock()
 	defer c.rings.mu.Unlock()
 	return c.rings.list
 }
 
 // endPeers returns the peers for the last time: no more are made.
-func (c *Coordinator) endPeers() []*Peer {
+func (c *Coordinator) endPeers() []*member {
 	c.rings.mu.Lock()
 	defer c.rings.mu.Unlock()
 	c.rings.ended = true
@@ -109,7 +110,7 @@ func (c *Coordinator) reconsider() {
 		c.wakeSync()
 	}
 	for _, p := range gone {
-		c.done.Go(p.close)
+		c.done.Go(p.Close)
 	}
 	for _, name := range victims {
 		c.opt.Evict(name)
@@ -265,15 +266,15 @@ func (c *Coordinator) admitLocked(w *rebalance.World) {
 }
 
 // member is the peer as package rebalance sees it. One that was not asked yet may be there, and know better.
-func (p *Peer) member(inTarget bool) rebalance.Member {
+func (p *member) member(inTarget bool) rebalance.Member {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	met, sight := p.ping.Boot != 0, p.ping.Sees[p.boot]
 	m := rebalance.Member{
-		Live:     !p.probed.Load() || p.State() != Down || met && !p.heard.IsZero() && time.Since(p.heard) < heardFor,
+		Live:     !p.probed.Load() || p.State() != peer.Down || met && !p.heard.IsZero() && time.Since(p.heard) < heardFor,
 		InTarget: inTarget, Answered: p.answeredTo, Believed: p.believedLocked(),
 		Regards: sight.Live && sight.Suspicion == p.heeded,
-		Settled: sight.Counts && p.State() != Down,
+		Settled: sight.Counts && p.State() != peer.Down,
 	}
 	if met {
 		said := p.ping.Said
@@ -283,13 +284,13 @@ func (p *Peer) member(inTarget bool) rebalance.Member {
 }
 
 // mention fills in what a ping says of the peer.
-func (p *Peer) mention(sees map[uint64]wire.Sight, heeds map[uint64]uint64) {
+func (p *member) mention(sees map[uint64]wire.Sight, heeds map[uint64]uint64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.ping.Boot == 0 {
 		return
 	}
-	sees[p.ping.Boot] = wire.Sight{Suspicion: p.downs, Live: p.State() != Down, Counts: p.countedLocked(), PrimaryEpoch: p.heedsLocked()}
+	sees[p.ping.Boot] = wire.Sight{Suspicion: p.downs, Live: p.State() != peer.Down, Counts: p.countedLocked(), PrimaryEpoch: p.heedsLocked()}
 	if p.heeded != 0 {
 		heeds[p.ping.Boot] = p.heeded
 	}
@@ -360,7 +361,7 @@ func (c *Coordinator) judgeLocked() {
 	c.alone.Store(len(r.list) == 0)
 	for _, p := range r.list {
 		p.mu.Lock()
-		p.synced.Store(p.believedLocked() && slices.Contains(p.ping.Said.Holds, r.state.Reads()))
+		p.SetInSync(p.believedLocked() && slices.Contains(p.ping.Said.Holds, r.state.Reads()))
 		p.mu.Unlock()
 	}
 }
@@ -378,7 +379,7 @@ func (c *Coordinator) mayDecide(partition int) bool {
 		if p == nil {
 			break // it is this node's turn
 		}
-		if p.up() && p.isSynced() {
+		if p.Up() && p.InSync() {
 			p.probeSoon() // whoever asks has found it down
 			return false
 		}
@@ -407,7 +408,7 @@ func (c *Coordinator) stated() bool {
 func (v *view) firstLive(t *ring.Table, partition int) string {
 	for _, n := range t.Owners(partition) {
 		name := t.NodeAt(n).Name
-		if p := v.peers[slices.Index(v.names, name)]; p == nil || p.State() != Down {
+		if p := v.peers[slices.Index(v.names, name)]; p == nil || p.State() != peer.Down {
 			return name
 		}
 	}

@@ -8,7 +8,9 @@ import (
 	"testing"
 	"time"
 
+	"httpdhs/internal/memnet"
 	"httpdhs/kv"
+	"httpdhs/peer"
 	"httpdhs/rebalance"
 	"httpdhs/ring"
 	"httpdhs/wire"
@@ -65,7 +67,7 @@ func (c *cluster) awaitRing(m Members) {
 func (c *cluster) slow(most time.Duration) {
 	for _, from := range c.table.Nodes() {
 		for _, to := range c.table.Nodes() {
-			c.net.set(from.Name, to.Name, func(_ []byte, pass func() ([]byte, error)) ([]byte, error) {
+			c.net.Between(from.Name, to.Name, func(_ []byte, pass func() ([]byte, error)) ([]byte, error) {
 				time.Sleep(rand.N(most))
 				answer, err := pass()
 				time.Sleep(rand.N(most))
@@ -288,9 +290,9 @@ func TestStartedNodeCoordinatesOnceItIsHeard(t *testing.T) { bubble(t, testOnceI
 func testOnceItIsHeard(t *testing.T) {
 	c := newCluster(t, clusterOptions{nodes: 3, replicas: 2})
 	c.kill(0)
-	c.waitState(0, Down)
-	c.net.set("node1", "node0", failWith(errReset))
-	c.net.set("node2", "node0", failWith(errReset))
+	c.waitState(0, peer.Down)
+	c.net.Between("node1", "node0", memnet.FailWith(memnet.ErrReset))
+	c.net.Between("node2", "node0", memnet.FailWith(memnet.ErrReset))
 	n := c.boot(0, 500, clusterOptions{})
 	wantOp(t, n.put("key", "v", kv.LevelLive), kv.ErrUnheard)
 	for i, other := range c.nodes[1:] {
@@ -301,7 +303,7 @@ func testOnceItIsHeard(t *testing.T) {
 	if n.SyncReason() == nil {
 		t.Error("it does not say why")
 	}
-	c.net.clear()
+	c.net.Clear()
 	eventually(t, "it coordinates", func() bool { return n.put("key", "v", kv.LevelLive).Err == nil })
 }
 

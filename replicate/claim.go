@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"httpdhs/peer"
 	"httpdhs/rebalance"
 	"httpdhs/ring"
 )
@@ -84,7 +85,7 @@ func (c *Coordinator) mayClaim(x rebalance.Ring) (since uint64, err error) {
 	defer c.rings.mu.Unlock()
 	for i := range c.rings.members.All {
 		if p := c.rings.peers[c.rings.members.All[i].Name]; p != nil && !p.probed.Load() {
-			return 0, fmt.Errorf("%w: %s was not reached yet", errNotYet, p.name)
+			return 0, fmt.Errorf("%w: %s was not reached yet", errNotYet, p.Name())
 		}
 	}
 	if name, missing := c.rings.state.Missing(x, c.worldLocked()); missing {
@@ -154,7 +155,7 @@ func (c *Coordinator) authorityLocked() func(node, partition int) bool {
 		if p.believedLocked() {
 			for _, x := range p.ping.Said.Holds {
 				if t := r.tables[x]; t != nil {
-					if i, ok := t.Index(p.name); ok {
+					if i, ok := t.Index(p.Name()); ok {
 						holds[n] = append(holds[n], part{t, uint16(i)})
 					}
 				}
@@ -174,19 +175,19 @@ func (c *Coordinator) sourcesLocked(v *view, partition int, authority func(node,
 	for _, n := range v.owners(partition) {
 		switch p := v.peers[n]; {
 		case p == nil:
-		case p.State() != Down:
+		case p.State() != peer.Down:
 			if authority(int(n), partition) {
 				all = append(all, origin{p, true})
 			}
-		case c.rings.members.has(p.name):
-			err = fmt.Errorf("%w: %s is down (%v), and no other owner of some keys is in sync", errNotYet, p.name, p.Status().Reason)
+		case c.rings.members.has(p.Name()):
+			err = fmt.Errorf("%w: %s is down (%v), and no other owner of some keys is in sync", errNotYet, p.Name(), p.Status().Reason)
 		}
 	}
 	if len(all) > 0 {
 		return all, nil
 	}
 	for _, p := range c.rings.list {
-		if p.State() != Down {
+		if p.State() != peer.Down {
 			all = append(all, origin{p, false})
 		}
 	}

@@ -47,7 +47,7 @@ const readingFor = 5 * time.Second
 
 // readClock takes note of the time that an answer to a probe carries. The probe took rtt, and
 // this node's stamping clock read began before it.
-func (p *Peer) readClock(ping *wire.Ping, rtt time.Duration, began time.Time) {
+func (p *member) readClock(ping *wire.Ping, rtt time.Duration, began time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	stamps := time.UnixMicro(ping.Wall + ping.Lead)
@@ -59,7 +59,7 @@ func (p *Peer) readClock(ping *wire.Ping, rtt time.Duration, began time.Time) {
 }
 
 // reading compares the last sample, if it counts still, with what this node's clock reads now.
-func (p *Peer) reading(here time.Time) (r reading, ok bool) {
+func (p *member) reading(here time.Time) (r reading, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	s := &p.clockRead

@@ -249,7 +249,7 @@ func TestNodeWithAWrongClockDoesNotGoOnAlone(t *testing.T) {
 				c.kill(1)
 				missed := c.nodes[0].misses.Load() + c.nodes[2].misses.Load()
 				walls[1] = newMachineClock(by).wall
-				c.net.clear()
+				c.net.Clear()
 				n := c.boot(1, 1000+boot, clusterOptions{walls: walls, probeEvery: 100 * time.Millisecond})
 				if o := n.put(key, "value", kv.LevelLive); o.Err != nil || o.Acks != 2 {
 					t.Errorf("acknowledged by %d owners of 2, %v", o.Acks, o.Err)

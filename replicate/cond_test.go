@@ -7,7 +7,9 @@ import (
 	"testing"
 	"time"
 
+	"httpdhs/internal/memnet"
 	"httpdhs/kv"
+	"httpdhs/peer"
 	"httpdhs/wire"
 )
 
@@ -92,7 +94,7 @@ func testCondAnswerLost(t *testing.T) {
 	n := c.nodes[2]
 	for lost, want := range []error{nil, nil, kv.ErrUnknownOutcome} {
 		key := c.keyOwnedBy(lost, 0, 1)
-		c.net.set("node2", "node0", onBatches(loseReply(lost)))
+		c.net.Between("node2", "node0", memnet.OnBatches(memnet.LoseReply(lost)))
 		o := n.do(condOp(key, "v", kv.IfAbsent), kv.LevelOne)
 		wantOp(t, o, want)
 		if o.Existed {
@@ -101,20 +103,20 @@ func testCondAnswerLost(t *testing.T) {
 		if !c.nodes[0].has(key, "v") {
 			t.Errorf("%d answers lost: the primary does not hold it", lost)
 		}
-		eventually(t, "node0 is up and in sync", func() bool { return n.peer(0).up() && n.peer(0).isSynced() })
+		eventually(t, "node0 is up and in sync", func() bool { return n.peer(0).Up() && n.peer(0).InSync() })
 	}
 
 	// Another writer comes between: the first try may have won, so it is not
 	// said that the condition failed.
 	key := c.keyOwnedBy(5, 0, 1)
 	first := true
-	c.net.set("node2", "node0", onBatches(func(_ []byte, pass func() ([]byte, error)) ([]byte, error) {
+	c.net.Between("node2", "node0", memnet.OnBatches(func(_ []byte, pass func() ([]byte, error)) ([]byte, error) {
 		answer, err := pass()
 		if first {
 			first = false
 			time.Sleep(time.Millisecond) // so it is the later one
 			c.nodes[1].mustPut(t, key, "between", kv.LevelAll)
-			return nil, errReset
+			return nil, memnet.ErrReset
 		}
 		return answer, err
 	}))
@@ -148,9 +150,9 @@ func testUnsyncedDoesNotDecide(t *testing.T) {
 	key, lonely := c.keyOwnedBy(0, 0, 1), c.keyOwnedBy(1, 0, 1)
 	c.nodes[2].mustPut(t, key, "v", kv.LevelAll)
 	for _, to := range []string{"node1", "node2"} { // so that it stays out of sync
-		c.net.set("node0", to, func(msg []byte, pass func() ([]byte, error)) ([]byte, error) {
+		c.net.Between("node0", to, func(msg []byte, pass func() ([]byte, error)) ([]byte, error) {
 			if wire.KindOf(msg) == wire.KindDigests {
-				return nil, errReset
+				return nil, memnet.ErrReset
 			}
 			return pass()
 		})
@@ -160,8 +162,8 @@ func testUnsyncedDoesNotDecide(t *testing.T) {
 	if o := c.nodes[2].do(condOp(key, "w", kv.IfAbsent), kv.LevelOne); !errors.Is(o.Err, kv.ErrConditionFailed) {
 		t.Errorf("create of a key that is there ended with %v", o.Err)
 	}
-	c.net.toward("node1", failWith(errReset))
-	c.waitState(1, Down)
+	c.net.Toward("node1", memnet.FailWith(memnet.ErrReset))
+	c.waitState(1, peer.Down)
 	wantOp(t, c.nodes[2].do(condOp(lonely, "w", kv.IfAbsent), kv.LevelOne), kv.ErrUnavailable)
 }
 

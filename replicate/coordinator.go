@@ -16,6 +16,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"httpdhs/kv"
+	"httpdhs/peer"
 	"httpdhs/ring"
 	"httpdhs/wire"
 )
@@ -50,7 +51,7 @@ type Options struct {
 	Log     *slog.Logger
 
 	// Dial makes the transport to the node of that name.
-	Dial func(name string) Transport
+	Dial func(name string) peer.Transport
 
 	QueueBytes int           // bound of a peer's queue
 	ProbeEvery time.Duration // pause between two probes of a peer
@@ -160,7 +161,7 @@ func (c *Coordinator) Start() {
 func (c *Coordinator) Drain(ctx context.Context) error {
 	var errs []error
 	for _, p := range c.others() {
-		errs = append(errs, p.drain(ctx))
+		errs = append(errs, p.Drain(ctx))
 	}
 	return errors.Join(errs...)
 }
@@ -172,7 +173,7 @@ func (c *Coordinator) Close() {
 		close(c.quit)
 		var all sync.WaitGroup
 		for _, p := range c.endPeers() {
-			all.Go(p.close)
+			all.Go(p.Close)
 		}
 		all.Wait()
 		c.done.Wait()
@@ -223,15 +224,15 @@ func (c *Coordinator) Refresh(deadline time.Time) bool {
 	var all together
 	var silent atomic.Bool
 	for _, p := range c.others() {
-		if p.State() == Down {
+		if p.State() == peer.Down {
 			continue
 		}
 		all.Go(func() {
-			if p.enter(deadline) != nil {
+			if p.Enter(deadline) != nil {
 				silent.Store(true)
 				return
 			}
-			defer p.leave()
+			defer p.Leave()
 			if ping, err := p.exchangePing(deadline); err == nil {
 				p.answered(&ping)
 			} else {
@@ -255,8 +256,8 @@ func (c *Coordinator) self() wire.Ping {
 		p.Machine = c.opt.Wall.Machine().UnixMicro()
 	}
 	// What it heeds is looked up before what it holds: it gives that up first.
-	for _, peer := range c.others() {
-		peer.mention(p.Sees, p.Acknowledged)
+	for _, m := range c.others() {
+		m.mention(p.Sees, p.Acknowledged)
 	}
 	p.InSync = c.Synced()
 	c.opt.Describe(&p)
@@ -390,7 +391,7 @@ func (c *Coordinator) overloaded(v *view, op *kv.Op) bool {
 		owners = owners[k : k+1]
 	}
 	for _, n := range owners {
-		if peer := v.peers[n]; peer != nil && peer.overloaded() {
+		if q := v.peers[n]; q != nil && q.Overloaded() {
 			return true
 		}
 	}

@@ -32,7 +32,7 @@ func (c *Coordinator) serveRing(dst, body []byte) ([]byte, error) {
 func (c *Coordinator) learnRings() error {
 	r := &c.rings
 	r.mu.Lock()
-	ask := make(map[rebalance.Ring]*Peer, len(r.unknown))
+	ask := make(map[rebalance.Ring]*member, len(r.unknown))
 	for x, name := range r.unknown {
 		if p := r.peers[name]; p != nil {
 			ask[x] = p
@@ -44,7 +44,7 @@ func (c *Coordinator) learnRings() error {
 		p := ask[x]
 		table, err := c.learnRing(x, p)
 		if err != nil {
-			errs = append(errs, fmt.Errorf("cannot learn from %s who is on ring %s: %w", p.name, ringName(x), err))
+			errs = append(errs, fmt.Errorf("cannot learn from %s who is on ring %s: %w", p.Name(), ringName(x), err))
 			continue
 		}
 		r.mu.Lock()
@@ -59,8 +59,8 @@ func (c *Coordinator) learnRings() error {
 	return errors.Join(errs...)
 }
 
-func (c *Coordinator) learnRing(x rebalance.Ring, p *Peer) (*ring.Table, error) {
-	answer, err := p.direct(wire.AppendRing(nil, x), time.Now().Add(probeTimeout))
+func (c *Coordinator) learnRing(x rebalance.Ring, p *member) (*ring.Table, error) {
+	answer, err := p.Ask(wire.AppendRing(nil, x), time.Now().Add(probeTimeout))
 	if err != nil {
 		return nil, err
 	}

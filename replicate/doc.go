@@ -36,6 +36,6 @@
 //   - No lock is held across I/O, and none of a queue together with one of a
 //     waiter.
 //
-// What this package needs of others it declares: Store and Transport. All
+// What this package needs of others it declares: Store and peer.Transport. All
 // exported methods are safe for concurrent use.
 package replicate

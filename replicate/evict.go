@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"httpdhs/peer"
 	"httpdhs/rebalance"
 )
 
@@ -57,27 +58,27 @@ func (c *Coordinator) joiningLocked(name string) bool {
 }
 
 // downFor is how long the peer has been down; 0: it is not.
-func (p *Peer) downFor() time.Duration {
+func (p *member) downFor() time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.State() != Down {
+	if p.State() != peer.Down {
 		return 0
 	}
 	return time.Since(p.downSince)
 }
 
 // wasLost is when the peer was found down after it had been up for long; zero if it never was.
-func (p *Peer) wasLost() time.Time {
+func (p *member) wasLost() time.Time {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.lostSince
 }
 
 // upFor is how long the peer has been up, without absences of a moment; 0: it is down.
-func (p *Peer) upFor() time.Duration {
+func (p *member) upFor() time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.State() == Down {
+	if p.State() == peer.Down {
 		return 0
 	}
 	return time.Since(p.upSince)
@@ -158,8 +159,8 @@ func (c *Coordinator) votersLocked(victim string) (names []string) {
 }
 
 // wouldEvict says whether the peer, which is not down, would have the member removed.
-func (p *Peer) wouldEvict(name string) bool {
+func (p *member) wouldEvict(name string) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.State() != Down && slices.Contains(p.ping.Dead, name)
+	return p.State() != peer.Down && slices.Contains(p.ping.Dead, name)
 }

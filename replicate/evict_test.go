@@ -5,6 +5,9 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"httpdhs/internal/memnet"
+	"httpdhs/peer"
 )
 
 // A member that is down is removed when a majority of those on the ring have found it so for long enough, and by no minority.
@@ -60,10 +63,10 @@ func testMoments(t *testing.T) {
 	}})
 	c.kill(0)
 	for began := time.Now(); time.Since(began) < 2*evictAfter; time.Sleep(2 * time.Second) {
-		c.net.set("node1", "node2", failWith(errReset))
-		eventually(t, "node2 is down for a moment", func() bool { return c.nodes[1].peer(2).State() == Down })
-		c.net.set("node1", "node2", nil)
-		eventually(t, "node2 is back", func() bool { return c.nodes[1].peer(2).State() != Down })
+		c.net.Between("node1", "node2", memnet.FailWith(memnet.ErrReset))
+		eventually(t, "node2 is down for a moment", func() bool { return c.nodes[1].peer(2).State() == peer.Down })
+		c.net.Between("node1", "node2", nil)
+		eventually(t, "node2 is back", func() bool { return c.nodes[1].peer(2).State() != peer.Down })
 	}
 	if !evicted.Load() {
 		t.Error("the dead node is still a member")
@@ -85,7 +88,7 @@ func testNoMajority(t *testing.T) {
 	}})
 	c.cutSides([]int{0, 0, 1, 1, 2})
 	time.Sleep(2 * evictAfter)
-	c.net.clear()
+	c.net.Clear()
 	time.Sleep(2 * evictAfter)
 	c.settle()
 	mu.Lock()
@@ -100,7 +103,7 @@ func (c *cluster) cutSides(side []int) {
 	for i, from := range c.table.Nodes() {
 		for j, to := range c.table.Nodes() {
 			if side[i] != side[j] {
-				c.net.set(from.Name, to.Name, failWith(errReset))
+				c.net.Between(from.Name, to.Name, memnet.FailWith(memnet.ErrReset))
 			}
 		}
 	}
@@ -119,7 +122,7 @@ func testJoinersOfSides(t *testing.T) {
 	c.cutSides(side)
 	for _, joins := range []int{2, 3} {
 		member := c.nodes[side[joins]]
-		eventually(t, "the other side is down", func() bool { return member.peer(1-side[joins]).State() == Down })
+		eventually(t, "the other side is down", func() bool { return member.peer(1-side[joins]).State() == peer.Down })
 		o.members = []int{0, 1, joins}
 		joiner := c.boot(joins, uint64(100+joins), o)
 		member.set(t, c.members(o.members...))
@@ -128,7 +131,7 @@ func testJoinersOfSides(t *testing.T) {
 		}
 	}
 	time.Sleep(2 * evictAfter)
-	c.net.clear()
+	c.net.Clear()
 	for _, n := range c.nodes {
 		n.set(t, c.members())
 	}
@@ -149,7 +152,7 @@ func TestJoinersHaveNoVoteWhateverTheirSideIs(t *testing.T) {
 			c, side := newCluster(t, o), []int{0, 1, 0, 1}
 			c.cutSides(side)
 			for n := range 2 {
-				eventually(t, "the other side is down", func() bool { return c.nodes[n].peer(1-n).State() == Down })
+				eventually(t, "the other side is down", func() bool { return c.nodes[n].peer(1-n).State() == peer.Down })
 			}
 			meanwhile(c, side)
 			for _, joins := range []int{2, 3} {
@@ -172,9 +175,9 @@ func TestJoinersHaveNoVoteWhateverTheirSideIs(t *testing.T) {
 	})
 	t.Run("contact for a moment", func(t *testing.T) {
 		split(t, func(*cluster, []int) {}, func(c *cluster) {
-			c.net.set("node0", "node1", nil)
-			c.net.set("node1", "node0", nil)
-			eventually(t, "they have met", func() bool { return c.nodes[0].peer(1).State() != Down && c.nodes[1].peer(0).State() != Down })
+			c.net.Between("node0", "node1", nil)
+			c.net.Between("node1", "node0", nil)
+			eventually(t, "they have met", func() bool { return c.nodes[0].peer(1).State() != peer.Down && c.nodes[1].peer(0).State() != peer.Down })
 		})
 	})
 }
@@ -199,7 +202,7 @@ func testInThePlace(t *testing.T, dies bool) {
 	}
 	c := newCluster(t, o)
 	c.kill(2)
-	c.waitState(2, Down)
+	c.waitState(2, peer.Down)
 	o.members = nil
 	c.boot(3, 103, o)
 	for _, n := range c.nodes[:2] {

@@ -1,20 +1,19 @@
 package replicate
 
 import (
-	"bytes"
-	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"go.uber.org/goleak"
 
+	"httpdhs/internal/memnet"
 	"httpdhs/kv"
+	"httpdhs/peer"
 	"httpdhs/ring"
 	"httpdhs/shard"
 	"httpdhs/wire"
@@ -45,194 +44,16 @@ func bubble(t *testing.T, test func(t *testing.T)) {
 	synctest.Test(t, test)
 }
 
-var (
-	errReset   = errors.New("connection reset")
-	errTimeout = timeoutError{}
-)
-
-type timeoutError struct{}
-
-func (timeoutError) Error() string { return "no answer in time" }
-func (timeoutError) Timeout() bool { return true }
-
 // fatalT is a *testing.T or a *rapid.T.
 type fatalT interface {
 	Helper()
 	Fatalf(format string, args ...any)
 }
 
-// hook stands between two nodes: it may answer in the peer's place, or pass
-// the message on and do as it likes with the answer.
-type hook func(msg []byte, pass func() ([]byte, error)) ([]byte, error)
-
-// network carries messages between the nodes of one process.
-type network struct {
-	mu    sync.Mutex
-	nodes map[string]*Coordinator // those that run
-	hooks map[[2]string]hook      // by from and to
-	moves sync.WaitGroup          // round trips under way, also those given up
-	deaf  atomic.Bool             // aborts are not heard
-}
-
-// set has h stand between two nodes; nil clears the way.
-func (n *network) set(from, to string, h hook) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.hooks[[2]string{from, to}] = h
-}
-
-// toward sets the hook on all ways to a node.
-func (n *network) toward(to string, h hook) {
-	n.mu.Lock()
-	names := make([]string, 0, len(n.nodes))
-	for name := range n.nodes {
-		names = append(names, name)
-	}
-	n.mu.Unlock()
-	for _, from := range names {
-		n.set(from, to, h)
-	}
-}
-
-func (n *network) clear() {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	clear(n.hooks)
-}
-
-func (n *network) look(from, to string) (hook, *Coordinator) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return n.hooks[[2]string{from, to}], n.nodes[to]
-}
-
-// link is one node's transport to another.
-type link struct {
-	net      *network
-	from, to string
-
-	mu    sync.Mutex
-	abort chan struct{} // closed by Abort and replaced
-}
-
-func (w *link) Abort() {
-	if w.net.deaf.Load() {
-		return
-	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	close(w.abort)
-	w.abort = make(chan struct{})
-}
-
-func (w *link) RoundTrip(dst, message []byte, deadline time.Time) ([]byte, error) {
-	w.mu.Lock()
-	abort := w.abort
-	w.mu.Unlock()
-	type reply struct {
-		answer []byte
-		err    error
-	}
-	done := make(chan reply, 1)
-	msg := bytes.Clone(message)
-	w.net.moves.Go(func() {
-		h, node := w.net.look(w.from, w.to)
-		pass := func() ([]byte, error) {
-			if node == nil {
-				return nil, fmt.Errorf("connection refused by %s", w.to)
-			}
-			return node.Exchange(nil, msg)
-		}
-		var r reply
-		if h == nil {
-			r.answer, r.err = pass()
-		} else {
-			r.answer, r.err = h(msg, pass)
-		}
-		done <- r
-	})
-	late := time.NewTimer(time.Until(deadline))
-	defer late.Stop()
-	select {
-	case r := <-done:
-		return append(dst, r.answer...), r.err
-	case <-abort:
-		return dst, errReset
-	case <-late.C:
-		return dst, errTimeout
-	}
-}
-
-// onBatches lets all but batches pass.
-func onBatches(h hook) hook {
-	return func(msg []byte, pass func() ([]byte, error)) ([]byte, error) {
-		if wire.KindOf(msg) != wire.KindBatch {
-			return pass()
-		}
-		return h(msg, pass)
-	}
-}
-
-func failWith(err error) hook {
-	return func([]byte, func() ([]byte, error)) ([]byte, error) { return nil, err }
-}
-
-func answerWith(answer []byte) hook {
-	return func([]byte, func() ([]byte, error)) ([]byte, error) { return answer, nil }
-}
-
-// loseReply has the peer carry the message out, and breaks the connection
-// before its answer; so often.
-func loseReply(times int) hook {
-	var mu sync.Mutex
-	return func(_ []byte, pass func() ([]byte, error)) ([]byte, error) {
-		answer, err := pass()
-		mu.Lock()
-		defer mu.Unlock()
-		if times--; times >= 0 {
-			return nil, errReset
-		}
-		return answer, err
-	}
-}
-
-// gate holds what comes by until it is opened.
-type gate struct {
-	arrived chan struct{} // a token for each message that is held
-	opened  chan struct{}
-	once    sync.Once
-}
-
-func newGate(t testing.TB) *gate {
-	g := &gate{arrived: make(chan struct{}, 1000), opened: make(chan struct{})}
-	t.Cleanup(g.open)
-	return g
-}
-
-func (g *gate) open() { g.once.Do(func() { close(g.opened) }) }
-
-func (g *gate) hold(_ []byte, pass func() ([]byte, error)) ([]byte, error) {
-	g.arrived <- struct{}{}
-	<-g.opened
-	return pass()
-}
-
-// wait waits until so many messages are held.
-func (g *gate) wait(t fatalT, messages int) {
-	t.Helper()
-	for range messages {
-		select {
-		case <-g.arrived:
-		case <-time.After(patience):
-			t.Fatalf("no message came to the gate")
-		}
-	}
-}
-
 // cluster is a number of coordinators in this process.
 type cluster struct {
 	t     testing.TB
-	net   *network
+	net   *memnet.Network
 	table *ring.Table
 	nodes []*testNode // in the table's order
 }
@@ -242,6 +63,20 @@ type testNode struct {
 	*Coordinator
 	name  string
 	store *shard.Store
+	links *links // to its peers
+}
+
+// links are a node's transports, by peer.
+type links struct{ sync.Map }
+
+func (l *links) add(link *memnet.Link, to string) peer.Transport {
+	l.Store(to, link)
+	return link
+}
+
+func (l *links) to(name string) *memnet.Link {
+	link, _ := l.Load(name)
+	return link.(*memnet.Link)
 }
 
 type clusterOptions struct {
@@ -274,7 +109,7 @@ func newCluster(t testing.TB, o clusterOptions) *cluster {
 // idleCluster makes the ring of a cluster of which no node runs yet.
 func idleCluster(t testing.TB, o clusterOptions) *cluster {
 	t.Helper()
-	c := &cluster{t: t, net: &network{nodes: make(map[string]*Coordinator), hooks: make(map[[2]string]hook)}}
+	c := &cluster{t: t, net: memnet.New()}
 	members := make([]ring.Node, o.nodes)
 	for i := range members {
 		members[i] = ring.Node{Name: fmt.Sprintf("node%d", i), Weight: 1}
@@ -286,11 +121,11 @@ func idleCluster(t testing.TB, o clusterOptions) *cluster {
 	}
 	c.nodes = make([]*testNode, o.nodes)
 	t.Cleanup(func() {
-		c.net.clear()
+		c.net.Clear()
 		for i := range c.nodes {
 			c.kill(i)
 		}
-		c.net.moves.Wait()
+		c.net.Wait()
 	})
 	return c
 }
@@ -298,7 +133,7 @@ func idleCluster(t testing.TB, o clusterOptions) *cluster {
 // boot starts node i, empty.
 func (c *cluster) boot(i int, boot uint64, o clusterOptions) *testNode {
 	c.t.Helper()
-	n := &testNode{name: c.table.Nodes()[i].Name}
+	n := &testNode{name: c.table.Nodes()[i].Name, links: new(links)}
 	wall := func() time.Time { return time.Now().Add(o.skew[i]) }
 	var steered *kv.Wall
 	if o.walls != nil {
@@ -328,8 +163,8 @@ func (c *cluster) boot(i int, boot uint64, o clusterOptions) *testNode {
 	n.Coordinator, err = New(Options{
 		Name: n.name, Members: known, Ring: c.table.Settings(), Store: n.store, Clock: kv.NewClock(uint16(i), wall), Wall: steered,
 		Limits: o.limits, Log: slog.New(slog.DiscardHandler),
-		Dial: func(to string) Transport {
-			return &link{net: c.net, from: n.name, to: to, abort: make(chan struct{})}
+		Dial: func(to string) peer.Transport {
+			return n.links.add(c.net.Link(n.name, to), to)
 		},
 		QueueBytes: o.queueBytes, ProbeEvery: o.probeEvery,
 		Boot: boot, Grace: time.Hour, Describe: func(*wire.Ping) {},
@@ -348,9 +183,7 @@ func (c *cluster) boot(i int, boot uint64, o clusterOptions) *testNode {
 		c.t.Fatal(err)
 	}
 	c.nodes[i] = n
-	c.net.mu.Lock()
-	c.net.nodes[n.name] = n.Coordinator
-	c.net.mu.Unlock()
+	c.net.Put(n.name, n.Coordinator)
 	n.Start()
 	return n
 }
@@ -373,9 +206,7 @@ func (c *cluster) kill(i int) {
 	if n == nil {
 		return
 	}
-	c.net.mu.Lock()
-	delete(c.net.nodes, n.name)
-	c.net.mu.Unlock()
+	c.net.Put(n.name, nil)
 	n.Close()
 	_ = n.store.Close()
 	c.nodes[i] = nil
@@ -395,37 +226,37 @@ func (c *cluster) settle() {
 				continue
 			}
 			if p := n.peerNamed(other.name); p != nil {
-				eventually(c.t, n.name+" sees "+other.name+" up and in sync", func() bool { return p.up() && p.isSynced() })
+				eventually(c.t, n.name+" sees "+other.name+" up and in sync", func() bool { return p.Up() && p.InSync() })
 			}
 		}
 	}
 }
 
 // peerNamed is the node of that name as n sees it; nil: it is n.
-func (n *testNode) peerNamed(name string) *Peer {
+func (n *testNode) peerNamed(name string) *member {
 	n.rings.mu.Lock()
 	defer n.rings.mu.Unlock()
 	return n.rings.peers[name]
 }
 
 // peer is node j as n sees it; nil: it is n.
-func (n *testNode) peer(j int) *Peer { return n.view.Load().peers[j] }
+func (n *testNode) peer(j int) *member { return n.view.Load().peers[j] }
 
 // cut breaks all ways to node i and waits until the others see it down.
 func (c *cluster) cut(i int) {
 	c.t.Helper()
-	c.net.toward(c.table.Nodes()[i].Name, failWith(errReset))
-	c.waitState(i, Down)
+	c.net.Toward(c.table.Nodes()[i].Name, memnet.FailWith(memnet.ErrReset))
+	c.waitState(i, peer.Down)
 }
 
 // heal clears the ways to node i and waits until the others see it up.
 func (c *cluster) heal(i int) {
 	c.t.Helper()
-	c.net.toward(c.table.Nodes()[i].Name, nil)
-	c.waitState(i, Up)
+	c.net.Toward(c.table.Nodes()[i].Name, nil)
+	c.waitState(i, peer.Up)
 }
 
-func (c *cluster) waitState(i int, want State) {
+func (c *cluster) waitState(i int, want peer.State) {
 	c.t.Helper()
 	for _, n := range c.nodes {
 		if n == nil || n.peer(i) == nil {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"httpdhs/kv"
+	"httpdhs/peer"
 	"httpdhs/wire"
 )
 
@@ -35,7 +36,7 @@ func (c *Coordinator) handOverPartition(v *view, partition int) error {
 	own := c.digests(partition)
 	for _, n := range v.owners(partition) {
 		p := v.peers[n]
-		if p == nil || !p.up() {
+		if p == nil || !p.Up() {
 			return fmt.Errorf("%w: %s is not up", errNotYet, v.names[n])
 		}
 		theirs, err := origin{p, false}.digests(wire.EachBucket, []int{partition})
@@ -54,7 +55,7 @@ func (c *Coordinator) handOverPartition(v *view, partition int) error {
 }
 
 // push sends the records of some buckets of a partition to an owner, and makes sure that it has each of them, or a newer one.
-func (c *Coordinator) push(p *Peer, partition int, buckets *wire.Buckets) error {
+func (c *Coordinator) push(p *member, partition int, buckets *wire.Buckets) error {
 	now := c.clock.Wall().UnixMilli()
 	for from, more := uint64(0), buckets.Any(); more; {
 		msg := wire.OpenBatch(nil)
@@ -64,7 +65,7 @@ func (c *Coordinator) push(p *Peer, partition int, buckets *wire.Buckets) error 
 			if !buckets.Has(wire.Bucket(hash, c.Partitions())) || r.Collectable(now, c.opt.Grace) {
 				return true
 			}
-			if len(msg) > batchBytes && hash != last {
+			if len(msg) > peer.BatchBytes && hash != last {
 				from, more = hash, true
 				return false
 			}
@@ -84,12 +85,12 @@ func (c *Coordinator) push(p *Peer, partition int, buckets *wire.Buckets) error 
 }
 
 // deliverItems sends records past the queue, and returns an error unless the peer has stored each of them, as an owner, or holds a newer one.
-func (c *Coordinator) deliverItems(p *Peer, msg []byte, items int) error {
+func (c *Coordinator) deliverItems(p *member, msg []byte, items int) error {
 	if items == 0 {
 		return nil
 	}
 	wire.SetClock(msg, c.clock.Last())
-	answer, err := p.direct(msg, time.Now().Add(syncTimeout))
+	answer, err := p.Ask(msg, time.Now().Add(syncTimeout))
 	if err != nil {
 		return err
 	}
@@ -104,7 +105,7 @@ func (c *Coordinator) deliverItems(p *Peer, msg []byte, items int) error {
 			return err
 		}
 		if r.Code != wire.Stored && r.Code != wire.Stale {
-			return fmt.Errorf("%w: %s does not take a record (%d)", errNotYet, p.name, r.Code)
+			return fmt.Errorf("%w: %s does not take a record (%d)", errNotYet, p.Name(), r.Code)
 		}
 	}
 	return nil

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"httpdhs/internal/memnet"
 	"httpdhs/kv"
 )
 
@@ -37,9 +38,9 @@ func testHandOverKeeps(t *testing.T) {
 	}
 	keeps("an owner has no room")
 
-	c.net.set("node2", "node1", onBatches(func([]byte, func() ([]byte, error)) ([]byte, error) { return nil, errReset }))
+	c.net.Between("node2", "node1", memnet.OnBatches(func([]byte, func() ([]byte, error)) ([]byte, error) { return nil, memnet.ErrReset }))
 	keeps("an owner is not reached")
-	c.net.clear()
+	c.net.Clear()
 	c.cut(1)
 	keeps("an owner is down")
 	c.heal(1)

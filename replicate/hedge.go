@@ -1,10 +1,10 @@
 package replicate
 
 import (
-	"sync/atomic"
 	"time"
 
 	"httpdhs/kv"
+	"httpdhs/peer"
 )
 
 // A read of level one waits for one owner. If that owner takes much longer than usual, the read
@@ -21,65 +21,7 @@ const (
 	// hedgeCost is what the hedge of a read takes of the budget that was carried: the batch is
 	// broken off, and its sender sends it once more.
 	hedgeCost = 2
-
-	// hedgeFloor is the least delay: what the scheduler and the collector of garbage take at times.
-	hedgeFloor = 5 * time.Millisecond
-
-	// hedgeFirst is the delay while nothing is known of the peer.
-	hedgeFirst = 50 * time.Millisecond
 )
-
-// latency is how long a peer takes for a batch, estimated as TCP estimates a round trip (Jacobson,
-// "Congestion Avoidance and Control", 1988).
-type latency struct {
-	mean, deviation time.Duration // of whoever has the peer's flight
-
-	delay atomic.Int64 // of a hedge, in nanoseconds
-	owed  atomic.Int64 // since when it owes an answer, in nanoseconds since base; 0: it does not
-	base  time.Time
-}
-
-func (l *latency) init() {
-	l.base = time.Now()
-	l.delay.Store(int64(hedgeFirst))
-}
-
-// begin notes that a batch takes off.
-func (l *latency) begin(at time.Time) { l.owed.CompareAndSwap(0, max(1, int64(at.Sub(l.base)))) }
-
-// end notes what became of it. What had no answer in time is sent again, and owed since the
-// beginning. An answer that took longer than the delay counts as twice that: a pause moves the
-// estimate little, and a slower network moves it within a few batches.
-func (l *latency) end(began time.Time, err error) {
-	if err != nil && isTimeout(err) {
-		return
-	}
-	l.owed.Store(0)
-	if err != nil {
-		return
-	}
-	took := min(time.Since(began), 2*l.patience())
-	if l.mean == 0 {
-		l.mean, l.deviation = took, took/2
-	} else {
-		l.deviation += ((took - l.mean).Abs() - l.deviation) / 4
-		l.mean += (took - l.mean) / 8
-	}
-	// A read may have to wait for the batch in flight, and then for its own.
-	l.delay.Store(int64(max(hedgeFloor, 2*(l.mean+4*l.deviation))))
-}
-
-// patience is how long a read waits for the peer before it asks another.
-func (l *latency) patience() time.Duration { return time.Duration(l.delay.Load()) }
-
-// late says whether the peer owes an answer for longer than that.
-func (l *latency) late() bool {
-	since := l.owed.Load()
-	return since != 0 && int64(time.Since(l.base))-since > l.delay.Load()
-}
-
-// forgive is for a peer that comes back: it is asked again.
-func (l *latency) forgive() { l.owed.Store(0) }
 
 // maySpend says whether so many hedges are within the budget; spend takes them out of it.
 func (c *Coordinator) maySpend(n int64) bool {
@@ -105,8 +47,8 @@ func (c *Coordinator) spend(n int64) bool {
 // is none.
 func (c *Coordinator) substitute(v *view, partition int, asked ownerSet) int {
 	for k, n := range v.readers(partition) {
-		peer := v.peers[n]
-		if asked&(1<<k) == 0 && peer != nil && peer.up() && peer.isSynced() && !peer.latency.late() {
+		q := v.peers[n]
+		if asked&(1<<k) == 0 && q != nil && q.Up() && q.InSync() && !q.Late() {
 			return k
 		}
 	}
@@ -141,9 +83,9 @@ func (c *Coordinator) hedge(v *view, p *pending, call *kv.Call) (again time.Dura
 		if k < 0 {
 			continue
 		}
-		peer := v.peers[v.owners(partition)[k]]
-		if again == 0 || peer.latency.patience() < again {
-			again = peer.latency.patience()
+		q := v.peers[v.owners(partition)[k]]
+		if again == 0 || q.Patience() < again {
+			again = q.Patience()
 		}
 		if !c.spend(1) {
 			return again
@@ -153,8 +95,8 @@ func (c *Coordinator) hedge(v *view, p *pending, call *kv.Call) (again time.Dura
 			continue
 		}
 		c.counters.hedges.Add(1)
-		if !peer.read(call.Ops[i].Key, t, false) {
-			t.resolve(c.failure())
+		if !q.Read(call.Ops[i].Key, t, false) {
+			p.Resolve(t, c.failure())
 		}
 	}
 	return again
@@ -162,15 +104,15 @@ func (c *Coordinator) hedge(v *view, p *pending, call *kv.Call) (again time.Dura
 
 // join adds a ticket to the round of a read that waits, for one more owner; false: it does not
 // wait any more.
-func (p *pending) join(i, owner int) (t ticket, ok bool) {
+func (p *pending) join(i, owner int) (t peer.Ticket, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	o := p.at(i)
 	if o.done || o.phase != phaseReadOne || o.waiting == 0 {
-		return ticket{}, false
+		return peer.Ticket{}, false
 	}
 	o.asked |= 1 << owner
 	o.waiting++
 	p.refs++
-	return ticket{p: p, op: int32(i), owner: uint8(owner), round: o.round}, true
+	return peer.Ticket{Waiter: p, Op: int32(i), Owner: uint8(owner), Round: o.round}, true
 }

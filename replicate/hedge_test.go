@@ -6,7 +6,9 @@ import (
 	"testing"
 	"time"
 
+	"httpdhs/internal/memnet"
 	"httpdhs/kv"
+	"httpdhs/peer"
 )
 
 // took is how long f takes, in the time of the bubble.
@@ -17,8 +19,8 @@ func took(f func()) time.Duration {
 }
 
 // delayed answers what comes by after so long.
-func delayed(by time.Duration) hook {
-	return onBatches(func(_ []byte, pass func() ([]byte, error)) ([]byte, error) {
+func delayed(by time.Duration) memnet.Hook {
+	return memnet.OnBatches(func(_ []byte, pass func() ([]byte, error)) ([]byte, error) {
 		time.Sleep(by)
 		return pass()
 	})
@@ -62,13 +64,13 @@ func testHedge(t *testing.T) {
 		for range 20 {
 			wantValue(t, n.get(keys[0], kv.LevelOne), "v")
 		}
-		hang := newGate(t)
-		c.net.set("node2", "node0", onBatches(hang.hold))
-		if d := took(read); d > 3*hedgeFloor {
+		hang := memnet.NewGate(t)
+		c.net.Between("node2", "node0", memnet.OnBatches(hang.Hold))
+		if d := took(read); d > 3*peer.PatienceFloor {
 			t.Errorf("%s: it took %v", name, d)
 		}
 		hedges := n.Counters().Hedges
-		time.Sleep(hedgeFloor)
+		time.Sleep(peer.PatienceFloor)
 		for _, key := range keys {
 			if d := took(func() { wantValue(t, n.get(key, kv.LevelOne), "v") }); d != 0 {
 				t.Errorf("%s: a read after it took %v", name, d)
@@ -77,16 +79,16 @@ func testHedge(t *testing.T) {
 		if more := n.Counters().Hedges - hedges; more != 0 {
 			t.Errorf("%s: %d reads asked both owners, though one was known to be late", name, more)
 		}
-		hang.open()
-		c.net.set("node2", "node0", nil)
-		eventually(t, "the owner has answered", func() bool { return !n.peer(0).latency.late() })
-		hang = newGate(t)
-		c.net.set("node2", "node1", onBatches(hang.hold))
+		hang.Open()
+		c.net.Between("node2", "node0", nil)
+		eventually(t, "the owner has answered", func() bool { return !n.peer(0).Late() })
+		hang = memnet.NewGate(t)
+		c.net.Between("node2", "node1", memnet.OnBatches(hang.Hold))
 		if d := took(func() { wantValue(t, n.get(keys[0], kv.LevelOne), "v") }); d != 0 {
 			t.Errorf("%s: the first owner is not asked first again: %v", name, d)
 		}
-		hang.open()
-		c.net.set("node2", "node1", nil)
+		hang.Open()
+		c.net.Between("node2", "node1", nil)
 	}
 }
 
@@ -104,28 +106,28 @@ func testFirstAnswer(t *testing.T) {
 	}
 	c.nodes[0].plant(t, other, "v", planted(1))
 	// The late answer comes while the call still waits for another operation.
-	c.net.set("node3", "node0", delayed(2*hedgeFirst))
-	c.net.set("node3", "node2", delayed(4*hedgeFirst))
+	c.net.Between("node3", "node0", delayed(2*peer.PatienceFirst))
+	c.net.Between("node3", "node2", delayed(4*peer.PatienceFirst))
 	call := kv.Call{
 		Ops:  []kv.Op{op(kv.OpGet, key, ""), op(kv.OpPut, c.keyOwnedBy(0, 1, 2, 3), "v")},
 		Read: kv.LevelOne, Write: kv.LevelAll, Deadline: time.Now().Add(patience),
 	}
-	if d := took(func() { n.Do(&call) }); d != 4*hedgeFirst {
+	if d := took(func() { n.Do(&call) }); d != 4*peer.PatienceFirst {
 		t.Errorf("the call took %v", d)
 	}
 	wantValue(t, call.Ops[0], "second")
 	wantOp(t, call.Ops[1], nil)
-	time.Sleep(4 * hedgeFirst)
+	time.Sleep(4 * peer.PatienceFirst)
 
 	// Owners that have lost their authority without this node's knowledge answer first, in vain.
-	c.net.set("node3", "node0", delayed(2*n.peer(0).latency.patience()))
+	c.net.Between("node3", "node0", delayed(2*n.peer(0).Patience()))
 	c.nodes[1].forget()
 	defer c.nodes[1].remember()
 	c.nodes[2].forget()
 	defer c.nodes[2].remember()
-	c.net.set("node3", "node2", nil)
+	c.net.Between("node3", "node2", nil)
 	for i := range 3 {
-		n.peer(i).synced.Store(true)
+		n.peer(i).SetInSync(true)
 	}
 	wantValue(t, n.get(other, kv.LevelOne), "v")
 }
@@ -156,7 +158,7 @@ func testHedgesFollow(t *testing.T) {
 	c := newCluster(t, clusterOptions{nodes: 3, replicas: 2, probeEvery: time.Second})
 	n, key := c.nodes[2], c.keyOwnedBy(0, 0, 1)
 	for i := range 2 {
-		c.net.set("node2", fmt.Sprint("node", i), delayed(100*time.Millisecond))
+		c.net.Between("node2", fmt.Sprint("node", i), delayed(100*time.Millisecond))
 	}
 	for range 50 {
 		wantOp(t, n.get(key, kv.LevelOne), kv.ErrNotFound)
@@ -168,7 +170,7 @@ func testHedgesFollow(t *testing.T) {
 	if hedges := n.Counters().Hedges - before.Hedges; hedges > 5 {
 		t.Errorf("%d of 100 reads asked twice, though all take as long", hedges)
 	}
-	if d := n.peer(0).latency.patience(); d < 200*time.Millisecond || d > 400*time.Millisecond {
+	if d := n.peer(0).Patience(); d < 200*time.Millisecond || d > 400*time.Millisecond {
 		t.Errorf("the delay is %v", d)
 	}
 }
@@ -195,9 +197,9 @@ func TestWriteWaitsForTheDetectorAtMost(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				c := newCluster(t, clusterOptions{nodes: 4, replicas: tc.replicas, probeEvery: every})
 				time.Sleep(time.Duration(phase) * every / 3)
-				hang := newGate(t)
+				hang := memnet.NewGate(t)
 				for _, n := range c.nodes {
-					c.net.set(n.name, "node0", hang.hold)
+					c.net.Between(n.name, "node0", hang.Hold)
 				}
 				o := op(kv.OpPut, c.keyOwnedBy(0, []int{0, 1, 2}[:tc.replicas]...), "v")
 				if tc.cond {
@@ -229,19 +231,19 @@ func TestShortStopIsNoDown(t *testing.T) { bubble(t, testShortStop) }
 func testShortStop(t *testing.T) {
 	c := newCluster(t, clusterOptions{nodes: 3, replicas: 2, probeEvery: 500 * time.Millisecond})
 	for phase := range 10 {
-		hang := newGate(t)
-		c.net.toward("node0", hang.hold)
+		hang := memnet.NewGate(t)
+		c.net.Toward("node0", hang.Hold)
 		d := took(func() {
-			time.AfterFunc(2*time.Second, hang.open)
+			time.AfterFunc(2*time.Second, hang.Open)
 			o := c.nodes[2].put(c.keyOwnedBy(0, 0, 1), fmt.Sprint(phase), kv.LevelLive)
 			if wantOp(t, o, nil); o.Acks != 2 {
 				t.Errorf("phase %d: %d acks", phase, o.Acks)
 			}
 		})
-		if c.nodes[2].peer(0).State() != Up || d > 2*time.Second {
+		if c.nodes[2].peer(0).State() != peer.Up || d > 2*time.Second {
 			t.Errorf("phase %d: %v after %v", phase, c.nodes[2].peer(0).State(), d)
 		}
-		c.net.toward("node0", nil)
+		c.net.Toward("node0", nil)
 		time.Sleep(time.Duration(1000+50*phase) * time.Millisecond)
 	}
 }
@@ -255,13 +257,13 @@ func testCarriesReads(t *testing.T) {
 	n, key := c.nodes[2], c.keyOwnedBy(0, 0, 1)
 	n.mustPut(t, key, "v", kv.LevelAll)
 	batches := make(chan []byte, 10)
-	c.net.set("node2", "node0", onBatches(func(msg []byte, pass func() ([]byte, error)) ([]byte, error) {
+	c.net.Between("node2", "node0", memnet.OnBatches(func(msg []byte, pass func() ([]byte, error)) ([]byte, error) {
 		batches <- msg
-		time.Sleep(4 * hedgeFirst)
+		time.Sleep(4 * peer.PatienceFirst)
 		return pass()
 	}))
 	r := kv.Record{Key: []byte(c.keyOwnedBy(1, 0, 1)), Entry: kv.Entry{Version: planted(1), Value: []byte("w")}}
-	if !n.peer(0).apply(&r, ticket{}, false, true) {
+	if !n.peer(0).Apply(&r, peer.Ticket{}, false, true) {
 		t.Fatal("the peer is not up")
 	}
 	wantValue(t, n.get(key, kv.LevelOne), "v")

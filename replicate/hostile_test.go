@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"httpdhs/internal/memnet"
 	"httpdhs/kv"
 	"httpdhs/rebalance"
 	"httpdhs/ring"
@@ -92,7 +93,7 @@ func FuzzPeerAnswers(f *testing.F) {
 		c := idleCluster(t, clusterOptions{nodes: 2, replicas: 2})
 		n := c.boot(0, 1, clusterOptions{})
 		p := n.peer(1)
-		c.net.set(n.name, p.name, answerWith(answer))
+		c.net.Between(n.name, p.Name(), memnet.AnswerWith(answer))
 		p.mu.Lock()
 		p.ping.Boot = boot
 		p.mu.Unlock()

@@ -30,7 +30,7 @@ func testHotKey(t *testing.T, level kv.Level, replicas, ops int) {
 	c := newCluster(t, clusterOptions{nodes: nodes, replicas: replicas, probeEvery: 100 * time.Millisecond})
 	for _, n := range c.nodes {
 		// Now and then a message takes long.
-		c.net.toward(n.name, func(_ []byte, pass func() ([]byte, error)) ([]byte, error) {
+		c.net.Toward(n.name, func(_ []byte, pass func() ([]byte, error)) ([]byte, error) {
 			there, back := rand.ExpFloat64(), rand.ExpFloat64()
 			time.Sleep(time.Duration(there * float64(time.Millisecond)))
 			answer, err := pass()

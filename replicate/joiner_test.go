@@ -7,7 +7,9 @@ import (
 	"testing"
 	"time"
 
+	"httpdhs/internal/memnet"
 	"httpdhs/kv"
+	"httpdhs/peer"
 	"httpdhs/rebalance"
 	"httpdhs/wire"
 )
@@ -22,7 +24,7 @@ func (n *testNode) holdsTarget() bool {
 // noPulls lets everything pass but what a node fetches.
 func noPulls(msg []byte, pass func() ([]byte, error)) ([]byte, error) {
 	if kind, _, err := wire.Split(msg); err == nil && kind == wire.KindPull {
-		return nil, errReset
+		return nil, memnet.ErrReset
 	}
 	return pass()
 }
@@ -55,7 +57,7 @@ func testJoinerDies(t *testing.T) {
 		}
 	}
 	for _, n := range c.nodes[:3] {
-		c.net.set("node3", n.name, noPulls)
+		c.net.Between("node3", n.name, noPulls)
 	}
 	join := func(boot uint64) {
 		all := o
@@ -73,7 +75,7 @@ func testJoinerDies(t *testing.T) {
 	}
 	c.kill(3)
 	for _, n := range c.nodes[:3] {
-		eventually(t, n.name+" finds it down", func() bool { return n.peerNamed("node3").State() == Down })
+		eventually(t, n.name+" finds it down", func() bool { return n.peerNamed("node3").State() == peer.Down })
 	}
 	time.Sleep(heardFor + time.Second)
 	for _, n := range c.nodes[:3] {
@@ -102,7 +104,7 @@ func testJoinerDies(t *testing.T) {
 	if early {
 		t.Error("an owner is removed as a joiner is")
 	}
-	c.net.clear()
+	c.net.Clear()
 	join(203)
 	for _, n := range []*testNode{c.nodes[0], c.nodes[1], c.nodes[3]} {
 		eventually(t, n.name+" reads by the ring of the joiner", func() bool {
@@ -121,7 +123,7 @@ func testOwnerDown(t *testing.T) {
 	c, keys := withKeys(t, o)
 	c.kill(3)
 	for _, n := range c.nodes[:3] {
-		eventually(t, n.name+" finds it down", func() bool { return n.peerNamed("node3").State() == Down })
+		eventually(t, n.name+" finds it down", func() bool { return n.peerNamed("node3").State() == peer.Down })
 	}
 	leaving := c.members()
 	leaving.All[2].Leaving = true
@@ -176,7 +178,7 @@ func testJoinerRemoved(t *testing.T, then func(*testing.T, *cluster, clusterOpti
 	all := o
 	all.members = nil
 	for i := range 2 {
-		c.net.set("node2", c.nodes[i].name, failWith(errReset))
+		c.net.Between("node2", c.nodes[i].name, memnet.FailWith(memnet.ErrReset))
 	}
 	c.boot(2, 102, all)
 	for _, n := range c.nodes {
@@ -184,7 +186,7 @@ func testJoinerRemoved(t *testing.T, then func(*testing.T, *cluster, clusterOpti
 	}
 	time.Sleep(time.Second)
 	c.kill(2)
-	eventually(t, "node0 finds it down", func() bool { return c.nodes[0].peerNamed("node2").State() == Down })
+	eventually(t, "node0 finds it down", func() bool { return c.nodes[0].peerNamed("node2").State() == peer.Down })
 	c.kill(1)
 	time.Sleep(time.Second)
 	then(t, c, o)

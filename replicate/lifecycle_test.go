@@ -11,7 +11,9 @@ import (
 	"testing"
 	"time"
 
+	"httpdhs/internal/memnet"
 	"httpdhs/kv"
+	"httpdhs/peer"
 )
 
 // After a drain every peer that is up has all that was queued for it, also what
@@ -21,7 +23,7 @@ func TestDrainHandsEverythingOver(t *testing.T) { bubble(t, testDrain) }
 
 func testDrain(t *testing.T) {
 	c := newCluster(t, clusterOptions{nodes: 3, replicas: 2})
-	c.net.toward("node1", onBatches(func(_ []byte, pass func() ([]byte, error)) ([]byte, error) {
+	c.net.Toward("node1", memnet.OnBatches(func(_ []byte, pass func() ([]byte, error)) ([]byte, error) {
 		time.Sleep(10 * time.Millisecond)
 		return pass()
 	}))
@@ -41,8 +43,8 @@ func testDrain(t *testing.T) {
 			}
 		}
 	}
-	hold := newGate(t)
-	c.net.set("node0", "node1", onBatches(hold.hold))
+	hold := memnet.NewGate(t)
+	c.net.Between("node0", "node1", memnet.OnBatches(hold.Hold))
 	c.nodes[0].mustPut(t, c.keyOwnedBy(0, 0, 1), "v", kv.LevelOne)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
@@ -60,9 +62,9 @@ func testClose(t *testing.T) {
 	c := newCluster(t, clusterOptions{nodes: 3, replicas: 2})
 	n := c.nodes[2]
 	key := c.keyOwnedBy(0, 0, 1)
-	hold := newGate(t)
-	c.net.set("node2", "node0", hold.hold)
-	c.net.set("node2", "node1", hold.hold)
+	hold := memnet.NewGate(t)
+	c.net.Between("node2", "node0", hold.Hold)
+	c.net.Between("node2", "node1", hold.Hold)
 	var all sync.WaitGroup
 	var writes, reads atomic.Int32
 	for range 20 {
@@ -87,12 +89,12 @@ func testClose(t *testing.T) {
 			}
 		})
 	}
-	hold.wait(t, 2)
+	hold.Wait(t, 2)
 	time.Sleep(time.Millisecond)
 	start := time.Now()
 	n.Close()
 	all.Wait()
-	if took := time.Since(start); took > 2*abortEvery {
+	if took := time.Since(start); took > 50*time.Millisecond {
 		t.Errorf("it took %v", took)
 	}
 	if writes.Load() != 40 || reads.Load() != 40 {
@@ -113,17 +115,17 @@ func TestWhoHasLeftIsNotFoundDown(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var log bytes.Buffer
 		c := idleCluster(t, clusterOptions{nodes: 2, replicas: 2})
-		to := &link{net: c.net, from: "node0", to: "node1", abort: make(chan struct{})}
-		p := newPeer("node1", 1, 1<<20, to, kv.NewClock(1, time.Now), slog.New(slog.NewTextHandler(&log, nil)), &heedingHost{})
-		g := newGate(t)
-		c.net.set("node0", "node1", g.hold)
+		to := c.net.Link("node0", "node1")
+		p := newMember("node1", 1, 1<<20, to, kv.NewClock(1, time.Now), slog.New(slog.NewTextHandler(&log, nil)), &heedingHost{})
+		g := memnet.NewGate(t)
+		c.net.Between("node0", "node1", g.Hold)
 		probing := make(chan struct{})
 		go func() {
 			defer close(probing)
 			p.probe(time.Now().Add(probeTimeout))
 		}()
-		g.wait(t, 1)
-		p.close()
+		g.Wait(t, 1)
+		p.Close()
 		<-probing
 		if log.Len() > 0 {
 			t.Errorf("it logs: %s", &log)
@@ -156,19 +158,15 @@ func testDifferentRings(t *testing.T) {
 	b := newCluster(t, clusterOptions{nodes: 2, replicas: 2})
 	b.kill(1)
 	a.kill(0)
-	a.net.mu.Lock()
-	a.net.nodes["node0"] = b.nodes[0].Coordinator
-	a.net.mu.Unlock()
-	b.net.mu.Lock()
-	b.net.nodes["node1"] = a.nodes[1].Coordinator
-	b.net.mu.Unlock()
+	a.net.Put("node0", b.nodes[0].Coordinator)
+	b.net.Put("node1", a.nodes[1].Coordinator)
 	eventually(t, "they see each other down", func() bool {
-		return a.nodes[1].peer(0).State() == Down && b.nodes[0].peer(1).State() == Down
+		return a.nodes[1].peer(0).State() == peer.Down && b.nodes[0].peer(1).State() == peer.Down
 	})
 	var pings atomic.Int32
-	a.net.set("node1", "node0", func(_ []byte, pass func() ([]byte, error)) ([]byte, error) {
+	a.net.Between("node1", "node0", func(_ []byte, pass func() ([]byte, error)) ([]byte, error) {
 		if pings.Add(1) > 1000 {
-			return nil, errTimeout // do not go on for ever
+			return nil, memnet.ErrTimeout // do not go on for ever
 		}
 		return pass()
 	})
@@ -180,12 +178,8 @@ func testDifferentRings(t *testing.T) {
 	if reason := a.nodes[1].peer(0).Status().Reason; reason == nil || reason.Error() == "" {
 		t.Error("no reason")
 	}
-	a.net.mu.Lock()
-	delete(a.net.nodes, "node0")
-	a.net.mu.Unlock()
-	b.net.mu.Lock()
-	delete(b.net.nodes, "node1")
-	b.net.mu.Unlock()
+	a.net.Put("node0", nil)
+	b.net.Put("node1", nil)
 }
 
 // A node that answers under another's address is not that other: it would
@@ -195,16 +189,12 @@ func TestNodeUnderAnothersAddress(t *testing.T) { bubble(t, testAnothersAddress)
 func testAnothersAddress(t *testing.T) {
 	c := newCluster(t, clusterOptions{nodes: 3, replicas: 2})
 	c.kill(1)
-	c.net.mu.Lock()
-	c.net.nodes["node1"] = c.nodes[2].Coordinator
-	c.net.mu.Unlock()
+	c.net.Put("node1", c.nodes[2].Coordinator)
 	n := c.nodes[0]
 	time.Sleep(time.Second)
-	if s := n.peer(1).State(); s != Down {
+	if s := n.peer(1).State(); s != peer.Down {
 		t.Errorf("node2 answers as node1, which is %v", s)
 	}
 	wantOp(t, n.put(c.keyOwnedBy(0, 1, 2), "v", kv.LevelAll), kv.ErrUnavailable)
-	c.net.mu.Lock()
-	delete(c.net.nodes, "node1")
-	c.net.mu.Unlock()
+	c.net.Put("node1", nil)
 }

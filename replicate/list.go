@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"httpdhs/kv"
+	"httpdhs/peer"
 	"httpdhs/wire"
 )
 
@@ -201,15 +202,15 @@ func (c *Coordinator) lister(v *view, partition int, failed map[int]error) (int,
 			}
 			continue
 		}
-		peer := v.peers[node]
-		if err := failed[node]; err != nil || peer.State() == Down {
+		q := v.peers[node]
+		if err := failed[node]; err != nil || q.State() == peer.Down {
 			live = live || errors.Is(err, kv.ErrAbsenceUnknown)
 			continue
 		}
 		live = true
 		// One that has not got all hints yet would list without them: the
 		// question goes past the queue.
-		if chosen < 0 && peer.counted() && peer.mayBeSynced() {
+		if chosen < 0 && q.counted() && q.mayBeSynced() {
 			chosen = node
 		}
 	}
@@ -234,7 +235,7 @@ func (c *Coordinator) ask(v *view, req *kv.ListRequest, sources []*source) {
 			if s.node == v.self {
 				answer, s.err = c.serveList(nil, msg[wire.Head:])
 			} else {
-				answer, s.err = v.peers[s.node].direct(msg, req.Deadline)
+				answer, s.err = v.peers[s.node].Ask(msg, req.Deadline)
 			}
 			if s.err == nil {
 				s.err = s.parse(answer)

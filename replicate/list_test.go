@@ -10,19 +10,11 @@ import (
 	"testing"
 	"time"
 
+	"httpdhs/internal/memnet"
 	"httpdhs/kv"
+	"httpdhs/peer"
 	"httpdhs/wire"
 )
-
-// onLists lets all but listings pass.
-func onLists(h hook) hook {
-	return func(msg []byte, pass func() ([]byte, error)) ([]byte, error) {
-		if wire.KindOf(msg) != wire.KindList {
-			return pass()
-		}
-		return h(msg, pass)
-	}
-}
 
 // filled is a cluster with keys, some of which are deleted or expired, and
 // what a listing has to show: keys in the order of their hashes.
@@ -132,16 +124,16 @@ func testListingAsksAnother(t *testing.T) {
 	c, want := filled(t, 4)
 	n := c.nodes[0]
 	unsynced := wire.OpenListing(nil)
-	for name, h := range map[string]hook{
-		"broken": failWith(errReset), "garbage": answerWith([]byte{1, 2, 3}), "refused": failWith(ErrRefused),
-		"not in sync": answerWith(unsynced),
+	for name, h := range map[string]memnet.Hook{
+		"broken": memnet.FailWith(memnet.ErrReset), "garbage": memnet.AnswerWith([]byte{1, 2, 3}), "refused": memnet.FailWith(peer.ErrRefused),
+		"not in sync": memnet.AnswerWith(unsynced),
 		"truncated": func(_ []byte, pass func() ([]byte, error)) ([]byte, error) {
 			answer, err := pass()
 			return answer[:len(answer)-1], err
 		},
 	} {
 		var asked atomic.Int32
-		c.net.set("node0", "node1", onLists(func(msg []byte, pass func() ([]byte, error)) ([]byte, error) {
+		c.net.Between("node0", "node1", memnet.OnLists(func(msg []byte, pass func() ([]byte, error)) ([]byte, error) {
 			if asked.Add(1)%2 == 1 { // in the middle of a page, and again later
 				return h(msg, pass)
 			}
@@ -154,17 +146,17 @@ func testListingAsksAnother(t *testing.T) {
 		wantKeys(t, name, got, err, want)
 	}
 	for name, tc := range map[string]struct {
-		h   hook
+		h   memnet.Hook
 		err error
-	}{"broken": {failWith(errReset), kv.ErrUnavailable}, "not in sync": {answerWith(unsynced), kv.ErrAbsenceUnknown}} {
+	}{"broken": {memnet.FailWith(memnet.ErrReset), kv.ErrUnavailable}, "not in sync": {memnet.AnswerWith(unsynced), kv.ErrAbsenceUnknown}} {
 		for _, to := range []string{"node1", "node2"} {
-			c.net.set("node0", to, onLists(tc.h))
+			c.net.Between("node0", to, memnet.OnLists(tc.h))
 		}
 		if _, err := n.listAll("", 50, false); !errors.Is(err, tc.err) {
 			t.Errorf("two owners %s: %v, want %v", name, err, tc.err)
 		}
 	}
-	c.net.clear()
+	c.net.Clear()
 	c.cut(1)
 	got, err := n.listAll("", 50, true)
 	wantKeys(t, "with node1 down", got, err, want)
@@ -179,49 +171,12 @@ func TestListingEndsAtItsDeadline(t *testing.T) { bubble(t, testListingDeadline)
 
 func testListingDeadline(t *testing.T) {
 	c, _ := filled(t, 3)
-	hold := newGate(t)
-	c.net.toward("node1", onLists(hold.hold))
+	hold := memnet.NewGate(t)
+	c.net.Toward("node1", memnet.OnLists(hold.Hold))
 	start := time.Now()
 	_, err := c.nodes[0].List(&kv.ListRequest{Limit: 1000, Deadline: start.Add(time.Second)})
 	if took := time.Since(start); !errors.Is(err, kv.ErrTimeout) || took != time.Second {
 		t.Errorf("%v after %v", err, took)
-	}
-}
-
-// More listings at once than a peer has connections for wait for their turn,
-// and neither writes nor probes fail for them.
-func TestListingsLeaveRoomForTheQueue(t *testing.T) { bubble(t, testListingsLeaveRoom) }
-
-func testListingsLeaveRoom(t *testing.T) {
-	c, want := filled(t, 3)
-	hold := newGate(t)
-	var under, most atomic.Int32
-	c.net.set("node0", "node1", onLists(func(msg []byte, pass func() ([]byte, error)) ([]byte, error) {
-		most.Store(max(most.Load(), under.Add(1)))
-		defer under.Add(-1)
-		return hold.hold(msg, pass)
-	}))
-	done := make(chan error)
-	const listings = 3 * peerConnsMax
-	for range listings {
-		go func() {
-			got, err := c.nodes[0].listAll("", 1000, false)
-			if err == nil && len(got) < len(want) { // one more is written meanwhile
-				err = errors.New("incomplete")
-			}
-			done <- err
-		}()
-	}
-	hold.wait(t, directMax)
-	c.nodes[0].mustPut(t, c.keyOwnedBy(0, 1, 2), "v", kv.LevelAll)
-	hold.open()
-	for range listings {
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-	}
-	if n := most.Load(); n > peerConnsMax-3 {
-		t.Errorf("%d listings at once on %d connections", n, peerConnsMax)
 	}
 }
 
@@ -298,7 +253,7 @@ func TestListingAsksWhoMayBeInSync(t *testing.T) {
 		n := c.nodes[0]
 		req := kv.ListRequest{Limit: 10, Deadline: time.Now().Add(time.Second)}
 		for _, p := range n.others() {
-			p.synced.Store(false)
+			p.SetInSync(false)
 		}
 		if _, err := n.List(&req); err != nil {
 			t.Errorf("with peers that have not said yet that they are in sync: %v", err)
@@ -306,7 +261,7 @@ func TestListingAsksWhoMayBeInSync(t *testing.T) {
 		for _, p := range n.others() {
 			p.mu.Lock()
 			p.downs++
-			p.synced.Store(false)
+			p.SetInSync(false)
 			p.mu.Unlock()
 		}
 		if _, err := n.List(&req); err != kv.ErrAbsenceUnknown {

@@ -4,13 +4,14 @@ import (
 	"time"
 
 	"httpdhs/kv"
+	"httpdhs/peer"
 	"httpdhs/wire"
 )
 
 // Holding is what one owner holds of a key.
 type Holding struct {
 	Node  string
-	State State
+	State peer.State
 	Self  bool
 	Entry kv.Entry // zero: nothing
 	Err   error    // why it could not be asked
@@ -31,12 +32,12 @@ func (c *Coordinator) Locate(key []byte, deadline time.Time) (partition int, hel
 		h := &held[k]
 		h.Node = v.names[n]
 		if int(n) == v.self {
-			h.State, h.Self = Up, true
+			h.State, h.Self = peer.Up, true
 			h.Entry, _, _ = c.store.Get(nil, hash, key)
 			continue
 		}
 		p := v.peers[n]
-		if h.State = p.State(); h.State == Down {
+		if h.State = p.State(); h.State == peer.Down {
 			h.Err = p.Status().Reason
 			continue
 		}
@@ -48,10 +49,10 @@ func (c *Coordinator) Locate(key []byte, deadline time.Time) (partition int, hel
 
 // look reads key at the peer past the queue, so that it can be asked even when
 // much is queued for it.
-func (p *Peer) look(key []byte, deadline time.Time) (kv.Entry, error) {
+func (p *member) look(key []byte, deadline time.Time) (kv.Entry, error) {
 	msg := wire.AppendRead(wire.OpenBatch(nil), key)
 	wire.SetClock(msg, p.clock.Last())
-	answer, err := p.direct(msg, deadline)
+	answer, err := p.Ask(msg, deadline)
 	if err != nil {
 		return kv.Entry{}, err
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"httpdhs/kv"
+	"httpdhs/peer"
 	"httpdhs/rebalance"
 	"httpdhs/ring"
 )
@@ -71,15 +72,15 @@ func (m *Members) has(name string) bool {
 }
 
 // removed counts as if the peer had been taken for down: what this node coordinates from now on may not reach it.
-func (p *Peer) removed() {
+func (p *member) removed() {
 	p.mu.Lock()
 	p.downs++
-	p.synced.Store(false)
+	p.SetInSync(false)
 	p.mu.Unlock()
 }
 
 // readmitted: it is a member again. Whether it is dead is found out anew, or it would be removed again at once, and come back, without end.
-func (p *Peer) readmitted() {
+func (p *member) readmitted() {
 	p.mu.Lock()
 	p.downSince, p.upSince = time.Now(), time.Now()
 	p.mu.Unlock()
@@ -108,13 +109,13 @@ func clockTag(all []Member, self string) uint16 {
 }
 
 // peerLocked is the peer of that name, made when it is new; nil: it is this node.
-func (c *Coordinator) peerLocked(name string) *Peer {
+func (c *Coordinator) peerLocked(name string) *member {
 	r := &c.rings
 	p, ok := r.peers[name]
 	if ok || name == c.opt.Name || r.ended {
 		return p
 	}
-	p = newPeer(name, c.opt.Boot, c.opt.QueueBytes, c.opt.Dial(name), c.clock, c.opt.Log, c)
+	p = newMember(name, c.opt.Boot, c.opt.QueueBytes, c.opt.Dial(name), c.clock, c.opt.Log, c)
 	p.evictAfter = c.opt.EvictAfter
 	if len(r.list) == 0 {
 		c.lastBeat.Store(0) // there was nobody to beat for
@@ -130,7 +131,7 @@ func (c *Coordinator) peerLocked(name string) *Peer {
 }
 
 // forgetLocked lets go of what no ring and no member needs any more: the peers are the caller's to close.
-func (c *Coordinator) forgetLocked() (gone []*Peer) {
+func (c *Coordinator) forgetLocked() (gone []*member) {
 	r := &c.rings
 	v := c.view.Load()
 	if len(r.retired) > 0 || !r.state.Stated() {
@@ -142,14 +143,14 @@ func (c *Coordinator) forgetLocked() (gone []*Peer) {
 		}
 	}
 	for _, p := range r.list {
-		if !r.members.has(p.name) && !slices.Contains(v.names, p.name) {
-			delete(r.peers, p.name)
-			c.rememberLocked(p.name, p)
+		if !r.members.has(p.Name()) && !slices.Contains(v.names, p.Name()) {
+			delete(r.peers, p.Name())
+			c.rememberLocked(p.Name(), p)
 			gone = append(gone, p)
 		}
 	}
 	if len(gone) > 0 {
-		r.list = slices.DeleteFunc(slices.Clone(r.list), func(p *Peer) bool { return slices.Contains(gone, p) })
+		r.list = slices.DeleteFunc(slices.Clone(r.list), func(p *member) bool { return slices.Contains(gone, p) })
 	}
 	return gone
 }
@@ -158,7 +159,7 @@ func (c *Coordinator) forgetLocked() (gone []*Peer) {
 const pastMax = 1024
 
 // rememberLocked keeps what a member that comes back with its memory has to be told.
-func (c *Coordinator) rememberLocked(name string, p *Peer) {
+func (c *Coordinator) rememberLocked(name string, p *member) {
 	r := &c.rings
 	for other := range r.past {
 		if len(r.past) < pastMax {
@@ -180,7 +181,7 @@ func (c *Coordinator) Live(name string) bool {
 	c.rings.mu.Lock()
 	p := c.rings.peers[name]
 	c.rings.mu.Unlock()
-	return p != nil && p.State() != Down
+	return p != nil && p.State() != peer.Down
 }
 
 // Heard has the member of that name asked at once how it is: something else says that it is there.

@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"httpdhs/internal/memnet"
 	"httpdhs/rebalance"
 	"httpdhs/ring"
 )
@@ -44,7 +45,7 @@ func testNotHeardBetween(t *testing.T) {
 	c.cut(2)
 	c.heal(2) // now node 2 has something to heed
 	c.settle()
-	c.net.toward("node2", failWith(errReset))
+	c.net.Toward("node2", memnet.FailWith(memnet.ErrReset))
 	for digest := uint64(2); digest <= 4; digest += 2 {
 		for _, n := range c.nodes[:2] {
 			n.set(t, c.without(2, digest))
@@ -53,7 +54,7 @@ func testNotHeardBetween(t *testing.T) {
 			eventually(t, "the member is forgotten", func() bool { return !n.hasPeer("node2") })
 		}
 		if digest == 4 {
-			c.net.toward("node2", nil)
+			c.net.Toward("node2", nil)
 		}
 		for _, n := range c.nodes {
 			n.set(t, c.all(digest+1))

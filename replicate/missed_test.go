@@ -8,7 +8,9 @@ import (
 	"testing"
 	"time"
 
+	"httpdhs/internal/memnet"
 	"httpdhs/kv"
+	"httpdhs/peer"
 	"httpdhs/rebalance"
 	"httpdhs/wire"
 )
@@ -21,17 +23,17 @@ import (
 func TestCutOffMemberIsAskedOnlyWhenItHasCaughtUp(t *testing.T) { bubble(t, testCutOff) }
 
 func testCutOff(t *testing.T) {
-	c := newCluster(t, clusterOptions{nodes: 3, replicas: 2, queueBytes: 2 * batchBytes})
+	c := newCluster(t, clusterOptions{nodes: 3, replicas: 2, queueBytes: 2 * peer.BatchBytes})
 	const keys = 200
 	c.cut(2)
 	for i := range keys {
 		c.nodes[i%2].mustPut(t, fmt.Sprint("missed", i), "v", kv.LevelLive)
 	}
-	large := string(make([]byte, batchBytes-100))
+	large := string(make([]byte, peer.BatchBytes-100))
 	for i := range 20 { // push the small ones out of the queues
 		c.nodes[i%2].mustPut(t, fmt.Sprint("large", i), large, kv.LevelLive)
 	}
-	if c.nodes[0].peer(2).Status().Dropped == 0 {
+	if c.nodes[0].peer(2).DroppedRecords.Load() == 0 {
 		t.Fatal("no hint was dropped: the test shows nothing")
 	}
 	c.heal(2)
@@ -139,11 +141,11 @@ func testHasToKnow(t *testing.T) {
 	n := c.nodes[0]
 	p := n.peer(1)
 	// What it says comes from here alone: its own probes, and the answers to this node's, come no more.
-	g := newGate(t)
-	c.net.deaf.Store(true)
-	c.net.set("node0", "node1", g.hold)
-	c.net.set("node1", "node0", g.hold)
-	g.wait(t, 2)
+	g := memnet.NewGate(t)
+	c.net.Deaf.Store(true)
+	c.net.Between("node0", "node1", g.Hold)
+	c.net.Between("node1", "node0", g.Hold)
+	g.Wait(t, 2)
 	ring := n.rings.state.Reads()
 	says := func(boot, heeds uint64, want bool) {
 		t.Helper()
@@ -151,21 +153,21 @@ func testHasToKnow(t *testing.T) {
 			Name: "node1", Boot: boot, Acknowledged: map[uint64]uint64{n.opt.Boot: heeds}, Number: math.MaxUint64,
 			Said: rebalance.Statement{Seq: math.MaxUint64, Reads: ring, Holds: []rebalance.Ring{ring}},
 		}})
-		if p.isSynced() != want {
-			t.Errorf("boot %d, heeds %d: in sync is %v, want %v", boot, heeds, p.isSynced(), want)
+		if p.InSync() != want {
+			t.Errorf("boot %d, heeds %d: in sync is %v, want %v", boot, heeds, p.InSync(), want)
 		}
 	}
 	says(5, 0, true)
-	p.markDown(errReset)
-	if p.isSynced() {
+	p.markDown(memnet.ErrReset)
+	if p.InSync() {
 		t.Error("down, and in sync")
 	}
 	says(5, 0, false)
 	says(5, 1, false) // it is there again since: that counts too
 	says(5, 2, true)
-	p.markDown(errReset)
+	p.markDown(memnet.ErrReset)
 	says(6, 0, true)
-	c.net.deaf.Store(false)
+	c.net.Deaf.Store(false)
 }
 
 // A node learns that a peer took it for down, be it while it looks or between
@@ -185,7 +187,7 @@ func testLearns(t *testing.T) {
 		"peer restarted":   {{5, 3, true}, {6, 0, false}, {6, 1, true}},
 		"messages cross":   {{5, 2, true}, {5, 1, false}, {5, 2, false}},
 	} {
-		p := Peer{boot: own}
+		p := member{boot: own}
 		for i, s := range says {
 			if missed := p.believeLocked(&wire.Ping{Boot: s.boot, Sees: map[uint64]wire.Sight{own: {Suspicion: s.downs}}}); missed != s.missed {
 				t.Errorf("%s, ping %d: missed is %v, want %v", name, i, missed, s.missed)
@@ -237,39 +239,21 @@ func testMissedThroughRestarted(t *testing.T) {
 	c := newCluster(t, clusterOptions{nodes: 3, replicas: 2})
 	key := c.keyOwnedBy(0, 0, 2)
 	for _, link := range [][2]string{{"node0", "node1"}, {"node1", "node0"}} {
-		c.net.set(link[0], link[1], failWith(errReset))
+		c.net.Between(link[0], link[1], memnet.FailWith(memnet.ErrReset))
 	}
-	eventually(t, "node1 takes node0 for down", func() bool { return c.nodes[1].peer(0).State() == Down })
+	eventually(t, "node1 takes node0 for down", func() bool { return c.nodes[1].peer(0).State() == peer.Down })
 	c.nodes[1].mustPut(t, key, "v", kv.LevelLive)
 	if c.nodes[0].has(key, "v") {
 		t.Fatal("node0 has it: the test shows nothing")
 	}
 	c.kill(1)
-	c.net.clear()
+	c.net.Clear()
 	c.boot(1, 77, clusterOptions{})
 	began := time.Now()
 	eventually(t, "node0 has what it missed", func() bool { return c.nodes[0].has(key, "v") })
 	if waited := time.Since(began); waited > driftEvery/2 {
 		t.Errorf("it took %v of virtual time: it was chance that found it", waited)
 	}
-}
-
-// A flight that ends while its peer is coming back leaves nobody asleep: the
-// peer comes up with nothing more to be sent to it.
-func TestPeerComesUpAfterACarriedFlight(t *testing.T) { bubble(t, testUpAfterCarried) }
-
-func testUpAfterCarried(t *testing.T) {
-	c := newCluster(t, clusterOptions{nodes: 2, replicas: 2})
-	p := c.nodes[0].peer(1)
-	p.mu.Lock()
-	p.queue.read([]byte("k"), ticket{})
-	b := p.takeOffLocked() // a carrier has it
-	p.mu.Unlock()
-	p.markDown(errReset)
-	eventually(t, "it answers again", func() bool { return p.State() == Recovering })
-	b.tickets = b.tickets[:0]
-	p.delivered(b, nil)
-	eventually(t, "it is up", p.up)
 }
 
 // A primary that has decided a condition while others took it for down, and went on without it, does not acknowledge that when it has heard of it: of two creates
@@ -279,22 +263,22 @@ func TestDecisionThatOthersHaveGoneOnWithout(t *testing.T) {
 		c := newCluster(t, clusterOptions{nodes: 3, replicas: 2})
 		key := c.keyOwnedBy(0, 0, 1)
 		names := []string{c.nodes[0].name, c.nodes[1].name, c.nodes[2].name}
-		writes := newGate(t)
-		c.net.set(names[0], names[1], onBatches(writes.hold))
+		writes := memnet.NewGate(t)
+		c.net.Between(names[0], names[1], memnet.OnBatches(writes.Hold))
 		var first error
 		var done sync.WaitGroup
 		done.Go(func() { first = c.nodes[0].do(condOp(key, "first", kv.IfAbsent), kv.LevelLive).Err })
-		writes.wait(t, 1)
+		writes.Wait(t, 1)
 		for _, n := range []int{1, 2} {
-			c.net.set(names[n], names[0], failWith(errors.New("connection refused")))
+			c.net.Between(names[n], names[0], memnet.FailWith(errors.New("connection refused")))
 		}
 		for _, n := range []int{1, 2} {
-			eventually(t, "it is seen down", func() bool { return c.nodes[n].peer(0).State() == Down })
+			eventually(t, "it is seen down", func() bool { return c.nodes[n].peer(0).State() == peer.Down })
 		}
 		second := c.nodes[2].do(condOp(key, "second", kv.IfAbsent), kv.LevelLive).Err
 		eventually(t, "it has heard of that", func() bool { return c.nodes[0].misses.Load() > 0 })
-		c.net.clear()
-		writes.open()
+		c.net.Clear()
+		writes.Open()
 		done.Wait()
 		if second != nil || first == nil {
 			t.Errorf("the creates end with %v and %v", first, second)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"httpdhs/kv"
+	"httpdhs/peer"
 )
 
 // joiningCluster is one in which node3 has joined and cannot fetch its share: all write to it, and
@@ -16,7 +17,7 @@ func joiningCluster(t *testing.T) (c *cluster, key string) {
 	o := clusterOptions{nodes: 4, replicas: 2, members: []int{0, 1, 2}, probeEvery: 100 * time.Millisecond}
 	c, keys := withKeys(t, o)
 	for _, n := range c.nodes[:3] {
-		c.net.set("node3", n.name, noPulls)
+		c.net.Between("node3", n.name, noPulls)
 	}
 	o.members = nil
 	c.boot(3, 103, o)
@@ -54,7 +55,7 @@ func testOwnersToCome(t *testing.T) {
 	}
 	// One that is down is not waited for.
 	c.kill(3)
-	eventually(t, "node3 is down", func() bool { return c.nodes[0].peerNamed("node3").State() == Down })
+	eventually(t, "node3 is down", func() bool { return c.nodes[0].peerNamed("node3").State() == peer.Down })
 	c.nodes[1].plant(t, key, "newest", newer+1<<20)
 	wantValue(t, c.nodes[0].get(key, kv.LevelAll), "newest")
 }

@@ -5,7 +5,9 @@ import (
 	"testing"
 	"time"
 
+	"httpdhs/internal/memnet"
 	"httpdhs/kv"
+	"httpdhs/peer"
 	"httpdhs/wire"
 )
 
@@ -36,7 +38,7 @@ func testReplacedWrite(t *testing.T, coordinator int, level kv.Level, calls int,
 	key := c.keyOwnedBy(0, 0, 1, 2)
 	wantOp(t, c.nodes[1].put(key, "before", kv.LevelAll), nil)
 	for _, owner := range []string{"node1", "node2"} {
-		c.net.set(fmt.Sprint("node", coordinator), owner, onBatches(func(_ []byte, pass func() ([]byte, error)) ([]byte, error) {
+		c.net.Between(fmt.Sprint("node", coordinator), owner, memnet.OnBatches(func(_ []byte, pass func() ([]byte, error)) ([]byte, error) {
 			time.Sleep(slow)
 			return pass()
 		}))
@@ -110,7 +112,7 @@ func TestSlowAnswerOfAnOwnerThatStoredCounts(t *testing.T) {
 			key := c.keyOwnedBy(0, 0, 1)
 			newer := kv.VersionAt(time.Now().Add(time.Second))
 			c.nodes[0].plant(t, key, "newer", newer)
-			c.net.set("node2", "node1", onBatches(func(_ []byte, pass func() ([]byte, error)) ([]byte, error) {
+			c.net.Between("node2", "node1", memnet.OnBatches(func(_ []byte, pass func() ([]byte, error)) ([]byte, error) {
 				answer, err := pass()
 				c.nodes[1].plant(t, key, "newer", newer)
 				time.Sleep(10 * time.Millisecond)
@@ -134,8 +136,8 @@ func testKeptStamp(t *testing.T) {
 	n, key := c.nodes[0], c.keyOwnedBy(0, 1, 2)
 	owners := []int{1, 2}
 	for _, i := range owners {
-		c.net.set("node0", c.nodes[i].name, failWith(errReset))
-		eventually(t, c.nodes[i].name+" is down for node0", func() bool { return n.peer(i).State() == Down })
+		c.net.Between("node0", c.nodes[i].name, memnet.FailWith(memnet.ErrReset))
+		eventually(t, c.nodes[i].name+" is down for node0", func() bool { return n.peer(i).State() == peer.Down })
 	}
 	call := kv.Call{Write: kv.LevelLive, Deadline: time.Now().Add(patience), Ops: []kv.Op{written(key, "X")}}
 	p := acquirePending(1)
@@ -144,7 +146,7 @@ func testKeptStamp(t *testing.T) {
 	if !p.again() {
 		t.Fatal("the first attempt is the last: the test shows nothing")
 	}
-	c.net.clear()
+	c.net.Clear()
 	for _, i := range owners {
 		eventually(t, c.nodes[i].name+" has what was kept for it", func() bool { return c.nodes[i].has(key, "X") })
 	}
@@ -166,7 +168,7 @@ func TestTriedAgainAWriteDoesNotMeetItself(t *testing.T) {
 					wantOp(t, c.nodes[0].del(key, kv.LevelAll), nil)
 					for _, existed := range []bool{false, true} {
 						tried := 0
-						c.net.toward("node1", onBatches(func(_ []byte, pass func() ([]byte, error)) ([]byte, error) {
+						c.net.Toward("node1", memnet.OnBatches(func(_ []byte, pass func() ([]byte, error)) ([]byte, error) {
 							answer, err := pass()
 							if err != nil {
 								return answer, err
@@ -184,7 +186,7 @@ func TestTriedAgainAWriteDoesNotMeetItself(t *testing.T) {
 							put.Cond.Kind = kv.Always
 						}
 						o := n.do(put, level)
-						c.net.clear()
+						c.net.Clear()
 						if o.Err != nil || o.Existed != existed {
 							t.Errorf("node%d, level %d, condition %d: existed %v, want %v (%v)", at, level, cond, o.Existed, existed, o.Err)
 						}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"httpdhs/kv"
+	"httpdhs/peer"
 	"httpdhs/wire"
 )
 
@@ -41,15 +42,6 @@ type pending struct {
 
 	wake  chan struct{} // one token when open reaches zero
 	timer *time.Timer   // of Do alone
-}
-
-// ticket is a place in a batch: whom to tell the result. The zero ticket is a
-// hint's or a repair's, which nobody waits for.
-type ticket struct {
-	p     *pending
-	op    int32
-	owner uint8 // index among the owners of the partition
-	round uint16
 }
 
 var pendings = sync.Pool{New: func() any {
@@ -112,7 +104,7 @@ func (p *pending) nth(k int) int {
 // begin opens the next round of operation i with waiting tickets, of which
 // acks are already acknowledged: nobody else touches the operation until the
 // first of the tickets is handed out. It returns the ticket to hand out.
-func (p *pending) begin(i int, next opState) ticket {
+func (p *pending) begin(i int, next opState) peer.Ticket {
 	p.mu.Lock()
 	o := p.at(i)
 	if o.done {
@@ -126,7 +118,7 @@ func (p *pending) begin(i int, next opState) ticket {
 	*o = next
 	p.refs += int(o.waiting)
 	p.decideLocked(o)
-	t := ticket{p: p, op: int32(i), round: o.round}
+	t := peer.Ticket{Waiter: p, Op: int32(i), Round: o.round}
 	p.mu.Unlock()
 	return t
 }
@@ -280,26 +272,21 @@ func (p *pending) wait(deadline time.Time) bool {
 	}
 }
 
-// resolve hands the result of a ticket to its operation. The zero ticket is
-// nobody's.
-func (t ticket) resolve(r *wire.Result) {
-	p := t.p
-	if p == nil {
-		return
-	}
+// Resolve implements peer.Waiter: it hands the result of a ticket to its operation.
+func (p *pending) Resolve(t peer.Ticket, r *wire.Result) {
 	p.mu.Lock()
-	if o := p.at(int(t.op)); !p.over && o.round == t.round {
+	if o := p.at(int(t.Op)); !p.over && o.round == t.Round {
 		o.waiting--
-		o.take(r, t.owner, p)
+		o.take(r, t.Owner, p)
 		p.decideLocked(o)
 	}
 	p.releaseLocked()
 }
 
 // drop gives a ticket back that was not handed out.
-func (t ticket) drop() {
-	t.p.mu.Lock()
-	t.p.releaseLocked()
+func (p *pending) drop() {
+	p.mu.Lock()
+	p.releaseLocked()
 }
 
 // decideLocked looks whether the round of o is decided.

@@ -3,25 +3,26 @@ package replicate
 import (
 	"math"
 
+	"httpdhs/peer"
 	"httpdhs/wire"
 )
 
 // counted says whether this node counts on the peer: it is up, and has been sent all that was kept for it.
-func (p *Peer) counted() bool {
+func (p *member) counted() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.countedLocked()
 }
 
-func (p *Peer) countedLocked() bool {
-	return p.State() == Up && !p.settling && p.met < p.host.oldest()
+func (p *member) countedLocked() bool {
+	return p.Delivered() && p.met < p.host.oldest()
 }
 
 // mayBeSynced says whether the peer is worth asking for what only one in sync
 // can answer, when its answer says itself whether it is: one that came to be in
 // sync a moment ago, and was never taken for down, has not said so yet.
-func (p *Peer) mayBeSynced() bool {
-	if p.isSynced() {
+func (p *member) mayBeSynced() bool {
+	if p.InSync() {
 		return true
 	}
 	p.mu.Lock()
@@ -34,7 +35,7 @@ func (p *Peer) mayBeSynced() bool {
 // A peer that was down here has missed what this node coordinated meanwhile, and what was kept for it may have been dropped. It learns so from the
 // count in this node's Sees; then it gives up what it holds, and only afterwards says in its Heeds that it knows. Until then nothing
 // that it says to hold is believed. missed is the same the other way round.
-func (p *Peer) believeLocked(ping *wire.Ping) (missed bool) {
+func (p *member) believeLocked(ping *wire.Ping) (missed bool) {
 	if ping.Boot != p.ping.Boot {
 		p.meetLocked(ping.Boot)
 	} else if ping.Number < p.ping.Number {
@@ -46,7 +47,7 @@ func (p *Peer) believeLocked(ping *wire.Ping) (missed bool) {
 }
 
 // meetLocked begins anew with a peer that was restarted, or is heard for the first time.
-func (p *Peer) meetLocked(boot uint64) {
+func (p *member) meetLocked(boot uint64) {
 	switch {
 	case p.ping.Boot != 0:
 		p.downs = 0
@@ -63,6 +64,6 @@ func (p *Peer) meetLocked(boot uint64) {
 type past struct{ boot, downs uint64 }
 
 // believedLocked says whether what the peer says to hold may be believed.
-func (p *Peer) believedLocked() bool {
-	return p.State() != Down && p.ping.Acknowledged[p.boot] == p.downs
+func (p *member) believedLocked() bool {
+	return p.State() != peer.Down && p.ping.Acknowledged[p.boot] == p.downs
 }

@@ -1,11 +1,11 @@
 package replicate
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"time"
 
+	"httpdhs/peer"
 	"httpdhs/wire"
 )
 
@@ -22,6 +22,10 @@ const (
 	// stallMax is how long the probers of this node may be silent before it
 	// takes itself for one that was stopped, and that others took for down.
 	stallMax = SilenceMax
+
+	// flightStuck is how long a batch may be under way to a peer that answers probes meanwhile, before it is sent again: an answer that
+	// is lost without a word would hold up all that comes after it until it is given up.
+	flightStuck = SilenceMax
 )
 
 // SilenceMax is how long a peer that hangs is waited for once a probe has begun: then it is down.
@@ -37,13 +41,13 @@ var errSilent = fmt.Errorf("no answer to %d probes in a row", probesMissed)
 
 // probeLoop asks the peer how it is, for as long as it is a member: often
 // while this node waits for others to get in sync.
-func (p *Peer) probeLoop(every time.Duration) {
+func (p *member) probeLoop(every time.Duration) {
 	for {
 		p.host.beat()
 		p.probe(time.Now().Add(probeTimeout))
 		pause := every
 		switch {
-		case p.misses > 0 && p.State() != Down:
+		case p.misses > 0 && p.State() != peer.Down:
 			pause = 0 // it hangs, and requests with it: know soon
 		case !p.host.settled():
 			pause = min(every, unsyncedProbe)
@@ -51,40 +55,15 @@ func (p *Peer) probeLoop(every time.Duration) {
 		select {
 		case <-time.After(pause):
 		case <-p.poke:
-		case <-p.quit:
+		case <-p.Closing():
 			return
 		}
 	}
 }
 
-// unstick breaks the flight of a batch that was long under way when a probe began that has been answered. It is sent again
-// then, which does no harm; once, for it may just be slow.
-func (p *Peer) unstick(probed time.Time) {
-	p.mu.Lock()
-	stuck := p.flight != nil && p.flight != p.broken && probed.Sub(p.flight.began) > flightStuck
-	if stuck {
-		p.broken = p.flight
-	}
-	p.mu.Unlock()
-	if stuck {
-		p.log.Warn("a batch was not answered, sending it again")
-		p.transport.Abort()
-	}
-}
-
-// quitting says that the peer is being closed.
-func (p *Peer) quitting() bool {
-	select {
-	case <-p.quit:
-		return true
-	default:
-		return false
-	}
-}
-
 // probeSoon makes the prober ask now, for something else says that the peer is
 // there.
-func (p *Peer) probeSoon() {
+func (p *member) probeSoon() {
 	select {
 	case p.poke <- struct{}{}:
 	default:
@@ -92,23 +71,23 @@ func (p *Peer) probeSoon() {
 }
 
 // probe asks once and draws the conclusion.
-func (p *Peer) probe(deadline time.Time) {
+func (p *member) probe(deadline time.Time) {
 	began := time.Now()
 	ping, err := p.exchangePing(deadline)
 	switch {
 	case err == nil:
 		p.misses = 0
-		p.unstick(began)
+		p.Unstick(began, flightStuck)
 		p.answered(&ping)
 	case errors.Is(err, errUnsteered):
 		p.misses = 0
-	case errors.Is(err, ErrStranger):
+	case errors.Is(err, peer.ErrStranger):
 		if p.misses++; p.misses < probesMissed {
-			p.host.introduce(p.name)
+			p.host.introduce(p.Name())
 		} else {
 			p.markDown(err)
 		}
-	case isTimeout(err):
+	case peer.IsTimeout(err):
 		if p.misses++; p.misses >= probesMissed {
 			p.markDown(errSilent)
 		}
@@ -118,7 +97,7 @@ func (p *Peer) probe(deadline time.Time) {
 	if !p.probed.Load() {
 		p.tried.Store(true)
 		p.host.steer() // before this node may coordinate, and stamp something by a wrong clock
-		if errors.Is(err, errUnsteered) || errors.Is(err, ErrStranger) && p.misses < probesMissed {
+		if errors.Is(err, errUnsteered) || errors.Is(err, peer.ErrStranger) && p.misses < probesMissed {
 			return // no verdict
 		}
 		p.probed.Store(true)
@@ -133,15 +112,12 @@ type heardPing struct {
 	told uint64 // how often this node had taken the peer for down when it asked
 }
 
-func (p *Peer) exchangePing(deadline time.Time) (heardPing, error) {
+func (p *member) exchangePing(deadline time.Time) (heardPing, error) {
 	told, began := p.downsNow(), time.Now() // before it is told
 	stamped := p.clock.Reading()
 	self := p.host.self()
 	msg := wire.AppendPing(nil, &self)
-	answer, err := p.transport.RoundTrip(nil, msg, deadline)
-	if err != nil && !isTimeout(err) && !errors.Is(err, ErrRefused) && !errors.Is(err, ErrStranger) && !p.quitting() {
-		answer, err = p.transport.RoundTrip(nil, msg, deadline)
-	}
+	answer, err := p.Probe(msg, deadline)
 	if err != nil {
 		return heardPing{}, err
 	}
@@ -153,9 +129,9 @@ func (p *Peer) exchangePing(deadline time.Time) (heardPing, error) {
 	p.readClock(&said, time.Since(began), stamped)
 	steered := p.host.steer()
 	p.host.follow()
-	if ping.Name != p.name {
+	if ping.Name != p.Name() {
 		// One node under two names would count as two replicas.
-		return ping, fmt.Errorf("the node at %s says that it is %s", p.name, ping.Name)
+		return ping, fmt.Errorf("the node at %s says that it is %s", p.Name(), ping.Name)
 	}
 	err = p.host.accepts(&said)
 	if apart := (*apartError)(nil); errors.As(err, &apart) && !steered && !p.probed.Load() {
@@ -169,22 +145,22 @@ func (p *Peer) exchangePing(deadline time.Time) (heardPing, error) {
 var errUnsteered = errors.New("the clocks are to be compared with those of others first")
 
 // downsNow is how often the peer was taken for down.
-func (p *Peer) downsNow() uint64 {
+func (p *member) downsNow() uint64 {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.downs
 }
 
 // answered takes note of what the peer says of itself in answer to a probe.
-func (p *Peer) answered(ping *heardPing) {
+func (p *member) answered(ping *heardPing) {
 	p.clock.Observe(ping.Clock)
 	p.mu.Lock()
-	if p.closed || p.State() == Down && ping.told != p.downs {
+	if p.Closed() || p.State() == peer.Down && ping.told != p.downs {
 		p.mu.Unlock() // one that is down is there again when it knows of it
 		return
 	}
 	met := ping.Boot != p.ping.Boot
-	back, kept := p.State() == Down, p.queue.bytes
+	back := p.State() == peer.Down
 	missed := p.believeLocked(&ping.Ping)
 	p.answeredTo = max(p.answeredTo, ping.to)
 	downs := p.downs
@@ -197,9 +173,9 @@ func (p *Peer) answered(ping *heardPing) {
 		p.heed(ping.Boot) // before the peer takes part, and acknowledges what this node decides without knowing it
 	}
 	if back {
-		p.comeBack(ping.Boot, downs)
+		kept := p.comeBack(ping.Boot, downs)
 		if missed {
-			p.host.missed(p.name + " was away") // a claim may have ended without it just now
+			p.host.missed(p.Name() + " was away") // a claim may have ended without it just now
 		}
 		if kept > 0 {
 			p.log.Info("peer back, sending it what it missed", "bytes", kept)
@@ -214,35 +190,32 @@ func (p *Peer) answered(ping *heardPing) {
 	}
 }
 
-// comeBack makes a peer that was down take part again.
-func (p *Peer) comeBack(boot, downs uint64) {
+// comeBack makes a peer that was down take part again, and returns how many bytes were kept for it.
+func (p *member) comeBack(boot, downs uint64) (kept int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.closed || p.State() != Down || p.ping.Boot != boot || p.downs != downs {
-		return
+	if p.State() != peer.Down || p.ping.Boot != boot || p.downs != downs {
+		return 0
 	}
 	p.host.arrives()
+	kept, ok := p.MarkBack(p.downs == 0) // it was never down, but not met yet
+	if !ok {
+		return 0
+	}
 	if p.downs > 0 {
 		p.downs++
 	}
 	if time.Since(p.downSince) > absenceMax(p.evictAfter) {
 		p.upSince = time.Now()
 	}
-	p.owed = len(p.queue.batches)
-	p.latency.forgive()
-	if p.downs == 0 && p.owed == 0 {
-		p.setState(Up, nil) // it was never down, but not met yet
-	} else {
-		p.setState(Recovering, nil)
-	}
-	p.work.Signal()
+	return kept
 }
 
 // asked takes note of what the peer says of itself in a probe of its own.
-func (p *Peer) asked(ping *wire.Ping) {
+func (p *member) asked(ping *wire.Ping) {
 	p.mu.Lock()
 	p.heard = time.Now()
-	if p.closed || p.State() == Down || p.ping.Boot != ping.Boot {
+	if p.Closed() || p.State() == peer.Down || p.ping.Boot != ping.Boot {
 		p.mu.Unlock()
 		p.probeSoon() // it is there; the rest is believed of an answer alone, which is not late
 		return
@@ -257,11 +230,11 @@ func (p *Peer) asked(ping *wire.Ping) {
 }
 
 // heed gives up what this node holds, for the peer has taken it for down. Only then does it say that it knows.
-func (p *Peer) heed(boot uint64) {
+func (p *member) heed(boot uint64) {
 	p.mu.Lock()
 	told := p.seenDowns
 	p.mu.Unlock()
-	p.host.missed(p.name + " took this node for down")
+	p.host.missed(p.Name() + " took this node for down")
 	p.mu.Lock()
 	if p.ping.Boot == boot {
 		p.heeded = max(p.heeded, told)
@@ -271,55 +244,31 @@ func (p *Peer) heed(boot uint64) {
 }
 
 // noted draws the conclusions from what the peer has said.
-func (p *Peer) noted(ping *wire.Ping) {
-	p.host.compareMaps(p.name, ping.Said.Map)
+func (p *member) noted(ping *wire.Ping) {
+	p.host.compareMaps(p.Name(), ping.Said.Map)
 	p.host.reconsider()
 }
 
 // Status is a peer as this node sees it.
 type Status struct {
-	Name    string
-	State   State
-	Reason  error     // why it is down
-	Since   time.Time // when it was found down; only while it is
-	Ping    wire.Ping // what it last said of itself; Boot is 0 before that
-	Queued  int       // bytes
-	Dropped int64     // records that were dropped at the queue's bound
+	Name   string
+	State  peer.State
+	Reason error     // why it is down
+	Since  time.Time // when it was found down; only while it is
+	Ping   wire.Ping // what it last said of itself; Boot is 0 before that
+	Queued int       // bytes
 
-	SentBatches, SentRecords, SendErrors int64
+	*peer.Counters
 }
 
 // Status is the peer's.
-func (p *Peer) Status() Status {
+func (p *member) Status() Status {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	var since time.Time
-	if p.State() == Down {
-		since = p.downSince
+	s := Status{Name: p.Name(), State: p.State(), Ping: p.ping, Counters: &p.Counters}
+	s.Reason, s.Queued = p.Why()
+	if s.State == peer.Down {
+		s.Since = p.downSince
 	}
-	return Status{
-		Since: since,
-		Name:  p.name, State: p.State(), Reason: p.reason, Ping: p.ping,
-		Queued: p.queue.bytes, Dropped: p.dropped.Load(),
-		SentBatches: p.sentBatches.Load(), SentRecords: p.sentRecords.Load(), SendErrors: p.sendErrors.Load(),
-	}
-}
-
-// drain waits until a peer that takes part has taken all that is queued for
-// it, it is down, or ctx is done.
-func (p *Peer) drain(ctx context.Context) error {
-	defer context.AfterFunc(ctx, func() {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		p.idle.Broadcast()
-	})()
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for p.State() != Down && !p.closed && (p.flight != nil || len(p.queue.batches) > 0) {
-		if ctx.Err() != nil {
-			return fmt.Errorf("cannot hand %d bytes over to %s: %w", p.queue.bytes, p.name, ctx.Err())
-		}
-		p.idle.Wait()
-	}
-	return nil
+	return s
 }

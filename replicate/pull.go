@@ -57,7 +57,7 @@ var errNoRoom = errors.New("it has too little memory for what it is to own: give
 
 // origin is whom to pull from, and whether it has to have authority.
 type origin struct {
-	*Peer
+	*member
 	sure bool
 }
 
@@ -87,7 +87,7 @@ func (c *Coordinator) pullAll(x rebalance.Ring, from []fetch) (doubtful []int, e
 			err := c.pullFrom(s.origin, chunk)
 			doubt := errors.Is(err, errNoAuthority)
 			if doubt { // what it holds counts all the same; it may lack what it has refused
-				err = c.pullFrom(origin{s.Peer, false}, chunk)
+				err = c.pullFrom(origin{s.member, false}, chunk)
 			}
 			switch {
 			case errors.Is(err, kv.ErrNoMemory):
@@ -172,7 +172,7 @@ func (c *Coordinator) pull(o origin, partition int, buckets *wire.Buckets) (full
 		if c.closed.Load() {
 			return kv.ErrStopping
 		}
-		answer, err := o.direct(wire.AppendPull(nil, &ask), time.Now().Add(syncTimeout))
+		answer, err := o.Ask(wire.AppendPull(nil, &ask), time.Now().Add(syncTimeout))
 		if err != nil {
 			return err
 		}
@@ -190,7 +190,7 @@ func (c *Coordinator) pull(o origin, partition int, buckets *wire.Buckets) (full
 			return err
 		}
 		if err := c.takePulled(body); errors.Is(err, kv.ErrNoMemory) {
-			full = fmt.Errorf("cannot store what %s holds: %w", o.name, err)
+			full = fmt.Errorf("cannot store what %s holds: %w", o.Name(), err)
 		} else if err != nil {
 			return err
 		}
@@ -227,10 +227,10 @@ func (c *Coordinator) takePulled(body []byte) (full error) {
 // expect says what is wrong with who made an answer.
 func (o origin) expect(from wire.Origin) error {
 	if from.Boot != o.Status().Ping.Boot {
-		return fmt.Errorf("%w: %s was restarted", errNotYet, o.name)
+		return fmt.Errorf("%w: %s was restarted", errNotYet, o.Name())
 	}
 	if o.sure && !from.Authority {
-		return fmt.Errorf("%w: %s", errNoAuthority, o.name)
+		return fmt.Errorf("%w: %s", errNoAuthority, o.Name())
 	}
 	return nil
 }
@@ -240,7 +240,7 @@ func (o origin) digests(level wire.Level, partitions []int) ([]uint64, error) {
 	if len(partitions) == 0 {
 		return nil, nil
 	}
-	answer, err := o.direct(wire.AppendDigests(nil, level, partitions), time.Now().Add(syncTimeout))
+	answer, err := o.Ask(wire.AppendDigests(nil, level, partitions), time.Now().Add(syncTimeout))
 	if err != nil {
 		return nil, err
 	}

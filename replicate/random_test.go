@@ -10,6 +10,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"httpdhs/internal/memnet"
 	"httpdhs/kv"
 )
 
@@ -64,15 +65,15 @@ func converge(t *testing.T, rt *rapid.T) (wrong string) {
 		keys[i] = c.keyOwnedBy(i, i%3, (i+1)%3)
 		histories[keys[i]] = &history{}
 	}
-	faults := map[string]func() hook{
-		"none":    func() hook { return nil },
-		"broken":  func() hook { return failWith(errReset) },
-		"timeout": func() hook { return failWith(errTimeout) },
-		"garbage": func() hook { return onBatches(answerWith([]byte("garbage"))) },
-		"lost":    func() hook { return onBatches(loseReply(1)) },
-		"lost 3":  func() hook { return onBatches(loseReply(3)) },
-		"slow": func() hook {
-			return onBatches(func(_ []byte, pass func() ([]byte, error)) ([]byte, error) {
+	faults := map[string]func() memnet.Hook{
+		"none":    func() memnet.Hook { return nil },
+		"broken":  func() memnet.Hook { return memnet.FailWith(memnet.ErrReset) },
+		"timeout": func() memnet.Hook { return memnet.FailWith(memnet.ErrTimeout) },
+		"garbage": func() memnet.Hook { return memnet.OnBatches(memnet.AnswerWith([]byte("garbage"))) },
+		"lost":    func() memnet.Hook { return memnet.OnBatches(memnet.LoseReply(1)) },
+		"lost 3":  func() memnet.Hook { return memnet.OnBatches(memnet.LoseReply(3)) },
+		"slow": func() memnet.Hook {
+			return memnet.OnBatches(func(_ []byte, pass func() ([]byte, error)) ([]byte, error) {
 				time.Sleep(30 * time.Millisecond)
 				return pass()
 			})
@@ -86,7 +87,7 @@ func converge(t *testing.T, rt *rapid.T) (wrong string) {
 		case "fault":
 			from, to := rapid.IntRange(0, 2).Draw(rt, "from"), rapid.IntRange(0, 2).Draw(rt, "to")
 			fault := rapid.SampledFrom(names).Draw(rt, "fault")
-			c.net.set(c.nodes[from].name, c.nodes[to].name, faults[fault]())
+			c.net.Between(c.nodes[from].name, c.nodes[to].name, faults[fault]())
 		case "pass":
 			time.Sleep(time.Duration(rapid.IntRange(1, 100).Draw(rt, "ms")) * time.Millisecond)
 		case "read":
@@ -95,7 +96,7 @@ func converge(t *testing.T, rt *rapid.T) (wrong string) {
 			c.randomCall(rt, n, step, keys, histories)
 		}
 	}
-	c.net.clear()
+	c.net.Clear()
 	c.settle()
 	for i := range c.nodes {
 		c.waitDrained(i)

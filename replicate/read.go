@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"httpdhs/kv"
+	"httpdhs/peer"
 	"httpdhs/wire"
 )
 
@@ -51,23 +52,23 @@ func (c *Coordinator) askNext(v *view, p *pending, call *kv.Call, i int, o opSta
 		}
 		o.waiting = 1
 		t := p.begin(i, o)
-		t.owner = uint8(k)
+		t.Owner = uint8(k)
 		if c.send(v, p, call, v.peers[owners[k]], op.Key, t, c.substitute(v, partition, o.asked) >= 0) {
 			return
 		}
-		t.drop()
+		p.drop()
 	}
 }
 
 // send has a peer read the key; false: it is down. Where another owner could be asked as well, a
 // lone read is not carried for longer than it waits before it does so.
-func (c *Coordinator) send(v *view, p *pending, call *kv.Call, peer *Peer, key []byte, t ticket, hedged bool) bool {
+func (c *Coordinator) send(v *view, p *pending, call *kv.Call, q *member, key []byte, t peer.Ticket, hedged bool) bool {
 	alone := len(call.Ops) == 1
 	carry := alone && (!hedged || c.maySpend(hedgeCost))
-	if !peer.read(key, t, carry) {
+	if !q.Read(key, t, carry) {
 		return false
 	}
-	delay := peer.latency.patience()
+	delay := q.Patience()
 	if hedged && (p.patience == 0 || delay < p.patience) {
 		p.patience = delay
 	}
@@ -76,8 +77,8 @@ func (c *Coordinator) send(v *view, p *pending, call *kv.Call, peer *Peer, key [
 	}
 	switch late := time.Now().Add(delay); {
 	case !hedged || !late.Before(call.Deadline):
-		peer.carry(call.Deadline)
-	case peer.carryReads(late):
+		q.Carry(call.Deadline)
+	case q.CarryReads(late):
 		c.spend(hedgeCost - 1) // it is sent once more
 		p.patience = 1         // now
 	}
@@ -98,12 +99,12 @@ func (c *Coordinator) candidate(v *view, partition int, asked ownerSet) int {
 		if self {
 			fit = k < v.replicas && c.holds(partition)
 		} else {
-			peer := v.peers[n]
-			if peer.State() == Down {
+			q := v.peers[n]
+			if q.State() == peer.Down {
 				continue
 			}
-			fit = k < v.replicas && peer.up() && peer.isSynced()
-			if fit && peer.latency.late() {
+			fit = k < v.replicas && q.Up() && q.InSync()
+			if fit && q.Late() {
 				if late < 0 {
 					late = k
 				}
@@ -185,17 +186,17 @@ func (c *Coordinator) readMany(v *view, p *pending, call *kv.Call, i int) {
 		waiting:  uint8(len(owners)),
 	})
 	for k, n := range owners {
-		t.owner = uint8(k)
+		t.Owner = uint8(k)
 		if int(n) == v.self {
 			var r wire.Result
 			scratch := call.Buf
 			r, call.Buf = c.readOwn(call.Buf, partition, op.Hash, op.Key)
-			t.resolve(&r) // copies
+			p.Resolve(t, &r) // copies
 			call.Buf = call.Buf[:len(scratch)]
 			continue
 		}
-		if !v.peers[n].read(op.Key, t, false) {
-			t.resolve(c.failure())
+		if !v.peers[n].Read(op.Key, t, false) {
+			p.Resolve(t, c.failure())
 		}
 	}
 }
@@ -252,7 +253,7 @@ func (c *Coordinator) repair(v *view, p *pending, call *kv.Call, i int, o *opSta
 	owners := v.owners(v.partition(op.Hash))
 	extra, behind := 0, o.older()&^o.behind
 	for k, n := range owners[v.replicas:] {
-		if peer := v.peers[n]; peer == nil || peer.State() != Down {
+		if q := v.peers[n]; q == nil || q.State() != peer.Down {
 			extra, behind = extra+1, behind|1<<(v.replicas+k)
 		}
 	}
@@ -279,7 +280,7 @@ func (c *Coordinator) repair(v *view, p *pending, call *kv.Call, i int, o *opSta
 	}
 	t := p.begin(i, next)
 	if nobody {
-		t = ticket{}
+		t = peer.Ticket{}
 	}
 	c.hand(v, call, owners, behind, &record, t, false)
 }

@@ -5,7 +5,9 @@ import (
 	"testing"
 	"time"
 
+	"httpdhs/internal/memnet"
 	"httpdhs/kv"
+	"httpdhs/peer"
 )
 
 // versions of records that tests plant, in order.
@@ -81,8 +83,8 @@ func testQuorumReadsNeverGoBack(t *testing.T) {
 		c.nodes[i].plant(t, key, "new", planted(2))
 		seen := ""
 		for deaf := range 3 { // one owner does not answer in time
-			hold := newGate(t)
-			c.net.set("node3", c.nodes[deaf].name, onBatches(hold.hold))
+			hold := memnet.NewGate(t)
+			c.net.Between("node3", c.nodes[deaf].name, memnet.OnBatches(hold.Hold))
 			o := c.nodes[3].get(key, kv.LevelQuorum)
 			if wantOp(t, o, nil); seen == "new" && string(o.Value) == "old" {
 				t.Fatalf("a read without node%d finds the old value after one that found the new", deaf)
@@ -97,8 +99,8 @@ func testQuorumReadsNeverGoBack(t *testing.T) {
 			if holders < 2 {
 				t.Fatalf("answered %q, which %d replica holds", seen, holders)
 			}
-			hold.open()
-			c.net.set("node3", c.nodes[deaf].name, nil)
+			hold.Open()
+			c.net.Between("node3", c.nodes[deaf].name, nil)
 			c.waitDrained(3)
 		}
 	}
@@ -117,12 +119,12 @@ func testLateAnswer(t *testing.T) {
 	// other needs a second round: node1 has to store what node0 holds.
 	c.nodes[0].plant(t, other, "b", planted(2))
 	c.nodes[1].plant(t, other, "a", planted(1))
-	late, repair := newGate(t), newGate(t)
-	c.net.set("node3", "node2", onBatches(late.hold))
+	late, repair := memnet.NewGate(t), memnet.NewGate(t)
+	c.net.Between("node3", "node2", memnet.OnBatches(late.Hold))
 	n := 0
-	c.net.set("node3", "node1", onBatches(func(msg []byte, pass func() ([]byte, error)) ([]byte, error) {
+	c.net.Between("node3", "node1", memnet.OnBatches(func(msg []byte, pass func() ([]byte, error)) ([]byte, error) {
 		if n++; n == 2 {
-			return repair.hold(msg, pass)
+			return repair.Hold(msg, pass)
 		}
 		return pass()
 	}))
@@ -132,11 +134,11 @@ func testLateAnswer(t *testing.T) {
 	}
 	done := make(chan struct{})
 	go func() { defer close(done); c.nodes[3].Do(&call) }()
-	late.wait(t, 1)
-	repair.wait(t, 1)
-	late.open()
+	late.Wait(t, 1)
+	repair.Wait(t, 1)
+	late.Open()
 	time.Sleep(time.Millisecond)
-	repair.open()
+	repair.Open()
 	<-done
 	wantValue(t, call.Ops[1], "b")
 	wantOp(t, call.Ops[0], nil)
@@ -161,18 +163,18 @@ func testReadFailsOver(t *testing.T) {
 	key, absent := c.keyOwnedBy(0, 0, 1), c.keyOwnedBy(1, 0, 1)
 	n := c.nodes[2]
 	n.mustPut(t, key, "v", kv.LevelAll)
-	hang := newGate(t)
-	for name, h := range map[string]hook{
-		"broken": failWith(errReset), "refused": onBatches(failWith(ErrRefused)),
-		"garbage": onBatches(answerWith([]byte("garbage"))), "hangs": hang.hold,
+	hang := memnet.NewGate(t)
+	for name, h := range map[string]memnet.Hook{
+		"broken": memnet.FailWith(memnet.ErrReset), "refused": memnet.OnBatches(memnet.FailWith(peer.ErrRefused)),
+		"garbage": memnet.OnBatches(memnet.AnswerWith([]byte("garbage"))), "hangs": hang.Hold,
 	} {
-		c.net.set("node2", "node0", h)
+		c.net.Between("node2", "node0", h)
 		if o := n.get(key, kv.LevelOne); o.Err != nil || string(o.Value) != "v" {
 			t.Errorf("%s: %q, %v", name, o.Value, o.Err)
 		}
 		wantOp(t, n.get(absent, kv.LevelOne), kv.ErrNotFound) // node1 is in sync
-		c.net.set("node2", "node0", nil)
-		eventually(t, "node0 is up", n.peer(0).up)
+		c.net.Between("node2", "node0", nil)
+		eventually(t, "node0 is up", n.peer(0).Up)
 	}
 	c.cut(0)
 	wantValue(t, n.get(key, kv.LevelOne), "v")
@@ -194,8 +196,8 @@ func testAbsence(t *testing.T) {
 	c.nodes[0].plant(t, deleted, "", planted(1))
 	unsync := func() { // node0, and nobody knows
 		c.nodes[0].forget()
-		c.nodes[1].peer(0).synced.Store(true)
-		c.nodes[2].peer(0).synced.Store(true)
+		c.nodes[1].peer(0).SetInSync(true)
+		c.nodes[2].peer(0).SetInSync(true)
 	}
 	defer c.nodes[0].remember()
 	for _, level := range []kv.Level{kv.LevelOne, kv.LevelAll} {
@@ -214,7 +216,7 @@ func testAbsence(t *testing.T) {
 	for _, n := range c.nodes {
 		unsync()
 		c.nodes[1].forget()
-		c.nodes[0].peer(1).synced.Store(false)
+		c.nodes[0].peer(1).SetInSync(false)
 		for _, level := range []kv.Level{kv.LevelOne, kv.LevelAll} {
 			wantOp(t, n.getWithin(soon, absent, level), kv.ErrAbsenceUnknown)
 			wantOp(t, n.getWithin(soon, deleted, level), kv.ErrAbsenceUnknown)

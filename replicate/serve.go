@@ -53,7 +53,7 @@ func (c *Coordinator) servePing(dst, request []byte) ([]byte, error) {
 	for _, p := range c.others() {
 		// One that is not accepted is left to the prober's pace: two that
 		// refuse each other would ask each other without end.
-		if p.name != ping.Name || c.accepts(&ping) != nil {
+		if p.Name() != ping.Name || c.accepts(&ping) != nil {
 			continue
 		}
 		p.asked(&ping)

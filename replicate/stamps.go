@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"httpdhs/kv"
+	"httpdhs/peer"
 )
 
 // Members stamp writes by clocks that differ. This file bounds by how much, and has a write wait
@@ -50,7 +51,7 @@ func (l *lag) learn(least, most time.Duration, now time.Time) {
 }
 
 // moved takes in that this node's clock was moved ahead by d.
-func (p *Peer) moved(d time.Duration) {
+func (p *member) moved(d time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.lag.most += d
@@ -67,7 +68,7 @@ func (c *Coordinator) follow() {
 	lead := max(0, former-now.Sub(c.followed)/leadShare) // stamps do not fall back at once
 	c.followed = now
 	for _, p := range peers {
-		if r, ok := p.reading(c.clock.Wall()); ok && p.State() != Down {
+		if r, ok := p.reading(c.clock.Wall()); ok && p.State() != peer.Down {
 			lead = max(lead, min(r.node-r.slack, clockApart))
 		}
 	}
@@ -76,7 +77,7 @@ func (c *Coordinator) follow() {
 	for _, p := range peers {
 		p.mu.Lock()
 		p.lag.most += max(0, lead-former)
-		if p.State() != Down {
+		if p.State() != peer.Down {
 			furthest.most = max(furthest.most, p.lag.upTo(now))
 		}
 		p.mu.Unlock()

@@ -72,8 +72,8 @@ func TestLaterQuorumWriteWins(t *testing.T) {
 			return answer, err
 		}
 		for i := range 2 {
-			c.net.set(c.nodes[2].name, c.nodes[i].name, delay)
-			c.net.set(c.nodes[i].name, c.nodes[2].name, delay)
+			c.net.Between(c.nodes[2].name, c.nodes[i].name, delay)
+			c.net.Between(c.nodes[i].name, c.nodes[2].name, delay)
 		}
 		time.Sleep(3 * time.Minute) // until nothing is left of what they knew
 		for n := range 20 {

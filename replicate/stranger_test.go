@@ -5,10 +5,13 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+
+	"httpdhs/internal/memnet"
+	"httpdhs/peer"
 )
 
 // errUnknown is what a peer answers to a node that it does not know.
-var errUnknown = fmt.Errorf("%w: node1 answers 403", ErrStranger)
+var errUnknown = fmt.Errorf("%w: node1 answers 403", peer.ErrStranger)
 
 // A node that is a stranger to a peer says hello, by which it is none any more, and does not take
 // the peer for down meanwhile: that one would give up what it holds.
@@ -22,7 +25,7 @@ func testStrangersSayHello(t *testing.T) {
 		}
 	}}
 	c := idleCluster(t, o)
-	c.net.set("node0", "node1", func(_ []byte, pass func() ([]byte, error)) ([]byte, error) {
+	c.net.Between("node0", "node1", func(_ []byte, pass func() ([]byte, error)) ([]byte, error) {
 		if !known.Load() {
 			refused.Store(true)
 			return nil, errUnknown
@@ -49,9 +52,9 @@ func TestARefusalIsTheReason(t *testing.T) { bubble(t, testARefusalIsTheReason) 
 
 func testARefusalIsTheReason(t *testing.T) {
 	c := newCluster(t, clusterOptions{nodes: 2, replicas: 2})
-	c.net.toward("node1", failWith(errUnknown))
+	c.net.Toward("node1", memnet.FailWith(errUnknown))
 	n := c.nodes[0]
-	eventually(t, "the peer is down", func() bool { return n.Peers()[0].State == Down })
+	eventually(t, "the peer is down", func() bool { return n.Peers()[0].State == peer.Down })
 	if why := n.Peers()[0].Reason; !strings.Contains(why.Error(), "403") {
 		t.Errorf("it is down, for %v", why)
 	}

@@ -127,7 +127,7 @@ func (c *Coordinator) missed(reason string) {
 // met implements peerHost. A peer that was restarted forgot what it knew of
 // this one, and what it kept for it: whether this node has missed something
 // is seen by a look at all the others.
-func (c *Coordinator) met(p *Peer) {
+func (c *Coordinator) met(p *member) {
 	c.rings.mu.Lock()
 	if !c.rings.ended {
 		// What operations under way have stored at its earlier life counts for nothing: it is counted on when they are over.
@@ -155,9 +155,9 @@ func (c *Coordinator) wakeSync() {
 // lookForDrift pulls what a random peer in sync has more of, or each of them.
 func (c *Coordinator) lookForDrift() {
 	v := c.view.Load()
-	var peers []*Peer
+	var peers []*member
 	for _, p := range v.peers {
-		if p != nil && p.up() && p.isSynced() {
+		if p != nil && p.Up() && p.InSync() {
 			peers = append(peers, p)
 		}
 	}
@@ -172,7 +172,7 @@ func (c *Coordinator) lookForDrift() {
 	for _, p := range peers {
 		err := c.pullFrom(origin{p, false}, c.comparable(v.shared(p), all))
 		if err != nil && !errors.Is(err, errNotYet) && !c.closed.Load() {
-			c.opt.Log.Warn("sync with a peer broke off", "peer", p.name, "error", err)
+			c.opt.Log.Warn("sync with a peer broke off", "peer", p.Name(), "error", err)
 		}
 	}
 }
@@ -186,7 +186,7 @@ func (c *Coordinator) comparable(partitions []int, all bool) []int {
 }
 
 // shared are the partitions that readers ask this node and p for.
-func (v *view) shared(p *Peer) (partitions []int) {
+func (v *view) shared(p *member) (partitions []int) {
 	at := uint16(slices.Index(v.peers, p))
 	for part := range v.partitions() {
 		if owners := v.readers(part); v.self >= 0 && slices.Contains(owners, uint16(v.self)) && slices.Contains(owners, at) {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"httpdhs/kv"
+	"httpdhs/peer"
 )
 
 // A new cluster is in sync once all its members are up, in whatever order they
@@ -54,7 +55,7 @@ func testRestartedMember(t *testing.T) {
 	}
 	for victim := range 3 {
 		c.kill(victim)
-		c.waitState(victim, Down)
+		c.waitState(victim, peer.Down)
 		writer := c.nodes[(victim+1)%3]
 		for i := range 50 { // these are hints
 			writer.mustPut(t, fmt.Sprint(i), value(i+victim+1), kv.LevelLive)

@@ -1,5 +1,7 @@
 package replicate
 
+import "httpdhs/peer"
+
 // A node that comes to be in sync is the primary again of keys on whose conditions another has decided until then, and decides while it has not heard of
 // it. Two primaries would let two creates of one key succeed. So each time that a node comes to be in sync it begins a term, which it tells the others, and
 // decides nothing before each that is up has heeded it: that one takes it for in sync, and so asks nobody else and decides nothing in its place; and what it
@@ -10,22 +12,19 @@ type heeding struct {
 	term  uint64 // of the peer, in which it is in sync
 	since uint64 // serial of the last view by which operations go that began before
 	over  bool   // those operations are over
-	left  uint64 // and then Peer.finished has to be this, so that what they have queued is delivered
+	left  uint64 // and then Peer.Finished has to be this, so that what they have queued is delivered
 }
 
 // heedsLocked says which term of the peer is heeded; 0: none. The caller holds the peer's mu.
-func (p *Peer) heedsLocked() uint64 {
+func (p *member) heedsLocked() uint64 {
 	h := &p.heeding
-	if !p.isSynced() || h.term == 0 || h.since >= p.host.oldest() {
+	if !p.InSync() || h.term == 0 || h.since >= p.host.oldest() {
 		return 0
 	}
 	if !h.over {
-		h.over, h.left = true, p.finished+uint64(len(p.queue.batches))
-		if p.flight != nil {
-			h.left++
-		}
+		h.over, h.left = true, p.Queued()
 	}
-	if p.finished < h.left {
+	if p.Finished() < h.left {
 		return 0
 	}
 	return h.term
@@ -46,12 +45,12 @@ func (c *Coordinator) heedLocked() (replaced bool) {
 	for _, p := range r.list {
 		p.mu.Lock()
 		switch {
-		case !p.isSynced():
+		case !p.InSync():
 			p.heeding = heeding{} // operations may ask another from now on, be it the same term still
 		case p.ping.PrimaryEpoch != p.heeding.term:
 			p.heeding, replaced = heeding{term: p.ping.PrimaryEpoch, since: serial}, true
 		}
-		all = all && (p.State() == Down || p.ping.Sees[p.boot].PrimaryEpoch == c.term.Load())
+		all = all && (p.State() == peer.Down || p.ping.Sees[p.boot].PrimaryEpoch == c.term.Load())
 		p.mu.Unlock()
 	}
 	if all {

@@ -8,7 +8,9 @@ import (
 	"testing"
 	"time"
 
+	"httpdhs/internal/memnet"
 	"httpdhs/kv"
+	"httpdhs/peer"
 	"httpdhs/wire"
 )
 
@@ -22,27 +24,27 @@ func TestPrimaryThatComesBackKnowsWhatOthersDecided(t *testing.T) {
 				names := []string{c.nodes[0].name, c.nodes[1].name, c.nodes[2].name}
 				c.kill(1)
 				for _, n := range []int{0, 2} {
-					eventually(t, "it is seen down", func() bool { return c.nodes[n].peer(1).State() == Down })
+					eventually(t, "it is seen down", func() bool { return c.nodes[n].peer(1).State() == peer.Down })
 				}
-				writes, news := newGate(t), newGate(t)
+				writes, news := memnet.NewGate(t), memnet.NewGate(t)
 				tells := func(msg []byte) bool {
 					ping, err := wire.ParsePing(msg)
 					return err == nil && ping.InSync
 				}
 				for _, other := range []int{0, 2} {
-					c.net.set(names[1], names[other], func(msg []byte, pass func() ([]byte, error)) ([]byte, error) {
+					c.net.Between(names[1], names[other], func(msg []byte, pass func() ([]byte, error)) ([]byte, error) {
 						if tells(msg) {
-							<-news.opened
+							<-news.Opened()
 						}
 						return pass()
 					})
-					c.net.set(names[other], names[1], func(msg []byte, pass func() ([]byte, error)) ([]byte, error) {
+					c.net.Between(names[other], names[1], func(msg []byte, pass func() ([]byte, error)) ([]byte, error) {
 						if other == 2 && wire.KindOf(msg) == wire.KindBatch {
-							return writes.hold(msg, pass)
+							return writes.Hold(msg, pass)
 						}
 						answer, err := pass()
 						if err == nil && wire.KindOf(msg) == wire.KindPing && tells(answer) {
-							<-news.opened
+							<-news.Opened()
 						}
 						return answer, err
 					})
@@ -50,20 +52,20 @@ func TestPrimaryThatComesBackKnowsWhatOthersDecided(t *testing.T) {
 				c.boot(1, 99, clusterOptions{})
 				eventually(t, "it is in sync", c.nodes[1].Synced)
 				for _, n := range []int{0, 2} {
-					if p := c.nodes[n].peer(1); !p.up() || p.isSynced() {
-						t.Fatalf("%s takes it for %v, in sync %v", names[n], p.State(), p.isSynced())
+					if p := c.nodes[n].peer(1); !p.Up() || p.InSync() {
+						t.Fatalf("%s takes it for %v, in sync %v", names[n], p.State(), p.InSync())
 					}
 				}
 
 				var both sync.WaitGroup
 				var created [2]error
 				both.Go(func() { created[0] = c.nodes[2].do(condOp(key, "first", kv.IfAbsent), kv.LevelLive).Err })
-				writes.wait(t, 1)
-				news.open()
-				eventually(t, "all know that it is in sync", func() bool { return c.nodes[0].peer(1).isSynced() && c.nodes[2].peer(1).isSynced() })
+				writes.Wait(t, 1)
+				news.Open()
+				eventually(t, "all know that it is in sync", func() bool { return c.nodes[0].peer(1).InSync() && c.nodes[2].peer(1).InSync() })
 				both.Go(func() { created[1] = c.nodes[coordinator].do(condOp(key, "second", kv.IfAbsent), kv.LevelLive).Err })
 				time.Sleep(100 * time.Millisecond)
-				writes.open()
+				writes.Open()
 				both.Wait()
 				if created[0] != nil || !errors.Is(created[1], kv.ErrConditionFailed) {
 					t.Errorf("the creates end with %v and %v", created[0], created[1])
@@ -86,7 +88,7 @@ func TestTermIsHeededAnewAfterADoubt(t *testing.T) {
 		eventually(t, "its term is heeded", func() bool { return heeds() != 0 })
 		n.rings.mu.Lock() // nobody else judges meanwhile
 		look := func(inSync bool) {
-			p.synced.Store(inSync)
+			p.SetInSync(inSync)
 			for n.heedLocked() {
 				n.retireLocked()
 			}
@@ -108,9 +110,9 @@ func TestTermWaitsForWhoComesBack(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := newCluster(t, clusterOptions{nodes: 3, replicas: 2})
 		n, p := c.nodes[0], c.nodes[0].peer(1)
-		c.net.set(n.name, "node1", failWith(errReset))
-		c.net.set("node1", n.name, failWith(errReset))
-		eventually(t, "it is down", func() bool { return p.State() == Down })
+		c.net.Between(n.name, "node1", memnet.FailWith(memnet.ErrReset))
+		c.net.Between("node1", n.name, memnet.FailWith(memnet.ErrReset))
+		eventually(t, "it is down", func() bool { return p.State() == peer.Down })
 		time.Sleep(2 * heardFor)
 		n.rings.mu.Lock() // nobody else judges meanwhile
 		defer n.rings.mu.Unlock()
@@ -131,7 +133,7 @@ func TestTermWaitsForWhoComesBack(t *testing.T) {
 			t.Error("it decides when one is back, before it has looked at it")
 		}
 		p.mu.Lock()
-		p.setState(Up, nil)
+		p.MarkBack(true)
 		p.mu.Unlock()
 		if look(0) {
 			t.Error("it decides before the one that is back heeds its term")
@@ -150,13 +152,13 @@ func TestTermDoesNotWaitForWhoIsNotReached(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := newCluster(t, clusterOptions{nodes: 3, replicas: 3})
 		n := c.nodes[0]
-		c.net.set("node0", "node1", failWith(errReset))
-		c.net.set("node1", "node0", failWith(errReset))
-		eventually(t, "they are down to each other", func() bool { return n.peer(1).State() == Down && c.nodes[1].peer(0).State() == Down })
+		c.net.Between("node0", "node1", memnet.FailWith(memnet.ErrReset))
+		c.net.Between("node1", "node0", memnet.FailWith(memnet.ErrReset))
+		eventually(t, "they are down to each other", func() bool { return n.peer(1).State() == peer.Down && c.nodes[1].peer(0).State() == peer.Down })
 		time.Sleep(2 * heardFor)
 		n.missed("it was stopped")
 		eventually(t, "it is in sync again", n.Synced)
-		c.net.set("node1", "node0", nil)
+		c.net.Between("node1", "node0", nil)
 		time.Sleep(time.Second)
 		wantOp(t, n.do(condOp(c.keyOwnedBy(0, 0, 1, 2), "v", kv.IfAbsent), kv.LevelLive), nil)
 	})
@@ -166,22 +168,22 @@ func TestTermDoesNotWaitForWhoIsNotReached(t *testing.T) {
 // decided in its place.
 func TestPeerTakesPartOnceItIsHeeded(t *testing.T) {
 	host := &heedingHost{}
-	p := newPeer("other", 1, 1<<20, nil, kv.NewClock(1, time.Now), slog.New(slog.DiscardHandler), host)
+	p := newMember("other", 1, 1<<20, nil, kv.NewClock(1, time.Now), slog.New(slog.DiscardHandler), host)
 	host.peer = p
 	p.ping.Boot, p.downs = 7, 1
 	p.answered(&heardPing{told: 1, Ping: wire.Ping{Name: "other", Boot: 7, Number: 1, Sees: map[uint64]wire.Sight{1: {Suspicion: 1}}}})
 	if want := []string{"missed while it is down", "arrives while it is down"}; len(host.calls) < 2 || !slices.Equal(host.calls[:2], want) {
 		t.Errorf("the node does %q, want %q", host.calls, want)
 	}
-	if p.State() == Down {
+	if p.State() == peer.Down {
 		t.Error("it takes no part")
 	}
 }
 
 // heedingHost notes how its peer stands when it is told of something.
 type heedingHost struct {
-	peerHost
-	peer  *Peer
+	memberHost
+	peer  *member
 	calls []string
 }
 

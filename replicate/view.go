@@ -19,7 +19,7 @@ type view struct {
 	writes []*ring.Table // to the owners of which rings is written; read is the first
 	names  []string      // of the nodes on these rings
 	self   int           // this node's index in names; -1: it is on none
-	peers  []*Peer       // by index in names; nil: this node
+	peers  []*member     // by index in names; nil: this node
 
 	replicas int // owners by the ring that is read, at the beginning of owners
 	width    int // of a partition in owners
@@ -32,7 +32,7 @@ type view struct {
 }
 
 // newView makes the view of these rings, the first of which is read.
-func newView(epoch uint64, writes []*ring.Table, self string, peer func(name string) *Peer) *view {
+func newView(epoch uint64, writes []*ring.Table, self string, peer func(name string) *member) *view {
 	v := &view{epoch: epoch, read: writes[0], writes: writes, self: -1, replicas: writes[0].Replicas()}
 	index := make(map[string]uint16)
 	translate := make([][]uint16, len(writes)) // by ring: its node index to ours

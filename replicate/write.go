@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"httpdhs/kv"
+	"httpdhs/peer"
 	"httpdhs/wire"
 )
 
@@ -78,32 +79,34 @@ func (c *Coordinator) pass(v *view, p *pending, call *kv.Call, i int, next opSta
 	}
 	t := p.begin(i, next)
 	if nobody {
-		t = ticket{}
+		t = peer.Ticket{}
 	}
 	c.hand(v, call, owners, ^have, &op.Record, t, next.live)
 }
 
 // hand puts a record into the queues of the owners in to. A call of one
 // operation that has to wait for all of them carries it to the last one itself.
-func (c *Coordinator) hand(v *view, call *kv.Call, owners []uint16, to ownerSet, r *kv.Record, t ticket, live bool) {
+func (c *Coordinator) hand(v *view, call *kv.Call, owners []uint16, to ownerSet, r *kv.Record, t peer.Ticket, live bool) {
 	to &= 1<<len(owners) - 1
 	alone := len(call.Ops) == 1 && (live || call.Ops[0].Required == len(owners))
-	var carrier *Peer
+	var carrier *member
 	for k, n := range owners {
 		if to&(1<<k) == 0 {
 			continue
 		}
 		to &^= 1 << k
-		t.owner = uint8(k)
-		carry := alone && to == 0 && t.p != nil
-		if !v.peers[n].apply(r, t, live, carry) {
-			t.resolve(c.failure())
+		t.Owner = uint8(k)
+		carry := alone && to == 0 && t.Waiter != nil
+		if !v.peers[n].Apply(r, t, live, carry) {
+			if t.Waiter != nil {
+				t.Waiter.Resolve(t, c.failure())
+			}
 		} else if carry {
 			carrier = v.peers[n]
 		}
 	}
 	if carrier != nil {
-		carrier.carry(call.Deadline)
+		carrier.Carry(call.Deadline)
 	}
 }
 
@@ -226,8 +229,8 @@ func (c *Coordinator) decide(v *view, p *pending, call *kv.Call, i int, unsynced
 	partition := v.partition(op.Hash)
 	for k, n := range v.readers(partition) {
 		if unsynced&(1<<k) != 0 {
-			if peer := v.peers[n]; peer != nil && peer.up() && peer.isSynced() {
-				peer.probeSoon()
+			if q := v.peers[n]; q != nil && q.Up() && q.InSync() {
+				q.probeSoon()
 				break // not past who is the primary, be it that not all know it yet
 			}
 			continue
@@ -245,21 +248,21 @@ func (c *Coordinator) decide(v *view, p *pending, call *kv.Call, i int, unsynced
 			p.begin(i, next)
 			return
 		}
-		peer := v.peers[n]
-		if !peer.up() || !peer.isSynced() {
+		q := v.peers[n]
+		if !q.Up() || !q.InSync() {
 			continue
 		}
 		next.waiting, next.required = 1, 1
 		t := p.begin(i, next)
-		t.owner = uint8(k)
+		t.Owner = uint8(k)
 		alone := len(call.Ops) == 1
-		if peer.cond(&op.Cond, &op.Record, t, alone) {
+		if q.Decide(&op.Cond, &op.Record, t, alone) {
 			if alone {
-				peer.carry(call.Deadline)
+				q.Carry(call.Deadline)
 			}
 			return
 		}
-		t.drop()
+		p.drop()
 	}
 	// One that is up and would not decide may in a moment: it finds out who is down, or the ring has changed.
 	p.giveUp(i, kv.ErrUnavailable, unsynced != 0 || c.passing(v))

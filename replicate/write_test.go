@@ -5,7 +5,9 @@ import (
 	"testing"
 	"time"
 
+	"httpdhs/internal/memnet"
 	"httpdhs/kv"
+	"httpdhs/peer"
 )
 
 // level is a level of writing and what is to come of it.
@@ -73,12 +75,12 @@ func TestLevelAllWaitsForTheSlowest(t *testing.T) { bubble(t, testLevelAllWaitsF
 
 func testLevelAllWaitsForTheSlowest(t *testing.T) {
 	c := newCluster(t, clusterOptions{nodes: 3, replicas: 3})
-	slow := newGate(t)
-	c.net.set("node0", "node2", onBatches(slow.hold))
+	slow := memnet.NewGate(t)
+	c.net.Between("node0", "node2", memnet.OnBatches(slow.Hold))
 	key := c.keyOwnedBy(0, 0, 1, 2)
 
 	wantOp(t, c.nodes[0].put(key, "one", kv.LevelOne), nil)
-	slow.wait(t, 1)
+	slow.Wait(t, 1)
 	done := make(chan kv.Op, 1)
 	go func() { done <- c.nodes[0].put(key, "all", kv.LevelAll) }()
 	eventually(t, "the quick replica has it", func() bool { return c.nodes[1].has(key, "all") })
@@ -87,7 +89,7 @@ func testLevelAllWaitsForTheSlowest(t *testing.T) {
 		t.Fatalf("answered (%v) while node2 holds %q", o.Err, c.nodes[2].held(key).Value)
 	default:
 	}
-	slow.open()
+	slow.Open()
 	o := <-done
 	if wantOp(t, o, nil); o.Acks != 3 || !c.nodes[2].has(key, "all") {
 		t.Fatalf("%d acks, node2 holds %q", o.Acks, c.nodes[2].held(key).Value)
@@ -103,12 +105,12 @@ func testReplicaThatDiesInFlight(t *testing.T) {
 	for _, tc := range []levelCase{{kv.LevelLive, nil, 1}, {kv.LevelAll, kv.ErrUnavailable, 3}, {kv.LevelQuorum, nil, 2}} {
 		c := newCluster(t, clusterOptions{nodes: 3, replicas: 3})
 		key := c.keyOwnedBy(0, 0, 1, 2)
-		hold := newGate(t)
-		c.net.set("node0", "node2", onBatches(hold.hold))
+		hold := memnet.NewGate(t)
+		c.net.Between("node0", "node2", memnet.OnBatches(hold.Hold))
 		done := make(chan kv.Op, 1)
 		go func() { done <- c.nodes[0].put(key, "v", tc.level) }()
-		hold.wait(t, 1)
-		c.net.set("node0", "node2", failWith(errReset)) // pings too
+		hold.Wait(t, 1)
+		c.net.Between("node0", "node2", memnet.FailWith(memnet.ErrReset)) // pings too
 		o := <-done
 		if wantOp(t, o, tc.err); o.Acks != 2 && tc.level != kv.LevelAll {
 			t.Fatalf("level %d: %d acks, want 2", tc.level, o.Acks)
@@ -126,15 +128,15 @@ func testLiveDoesNotWaitForWhoeverRecovers(t *testing.T) {
 	c := newCluster(t, clusterOptions{nodes: 3, replicas: 3})
 	key := c.keyOwnedBy(0, 0, 1, 2)
 	c.cut(2)
-	big := string(make([]byte, batchBytes))
+	big := string(make([]byte, peer.BatchBytes))
 	for i := range 4 { // batches of their own
 		wantOp(t, c.nodes[0].put(fmt.Sprintf("big%d", i), big, kv.LevelLive), nil)
 	}
-	hold := newGate(t)
-	c.net.toward("node2", onBatches(hold.hold))
+	hold := memnet.NewGate(t)
+	c.net.Toward("node2", memnet.OnBatches(hold.Hold))
 	c.nodes[0].peer(2).probeSoon()
-	hold.wait(t, 1)
-	if s := c.nodes[0].peer(2).State(); s != Recovering {
+	hold.Wait(t, 1)
+	if s := c.nodes[0].peer(2).State(); s != peer.Recovering {
 		t.Fatalf("node2 is %v with hints of several batches to send", s)
 	}
 	if o := c.nodes[0].put(key, "live", kv.LevelLive); o.Err != nil || o.Acks != 2 {
@@ -143,11 +145,11 @@ func testLiveDoesNotWaitForWhoeverRecovers(t *testing.T) {
 	done := make(chan kv.Op, 1)
 	go func() { done <- c.nodes[0].put(key, "all", kv.LevelAll) }()
 	eventually(t, "node1 has it", func() bool { return c.nodes[1].has(key, "all") })
-	hold.open()
+	hold.Open()
 	if o := <-done; o.Err != nil || o.Acks != 3 {
 		t.Fatalf("all: %v, %d acks", o.Err, o.Acks)
 	}
-	c.waitState(2, Up)
+	c.waitState(2, peer.Up)
 }
 
 // A write that is made after another wins at every replica, be the clock of
@@ -167,16 +169,16 @@ func testLaterWriteWinsWhateverTheClocksSay(t *testing.T) {
 			for i := range 3 {
 				c.nodes[i].plant(t, key, "early", ahead)
 			}
-			hold := newGate(t)
+			hold := memnet.NewGate(t)
 			if slow != "" {
-				c.net.set("node3", slow, onBatches(hold.hold))
+				c.net.Between("node3", slow, memnet.OnBatches(hold.Hold))
 			}
 			behind := c.nodes[3]
 			done := make(chan kv.Op, 1)
 			go func() { done <- behind.put(key, "late", w) }()
 			if slow != "" {
-				hold.wait(t, 1)
-				hold.open()
+				hold.Wait(t, 1)
+				hold.Open()
 			}
 			wantOp(t, <-done, nil)
 			for i := range 3 {
@@ -199,8 +201,8 @@ func testExistedIsWhatWasThereBefore(t *testing.T) {
 	key := c.keyOwnedBy(0, 0, 1)
 	n := c.nodes[2]
 	for i, want := range []bool{false, true} {
-		c.net.set("node2", "node0", onBatches(loseReply(1)))
-		c.net.set("node2", "node1", nil)
+		c.net.Between("node2", "node0", memnet.OnBatches(memnet.LoseReply(1)))
+		c.net.Between("node2", "node1", nil)
 		if o := n.mustPut(t, key, fmt.Sprint(i), kv.LevelAll); o.Existed != want {
 			t.Errorf("put %d: existed %v, want %v", i, o.Existed, want)
 		}
@@ -224,14 +226,14 @@ func testReplicaWithoutMemory(t *testing.T) {
 	wantOp(t, c.nodes[0].put(key, "v", kv.LevelAll), kv.ErrNoMemory)
 
 	// The refusal comes first, and then the second of two acks.
-	hold := newGate(t)
-	c.net.set("node0", "node2", onBatches(hold.hold))
-	refusals := c.nodes[0].peer(1).Status().SentRecords
+	hold := memnet.NewGate(t)
+	c.net.Between("node0", "node2", memnet.OnBatches(hold.Hold))
+	refusals := c.nodes[0].peer(1).SentRecords.Load()
 	done := make(chan kv.Op, 1)
 	go func() { done <- c.nodes[0].put(key, "v", kv.LevelQuorum) }()
-	hold.wait(t, 1)
-	eventually(t, "node1 has refused it", func() bool { return c.nodes[0].peer(1).Status().SentRecords > refusals })
-	hold.open()
+	hold.Wait(t, 1)
+	eventually(t, "node1 has refused it", func() bool { return c.nodes[0].peer(1).SentRecords.Load() > refusals })
+	hold.Open()
 	wantOp(t, <-done, nil)
 }
 
@@ -243,10 +245,10 @@ func testOverloadHasNoEffect(t *testing.T) {
 	c := newCluster(t, clusterOptions{nodes: 3, replicas: 2, queueBytes: 10000})
 	local, shared, remote := c.keyOwnedBy(0, 0, 2), c.keyOwnedBy(0, 0, 1), c.keyOwnedBy(0, 1, 2)
 	c.nodes[0].mustPut(t, shared, "before", kv.LevelAll)
-	hold := newGate(t)
-	c.net.set("node0", "node1", onBatches(hold.hold))
+	hold := memnet.NewGate(t)
+	c.net.Between("node0", "node1", memnet.OnBatches(hold.Hold))
 	c.nodes[0].mustPut(t, shared, "flies", kv.LevelOne)
-	hold.wait(t, 1)
+	hold.Wait(t, 1)
 	c.nodes[0].mustPut(t, c.keyOwnedBy(1, 0, 1), string(make([]byte, 20000)), kv.LevelOne)
 
 	wantOp(t, c.nodes[0].put(shared, "over", kv.LevelOne), kv.ErrOverloaded)
@@ -259,7 +261,7 @@ func testOverloadHasNoEffect(t *testing.T) {
 	if n := c.nodes[0].Counters().Overloads; n != 3 {
 		t.Errorf("%d overloads counted, want 3", n)
 	}
-	hold.open()
+	hold.Open()
 	eventually(t, "the queue is empty", func() bool { return c.nodes[0].Drain(t.Context()) == nil })
 	for i, n := range c.nodes {
 		if n.has(shared, "over") || n.held(remote).Exists() {

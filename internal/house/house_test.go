@@ -43,7 +43,8 @@ var mayImport = map[string][]string{
 	"shard":            {"kv"},
 	"membership":       {"kv", "wire"},
 	"wire":             {"kv", "ring", "rebalance", "internal/seal"},
-	"replicate":        {"kv", "ring", "rebalance", "wire", "internal/seal"},
+	"peer":             {"kv", "wire", "internal/seal"},
+	"replicate":        {"kv", "ring", "rebalance", "wire", "peer"},
 	"server":           {"kv", "internal/api", "internal/format", "internal/seal"},
 	"server/console":   {},
 	"internal/metrics": {},
@@ -63,15 +64,16 @@ var mayImport = map[string][]string{
 	// What puts it all together.
 	"node": {
 		"kv", "internal/api", "internal/format", "internal/metrics",
-		"ring", "shard", "wire", "membership", "replicate", "server", "server/console",
+		"ring", "shard", "wire", "peer", "membership", "replicate", "server", "server/console",
 	},
 	"internal/testcluster": {"kv", "internal/api", "internal/ports", "node", "client"},
-	"internal/simnet":      {"kv", "ring", "rebalance", "shard", "wire", "membership", "replicate"},
+	"internal/simnet":      {"kv", "ring", "rebalance", "shard", "wire", "peer", "membership", "replicate"},
 	"cmd/httpdhs":          {"kv", "internal/api", "internal/format", "node", "client", "bench"},
 
 	// Tests alone.
 	"internal/house":   {},
 	"internal/ports":   {},
+	"internal/memnet":  {"wire"},
 	"internal/browser": {},
 	"test":             {},
 }

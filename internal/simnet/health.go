@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"httpdhs/kv"
+	"httpdhs/peer"
 	"httpdhs/replicate"
 )
 
@@ -119,7 +120,7 @@ func (r *running) well(s *sim) bool {
 	}
 	for _, p := range r.coordinator.Peers() {
 		runs := s.net.at(p.Name) != nil
-		if runs != (p.State == replicate.Up && p.Ping.InSync) || !runs && p.State != replicate.Down {
+		if runs != (p.State == peer.Up && p.Ping.InSync) || !runs && p.State != peer.Down {
 			return false
 		}
 	}

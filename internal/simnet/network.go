@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"httpdhs/kv"
-	"httpdhs/replicate"
+	"httpdhs/peer"
 	"httpdhs/wire"
 )
 
@@ -165,7 +165,7 @@ type link struct {
 	abort chan struct{} // closed by Abort and replaced
 }
 
-// Abort implements replicate.Transport.
+// Abort implements peer.Transport.
 func (w *link) Abort() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -173,7 +173,7 @@ func (w *link) Abort() {
 	w.abort = make(chan struct{})
 }
 
-// RoundTrip implements replicate.Transport. A node that is stopped neither sends nor hears; one that is dead does not
+// RoundTrip implements peer.Transport. A node that is stopped neither sends nor hears; one that is dead does not
 // either.
 func (w *link) RoundTrip(dst, message []byte, deadline time.Time) ([]byte, error) {
 	w.mu.Lock()
@@ -293,7 +293,7 @@ func (n *network) deliver(to string, msg []byte) reply {
 	case errors.Is(err, kv.ErrStopping):
 		return reply{err: fmt.Errorf("%s answers 503", to)}
 	case err != nil:
-		return reply{err: fmt.Errorf("%w: %w", replicate.ErrRefused, err)}
+		return reply{err: fmt.Errorf("%w: %w", peer.ErrRefused, err)}
 	}
 	return reply{answer: answer}
 }

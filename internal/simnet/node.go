@@ -9,6 +9,7 @@ import (
 
 	"httpdhs/kv"
 	"httpdhs/membership"
+	"httpdhs/peer"
 	"httpdhs/replicate"
 	"httpdhs/ring"
 	"httpdhs/shard"
@@ -288,7 +289,7 @@ func (s *sim) start(n *node) error {
 	o := replicate.Options{
 		Name: n.name, Ring: s.table.Settings(), Store: run.store, Clock: run.clock, Wall: wall,
 		Limits: kv.DefaultLimits(), Log: slog.New(&nodeLog{log: s.log, node: n.name}),
-		Dial: func(to string) replicate.Transport {
+		Dial: func(to string) peer.Transport {
 			return &link{net: s.net, from: run, to: to, abort: make(chan struct{})}
 		},
 		QueueBytes: s.shape.QueueBytes, ProbeEvery: s.shape.ProbeEvery, Random: n.random.next,

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"httpdhs/kv"
-	"httpdhs/replicate"
+	"httpdhs/peer"
 	"httpdhs/ring"
 	"httpdhs/shard"
 )
@@ -170,7 +170,7 @@ func (s *sim) quarrel() string {
 		for _, p := range run.coordinator.Peers() {
 			switch {
 			case s.net.at(p.Name) == nil:
-			case p.State != replicate.Up:
+			case p.State != peer.Up:
 				return fmt.Sprintf("%s takes %s for %v: %v", n.name, p.Name, p.State, p.Reason)
 			case !p.Ping.InSync && !s.net.at(p.Name).leaving.Load():
 				return fmt.Sprintf("%s has not heard that %s is in sync", n.name, p.Name)

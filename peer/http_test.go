@@ -1,4 +1,4 @@
-package replicate
+package peer
 
 import (
 	"bytes"
@@ -152,7 +152,7 @@ func TestAnswersCountWithTheirSeal(t *testing.T) {
 			if row.want == nil && (err != nil || string(got) != "yes") {
 				t.Errorf("secret %q, %s: %q, %v", secret, what, got, err)
 			}
-			again := row.want == errAgain && err != nil && !errors.Is(err, ErrRefused) && !isTimeout(err)
+			again := row.want == errAgain && err != nil && !errors.Is(err, ErrRefused) && !IsTimeout(err)
 			if row.want != nil && (!again && !errors.Is(err, row.want) || !strings.Contains(err.Error(), row.text)) {
 				t.Errorf("secret %q, %s: %q, %v", secret, what, got, err)
 			}

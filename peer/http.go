@@ -1,4 +1,4 @@
-package replicate
+package peer
 
 import (
 	"crypto/tls"
@@ -25,13 +25,13 @@ const (
 const (
 	dialTimeout = time.Second
 
-	// peerConnsMax bounds the connections to one peer: one for the batch in
+	// connsMax bounds the connections to one peer: one for the batch in
 	// flight, one for the prober, the rest for listings.
-	peerConnsMax = 16
+	connsMax = 16
 
-	// peerIdleMax is shorter than any server's idle timeout, so that a pooled
+	// idleMax is shorter than any server's idle timeout, so that a pooled
 	// connection is seldom one that the peer is about to close.
-	peerIdleMax = 30 * time.Second
+	idleMax = 30 * time.Second
 
 	answerRoom = 64 << 20 // in an answer, beside the largest value
 )
@@ -64,9 +64,9 @@ func NewHTTPTransport(addr, secret string, config *tls.Config, maxValue int) *HT
 		IsTLS:                     config != nil,
 		TLSConfig:                 config,
 		DialTimeout:               t.dial,
-		MaxConns:                  peerConnsMax,
+		MaxConns:                  connsMax,
 		MaxConnWaitTimeout:        time.Second,
-		MaxIdleConnDuration:       peerIdleMax,
+		MaxIdleConnDuration:       idleMax,
 		MaxIdemponentCallAttempts: 1, // trying again is the peer's decision
 		MaxResponseBodySize:       answerRoom + maxValue,
 		ReadBufferSize:            64 << 10,
@@ -136,7 +136,7 @@ func (t *HTTPTransport) roundTrip(dst, message []byte, deadline time.Time) ([]by
 	req.Header.SetBytesV(seal.Header, t.sealer.Request(sealed, purpose, t.name, message))
 	req.SetBodyRaw(message)
 	if err := t.client.DoDeadline(req, resp, deadline); err != nil {
-		if !isTimeout(err) {
+		if !IsTimeout(err) {
 			// Where one connection is broken the others are: all are those of a node that was restarted, or cut off. Another message would try the next of them.
 			t.client.CloseIdleConnections()
 		}

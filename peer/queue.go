@@ -1,4 +1,4 @@
-package replicate
+package peer
 
 import (
 	"slices"
@@ -10,26 +10,48 @@ import (
 )
 
 const (
-	// batchBytes is where a batch is full and the next one opens. A record
-	// larger than that has a batch to itself. Beyond some hundred records a
-	// larger batch saves nothing more and delays its first.
-	batchBytes = 256 << 10
+	// BatchBytes is where a batch is full and the next one opens. A record larger than that has a
+	// batch to itself. Beyond some hundred records a larger batch saves nothing more and delays its
+	// first.
+	BatchBytes = 256 << 10
 
 	// keepBatchBytes is the largest buffer that goes back to the pool.
-	keepBatchBytes = 2 * batchBytes
+	keepBatchBytes = 2 * BatchBytes
 )
 
-// batch is a message in the making: items encoded one after the other, and
-// whom to tell of each.
+// Waiter waits for the results of tickets. It is told each once, by any goroutine, without a lock
+// of the peer. The result is not its own once it returns.
+type Waiter interface {
+	Resolve(t Ticket, r *wire.Result)
+}
+
+// Ticket is a place in a batch: whom to tell the result, and what it is about, which is the
+// waiter's. The zero ticket is a hint's or a repair's, which nobody waits for.
+type Ticket struct {
+	Waiter Waiter
+	Op     int32  // operation of the waiter
+	Round  uint16 // of the operation
+	Owner  uint8  // that the peer is, among those of the key
+}
+
+// resolve hands the result over.
+func (t *Ticket) resolve(r *wire.Result) {
+	if t.Waiter != nil {
+		t.Waiter.Resolve(*t, r)
+	}
+}
+
+// batch is a message in the making: items encoded one after the other, and whom to tell of each.
 type batch struct {
 	buf     []byte
-	tickets []ticket  // an item each
-	answer  []byte    // the peer's
-	asks    int       // items that are reads or conditional: not to be kept as hints
-	reads   int       // items that are reads
-	retried bool      // sent more than once
-	downs   uint64    // of the peer, when its flight began
-	began   time.Time // its flight
+	tickets []Ticket    // an item each
+	answer  []byte      // the peer's
+	result  wire.Result // that is being handed over
+	asks    int         // items that are reads or conditional: not to be kept as hints
+	reads   int         // items that are reads
+	retried bool        // sent more than once
+	falls   uint64      // of the peer, when its flight began
+	began   time.Time   // its flight
 }
 
 var batches = sync.Pool{New: func() any { return new(batch) }}
@@ -49,16 +71,17 @@ func releaseBatch(b *batch) {
 		b.answer = nil
 	}
 	clear(b.tickets)
+	b.result = wire.Result{}
 	batches.Put(b)
 }
 
-// orphan leaves a batch of hints: the tickets are appended to dst, for the
-// caller to resolve when it holds no lock, and what asks is taken out.
-func (b *batch) orphan(dst []ticket) []ticket {
+// orphan leaves a batch of hints. The tickets are appended to dst, for the caller to resolve when
+// it holds no lock, and what asks is taken out.
+func (b *batch) orphan(dst []Ticket) []Ticket {
 	for i, t := range b.tickets {
-		if t.p != nil {
+		if t.Waiter != nil {
 			dst = append(dst, t)
-			b.tickets[i] = ticket{}
+			b.tickets[i] = Ticket{}
 		}
 	}
 	if b.asks > 0 {
@@ -68,14 +91,17 @@ func (b *batch) orphan(dst []ticket) []ticket {
 }
 
 // failTickets resolves all with code.
-func failTickets(tickets []ticket, code wire.Code) {
+func failTickets(tickets []Ticket, code wire.Code) {
+	if len(tickets) == 0 {
+		return
+	}
 	r := wire.Result{Code: code}
-	for _, t := range tickets {
-		t.resolve(&r)
+	for i := range tickets {
+		tickets[i].resolve(&r)
 	}
 }
 
-// cut takes the first n items out, which are settled.
+// cut takes the first n items out, whose tickets are resolved.
 func (b *batch) cut(n int) {
 	if n == len(b.tickets) { // as nearly always
 		b.buf, b.tickets, b.asks, b.reads = b.buf[:wire.BatchHead], b.tickets[:0], 0, 0
@@ -100,7 +126,7 @@ func (b *batch) cut(n int) {
 func ownItem(body []byte) (wire.Item, []byte) {
 	it, rest, err := wire.NextItem(body, nil)
 	if err != nil {
-		panic("BUG: replicate: own batch does not decode: " + err.Error())
+		panic("BUG: peer: own batch does not decode: " + err.Error())
 	}
 	return it, rest
 }
@@ -131,7 +157,7 @@ type queue struct {
 func (q *queue) open(n int) *batch {
 	if len(q.batches) > 0 {
 		last := q.batches[len(q.batches)-1]
-		fits := len(last.buf) == wire.BatchHead || len(last.buf)+n <= batchBytes
+		fits := len(last.buf) == wire.BatchHead || len(last.buf)+n <= BatchBytes
 		if fits && !last.retried { // what was never sent is not to count as sent twice
 			return last
 		}
@@ -142,7 +168,7 @@ func (q *queue) open(n int) *batch {
 }
 
 // apply adds a record.
-func (q *queue) apply(r *kv.Record, t ticket) {
+func (q *queue) apply(r *kv.Record, t Ticket) {
 	b := q.open(kv.RecordSizeMax(len(r.Key), len(r.Meta), len(r.Value)))
 	before := len(b.buf)
 	b.buf = wire.AppendApply(b.buf, r)
@@ -151,7 +177,7 @@ func (q *queue) apply(r *kv.Record, t ticket) {
 }
 
 // read adds a read of key.
-func (q *queue) read(key []byte, t ticket) {
+func (q *queue) read(key []byte, t Ticket) {
 	b := q.open(len(key))
 	before := len(b.buf)
 	b.buf = wire.AppendRead(b.buf, key)
@@ -161,8 +187,8 @@ func (q *queue) read(key []byte, t ticket) {
 	b.reads++
 }
 
-// cond adds a conditional write.
-func (q *queue) cond(c *kv.Condition, r *kv.Record, t ticket) {
+// decide adds a conditional write.
+func (q *queue) decide(c *kv.Condition, r *kv.Record, t Ticket) {
 	b := q.open(kv.RecordSizeMax(len(r.Key), len(r.Meta), len(r.Value)))
 	before := len(b.buf)
 	b.buf = wire.AppendCond(b.buf, c, r)
@@ -191,7 +217,7 @@ func (q *queue) unpop(b *batch) {
 
 // trim drops the oldest batches until the queue is within its limit. It says
 // how many records that were, and whose tickets are the caller's to resolve.
-func (q *queue) trim() (records int, tickets []ticket) {
+func (q *queue) trim() (records int, tickets []Ticket) {
 	for q.bytes > q.limit && len(q.batches) > 0 {
 		b := q.pop()
 		tickets = b.orphan(tickets)
@@ -203,7 +229,7 @@ func (q *queue) trim() (records int, tickets []ticket) {
 
 // orphan leaves hints alone in the queue; the tickets are the caller's to
 // resolve.
-func (q *queue) orphan() (tickets []ticket) {
+func (q *queue) orphan() (tickets []Ticket) {
 	all := q.take()
 	for _, b := range all {
 		if tickets = b.orphan(tickets); len(b.tickets) == 0 {

@@ -1,4 +1,4 @@
-package replicate
+package peer
 
 import (
 	"errors"
@@ -26,7 +26,8 @@ var ErrRefused = errors.New("the peer refuses the message")
 // of its cluster. It may just not have heard of it yet.
 var ErrStranger = errors.New("the peer takes this node for a stranger")
 
-func isTimeout(err error) bool {
+// IsTimeout says whether an error is that a deadline passed.
+func IsTimeout(err error) bool {
 	var t interface{ Timeout() bool }
 	return errors.As(err, &t) && t.Timeout()
 }

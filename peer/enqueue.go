@@ -1,0 +1,90 @@
+package peer
+
+import (
+	"httpdhs/kv"
+	"httpdhs/wire"
+)
+
+// Overloaded says whether the queue of a peer that is up is at its bound.
+func (p *Peer) Overloaded() bool {
+	if !p.Up() {
+		return false
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.queue.bytes >= p.queue.limit
+}
+
+// Apply queues a record. The ticket is taken (true) when the peer takes part: it is up, or
+// recovering and the caller waits for it all the same. Otherwise the record stays as a hint, and
+// the ticket is the caller's to resolve. With carry the caller is going to call Carry next, so
+// nobody is woken.
+func (p *Peer) Apply(r *kv.Record, t Ticket, live, carry bool) (taken bool) {
+	p.mu.Lock()
+	if p.closed {
+		p.mu.Unlock()
+		return false
+	}
+	state := p.State()
+	taken = state == Up || state == Recovering && !live
+	if !taken {
+		t = Ticket{}
+	}
+	p.queue.apply(r, t)
+	var lost []Ticket
+	if state != Up {
+		lost = p.trimLocked()
+	}
+	if !carry || !taken {
+		p.wakeLocked()
+	}
+	p.mu.Unlock()
+	failTickets(lost, wire.FailedDown)
+	return taken
+}
+
+// Read queues a read; false: the peer is down and the ticket the caller's.
+func (p *Peer) Read(key []byte, t Ticket, carry bool) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed || p.State() == Down {
+		return false
+	}
+	p.queue.read(key, t)
+	if !carry {
+		p.wakeLocked()
+	}
+	return true
+}
+
+// Decide queues a conditional write; false: as Read.
+func (p *Peer) Decide(c *kv.Condition, r *kv.Record, t Ticket, carry bool) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed || p.State() == Down {
+		return false
+	}
+	p.queue.decide(c, r, t)
+	if !carry {
+		p.wakeLocked()
+	}
+	return true
+}
+
+// wakeLocked wakes the sender if there is something to send and nobody sends:
+// whoever does looks again when the flight is over.
+func (p *Peer) wakeLocked() {
+	if p.flight == nil && (p.State() != Down || p.closed) {
+		p.work.Signal()
+	}
+}
+
+// trimLocked keeps the queue of a peer that does not keep up within its bound;
+// the tickets are to be resolved without the lock.
+func (p *Peer) trimLocked() []Ticket {
+	batches := len(p.queue.batches)
+	records, tickets := p.queue.trim()
+	p.owed = max(0, p.owed-(batches-len(p.queue.batches)))
+	p.DroppedRecords.Add(int64(records))
+	return tickets
+}

@@ -1,0 +1,237 @@
+package peer
+
+import (
+	"errors"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"httpdhs/kv"
+	"httpdhs/wire"
+)
+
+// State is how a peer stands with this node.
+type State uint8
+
+const (
+	// Down: it does not answer, or not as a member of this cluster. Its queue
+	// is kept. Every peer is down until it has answered once.
+	Down State = iota
+	// Recovering: it answers again and is being sent what was kept for it. Writes
+	// at level live do not wait for it, and reads go elsewhere if they can.
+	Recovering
+	// Up: it takes part in everything.
+	Up
+)
+
+func (s State) String() string { return [...]string{"down", "recovering", "up"}[s] }
+
+// Detector decides whether a peer is down. It is called without a lock of the peer.
+type Detector interface {
+	Broke(reason error) // a batch could not be delivered
+	CameUp()            // a peer that was recovering has been sent what was kept for it
+}
+
+// Options are what a peer is made of.
+type Options struct {
+	Name       string
+	Transport  Transport
+	QueueBytes int // bound of the queue
+	Clock      *kv.Clock
+	Log        *slog.Logger
+	Detector   Detector
+}
+
+// Counters count since the peer was made.
+type Counters struct {
+	SentRecords    atomic.Int64 // acknowledged
+	SentBatches    atomic.Int64 // acknowledged
+	SendErrors     atomic.Int64 // batches that broke off or were refused
+	DroppedRecords atomic.Int64 // the oldest of a full queue, and those of refused batches
+}
+
+// Peer is another node: its queue, its sender, and how it stands.
+type Peer struct {
+	line
+	latency // of its answers
+	Counters
+
+	name     string
+	clock    *kv.Clock
+	log      *slog.Logger
+	detector Detector
+
+	state  atomic.Uint32 // State; written under mu
+	inSync atomic.Bool   // what it reads counts as whole: told by SetInSync, and lost when it goes down
+
+	mu         sync.Mutex // guards all below
+	work       sync.Cond  // there may be something to send: wakes the sender
+	idle       sync.Cond  // there may be nothing left to send: wakes drains
+	queue      queue
+	flight     *batch // what the sender is sending
+	broken     *batch // the flight that was broken because it took so long
+	owed       int    // batches at the front that were kept for it while it was down
+	delivering bool   // up, with the last of what was kept in flight
+	finished   uint64 // batches of which nothing is left to be sent
+	falls      uint64 // how often it went down
+	reason     error  // why it is down
+	closed     bool
+}
+
+// New makes a peer, which is down. Start starts it.
+func New(o *Options) *Peer {
+	p := &Peer{
+		line: newLine(o.Transport), name: o.Name, clock: o.Clock, log: o.Log.With("peer", o.Name), detector: o.Detector,
+		queue:  queue{limit: o.QueueBytes},
+		reason: errors.New("not reached yet"),
+	}
+	p.work.L, p.idle.L = &p.mu, &p.mu
+	p.latency.init()
+	return p
+}
+
+// Start starts the sender.
+func (p *Peer) Start() { p.Go(p.sendLoop) }
+
+// Name is the peer's.
+func (p *Peer) Name() string { return p.name }
+
+// State is how the peer stands.
+func (p *Peer) State() State { return State(p.state.Load()) }
+
+// Up says whether the peer takes part in everything.
+func (p *Peer) Up() bool { return p.State() == Up }
+
+// InSync says whether the peer holds all that readers ask it for, as far as this node knows.
+func (p *Peer) InSync() bool { return p.inSync.Load() }
+
+// SetInSync says so. The caller excludes MarkDown meanwhile, after which it is not.
+func (p *Peer) SetInSync(yes bool) { p.inSync.Store(yes) }
+
+// Why is why the peer is down, and how many bytes wait for it.
+func (p *Peer) Why() (reason error, queued int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.reason, p.queue.bytes
+}
+
+// setState changes the state; the caller holds mu.
+func (p *Peer) setState(s State, reason error) {
+	p.reason = reason
+	p.state.Store(uint32(s))
+}
+
+// Fall is what is left to do for a peer that was marked down.
+type Fall struct {
+	Marked bool // the peer is not closed
+	First  bool // it was not down before
+
+	peer    *Peer
+	reason  error
+	news    bool
+	waiting []Ticket
+}
+
+// MarkDown says that the peer is down, and why: what it was sent stays in the queue, as hints. It is
+// quick, so a caller may hold locks of its own, which it gives back before it calls Finish. On a
+// peer that is being closed it does nothing: this node has broken what was under way.
+func (p *Peer) MarkDown(reason error) Fall {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return Fall{}
+	}
+	f := Fall{
+		Marked: true, First: p.State() != Down,
+		peer: p, reason: reason, news: p.reason == nil || p.reason.Error() != reason.Error(),
+	}
+	p.setState(Down, reason)
+	p.inSync.Store(false)
+	if f.First {
+		p.falls++
+		f.waiting = p.queue.orphan()
+	}
+	f.waiting = append(f.waiting, p.trimLocked()...)
+	p.idle.Broadcast()
+	return f
+}
+
+// Finish fails all that waits for the peer. The batch in flight fails and comes back as hints.
+func (f Fall) Finish() {
+	if f.news {
+		f.peer.log.Warn("peer down", "reason", f.reason)
+	}
+	if f.First {
+		f.peer.transport.Abort()
+		failTickets(f.waiting, wire.FailedDown)
+	}
+}
+
+// MarkBack says that a peer that was down answers again. It is recovering until it has been sent
+// what was kept for it; fresh, it is up at once if that is nothing. kept is how many bytes that are.
+// ok: it was down.
+func (p *Peer) MarkBack(fresh bool) (kept int, ok bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed || p.State() != Down {
+		return 0, false
+	}
+	p.owed = len(p.queue.batches)
+	p.latency.forgive()
+	if fresh && p.owed == 0 {
+		p.setState(Up, nil)
+	} else {
+		p.setState(Recovering, nil)
+	}
+	p.work.Signal()
+	return p.queue.bytes, true
+}
+
+// Closed says whether the peer is being closed.
+func (p *Peer) Closed() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.closed
+}
+
+// Delivered says whether the peer is up, and has been sent what was kept for it while it was down.
+func (p *Peer) Delivered() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.State() == Up && !p.delivering
+}
+
+// Queued and Finished say when all is delivered that is queued now: once Finished is what Queued
+// was. Both count batches since the peer was made.
+func (p *Peer) Queued() uint64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	n := p.finished + uint64(len(p.queue.batches))
+	if p.flight != nil {
+		n++
+	}
+	return n
+}
+
+// Finished: see Queued.
+func (p *Peer) Finished() uint64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.finished
+}
+
+// Unstick breaks the flight of a batch that was long under way when a probe began that has been
+// answered. It is sent again then, which does no harm; once, for it may just be slow.
+func (p *Peer) Unstick(probed time.Time, after time.Duration) {
+	p.mu.Lock()
+	stuck := p.flight != nil && p.flight != p.broken && probed.Sub(p.flight.began) > after
+	if stuck {
+		p.broken = p.flight
+	}
+	p.mu.Unlock()
+	if stuck {
+		p.log.Warn("a batch was not answered, sending it again")
+		p.transport.Abort()
+	}
+}

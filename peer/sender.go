@@ -1,0 +1,242 @@
+package peer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"httpdhs/wire"
+)
+
+// batchTimeout is how long a batch in flight may take. The detector notices a peer that hangs
+// before that.
+const batchTimeout = 10 * time.Second
+
+// Carry sends what is queued in the goroutine of a caller who would only wait for it, if nobody
+// sends just now: a lone request is spared two changes of goroutine, to the sender and back. It
+// does not take longer than the caller has time; what has no answer by then is left to the sender.
+func (p *Peer) Carry(deadline time.Time) { p.carryWhile(deadline, func(*batch) bool { return true }) }
+
+// CarryReads is Carry for a caller who has something else to do after the deadline, which is soon.
+// It says whether that came first. Reads alone are so sent a second time, for which that is nothing.
+func (p *Peer) CarryReads(deadline time.Time) (late bool) {
+	return p.carryWhile(deadline, func(b *batch) bool { return b.reads == len(b.tickets) })
+}
+
+func (p *Peer) carryWhile(deadline time.Time, fit func(*batch) bool) (late bool) {
+	p.mu.Lock()
+	if p.closed || !p.Up() || p.flight != nil || len(p.queue.batches) == 0 || !fit(p.queue.batches[0]) {
+		p.wakeLocked()
+		p.mu.Unlock()
+		return false
+	}
+	b := p.takeOffLocked()
+	p.done.Add(1) // Close waits for it
+	defer p.done.Done()
+	p.mu.Unlock()
+	latest := time.Now().Add(batchTimeout)
+	own := deadline.Before(latest)
+	if own {
+		latest = deadline
+	}
+	err := p.deliver(b, latest)
+	if err != nil && own && IsTimeout(err) && !time.Now().Before(latest) {
+		b.retried = true
+		err, late = nil, true
+	}
+	p.delivered(b, err)
+	return late
+}
+
+// takeOffLocked begins the flight of the oldest batch.
+func (p *Peer) takeOffLocked() *batch {
+	b := p.queue.pop()
+	p.flight, b.falls, b.began = b, p.falls, time.Now()
+	p.latency.begin(b.began)
+	return b
+}
+
+// sendLoop sends batch after batch, one in flight. It ends when the peer is
+// closed.
+func (p *Peer) sendLoop() {
+	for {
+		b := p.next()
+		if b == nil {
+			return
+		}
+		p.delivered(b, p.deliver(b, time.Now().Add(batchTimeout)))
+	}
+}
+
+// next waits for a batch to send; nil: the peer is closed.
+func (p *Peer) next() *batch {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for {
+		if p.closed {
+			return nil
+		}
+		if p.flight != nil {
+			p.work.Wait()
+			continue
+		}
+		state := p.State()
+		if state == Recovering && p.owed <= 1 {
+			p.setState(Up, nil) // the last hints go like any other batch
+			p.delivering = p.owed > 0
+			p.mu.Unlock()
+			p.log.Info("peer up")
+			p.detector.CameUp()
+			p.mu.Lock()
+			continue
+		}
+		if state != Down && len(p.queue.batches) > 0 {
+			return p.takeOffLocked()
+		}
+		p.work.Wait()
+	}
+}
+
+// deliver sends b and resolves its tickets by the answer.
+func (p *Peer) deliver(b *batch, deadline time.Time) (err error) {
+	wire.SetClock(b.buf, p.clock.Last())
+	answer, again, err := p.send(b.answer[:0], b.buf, deadline, func() bool { return p.State() != Down })
+	b.answer, b.retried = answer, b.retried || again
+	if err == nil {
+		err = p.answered(b, b.answer)
+	}
+	p.latency.end(b.began, err)
+	return err
+}
+
+// answered resolves the tickets of b by the peer's answer, and takes the items
+// that it answers out of b: what is left is to be sent again. An answer that
+// is none is an error; tickets that it resolved before that are zero then.
+func (p *Peer) answered(b *batch, answer []byte) error {
+	clock, body, err := wire.SplitBatch(answer)
+	if err != nil {
+		return err
+	}
+	p.clock.Observe(clock)
+	items, done, r := b.buf[wire.BatchHead:], len(b.tickets), &b.result
+	for i := range b.tickets {
+		if *r, body, err = wire.NextResult(body); err != nil {
+			return err
+		}
+		if r.Code == wire.Again && i > 0 {
+			done = i
+			break
+		}
+		r.Repeated = b.retried
+		if b.retried && b.asks > 0 {
+			var it wire.Item
+			if it, items = ownItem(items); it.Kind == wire.ItemCond && r.Code != wire.Stored {
+				r.Code = wire.FailedDown // the first try may have been decided, and won
+			}
+		}
+		if r.Code == wire.Again {
+			return fmt.Errorf("%w: no result", wire.ErrMalformed)
+		}
+		b.tickets[i].resolve(r)
+		b.tickets[i] = Ticket{}
+	}
+	if len(body) > 0 {
+		return fmt.Errorf("%w: more results than items", wire.ErrMalformed)
+	}
+	p.SentBatches.Add(1)
+	p.SentRecords.Add(int64(done))
+	b.cut(done)
+	return nil
+}
+
+// delivered ends the flight of b. What is left of it goes back in front: as it
+// is when the peer wants the rest again, as hints when the peer failed, not at
+// all when the peer will never take it.
+func (p *Peer) delivered(b *batch, err error) {
+	refused := errors.Is(err, ErrRefused)
+	if err != nil {
+		p.SendErrors.Add(1)
+		failTickets(b.orphan(nil), p.failure())
+	}
+	if refused {
+		p.DroppedRecords.Add(int64(len(b.tickets)))
+		p.log.Error("peer refuses a batch, which is dropped", "records", len(b.tickets), "error", err)
+		b.tickets = b.tickets[:0]
+	}
+	var left []Ticket
+	p.mu.Lock()
+	p.flight, p.broken = nil, nil
+	fell := p.falls != b.falls // it went down, and may be back: not this flight's to say
+	if p.State() == Down {
+		left = b.orphan(nil)
+	}
+	if len(b.tickets) == 0 {
+		p.finished++
+	}
+	if len(b.tickets) == 0 && p.owed > 0 {
+		p.owed--
+		p.delivering = p.delivering && p.owed > 0
+	}
+	p.queue.unpop(b)
+	p.wakeLocked() // also where nothing is left: the sender alone makes it Up
+	p.idle.Broadcast()
+	p.mu.Unlock()
+	failTickets(left, p.failure())
+	if err != nil && !refused && !fell {
+		p.detector.Broke(err)
+	}
+}
+
+// failure is what becomes of items that the peer has not answered.
+func (p *Peer) failure() wire.Code {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return wire.FailedStopping
+	}
+	return wire.FailedDown
+}
+
+// Drain waits until a peer that takes part has taken all that is queued for
+// it, it is down, or ctx is done.
+func (p *Peer) Drain(ctx context.Context) error {
+	defer context.AfterFunc(ctx, func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.idle.Broadcast()
+	})()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for p.State() != Down && !p.closed && (p.flight != nil || len(p.queue.batches) > 0) {
+		if ctx.Err() != nil {
+			return fmt.Errorf("cannot hand %d bytes over to %s: %w", p.queue.bytes, p.name, ctx.Err())
+		}
+		p.idle.Wait()
+	}
+	return nil
+}
+
+// Close ends the peer: what waits is failed, what was not sent is gone. It may be called again.
+func (p *Peer) Close() {
+	p.mu.Lock()
+	if p.closed {
+		p.mu.Unlock()
+		p.done.Wait()
+		return
+	}
+	p.closed = true
+	p.state.Store(uint32(Down)) // the batch in flight is not tried again
+	queued := p.queue.take()
+	p.hangUp()
+	p.work.Signal()
+	p.idle.Broadcast()
+	p.mu.Unlock()
+	for _, b := range queued {
+		failTickets(b.orphan(nil), wire.FailedStopping)
+	}
+	p.abortUntilDone()
+	p.mu.Lock()
+	p.queue.take()
+	p.mu.Unlock()
+}
