@@ -128,6 +128,10 @@ func (v Version) Next() Version { return v + 1<<versionTagBits }
 // to every version that is stamped from then on.
 const MaxAhead = time.Minute
 
+// MaxApart is how far a node's clock may be from those of the members before it is moved there. Half
+// of it is what time daemons keep within on the worst of days.
+const MaxApart = 500 * time.Millisecond
+
 // Observe makes every later Now larger than v. A version that is further than
 // MaxAhead ahead of the wall clock is not believed: false, and nothing changes.
 func (c *Clock) Observe(v Version) bool {

@@ -261,7 +261,7 @@ func TestTwoNodesOfOneName(t *testing.T) {
 		twin := w.options(a)
 		twin.Join = []string{"first:1"}
 		w.put("first:1", w.nodes[a])
-		m, err := Open(twin)
+		m, err := begin(twin)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -655,19 +655,19 @@ func TestAFullClusterRefusesNewcomers(t *testing.T) {
 
 func TestOptionsAreChecked(t *testing.T) {
 	good := newLAN().options(a)
-	for what, spoil := range map[string]func(*Options){
-		"name":       func(o *Options) { o.Self.Name = "a" },
-		"weight":     func(o *Options) { o.Self.Weight = -1 },
-		"both":       func(o *Options) { o.Static, o.Join = []string{a}, []string{b} },
-		"not in it":  func(o *Options) { o.Static = []string{b} },
-		"bad static": func(o *Options) { o.Static = []string{a, "b"} },
-		"bad join":   func(o *Options) { o.Join = []string{"b"} },
-		"no carrier": func(o *Options) { o.Hello = nil },
-		"many":       func(o *Options) { o.Join = slices.Repeat([]string{b}, wire.JoinMax+1) },
+	for what, spoil := range map[string]func(*settings){
+		"name":       func(o *settings) { o.Self.Name = "a" },
+		"weight":     func(o *settings) { o.Self.Weight = -1 },
+		"both":       func(o *settings) { o.Static, o.Join = []string{a}, []string{b} },
+		"not in it":  func(o *settings) { o.Static = []string{b} },
+		"bad static": func(o *settings) { o.Static = []string{a, "b"} },
+		"bad join":   func(o *settings) { o.Join = []string{"b"} },
+		"no carrier": func(o *settings) { o.Hello = nil },
+		"many":       func(o *settings) { o.Join = slices.Repeat([]string{b}, wire.JoinMax+1) },
 	} {
 		bad := good
 		spoil(&bad)
-		if m, err := Open(bad); !errors.Is(err, ErrOptions) {
+		if m, err := begin(bad); !errors.Is(err, ErrOptions) {
 			t.Errorf("%s: %v", what, err)
 			if err == nil {
 				m.Close()

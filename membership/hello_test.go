@@ -143,7 +143,7 @@ func TestWhatIsNoAnswer(t *testing.T) {
 	o.Static = []string{a, b}
 	o.Live = func(string) bool { return true } // nobody but the test asks
 	o.Hello = func(context.Context, string, []byte) ([]byte, error) { return answer, nil }
-	m, err := Open(o)
+	m, err := begin(o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -192,7 +192,7 @@ func FuzzServeHello(f *testing.F) {
 		o := newLAN().options(a)
 		o.pace = defaultPace
 		o.pace.hello = time.Millisecond // who is not found is answered no sooner
-		m, err := Open(o)
+		m, err := begin(o)
 		if err != nil {
 			t.Fatal(err)
 		}

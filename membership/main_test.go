@@ -92,18 +92,34 @@ func (w *lan) sentTo(from, to string) int {
 var sameSettings = wire.Settings{Partitions: 1024, Replicas: 2, Partitioner: "ring"}
 
 // options of a node on the wire.
-func (w *lan) options(name string) Options {
-	return Options{
+func (w *lan) options(name string) settings {
+	return settings{Options: Options{
 		Self: wire.Member{Name: name}, Settings: sameSettings,
 		Hello: w.hello(name),
-		Live:  func(other string) bool { return w.reaches(name, other) },
+	}, Events: Events{
+		Live: func(other string) bool { return w.reaches(name, other) },
+	}}
+}
+
+// settings are all that a node is made of.
+type settings struct {
+	Options
+	Events
+}
+
+// begin makes a node and starts it.
+func begin(o settings) (*Membership, error) {
+	m, err := New(o.Options)
+	if err == nil {
+		m.Start(o.Events)
 	}
+	return m, err
 }
 
 // open starts a node and puts it on the wire; it is closed with the test.
-func (w *lan) open(t *testing.T, o Options) *Membership {
+func (w *lan) open(t *testing.T, o settings) *Membership {
 	t.Helper()
-	m, err := Open(o)
+	m, err := begin(o)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -20,6 +20,7 @@ var (
 // Membership is this node's part in the cluster's membership.
 type Membership struct {
 	o  Options
+	e  Events // set by Start
 	id identity
 
 	view   atomic.Pointer[view]
@@ -64,9 +65,9 @@ type view struct {
 	formed bool
 }
 
-// Open starts the node's part. Callbacks may come before it returns, and the node's ServeHello should be within reach
-// of others soon. The error wraps [ErrOptions].
-func Open(o Options) (*Membership, error) {
+// New makes the node's part, and its first map. Start begins to talk to others. The error wraps
+// [ErrOptions].
+func New(o Options) (*Membership, error) {
 	if err := o.prepare(); err != nil {
 		return nil, err
 	}
@@ -87,28 +88,28 @@ func Open(o Options) (*Membership, error) {
 	}
 	m.ctx, m.stop = context.WithCancel(context.Background())
 	m.view.Store(&view{})
-	m.begin()
-	return m, nil
-}
-
-// begin makes the first map and starts the goroutines.
-func (m *Membership) begin() {
 	m.mu.Lock()
-	for _, name := range m.o.Static {
+	defer m.mu.Unlock()
+	for _, name := range o.Static {
 		m.m.Merge([]wire.Member{{Name: name, State: wire.Active, Weight: 1}})
 	}
 	m.sayLocked()
 	m.changed = true
-	if len(m.o.Join) == 0 {
+	if len(o.Join) == 0 {
 		m.formLocked()
 	} else {
 		m.joinErr = fmt.Errorf("%w: nothing was tried yet", ErrNotFormed)
 	}
 	m.publishLocked()
-	formed := m.formed
-	m.mu.Unlock()
-	wake(m.wakeLoop)
+	return m, nil
+}
 
+// Start begins to talk to others, and to tell of changes. Nothing else is called before, and the
+// node's ServeHello should be within reach of others soon.
+func (m *Membership) Start(e Events) {
+	m.e = e
+	formed := m.Formed()
+	wake(m.wakeLoop)
 	m.wg.Go(m.callbackLoop)
 	m.wg.Go(m.seekLoop)
 	if !formed {
@@ -126,9 +127,18 @@ func (m *Membership) Close() {
 	m.wg.Wait()
 }
 
+// Now returns the members, and whether this node is one of them, and part of a cluster.
+func (m *Membership) Now() (now wire.Members, member bool) {
+	v := m.view.Load()
+	now = wire.Members{All: v.members(), Digest: v.digest}
+	return now, v.formed && now.Has(m.id.name)
+}
+
 // Members returns the members, those that are leaving included, by name. The caller does not change the slice.
-func (m *Membership) Members() []wire.Member {
-	all := m.view.Load().all
+func (m *Membership) Members() []wire.Member { return m.view.Load().members() }
+
+func (v *view) members() []wire.Member {
+	all := v.all
 	members := make([]wire.Member, 0, len(all))
 	for _, entry := range all {
 		if entry.State != wire.Removed {
@@ -273,8 +283,8 @@ func (m *Membership) callBack() {
 	m.mu.Unlock()
 	if behind != "" {
 		m.o.Log.Warn("others have gone on without this node: joining anew", "reason", behind)
-		if m.o.Overtaken != nil {
-			m.o.Overtaken(behind)
+		if m.e.Overtaken != nil {
+			m.e.Overtaken(behind)
 		}
 		m.reenter()
 	}
@@ -285,12 +295,12 @@ func (m *Membership) callBack() {
 	if stays {
 		m.o.Log.Warn("all other members are leaving too: this node stays")
 	}
-	if changed && m.o.Changed != nil {
-		m.o.Changed()
+	if changed && m.e.Changed != nil {
+		m.e.Changed()
 	}
 	for name := range heard {
-		if m.o.Heard != nil {
-			m.o.Heard(name)
+		if m.e.Heard != nil {
+			m.e.Heard(name)
 		}
 	}
 }
@@ -317,7 +327,7 @@ func (m *Membership) spread() {
 }
 
 // live says whether a member is taken for up.
-func (m *Membership) live(name string) bool { return m.o.Live != nil && m.o.Live(name) }
+func (m *Membership) live(name string) bool { return m.e.Live != nil && m.e.Live(name) }
 
 // message is this node's hello to a member; to nobody in particular if to is empty.
 func (m *Membership) message(to string) *wire.Hello {

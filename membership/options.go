@@ -12,7 +12,7 @@ import (
 	"httpdhs/wire"
 )
 
-// ErrOptions is wrapped by the error of Open for options that cannot be.
+// ErrOptions is wrapped by the error of New for options that cannot be.
 var ErrOptions = errors.New("bad membership options")
 
 // Options are what a Membership is opened with. Of Static and Join one may be given; with neither the node is a cluster of its
@@ -37,22 +37,33 @@ type Options struct {
 	// address anew each time, and gives up when ctx is done. Hellos are as safe as what carries them.
 	Hello func(ctx context.Context, addr string, request []byte) ([]byte, error)
 
-	// Live says whether the data plane counts a member as up; nil: it counts none.
-	Live func(name string) bool
-
-	// Changed is called once at the start and whenever the map is another one or the node is formed, and Heard when a hello says that a member is there.
-	// Overtaken is called, with the reason, when others have gone on without this node: it finds itself removed while it is part of the cluster, and has not taken its entry
-	// up again yet, or it was a cluster of its own and meets one that it has not admitted, before Changed tells of that. All
-	// are called by one goroutine, one at a time, after what they tell of, and for several changes once; none may call Close.
-	// Any of them may be nil.
-	Changed   func()
-	Overtaken func(reason string)
-	Heard     func(name string)
-
 	Log    *slog.Logger   // nil: discards
 	Random func() float64 // 0 up to 1, for jitter; safe for concurrent use; nil: math/rand/v2
 
 	pace pace // zero: defaultPace
+}
+
+// Events are what is built on a membership: it tells of changes, and asks who is up. Any of them may
+// be nil.
+//
+// Changed, Overtaken and Heard are called by one goroutine, one at a time, after what they tell of,
+// and for several changes once. None may call Close.
+type Events struct {
+	// Live says whether a member is taken for up; nil: none is.
+	Live func(name string) bool
+
+	// Changed is called once at the start, and whenever the map is another one or the node is
+	// formed.
+	Changed func()
+
+	// Overtaken is called, with the reason, when others have gone on without this node. It finds
+	// itself removed while it is part of the cluster, and has not taken its entry up again yet. Or
+	// it was a cluster of its own and meets one that it has not admitted, before Changed tells of
+	// that.
+	Overtaken func(reason string)
+
+	// Heard is called when a hello says that a member is there.
+	Heard func(name string)
 }
 
 // pace is how fast things are done.

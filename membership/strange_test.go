@@ -33,7 +33,7 @@ func TestANameHasToLeadBack(t *testing.T) {
 		o := w.options(name)
 		o.Join, o.pace = []string{"a:1"}, defaultPace
 		o.pace.joinMin, o.pace.joinMax = time.Millisecond, 10*time.Millisecond
-		stranger, err := Open(o) // and is not on the wire
+		stranger, err := begin(o) // and is not on the wire
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -65,7 +65,7 @@ func TestStrangersLearnNothing(t *testing.T) {
 		var there func(ctx context.Context) ([]byte, error)
 		o := newLAN().options(a)
 		o.Hello = func(ctx context.Context, _ string, _ []byte) ([]byte, error) { return there(ctx) }
-		m, err := Open(o)
+		m, err := begin(o)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -116,7 +116,7 @@ func TestFewAreLookedFor(t *testing.T) {
 			<-ctx.Done()
 			return nil, ctx.Err()
 		}
-		m, err := Open(o)
+		m, err := begin(o)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -165,7 +165,7 @@ func TestTwin(t *testing.T) {
 	o := w.options("a:1")
 	o.pace = defaultPace
 	o.pace.hello = time.Second
-	second, err := Open(o) // and is not on the wire
+	second, err := begin(o) // and is not on the wire
 	if err != nil {
 		t.Fatal(err)
 	}

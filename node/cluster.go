@@ -11,6 +11,7 @@ import (
 	"httpdhs/peer"
 	"httpdhs/replicate"
 	"httpdhs/ring"
+	"httpdhs/topology"
 	"httpdhs/wire"
 )
 
@@ -42,14 +43,14 @@ const handOverEvery = 200 * time.Millisecond
 
 // handingOver is how many partitions the node has to hand over while the ring changes or it leaves; else it does not look.
 func (n *Node) handingOver() int {
-	now, next := n.coordinator.Rings()
+	now, next := n.plane.Topology.Rings()
 	if now == nil || now == next && n.ownState() == wire.Active {
 		return 0
 	}
 	if last := n.handOver.Load(); last != nil && time.Since(last.at) < handOverEvery {
 		return last.partitions
 	}
-	found := &handOver{time.Now(), n.coordinator.HandingOver()}
+	found := &handOver{time.Now(), n.plane.Repairer.HandingOver()}
 	n.handOver.Store(found)
 	return found.partitions
 }
@@ -76,7 +77,7 @@ func earlier(a, b time.Time) time.Time {
 
 // Cluster implements server.Cluster.
 func (n *Node) Cluster(deadline time.Time) api.Cluster {
-	n.coordinator.Refresh(earlier(deadline, time.Now().Add(freshWithin)))
+	n.plane.Topology.Refresh(earlier(deadline, time.Now().Add(freshWithin)))
 	return n.cluster()
 }
 
@@ -89,7 +90,7 @@ func (n *Node) cluster() api.Cluster {
 		Partitions:  settings.Partitions,
 		Partitioner: settings.Partitioner,
 	}
-	now, next := n.coordinator.Rings()
+	now, next := n.plane.Topology.Rings()
 	changing := now != nil && next.Fingerprint() != now.Fingerprint()
 	if now != nil {
 		doc.Ring, doc.Replicas = fmt.Sprintf("%016x", now.Fingerprint()), now.Replicas()
@@ -98,8 +99,8 @@ func (n *Node) cluster() api.Cluster {
 		doc.Target = fmt.Sprintf("%016x", next.Fingerprint())
 	}
 	share, target := shares(now), shares(next)
-	peers := make(map[string]replicate.Status)
-	for _, p := range n.coordinator.Peers() {
+	peers := make(map[string]topology.Status)
+	for _, p := range n.plane.Topology.Peers() {
 		peers[p.Name] = p
 	}
 	for _, member := range n.members.Members() {
@@ -129,7 +130,7 @@ func shares(t *ring.Table) func(name string) (primary, replica int) {
 }
 
 // describeMember is a member as this node sees it.
-func (n *Node) describeMember(member *wire.Member, peers map[string]replicate.Status) (m api.Node) {
+func (n *Node) describeMember(member *wire.Member, peers map[string]topology.Status) (m api.Node) {
 	if p, ok := peers[member.Name]; ok {
 		m = describePeer(&p)
 	} else if member.Name == n.cfg.Name {
@@ -151,7 +152,7 @@ func (n *Node) describeMember(member *wire.Member, peers map[string]replicate.St
 func (n *Node) describeSelf() api.Node {
 	var p wire.Ping
 	n.describe(&p)
-	p.Moving = n.coordinator.Moving()
+	p.Moving = n.plane.Repairer.Moving()
 	m := fromPing(&p)
 	m.State = api.StateActive
 	if n.stopping.Load() {
@@ -162,7 +163,7 @@ func (n *Node) describeSelf() api.Node {
 	return m
 }
 
-func describePeer(p *replicate.Status) api.Node {
+func describePeer(p *topology.Status) api.Node {
 	m := fromPing(&p.Ping)
 	m.HintBytes = int64(p.Queued)
 	m.State = api.StateActive
@@ -226,7 +227,7 @@ func (n *Node) Ready() (ok bool, reason string) {
 	if n.isLeaving() {
 		return false, reasonLeaving // it works as ever, but is not to be counted on
 	}
-	if err := n.coordinator.SyncReason(); err != nil {
+	if err := n.plane.Topology.SyncReason(); err != nil {
 		return false, err.Error()
 	}
 	return true, ""
@@ -241,7 +242,7 @@ type ringDoc struct {
 
 // Ring implements server.Cluster.
 func (n *Node) Ring() *api.Ring {
-	table, _ := n.coordinator.Rings()
+	table, _ := n.plane.Topology.Rings()
 	if last := n.ringDoc.Load(); last != nil && last.of == table {
 		return last.doc
 	}
@@ -274,7 +275,7 @@ func (n *Node) describeRing(table *ring.Table) *api.Ring {
 
 // Key implements server.Cluster.
 func (n *Node) Key(key []byte, deadline time.Time) api.Key {
-	partition, held := n.coordinator.Locate(key, deadline)
+	partition, held := n.plane.Locate(key, deadline)
 	doc := api.Key{Hash: fmt.Sprintf("%016x", kv.Hash(key)), Partition: partition}
 	if utf8.Valid(key) {
 		doc.Key = string(key)

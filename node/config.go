@@ -73,7 +73,7 @@ type Config struct {
 	HintBytes int
 
 	// ProbeEvery is the time between two questions to a peer of how it is.
-	// 0: 500 ms; at most replicate.ProbeEveryMax.
+	// 0: 500 ms; at most topology.ProbeEveryMax.
 	ProbeEvery time.Duration
 
 	AuthToken     string // asked of clients, if set

@@ -114,7 +114,7 @@ func (p *pair) put(key, value string) {
 	call := kv.Call{Write: kv.LevelAll, Deadline: time.Now().Add(time.Minute), Ops: []kv.Op{{
 		Kind: kv.OpPut, Hash: kv.Hash([]byte(key)), Record: kv.Record{Key: []byte(key), Entry: kv.Entry{Value: []byte(value)}},
 	}}}
-	if p.nodes[1].coordinator.Do(&call); call.Ops[0].Err != nil {
+	if p.nodes[1].plane.Do(&call); call.Ops[0].Err != nil {
 		p.t.Fatal(call.Ops[0].Err)
 	}
 }
@@ -267,10 +267,10 @@ func TestFlippedBits(t *testing.T) {
 			p.unchanged()
 			p.put("key0", pairValue(0))
 			p.eventually("the nodes see each other", func() bool {
-				return p.nodes[0].live(p.nodes[1].cfg.Name) && p.nodes[1].live(p.nodes[0].cfg.Name)
+				return p.nodes[0].plane.Topology.Live(p.nodes[1].cfg.Name) && p.nodes[1].plane.Topology.Live(p.nodes[0].cfg.Name)
 			})
 			for i, n := range p.nodes {
-				for _, peer := range n.coordinator.Peers() {
+				for _, peer := range n.plane.Topology.Peers() {
 					if dropped := peer.DroppedRecords.Load(); dropped > 0 {
 						t.Errorf("node %d dropped %d records", i, dropped)
 					}

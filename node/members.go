@@ -11,7 +11,6 @@ import (
 	"httpdhs/internal/api"
 	"httpdhs/kv"
 	"httpdhs/membership"
-	"httpdhs/replicate"
 	"httpdhs/ring"
 	"httpdhs/server"
 	"httpdhs/wire"
@@ -20,23 +19,44 @@ import (
 // helloTimeout is how long a hello may take where nothing else bounds it.
 const helloTimeout = 2 * time.Second
 
-// openMembers starts the node's part in the membership. Its callbacks wait until the coordinator is there.
-func (n *Node) openMembers() (err error) {
+// newMembers makes the node's part in the membership.
+func (n *Node) newMembers() (err error) {
 	cfg := &n.cfg
 	settings := n.ringSettings()
-	n.members, err = membership.Open(membership.Options{
-		Self:      wire.Member{Name: cfg.Name, Weight: cfg.Weight, Zone: cfg.Zone},
-		Static:    cfg.Members,
-		Join:      cfg.Join,
-		Settings:  wire.Settings{Partitions: settings.Partitions, Replicas: settings.Replicas, Partitioner: settings.Partitioner},
-		Hello:     n.hello,
-		Live:      n.live,
-		Changed:   func() { n.withCoordinator(n.membersChanged) },
-		Overtaken: func(why string) { n.withCoordinator(func(c *replicate.Coordinator) { c.Overtaken(why) }) },
-		Heard:     func(name string) { n.withCoordinator(func(c *replicate.Coordinator) { c.Heard(name) }) },
-		Log:       n.log,
+	n.members, err = membership.New(membership.Options{
+		Self:     wire.Member{Name: cfg.Name, Weight: cfg.Weight, Zone: cfg.Zone},
+		Static:   cfg.Members,
+		Join:     cfg.Join,
+		Settings: wire.Settings{Partitions: settings.Partitions, Replicas: settings.Replicas, Partitioner: settings.Partitioner},
+		Hello:    n.hello,
+		Log:      n.log,
 	})
 	return err
+}
+
+// startMembers starts it: the topology follows it from now on.
+func (n *Node) startMembers() {
+	t := n.plane.Topology
+	n.members.Start(membership.Events{
+		Live: t.Live, Overtaken: t.Overtaken, Heard: t.Heard,
+		Changed: func() {
+			if n.hosts != nil {
+				n.hosts.changed()
+			}
+			if err := n.followMembers(); err != nil {
+				n.log.Error("the members make no ring", "error", err)
+			}
+		},
+	})
+}
+
+// followMembers tells the topology who the members are, if this node is one of them.
+func (n *Node) followMembers() error {
+	now, member := n.members.Now()
+	if !member {
+		return nil
+	}
+	return n.plane.Topology.SetMembers(now)
 }
 
 // ringSettings are what all nodes have to agree on.
@@ -92,52 +112,14 @@ func (n *Node) lookForTwin() {
 	}
 }
 
-// withCoordinator calls f once there is a coordinator, if there will be one: the membership is opened first.
-func (n *Node) withCoordinator(f func(*replicate.Coordinator)) {
-	<-n.wired
-	if n.coordinator != nil {
-		f(n.coordinator)
-	}
-}
+// mapOf is the member map, as the topology uses it.
+type mapOf struct{ *Node }
 
-// live says whether a member is not down.
-func (n *Node) live(name string) (live bool) {
-	n.withCoordinator(func(c *replicate.Coordinator) { live = c.Live(name) })
-	return live
-}
+// Differs implements topology.Members.
+func (n mapOf) Differs(name string) { n.members.Differs(name) }
 
-// membersChanged tells the coordinator who the members are.
-func (n *Node) membersChanged(c *replicate.Coordinator) {
-	if n.hosts != nil {
-		n.hosts.changed()
-	}
-	if m, ok := n.membersNow(); ok {
-		if err := c.SetMembers(m); err != nil {
-			n.log.Error("the members make no ring", "error", err)
-		}
-	}
-}
-
-// membersNow are the members; not ok: this node is none, yet or any more.
-func (n *Node) membersNow() (m replicate.Members, ok bool) {
-	if !n.members.Formed() {
-		return m, false
-	}
-	for read := false; !read || m.Digest != n.members.Digest(); read = true {
-		m, ok = replicate.Members{Digest: n.members.Digest()}, false
-		for _, entry := range n.members.Members() {
-			ok = ok || entry.Name == n.cfg.Name
-			m.All = append(m.All, replicate.Member{
-				Node:    ring.Node{Name: entry.Name, Weight: entry.Weight, Zone: entry.Zone},
-				Leaving: entry.State == wire.Leaving,
-			})
-		}
-	}
-	return m, ok
-}
-
-// evict removes a member that a majority has found dead.
-func (n *Node) evict(name string) {
+// Evict implements topology.Members: it removes a member that a majority has found dead.
+func (n mapOf) Evict(name string) {
 	if !slices.Contains(n.memberNames(), name) {
 		return // another of the majority was faster
 	}
@@ -165,7 +147,7 @@ func (n *Node) Leave() (api.Leaving, error) {
 	}
 	n.leaveMu.Unlock()
 	return api.Leaving{
-		Node: n.cfg.Name, State: api.StateLeaving, Partitions: n.coordinator.Leaving(), Bytes: n.store.Stats().Bytes,
+		Node: n.cfg.Name, State: api.StateLeaving, Partitions: n.plane.Repairer.Leaving(), Bytes: n.store.Stats().Bytes,
 		Message: "this node hands what it holds over to the others, and ends when that is done; " +
 			"GET /cluster at another node shows how far it is (moving, hand_over), and does not list it any more when it has left",
 	}, nil
@@ -181,7 +163,7 @@ func (n *Node) leave() {
 	n.log.Info("leaving: handing over what this node holds")
 	poll := time.NewTicker(leavePoll)
 	defer poll.Stop()
-	for n.coordinator.Leaving() > 0 && n.isLeaving() {
+	for n.plane.Repairer.Leaving() > 0 && n.isLeaving() {
 		select {
 		case <-poll.C:
 		case <-n.quit:
@@ -219,7 +201,7 @@ func (n *Node) Remove(name string) error {
 	name = wire.CanonicalAddr(name)
 	err := n.members.Remove(name)
 	if errors.Is(err, membership.ErrLive) {
-		n.withCoordinator(func(c *replicate.Coordinator) { c.Heard(name) })
+		n.plane.Topology.Heard(name)
 		for end := time.Now().Add(removePatience); errors.Is(err, membership.ErrLive) && time.Now().Before(end); {
 			time.Sleep(leavePoll)
 			err = n.members.Remove(name)

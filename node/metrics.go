@@ -50,16 +50,16 @@ func storeSteps(steps [shard.StepKinds]shard.StepTimes) (all []metrics.StoreStep
 }
 
 func (n *Node) coordinatorMetrics() metrics.Coordinator {
-	c := n.coordinator.Counters()
+	c, r := &n.plane.Counters, &n.plane.Repairer.Counters
 	return metrics.Coordinator{
-		Reads: c.Reads, Hedges: c.Hedges, Writes: c.Writes, ReadRepairs: c.Repairs, Restamps: c.Restamps,
-		Synced: c.Pulled, HandedOver: c.HandedOver, Refused: c.Refused,
-		Unavailable: c.Unavailable, Timeouts: c.Timeouts, Overloads: c.Overloads,
+		Reads: c.Reads.Load(), Hedges: c.Hedges.Load(), Writes: c.Writes.Load(), ReadRepairs: c.Repairs.Load(), Restamps: c.Restamps.Load(),
+		Synced: r.Pulled.Load(), HandedOver: r.HandedOver.Load(), Refused: c.Refused.Load() + r.Refused.Load(),
+		Unavailable: c.Unavailable.Load(), Timeouts: c.Timeouts.Load(), Overloads: c.Overloads.Load(),
 	}
 }
 
 func (n *Node) peerMetrics() (all []metrics.Peer) {
-	for _, p := range n.coordinator.Peers() {
+	for _, p := range n.plane.Topology.Peers() {
 		all = append(all, metrics.Peer{
 			Name: p.Name, State: p.State.String(), Synced: p.Ping.InSync,
 			QueueBytes: int64(p.Queued), SentRecords: p.SentRecords.Load(), SentBatches: p.SentBatches.Load(),
@@ -70,7 +70,7 @@ func (n *Node) peerMetrics() (all []metrics.Peer) {
 }
 
 func (n *Node) ringMetrics() metrics.Ring {
-	table, target := n.coordinator.Rings()
+	table, target := n.plane.Topology.Rings()
 	if table == nil {
 		return metrics.Ring{}
 	}
@@ -79,7 +79,7 @@ func (n *Node) ringMetrics() metrics.Ring {
 		Changing:    table.Fingerprint() != target.Fingerprint(),
 		HandOver:    n.handingOver(),
 	}
-	if moving := describeMoving(n.coordinator.Moving()); moving != nil {
+	if moving := describeMoving(n.plane.Repairer.Moving()); moving != nil {
 		m.FetchLeft, m.FetchBytesLeft = moving.Partitions-moving.Done, moving.BytesLeft
 	}
 	m.PrimaryPartitions, m.ReplicaPartitions = shares(table)(n.cfg.Name)

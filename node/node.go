@@ -15,15 +15,16 @@ import (
 	"sync/atomic"
 	"time"
 
+	"httpdhs/dataplane"
 	"httpdhs/internal/metrics"
 	"httpdhs/kv"
 	"httpdhs/membership"
 	"httpdhs/peer"
-	"httpdhs/replicate"
 	"httpdhs/ring"
 	"httpdhs/server"
 	"httpdhs/server/console"
 	"httpdhs/shard"
+	"httpdhs/topology"
 )
 
 const (
@@ -46,15 +47,14 @@ type Node struct {
 	started time.Time
 	bound   bound // of connections
 
-	ringDoc     atomic.Pointer[ringDoc]
-	store       *shard.Store
-	members     *membership.Membership
-	wired       chan struct{} // closed when coordinator is there, or will never be
-	coordinator *replicate.Coordinator
-	server      *server.Server
-	hosts       *hosts       // of members; nil: a secret tells who is one
-	pprof       *pprofServer // nil: none
-	listener    net.Listener
+	ringDoc  atomic.Pointer[ringDoc]
+	store    *shard.Store
+	members  *membership.Membership
+	plane    *dataplane.Plane
+	server   *server.Server
+	hosts    *hosts       // of members; nil: a secret tells who is one
+	pprof    *pprofServer // nil: none
+	listener net.Listener
 
 	stopping  atomic.Bool
 	quit      chan struct{} // closed when stopping begins
@@ -119,13 +119,13 @@ func open(cfg Config) (_ *Node, err error) {
 	cfg.canonicalNames()
 	n := &Node{
 		cfg: cfg, log: cfg.Log, started: time.Now(), failed: make(chan error, 1),
-		wired: make(chan struct{}), quit: make(chan struct{}), left: make(chan struct{}),
+		quit: make(chan struct{}), left: make(chan struct{}),
 	}
 	if cfg.ClusterSecret == "" {
 		n.hosts = newHosts(n.memberHosts, n.quit)
 	}
-	if cfg.ProbeEvery > replicate.ProbeEveryMax {
-		return nil, fmt.Errorf("probes %s apart: at most %s", cfg.ProbeEvery, replicate.ProbeEveryMax)
+	if cfg.ProbeEvery > topology.ProbeEveryMax {
+		return nil, fmt.Errorf("probes %s apart: at most %s", cfg.ProbeEvery, topology.ProbeEveryMax)
 	}
 	// What the settings alone can be wrong in is said before anything is opened.
 	if _, err := ring.New([]ring.Node{{Name: cfg.Name, Weight: cfg.Weight, Zone: cfg.Zone}}, n.ringSettings()); err != nil {
@@ -148,7 +148,7 @@ func open(cfg Config) (_ *Node, err error) {
 	}
 	n.logStart()
 	n.warnOpen()
-	n.coordinator.Start()
+	n.plane.Start()
 	listener := n.listener
 	if cfg.ServerTLS != nil {
 		listener = tls.NewListener(server.SecureListener(listener), cfg.ServerTLS)
@@ -198,15 +198,12 @@ func (n *Node) wire() (err error) {
 			err = errors.Join(err, n.unwire())
 		}
 	}()
-	wired := sync.OnceFunc(func() { close(n.wired) })
-	defer wired()
-	if err := n.openMembers(); err != nil {
+	if err := n.newMembers(); err != nil {
 		return err
 	}
-	members, _ := n.membersNow()
-	n.coordinator, err = replicate.New(replicate.Options{
+	n.plane, err = dataplane.New(&dataplane.Options{
 		Name:       cfg.Name,
-		Members:    members,
+		Members:    mapOf{n},
 		Ring:       n.ringSettings(),
 		Store:      n.store,
 		Clock:      kv.NewClock(0, wall.Now),
@@ -218,14 +215,15 @@ func (n *Node) wire() (err error) {
 		ProbeEvery: cfg.ProbeEvery,
 		SyncRate:   cfg.SyncRate,
 		EvictAfter: cfg.EvictAfter,
-		Evict:      n.evict,
-		Differs:    n.members.Differs,
 		Hello:      n.members.ServeHello,
 		Boot:       rand.Uint64() | 1,
 		Grace:      cfg.TombstoneGrace,
 		Describe:   n.describe,
 	})
 	if err != nil {
+		return err
+	}
+	if err := n.followMembers(); err != nil {
 		return err
 	}
 	var peerHost func(addr netip.Addr, patience bool) bool
@@ -242,7 +240,7 @@ func (n *Node) wire() (err error) {
 		ConsolePaths:     console.Paths,
 		MaxConns:         n.bound.conns,
 		MaxExchangeBytes: cfg.Limits.MaxValueBytes + exchangeSlack,
-	}, n.coordinator, n, n.coordinator)
+	}, n.plane, n, n.plane)
 	if cfg.PprofAddr != "" {
 		if n.pprof, err = servePprof(cfg.PprofAddr, n.log); err != nil {
 			return err
@@ -257,8 +255,8 @@ func (n *Node) unwire() error {
 	if n.members != nil {
 		n.members.Close()
 	}
-	if n.coordinator != nil {
-		n.coordinator.Close()
+	if n.plane != nil {
+		n.plane.Close()
 	}
 	errs = append(errs, n.store.Close())
 	if n.pprof != nil {
@@ -372,8 +370,8 @@ func (n *Node) Shutdown(ctx context.Context) error {
 	nearlyAll, cancelNearlyAll := fraction(ctx, 7, 8)
 	defer cancelNearlyAll()
 	handOver := sync.OnceValue(func() error {
-		defer n.coordinator.Close()
-		return n.coordinator.Drain(nearlyAll)
+		defer n.plane.Close()
+		return n.plane.Topology.Drain(nearlyAll)
 	})
 	stop := context.AfterFunc(most, func() { _ = handOver() })
 	errs := []error{n.server.Shutdown(ctx)}
@@ -400,7 +398,7 @@ func (n *Node) Kill() {
 	n.quitOnce.Do(func() { close(n.quit) })
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	n.coordinator.Close()
+	n.plane.Close()
 	_ = n.server.Shutdown(ctx) // its deadline is over: that is the point
 	n.serving.Wait()
 	_ = n.unwire()

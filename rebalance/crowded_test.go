@@ -7,7 +7,7 @@ import "testing"
 func TestCrowdedMembersMeetInACommonRing(t *testing.T) {
 	const target = Ring(9)
 	world := func(writes []Ring, holds ...Ring) *World {
-		return &World{Target: target, Known: func(Ring) bool { return true }, On: func(string, Ring) bool { return true }, Members: map[string]Member{
+		return &World{Target: target, Known: func(Ring) bool { return true }, On: func(string, Ring) bool { return true }, Members: map[string]Peer{
 			"b": {Live: true, InTarget: true, Believed: true, Said: &Statement{Reads: 3, Writes: writes, Holds: holds}},
 			"c": {Live: false, Said: &Statement{Reads: 1}},
 		}}
@@ -37,7 +37,7 @@ func TestCrowdedMembersWithoutAuthorityMeetInTheTarget(t *testing.T) {
 	world := func(writes []Ring, holds ...Ring) *World {
 		return &World{
 			Target: target, Known: func(r Ring) bool { return r != 8 }, On: func(_ string, r Ring) bool { return r < without },
-			Members: map[string]Member{
+			Members: map[string]Peer{
 				"b": {Live: true, InTarget: true, Said: &Statement{Reads: 3, Writes: writes}},
 				"c": {Live: true, InTarget: true, Said: &Statement{Reads: 5, Holds: holds}},
 				"d": {Live: false, Said: &Statement{Reads: 6, Holds: []Ring{6}}},
@@ -45,7 +45,7 @@ func TestCrowdedMembersWithoutAuthorityMeetInTheTarget(t *testing.T) {
 		}
 	}
 	unheard := world(full)
-	unheard.Members["e"] = Member{Live: true, InTarget: true}
+	unheard.Members["e"] = Peer{Live: true, InTarget: true}
 	for name, tc := range map[string]struct {
 		w    *World
 		self []Ring

@@ -11,7 +11,7 @@
 //   - Of two nodes that may decide a condition on the same key, one is down to the other.
 //   - When nothing else happens any more, all read and write by the target, and hold it.
 //
-// A split is apart: one of two nodes takes the other for down, and that has not heeded it yet.
+// A split is apart: one of two nodes takes the other for down, and that has not acknowledged it yet.
 //
 // Concurrency: none. The caller guards a [State] with its own lock.
 package rebalance

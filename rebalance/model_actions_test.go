@@ -129,7 +129,7 @@ func (m *model) empty(n *node) bool { return n.store == [parts]int{} }
 
 // calm says that no operation is under way that began before the present rings.
 func (m *model) calm(n *node) bool {
-	return !slices.ContainsFunc(n.ops, func(o op) bool { return o.epoch < n.st.Epoch() })
+	return !slices.ContainsFunc(n.ops, func(o op) bool { return o.epoch < n.st.Generation() })
 }
 
 func (m *model) mayAcknowledge(n *node, o *op) bool {
@@ -218,7 +218,7 @@ func (m *model) do(a action) {
 	case givesUp:
 		n.ops = slices.Delete(n.ops, a.i, a.i+1)
 	case states:
-		n.st.Over(n.st.Epoch())
+		n.st.Over(n.st.Generation())
 		m.step(n)
 	case readies:
 		m.startClaim(n, Ring(a.i))
@@ -315,7 +315,7 @@ func (m *model) begin(n *node, part int) {
 	m.left.writes--
 	m.stamped++
 	m.ids++
-	o := op{id: m.ids, part: part, version: m.stamped, epoch: n.st.Epoch(), misses: n.misses}
+	o := op{id: m.ids, part: part, version: m.stamped, epoch: n.st.Generation(), misses: n.misses}
 	m.each(m.ownersOf(n.st.Writes(), part), func(y int) {
 		switch {
 		case y == n.id:

@@ -279,7 +279,7 @@ func (n *node) live(y int) bool { return n.others().has(y) && n.peers[y].status 
 // world is what the node's State is told.
 func (m *model) world(n *node) *World {
 	w := &World{
-		Map: n.members.digest(), Target: Ring(n.members.members(true)), Members: make(map[string]Member, nodesMax),
+		Map: n.members.digest(), Target: Ring(n.members.members(true)), Members: make(map[string]Peer, nodesMax),
 		Known: func(r Ring) bool {
 			for y, e := range n.members {
 				if mask(r).has(y) && e.state == unheardOf {
@@ -300,8 +300,8 @@ func (m *model) world(n *node) *World {
 	w.Leaving = !target.has(n.id)
 	m.each(n.others(), func(y int) {
 		p := &n.peers[y]
-		w.Members[string(rune('a'+y))] = Member{
-			Live: p.status != down, InTarget: target.has(y), Settled: p.settled, Regards: p.regards,
+		w.Members[string(rune('a'+y))] = Peer{
+			Live: p.status != down, InTarget: target.has(y), Counts: p.settled, Regards: p.regards,
 			Said: p.said, Answered: p.answered, Believed: p.heeds == p.downs,
 		}
 	})
@@ -320,7 +320,7 @@ func (m *model) step(n *node) {
 
 func (m *model) miss(n *node) {
 	n.misses++
-	n.st.Miss()
+	n.st.Fence()
 }
 
 // ready says whether the node may coordinate.
@@ -527,7 +527,7 @@ func (b mutation) world(w *World) {
 		case answersNotAwaited:
 			member.Answered = math.MaxUint64
 		case deliveryNotAwaited:
-			member.Settled = true
+			member.Counts = true
 		case regardNotAwaited:
 			member.Regards = true
 		case alwaysBelieved:

@@ -21,18 +21,19 @@ type Statement struct {
 	Holds  []Ring // of Wants: there is authority for them
 }
 
-// Member is another member of the map as this node knows it.
-type Member struct {
+// Peer is another member of the map as this node knows it.
+type Peer struct {
 	Live     bool // not taken for down, or heard of lately
 	InTarget bool // active, and so in the ring that is the target
 
-	// Settled: it counts on this node, and has delivered what it kept for it.
-	Settled bool
+	// Counts: it counts on this node, and has delivered what it kept for it.
+	Counts bool
 
 	// Said is its latest statement; nil: none since it was last started.
 	Said *Statement
 
-	// Regards: it says that it takes this node for live, and to have taken it for down as often as this node has heeded.
+	// Regards: it says that it takes this node for live, and its suspicion epoch of this node is the
+	// one that this node has acknowledged.
 	Regards bool
 
 	// Answered is the largest Seq of this node that it has answered.
@@ -47,7 +48,7 @@ type World struct {
 	Map     uint64 // digest of its member map
 	Target  Ring   // the ring of all active members
 	Leaving bool   // this node is not one of them
-	Members map[string]Member
+	Members map[string]Peer
 
 	// Known says whether the members behind a ring are known: only then can it be written.
 	Known func(Ring) bool
@@ -61,15 +62,15 @@ type World struct {
 
 // State is one node's part in the protocol.
 type State struct {
-	reads  Ring
-	guess  bool // what Statement.Guess says, of reads
-	writes []Ring
-	epoch  uint64 // grows when reads or writes change
+	reads      Ring
+	guess      bool // what Statement.Guess says, of reads
+	writes     []Ring
+	generation uint64 // grows when reads or writes change
 
 	said    Statement
 	wanted  map[Ring]uint64 // since which Seq each ring of said.Wants is stated without a break
 	readsAt uint64          // the Seq that first said said.Reads
-	caught  bool            // up with what the members want, since it was started or missed something
+	caught  bool            // up with what the members want, since it was started, or the last fence
 }
 
 // Reads is the ring by whose owners the node reads; 0 before it knows.
@@ -78,8 +79,8 @@ func (s *State) Reads() Ring { return s.reads }
 // Writes are the rings to whose owners the node writes; Reads is the first of them.
 func (s *State) Writes() []Ring { return s.writes }
 
-// Epoch counts the changes of Reads and Writes.
-func (s *State) Epoch() uint64 { return s.epoch }
+// Generation counts the changes of Reads and Writes.
+func (s *State) Generation() uint64 { return s.generation }
 
 // Said is what the node states.
 func (s *State) Said() *Statement {
@@ -90,7 +91,7 @@ func (s *State) Said() *Statement {
 // Holds says whether there is authority for the ring.
 func (s *State) Holds(r Ring) bool { return contains(s.said.Holds, r) }
 
-// Step takes in what has become known. It changes Reads and Writes, of which the caller looks at Epoch to know, and the statement.
+// Step takes in what has become known. It changes Reads and Writes, of which the caller looks at Generation to know, and the statement.
 func (s *State) Step(w *World) {
 	s.choose(w)
 	s.want(w)
@@ -120,7 +121,7 @@ func (s *State) choose(w *World) {
 	}
 	if next != s.reads {
 		s.reads = next
-		s.epoch++
+		s.generation++
 	}
 	s.guess = guess
 	if s.said.Reads == s.reads && s.said.Guess != guess {
@@ -229,7 +230,7 @@ func (s *State) Established(w *World) (rings []Ring) {
 	return rings
 }
 
-func (m *Member) holds(r Ring) bool {
+func (m *Peer) holds(r Ring) bool {
 	return m.Believed && m.Said != nil && contains(m.Said.Holds, r)
 }
 
@@ -308,7 +309,7 @@ func (s *State) write(w *World) {
 	}
 	if !equal(must, s.writes) {
 		s.writes = must
-		s.epoch++
+		s.generation++
 	}
 	if stated := intersection(s.said.Writes, must); len(stated) != len(s.said.Writes) {
 		s.said.Writes = stated
@@ -337,9 +338,9 @@ func (s *State) MayCoordinate(w *World) bool {
 	return s.caught
 }
 
-// Over says that the operations are over that began before the epoch: what is read and written since can be stated.
-func (s *State) Over(epoch uint64) {
-	if epoch != s.epoch || s.said.Reads == s.reads && sameSet(s.said.Writes, s.writes) {
+// Over says that the operations are over that began before the generation: what is read and written since can be stated.
+func (s *State) Over(generation uint64) {
+	if generation != s.generation || s.said.Reads == s.reads && sameSet(s.said.Writes, s.writes) {
 		return
 	}
 	s.said.Seq++
@@ -363,7 +364,7 @@ func (s *State) Missing(r Ring, w *World) (name string, missing bool) {
 		if !m.Live {
 			continue
 		}
-		if m.Said == nil || m.Answered < since || m.Said.Map != w.Map || !contains(m.Said.Writes, r) || !m.Settled {
+		if m.Said == nil || m.Answered < since || m.Said.Map != w.Map || !contains(m.Said.Writes, r) || !m.Counts {
 			return name, true
 		}
 	}
@@ -373,7 +374,7 @@ func (s *State) Missing(r Ring, w *World) (name string, missing bool) {
 // Self stands for this node where a member is named.
 const Self = "self"
 
-// Since names the time from which on the ring is wanted without a break, and nothing was missed; 0: it is not wanted. A claim takes it when
+// Since names the time from which on the ring is wanted without a break, and no fence was raised; 0: it is not wanted. A claim takes it when
 // [State.Missing] finds nobody, and shows it at its end.
 func (s *State) Since(r Ring) uint64 { return s.wanted[r] }
 
@@ -387,8 +388,9 @@ func (s *State) Claim(r Ring, since uint64) {
 	s.said.Seq++
 }
 
-// Miss takes all authority away: others have gone on without this node. Each claim needs new answers.
-func (s *State) Miss() {
+// Fence takes all authority away: others have gone on without this node. Each claim needs new
+// answers.
+func (s *State) Fence() {
 	s.said.Seq++
 	s.said.Holds = nil
 	s.caught = false

@@ -11,22 +11,22 @@ const (
 )
 
 // at is a world of one member, which is live, counts on this node and has answered all, and states what is given.
-func at(target Ring, said *Statement) (*World, *Member) {
-	b := &Member{Live: true, InTarget: true, Settled: true, Regards: true, Believed: true, Answered: math.MaxUint64, Said: said}
+func at(target Ring, said *Statement) (*World, *Peer) {
+	b := &Peer{Live: true, InTarget: true, Counts: true, Regards: true, Believed: true, Answered: math.MaxUint64, Said: said}
 	w := &World{Map: 1, Target: target, Known: func(Ring) bool { return true }, Gains: func(string, []Ring) bool { return false }, On: func(string, Ring) bool { return true }}
 	w.set(b)
 	return w, b
 }
 
-func (w *World) set(b *Member) { w.Members = map[string]Member{"b": *b} }
+func (w *World) set(b *Peer) { w.Members = map[string]Peer{"b": *b} }
 
 // holding is a State that reads by the old ring and holds it, as the member does whose world is returned.
-func holding(t *testing.T) (*State, *World, *Member) {
+func holding(t *testing.T) (*State, *World, *Peer) {
 	t.Helper()
 	s := new(State)
 	w, b := at(oldRing, &Statement{Seq: 9, Map: 1, Reads: oldRing, Writes: []Ring{oldRing}, Wants: []Ring{oldRing}, Holds: []Ring{oldRing}})
 	s.Step(w)
-	s.Over(s.Epoch())
+	s.Over(s.Generation())
 	s.Step(w)
 	s.Claim(oldRing, s.Since(oldRing))
 	if !s.Holds(oldRing) || s.Reads() != oldRing {
@@ -45,7 +45,7 @@ func sameRings(t *testing.T, what string, got []Ring, want ...Ring) {
 // A new target is written and wanted at once, and stated when the operations of before are over, which is for the present epoch alone.
 func TestNewTargetIsWrittenAtOnceAndStatedWhenOperationsAreOver(t *testing.T) {
 	s, w, _ := holding(t)
-	before := s.Epoch()
+	before := s.Generation()
 	w.Target = newRing
 	s.Step(w)
 	sameRings(t, "writes", s.Writes(), oldRing, newRing)
@@ -55,7 +55,7 @@ func TestNewTargetIsWrittenAtOnceAndStatedWhenOperationsAreOver(t *testing.T) {
 	if s.Stated() {
 		t.Error("all is stated, though operations of before go on")
 	}
-	s.Over(s.Epoch())
+	s.Over(s.Generation())
 	sameRings(t, "states", s.Said().Writes, oldRing, newRing)
 	if !s.Stated() {
 		t.Error("not all is stated")
@@ -70,7 +70,7 @@ func TestRingsOfOthersAreWantedAndWritten(t *testing.T) {
 	s.Step(w)
 	sameRings(t, "wants", s.Said().Wants, oldRing, 5)
 	sameRings(t, "writes", s.Writes(), oldRing, 5, 6)
-	s.Over(s.Epoch())
+	s.Over(s.Generation())
 	b.Live = false
 	w.set(b)
 	s.Step(w)
@@ -91,13 +91,13 @@ func TestUnknownRingsAndThoseBeyondTheBoundAreNotWritten(t *testing.T) {
 
 // A claim is in the way of nobody only when the member has answered what wants the ring, with the same map, writes it, and has delivered what it kept.
 func TestClaimWaitsForEachMember(t *testing.T) {
-	fresh := func() (*State, *World, *Member) {
+	fresh := func() (*State, *World, *Peer) {
 		s, w, b := holding(t)
 		w.Target = newRing
 		b.Said = &Statement{Seq: 10, Map: 1, Reads: oldRing, Writes: []Ring{oldRing, newRing}, Wants: []Ring{oldRing, newRing}}
 		w.set(b)
 		s.Step(w)
-		s.Over(s.Epoch())
+		s.Over(s.Generation())
 		s.Step(w)
 		return s, w, b
 	}
@@ -108,13 +108,13 @@ func TestClaimWaitsForEachMember(t *testing.T) {
 	if s.Since(newRing) == 0 || s.Since(99) != 0 {
 		t.Error("Since names no time, or one for a ring that is not wanted")
 	}
-	for what, spoil := range map[string]func(*State, *World, *Member){
-		"it has said nothing":         func(_ *State, _ *World, b *Member) { b.Said = nil },
-		"it has not answered":         func(s *State, _ *World, b *Member) { b.Answered = s.Since(newRing) - 1 },
-		"its map is another":          func(_ *State, _ *World, b *Member) { b.Said.Map = 2 },
-		"it does not write the ring":  func(_ *State, _ *World, b *Member) { b.Said.Writes = []Ring{oldRing} },
-		"it keeps something":          func(_ *State, _ *World, b *Member) { b.Settled = false },
-		"it has missed what was said": func(s *State, _ *World, b *Member) { b.Answered = s.Said().Seq; s.Miss() },
+	for what, spoil := range map[string]func(*State, *World, *Peer){
+		"it has said nothing":         func(_ *State, _ *World, b *Peer) { b.Said = nil },
+		"it has not answered":         func(s *State, _ *World, b *Peer) { b.Answered = s.Since(newRing) - 1 },
+		"its map is another":          func(_ *State, _ *World, b *Peer) { b.Said.Map = 2 },
+		"it does not write the ring":  func(_ *State, _ *World, b *Peer) { b.Said.Writes = []Ring{oldRing} },
+		"it keeps something":          func(_ *State, _ *World, b *Peer) { b.Counts = false },
+		"it has missed what was said": func(s *State, _ *World, b *Peer) { b.Answered = s.Said().Seq; s.Fence() },
 	} {
 		s, w, b := fresh()
 		spoil(s, w, b)
@@ -157,7 +157,7 @@ func TestClaimOfBeforeDoesNotCount(t *testing.T) {
 		t.Error("a claim counts though the ring was let go meanwhile")
 	}
 	since = s.Since(newRing)
-	s.Miss()
+	s.Fence()
 	s.Claim(newRing, since)
 	if s.Holds(newRing) || s.Holds(oldRing) {
 		t.Error("a claim counts, or what was held is held, though something was missed")
@@ -175,7 +175,7 @@ func TestTargetIsReadByOnceAllHoldIt(t *testing.T) {
 	s, w, b := holding(t)
 	w.Target = newRing
 	s.Step(w)
-	s.Over(s.Epoch())
+	s.Over(s.Generation())
 	b.Said = &Statement{Seq: 10, Map: 1, Reads: oldRing, Wants: []Ring{oldRing, newRing}, Holds: []Ring{newRing}}
 	w.set(b)
 	s.Step(w)
@@ -197,7 +197,7 @@ func TestTargetIsReadByOnceAllHoldIt(t *testing.T) {
 		t.Errorf("reads by %d, want the target", s.Reads())
 	}
 	sameRings(t, "wants, before that is stated", s.Said().Wants, oldRing, newRing)
-	s.Over(s.Epoch())
+	s.Over(s.Generation())
 	s.Step(w)
 	sameRings(t, "wants", s.Said().Wants, newRing)
 	sameRings(t, "writes", s.Writes(), newRing)
@@ -246,13 +246,13 @@ func TestMemberThatIsDownBecomesNoOwner(t *testing.T) {
 		s, w, b := holding(t)
 		w.Target = newRing
 		s.Step(w)
-		s.Over(s.Epoch())
+		s.Over(s.Generation())
 		s.Step(w)
 		s.Claim(newRing, s.Since(newRing))
 		b.Said, b.Live = &c.said, !c.down
 		w.Gains = func(name string, rings []Ring) bool { return name == "c" && !contains(rings, c.owner) }
 		w.On = func(string, Ring) bool { return !c.joins }
-		w.Members = map[string]Member{"b": *b, "c": {InTarget: true}}
+		w.Members = map[string]Peer{"b": *b, "c": {InTarget: true}}
 		s.Step(w)
 		if s.Reads() != c.want {
 			t.Errorf("%s: reads by %d, want %d", c.what, s.Reads(), c.want)
@@ -262,20 +262,20 @@ func TestMemberThatIsDownBecomesNoOwner(t *testing.T) {
 
 // A node without authority reads by what a member has authority for and reads by: what it reads by already, else the target, else the least.
 func TestNodeWithoutAuthorityReadsAsOthersDo(t *testing.T) {
-	say := func(r Ring) Member {
-		return Member{Live: true, InTarget: true, Believed: true, Said: &Statement{Seq: 1, Reads: r, Holds: []Ring{r}}}
+	say := func(r Ring) Peer {
+		return Peer{Live: true, InTarget: true, Believed: true, Said: &Statement{Seq: 1, Reads: r, Holds: []Ring{r}}}
 	}
 	for _, c := range []struct {
 		what   string
-		others []Member
+		others []Peer
 		want   Ring
 	}{
-		{"nobody knows", []Member{{Live: true}, {Live: false, Said: say(5).Said}}, 9},
-		{"the least", []Member{say(6), say(5), say(8)}, 5},
-		{"the target", []Member{say(5), say(9), say(6)}, 9},
+		{"nobody knows", []Peer{{Live: true}, {Live: false, Said: say(5).Said}}, 9},
+		{"the least", []Peer{say(6), say(5), say(8)}, 5},
+		{"the target", []Peer{say(5), say(9), say(6)}, 9},
 	} {
 		s := new(State)
-		w := &World{Target: 9, Known: func(Ring) bool { return true }, Members: map[string]Member{}}
+		w := &World{Target: 9, Known: func(Ring) bool { return true }, Members: map[string]Peer{}}
 		for i, m := range c.others {
 			w.Members[string(rune('b'+i))] = m
 		}
@@ -283,7 +283,7 @@ func TestNodeWithoutAuthorityReadsAsOthersDo(t *testing.T) {
 		if s.Reads() != c.want {
 			t.Errorf("%s: reads by %d, want %d", c.what, s.Reads(), c.want)
 		}
-		w.Members = map[string]Member{"b": say(c.want), "c": say(1)}
+		w.Members = map[string]Peer{"b": say(c.want), "c": say(1)}
 		s.Step(w)
 		if s.Reads() != c.want {
 			t.Errorf("%s: reads by %d, want %d as before", c.what, s.Reads(), c.want)
@@ -303,7 +303,7 @@ func TestNodeCoordinatesOnceItIsCountedOn(t *testing.T) {
 	if !s.MayCoordinate(w) {
 		t.Error("may not coordinate any more, though nothing was missed")
 	}
-	s.Miss()
+	s.Fence()
 	s.Step(w)
 	if s.MayCoordinate(w) {
 		t.Error("may coordinate though the member takes it for down")
@@ -321,7 +321,7 @@ func TestNodeCoordinatesOnceItIsCountedOn(t *testing.T) {
 	if !s.MayCoordinate(w) {
 		t.Error("may not coordinate")
 	}
-	w.Members["c"] = Member{Live: true}
+	w.Members["c"] = Peer{Live: true}
 	if s.MayCoordinate(w) {
 		t.Error("may coordinate before it has heard from a new member")
 	}
@@ -333,12 +333,12 @@ func TestConditionsAreDecidedOnceAllReadByTheSameRing(t *testing.T) {
 	if !s.MayDecide(w) {
 		t.Fatal("may not decide")
 	}
-	for what, spoil := range map[string]func(*State, *Member){
-		"it has missed something":      func(s *State, _ *Member) { s.Miss() },
-		"its reads are not stated yet": func(s *State, _ *Member) { s.said.Reads = newRing },
-		"the member is silent":         func(_ *State, b *Member) { b.Said = nil },
-		"it has not answered":          func(s *State, b *Member) { b.Answered = s.readsAt - 1 },
-		"it reads by another ring":     func(_ *State, b *Member) { b.Said = &Statement{Reads: newRing} },
+	for what, spoil := range map[string]func(*State, *Peer){
+		"it has missed something":      func(s *State, _ *Peer) { s.Fence() },
+		"its reads are not stated yet": func(s *State, _ *Peer) { s.said.Reads = newRing },
+		"the member is silent":         func(_ *State, b *Peer) { b.Said = nil },
+		"it has not answered":          func(s *State, b *Peer) { b.Answered = s.readsAt - 1 },
+		"it reads by another ring":     func(_ *State, b *Peer) { b.Said = &Statement{Reads: newRing} },
 	} {
 		s, w, b := holding(t)
 		spoil(s, b)
@@ -357,11 +357,11 @@ func TestConditionsAreDecidedOnceAllReadByTheSameRing(t *testing.T) {
 // One that has just started reads by the target, and says that this is a guess: nobody takes the target's members for owners by that, and nor does it
 // itself while another reads by a ring. It goes on guessing with one that guesses, and ends when it follows one that does not, or when all hold the target.
 func TestGuess(t *testing.T) {
-	start := func(said Statement) (*State, *World, *Member) {
+	start := func(said Statement) (*State, *World, *Peer) {
 		s := new(State)
 		w, b := at(newRing, &said)
 		s.Step(w)
-		s.Over(s.Epoch())
+		s.Over(s.Generation())
 		return s, w, b
 	}
 	real := Statement{Seq: 9, Map: 1, Reads: oldRing, Writes: []Ring{oldRing, newRing}, Wants: []Ring{oldRing, newRing}}
@@ -378,7 +378,7 @@ func TestGuess(t *testing.T) {
 	sameRings(t, "of two that guess:", s.Established(w), newRing)
 	guess.Holds = []Ring{oldRing}
 	s.Step(w)
-	s.Over(s.Epoch())
+	s.Over(s.Generation())
 	if s.Reads() != oldRing || !s.Said().Guess {
 		t.Errorf("with one that guesses it reads by %d, and says %+v", s.Reads(), s.Said())
 	}
@@ -386,7 +386,7 @@ func TestGuess(t *testing.T) {
 	b.Said = &real
 	w.set(b)
 	s.Step(w)
-	s.Over(s.Epoch())
+	s.Over(s.Generation())
 	if s.Reads() != oldRing || s.Said().Guess {
 		t.Errorf("with one that does not it reads by %d, and says %+v", s.Reads(), s.Said())
 	}

@@ -13,12 +13,12 @@ import (
 // A put and a get allocate nothing, at this node or through a peer, where the
 // test brings a transport that answers by itself.
 func TestDoDoesNotAllocate(t *testing.T) {
-	c := newCluster(t, clusterOptions{nodes: 2, replicas: 1})
+	c := newCluster(t, 2, 1)
 	n := c.nodes[0]
-	own, other := c.keyOwnedBy(0, 0), c.keyOwnedBy(0, 1)
+	own, other := c.keyOwnedBy(0), c.keyOwnedBy(1)
 	n.mustPut(t, own, "value", kv.LevelAll)
 	n.mustPut(t, other, "value", kv.LevelAll)
-	n.shortCut(c, 1)
+	n.shortCut(1)
 
 	call := kv.Call{}
 	for _, tc := range []struct {
@@ -47,10 +47,9 @@ func TestDoDoesNotAllocate(t *testing.T) {
 
 // A call of a hundred operations allocates nothing, whoever owns their keys.
 func TestDoOfManyDoesNotAllocate(t *testing.T) {
-	// Probes allocate: there are to be few meanwhile.
-	c := newCluster(t, clusterOptions{nodes: 2, replicas: 2, probeEvery: time.Second})
+	c := newCluster(t, 2, 2)
 	n := c.nodes[0]
-	n.shortCut(c, 1)
+	n.shortCut(1)
 	ops := benchOps(100, kv.OpPut)
 	for i := range ops {
 		if i%2 == 1 {
@@ -75,7 +74,7 @@ func TestDoOfManyDoesNotAllocate(t *testing.T) {
 
 // A batch of a hundred records allocates nothing where it is received.
 func TestServeBatchDoesNotAllocate(t *testing.T) {
-	c := newCluster(t, clusterOptions{nodes: 2, replicas: 2, probeEvery: time.Second})
+	c := newCluster(t, 2, 2)
 	ops := benchOps(100, kv.OpPut)
 	var msg, answer []byte
 	got := leastAllocs(func() {

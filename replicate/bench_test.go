@@ -13,9 +13,6 @@ import (
 // What the benchmarks of this package share: 16-byte keys, 100-byte values, and
 // a peer that answers without a network.
 
-// shortCut has n talk to node i of its cluster without a network.
-func (n *testNode) shortCut(c *cluster, i int) { n.links.to(c.nodes[i].name).Short.Store(true) }
-
 // benchOps are operations on so many keys, in no order.
 func benchOps(n int, kind kv.OpKind) []kv.Op {
 	ops := make([]kv.Op, n)
@@ -40,7 +37,7 @@ func benchBatch(dst []byte, ops []kv.Op, clock *kv.Clock) []byte {
 // decoded, merged and answered. A figure is for a record, and has the encoding
 // in it.
 func BenchmarkServeBatch(b *testing.B) {
-	c := newCluster(b, clusterOptions{nodes: 2, replicas: 2})
+	c := newCluster(b, 2, 2)
 	clock := c.nodes[0].clock
 	for _, keys := range []int{1 << 10, 1 << 20} {
 		ops := benchOps(keys, kv.OpPut)
@@ -66,9 +63,9 @@ func BenchmarkServeBatch(b *testing.B) {
 func BenchmarkDo(b *testing.B) {
 	for _, callers := range []int{1, 64, 256} {
 		b.Run(fmt.Sprintf("callers=%d", callers), func(b *testing.B) {
-			c := newCluster(b, clusterOptions{nodes: 2, replicas: 2})
+			c := newCluster(b, 2, 2)
 			n := c.nodes[0]
-			n.shortCut(c, 1)
+			n.shortCut(1)
 			ops := benchOps(callers, kv.OpPut)
 			b.ReportAllocs()
 			b.ResetTimer()
@@ -94,9 +91,9 @@ func BenchmarkDo(b *testing.B) {
 // BenchmarkDoMany is a call of a hundred puts to two owners, as of /batch, and
 // of two thousand, as of /load-data, by one caller. A figure is for a put.
 func BenchmarkDoMany(b *testing.B) {
-	c := newCluster(b, clusterOptions{nodes: 2, replicas: 2})
+	c := newCluster(b, 2, 2)
 	n := c.nodes[0]
-	n.shortCut(c, 1)
+	n.shortCut(1)
 	ops := benchOps(1<<20, kv.OpPut)
 	for _, size := range []int{100, 2000} {
 		b.Run(fmt.Sprintf("ops=%d", size), func(b *testing.B) {

@@ -1,6 +1,7 @@
 package replicate
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -14,28 +15,24 @@ import (
 	"httpdhs/internal/memnet"
 	"httpdhs/kv"
 	"httpdhs/peer"
+	"httpdhs/placement"
 	"httpdhs/ring"
 	"httpdhs/shard"
 	"httpdhs/wire"
 )
 
-// What fasthttp starts and nobody can end is no leak of this package's: its one clock for Date
-// headers, and a client's sleep before it looks whether it has connections left.
-func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(m,
-		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.updateServerDate.func1"),
-		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.(*HostClient).connsCleaner"))
-}
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// patience bounds every wait of these tests: only a test that fails takes so
-// long.
+// patience bounds every wait of these tests: only a test that fails takes so long.
 const patience = time.Minute
 
-const testPartitions = 256 // enough for every order of three of four owners
+const (
+	testPartitions = 256 // enough for every order of three of four owners
+	testLease      = time.Second
+)
 
-// bubble runs a test in a time of its own, which passes only when all
-// goroutines wait: so hours pass at once, and how long something took is exact.
-// Pools are emptied, for what has a timer must not leave its bubble.
+// bubble runs a test in a time of its own, which passes only when all goroutines wait. Pools are
+// emptied, for what has a timer must not leave its bubble.
 func bubble(t *testing.T, test func(t *testing.T)) {
 	t.Helper()
 	empty := func() { pendings = sync.Pool{New: pendings.New} }
@@ -44,258 +41,225 @@ func bubble(t *testing.T, test func(t *testing.T)) {
 	synctest.Test(t, test)
 }
 
-// fatalT is a *testing.T or a *rapid.T.
-type fatalT interface {
-	Helper()
-	Fatalf(format string, args ...any)
-}
-
-// cluster is a number of coordinators in this process.
+// cluster is a number of coordinators in this process, by a ring that does not change. There is no
+// topology: all nodes have authority for what they own, and peers are up until the test says that
+// they are not.
 type cluster struct {
 	t     testing.TB
 	net   *memnet.Network
 	table *ring.Table
-	nodes []*testNode // in the table's order
+	nodes []*testNode
 }
 
-// testNode is a node of a cluster.
+// testNode is a node of a cluster, and its own topology.
 type testNode struct {
 	*Coordinator
-	name  string
-	store *shard.Store
-	links *links // to its peers
+	name       string
+	board      *placement.Board
+	store      *shard.Store
+	clock      *kv.Clock
+	peers      []*peer.Peer // by node; nil: itself
+	links      []*memnet.Link
+	incomplete bool // no peer is to be listed from
 }
 
-// links are a node's transports, by peer.
-type links struct{ sync.Map }
-
-func (l *links) add(link *memnet.Link, to string) peer.Transport {
-	l.Store(to, link)
-	return link
-}
-
-func (l *links) to(name string) *memnet.Link {
-	link, _ := l.Load(name)
-	return link.(*memnet.Link)
-}
-
-type clusterOptions struct {
-	nodes, replicas int
-	queueBytes      int
-	probeEvery      time.Duration
-	limits          kv.Limits
-	skew            map[int]time.Duration // by node: how far its clock is off
-	walls           []*kv.Wall            // by node: clocks that are kept together
-	members         []int                 // those that there are when nodes start; nil: all; empty: none, as before a join
-	evictAfter      time.Duration
-	evict           func(by int, name string)
-	differs         func(by int, name string) // by is to say hello to the node of that name
-	maxBytes        map[int]int64             // by node: bound of its store
-}
-
-// newCluster starts nodes that are up and in sync with each other.
-func newCluster(t testing.TB, o clusterOptions) *cluster {
-	t.Helper()
-	c := idleCluster(t, o)
-	for i := range c.nodes {
-		if o.members == nil || slices.Contains(o.members, i) {
-			c.boot(i, uint64(100+i), o)
+func (n *testNode) Await(time.Time) error                             { return nil }
+func (n *testNode) Probe(*peer.Peer)                                  {}
+func (n *testNode) Complete(*peer.Peer) bool                          { return !n.incomplete }
+func (n *testNode) Refresh(time.Time) bool                            { return true }
+func (n *testNode) Behind(time.Time) (most time.Duration, known bool) { return 0, true }
+func (n *testNode) MayDecide(partition int) bool {
+	v := n.board.View()
+	for _, i := range v.Readers(partition) {
+		if p := v.Peers[i]; p == nil || p.Up() {
+			return p == nil
 		}
 	}
-	c.settle()
-	return c
+	return false
 }
 
-// idleCluster makes the ring of a cluster of which no node runs yet.
-func idleCluster(t testing.TB, o clusterOptions) *cluster {
+// down is a detector that takes a peer for down whenever a batch breaks.
+type down struct{ peer *peer.Peer }
+
+func (d *down) Broke(reason error) { d.peer.MarkDown(reason).Finish() }
+func (d *down) CameUp()            {}
+
+func newCluster(t testing.TB, nodes, replicas int) *cluster {
 	t.Helper()
 	c := &cluster{t: t, net: memnet.New()}
-	members := make([]ring.Node, o.nodes)
+	members := make([]ring.Node, nodes)
 	for i := range members {
 		members[i] = ring.Node{Name: fmt.Sprintf("node%d", i), Weight: 1}
 	}
 	var err error
-	c.table, err = ring.New(members, ring.Settings{Partitions: testPartitions, Replicas: o.replicas})
-	if err != nil {
+	if c.table, err = ring.New(members, ring.Settings{Partitions: testPartitions, Replicas: replicas}); err != nil {
 		t.Fatal(err)
 	}
-	c.nodes = make([]*testNode, o.nodes)
+	for i := range nodes {
+		c.nodes = append(c.nodes, c.newNode(i))
+	}
 	t.Cleanup(func() {
 		c.net.Clear()
-		for i := range c.nodes {
-			c.kill(i)
+		for _, n := range c.nodes {
+			n.Close()
+			for _, p := range n.peers {
+				if p != nil {
+					p.Close()
+				}
+			}
+			_ = n.store.Close()
 		}
 		c.net.Wait()
 	})
 	return c
 }
 
-// boot starts node i, empty.
-func (c *cluster) boot(i int, boot uint64, o clusterOptions) *testNode {
+func (c *cluster) newNode(i int) *testNode {
 	c.t.Helper()
-	n := &testNode{name: c.table.Nodes()[i].Name, links: new(links)}
-	wall := func() time.Time { return time.Now().Add(o.skew[i]) }
-	var steered *kv.Wall
-	if o.walls != nil {
-		steered = o.walls[i]
-		wall = steered.Now
+	n := &testNode{
+		name: c.table.Nodes()[i].Name, board: placement.NewBoard(testPartitions, testLease), clock: kv.NewClock(uint16(i), time.Now),
+		peers: make([]*peer.Peer, len(c.table.Nodes())), links: make([]*memnet.Link, len(c.table.Nodes())),
 	}
 	var err error
-	n.store, err = shard.Open(shard.Options{
-		Partitions: testPartitions, Grace: time.Hour, SweepEvery: -1, Now: wall, MaxBytes: o.maxBytes[i],
+	n.store, err = shard.Open(shard.Options{Partitions: testPartitions, Grace: time.Hour, SweepEvery: -1})
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	for j, other := range c.table.Nodes() {
+		if j == i {
+			continue
+		}
+		d := new(down)
+		n.links[j] = c.net.Link(n.name, other.Name)
+		n.peers[j] = peer.New(&peer.Options{
+			Name: other.Name, Transport: n.links[j], QueueBytes: 64 << 20, Clock: n.clock,
+			Log: slog.New(slog.DiscardHandler), Detector: d,
+		})
+		d.peer = n.peers[j]
+		n.peers[j].Start()
+		n.peers[j].MarkBack(true)
+		n.peers[j].SetInSync(true)
+	}
+	n.board.Replace(placement.NewView(1, 1, []*ring.Table{c.table}, n.name, func(name string) *peer.Peer {
+		j, _ := c.table.Index(name)
+		return n.peers[j]
+	}))
+	n.remember()
+	n.board.SetReady(true)
+	n.Coordinator, err = New(&Options{
+		Board: n.board, Topology: n, Store: n.store, Clock: n.clock, Limits: kv.DefaultLimits(), Replicas: c.table.Replicas(),
 	})
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	if o.limits == (kv.Limits{}) {
-		o.limits = kv.DefaultLimits()
-	}
-	if o.probeEvery == 0 {
-		o.probeEvery = 3 * time.Millisecond
-	}
-	if o.queueBytes == 0 {
-		o.queueBytes = 64 << 20
-	}
-	known := Members{}
-	if o.members == nil || len(o.members) > 0 {
-		known = c.members(o.members...)
-	}
-	n.Coordinator, err = New(Options{
-		Name: n.name, Members: known, Ring: c.table.Settings(), Store: n.store, Clock: kv.NewClock(uint16(i), wall), Wall: steered,
-		Limits: o.limits, Log: slog.New(slog.DiscardHandler),
-		Dial: func(to string) peer.Transport {
-			return n.links.add(c.net.Link(n.name, to), to)
-		},
-		QueueBytes: o.queueBytes, ProbeEvery: o.probeEvery,
-		Boot: boot, Grace: time.Hour, Describe: func(*wire.Ping) {},
-		EvictAfter: o.evictAfter, Evict: func(name string) {
-			if o.evict != nil {
-				o.evict(i, name)
-			}
-		},
-		Differs: func(name string) {
-			if o.differs != nil {
-				o.differs(i, name)
-			}
-		},
-	})
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	c.nodes[i] = n
-	c.net.Put(n.name, n.Coordinator)
-	n.Start()
+	c.net.Put(n.name, n)
 	return n
 }
 
-// members are the nodes of these numbers; none: all.
-func (c *cluster) members(nodes ...int) Members {
-	m := Members{}
-	for i, n := range c.table.Nodes() {
-		if len(nodes) == 0 || slices.Contains(nodes, i) {
-			m.All = append(m.All, Member{Node: n})
-			m.Digest |= 1 << i
-		}
+// remember gives the node authority for all that it owns; forget takes it away.
+func (n *testNode) remember() {
+	all := make([]bool, testPartitions)
+	for p := range all {
+		all[p] = n.board.View().Mine(p)
 	}
-	return m
+	n.board.SetHeld(all)
+	n.board.SetInSync(true)
 }
 
-// kill stops node i, if it runs, as a crash does.
-func (c *cluster) kill(i int) {
-	n := c.nodes[i]
-	if n == nil {
-		return
+func (n *testNode) forget() {
+	n.board.SetHeld(nil)
+	n.board.SetInSync(false)
+}
+
+// Exchange answers batches and listings.
+func (n *testNode) Exchange(dst, msg []byte) ([]byte, error) {
+	kind, body, err := wire.Split(msg)
+	switch {
+	case err != nil:
+		return dst, err
+	case kind == wire.KindList:
+		return NewLister(n.Coordinator).ServeList(dst, body)
+	case kind == wire.KindBatch:
+		return n.ServeBatch(dst, body)
 	}
-	c.net.Put(n.name, nil)
-	n.Close()
-	_ = n.store.Close()
-	c.nodes[i] = nil
+	return dst, errors.New("no such message")
 }
 
-// settle waits until all nodes that run are in sync and see all others up and
-// in sync.
-func (c *cluster) settle() {
-	c.t.Helper()
-	for _, n := range c.nodes {
-		if n == nil {
-			continue
-		}
-		eventually(c.t, n.name+" is in sync", n.Synced)
-		for _, other := range c.nodes {
-			if other == nil {
-				continue
-			}
-			if p := n.peerNamed(other.name); p != nil {
-				eventually(c.t, n.name+" sees "+other.name+" up and in sync", func() bool { return p.Up() && p.InSync() })
-			}
-		}
-	}
-}
+// shortCut has the node talk to another without a network.
+func (n *testNode) shortCut(i int) { n.links[i].Short.Store(true) }
 
-// peerNamed is the node of that name as n sees it; nil: it is n.
-func (n *testNode) peerNamed(name string) *member {
-	n.rings.mu.Lock()
-	defer n.rings.mu.Unlock()
-	return n.rings.peers[name]
-}
-
-// peer is node j as n sees it; nil: it is n.
-func (n *testNode) peer(j int) *member { return n.view.Load().peers[j] }
-
-// cut breaks all ways to node i and waits until the others see it down.
-func (c *cluster) cut(i int) {
-	c.t.Helper()
-	c.net.Toward(c.table.Nodes()[i].Name, memnet.FailWith(memnet.ErrReset))
-	c.waitState(i, peer.Down)
-}
-
-// heal clears the ways to node i and waits until the others see it up.
-func (c *cluster) heal(i int) {
-	c.t.Helper()
-	c.net.Toward(c.table.Nodes()[i].Name, nil)
-	c.waitState(i, peer.Up)
-}
-
-func (c *cluster) waitState(i int, want peer.State) {
-	c.t.Helper()
-	for _, n := range c.nodes {
-		if n == nil || n.peer(i) == nil {
-			continue
-		}
-		eventually(c.t, fmt.Sprintf("%s sees node%d %v", n.name, i, want), func() bool { return n.peer(i).State() == want })
-	}
-}
-
-func eventually(t fatalT, what string, ok func() bool) {
+func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	end, pause := time.Now().Add(patience), 200*time.Microsecond
-	for !ok() {
+	for end := time.Now().Add(patience); !ok(); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("it does not come true that %s", what)
 		}
-		time.Sleep(pause)
-		pause = min(2*pause, 5*time.Millisecond)
 	}
 }
 
-// keyOwnedBy is a key whose owners are these, in this order; key after key by n.
-func (c *cluster) keyOwnedBy(n int, owners ...int) string {
+// keyOwnedBy is a key whose owners are these, in this order.
+func (c *cluster) keyOwnedBy(owners ...int) string {
 	c.t.Helper()
 	for i := range 100000 {
 		key := fmt.Sprintf("key%d", i)
 		got := c.table.Owners(c.table.Partition(kv.Hash([]byte(key))))
-		same := slices.EqualFunc(got, owners, func(a uint16, b int) bool { return int(a) == b })
-		if same {
-			if n--; n < 0 {
-				return key
-			}
+		if slices.EqualFunc(got, owners, func(a uint16, b int) bool { return int(a) == b }) {
+			return key
 		}
 	}
 	c.t.Fatalf("no key is owned by %v", owners)
 	return ""
 }
 
-// ownersOf are the node indices of a key's owners, primary first.
-func (c *cluster) ownersOf(key string) []uint16 {
-	return c.table.Owners(c.table.Partition(kv.Hash([]byte(key))))
+// op is an operation of the given kind.
+func op(kind kv.OpKind, key, value string) kv.Op {
+	o := kv.Op{Kind: kind, Hash: kv.Hash([]byte(key)), Record: kv.Record{Key: []byte(key)}}
+	if kind == kv.OpPut {
+		o.Value = []byte(value)
+	}
+	return o
+}
+
+func (n *testNode) do(o kv.Op, level kv.Level) kv.Op {
+	call := kv.Call{Ops: []kv.Op{o}, Write: level, Read: level, Deadline: time.Now().Add(patience)}
+	n.Do(&call)
+	return call.Ops[0]
+}
+
+func (n *testNode) mustPut(t testing.TB, key, value string, w kv.Level) kv.Op {
+	t.Helper()
+	o := n.do(op(kv.OpPut, key, value), w)
+	if o.Err != nil {
+		t.Fatalf("put %s: %v", key, o.Err)
+	}
+	return o
+}
+
+// held is what the node itself holds of a key.
+func (n *testNode) held(key string) *kv.Entry {
+	e, _, _ := n.store.Get(nil, kv.Hash([]byte(key)), []byte(key))
+	return &e
+}
+
+// plant stores a record at the node alone.
+func (n *testNode) plant(t testing.TB, key, value string, v kv.Version) {
+	t.Helper()
+	r := kv.Record{Key: []byte(key), Entry: kv.Entry{Version: v, Value: []byte(value)}}
+	if _, err := n.store.Apply(kv.Hash(r.Key), &r); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func wantOp(t testing.TB, o kv.Op, err error) {
+	t.Helper()
+	if !errors.Is(o.Err, err) {
+		t.Errorf("%s: %v, want %v", o.Key, o.Err, err)
+	}
+}
+
+func wantValue(t testing.TB, o kv.Op, value string) {
+	t.Helper()
+	if o.Err != nil || string(o.Value) != value {
+		t.Errorf("%s: %q, %v, want %q", o.Key, o.Value, o.Err, value)
+	}
 }

@@ -1,10 +1,8 @@
 package replicate
 
 import (
+	"sync/atomic"
 	"time"
-
-	"httpdhs/kv"
-	"httpdhs/peer"
 )
 
 // A read of level one waits for one owner. If that owner takes much longer than usual, the read
@@ -23,32 +21,42 @@ const (
 	hedgeCost = 2
 )
 
-// maySpend says whether so many hedges are within the budget; spend takes them out of it.
-func (c *Coordinator) maySpend(n int64) bool {
-	earned := hedgeBurst + c.counters.reads.Load()/hedgeShare
-	return earned-max(c.hedged.Load(), earned-hedgeBurst) >= n
+// budget bounds hedges by the reads that there were.
+type budget struct {
+	earned *atomic.Int64 // reads
+	spent  atomic.Int64
 }
 
-func (c *Coordinator) spend(n int64) bool {
+func (b *budget) earnings() int64 { return hedgeBurst + b.earned.Load()/hedgeShare }
+
+// has says whether so many hedges are within the budget; spend takes them out of it.
+func (b *budget) has(n int64) bool {
+	earned := b.earnings()
+	return earned-max(b.spent.Load(), earned-hedgeBurst) >= n
+}
+
+func (b *budget) spend(n int64) bool {
 	for {
-		earned := hedgeBurst + c.counters.reads.Load()/hedgeShare
-		spent := c.hedged.Load()
+		earned, spent := b.earnings(), b.spent.Load()
 		from := max(spent, earned-hedgeBurst) // what was earned before is lost
 		if earned-from < n {
 			return false
 		}
-		if c.hedged.CompareAndSwap(spent, from+n) {
+		if b.spent.CompareAndSwap(spent, from+n) {
 			return true
 		}
 	}
 }
 
+// hedges waits for the operations of an attempt.
+type hedges struct{ *attempt }
+
 // substitute is an owner to hedge with: another node that is up, in sync and not late; -1: there
 // is none.
-func (c *Coordinator) substitute(v *view, partition int, asked ownerSet) int {
-	for k, n := range v.readers(partition) {
-		q := v.peers[n]
-		if asked&(1<<k) == 0 && q != nil && q.Up() && q.InSync() && !q.Late() {
+func (a *attempt) substitute(partition int, asked ownerSet) int {
+	for k, n := range a.v.Readers(partition) {
+		p := a.v.Peers[n]
+		if asked&(1<<k) == 0 && p != nil && p.Up() && p.InSync() && !p.Late() {
 			return k
 		}
 	}
@@ -57,62 +65,47 @@ func (c *Coordinator) substitute(v *view, partition int, asked ownerSet) int {
 
 // await waits until every operation is decided; false: the deadline came first. Reads that wait
 // for too long ask another owner meanwhile.
-func (c *Coordinator) await(v *view, p *pending, call *kv.Call) (inTime bool) {
-	for p.patience > 0 {
-		late := time.Now().Add(p.patience)
-		if !late.Before(call.Deadline) {
+func (a hedges) await() (inTime bool) {
+	for a.p.patience > 0 {
+		late := time.Now().Add(a.p.patience)
+		if !late.Before(a.call.Deadline) {
 			break
 		}
-		if p.wait(late) {
+		if a.p.wait(late) {
 			return true
 		}
-		p.patience = c.hedge(v, p, call)
+		a.p.patience = a.hedge()
 	}
-	return p.wait(call.Deadline)
+	return a.p.wait(a.call.Deadline)
 }
 
 // hedge has the reads that wait ask one more owner, and returns when to look again; 0: no more.
-func (c *Coordinator) hedge(v *view, p *pending, call *kv.Call) (again time.Duration) {
-	for i := range call.Ops {
-		o := p.state(i)
-		if o.done || o.phase != phaseReadOne {
+func (a hedges) hedge() (again time.Duration) {
+	for i := range a.call.Ops {
+		o := a.p.state(i)
+		if o.done || o.phase != phaseRead {
 			continue
 		}
-		partition := v.partition(call.Ops[i].Hash)
-		k := c.substitute(v, partition, o.asked)
+		partition := a.v.Partition(a.call.Ops[i].Hash)
+		k := a.substitute(partition, o.asked)
 		if k < 0 {
 			continue
 		}
-		q := v.peers[v.owners(partition)[k]]
-		if again == 0 || q.Patience() < again {
-			again = q.Patience()
+		p := a.v.Peers[a.v.Owners(partition)[k]]
+		if again == 0 || p.Patience() < again {
+			again = p.Patience()
 		}
-		if !c.spend(1) {
+		if !a.hedged.spend(1) {
 			return again
 		}
-		t, ok := p.join(i, k)
+		t, ok := a.p.join(i, k)
 		if !ok {
 			continue
 		}
-		c.counters.hedges.Add(1)
-		if !q.Read(call.Ops[i].Key, t, false) {
-			p.Resolve(t, c.failure())
+		a.Hedges.Add(1)
+		if !p.Read(a.call.Ops[i].Key, t, false) {
+			a.p.Resolve(t, a.failure())
 		}
 	}
 	return again
-}
-
-// join adds a ticket to the round of a read that waits, for one more owner; false: it does not
-// wait any more.
-func (p *pending) join(i, owner int) (t peer.Ticket, ok bool) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	o := p.at(i)
-	if o.done || o.phase != phaseReadOne || o.waiting == 0 {
-		return peer.Ticket{}, false
-	}
-	o.asked |= 1 << owner
-	o.waiting++
-	p.refs++
-	return peer.Ticket{Waiter: p, Op: int32(i), Owner: uint8(owner), Round: o.round}, true
 }

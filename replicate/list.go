@@ -8,6 +8,7 @@ import (
 
 	"httpdhs/kv"
 	"httpdhs/peer"
+	"httpdhs/placement"
 	"httpdhs/wire"
 )
 
@@ -34,26 +35,29 @@ type source struct {
 // errBehind is for an owner that has refused something of a partition.
 var errBehind = errors.New("the replica has refused what it has no room for")
 
+// Lister goes through the keys of the cluster.
+type Lister struct{ c *Coordinator }
+
+// NewLister makes one of the node of a coordinator.
+func NewLister(c *Coordinator) *Lister { return &Lister{c} }
+
 // List returns a page of the cluster's keys that readers see.
-func (c *Coordinator) List(req *kv.ListRequest) (kv.Page, error) {
-	if c.closed.Load() {
-		return kv.Page{}, kv.ErrStopping
-	}
-	if err := c.introduced(req.Deadline); err != nil {
+func (l *Lister) List(req *kv.ListRequest) (kv.Page, error) {
+	if err := l.c.admit(req.Deadline); err != nil {
 		return kv.Page{}, err
 	}
-	v := c.view.Load()
+	v := l.c.board.View()
 	page := kv.Page{Next: req.From, More: true}
 	// Where a prefix leaves little of each window, windows double.
-	for window := c.window(v, req.Limit); page.More && len(page.Records) < req.Limit; {
+	for window := l.windowOf(v, req.Limit); page.More && len(page.Records) < req.Limit; {
 		rest := *req
 		rest.From, rest.Limit = page.Next, req.Limit-len(page.Records)
-		part, err := c.listWindow(v, &rest, window)
+		part, err := l.window(v, &rest, window)
 		if err != nil {
-			if again := c.passing(v); !again || !c.pause(req.Deadline) {
+			if again := l.c.board.Passing(v); !again || !l.c.pause(req.Deadline) {
 				return kv.Page{}, err
 			}
-			v = c.view.Load()
+			v = l.c.board.View()
 			continue
 		}
 		page.Records = append(page.Records, part.Records...)
@@ -66,10 +70,10 @@ func (c *Coordinator) List(req *kv.ListRequest) (kv.Page, error) {
 	return page, nil
 }
 
-// listWindow lists so many partitions from that of req.From on.
-func (c *Coordinator) listWindow(v *view, req *kv.ListRequest, window int) (kv.Page, error) {
-	first := v.partition(req.From)
-	end := min(first+window, v.partitions())
+// window lists so many partitions from that of req.From on.
+func (l *Lister) window(v *placement.View, req *kv.ListRequest, window int) (kv.Page, error) {
+	first := v.Partition(req.From)
+	end := min(first+window, v.Partitions())
 	failed := make(map[int]error) // nodes that did not answer
 	var all []kv.Record
 	cut, more := uint64(0), false
@@ -78,11 +82,11 @@ func (c *Coordinator) listWindow(v *view, req *kv.ListRequest, window int) (kv.P
 		missing = append(missing, p)
 	}
 	for len(missing) > 0 {
-		sources, err := c.assign(v, missing, failed)
+		sources, err := l.assign(v, missing, failed)
 		if err != nil {
 			return kv.Page{}, err
 		}
-		c.ask(v, req, sources)
+		l.ask(v, req, sources)
 		missing = missing[:0]
 		for _, s := range sources {
 			if s.err != nil {
@@ -102,7 +106,7 @@ func (c *Coordinator) listWindow(v *view, req *kv.ListRequest, window int) (kv.P
 		}
 		sort.Ints(missing)
 	}
-	next, last := uint64(0), end == v.partitions()
+	next, last := uint64(0), end == v.Partitions()
 	if !last {
 		next = firstHash(v, end)
 	}
@@ -143,34 +147,34 @@ func mergePage(all []kv.Record, limit int, next uint64, more, cut bool) kv.Page 
 }
 
 // firstHash is the smallest hash of a partition.
-func firstHash(v *view, partition int) uint64 {
-	return uint64(partition) * (^uint64(0)/uint64(v.partitions()) + 1)
+func firstHash(v *placement.View, partition int) uint64 {
+	return uint64(partition) * (^uint64(0)/uint64(v.Partitions()) + 1)
 }
 
-// window is the number of partitions that are expected to hold limit keys, as
+// windowOf is the number of partitions that are expected to hold limit keys, as
 // full as those that this node owns.
-func (c *Coordinator) window(v *view, limit int) int {
+func (l *Lister) windowOf(v *placement.View, limit int) int {
 	owned, keys := 0, 0
-	for p, mine := range v.mine {
-		if mine {
+	for p := range v.Partitions() {
+		if v.Mine(p) {
 			owned++
-			keys += c.store.PartitionKeys(p)
+			keys += l.c.replica.store.PartitionKeys(p)
 		}
 	}
 	if owned == 0 || keys == 0 {
-		return v.partitions()
+		return v.Partitions()
 	}
-	return min(limit*owned/keys+1, v.partitions())
+	return min(limit*owned/keys+1, v.Partitions())
 }
 
 // assign chooses an owner in sync for each of the partitions; this node before
 // others. The error is kv.ErrAbsenceUnknown or kv.ErrUnavailable when one has
 // none that is up.
-func (c *Coordinator) assign(v *view, partitions []int, failed map[int]error) ([]*source, error) {
+func (l *Lister) assign(v *placement.View, partitions []int, failed map[int]error) ([]*source, error) {
 	byNode := make(map[int]*source)
 	var all []*source
 	for _, p := range partitions {
-		node, err := c.lister(v, p, failed)
+		node, err := l.choose(v, p, failed)
 		if err != nil {
 			return nil, err
 		}
@@ -187,22 +191,22 @@ func (c *Coordinator) assign(v *view, partitions []int, failed map[int]error) ([
 	return all, nil
 }
 
-func (c *Coordinator) lister(v *view, partition int, failed map[int]error) (int, error) {
+func (l *Lister) choose(v *placement.View, partition int, failed map[int]error) (int, error) {
 	chosen, behind, live := -1, -1, false
-	for _, n := range v.owners(partition) {
+	for _, n := range v.Owners(partition) {
 		node := int(n)
 		if errors.Is(failed[node], errBehind) {
 			behind, live = node, true
 			continue
 		}
-		if node == v.self {
+		if node == v.Self {
 			live = true
-			if c.holds(partition) {
+			if l.c.board.Holds(partition) {
 				return node, nil
 			}
 			continue
 		}
-		q := v.peers[node]
+		q := v.Peers[node]
 		if err := failed[node]; err != nil || q.State() == peer.Down {
 			live = live || errors.Is(err, kv.ErrAbsenceUnknown)
 			continue
@@ -210,7 +214,7 @@ func (c *Coordinator) lister(v *view, partition int, failed map[int]error) (int,
 		live = true
 		// One that has not got all hints yet would list without them: the
 		// question goes past the queue.
-		if chosen < 0 && q.counted() && q.mayBeSynced() {
+		if chosen < 0 && l.c.topology.Complete(q) {
 			chosen = node
 		}
 	}
@@ -226,16 +230,16 @@ func (c *Coordinator) lister(v *view, partition int, failed map[int]error) (int,
 }
 
 // ask has all sources answer, at once.
-func (c *Coordinator) ask(v *view, req *kv.ListRequest, sources []*source) {
-	var all together
+func (l *Lister) ask(v *placement.View, req *kv.ListRequest, sources []*source) {
+	var all peer.Group
 	for _, s := range sources {
 		msg := wire.AppendList(nil, req, s.partitions)
 		all.Go(func() {
 			var answer []byte
-			if s.node == v.self {
-				answer, s.err = c.serveList(nil, msg[wire.Head:])
+			if s.node == v.Self {
+				answer, s.err = l.ServeList(nil, msg[wire.Head:])
 			} else {
-				answer, s.err = v.peers[s.node].Ask(msg, req.Deadline)
+				answer, s.err = v.Peers[s.node].Ask(msg, req.Deadline)
 			}
 			if s.err == nil {
 				s.err = s.parse(answer)
@@ -247,17 +251,17 @@ func (c *Coordinator) ask(v *view, req *kv.ListRequest, sources []*source) {
 
 // parse reads a node's answer; records alias it.
 func (s *source) parse(answer []byte) error {
-	l, err := wire.ParseListing(answer)
+	got, err := wire.ParseListing(answer)
 	switch {
 	case err != nil:
 		return err
-	case !l.Authority:
+	case !got.Authority:
 		return kv.ErrAbsenceUnknown
-	case l.Behind && !s.last:
+	case got.Behind && !s.last:
 		return errBehind
 	}
-	s.more, s.next = l.More, l.Next
-	for body := l.Records; len(body) > 0; {
+	s.more, s.next = got.More, got.Next
+	for body := got.Records; len(body) > 0; {
 		var r kv.Record
 		if r, body, err = wire.DecodeRecord(body); err != nil {
 			return err
@@ -267,28 +271,28 @@ func (s *source) parse(answer []byte) error {
 	return nil
 }
 
-// serveList answers a listing of partitions that this node owns.
-func (c *Coordinator) serveList(dst, body []byte) ([]byte, error) {
-	req, partitions, err := wire.ParseList(body, c.Partitions())
+// ServeList answers a listing of partitions that this node owns.
+func (l *Lister) ServeList(dst, body []byte) ([]byte, error) {
+	req, partitions, err := wire.ParseList(body, l.c.Partitions())
 	if err != nil {
 		return dst, err
 	}
 	start := len(dst)
 	dst = wire.OpenListing(dst)
-	l := wire.Listing{Authority: true}
-	now := c.clock.Wall().UnixMilli()
+	page := wire.Listing{Authority: true}
+	now := l.c.clock.Wall().UnixMilli()
 	taken, last := 0, uint64(0)
-	for len(partitions) > 0 && !l.More {
+	for len(partitions) > 0 && !page.More {
 		p := partitions.Next()
-		l.Authority = c.holds(p) && l.Authority
-		l.Behind = l.Behind || c.behind.any(p)
-		c.store.Scan(p, req.From, func(hash uint64, r *kv.Record) bool {
+		page.Authority = l.c.board.Holds(p) && page.Authority
+		page.Behind = page.Behind || l.c.board.Refused.Any(p)
+		l.c.replica.store.Scan(p, req.From, func(hash uint64, r *kv.Record) bool {
 			if !r.Live(now) || !bytes.HasPrefix(r.Key, req.Prefix) {
 				return true
 			}
 			full := taken >= req.Limit || len(dst)-start > listBytes
 			if full && taken > 0 && hash != last {
-				l.Next, l.More = hash, true
+				page.Next, page.More = hash, true
 				return false
 			}
 			entry := *r
@@ -300,6 +304,6 @@ func (c *Coordinator) serveList(dst, body []byte) ([]byte, error) {
 			return true
 		})
 	}
-	l.Finish(dst[start:])
+	page.Finish(dst[start:])
 	return dst, nil
 }

@@ -19,29 +19,29 @@ type Holding struct {
 
 // Locate asks all owners of a key what they hold; primary first.
 func (c *Coordinator) Locate(key []byte, deadline time.Time) (partition int, held []Holding) {
-	if !c.awaitIntroduction(deadline) {
+	if c.topology.Await(deadline) != nil {
 		return 0, nil
 	}
-	v := c.view.Load()
+	v := c.board.View()
 	hash := kv.Hash(key)
-	partition = v.partition(hash)
-	owners := v.owners(partition)
+	partition = v.Partition(hash)
+	owners := v.Owners(partition)
 	held = make([]Holding, len(owners))
-	var all together
+	var all peer.Group
 	for k, n := range owners {
 		h := &held[k]
-		h.Node = v.names[n]
-		if int(n) == v.self {
+		h.Node = v.Names[n]
+		if int(n) == v.Self {
 			h.State, h.Self = peer.Up, true
-			h.Entry, _, _ = c.store.Get(nil, hash, key)
+			h.Entry, _, _ = c.replica.store.Get(nil, hash, key)
 			continue
 		}
-		p := v.peers[n]
+		p := v.Peers[n]
 		if h.State = p.State(); h.State == peer.Down {
-			h.Err = p.Status().Reason
+			h.Err, _ = p.Why()
 			continue
 		}
-		all.Go(func() { h.Entry, h.Err = p.look(key, deadline) })
+		all.Go(func() { h.Entry, h.Err = c.look(p, key, deadline) })
 	}
 	all.Wait()
 	return partition, held
@@ -49,18 +49,15 @@ func (c *Coordinator) Locate(key []byte, deadline time.Time) (partition int, hel
 
 // look reads key at the peer past the queue, so that it can be asked even when
 // much is queued for it.
-func (p *member) look(key []byte, deadline time.Time) (kv.Entry, error) {
+func (c *Coordinator) look(p *peer.Peer, key []byte, deadline time.Time) (kv.Entry, error) {
 	msg := wire.AppendRead(wire.OpenBatch(nil), key)
-	wire.SetClock(msg, p.clock.Last())
+	wire.SetClock(msg, c.clock.Last())
 	answer, err := p.Ask(msg, deadline)
 	if err != nil {
 		return kv.Entry{}, err
 	}
-	_, body, err := wire.Split(answer)
+	_, body, err := wire.SplitBatch(answer)
 	if err != nil {
-		return kv.Entry{}, err
-	}
-	if _, body, err = wire.SplitClock(body); err != nil {
 		return kv.Entry{}, err
 	}
 	r, _, err := wire.NextResult(body)

@@ -8,40 +8,34 @@ import (
 
 	"httpdhs/kv"
 	"httpdhs/peer"
+	"httpdhs/placement"
 	"httpdhs/wire"
 )
-
-// MaxReplicas bounds the owners of a key by one ring.
-const MaxReplicas = 16
-
-// ownerSet is a set of owners of a partition by their place among them, a bit each: of up to rebalance.RingsMax rings at a time.
-type ownerSet uint64
 
 // pending is one Do under way: what its operations wait for. Tickets of peer
 // queues point to it, so it lives until the last of them is resolved, which
 // may be after Do has returned.
 type pending struct {
-	mu     sync.Mutex // guards all below but wake and timer
-	refs   int        // unresolved tickets, and one for Do
-	open   int        // operations not yet decided
-	over   bool       // Do has returned: nobody reads the results
-	ops    []opState  // where the operations stand, in the order of their partitions: see at
-	buf    []byte     // values that peers have sent
-	max    int        // bytes of them; 0: no bound
-	misses uint64     // of the coordinator, when the attempt began
-	moving bool       // the ring was changing in an attempt; of Do alone
+	mu       sync.Mutex  // guards all to max
+	refs     int         // unresolved tickets, and one for Do
+	open     int         // operations not yet decided
+	over     bool        // Do has returned: nobody reads the results
+	ops      []operation // where the operations stand, in the order of their partitions: see at
+	readings []reading   // of the gets among them
+	buf      []byte      // values that peers have sent
+	max      int         // bytes of them; 0: no bound
 
-	order  []int32 // of operations, by partition; of Do alone
-	places []int32 // of operations in order, once that is known; none: each is at its own
-	ends   []int32 // scratch of order
+	// Of Do alone.
+	fence    uint64        // when the attempt began
+	moving   bool          // the ring was changing in an attempt
+	order    []int32       // of operations, by partition
+	places   []int32       // of operations in order, once that is known; none: each is at its own
+	ends     []int32       // scratch of order
+	merging  *merging      // of calls of many operations; nil: it had none yet
+	patience time.Duration // when reads ask one more owner; 0: never
+	timer    *time.Timer
 
-	gathered gathered         // of Do alone
-	hashes   [touchMax]uint64 // scratch of touchReads
-
-	patience time.Duration // when reads ask one more owner; 0: never; of Do alone
-
-	wake  chan struct{} // one token when open reaches zero
-	timer *time.Timer   // of Do alone
+	wake chan struct{} // one token when open reaches zero
 }
 
 var pendings = sync.Pool{New: func() any {
@@ -50,15 +44,12 @@ var pendings = sync.Pool{New: func() any {
 	return &pending{wake: make(chan struct{}, 1), timer: t}
 }}
 
-func acquirePending(n int) *pending {
-	p := pendings.Get().(*pending)
-	if cap(p.ops) < n {
-		p.ops = make([]opState, n)
-	}
-	p.ops = p.ops[:n] // zero: see releaseLocked
-	p.order, p.places = p.order[:0], p.places[:0]
+func acquirePending(call *kv.Call) *pending {
+	p, n := pendings.Get().(*pending), len(call.Ops)
+	p.ops = slices.Grow(p.ops[:0], n)[:n] // zero: see releaseLocked
+	p.readings, p.order, p.places = p.readings[:0], p.order[:0], p.places[:0]
 	p.refs, p.open, p.over, p.buf, p.patience = 1, n, false, p.buf[:0], 0
-	p.moving = false
+	p.moving, p.max = false, call.MaxBytes
 	return p
 }
 
@@ -80,18 +71,66 @@ func (p *pending) releaseLocked() {
 	if cap(p.buf) > keepBytes {
 		p.buf = nil
 	}
-	clear(p.ops) // entries point to values
+	clear(p.ops)
+	clear(p.readings) // entries point to values
 	pendings.Put(p)
 }
 
-// at is where operation i stands. The states of many operations lie in the order in which these are gone through, here and, since they are
-// queued so, by those who resolve their tickets: there are more of them than a cache holds.
-func (p *pending) at(i int) *opState {
+// Resolve implements peer.Waiter: it hands the result of a ticket to its operation.
+func (p *pending) Resolve(t peer.Ticket, r *wire.Result) {
+	p.mu.Lock()
+	if o := p.at(int(t.Op)); !p.over && o.number == t.Round {
+		o.waiting--
+		p.take(o, r, t.Owner)
+		p.decideLocked(o)
+	}
+	p.releaseLocked()
+}
+
+// drop gives a ticket back that was not handed out.
+func (p *pending) drop() {
+	p.mu.Lock()
+	p.releaseLocked()
+}
+
+// decideLocked looks whether the round of o is decided.
+func (p *pending) decideLocked(o *operation) {
+	if o.done || !o.decided() {
+		return
+	}
+	o.done = true
+	p.open--
+	if p.open > 0 {
+		return
+	}
+	select {
+	case p.wake <- struct{}{}:
+	default: // Do has not taken the last token yet, and looks at all of it
+	}
+}
+
+// at is where operation i stands. The states of many operations lie in the order in which these are
+// gone through, here and, since they are queued so, by those who resolve their tickets: there are
+// more of them than a cache holds.
+func (p *pending) at(i int) *operation {
 	if len(p.places) > 0 {
 		i = int(p.places[i])
 	}
 	return &p.ops[i]
 }
+
+// expect makes room for what get i finds.
+func (p *pending) expect(i int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if o := p.at(i); o.get == 0 {
+		p.readings = append(p.readings, reading{})
+		o.get = int32(len(p.readings))
+	}
+}
+
+// reading is what a get has found.
+func (p *pending) reading(o *operation) *reading { return &p.readings[o.get-1] }
 
 // nth is the operation that is gone through after k others.
 func (p *pending) nth(k int) int {
@@ -101,53 +140,111 @@ func (p *pending) nth(k int) int {
 	return k
 }
 
+// state copies where operation i stands.
+func (p *pending) state(i int) operation {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return *p.at(i)
+}
+
+// found copies where get i stands, and what it has found.
+func (p *pending) found(i int) (operation, reading) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	o := p.at(i)
+	return *o, *p.reading(o)
+}
+
 // begin opens the next round of operation i with waiting tickets, of which
 // acks are already acknowledged: nobody else touches the operation until the
 // first of the tickets is handed out. It returns the ticket to hand out.
-func (p *pending) begin(i int, next opState) peer.Ticket {
+func (p *pending) begin(i int, next *operation) peer.Ticket {
 	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.beginLocked(i, next)
+}
+
+func (p *pending) beginLocked(i int, next *operation) peer.Ticket {
 	o := p.at(i)
 	if o.done {
 		p.open++
 	}
-	next.round, next.vain = o.round+1, o.vain
+	next.number, next.vain, next.get = o.number+1, o.vain, o.get
 	if o.again {
 		next.vain = o.err
 	}
 	next.done = false
-	*o = next
+	*o = *next
 	p.refs += int(o.waiting)
 	p.decideLocked(o)
-	t := peer.Ticket{Waiter: p, Op: int32(i), Round: o.round}
-	p.mu.Unlock()
-	return t
+	return peer.Ticket{Waiter: p, Op: int32(i), Round: o.number}
 }
 
-// settle ends operation i with err, whatever is still under way.
-func (p *pending) settle(i int, err error) { p.conclude(i, nil, err) }
+// beginRead is begin of a get, with what it has found so far.
+func (p *pending) beginRead(i int, next *operation, g *reading) peer.Ticket {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	*p.reading(p.at(i)) = *g
+	return p.beginLocked(i, next)
+}
+
+// join adds a ticket to the round of a read that waits, for one more owner; false: it does not
+// wait any more.
+func (p *pending) join(i, owner int) (t peer.Ticket, ok bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	o := p.at(i)
+	if o.done || o.phase != phaseRead || o.waiting == 0 {
+		return peer.Ticket{}, false
+	}
+	o.asked |= 1 << owner
+	o.waiting++
+	p.refs++
+	return peer.Ticket{Waiter: p, Op: int32(i), Owner: uint8(owner), Round: o.number}, true
+}
+
+// end ends operation i with err, whatever is still under way.
+func (p *pending) end(i int, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.endLocked(p.at(i), err)
+}
+
+func (p *pending) endLocked(o *operation, err error) {
+	o.number++ // what comes later no longer counts
+	o.err, o.ended = err, true
+	if !o.done {
+		o.done = true
+		p.open-- // it is Do that ends it, and looks at open before it waits
+	}
+}
 
 // giveUp ends operation i with err; again says that another attempt, by another view, may go better.
 func (p *pending) giveUp(i int, err error, again bool) {
-	o := p.state(i)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	o := p.at(i)
 	o.again = again
-	p.conclude(i, &o, err)
+	p.endLocked(o, err)
 }
 
-// conclude settles operation i in the given state.
-func (p *pending) conclude(i int, last *opState, err error) {
+// endRead ends get i with what it has found and err.
+func (p *pending) endRead(i int, last *operation, g *reading, err error) {
 	p.mu.Lock()
+	defer p.mu.Unlock()
 	o := p.at(i)
-	round, done := o.round+1, o.done // what comes later no longer counts
-	if last != nil {
-		*o = *last
-	}
-	o.round, o.done = round, done
-	o.err, o.settled = err, true
-	if !o.done {
-		o.done = true
-		p.open-- // it is Do that concludes, and looks at open before it waits
-	}
-	p.mu.Unlock()
+	last.number, last.done, last.get = o.number, o.done, o.get
+	*o, *p.reading(o) = *last, *g
+	p.endLocked(o, err)
+}
+
+// bequeath leaves the outcome of write i to a later write of its key.
+func (p *pending) bequeath(i, heir int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	o := p.at(i)
+	o.heir = int32(heir) + 1
+	p.endLocked(o, nil)
 }
 
 // redoReads marks the reads after write i of its key: they have to follow it once more.
@@ -177,11 +274,42 @@ func (p *pending) heir(call *kv.Call, i int) int {
 	return -1
 }
 
-// bequeath leaves the outcome of write i to a later write of its key.
-func (p *pending) bequeath(i, heir int) {
-	o := p.state(i)
-	o.heir = int32(heir) + 1
-	p.conclude(i, &o, nil)
+// again says whether an operation is worth another attempt.
+func (p *pending) again() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for i := range p.ops {
+		if p.ops[i].again {
+			return true
+		}
+	}
+	return false
+}
+
+// wait blocks until every operation is decided; false: the deadline came
+// first.
+func (p *pending) wait(deadline time.Time) bool {
+	if p.allDecided() {
+		return true
+	}
+	p.timer.Reset(time.Until(deadline))
+	defer p.timer.Stop()
+	for {
+		select {
+		case <-p.wake:
+			if p.allDecided() {
+				return true
+			}
+		case <-p.timer.C:
+			return false
+		}
+	}
+}
+
+func (p *pending) allDecided() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.open == 0
 }
 
 // orderFrom is how many operations are worth ordering.
@@ -192,8 +320,8 @@ const orderFrom = 64
 // partition, one after the other, are merged under one lock and meet a shard
 // that is in the cache already, here and, since they are queued in this order,
 // at the other owners. A few stay as they are.
-func (p *pending) inOrder(v *view, call *kv.Call) []int32 {
-	n, parts := len(call.Ops), v.partitions()
+func (p *pending) inOrder(v *placement.View, call *kv.Call) []int32 {
+	n, parts := len(call.Ops), v.Partitions()
 	p.order = slices.Grow(p.order[:0], n)[:n]
 	if n < orderFrom {
 		for i := range p.order {
@@ -204,99 +332,16 @@ func (p *pending) inOrder(v *view, call *kv.Call) []int32 {
 	p.ends = slices.Grow(p.ends[:0], parts+1)[:parts+1]
 	clear(p.ends)
 	for i := range call.Ops {
-		p.ends[v.partition(call.Ops[i].Hash)+1]++
+		p.ends[v.Partition(call.Ops[i].Hash)+1]++
 	}
 	for part := range parts {
 		p.ends[part+1] += p.ends[part]
 	}
 	p.places = slices.Grow(p.places, n)[:n]
 	for i := range call.Ops {
-		part := v.partition(call.Ops[i].Hash)
+		part := v.Partition(call.Ops[i].Hash)
 		p.order[p.ends[part]], p.places[i] = int32(i), p.ends[part]
 		p.ends[part]++
 	}
 	return p.order
-}
-
-// state copies where operation i stands.
-func (p *pending) state(i int) opState {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return *p.at(i)
-}
-
-// settled says whether operation i has its outcome.
-func (p *pending) settled(i int) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.at(i).settled
-}
-
-// again says whether an operation is worth another attempt.
-func (p *pending) again() bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return slices.ContainsFunc(p.ops, func(o opState) bool { return o.again })
-}
-
-func (p *pending) signal() {
-	select {
-	case p.wake <- struct{}{}:
-	default: // Do has not taken the last token yet, and looks at all of it
-	}
-}
-
-// wait blocks until every operation is decided; false: the deadline came
-// first.
-func (p *pending) wait(deadline time.Time) bool {
-	p.mu.Lock()
-	open := p.open
-	p.mu.Unlock()
-	if open == 0 {
-		return true
-	}
-	p.timer.Reset(time.Until(deadline))
-	defer p.timer.Stop()
-	for {
-		select {
-		case <-p.wake:
-			p.mu.Lock()
-			open := p.open
-			p.mu.Unlock()
-			if open == 0 {
-				return true
-			}
-		case <-p.timer.C:
-			return false
-		}
-	}
-}
-
-// Resolve implements peer.Waiter: it hands the result of a ticket to its operation.
-func (p *pending) Resolve(t peer.Ticket, r *wire.Result) {
-	p.mu.Lock()
-	if o := p.at(int(t.Op)); !p.over && o.round == t.Round {
-		o.waiting--
-		o.take(r, t.Owner, p)
-		p.decideLocked(o)
-	}
-	p.releaseLocked()
-}
-
-// drop gives a ticket back that was not handed out.
-func (p *pending) drop() {
-	p.mu.Lock()
-	p.releaseLocked()
-}
-
-// decideLocked looks whether the round of o is decided.
-func (p *pending) decideLocked(o *opState) {
-	if o.done || !o.decided() {
-		return
-	}
-	o.done = true
-	p.open--
-	if p.open == 0 {
-		p.signal()
-	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -77,6 +78,17 @@ type Member struct {
 	State   State  `json:"state"`
 	Weight  int    `json:"weight"` // share of the data relative to the others, 1 to MaxWeight
 	Zone    string `json:"zone,omitempty"`
+}
+
+// Members are the members of a cluster, of which a map of entries tells.
+type Members struct {
+	All    []Member // active and leaving ones
+	Digest uint64   // of the map: equal where the maps are
+}
+
+// Has says whether the name is a member's.
+func (m *Members) Has(name string) bool {
+	return slices.ContainsFunc(m.All, func(o Member) bool { return o.Name == name })
 }
 
 // Node is the member as a ring has it.

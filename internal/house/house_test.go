@@ -44,7 +44,11 @@ var mayImport = map[string][]string{
 	"membership":       {"kv", "wire"},
 	"wire":             {"kv", "ring", "rebalance", "internal/seal"},
 	"peer":             {"kv", "wire", "internal/seal"},
-	"replicate":        {"kv", "ring", "rebalance", "wire", "peer"},
+	"placement":        {"kv", "ring", "peer"},
+	"topology":         {"kv", "ring", "rebalance", "wire", "peer", "placement"},
+	"antientropy":      {"kv", "ring", "wire", "peer", "placement"},
+	"replicate":        {"kv", "wire", "peer", "placement"},
+	"dataplane":        {"kv", "ring", "wire", "peer", "placement", "topology", "antientropy", "replicate"},
 	"server":           {"kv", "internal/api", "internal/format", "internal/seal"},
 	"server/console":   {},
 	"internal/metrics": {},
@@ -64,10 +68,11 @@ var mayImport = map[string][]string{
 	// What puts it all together.
 	"node": {
 		"kv", "internal/api", "internal/format", "internal/metrics",
-		"ring", "shard", "wire", "peer", "membership", "replicate", "server", "server/console",
+		"ring", "shard", "wire", "peer", "membership", "topology", "replicate", "dataplane",
+		"server", "server/console",
 	},
 	"internal/testcluster": {"kv", "internal/api", "internal/ports", "node", "client"},
-	"internal/simnet":      {"kv", "ring", "rebalance", "shard", "wire", "peer", "membership", "replicate"},
+	"internal/simnet":      {"kv", "ring", "rebalance", "shard", "wire", "peer", "membership", "topology", "dataplane"},
 	"cmd/httpdhs":          {"kv", "internal/api", "internal/format", "node", "client", "bench"},
 
 	// Tests alone.

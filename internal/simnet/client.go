@@ -198,7 +198,7 @@ func (c *client) ask(n *node, ops []Op, timeout time.Duration) {
 		}
 		_, stops := run.door.stopped()
 		call.Deadline = time.Now().Add(timeout)
-		run.coordinator.Do(&call)
+		run.plane.Do(&call)
 		if shut, again := run.door.stopped(); shut || stops != again {
 			run.door.pass()
 		} else {

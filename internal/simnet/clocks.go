@@ -131,7 +131,7 @@ func (s *sim) lookAtClocks() {
 		if run.members != nil && len(run.members.Members()) < fewest {
 			run.alone = s.log.now()
 		}
-		if stopped, _ := run.door.stopped(); stopped || !run.coordinator.Synced() {
+		if stopped, _ := run.door.stopped(); stopped || !run.plane.Board.InSync() {
 			continue
 		}
 		by := time.Until(run.now())

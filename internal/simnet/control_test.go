@@ -6,8 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"httpdhs/dataplane"
 	"httpdhs/kv"
-	"httpdhs/replicate"
 )
 
 // controlSeeds is how many runs may pass before one shows what is broken.
@@ -56,7 +56,7 @@ func TestControlWeakLevels(t *testing.T) {
 
 // liar is a replica that does not do what it says.
 type liar struct {
-	replicate.Store
+	dataplane.Store
 	mu      sync.Mutex // guards all below
 	applied int
 	drops   bool                // it acknowledges records that it does not store
@@ -105,7 +105,7 @@ func (l *liar) Get(dst []byte, hash uint64, key []byte) (kv.Entry, []byte, bool)
 func TestControlDroppedRecords(t *testing.T) {
 	finds(t, Rules{}, []string{"acks"}, func(s *Shape) {
 		s.Faults = nil
-		s.Store = func(node int, store replicate.Store) replicate.Store {
+		s.Store = func(node int, store dataplane.Store) dataplane.Store {
 			if node == 0 {
 				return &liar{Store: store, drops: true}
 			}
@@ -119,7 +119,7 @@ func TestControlOlderValues(t *testing.T) {
 	for _, property := range []string{"strict", "agree"} {
 		finds(t, Rules{}, []string{property}, func(s *Shape) {
 			s.Faults = nil
-			s.Store = func(node int, store replicate.Store) replicate.Store {
+			s.Store = func(node int, store dataplane.Store) dataplane.Store {
 				if node == 0 {
 					return &liar{Store: store, older: make(map[string]kv.Entry)}
 				}
@@ -138,7 +138,7 @@ func onlyChanges(s *Shape) {
 }
 
 // forgetful fetches, and says that it has stored, what it does not store.
-type forgetful struct{ replicate.Store }
+type forgetful struct{ dataplane.Store }
 
 func (f forgetful) ApplySync(_ uint64, r *kv.Record) (kv.Applied, error) {
 	return kv.Applied{Outcome: kv.Stored, Current: r.Version}, nil
@@ -149,6 +149,6 @@ func TestControlJoinsWithoutTheData(t *testing.T) {
 	finds(t, Rules{}, []string{"absent"}, func(s *Shape) {
 		onlyChanges(s)
 		s.RestTime = 5 * time.Second // it never comes to rest
-		s.Store = func(_ int, store replicate.Store) replicate.Store { return forgetful{store} }
+		s.Store = func(_ int, store dataplane.Store) dataplane.Store { return forgetful{store} }
 	})
 }

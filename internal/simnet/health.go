@@ -7,7 +7,7 @@ import (
 
 	"httpdhs/kv"
 	"httpdhs/peer"
-	"httpdhs/replicate"
+	"httpdhs/topology"
 )
 
 // Health is a time in which nothing went wrong, and nothing had for settleTime:
@@ -115,10 +115,10 @@ func (s *sim) lookAtHealth() {
 
 // well says whether a node is in sync and knows which of the others are.
 func (r *running) well(s *sim) bool {
-	if stopped, _ := r.door.stopped(); stopped || !r.coordinator.Synced() || r.leaving.Load() {
+	if stopped, _ := r.door.stopped(); stopped || !r.plane.Board.InSync() || r.leaving.Load() {
 		return false
 	}
-	for _, p := range r.coordinator.Peers() {
+	for _, p := range r.plane.Topology.Peers() {
 		runs := s.net.at(p.Name) != nil
 		if runs != (p.State == peer.Up && p.Ping.InSync) || !runs && p.State != peer.Down {
 			return false
@@ -130,13 +130,13 @@ func (r *running) well(s *sim) bool {
 // lookAtMembers counts the members, and those owners of them that do not run; not fine: nodes do
 // not agree on that, or the ring changes.
 func (s *sim) lookAtMembers(runs []*running) (members, down int, fine bool) {
-	known, ok := runs[0].membersNow()
+	known, ok := runs[0].members.Now()
 	for _, run := range runs {
-		now, next := run.coordinator.Rings()
+		now, next := run.plane.Topology.Rings()
 		ok = ok && run.members.Digest() == known.Digest && now != nil && now.Fingerprint() == next.Fingerprint()
 	}
 	for i := range known.All {
-		name := known.All[i].Node.Name
+		name := known.All[i].Name
 		if members++; s.net.at(name) == nil && s.hadShare(name, runs) {
 			down++
 		}
@@ -151,12 +151,12 @@ func (s *sim) hadShare(name string, runs []*running) bool {
 	owner, ever := s.net.nodes[name].owner, s.net.nodes[name].ever
 	s.net.mu.Unlock()
 	return owner || slices.ContainsFunc(runs, func(run *running) bool {
-		if now, _ := run.coordinator.Rings(); ever && now != nil && run.coordinator.Synced() {
+		if now, _ := run.plane.Topology.Rings(); ever && now != nil && run.plane.Board.InSync() {
 			if _, on := now.Index(name); on {
 				return true
 			}
 		}
-		return slices.ContainsFunc(run.coordinator.Peers(), func(p replicate.Status) bool {
+		return slices.ContainsFunc(run.plane.Topology.Peers(), func(p topology.Status) bool {
 			return p.Name == name && len(p.Ping.Said.Holds) > 0
 		})
 	})

@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"httpdhs/kv"
-	"httpdhs/replicate"
+	"httpdhs/topology"
 )
 
 // Joiners that die while they fetch. What they fetch is little here, so each message of a fetch
@@ -116,7 +116,7 @@ func (s *sim) remembered(n *node) bool {
 	runs := s.runs()
 	guesses := func(o *running) bool {
 		return slices.ContainsFunc(runs, func(run *running) bool {
-			return slices.ContainsFunc(run.coordinator.Peers(), func(p replicate.Status) bool { return p.Name == o.name() && p.Ping.Said.Guess })
+			return slices.ContainsFunc(run.plane.Topology.Peers(), func(p topology.Status) bool { return p.Name == o.name() && p.Ping.Said.Guess })
 		})
 	}
 	return slices.ContainsFunc(runs, func(o *running) bool { return o.since < last && !guesses(o) })

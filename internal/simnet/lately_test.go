@@ -5,8 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"httpdhs/dataplane"
 	"httpdhs/kv"
-	"httpdhs/replicate"
 )
 
 // calm has a run without faults, in which one crowd writes.
@@ -17,14 +17,14 @@ func calm(s *Shape) {
 }
 
 // everywhere has the same kind of store at all nodes.
-func everywhere(s *Shape, store func(replicate.Store) replicate.Store) {
-	s.Store = func(_ int, inner replicate.Store) replicate.Store { return store(inner) }
+func everywhere(s *Shape, store func(dataplane.Store) dataplane.Store) {
+	s.Store = func(_ int, inner dataplane.Store) dataplane.Store { return store(inner) }
 }
 
 // offered changes what is offered to a store before it is applied.
 type offered struct {
-	replicate.Store
-	apply func(s replicate.Store, hash uint64, r *kv.Record) (kv.Applied, error)
+	dataplane.Store
+	apply func(s dataplane.Store, hash uint64, r *kv.Record) (kv.Applied, error)
 }
 
 func (o offered) Apply(hash uint64, r *kv.Record) (kv.Applied, error) {
@@ -48,8 +48,8 @@ func TestControlComesBack(t *testing.T) {
 		calm(s)
 		var mu sync.Mutex
 		first := make(map[string][]byte) // by key: its first value
-		everywhere(s, func(inner replicate.Store) replicate.Store {
-			return offered{inner, func(s replicate.Store, hash uint64, r *kv.Record) (kv.Applied, error) {
+		everywhere(s, func(inner dataplane.Store) dataplane.Store {
+			return offered{inner, func(s dataplane.Store, hash uint64, r *kv.Record) (kv.Applied, error) {
 				mu.Lock()
 				defer mu.Unlock()
 				was, known := first[string(r.Key)]
@@ -72,8 +72,8 @@ func TestControlComesBack(t *testing.T) {
 func TestControlFailsWithoutReason(t *testing.T) {
 	finds(t, Rules{}, []string{"reason"}, func(s *Shape) {
 		calm(s)
-		everywhere(s, func(inner replicate.Store) replicate.Store {
-			return offered{inner, func(s replicate.Store, hash uint64, r *kv.Record) (kv.Applied, error) {
+		everywhere(s, func(inner dataplane.Store) dataplane.Store {
+			return offered{inner, func(s dataplane.Store, hash uint64, r *kv.Record) (kv.Applied, error) {
 				if r.Version>>10%64 == 0 {
 					return kv.Applied{}, kv.ErrNoMemory
 				}
@@ -98,8 +98,8 @@ func TestControlFull(t *testing.T) {
 		calm(s)
 		s.Sizes = 30
 		s.Faults = []*Fault{{Kind: Full, For: s.Span, A: names(s.Nodes)[:2]}}
-		everywhere(s, func(inner replicate.Store) replicate.Store {
-			return offered{inner, func(s replicate.Store, hash uint64, r *kv.Record) (kv.Applied, error) {
+		everywhere(s, func(inner dataplane.Store) dataplane.Store {
+			return offered{inner, func(s dataplane.Store, hash uint64, r *kv.Record) (kv.Applied, error) {
 				if a, err := s.Apply(hash, r); err == nil {
 					return a, nil
 				}
@@ -115,6 +115,6 @@ func TestControlFalters(t *testing.T) {
 		onlyChanges(s)
 		s.Fetching, s.RestTime = 50*time.Millisecond, 5*time.Second // it never comes to rest
 		s.Members.Changes = []*Change{{Kind: Falter, At: s.Span / 4, After: 300 * time.Millisecond, Back: time.Second}}
-		everywhere(s, func(inner replicate.Store) replicate.Store { return forgetful{inner} })
+		everywhere(s, func(inner dataplane.Store) dataplane.Store { return forgetful{inner} })
 	})
 }

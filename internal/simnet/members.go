@@ -7,9 +7,8 @@ import (
 	"slices"
 	"time"
 
+	"httpdhs/dataplane"
 	"httpdhs/membership"
-	"httpdhs/replicate"
-	"httpdhs/ring"
 	"httpdhs/wire"
 )
 
@@ -113,15 +112,9 @@ func sortChanges(all []*Change) {
 	slices.SortStableFunc(all, func(a, b *Change) int { return int(a.At - b.At) })
 }
 
-// openMembers starts a node's part in the membership, and has its coordinator follow it: what package node does.
-func (s *sim) openMembers(run *running, o *replicate.Options) (err error) {
+// newMembers makes a node's part in the membership: what package node does.
+func (s *sim) newMembers(run *running, o *dataplane.Options) (err error) {
 	c, n := s.shape.Members, run.node
-	withCoordinator := func(f func(*replicate.Coordinator)) {
-		<-run.wired
-		if run.coordinator != nil {
-			f(run.coordinator)
-		}
-	}
 	settings := s.table.Settings()
 	mo := membership.Options{
 		Self:     wire.Member{Name: n.name, Weight: c.Weights[n.index], Zone: c.Zones[n.index]},
@@ -129,38 +122,56 @@ func (s *sim) openMembers(run *running, o *replicate.Options) (err error) {
 		Hello: func(ctx context.Context, addr string, request []byte) ([]byte, error) {
 			return s.hello(ctx, run, addr, request)
 		},
-		Live: func(name string) (live bool) {
-			withCoordinator(func(c *replicate.Coordinator) { live = c.Live(name) })
-			return live
-		},
-		Changed: func() {
-			withCoordinator(func(c *replicate.Coordinator) {
-				if m, ok := run.membersNow(); ok {
-					if err := c.SetMembers(m); err != nil {
-						panic("BUG: simnet: " + err.Error())
-					}
-				}
-			})
-		},
-		Overtaken: func(why string) { withCoordinator(func(c *replicate.Coordinator) { c.Overtaken(why) }) },
-		Heard:     func(name string) { withCoordinator(func(c *replicate.Coordinator) { c.Heard(name) }) },
-		Log:       o.Log, Random: n.random.next,
+		Log: o.Log, Random: n.random.next,
 	}
 	mo.Static, mo.Join = s.introduce(n)
 	if len(mo.Static) == 0 && !s.anyFormed() {
 		run.alone = max(s.log.now(), 1) // it may found a cluster
 	}
-	if run.members, err = membership.Open(mo); err != nil {
+	if run.members, err = membership.New(mo); err != nil {
 		return err
 	}
 	s.log.add("%s is to know %v, to join %v, weight %d, %s", n.name, mo.Static, mo.Join, mo.Self.Weight, mo.Self.Zone)
-	o.Members, _ = run.membersNow()
-	o.EvictAfter, o.Differs, o.Hello = c.EvictAfter, run.members.Differs, run.members.ServeHello
-	o.Evict = func(name string) {
-		s.health.trouble()
-		s.log.add("%s evicts %s: %v", n.name, name, run.members.Remove(name))
-	}
+	o.EvictAfter, o.Members, o.Hello = c.EvictAfter, mapOf{s, run}, run.members.ServeHello
 	return nil
+}
+
+// mapOf is a node's member map, as its topology uses it.
+type mapOf struct {
+	*sim
+	run *running
+}
+
+// Differs implements topology.Members.
+func (m mapOf) Differs(name string) { m.run.members.Differs(name) }
+
+// Evict implements topology.Members.
+func (m mapOf) Evict(name string) {
+	m.health.trouble()
+	m.log.add("%s evicts %s: %v", m.run.name(), name, m.run.members.Remove(name))
+}
+
+// startMembers starts a node's part in the membership: its topology follows it from now on.
+func (s *sim) startMembers(run *running) {
+	t := run.plane.Topology
+	run.members.Start(membership.Events{
+		Live: t.Live, Overtaken: t.Overtaken, Heard: t.Heard,
+		Changed: func() { s.mustFollow(run) },
+	})
+}
+
+// mustFollow tells a node's topology who the members are, if it is one of them.
+func (s *sim) mustFollow(run *running) {
+	now, member := s.members(), true
+	if run.members != nil {
+		now, member = run.members.Now()
+	}
+	if !member {
+		return
+	}
+	if err := run.plane.Topology.SetMembers(now); err != nil {
+		panic("BUG: simnet: " + err.Error())
+	}
 }
 
 // anyFormed says whether a node that runs is part of a cluster.
@@ -209,24 +220,6 @@ func (s *sim) hello(ctx context.Context, run *running, addr string, request []by
 		return nil, err
 	}
 	return wire.SplitHello(answer)
-}
-
-// membersNow are the members as the node knows them; not ok: it is none itself.
-func (r *running) membersNow() (m replicate.Members, ok bool) {
-	if !r.members.Formed() {
-		return m, false
-	}
-	for read := false; !read || m.Digest != r.members.Digest(); read = true {
-		m, ok = replicate.Members{Digest: r.members.Digest()}, false
-		for _, entry := range r.members.Members() {
-			ok = ok || entry.Name == r.name()
-			m.All = append(m.All, replicate.Member{
-				Node:    ring.Node{Name: entry.Name, Weight: entry.Weight, Zone: entry.Zone},
-				Leaving: entry.State == wire.Leaving,
-			})
-		}
-	}
-	return m, ok
 }
 
 // change has members come and go, at their times.
@@ -297,7 +290,7 @@ func (s *sim) leave(run *running) {
 	stays := func() bool { // of several that all leave, one does
 		return slices.ContainsFunc(run.members.All(), func(m wire.Member) bool { return m.Name == run.name() && m.State == wire.Active })
 	}
-	for end := time.Now().Add(s.shape.Span + s.shape.RestTime); run.coordinator.Leaving() > 0 && !stays(); {
+	for end := time.Now().Add(s.shape.Span + s.shape.RestTime); run.plane.Repairer.Leaving() > 0 && !stays(); {
 		if time.Now().After(end) {
 			s.tellStatements()
 			s.withoutEnded() // a node that leaves waits for them
@@ -374,8 +367,8 @@ func (s *sim) remove(victim *node, end time.Time) {
 // isMember says whether a node that runs has the name on its map still: who removed it may have died before it told.
 func (s *sim) isMember(name string) bool {
 	return slices.ContainsFunc(s.runs(), func(run *running) bool {
-		known, ok := run.membersNow()
-		return ok && slices.ContainsFunc(known.All, func(m replicate.Member) bool { return m.Node.Name == name })
+		known, ok := run.members.Now()
+		return ok && slices.ContainsFunc(known.All, func(m wire.Member) bool { return m.Name == name })
 	})
 }
 
@@ -418,17 +411,17 @@ func (s *sim) discord() string {
 			return fmt.Sprintf("%s is not part of a cluster: %v", run.name(), run.members.Ready())
 		}
 		if run.leaving.Load() {
-			return fmt.Sprintf("%s is still leaving, with %d partitions to hand over", run.name(), run.coordinator.Leaving())
+			return fmt.Sprintf("%s is still leaving, with %d partitions to hand over", run.name(), run.plane.Repairer.Leaving())
 		}
 		if first == nil {
 			first = run
 		}
-		members, _ := run.membersNow()
+		members, _ := run.members.Now()
 		var known []string
 		for i := range members.All {
 			known = append(known, members.All[i].Name)
 		}
-		now, next := run.coordinator.Rings()
+		now, next := run.plane.Topology.Rings()
 		switch {
 		case !slices.Equal(known, names):
 			return fmt.Sprintf("the members are %v to %s, and %v run", known, run.name(), names)
@@ -436,10 +429,10 @@ func (s *sim) discord() string {
 			return fmt.Sprintf("%s and %s have other maps", first.name(), run.name())
 		case now.Fingerprint() != next.Fingerprint():
 			return fmt.Sprintf("%s reads by ring %x and goes to %x", run.name(), now.Fingerprint(), next.Fingerprint())
-		case len(run.coordinator.Peers()) != len(names)-1:
-			return fmt.Sprintf("%s still has %d peers, and %v run", run.name(), len(run.coordinator.Peers()), names)
+		case len(run.plane.Topology.Peers()) != len(names)-1:
+			return fmt.Sprintf("%s still has %d peers, and %v run", run.name(), len(run.plane.Topology.Peers()), names)
 		}
-		if of, _ := first.coordinator.Rings(); now.Fingerprint() != of.Fingerprint() {
+		if of, _ := first.plane.Topology.Rings(); now.Fingerprint() != of.Fingerprint() {
 			return fmt.Sprintf("%s and %s read by other rings", first.name(), run.name())
 		}
 	}

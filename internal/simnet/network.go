@@ -285,7 +285,7 @@ func (n *network) deliver(to string, msg []byte) reply {
 	if run.dead.Load() {
 		return reply{err: errReset}
 	}
-	answer, err := run.coordinator.Exchange(nil, msg)
+	answer, err := run.plane.Exchange(nil, msg)
 	run.door.pass()
 	switch {
 	case run.dead.Load():

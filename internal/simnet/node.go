@@ -7,10 +7,10 @@ import (
 	"sync/atomic"
 	"time"
 
+	"httpdhs/dataplane"
 	"httpdhs/kv"
 	"httpdhs/membership"
 	"httpdhs/peer"
-	"httpdhs/replicate"
 	"httpdhs/ring"
 	"httpdhs/shard"
 	"httpdhs/wire"
@@ -39,18 +39,17 @@ func (n *node) wall() time.Time { return time.Now().Add(time.Duration(n.ahead.Lo
 
 // running is a node from its start to its stop.
 type running struct {
-	node        *node
-	coordinator *replicate.Coordinator
-	store       *notedStore
-	now         func() time.Time // by which it goes
-	clock       *kv.Clock
-	since       time.Duration          // when it started
-	alone       time.Duration          // when it last knew too few others to tell what time it is; of the clock watch
-	members     *membership.Membership // nil: members stay as they are
-	wired       chan struct{}          // closed when coordinator is there, or will never be
-	leaving     atomic.Bool
-	door        door
-	dead        atomic.Bool
+	node    *node
+	plane   *dataplane.Plane
+	store   *notedStore
+	now     func() time.Time // by which it goes
+	clock   *kv.Clock
+	since   time.Duration          // when it started
+	alone   time.Duration          // when it last knew too few others to tell what time it is; of the clock watch
+	members *membership.Membership // nil: members stay as they are
+	leaving atomic.Bool
+	door    door
+	dead    atomic.Bool
 }
 
 func (r *running) name() string { return r.node.name }
@@ -112,7 +111,7 @@ type notedStore struct {
 	keys [][]string // by partition: all that was ever stored, to know what a drop takes
 }
 
-// Apply implements replicate.Store.
+// Apply implements dataplane.Store.
 func (s *notedStore) Apply(hash uint64, r *kv.Record) (kv.Applied, error) {
 	s.run.door.pass()
 	s.mu.Lock()
@@ -125,7 +124,7 @@ func (s *notedStore) Apply(hash uint64, r *kv.Record) (kv.Applied, error) {
 	return a, err
 }
 
-// ApplyIf implements replicate.Store.
+// ApplyIf implements dataplane.Store.
 func (s *notedStore) ApplyIf(hash uint64, r *kv.Record, c *kv.Condition) (kv.Applied, error) {
 	s.run.door.pass()
 	s.mu.Lock()
@@ -162,25 +161,25 @@ func (s *notedStore) note(hash uint64, r *kv.Record, a *kv.Applied, err error) {
 	s.rec.event(Event{Kind: Stored, Node: s.run.name(), Key: string(r.Key), Version: r.Version, Tombstone: r.Tombstone})
 }
 
-// Get implements replicate.Store.
+// Get implements dataplane.Store.
 func (s *notedStore) Get(dst []byte, hash uint64, key []byte) (kv.Entry, []byte, bool) {
 	s.run.door.pass()
 	return s.Store.Get(dst, hash, key)
 }
 
-// Scan implements replicate.Store.
+// Scan implements dataplane.Store.
 func (s *notedStore) Scan(partition int, from uint64, fn func(hash uint64, r *kv.Record) bool) {
 	s.run.door.pass()
 	s.Store.Scan(partition, from, fn)
 }
 
-// Digests implements replicate.Store.
+// Digests implements dataplane.Store.
 func (s *notedStore) Digests(partition int, dst *[shard.Buckets]uint64) {
 	s.run.door.pass()
 	s.Store.Digests(partition, dst)
 }
 
-// ApplySync implements replicate.Store.
+// ApplySync implements dataplane.Store.
 func (s *notedStore) ApplySync(hash uint64, r *kv.Record) (kv.Applied, error) {
 	s.run.door.pass()
 	s.mu.Lock()
@@ -193,7 +192,7 @@ func (s *notedStore) ApplySync(hash uint64, r *kv.Record) (kv.Applied, error) {
 	return a, err
 }
 
-// ApplyAll implements replicate.Store.
+// ApplyAll implements dataplane.Store.
 func (s *notedStore) ApplyAll(offers []kv.Offer) {
 	for i := range offers {
 		o := &offers[i]
@@ -201,7 +200,7 @@ func (s *notedStore) ApplyAll(offers []kv.Offer) {
 	}
 }
 
-// DropIf implements replicate.Store.
+// DropIf implements dataplane.Store.
 func (s *notedStore) DropIf(partition int, digests *[shard.Buckets]uint64) bool {
 	s.run.door.pass()
 	s.mu.Lock()
@@ -275,8 +274,7 @@ func (s *sim) start(n *node) error {
 		return nil
 	}
 	boot := n.boots.Uint64() | 1
-	run := &running{node: n, wired: make(chan struct{}), since: s.log.now()}
-	defer close(run.wired)
+	run := &running{node: n, since: s.log.now()}
 	wall := s.keep(run)
 	run.clock = kv.NewClock(uint16(n.index), run.now)
 	inner, err := shard.Open(shard.Options{
@@ -286,7 +284,7 @@ func (s *sim) start(n *node) error {
 		return err
 	}
 	run.store = &notedStore{Store: inner, run: run, rec: s.rec, keys: make([][]string, s.shape.Partitions)}
-	o := replicate.Options{
+	o := dataplane.Options{
 		Name: n.name, Ring: s.table.Settings(), Store: run.store, Clock: run.clock, Wall: wall,
 		Limits: kv.DefaultLimits(), Log: slog.New(&nodeLog{log: s.log, node: n.name}),
 		Dial: func(to string) peer.Transport {
@@ -298,29 +296,33 @@ func (s *sim) start(n *node) error {
 	if s.shape.Store != nil {
 		o.Store = s.shape.Store(n.index, run.store)
 	}
-	if s.shape.Members == nil {
-		o.Members = s.members()
-	} else if err := s.openMembers(run, &o); err != nil {
-		return err
+	if s.shape.Members != nil {
+		if err := s.newMembers(run, &o); err != nil {
+			return err
+		}
 	}
-	run.coordinator, err = replicate.New(o)
+	run.plane, err = dataplane.New(&o)
 	if err != nil {
 		return fmt.Errorf("cannot start %s: %w", n.name, err)
 	}
+	s.mustFollow(run)
 	s.net.mu.Lock()
 	n.run, n.last = run, run.since
 	s.net.mu.Unlock()
 	s.health.trouble()
-	run.coordinator.Start()
+	run.plane.Start()
+	if run.members != nil {
+		s.startMembers(run)
+	}
 	s.log.add("%s starts, boot %x", n.name, boot)
 	return nil
 }
 
 // members are all nodes.
-func (s *sim) members() replicate.Members {
-	m := replicate.Members{Digest: 1}
+func (s *sim) members() wire.Members {
+	m := wire.Members{Digest: 1}
 	for _, n := range s.table.Nodes() {
-		m.All = append(m.All, replicate.Member{Node: n})
+		m.All = append(m.All, wire.Member{Name: n.Name, Weight: n.Weight, Zone: n.Zone})
 	}
 	return m
 }
@@ -350,6 +352,6 @@ func (s *sim) kill(run *running, how EventKind) {
 	if run.members != nil {
 		run.members.Close()
 	}
-	run.coordinator.Close()
+	run.plane.Close()
 	_ = run.store.Close() // it is always nil
 }

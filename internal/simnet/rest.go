@@ -120,7 +120,7 @@ func (s *sim) watch() {
 			s.net.mu.Lock()
 			run, gone := n.run, n.gone
 			s.net.mu.Unlock()
-			if run != nil && run.coordinator.Synced() {
+			if run != nil && run.plane.Board.InSync() {
 				s.noteSynced(run, synced)
 			}
 			fresh = fresh || !gone && synced[run] == 0
@@ -136,7 +136,7 @@ func (s *sim) noteSynced(run *running, synced map[*running]uint64) {
 	e, by := Event{Kind: InSync, Node: run.name()}, uint64(1)
 	var now *ring.Table
 	if s.shape.Members != nil {
-		now, _ = run.coordinator.Rings()
+		now, _ = run.plane.Topology.Rings()
 		by = now.Fingerprint()
 	}
 	if synced[run] == by {
@@ -164,10 +164,10 @@ func (s *sim) quarrel() string {
 	}
 	for _, run := range s.runs() {
 		n := run.node
-		if !run.coordinator.Synced() && !run.leaving.Load() {
-			return fmt.Sprintf("%s is not in sync: %v", n.name, run.coordinator.SyncReason())
+		if !run.plane.Board.InSync() && !run.leaving.Load() {
+			return fmt.Sprintf("%s is not in sync: %v", n.name, run.plane.Topology.SyncReason())
 		}
-		for _, p := range run.coordinator.Peers() {
+		for _, p := range run.plane.Topology.Peers() {
 			switch {
 			case s.net.at(p.Name) == nil:
 			case p.State != peer.Up:
@@ -215,7 +215,7 @@ func (s *sim) rest() (why string) {
 // tellStatements logs what the nodes last heard of each other: what keeps them from coming to rest is in there.
 func (s *sim) tellStatements() {
 	for _, run := range s.runs() {
-		for _, p := range run.coordinator.Peers() {
+		for _, p := range run.plane.Topology.Peers() {
 			s.log.add("%s takes %s for %v (%v), which said %+v", run.name(), p.Name, p.State, p.Reason, p.Ping)
 		}
 	}
@@ -224,7 +224,7 @@ func (s *sim) tellStatements() {
 // settle takes the ring of those that agree for the one that is.
 func (s *sim) settle() {
 	if s.shape.Members != nil {
-		s.table, _ = s.runs()[0].coordinator.Rings()
+		s.table, _ = s.runs()[0].plane.Topology.Rings()
 	}
 }
 
@@ -286,7 +286,7 @@ func (s *sim) finalReads(h *History) {
 func (s *sim) list(n *node, h *History) {
 	req := kv.ListRequest{Limit: 7, Deadline: time.Now().Add(5 * time.Second)}
 	for more := true; more; {
-		page, err := s.net.at(n.name).coordinator.List(&req)
+		page, err := s.net.at(n.name).plane.List(&req)
 		if err != nil {
 			h.Listed[n.name] = append(h.Listed[n.name], "error: "+err.Error())
 			return

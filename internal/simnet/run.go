@@ -6,8 +6,8 @@ import (
 	"sync"
 	"time"
 
+	"httpdhs/dataplane"
 	"httpdhs/kv"
-	"httpdhs/replicate"
 	"httpdhs/ring"
 )
 
@@ -42,7 +42,7 @@ type Shape struct {
 	Members *Coming
 
 	// Store stands between a node and its store. Tests lie with it.
-	Store func(node int, s replicate.Store) replicate.Store
+	Store func(node int, s dataplane.Store) dataplane.Store
 
 	Verbose bool // messages are part of the log
 }

@@ -1,0 +1,105 @@
+package antientropy
+
+import (
+	"errors"
+	"slices"
+	"time"
+
+	"httpdhs/kv"
+	"httpdhs/peer"
+	"httpdhs/placement"
+)
+
+// lookForDrift pulls what a random peer in sync has more of, or each of them.
+func (r *Repairer) lookForDrift() {
+	v := r.board.View()
+	var peers []*peer.Peer
+	for _, p := range v.Peers {
+		if p != nil && p.Up() && p.InSync() {
+			peers = append(peers, p)
+		}
+	}
+	if len(peers) == 0 {
+		return
+	}
+	all := r.board.Compared()
+	if !all {
+		one := int(r.opt.Random() * float64(len(peers)))
+		peers = peers[one : one+1]
+	}
+	for _, p := range peers {
+		err := r.pullFrom(r.remote(p, false), r.comparable(v.Shared(p), all))
+		if err != nil && !errors.Is(err, placement.ErrNotInSync) && !r.closed() {
+			r.opt.Log.Warn("sync with a peer broke off", "peer", p.Name(), "error", err)
+		}
+	}
+}
+
+// comparable are those of the partitions that are worth comparing in turn: owners that evict differ,
+// and that is no fault.
+func (r *Repairer) comparable(partitions []int, all bool) []int {
+	if all {
+		return partitions
+	}
+	return slices.DeleteFunc(partitions, r.store.Evicted)
+}
+
+// catchUp fetches from the other owners, every driftEvery, what this node has refused, partition by
+// partition. Where all of them were compared with, it forgets the notes from before the round
+// before: it holds what they have, or has refused it again, which is a new note. What none of them
+// has was acknowledged by nobody who still holds it. It stops where there is no room, and where a
+// claim waits, and goes on from there next time.
+func (r *Repairer) catchUp() {
+	if time.Since(r.caught) < driftEvery {
+		return
+	}
+	r.caught = time.Now()
+	refused := &r.board.Refused
+	round := refused.NextRound()
+	for range r.board.Partitions() {
+		part := r.catching
+		r.catching = (r.catching + 1) % r.board.Partitions()
+		if !refused.Any(part) {
+			continue
+		}
+		if !r.board.View().Mine(part) { // any more: it is asked for nothing there
+			refused.Forget(part, round)
+			continue
+		}
+		compared, full := r.compareWithOwners(part)
+		if compared {
+			refused.Forget(part, round-1)
+		}
+		if full || r.topology.Claiming() {
+			return
+		}
+	}
+}
+
+// compareWithOwners fetches what the other owners of a partition have and this node has not. It
+// says whether all of them were compared with, and whether there was no room.
+func (r *Repairer) compareWithOwners(part int) (compared, full bool) {
+	v := r.board.View()
+	compared = true
+	for _, n := range v.Owners(part) {
+		p := v.Peers[n]
+		if p == nil {
+			continue
+		}
+		if p.State() == peer.Down {
+			compared = false
+			continue
+		}
+		err := r.pullFrom(r.remote(p, false), []int{part})
+		switch {
+		case errors.Is(err, kv.ErrNoMemory):
+			full = true
+		case err != nil:
+			compared = false
+			if !errors.Is(err, placement.ErrNotInSync) && !r.closed() {
+				r.opt.Log.Warn("cannot fetch what was refused", "peer", p.Name(), "error", err)
+			}
+		}
+	}
+	return compared, full
+}

@@ -1,0 +1,171 @@
+package antientropy
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"httpdhs/kv"
+	"httpdhs/placement"
+	"httpdhs/wire"
+)
+
+// claimChunk is how many partitions a claim takes at a time: between two it looks whether the ring
+// is still wanted.
+const claimChunk = 64
+
+// pull fetches what a claim needs of each source, while it is wanted. Doubtful are the partitions of
+// which none that was asked because it has authority has it still.
+func (r *Repairer) pull(task *placement.Pull) (doubtful []int, err error) {
+	m, began := wire.Moving{Ring: task.Ring}, time.Now()
+	for i := range task.From {
+		m.Partitions += len(task.From[i].Partitions)
+	}
+	before := r.PulledBytes.Load()
+	defer r.moving.Store(nil)
+	sure := make(map[int]bool)
+	for _, s := range task.From {
+		for chunk := range slices.Chunk(s.Partitions, claimChunk) {
+			now := m
+			r.moving.Store(&now)
+			if !task.Wanted() {
+				return nil, fmt.Errorf("%w: the ring has changed", placement.ErrNotInSync)
+			}
+			doubt, err := r.pullChunk(task, &s, chunk)
+			switch {
+			case err != nil:
+				return nil, err
+			case doubt:
+				doubtful = append(doubtful, chunk...)
+			case s.Sure:
+				for _, part := range chunk {
+					sure[part] = true
+				}
+			}
+			m.Done += len(chunk)
+			m.Bytes, m.Seconds = r.PulledBytes.Load()-before, time.Since(began).Seconds()
+		}
+	}
+	return slices.DeleteFunc(doubtful, func(part int) bool { return sure[part] }), nil
+}
+
+// pullChunk fetches what one source holds of some partitions. doubt: it has no authority any more.
+// What it holds counts all the same; it may lack what it has refused.
+func (r *Repairer) pullChunk(task *placement.Pull, s *placement.Source, chunk []int) (doubt bool, err error) {
+	err = r.pullFrom(r.remote(s.Peer, s.Sure), chunk)
+	if doubt = errors.Is(err, errNoAuthority); doubt {
+		err = r.pullFrom(r.remote(s.Peer, false), chunk)
+	}
+	if !errors.Is(err, kv.ErrNoMemory) {
+		return doubt, err
+	}
+	// What this node has no room for it has noted as refused.
+	if !task.Had(chunk) {
+		return doubt, fmt.Errorf("%w: %w: %w", placement.ErrNotInSync, placement.ErrNoRoom, err)
+	}
+	return doubt, nil
+}
+
+// pullFrom fetches what o holds in the partitions and this node does not. full wraps
+// kv.ErrNoMemory: some of it has no room here, and the rest has come.
+func (r *Repairer) pullFrom(o remote, partitions []int) (full error) {
+	differ, err := r.compare(o, partitions)
+	if err != nil {
+		return err
+	}
+	for chunk := range slices.Chunk(differ, wire.BucketChunk) {
+		theirs, err := o.digests(wire.EachBucket, chunk)
+		if err != nil {
+			return err
+		}
+		for i, part := range chunk {
+			own := r.digests(part)
+			err := r.pullBuckets(o, part, own.Differ(theirs[i*wire.DigestBuckets:]))
+			if errors.Is(err, kv.ErrNoMemory) {
+				full = err
+			} else if err != nil {
+				return err
+			}
+		}
+	}
+	return full
+}
+
+// compare returns the partitions of which o has other digests.
+func (r *Repairer) compare(o remote, partitions []int) (differ []int, err error) {
+	theirs, err := o.digests(wire.WholePartitions, partitions)
+	if err != nil {
+		return nil, err
+	}
+	for i, part := range partitions {
+		if theirs[i] != r.digest(part) {
+			differ = append(differ, part)
+		}
+	}
+	return differ, nil
+}
+
+// digest is the digest of a whole partition.
+func (r *Repairer) digest(partition int) uint64 {
+	own := r.digests(partition)
+	return own.Whole()
+}
+
+// digests are those of the buckets of a partition.
+func (r *Repairer) digests(partition int) (own wire.Digests) {
+	r.store.Digests(partition, (*[wire.DigestBuckets]uint64)(&own))
+	return own
+}
+
+// pullBuckets fetches and merges the records of some buckets of a partition. What does not fit into
+// this node's memory does not keep the rest from coming.
+func (r *Repairer) pullBuckets(o remote, partition int, buckets wire.Buckets) (full error) {
+	ask := wire.Pull{Partition: partition, Buckets: buckets}
+	for more := buckets.Any(); more; {
+		if r.closed() {
+			return kv.ErrStopping
+		}
+		var records []byte
+		var err error
+		if records, more, err = o.records(&ask); err != nil {
+			return err
+		}
+		r.PulledBytes.Add(int64(len(records)))
+		if err := r.pace.pay(len(records)); err != nil {
+			return err
+		}
+		if err := r.take(records); errors.Is(err, kv.ErrNoMemory) {
+			full = fmt.Errorf("cannot store what %s holds: %w", o.Name(), err)
+		} else if err != nil {
+			return err
+		}
+	}
+	return full
+}
+
+// take merges the records of an answer to a pull.
+func (r *Repairer) take(body []byte) (full error) {
+	for len(body) > 0 {
+		record, rest, err := wire.DecodeRecord(body)
+		if err != nil {
+			return err
+		}
+		body = rest
+		if !r.opt.Clock.Observe(record.Version) {
+			r.Refused.Add(1)
+			continue
+		}
+		hash := kv.Hash(record.Key)
+		switch _, err := r.store.ApplySync(hash, &record); {
+		case errors.Is(err, kv.ErrNoMemory):
+			r.board.Refuse(hash, record.Version)
+			full = err
+		case err != nil:
+			return fmt.Errorf("cannot store a record of a peer: %w", err)
+		default:
+			r.Pulled.Add(1)
+		}
+	}
+	return full
+}

@@ -1,0 +1,54 @@
+package antientropy
+
+import (
+	"httpdhs/kv"
+	"httpdhs/wire"
+)
+
+// pullBytes is where the answer to a pull is full, past its first record. To scan and to merge it
+// takes less than a millisecond each, which is what requests meanwhile wait at most.
+const pullBytes = 128 << 10
+
+// ServeDigests answers with this node's digests. Authority is looked at first: what this node comes
+// to hold meanwhile does no harm, what it lacked before would.
+func (r *Repairer) ServeDigests(dst, body []byte) ([]byte, error) {
+	level, of, err := wire.ParseDigests(body, r.board.Partitions())
+	if err != nil {
+		return dst, err
+	}
+	origin := wire.Origin{Boot: r.opt.Boot, Authority: true}
+	for left := of; len(left) > 0; {
+		origin.Authority = r.board.Whole(left.Next()) && origin.Authority
+	}
+	dst = wire.OpenDigests(dst, origin)
+	for len(of) > 0 {
+		own := r.digests(of.Next())
+		dst = own.AppendTo(dst, level)
+	}
+	return dst, nil
+}
+
+// ServePull answers with the records of some buckets of a partition.
+func (r *Repairer) ServePull(dst, body []byte) ([]byte, error) {
+	ask, err := wire.ParsePull(body, r.board.Partitions())
+	if err != nil {
+		return dst, err
+	}
+	start := len(dst)
+	dst = wire.OpenPulled(dst, wire.Origin{Boot: r.opt.Boot, Authority: r.board.Whole(ask.Partition)})
+	records := len(dst)
+	now, last := r.opt.Clock.Wall().UnixMilli(), uint64(0)
+	r.store.Scan(ask.Partition, ask.From, func(hash uint64, record *kv.Record) bool {
+		if !r.travels(&ask, hash, record, now) {
+			return true
+		}
+		// Records of one hash are not split: next is where to go on.
+		if len(dst)-start > pullBytes && len(dst) > records && hash != last {
+			wire.CutPulled(dst[start:], hash)
+			return false
+		}
+		dst, last = kv.AppendRecord(dst, record), hash
+		return true
+	})
+	return dst, nil
+}

@@ -1,0 +1,179 @@
+// Package dataplane puts together what nodes do together: the topology, anti-entropy and
+// operations, each of which knows the others by a small interface alone, if at all. A node, the
+// simulator and tests open one.
+//
+// Messages of other nodes come in by Exchange and Hello, and go to whom their kind is for.
+//
+// Concurrency: all methods are safe. Close ends and waits for all goroutines of the parts.
+package dataplane
+
+import (
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"httpdhs/antientropy"
+	"httpdhs/kv"
+	"httpdhs/peer"
+	"httpdhs/placement"
+	"httpdhs/replicate"
+	"httpdhs/ring"
+	"httpdhs/topology"
+	"httpdhs/wire"
+)
+
+// Store is what this node holds: package shard's, or a test's.
+type Store interface {
+	replicate.Store
+	antientropy.Store
+}
+
+// Options are the settings of a Plane.
+type Options struct {
+	Name   string // this node's
+	Boot   uint64 // drawn at start, not 0
+	Ring   ring.Settings
+	Store  Store
+	Clock  *kv.Clock
+	Wall   *kv.Wall // what Clock reads, to be kept with the others'; nil: it is left alone
+	Limits kv.Limits
+	Log    *slog.Logger
+	Grace  time.Duration // of tombstones
+
+	// Dial makes the transport to the node of that name.
+	Dial func(name string) peer.Transport
+
+	QueueBytes int           // bound of a peer's queue
+	ProbeEvery time.Duration // pause between two probes of a peer
+
+	// SyncRate bounds what this node fetches from others and hands over to them, in bytes a second;
+	// 0: no bound.
+	SyncRate int
+
+	// EvictAfter is how long a member has to be down before this node would have it removed; 0: it
+	// never would.
+	EvictAfter time.Duration
+
+	// Members is where the member map is kept; nil: nowhere, it stays as it is.
+	Members topology.Members
+
+	// Hello answers a hello; nil: none is answered.
+	Hello func(request []byte) ([]byte, error)
+
+	// Random is a number from 0 up to 1; safe for concurrent use. nil: math/rand/v2.
+	Random func() float64
+
+	// Describe fills in what the node tells of itself in a ping: Keys, Bytes, Tombstones, Memory,
+	// Version, Started, Stopping, HandOver.
+	Describe func(*wire.Ping)
+}
+
+// Plane is this node's part in the cluster. It does nothing before Topology.SetMembers.
+type Plane struct {
+	*replicate.Coordinator
+	*replicate.Lister
+
+	Board    *placement.Board
+	Topology *topology.Topology
+	Repairer *antientropy.Repairer
+
+	hello  func(request []byte) ([]byte, error)
+	closed atomic.Bool
+}
+
+// New makes a plane. Start begins to talk to the members.
+func New(o *Options) (*Plane, error) {
+	p := &Plane{hello: o.Hello, Board: placement.NewBoard(o.Ring.Partitions, topology.SilenceMax)}
+	p.Topology = topology.New(&topology.Options{
+		Name: o.Name, Boot: o.Boot, Ring: o.Ring, Board: p.Board, Clock: o.Clock, Wall: o.Wall, Log: o.Log,
+		Members: o.Members, Dial: o.Dial, QueueBytes: o.QueueBytes, ProbeEvery: o.ProbeEvery, EvictAfter: o.EvictAfter,
+		Describe: func(ping *wire.Ping) {
+			ping.Moving = p.Repairer.Moving()
+			o.Describe(ping)
+		},
+	})
+	p.Repairer = antientropy.New(&antientropy.Options{
+		Name: o.Name, Boot: o.Boot, Board: p.Board, Store: o.Store, Clock: o.Clock, Topology: p.Topology,
+		Grace: o.Grace, Rate: o.SyncRate, Random: o.Random, Log: o.Log,
+	})
+	var err error
+	p.Coordinator, err = replicate.New(&replicate.Options{
+		Board: p.Board, Topology: p.Topology, Store: o.Store, Clock: o.Clock, Limits: o.Limits, Replicas: o.Ring.Replicas,
+	})
+	if err != nil {
+		return nil, err
+	}
+	p.Lister = replicate.NewLister(p.Coordinator)
+	return p, nil
+}
+
+// Start begins to talk to the members, and to fetch what this node lacks.
+func (p *Plane) Start() {
+	p.Topology.Start()
+	p.Repairer.Start()
+}
+
+// Close ends all that was started. Operations that wait get an answer. It may be called again.
+func (p *Plane) Close() {
+	p.closed.Store(true)
+	p.Coordinator.Close()
+	p.Repairer.Stop()
+	p.Topology.Close()
+	p.Repairer.Close()
+}
+
+// Exchange answers a message of another node; the answer is appended to dst.
+// An error means that the message is not one that a node sends.
+func (p *Plane) Exchange(dst, request []byte) ([]byte, error) {
+	kind, body, err := wire.Split(request)
+	if err != nil {
+		return dst, err
+	}
+	if p.closed.Load() {
+		return dst, kv.ErrStopping
+	}
+	if p.Board.View() == nil && kind != wire.KindHello {
+		return dst, fmt.Errorf("%w: not a member of a cluster yet", kv.ErrStopping)
+	}
+	switch kind {
+	case wire.KindBatch:
+		return p.ServeBatch(dst, body)
+	case wire.KindList:
+		return p.ServeList(dst, body)
+	case wire.KindDigests:
+		return p.Repairer.ServeDigests(dst, body)
+	case wire.KindPull:
+		return p.Repairer.ServePull(dst, body)
+	case wire.KindPing:
+		return p.Topology.ServePing(dst, request)
+	case wire.KindRing:
+		return p.Topology.ServeRing(dst, body)
+	case wire.KindHello:
+		return p.serveHello(dst, body)
+	}
+	return dst, fmt.Errorf("%w: kind %d", wire.ErrMalformed, kind)
+}
+
+// Hello answers a hello, and nothing else: Exchange for those who may be no members yet.
+func (p *Plane) Hello(dst, request []byte) ([]byte, error) {
+	switch kind, _, err := wire.Split(request); {
+	case err != nil:
+		return dst, err
+	case kind != wire.KindHello:
+		return dst, fmt.Errorf("%w: kind %d, want a hello", wire.ErrMalformed, kind)
+	}
+	return p.Exchange(dst, request)
+}
+
+// serveHello passes a hello on to whom it is for.
+func (p *Plane) serveHello(dst, body []byte) ([]byte, error) {
+	if p.hello == nil {
+		return dst, fmt.Errorf("%w: hello", wire.ErrMalformed)
+	}
+	answer, err := p.hello(body)
+	if err != nil {
+		return dst, fmt.Errorf("%w: %w", wire.ErrMalformed, err)
+	}
+	return wire.AppendHello(dst, answer), nil
+}

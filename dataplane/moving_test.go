@@ -1,0 +1,78 @@
+package dataplane
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"httpdhs/kv"
+	"httpdhs/peer"
+)
+
+// joiningCluster is one in which node3 has joined and cannot fetch its share: all write to it, and
+// nobody reads by the ring with it. key is owned by node0 and node1 by the ring that is read, and by
+// node3 too by the other.
+func joiningCluster(t *testing.T) (c *cluster, key string) {
+	t.Helper()
+	o := clusterOptions{nodes: 4, replicas: 2, members: []int{0, 1, 2}, probeEvery: 100 * time.Millisecond}
+	c, keys := withKeys(t, o)
+	for _, n := range c.nodes[:3] {
+		c.net.Between("node3", n.name, noPulls)
+	}
+	o.members = nil
+	c.boot(3, 103, o)
+	for _, n := range c.nodes {
+		n.set(t, c.members())
+	}
+	for _, n := range c.nodes[:3] {
+		eventually(t, n.name+" holds the ring that is to be", n.holdsTarget)
+	}
+	for _, k := range keys {
+		v := c.nodes[0].Board.View()
+		var owners []string
+		for _, n := range v.Owners(v.Partition(kv.Hash([]byte(k)))) {
+			owners = append(owners, v.Names[n])
+		}
+		if slices.Equal(owners, []string{"node0", "node1", "node3"}) {
+			return c, k
+		}
+	}
+	t.Fatal("no key is owned by node0 and node1, and soon by node3")
+	return nil, ""
+}
+
+// What a read of several owners has found is at the owners to come as well when it is answered:
+// others may read by their ring already.
+func TestReadReachesOwnersToCome(t *testing.T) { bubble(t, testOwnersToCome) }
+
+func testOwnersToCome(t *testing.T) {
+	c, key := joiningCluster(t)
+	newer := kv.VersionAt(time.Now())
+	c.nodes[1].plant(t, key, "newer", newer)
+	wantValue(t, c.nodes[0].get(key, kv.LevelAll), "newer")
+	if got := c.nodes[3].held(key).Version; got != newer {
+		t.Errorf("node3 holds version %x, want %x", got, newer)
+	}
+	// One that is down is not waited for.
+	c.kill(3)
+	eventually(t, "node3 is down", func() bool { return c.nodes[0].peerNamed("node3").State() == peer.Down })
+	c.nodes[1].plant(t, key, "newest", newer+1<<20)
+	wantValue(t, c.nodes[0].get(key, kv.LevelAll), "newest")
+}
+
+// An owner that is only written to, and has authority by the ring to come or by the one before, is
+// asked after those of the ring that is read, be it this node itself.
+func TestOwnersOfTheRingThatIsReadAreAskedFirst(t *testing.T) { bubble(t, testReadersFirst) }
+
+func testReadersFirst(t *testing.T) {
+	c, key := joiningCluster(t)
+	all := make([]bool, testPartitions)
+	for i := range all {
+		all[i] = true
+	}
+	c.nodes[3].Board.SetHeld(all)
+	for i := range 2 {
+		c.nodes[i].plant(t, key, "newer", kv.VersionAt(time.Now()))
+	}
+	wantValue(t, c.nodes[3].get(key, kv.LevelOne), "newer")
+}

@@ -1,0 +1,178 @@
+package replicate
+
+import (
+	"httpdhs/kv"
+	"httpdhs/placement"
+)
+
+// attempt is one attempt at the operations of a call, by one view. Its methods are the steps that
+// all operations share; writes, decisions, reads, quorums, bulk and hedges have those of a phase.
+type attempt struct {
+	*Coordinator
+	v    *placement.View
+	p    *pending
+	call *kv.Call
+}
+
+// Phases of an operation. Each is begun by one of its methods, and goes on in another when its
+// round is decided.
+type (
+	writes    struct{ *attempt } // owners store the record
+	decisions struct{ *attempt } // the primary decides a conditional write
+	reads     struct{ *attempt } // one owner after the other is asked
+	quorums   struct{ *attempt } // all owners are asked at once, and repaired
+)
+
+// attempt carries the operations out by the present view: all of them, or those that are worth
+// another attempt.
+func (c *Coordinator) attempt(p *pending, call *kv.Call, again bool) {
+	a := attempt{c, c.board.Enter(), p, call}
+	defer c.board.Leave(a.v)
+	before := p.fence
+	p.fence = c.board.Fence()
+	p.moving = p.moving || a.v.Moving()
+	if again {
+		for i := range call.Ops {
+			if o := p.state(i); o.again {
+				a.retry(i, &o, p.fence != before)
+			}
+		}
+	} else {
+		bulk{&a}.startAll()
+	}
+	for again := true; again; {
+		// Past the deadline what was decided in time still counts.
+		inTime := hedges{&a}.await()
+		again = a.advance() && inTime
+	}
+}
+
+// start puts operation i on its way.
+func (a *attempt) start(i int) {
+	if a.admitOp(i) {
+		a.dispatch(i)
+	}
+}
+
+// admitOp counts operation i and refuses it, before it has any effect, where it
+// cannot be carried out.
+func (a *attempt) admitOp(i int) bool {
+	op := &a.call.Ops[i]
+	op.Err, op.Existed, op.Acks, op.Replicas = nil, false, 0, a.v.Replicas
+	level := a.call.Write
+	if op.Kind == kv.OpGet {
+		level = a.call.Read
+		a.p.expect(i)
+		a.Reads.Add(1)
+	} else {
+		a.Writes.Add(1)
+	}
+	if op.Required = level.Required(a.v.Replicas); op.Required > a.v.Replicas {
+		a.p.end(i, kv.ErrLevel)
+		return false
+	}
+	if a.overloaded(op) {
+		a.Overloads.Add(1)
+		a.p.end(i, kv.ErrOverloaded)
+		return false
+	}
+	return true
+}
+
+// dispatch carries out operation i, which was admitted.
+func (a *attempt) dispatch(i int) {
+	switch op := &a.call.Ops[i]; {
+	case op.Kind != kv.OpGet && op.Cond.Kind == kv.Always:
+		writes{a}.start(i)
+	case op.Kind != kv.OpGet:
+		decisions{a}.start(i, 0)
+	default:
+		a.read(i)
+	}
+}
+
+// read reads operation i, for the first time or once more.
+func (a *attempt) read(i int) {
+	if a.call.Ops[i].Required == 1 {
+		reads{a}.start(i)
+	} else {
+		quorums{a}.start(i)
+	}
+}
+
+// overloaded says whether a queue that the operation goes through is at its
+// bound.
+func (a *attempt) overloaded(op *kv.Op) bool {
+	partition := a.v.Partition(op.Hash)
+	owners := a.v.Owners(partition)
+	if op.Kind == kv.OpGet && op.Required == 1 {
+		k := reads{a}.candidate(partition, 0)
+		if k < 0 {
+			return false
+		}
+		owners = owners[k : k+1]
+	}
+	for _, n := range owners {
+		if p := a.v.Peers[n]; p != nil && p.Overloaded() {
+			return true
+		}
+	}
+	return false
+}
+
+// advance looks at every operation that is decided, which are all unless the
+// deadline has passed, and says whether any is on its way again.
+func (a *attempt) advance() (again bool) {
+	for k := range a.call.Ops {
+		i := a.p.nth(k)
+		o := a.p.state(i)
+		switch {
+		case !o.done:
+			continue
+		case o.redo && (!o.ended || o.err == nil):
+			a.read(i)
+		case o.ended:
+			continue
+		default:
+			a.next(i, &o)
+		}
+		again = again || !a.p.state(i).ended
+	}
+	return again
+}
+
+// next takes operation i on, whose round is decided.
+func (a *attempt) next(i int, o *operation) {
+	switch o.phase {
+	case phaseWrite:
+		writes{a}.answered(i, o)
+	case phaseDecide:
+		decisions{a}.answered(i, o)
+	case phaseRead:
+		reads{a}.answered(i, o)
+	case phaseQuorum:
+		quorums{a}.answered(i, o)
+	case phaseRepair:
+		quorums{a}.repaired(i, o)
+	}
+}
+
+// retry makes another attempt at operation i. A write that an owner may have stored keeps its
+// stamp: under another it would take effect twice. If the fence was raised since the attempt
+// before, others may have decided the same condition: then the outcome is unknown.
+func (a *attempt) retry(i int, o *operation, fenced bool) {
+	op := &a.call.Ops[i]
+	switch {
+	case o.passed && fenced:
+		a.p.giveUp(i, kv.ErrUnknownOutcome, false)
+	case op.Kind != kv.OpGet && (op.Cond.Kind == kv.Always || o.passed):
+		stored := o.concede || o.acks > 0 || o.oldView
+		lost := o.lost || o.gone > 0 // what is kept for an owner that was down is delivered when it is back
+		writes{a}.spread(i, &operation{
+			round:      round{concede: stored, lost: lost},
+			writeState: writeState{existed: o.existed, knew: stored, passed: o.passed},
+		}, 0)
+	default:
+		a.start(i)
+	}
+}

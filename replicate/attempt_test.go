@@ -1,0 +1,229 @@
+package replicate
+
+import (
+	"testing"
+	"time"
+
+	"httpdhs/internal/memnet"
+	"httpdhs/kv"
+	"httpdhs/peer"
+)
+
+// begin is the first attempt of a call, as Do makes it.
+func (n *testNode) begin(call *kv.Call) (*pending, *attempt) {
+	p := acquirePending(call)
+	p.fence = n.board.Fence()
+	return p, &attempt{n.Coordinator, n.board.Enter(), p, call}
+}
+
+// end goes on until all operations have their outcome.
+func (n *testNode) end(p *pending, a *attempt) {
+	for p.wait(a.call.Deadline) && a.advance() {
+	}
+	n.board.Leave(a.v)
+	n.finish(p, a.call)
+}
+
+// A call of which the first write has to be stamped again, because its coordinator's clock is
+// behind, while the second, after the clock has caught up, has not, still ends with the second.
+func TestRestampKeepsTheOrderOfACall(t *testing.T) { bubble(t, testRestampOrder) }
+
+func testRestampOrder(t *testing.T) {
+	for _, kind := range []kv.OpKind{kv.OpPut, kv.OpDelete} {
+		c := newCluster(t, 3, 2)
+		n := c.nodes[2]
+		key := c.keyOwnedBy(0, 1)
+		ahead := kv.VersionAt(time.Now().Add(50 * time.Second))
+		for i := range 2 {
+			c.nodes[i].plant(t, key, "early", ahead)
+		}
+		call := kv.Call{
+			Ops:      []kv.Op{op(kv.OpPut, key, "first"), op(kind, key, "second"), op(kv.OpGet, key, "")},
+			Write:    kv.LevelAll,
+			Deadline: time.Now().Add(patience),
+		}
+		// As Do, with the clock moving on between the operations.
+		p, a := n.begin(&call)
+		a.start(0)
+		n.clock.Observe(ahead)
+		a.start(1)
+		a.start(2)
+		n.end(p, a)
+		wantOp(t, call.Ops[0], nil)
+		wantOp(t, call.Ops[1], nil)
+		if !call.Ops[1].Existed {
+			t.Error("the second replaces the first, and yet it found no value")
+		}
+		want := "second"
+		if kind == kv.OpDelete {
+			want = ""
+			wantOp(t, call.Ops[2], kv.ErrNotFound)
+		} else {
+			wantValue(t, call.Ops[2], want)
+		}
+		for i := range 2 {
+			if got := c.nodes[i].held(key); string(got.Value) != want {
+				t.Errorf("node%d ends with %q, want %q", i, got.Value, want)
+			}
+		}
+	}
+}
+
+// A later write of a call that is tried again, and that an owner has stored before, keeps its place
+// after an earlier one that nobody has stored: that one gets no second stamp above it.
+func TestRetryKeepsTheOrderOfACall(t *testing.T) { bubble(t, testRetryOrder) }
+
+func testRetryOrder(t *testing.T) {
+	c := newCluster(t, 3, 2)
+	n := c.nodes[2]
+	key := c.keyOwnedBy(0, 1)
+	call := kv.Call{
+		Ops:      []kv.Op{op(kv.OpPut, key, "first"), op(kv.OpPut, key, "second")},
+		Write:    kv.LevelAll,
+		Deadline: time.Now().Add(patience),
+	}
+	p, a := n.begin(&call)
+	// The first attempt: the second write was stored, the first was not, and the ring has changed.
+	for i := range call.Ops {
+		a.admitOp(i)
+		stamp(&call.Ops[i], n.clock.Now())
+		p.begin(i, &operation{round: round{phase: phaseWrite, required: 2, acks: uint8(i)}})
+		p.giveUp(i, kv.ErrUnavailable, true)
+	}
+	for i := range 2 { // another client overwrites the second
+		c.nodes[i].plant(t, key, "other", n.clock.Now())
+	}
+	for i := range call.Ops {
+		o := p.state(i)
+		a.retry(i, &o, false)
+	}
+	n.end(p, a)
+	wantOp(t, call.Ops[0], nil)
+	wantOp(t, call.Ops[1], nil)
+	for i := range 2 {
+		if got := c.nodes[i].held(key); string(got.Value) == "first" {
+			t.Errorf("node%d ends with the first write of the call", i)
+		}
+	}
+}
+
+// A write that is kept for owners that are down is delivered when they are back, and may be read
+// and replaced then. An attempt that follows gives it no second stamp: it would take effect twice.
+func TestWriteKeptForOwnersThatAreDownKeepsItsStamp(t *testing.T) { bubble(t, testKeptStamp) }
+
+func testKeptStamp(t *testing.T) {
+	c := newCluster(t, 3, 2)
+	n, key := c.nodes[0], c.keyOwnedBy(1, 2)
+	for _, i := range []int{1, 2} {
+		n.peers[i].MarkDown(memnet.ErrReset).Finish()
+	}
+	call := kv.Call{Write: kv.LevelLive, Deadline: time.Now().Add(patience), Ops: []kv.Op{op(kv.OpPut, key, "X")}}
+	time.Sleep(time.Millisecond)
+	n.board.Renew()
+	time.Sleep(2 * testLease) // who was stopped for so long tries once more
+	p := acquirePending(&call)
+	n.attempt(p, &call, false)
+	if !p.again() {
+		t.Fatal("the first attempt is the last: the test shows nothing")
+	}
+	n.board.Renew()
+	for _, i := range []int{1, 2} {
+		n.peers[i].MarkBack(false)
+		eventually(t, c.nodes[i].name+" has what was kept for it", func() bool { return string(c.nodes[i].held(key).Value) == "X" })
+		n.peers[i].SetInSync(true)
+	}
+	c.nodes[1].mustPut(t, key, "Y", kv.LevelAll)
+	n.attempt(p, &call, true)
+	n.finish(p, &call)
+	for _, other := range c.nodes {
+		wantValue(t, other.do(op(kv.OpGet, key, ""), kv.LevelQuorum), "Y")
+	}
+}
+
+// A condition that was tried many times while the ring changed is stamped again like any other.
+func TestConditionIsStampedAgainAfterManyAttempts(t *testing.T) { bubble(t, testDecisionAfterAttempts) }
+
+func testDecisionAfterAttempts(t *testing.T) {
+	c := newCluster(t, 3, 2)
+	n := c.nodes[2]
+	key := c.keyOwnedBy(0, 1)
+	for i := range 2 {
+		c.nodes[i].plant(t, key, "early", kv.VersionAt(time.Now().Add(5*time.Second)))
+	}
+	late := op(kv.OpPut, key, "late")
+	late.Cond.Kind = kv.IfPresent
+	call := kv.Call{Ops: []kv.Op{late}, Write: kv.LevelAll, Deadline: time.Now().Add(patience)}
+	p := acquirePending(&call)
+	for range decisionsMax {
+		p.giveUp(0, kv.ErrUnavailable, true)
+	}
+	n.attempt(p, &call, true)
+	for p.again() && n.pause(call.Deadline) {
+		n.attempt(p, &call, true)
+	}
+	n.finish(p, &call)
+	wantOp(t, call.Ops[0], nil)
+}
+
+// What a node acknowledged before a fence is not acknowledged after it: it is tried again, and a
+// condition that it has let pass has an unknown outcome.
+func TestFencedOperationsAreNotAcknowledged(t *testing.T) { bubble(t, testFenced) }
+
+func testFenced(t *testing.T) {
+	for cond, want := range map[kv.ConditionKind]error{kv.Always: nil, kv.IfAbsent: kv.ErrUnknownOutcome} {
+		c := newCluster(t, 2, 2)
+		n := c.nodes[0]
+		put := op(kv.OpPut, c.keyOwnedBy(0, 1), "value")
+		put.Cond.Kind = cond
+		fenced := false
+		c.net.Between("node0", "node1", memnet.OnBatches(func(_ []byte, pass func() ([]byte, error)) ([]byte, error) {
+			if !fenced {
+				fenced = true
+				n.board.RaiseFence()
+			}
+			return pass()
+		}))
+		wantOp(t, n.do(put, kv.LevelAll), want)
+	}
+}
+
+// No more than one read in twenty asks a second owner, but for what may be saved up: and no more
+// than that may be, however many reads there were.
+func TestHedgesAreBounded(t *testing.T) {
+	var reads Counters
+	b := budget{earned: &reads.Reads}
+	for i, want := range []int{hedgeBurst, 10, hedgeBurst} {
+		reads.Reads.Add([]int64{0, 10 * hedgeShare, 1000 * hedgeBurst * hedgeShare}[i])
+		hedges := 0
+		for b.has(1) && b.spend(1) {
+			hedges++
+		}
+		if hedges != want || b.spend(1) {
+			t.Errorf("step %d: %d hedges, want %d", i, hedges, want)
+		}
+	}
+}
+
+// A round waits for what it has to, and for no more.
+func TestWhenARoundIsDecided(t *testing.T) {
+	for name, c := range map[string]struct {
+		round round
+		want  bool
+	}{
+		"nobody is waited for":          {round{required: 2}, true},
+		"too few":                       {round{required: 2, acks: 1, waiting: 1}, false},
+		"enough":                        {round{required: 2, acks: 2, waiting: 1}, true},
+		"enough, but for all that live": {round{required: 1, acks: 2, waiting: 1, live: true}, false},
+		"by each ring":                  {round{required: 1, extra: 1, acks: 1, waiting: 1}, false},
+		"overwritten, not seen":         {round{required: 1, newer: 1, waiting: 1}, false},
+		"overwritten, seen":             {round{required: 2, newer: 1, acks: 1, waiting: 1}, true},
+		"overwritten, conceded":         {round{required: 1, newer: 1, waiting: 1, concede: true}, true},
+		"a quorum that is behind":       {round{phase: phaseQuorum, required: 1, acks: 1, waiting: 1, behind: true}, false},
+	} {
+		if got := c.round.decided(); got != c.want {
+			t.Errorf("%s: decided is %v", name, got)
+		}
+	}
+}
+
+var _ peer.Waiter = (*pending)(nil)

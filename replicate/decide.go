@@ -1,0 +1,119 @@
+package replicate
+
+import (
+	"httpdhs/kv"
+	"httpdhs/wire"
+)
+
+// decisionsMax bounds how often the primary is asked to decide a condition without a pause. It
+// refuses a stamp below what it holds.
+const decisionsMax = 16
+
+// start has a conditional write decided by the key's primary: the first owner that is up and in
+// sync, and not among those that declined, which were asked and said that they may not decide. The
+// primary stores it in the same step, under the key's lock; then the other owners store the same
+// version. A primary that is asked twice, since a connection broke, finds the version there and says
+// that it is stored.
+func (a decisions) start(i int, declined ownerSet) {
+	op := &a.call.Ops[i]
+	stamp(op, a.clock.Now())
+	partition := a.v.Partition(op.Hash)
+	for k, n := range a.v.Readers(partition) {
+		if declined&(1<<k) != 0 {
+			if p := a.v.Peers[n]; p != nil && p.Up() && p.InSync() {
+				a.topology.Probe(p)
+				break // not past who is the primary, be it that not all know it yet
+			}
+			continue
+		}
+		if int(n) == a.v.Self {
+			if !a.topology.MayDecide(partition) {
+				if declined |= 1 << k; a.board.IsInSync() {
+					break
+				}
+				continue
+			}
+			next := asking(k, declined)
+			r := a.replica.decide(partition, op.Hash, &op.Record, &op.Cond)
+			next.takeWrite(&r, uint8(k))
+			a.p.begin(i, &next)
+			return
+		}
+		if a.ask(i, n, k, declined) {
+			return
+		}
+	}
+	// One that is up and would not decide may in a moment: it finds out who is down, or the ring has
+	// changed.
+	a.p.giveUp(i, kv.ErrUnavailable, declined != 0 || a.board.Passing(a.v))
+}
+
+// asking is an operation that asks owner k to decide.
+func asking(k int, declined ownerSet) operation {
+	return operation{
+		round:      round{phase: phaseDecide, asked: 1 << k},
+		writeState: writeState{declined: declined},
+	}
+}
+
+// ask has a peer decide, the k-th owner; false: it is not the primary, or down.
+func (a decisions) ask(i int, n uint16, k int, declined ownerSet) bool {
+	op, p := &a.call.Ops[i], a.v.Peers[n]
+	if !p.Up() || !p.InSync() {
+		return false
+	}
+	next := asking(k, declined)
+	next.waiting, next.required = 1, 1
+	t := a.p.begin(i, &next)
+	t.Owner = uint8(k)
+	alone := len(a.call.Ops) == 1
+	if !p.Decide(&op.Cond, &op.Record, t, alone) {
+		a.p.drop()
+		return false
+	}
+	if alone {
+		p.Carry(a.call.Deadline)
+	}
+	return true
+}
+
+// answered draws the conclusion from the primary's answer.
+func (a decisions) answered(i int, o *operation) {
+	switch o.decision {
+	case wire.Stored:
+		// An owner that holds something newer was written to meanwhile: the
+		// write was done, and then overwritten.
+		writes{a.attempt}.spread(i, &operation{
+			round:      round{acks: 1, concede: true},
+			writeState: writeState{existed: o.existed, knew: true, passed: true},
+		}, o.asked)
+	case wire.Stale:
+		a.restamp(i, o)
+	case wire.NotPrimary:
+		a.start(i, o.declined|o.asked)
+	case wire.ConditionFailed:
+		a.p.end(i, kv.ErrConditionFailed)
+	case wire.NoMemory, wire.Refused, wire.TooFarAhead:
+		a.p.end(i, o.refusal)
+	default:
+		a.p.end(i, kv.ErrUnknownOutcome)
+	}
+}
+
+// restamp asks the primary again, with a stamp above what it holds.
+func (a decisions) restamp(i int, o *operation) {
+	if !a.clock.Observe(o.stale) {
+		a.p.end(i, kv.ErrUnavailable)
+		return
+	}
+	if heir := a.p.heir(a.call, i); heir > i { // the condition held; a new stamp would be above that
+		a.p.bequeath(i, heir)
+		return
+	}
+	if o.number >= decisionsMax {
+		a.p.giveUp(i, kv.ErrUnavailable, true)
+		return
+	}
+	a.Restamps.Add(1)
+	a.start(i, o.declined)
+}

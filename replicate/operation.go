@@ -1,0 +1,240 @@
+package replicate
+
+import (
+	"math/bits"
+
+	"httpdhs/kv"
+	"httpdhs/wire"
+)
+
+// MaxReplicas bounds the owners of a key by one ring.
+const MaxReplicas = 16
+
+// ownerSet is a set of owners of a partition by their place among them, a bit each: of up to
+// rebalance.RingsMax rings at a time.
+type ownerSet uint64
+
+func count(owners ownerSet) uint8 { return uint8(bits.OnesCount64(uint64(owners))) }
+
+// phase is what an operation's unresolved tickets are for.
+type phase uint8
+
+const (
+	phaseWrite  phase = iota // owners store the record
+	phaseDecide              // the primary decides a conditional write
+	phaseRead                // one owner after the other is asked
+	phaseQuorum              // all owners are asked at once
+	phaseRepair              // owners that answered with less store what was read
+)
+
+// operation is where one operation stands. It goes through rounds, in each of which owners are
+// asked. What each result touches comes first. What reads find is apart, in reading: most
+// operations of a large call are writes.
+type operation struct {
+	round
+	writeState
+	outcome
+
+	refusal error // an owner is up and would not, or there is no room for what a read found
+	get     int32 // 1 + the place of its reading; 0: it is no get
+}
+
+// round is one round: owners that are asked at once. A result of an earlier round no longer counts.
+type round struct {
+	number   uint16 // retries make many: a ticket of a peer that hangs must not meet its round again
+	phase    phase
+	done     bool  // it is decided
+	live     bool  // wait for every ticket, whatever required says
+	required uint8 // acknowledgements that are asked for
+	waiting  uint8 // unresolved tickets
+	acks     uint8 // owners that stored, or answered a read with authority
+	newer    uint8 // owners that hold something newer
+	gone     uint8 // owners that are down, of those that readers ask
+
+	// While the ring changes there are more owners than those that readers ask, the first so many.
+	// extra is how many of them are up: acknowledgements of as many more are asked for, so that by
+	// each ring the level is met.
+	readers uint8
+	extra   uint8
+
+	concede  bool      // whatever newer an owner holds came after this write began
+	lost     bool      // an owner may have stored it, and did not say so
+	oldView  bool      // an owner says that it is none: this node goes by an old ring
+	behind   bool      // of phaseQuorum: an owner that answered has refused something newer than it holds
+	refused  uint8     // of phaseRepair: owners that would not store what was found
+	decision wire.Code // of phaseDecide
+	stopping bool      // this node is stopping
+	asked    ownerSet  // of phaseDecide and phaseRead
+}
+
+// writeState is what the rounds of a put or delete have found out.
+type writeState struct {
+	existed  bool       // some owner held a readable value before
+	knew     bool       // that was found out by an earlier round
+	passed   bool       // a condition has let it pass
+	stale    kv.Version // the newest version that ours lost to, or the value for which its condition does not hold
+	declined ownerSet   // owners that would not decide
+}
+
+// reading is what the rounds of a get have found.
+type reading struct {
+	answered ownerSet
+	newest   ownerSet // of answered: hold what is in found
+	behind   ownerSet // of answered: have refused something newer than they hold
+	whole    ownerSet // of answered: have authority, but for what they have refused
+	found    kv.Entry // the newest
+	local    bool     // found is in the call's buffer, not in the pending's
+}
+
+// outcome is what comes of an operation.
+type outcome struct {
+	ended bool  // it has its outcome
+	again bool  // in vain, by a view that is being replaced: worth another attempt
+	redo  bool  // a read: an earlier write of the call to the same key has a second stamp
+	heir  int32 // 1 + the later write of the call that took its place; 0: none
+	err   error // once it is ended
+	vain  error // the outcome of the attempt before
+}
+
+// enough is how many acknowledgements meet the level.
+func (o *round) enough() uint8 { return o.required + o.extra }
+
+// decided says whether nobody waits for the rest of the round.
+func (o *round) decided() bool {
+	if o.waiting == 0 {
+		return true
+	}
+	if o.live || o.phase == phaseQuorum && o.behind {
+		return false
+	}
+	// A level that cannot be met any more is no reason to stop: how many
+	// replicas have the write is part of the answer.
+	return o.have() >= o.enough()
+}
+
+// have is how many owners have the write, or had it before something newer took its place.
+func (o *round) have() uint8 {
+	if o.concede || o.acks > 0 {
+		return o.acks + o.newer
+	}
+	return 0
+}
+
+// unseen says whether no owner has stored the write, and some have refused it for something newer.
+func (o *round) unseen() bool { return o.newer > 0 && o.acks == 0 && !o.concede && !o.lost }
+
+// lose takes note of an owner that does not take part.
+func (o *round) lose(owner uint8) {
+	switch {
+	case owner < o.readers:
+		o.gone++
+	case o.extra > 0:
+		o.extra--
+	}
+}
+
+// take counts one owner's result.
+func (p *pending) take(o *operation, r *wire.Result, owner uint8) {
+	switch r.Code {
+	case wire.FailedDown, wire.FailedStopping, wire.FailedUnasked:
+		o.lose(owner)
+		o.decision = r.Code
+		o.stopping = o.stopping || r.Code == wire.FailedStopping
+		o.lost = o.lost || r.Code != wire.FailedUnasked
+		return
+	}
+	switch o.phase {
+	case phaseWrite, phaseRepair, phaseDecide:
+		o.takeWrite(r, owner)
+	case phaseRead, phaseQuorum:
+		p.takeRead(o, r, owner)
+	}
+}
+
+func (o *operation) takeWrite(r *wire.Result, owner uint8) {
+	o.decision = r.Code
+	if !o.knew && r.Existed {
+		o.existed = true
+	}
+	switch r.Code {
+	case wire.Stored:
+		o.acks++
+	case wire.Stale:
+		o.newer++
+		o.stale = max(o.stale, r.Version)
+		o.lost = o.lost || r.Repeated
+	case wire.NoMemory, wire.Refused:
+		if o.phase == phaseRepair {
+			o.refused++
+			return
+		}
+		o.refusal = kv.ErrNoMemory
+		if r.Code == wire.Refused {
+			o.refusal = kv.ErrRefused
+		}
+	case wire.ConditionFailed:
+		if o.stale = 0; r.Existed { // else it is a tombstone's
+			o.stale = r.Version
+		}
+	case wire.TooFarAhead:
+		if o.phase != phaseRepair {
+			o.refusal = kv.ErrRefused
+		}
+	case wire.NotOwner:
+		o.oldView = true
+		o.lose(owner)
+	}
+}
+
+// takeRead keeps the newest entry; its value is copied.
+func (p *pending) takeRead(o *operation, r *wire.Result, owner uint8) {
+	if o.done && o.phase == phaseRead {
+		return // of owners that were asked both, the first counts
+	}
+	g, bit := p.reading(o), ownerSet(1)<<owner
+	g.answered |= bit
+	if r.Behind {
+		g.behind |= bit
+		o.behind = true
+	}
+	if !r.NoAuthority {
+		g.whole |= bit
+		if !r.Behind || o.phase != phaseRead {
+			o.acks++
+		}
+	}
+	if r.Code != wire.Found {
+		return
+	}
+	e := &r.Record.Entry
+	switch {
+	case !g.found.Exists() || e.Supersedes(&g.found):
+		g.newest, g.local = bit, false
+		g.found = *e
+		if full(p.max, len(p.buf), len(e.Value)) {
+			o.refusal = kv.ErrAnswerFull
+			g.found.Value, g.found.Meta = nil, nil
+			return
+		}
+		g.found.Value = keep(&p.buf, e.Value)
+		g.found.Meta = keep(&p.buf, e.Meta)
+	case e.Version == g.found.Version:
+		g.newest |= bit
+	}
+}
+
+// full says whether a value goes beyond the bound of what gets may find.
+func full(bound, have, value int) bool { return bound > 0 && have > 0 && have+value > bound }
+
+// keep appends b to buf and returns the copy.
+func keep(buf *[]byte, b []byte) []byte {
+	if len(b) == 0 {
+		return nil
+	}
+	start := len(*buf)
+	*buf = append(*buf, b...)
+	return (*buf)[start:len(*buf):len(*buf)]
+}
+
+// older is the set of owners that answered a read with less than the newest.
+func (g *reading) older() ownerSet { return g.answered &^ g.newest }

@@ -1,0 +1,90 @@
+package replicate
+
+import (
+	"time"
+
+	"httpdhs/kv"
+)
+
+// outwait holds back the answer to a write that fewer than all owners have, until every member
+// stamps above it. So a write that begins after the answer has the greater stamp, whichever owners
+// it meets. The same goes for what a read of several owners has found, which may be such a write.
+// As a rule all that is so before the owners have answered.
+func (c *Coordinator) outwait(p *pending, call *kv.Call) {
+	if c.board.Solitary() || !waits(call) {
+		return // there are no other members, or it is all reads of one replica
+	}
+	stamped := p.lastPartial(call)
+	if stamped == 0 {
+		return
+	}
+	now := time.Now()
+	behind, known := c.topology.Behind(now)
+	if !known {
+		return
+	}
+	ahead := stamped.Instant().Sub(c.clock.Reading())
+	if ahead > kv.MaxApart { // the clocks stand still: tell the members of the stamp
+		if !c.topology.Refresh(call.Deadline) {
+			p.failPartial(call, kv.ErrTimeout)
+		}
+		return
+	}
+	wait := behind + ahead
+	if wait <= 0 {
+		return
+	}
+	inTime := now.Add(wait).Before(call.Deadline)
+	late := time.NewTimer(min(wait, call.Deadline.Sub(now)))
+	defer late.Stop()
+	select {
+	case <-late.C:
+		if inTime {
+			return
+		}
+	case <-c.quit:
+	}
+	p.failPartial(call, kv.ErrTimeout)
+}
+
+// waits says whether the call has an operation that outwait is about.
+func waits(call *kv.Call) bool {
+	for i := range call.Ops {
+		if op := &call.Ops[i]; op.Kind != kv.OpGet || op.Required > 1 {
+			return true
+		}
+	}
+	return false
+}
+
+// lastPartial is the last stamp that the call has written or found, and that fewer than all owners
+// may have. While the ring changes owners may be unknown, and it is of all that the call has
+// written. 0: there is none.
+func (p *pending) lastPartial(call *kv.Call) (stamped kv.Version) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for i := range call.Ops {
+		op, o := &call.Ops[i], p.at(i)
+		switch {
+		case !o.ended || o.err != nil:
+		case op.Kind == kv.OpGet && op.Required > 1:
+			stamped = max(stamped, p.reading(o).found.Version)
+		case op.Kind != kv.OpGet && (p.moving || int(o.have()) < op.Replicas):
+			stamped = max(stamped, op.Version)
+		}
+	}
+	return stamped
+}
+
+// failPartial fails what lastPartial is about.
+func (p *pending) failPartial(call *kv.Call, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for i := range call.Ops {
+		op, o := &call.Ops[i], p.at(i)
+		found := op.Kind == kv.OpGet && op.Required > 1
+		if o.err == nil && (found || op.Kind != kv.OpGet && int(o.have()) < op.Replicas) {
+			o.err = err
+		}
+	}
+}

@@ -1,0 +1,77 @@
+package topology
+
+import (
+	"testing"
+	"time"
+
+	"httpdhs/kv"
+)
+
+// The middle of what is read: the one there, or the two.
+func TestMiddle(t *testing.T) {
+	for _, c := range [][]time.Duration{{5, 5, 5}, {1, 5, 1, 5}, {2, 2, 9, 1, 2}, {-1, -1, -3600, -1, 0}, {4, 10, 10, 100, -100, 4}} {
+		if low, high := middle(c[2:]); low != c[0] || high != c[1] {
+			t.Errorf("in the middle of %v are %v and %v, want %v and %v", c[2:], low, high, c[0], c[1])
+		}
+	}
+}
+
+// Where most members are heard and the machines in the middle agree, it is what those say. Else nodes that go by the same time keep it, one that has just started
+// takes that of the others, and those that have all just started, or all not, meet in the middle.
+func TestWhatTheTimeIs(t *testing.T) {
+	h := time.Hour
+	for name, c := range map[string]struct {
+		read    []reading
+		members int
+		want    time.Duration
+	}{
+		"the only member":            {[]reading{{machine: h}}, 1, h},
+		"cut off":                    {[]reading{{machine: h, established: true}}, 3, 0},
+		"cut off, of two":            {[]reading{{machine: h, established: true}}, 2, 0},
+		"cut off with one":           {[]reading{{machine: h, established: true}, {established: true}}, 5, 0},
+		"cut off with two wrong":     {[]reading{{machine: h, established: true}, {machine: h, established: true}, {established: true}}, 7, 0},
+		"new beside old":             {[]reading{{}, {node: h, machine: h, established: true}}, 2, h},
+		"new beside old, others off": {[]reading{{}, {node: h, established: true}, {node: h, established: true}}, 9, h},
+		"old beside new":             {[]reading{{established: true}, {node: h, machine: h}}, 2, 0},
+		"two new":                    {[]reading{{}, {node: h, machine: h}}, 2, h / 2},
+		"one machine is set":         {[]reading{{established: true}, {machine: h, established: true}}, 2, 0},
+		"both machines are set":      {[]reading{{machine: h, established: true}, {machine: h, established: true}}, 2, h},
+		"one of three":               {[]reading{{machine: h}, {}, {machine: time.Millisecond}}, 3, time.Millisecond},
+		"two of four are set":        {[]reading{{established: true}, {machine: h, established: true}, {machine: h, established: true}, {established: true}}, 5, 0},
+		"one of four":                {[]reading{{}, {machine: 2 * time.Millisecond}, {machine: h}, {machine: -time.Millisecond}}, 4, time.Millisecond},
+	} {
+		if got := apart(c.read, c.members); got != c.want {
+			t.Errorf("%s: %v, want %v", name, got, c.want)
+		}
+	}
+}
+
+// A bound of a quick exchange holds until the drift of the clocks has made a slow one tighter, or
+// an exchange contradicts it.
+func TestLagIsTheTightestBound(t *testing.T) {
+	start := time.Now()
+	ms := func(n float64) time.Duration { return time.Duration(n * float64(time.Millisecond)) }
+	l, now := lag{}, start
+	if got := l.upTo(now); got != kv.MaxApart {
+		t.Errorf("before anything is known: %v, want %v", got, kv.MaxApart)
+	}
+	for _, step := range []struct {
+		name               string
+		after, least, most time.Duration
+		want               time.Duration
+	}{
+		{"the first", 0, ms(-1), ms(1), ms(1)},
+		{"a slow one", 900 * time.Millisecond, ms(-50), ms(50), ms(2)},
+		{"a quicker one", time.Second, ms(-1), ms(0.5), ms(0.5)},
+		{"long after it", time.Minute, ms(-3), ms(3), ms(3)},
+		{"this clock was moved ahead", time.Second, ms(200), ms(210), ms(210)},
+		{"and back", time.Second, ms(-205), ms(-195), ms(-195)},
+		{"far ahead", time.Second, time.Hour, time.Hour, kv.MaxApart},
+	} {
+		now = now.Add(step.after)
+		l.learn(step.least, step.most, now)
+		if got := l.upTo(now); got != step.want {
+			t.Errorf("%s: %v, want %v", step.name, got, step.want)
+		}
+	}
+}

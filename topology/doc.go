@@ -1,0 +1,38 @@
+// Package topology is what the cluster is, as this node sees it: who is a member and is reached,
+// by which rings is read and written, for what this node has authority, and what time it is.
+//
+// Each member has a prober, which asks it how it is. The answer is what the member states of
+// itself: rings, clocks, whom it takes for down. What follows is worked out in one place, step:
+// package rebalance says by which rings to go, and the conclusions are written on the
+// placement.Board, by which operations and anti-entropy go. The topology sees no operation.
+//
+//	members.go    who is a member, and who was
+//	member.go     one of them: the way to it, and the belief in it
+//	belief.go     what is known of a member, and how far it is trusted: pure
+//	prober.go     asks one member, again and again
+//	heard.go      what follows when one has said something
+//	step.go       a step of the protocol by which rings change
+//	rings.go      the rings that are known, and who is on them
+//	claim.go      how this node gets authority for a ring
+//	primacy.go    how it gets to decide conditions
+//	evict.go      which members are dead
+//	clocks.go     what time it is
+//	stamps.go     how far apart members stamp
+//	serve.go      what others ask
+//
+// docs/design/membership.md has the protocol, and why it is right.
+//
+// Invariants:
+//
+//   - A peer goes down, and comes back, under the mu of its member: what this node states of it is
+//     never half of before and half of after.
+//   - What a member says to hold is believed only if it has acknowledged every time that this node
+//     took it for down.
+//   - This node acknowledges that it was taken for down after it gave up what it holds (the fence),
+//     and before whoever took it for down takes part again.
+//
+// Concurrency: all exported methods are safe. Topology.mu guards the rings and who is a member. A
+// member's mu may be taken under it, and a peer's under that. No lock is held across I/O or a
+// callback. Goroutines: a prober a member, which its peer runs and waits for, and one that closes a
+// peer that is no member any more; Close waits for all.
+package topology

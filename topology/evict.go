@@ -1,0 +1,116 @@
+package topology
+
+import (
+	"slices"
+	"time"
+
+	"httpdhs/ring"
+	"httpdhs/wire"
+)
+
+// joinerEvictAfter is how long a member that has never had its share may be down before it is
+// removed, whatever EvictAfter says. It holds up every change of the ring, and owns nothing that
+// would be lost. It joins again when it is back. A restart takes less, and goes on with the same
+// join.
+const joinerEvictAfter = 5 * time.Second
+
+// absenceMax is how long a voter may be down without being taken for cut off: a majority would else
+// never agree on who is dead while connections of its own break now and then.
+func absenceMax(evictAfter time.Duration) time.Duration {
+	if evictAfter > 0 {
+		return min(evictAfter, joinerEvictAfter) / 4
+	}
+	return joinerEvictAfter / 4
+}
+
+// electorate says which members are dead, and who has a vote on that. It is made under the
+// topology's mu, and used under it.
+type electorate struct {
+	self       string
+	evictAfter time.Duration
+	members    *wire.Members
+	byName     map[string]*member
+	rings      *rings
+}
+
+func (t *Topology) electorateLocked() *electorate {
+	return &electorate{
+		self: t.opt.Name, evictAfter: t.opt.EvictAfter,
+		members: &t.roster.members, byName: t.roster.byName, rings: &t.rings,
+	}
+}
+
+// victimsLocked are the members that are to be removed: this node would have it so, and with it a
+// majority of those on the ring that is read.
+func (t *Topology) victimsLocked() (victims []string) {
+	if t.opt.Members == nil {
+		return nil
+	}
+	e := t.electorateLocked()
+	for _, name := range e.dead() {
+		if e.majority(name, t.board.View().Read.Nodes()) {
+			victims = append(victims, name)
+		}
+	}
+	return victims
+}
+
+// dead are the members that have been down to this node for so long that it would have them
+// removed.
+func (e *electorate) dead() (names []string) {
+	for i := range e.members.All {
+		entry := &e.members.All[i]
+		m, after := e.byName[entry.Name], e.after(entry)
+		if after > 0 && m != nil && m.downFor() >= after {
+			names = append(names, entry.Name)
+		}
+	}
+	return names
+}
+
+// after is how long the member may be down until it is dead; 0: for ever.
+func (e *electorate) after(m *wire.Member) time.Duration {
+	after := e.evictAfter
+	if m.State != wire.Leaving && (after <= 0 || after > joinerEvictAfter) && e.rings.joining(m.Name) {
+		return joinerEvictAfter
+	}
+	return after
+}
+
+// majority says whether a majority would have the member removed.
+//
+// A side of a split that is no majority removes no owner, neither while the split lasts nor when it
+// is over. So a vote counts only if this node has heard from the voter for as long as the victim has
+// to be down. And one side must not become a majority by nodes that join it: who came onto the ring
+// after the victim went down is not counted.
+func (e *electorate) majority(victim string, readers []ring.Node) bool {
+	at := slices.IndexFunc(e.members.All, func(m wire.Member) bool { return m.Name == victim })
+	after, joining, lost := e.after(&e.members.All[at]), e.rings.joining(victim), e.byName[victim].wasLost()
+	var votes, all int
+	for _, n := range readers {
+		// Who was removed has no vote on a joiner, which owns nothing: the ring that is read may
+		// have to wait for this very removal.
+		if joining && !e.members.Has(n.Name) || !joining && e.rings.cameAfter(n.Name, lost) {
+			continue
+		}
+		all++
+		if m := e.byName[n.Name]; n.Name == e.self || m != nil && m.upFor() >= after && m.wouldEvict(victim) {
+			votes++
+		}
+	}
+	return votes > all/2
+}
+
+// wasLost is when the member was found down after it had been up for long; zero if it never was.
+func (m *member) wasLost() time.Time {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.belief.lostSince
+}
+
+// wouldEvict says whether the member, which is not down, would have another removed.
+func (m *member) wouldEvict(name string) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return !m.down() && slices.Contains(m.belief.ping.Dead, name)
+}

@@ -1,0 +1,169 @@
+package topology
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"httpdhs/kv"
+	"httpdhs/ring"
+	"httpdhs/wire"
+)
+
+// pastMax bounds the members that are remembered after they were removed.
+const pastMax = 1024
+
+// roster is who is a member, and who was. The topology's mu guards it.
+type roster struct {
+	members wire.Members
+	byName  map[string]*member // also who is a member no more, as long as a view needs its peer
+	list    []*member          // the same, the oldest first: replaced, never modified
+	past    map[string]past    // of members that were removed
+}
+
+func newRoster() roster {
+	return roster{byName: make(map[string]*member), past: make(map[string]past)}
+}
+
+// add takes in a member.
+func (r *roster) add(name string, m *member) {
+	delete(r.past, name)
+	r.byName[name] = m
+	r.list = append(slices.Clone(r.list), m)
+}
+
+// drop lets go of members, and remembers what they have to be told if they come back.
+func (r *roster) drop(gone []*member) {
+	for _, m := range gone {
+		name := m.peer.Name()
+		delete(r.byName, name)
+		for other := range r.past {
+			if len(r.past) < pastMax {
+				break
+			}
+			delete(r.past, other)
+		}
+		m.mu.Lock()
+		r.past[name] = m.belief.rest()
+		m.mu.Unlock()
+	}
+	if len(gone) > 0 {
+		r.list = slices.DeleteFunc(slices.Clone(r.list), func(m *member) bool { return slices.Contains(gone, m) })
+	}
+}
+
+// SetMembers tells the topology who the members are. It begins to talk to those that are new, and to
+// change over to their ring.
+func (t *Topology) SetMembers(to wire.Members) error {
+	var active []ring.Node
+	for _, m := range to.All {
+		if m.State == wire.Active {
+			active = append(active, m.Node())
+		}
+	}
+	t.mu.Lock()
+	if len(active) > 0 || t.rings.target == 0 { // else all leave: one of them will stay, and until then the target does
+		table, err := ring.New(active, t.opt.Ring)
+		if err != nil {
+			t.mu.Unlock()
+			return fmt.Errorf("cannot make a ring of the members: %w", err)
+		}
+		t.rings.aim(table)
+	}
+	t.compareLocked(&to)
+	t.roster.members = to
+	t.clock.SetTag(clockTag(to.All, t.opt.Name))
+	for _, m := range to.All {
+		t.memberLocked(m.Name)
+	}
+	t.mu.Unlock()
+	t.reconsider()
+	return nil
+}
+
+// compareLocked takes note of who is a member no more, and who is one again.
+func (t *Topology) compareLocked(to *wire.Members) {
+	r := &t.roster
+	for _, was := range r.members.All {
+		if m := r.byName[was.Name]; m != nil && !to.Has(was.Name) {
+			m.removed()
+		}
+	}
+	for _, is := range to.All {
+		if m := r.byName[is.Name]; m != nil && !r.members.Has(is.Name) {
+			m.readmitted()
+		}
+	}
+}
+
+// memberLocked is the member of that name, made when it is new; nil: it is this node, or none is
+// made any more.
+func (t *Topology) memberLocked(name string) *member {
+	m, ok := t.roster.byName[name]
+	if ok || name == t.opt.Name || t.ended {
+		return m
+	}
+	m = t.newMember(name, t.roster.past[name])
+	if len(t.roster.list) == 0 {
+		t.board.Fresh() // there was nobody to renew the lease
+	}
+	t.roster.add(name, m)
+	if t.started {
+		t.startMember(m)
+	}
+	return m
+}
+
+// forgetLocked lets go of what no ring and no member needs any more: the members are the caller's
+// to close.
+func (t *Topology) forgetLocked() (gone []*member) {
+	v := t.board.View()
+	if len(t.rings.retired) > 0 || !t.rings.state.Stated() {
+		return nil
+	}
+	t.rings.forget()
+	for _, m := range t.roster.list {
+		if name := m.peer.Name(); !t.roster.members.Has(name) && !slices.Contains(v.Names, name) {
+			gone = append(gone, m)
+		}
+	}
+	t.roster.drop(gone)
+	return gone
+}
+
+// removed takes note that the member is none any more.
+func (m *member) removed() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.belief.remove()
+	m.peer.SetInSync(false)
+}
+
+// readmitted takes note that it is one again.
+func (m *member) readmitted() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.belief.readmit(time.Now())
+}
+
+// clockTag is what a member marks its versions with: its name's hash, or the next number that is
+// free after those of the names before. Members that know the same members have different tags.
+func clockTag(all []wire.Member, self string) uint16 {
+	names := make([]string, len(all))
+	for i := range all {
+		names[i] = all[i].Name
+	}
+	slices.Sort(names)
+	taken := make(map[uint16]bool, len(names))
+	for _, name := range names {
+		tag := uint16(kv.Hash([]byte(name))) & kv.MaxTag
+		for taken[tag] && len(taken) <= kv.MaxTag {
+			tag = (tag + 1) & kv.MaxTag
+		}
+		if name == self {
+			return tag
+		}
+		taken[tag] = true
+	}
+	return uint16(kv.Hash([]byte(self))) & kv.MaxTag
+}

@@ -1,0 +1,210 @@
+package topology
+
+import (
+	"testing"
+	"time"
+
+	"httpdhs/internal/memnet"
+	"httpdhs/rebalance"
+	"httpdhs/ring"
+	"httpdhs/wire"
+)
+
+// A member that is removed, comes back, and is removed again before it has answered, is still told
+// how often it was suspected in its first life, and is believed when it comes back again: what it
+// has acknowledged would be more than ever was.
+func TestMemberThatWasNotHeardBetweenTwoRemovals(t *testing.T) { bubble(t, testNotHeardBetween) }
+
+func testNotHeardBetween(t *testing.T) {
+	c := newCluster(t, 3)
+	c.net.Toward("node2", memnet.FailWith(memnet.ErrReset))
+	for _, n := range c.nodes[:2] {
+		eventually(t, "it is down", n.node(c, 2).down)
+	}
+	c.net.Clear()
+	c.settle() // now node2 has something to acknowledge
+	c.net.Toward("node2", memnet.FailWith(memnet.ErrReset))
+	for digest := uint64(2); digest <= 4; digest += 2 {
+		for _, n := range c.nodes[:2] {
+			n.set(t, c.members(2, digest))
+		}
+		for _, n := range c.nodes[:2] {
+			eventually(t, "the member is forgotten", func() bool { return n.find("node2") == nil })
+		}
+		if digest == 4 {
+			c.net.Toward("node2", nil)
+		}
+		for _, n := range c.nodes {
+			n.set(t, c.members(-1, digest+1))
+		}
+	}
+	for _, n := range c.nodes {
+		eventually(t, n.name+" reads by the ring of all again", func() bool {
+			now, next := n.Rings()
+			return now == next && len(now.Nodes()) == 3 && n.board.InSync()
+		})
+	}
+}
+
+// A member that was down for long, was removed for it, and is a member again, is not dead at once:
+// it would be removed again before it could answer, and come back, without end.
+func TestMemberThatIsBackIsNotDeadAtOnce(t *testing.T) { bubble(t, testNotDeadAtOnce) }
+
+func testNotDeadAtOnce(t *testing.T) {
+	c := newCluster(t, 3)
+	n := c.nodes[0]
+	n.opt.EvictAfter = time.Second
+	dead := func(want int) {
+		t.Helper()
+		if names := n.dead(); len(names) != want {
+			t.Errorf("dead are %v, want %d", names, want)
+		}
+	}
+	c.cut(0, 2)
+	c.cut(1, 2)
+	eventually(t, "it is down", n.node(c, 2).down)
+	dead(0)
+	time.Sleep(2 * time.Second)
+	dead(1)
+	n.set(t, c.members(2, 2))
+	if n.find("node2") == nil {
+		t.Fatal("forgotten already: the test is about one that is not")
+	}
+	n.set(t, c.members(-1, 3))
+	dead(0)
+	time.Sleep(2 * time.Second)
+	dead(1)
+}
+
+// The table of a ring that is written because another wants it is kept, also when an equal one has
+// taken its place meanwhile, as one that was asked for does: the next view is made of it.
+func TestTableOfARingThatIsWrittenIsKept(t *testing.T) { bubble(t, testTableIsKept) }
+
+func testTableIsKept(t *testing.T) {
+	c := newCluster(t, 3)
+	n, members := c.nodes[0], c.members(-1, 2)
+	members.All = append(members.All, wire.Member{Name: "node3", Weight: 1}) // which never runs
+	c.nodes[1].set(t, members)
+	var wanted rebalance.Ring
+	eventually(t, "the ring that another wants is written", func() bool {
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		for _, x := range n.rings.state.Writes() {
+			if x != n.rings.target {
+				wanted = x
+			}
+		}
+		return wanted != 0 && n.rings.state.Stated()
+	})
+	n.mu.Lock()
+	equal, err := ring.New(n.rings.tables[wanted].Nodes(), n.opt.Ring)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.rings.tables[wanted] = equal
+	n.mu.Unlock()
+	n.reconsider()
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if !n.rings.known(wanted) {
+		t.Error("it is forgotten")
+	}
+}
+
+// A ring that this node asks another about, and that becomes its own target before the answer is
+// there, stays the table that it is: the view goes by that one, and what the answer makes is another
+// of the same.
+func TestRingKnownWhileAskedFor(t *testing.T) { bubble(t, testRingKnownWhileAskedFor) }
+
+func testRingKnownWhileAskedFor(t *testing.T) {
+	c := newCluster(t, 3)
+	n := c.nodes[0]
+	n.mu.Lock()
+	x := n.rings.target
+	was := n.rings.tables[x]
+	n.rings.unknown[x] = "node1"
+	n.mu.Unlock()
+	if err := n.learnRings(); err != nil {
+		t.Fatal(err)
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.rings.tables[x] != was || n.board.View().Read != was {
+		t.Error("the table of a ring that is written was replaced")
+	}
+}
+
+// Who is on a ring that a node has not heard of is asked of a member that writes it, not of one that
+// wants it for that one's sake and has not heard of it either: two of those would ask each other for
+// ever.
+func TestWhoIsOnARingIsAskedOfOneThatKnows(t *testing.T) {
+	const unheard = rebalance.Ring(4711)
+	for knows := range 2 {
+		for _, first := range []string{"node0", "node1"} { // members are gone through in any order
+			r := newRings("node2")
+			for i, name := range []string{first, map[string]string{"node0": "node1", "node1": "node0"}[first]} {
+				said := rebalance.Statement{Wants: []rebalance.Ring{unheard}}
+				if i == knows {
+					said.Writes = said.Wants
+				}
+				r.wonder(name, &said)
+				if i == knows && r.unknown[unheard] != name {
+					t.Errorf("%s is asked, and %s knows", r.unknown[unheard], name)
+				}
+			}
+		}
+	}
+}
+
+// What a node gave up it has not had: it would need the memory for it again.
+func TestWhatWasGivenUpWasNotHad(t *testing.T) { bubble(t, testGivenUp) }
+
+func testGivenUp(t *testing.T) {
+	c := newCluster(t, 3)
+	n := c.nodes[0]
+	own := func() (parts []int) {
+		now, _ := n.Rings()
+		for part, owns := range func() []bool { n.mu.Lock(); defer n.mu.Unlock(); return n.rings.owned(n.name, n.rings.target) }() {
+			if owns && now != nil {
+				parts = append(parts, part)
+			}
+		}
+		return parts
+	}
+	before := own()
+	if !n.hadAll(before) {
+		t.Fatal("it has not had what it owns")
+	}
+	n.set(t, c.members(0, 2)) // it leaves
+	for _, other := range c.nodes[1:] {
+		other.set(t, c.members(0, 2))
+	}
+	eventually(t, "it has had nothing", func() bool {
+		for _, part := range before {
+			if n.hadAll([]int{part}) {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+// A node that joins counts on a member that answers before the node has worked out who owns what. A
+// member that is never counted on could claim no ring, and the join would not end.
+func TestJoinerCountsOnWhoAnswersAtOnce(t *testing.T) { bubble(t, testCountsOnWhoAnswersAtOnce) }
+
+func testCountsOnWhoAnswersAtOnce(t *testing.T) {
+	c := newCluster(t, 2)
+	c.kill(1)
+	n := c.boot(1, 201, wire.Members{})
+	n.mu.Lock()
+	m := n.memberLocked("node0")
+	n.mu.Unlock()
+	eventually(t, "the member answers", func() bool {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		return m.belief.ping.Boot != 0 && !m.down()
+	})
+	n.set(t, c.members(-1, 1))
+	c.settle()
+}

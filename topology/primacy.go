@@ -1,0 +1,175 @@
+package topology
+
+import (
+	"slices"
+	"sync/atomic"
+
+	"httpdhs/placement"
+)
+
+// A node that comes to be in sync is the primary again of keys on whose conditions another has
+// decided until then, and decides while it has not heard of it. Two primaries would let two creates
+// of one key succeed. So each time that a node comes to be in sync it begins a primary epoch, which
+// it tells the others. It decides nothing before each that is up has acknowledged the epoch. That
+// one takes it for in sync, and so asks nobody else and decides nothing in its place; and what it
+// coordinated before it did so is over, and delivered.
+
+// primacy is this node's part in that.
+type primacy struct {
+	epoch    atomic.Uint64 // how often it came to be in sync
+	decides  atomic.Bool   // it may decide conditions while the ring changes
+	arrivals atomic.Uint64 // how often a member that was down came back
+
+	// acked is what arrivals was, and one more, when all that were up had acknowledged the epoch; 0:
+	// they have not.
+	acked atomic.Uint64
+
+	open  bool   // the epoch is not over; under Topology.mu
+	since uint64 // serial of the view by which operations go that began before the epoch; under Topology.mu
+}
+
+// arrives says that a member that was down is about to take part again: it may decide conditions
+// until it acknowledges this node's epoch.
+func (p *primacy) arrives() { p.arrivals.Add(1) }
+
+// acknowledged says whether all that are up have acknowledged this node's epoch, those that have
+// just come back too.
+func (p *primacy) acknowledged() bool { return p.acked.Load() == p.arrivals.Load()+1 }
+
+// lose ends the epoch: this node is not in sync any more.
+func (p *primacy) lose() {
+	p.open = false
+	p.acked.Store(0)
+}
+
+// follow begins an epoch, or ends it, as the node comes to be in sync or not. began: operations
+// have to go by a new view than that of the serial.
+func (p *primacy) follow(inSync bool, serial uint64) (began bool) {
+	if inSync == p.open {
+		return false
+	}
+	p.acked.Store(0)
+	if p.open = inSync; inSync {
+		p.epoch.Add(1)
+		p.since = serial
+	}
+	return inSync
+}
+
+// count takes note of whether all have acknowledged the epoch. arrivals is from before they were
+// looked at.
+func (p *primacy) count(all bool, arrivals uint64) {
+	if all {
+		p.acked.Store(arrivals + 1)
+	} else {
+		p.acked.Store(0)
+	}
+}
+
+// primaryAck is how far a node is with acknowledging a member's primary epoch; under the member's
+// mu.
+type primaryAck struct {
+	epoch uint64 // of the member, in which it is in sync
+	since uint64 // serial of the last view by which operations go that began before
+	over  bool   // those operations are over
+	left  uint64 // and then Peer.Finished has to be this, so that what they have queued is delivered
+}
+
+// acknowledgedEpochLocked says which primary epoch of the member is acknowledged; 0: none. The
+// caller holds the member's mu.
+func (m *member) acknowledgedEpochLocked() uint64 {
+	a := &m.belief.primary
+	if !m.peer.InSync() || a.epoch == 0 || a.since >= m.t.rings.oldest.Load() {
+		return 0
+	}
+	if !a.over {
+		a.over, a.left = true, m.peer.Queued()
+	}
+	if m.peer.Finished() < a.left {
+		return 0
+	}
+	return a.epoch
+}
+
+// acknowledgeEpochsLocked begins to acknowledge the epochs of members that are new, and notes who
+// acknowledges this node's. It says whether operations go by a new view.
+func (t *Topology) acknowledgeEpochsLocked() (replaced bool) {
+	serial, arrivals := t.board.View().Serial, t.primacy.arrivals.Load()
+	replaced = t.primacy.follow(t.board.IsInSync(), serial)
+	all := t.primacy.open && t.primacy.since < t.rings.oldest.Load() && !replaced
+	for _, m := range t.roster.list {
+		m.mu.Lock()
+		b := &m.belief
+		switch {
+		case !m.peer.InSync():
+			b.primary = primaryAck{} // operations may ask another from now on, be it the same epoch still
+		case b.ping.PrimaryEpoch != b.primary.epoch:
+			b.primary, replaced = primaryAck{epoch: b.ping.PrimaryEpoch, since: serial}, true
+		}
+		all = all && (m.down() || b.ping.Sees[b.self].PrimaryEpoch == t.primacy.epoch.Load())
+		m.mu.Unlock()
+	}
+	t.primacy.count(all, arrivals)
+	if replaced {
+		t.replaceViewLocked()
+	}
+	return replaced
+}
+
+// MayDecide says whether this node may decide conditions on a partition: it is the primary, the
+// first owner that is up and in sync. While the ring changes, the primary by one ring may be another
+// than by the next: then it takes more. See docs/design/membership.md.
+func (t *Topology) MayDecide(partition int) bool {
+	v := t.board.View() // the present one: an operation may go by an earlier
+	readers := v.Readers(partition)
+	if !t.board.Holds(partition) || v.Self < 0 || !slices.Contains(readers, uint16(v.Self)) {
+		return false
+	}
+	for _, n := range readers {
+		p := v.Peers[n]
+		if p == nil {
+			break // it is this node's turn
+		}
+		if p.Up() && p.InSync() {
+			t.Probe(p) // whoever asks has found it down
+			return false
+		}
+	}
+	if !t.mayDecideYet() {
+		return false
+	}
+	if !v.Moving() && t.board.IsStable() {
+		return true
+	}
+	return t.decidesWhileMoving(v, partition)
+}
+
+// mayDecideYet says whether this node's primary epoch is acknowledged. If not, the others are asked
+// again.
+func (t *Topology) mayDecideYet() bool {
+	if t.primacy.acknowledged() {
+		return true
+	}
+	for _, m := range t.others() {
+		m.probeSoon()
+	}
+	t.board.Wake()
+	return false
+}
+
+// decidesWhileMoving says whether this node is the primary by all rings that are written, or nobody
+// else takes another for it.
+func (t *Topology) decidesWhileMoving(v *placement.View, partition int) bool {
+	first, same := v.FirstLive(v.Read, partition), true
+	for _, table := range v.Writes[1:] {
+		same = same && v.FirstLive(table, partition) == first
+	}
+	return first == t.opt.Name && (same && t.stated() || t.primacy.decides.Load())
+}
+
+// stated says whether this node's statement says all that it reads by and writes to.
+func (t *Topology) stated() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.rings.state.Stated()
+}

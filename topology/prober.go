@@ -1,0 +1,186 @@
+package topology
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"httpdhs/kv"
+	"httpdhs/peer"
+	"httpdhs/wire"
+)
+
+const (
+	// probeTimeout is how long an answer to a probe may take; a member that
+	// leaves probesUnanswered in a row without one is down. One that refuses
+	// connections is down at once. See SilenceMax.
+	probeTimeout     = 700 * time.Millisecond
+	probesUnanswered = 4
+
+	// ProbeEveryMax bounds the pause between probes: a longer one would look like a process that was
+	// stopped.
+	ProbeEveryMax = time.Second
+
+	// unsettledProbe is the pause between probes while this node is not in sync, or a ring is
+	// changing.
+	unsettledProbe = 50 * time.Millisecond
+
+	// flightStuck is how long a batch may be under way to a member that answers probes meanwhile,
+	// before it is sent again: an answer that is lost without a word would hold up all that comes
+	// after it until the batch is given up.
+	flightStuck = SilenceMax
+)
+
+// SilenceMax is how long a member that hangs is waited for once a probe has begun: then it is down.
+// A write waits this long at most, and for the pause between two probes.
+//
+// Three probes would find it sooner. But to be taken for down is dear: the member loses its
+// authority and compares all that it holds. A process that was stopped for two seconds, by a
+// snapshot of its machine or a debugger, is not worth that. The fourth probe is the margin.
+//
+// It is also how long the probers of this node may be silent before it takes itself for one that
+// was stopped, and that others took for down.
+const SilenceMax = probesUnanswered * probeTimeout
+
+var (
+	// errSilent always reads the same: a reason is logged when it changes.
+	errSilent = fmt.Errorf("no answer to %d probes in a row", probesUnanswered)
+
+	// errUnsteered is no verdict. The member is there, and its clock is far from this node's, which
+	// may be the one that is wrong, and is moved once all members were asked. To go on without it,
+	// as if it were down, would be a split.
+	errUnsteered = errors.New("the clocks are to be compared with those of others first")
+)
+
+// apartError is why a peer is no member: its clock, or this node's, is wrong.
+type apartError struct {
+	name string
+	by   time.Duration
+}
+
+func (e *apartError) Error() string {
+	return fmt.Sprintf("the clock of %s and this node's are %s apart, at most %s: run NTP", e.name, e.by.Abs().Round(time.Second), kv.MaxAhead)
+}
+
+// probeLoop asks the member how it is, for as long as it is one: often while this node waits for
+// others to get in sync.
+func (m *member) probeLoop() {
+	for {
+		if pause, lapsed := m.t.board.Renew(); lapsed {
+			m.t.fence(fmt.Sprintf("it was stopped for %s", pause.Round(time.Millisecond)))
+		}
+		m.probe(time.Now().Add(probeTimeout))
+		pause := m.t.opt.ProbeEvery
+		switch {
+		case m.silent > 0 && !m.down():
+			pause = 0 // it hangs, and requests with it: know soon
+		case !m.t.board.Stable():
+			pause = min(pause, unsettledProbe)
+		}
+		select {
+		case <-time.After(pause):
+		case <-m.poke:
+		case <-m.peer.Closing():
+			return
+		}
+	}
+}
+
+// probe asks once and draws the conclusion.
+func (m *member) probe(deadline time.Time) {
+	began := time.Now()
+	said, err := m.ask(deadline)
+	switch {
+	case err == nil:
+		m.silent = 0
+		m.peer.Unstick(began, flightStuck)
+		m.answered(&said)
+	case errors.Is(err, errUnsteered):
+		m.silent = 0
+	case errors.Is(err, peer.ErrStranger):
+		if m.silent++; m.silent < probesUnanswered {
+			m.t.introduce(m.peer.Name())
+		} else {
+			m.fall(err)
+		}
+	case peer.IsTimeout(err):
+		if m.silent++; m.silent >= probesUnanswered {
+			m.fall(errSilent)
+		}
+	default:
+		m.fall(err)
+	}
+	if !m.probed.Load() {
+		m.tried.Store(true)
+		m.t.steer() // before this node may coordinate, and stamp something by a wrong clock
+		if errors.Is(err, errUnsteered) || errors.Is(err, peer.ErrStranger) && m.silent < probesUnanswered {
+			return // no verdict
+		}
+		m.probed.Store(true)
+		m.t.reconsider()
+	}
+}
+
+// refresh asks once, beside the prober, which draws the conclusion where there is no answer.
+func (m *member) refresh(deadline time.Time) error {
+	if err := m.peer.Enter(deadline); err != nil {
+		return err
+	}
+	defer m.peer.Leave()
+	said, err := m.ask(deadline)
+	if err == nil {
+		m.answered(&said)
+	}
+	return err
+}
+
+// answer is what a member says of itself in answer to a probe.
+type answer struct {
+	wire.Ping
+	to   uint64 // the Seq of the statement that it answers
+	told uint64 // this node's suspicion epoch of the member when it asked
+}
+
+// ask sends a probe, and takes the time from its answer.
+func (m *member) ask(deadline time.Time) (answer, error) {
+	m.mu.Lock()
+	told := m.belief.suspicion // before it is told
+	m.mu.Unlock()
+	began, stamped := time.Now(), m.t.clock.Reading()
+	self := m.t.statement()
+	msg, err := m.peer.Probe(wire.AppendPing(nil, &self), deadline)
+	if err != nil {
+		return answer{}, err
+	}
+	ping, err := wire.ParsePing(msg)
+	if err != nil {
+		return answer{}, err
+	}
+	said := answer{ping, self.Said.Seq, told}
+	m.readClock(&ping, time.Since(began), stamped)
+	steered := m.t.steer()
+	m.t.follow()
+	if ping.Name != m.peer.Name() {
+		// One node under two names would count as two replicas.
+		return said, fmt.Errorf("the node at %s says that it is %s", m.peer.Name(), ping.Name)
+	}
+	err = m.t.accepts(&ping)
+	if apart := (*apartError)(nil); errors.As(err, &apart) && !steered && !m.probed.Load() {
+		return said, errUnsteered
+	}
+	return said, err
+}
+
+// accepts says why an answer is not a member's.
+func (t *Topology) accepts(p *wire.Ping) error {
+	// Both ways, so that both say so: records of the one that is ahead would
+	// be refused by the other.
+	apart := time.UnixMicro(max(p.Wall, p.Clock.Time().UnixMicro())).Sub(t.clock.Wall())
+	if apart.Abs() > kv.MaxAhead {
+		return &apartError{p.Name, apart}
+	}
+	if p.Settings != t.settings {
+		return fmt.Errorf("%s runs with %s, this node with %s: they must be the same at all nodes", p.Name, p.Settings, t.settings)
+	}
+	return nil
+}

@@ -1,0 +1,37 @@
+package topology
+
+import (
+	"httpdhs/ring"
+	"httpdhs/wire"
+)
+
+// ServePing answers a probe.
+func (t *Topology) ServePing(dst, request []byte) ([]byte, error) {
+	ping, err := wire.ParsePing(request)
+	if err != nil {
+		return dst, err
+	}
+	// One that is not accepted is left to the prober's pace: two that refuse each other would ask
+	// each other without end.
+	if m := t.find(ping.Name); m != nil && t.accepts(&ping) == nil {
+		m.asked(&ping)
+	}
+	self := t.statement()
+	return wire.AppendPing(dst, &self), nil
+}
+
+// ServeRing says who is on a ring.
+func (t *Topology) ServeRing(dst, body []byte) ([]byte, error) {
+	x, err := wire.ParseRing(body)
+	if err != nil {
+		return dst, err
+	}
+	t.mu.Lock()
+	table := t.rings.tables[x]
+	t.mu.Unlock()
+	var nodes []ring.Node
+	if table != nil {
+		nodes = table.Nodes()
+	}
+	return wire.AppendNodes(dst, nodes), nil
+}

@@ -1,0 +1,307 @@
+package topology
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"httpdhs/kv"
+	"httpdhs/peer"
+	"httpdhs/placement"
+	"httpdhs/ring"
+	"httpdhs/wire"
+)
+
+// Members is where the member map is kept.
+type Members interface {
+	// Differs is told that the member map of a peer has another digest than this node's, or that
+	// the peer does not know this node.
+	Differs(name string)
+
+	// Evict is told, at least once, that a majority has found a member dead.
+	Evict(name string)
+}
+
+// Options are the settings of a Topology.
+type Options struct {
+	Name  string // this node's
+	Boot  uint64 // drawn at start, not 0
+	Ring  ring.Settings
+	Board *placement.Board
+	Clock *kv.Clock
+	Wall  *kv.Wall // what Clock reads, to be kept with the others'; nil: it is left alone
+	Log   *slog.Logger
+
+	Members Members
+
+	// Dial makes the transport to the node of that name.
+	Dial func(name string) peer.Transport
+
+	QueueBytes int           // bound of a peer's queue
+	ProbeEvery time.Duration // pause between two probes of a peer
+
+	// EvictAfter is how long a member has to be down before this node would have it removed; 0: it
+	// never would.
+	EvictAfter time.Duration
+
+	// Describe fills in what the node tells of itself in a ping: Keys, Bytes, Tombstones, Memory,
+	// Version, Started, Stopping, Moving, HandOver.
+	Describe func(*wire.Ping)
+}
+
+// Topology is this node's view of the cluster: see the package comment.
+type Topology struct {
+	opt      Options
+	settings string // of the ring, as told in pings
+	board    *placement.Board
+	clock    *kv.Clock
+	clocks   clocks
+	primacy  primacy
+	reason   atomic.Pointer[error] // why this node is not in sync
+
+	noRoom  time.Time // when a claim last found too little room; of whoever claims alone
+	quit    chan struct{}
+	closing sync.Once
+	done    sync.WaitGroup
+
+	mu      sync.Mutex // guards all below; members' locks may be taken under it
+	rings   rings
+	roster  roster
+	pings   uint64        // that were made
+	ready   chan struct{} // closed when this node may coordinate
+	started bool
+	ended   bool
+}
+
+// New makes a topology that knows no members. SetMembers tells it who they are, and Start begins to
+// talk to them.
+func New(o *Options) *Topology {
+	t := &Topology{
+		opt: *o, settings: settingsName(&o.Ring), board: o.Board, clock: o.Clock,
+		rings: newRings(o.Name), roster: newRoster(), quit: make(chan struct{}), ready: make(chan struct{}),
+	}
+	t.clocks.wall, t.clocks.clock, t.clocks.log = o.Wall, o.Clock, o.Log
+	t.clocks.inSync = t.board.IsInSync
+	return t
+}
+
+// Start starts the senders and probers of the members.
+func (t *Topology) Start() {
+	t.mu.Lock()
+	t.started = true
+	for _, m := range t.roster.list {
+		t.startMember(m)
+	}
+	t.mu.Unlock()
+	t.reconsider()
+}
+
+// Close ends the peers: operations that wait for one get an answer.
+func (t *Topology) Close() {
+	t.closing.Do(func() {
+		close(t.quit)
+		t.mu.Lock()
+		t.ended = true
+		list := t.roster.list
+		t.mu.Unlock()
+		var all sync.WaitGroup
+		for _, m := range list {
+			all.Go(m.peer.Close)
+		}
+		all.Wait()
+		t.done.Wait()
+	})
+}
+
+// Drain waits until all peers that take part have what is queued for them.
+func (t *Topology) Drain(ctx context.Context) error {
+	var errs []error
+	for _, m := range t.others() {
+		errs = append(errs, m.peer.Drain(ctx))
+	}
+	return errors.Join(errs...)
+}
+
+// others are the members but this node, as peers.
+func (t *Topology) others() []*member {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.roster.list
+}
+
+// find returns the member of that name; nil: there is none, or it is this node.
+func (t *Topology) find(name string) *member {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.roster.byName[name]
+}
+
+// settingsName spells out the settings that have to be equal.
+func settingsName(s *ring.Settings) string {
+	return fmt.Sprintf("--replicas=%d --partitions=%d --partitioner=%s", s.Replicas, s.Partitions, s.Partitioner)
+}
+
+// Rings are the table of the owners that readers ask, and of those that will be when the present
+// change is over: the same while there is none. Both are nil before there are members.
+func (t *Topology) Rings() (now, next *ring.Table) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	v := t.board.View()
+	if v == nil {
+		return nil, nil
+	}
+	return v.Read, t.rings.tables[t.rings.target]
+}
+
+// Target is the ring to come; nil before there are members.
+func (t *Topology) Target() *ring.Table {
+	_, next := t.Rings()
+	return next
+}
+
+// Peers are the other members as this node sees them, sorted by name.
+func (t *Topology) Peers() []Status {
+	var all []Status
+	for _, m := range t.others() {
+		all = append(all, m.status())
+	}
+	slices.SortFunc(all, func(a, b Status) int { return strings.Compare(a.Name, b.Name) })
+	return all
+}
+
+// Live says whether the member of that name is not down; false too where there is none.
+func (t *Topology) Live(name string) bool {
+	m := t.find(name)
+	return m != nil && m.peer.State() != peer.Down
+}
+
+// Heard has the member of that name asked at once how it is: something else says that it is there.
+func (t *Topology) Heard(name string) {
+	if m := t.find(name); m != nil {
+		m.probeSoon()
+	}
+}
+
+// Probe has the member asked at once how it is.
+func (t *Topology) Probe(p *peer.Peer) { t.Heard(p.Name()) }
+
+// Overtaken tells the topology that others have gone on without this node: they have taken it off
+// the ring, or it had a ring of its own.
+func (t *Topology) Overtaken(reason string) { t.fence(reason) }
+
+// Boot is that of a peer's process, as it last said; 0: it was not heard yet.
+func (t *Topology) Boot(p *peer.Peer) uint64 {
+	m := t.find(p.Name())
+	if m == nil {
+		return 0
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.belief.ping.Boot
+}
+
+// Complete says whether a peer is to be asked for what only an owner that lacks nothing can answer,
+// past its queue. It has been sent all that was kept for it. And it is in sync, or it may have come
+// to be a moment ago: its answer says so itself.
+func (t *Topology) Complete(p *peer.Peer) bool {
+	m := t.find(p.Name())
+	return m != nil && m.complete()
+}
+
+// Refresh asks the peers that are not down how they are, until the deadline. It says whether all
+// have answered.
+func (t *Topology) Refresh(deadline time.Time) bool {
+	var all peer.Group
+	var silent atomic.Bool
+	for _, m := range t.others() {
+		if m.peer.State() == peer.Down {
+			continue
+		}
+		all.Go(func() {
+			if m.refresh(deadline) != nil {
+				silent.Store(true)
+			}
+		})
+	}
+	all.Wait()
+	return !silent.Load()
+}
+
+// Await waits until this node may coordinate: it has heard from every member that is up, and they
+// from it. Before that it does not know to whom to write. The error says why it may not.
+func (t *Topology) Await(deadline time.Time) error {
+	if t.board.Ready() {
+		return nil
+	}
+	if most := time.Now().Add(introductionMax); deadline.After(most) {
+		deadline = most
+	}
+	for !t.board.Ready() {
+		t.mu.Lock()
+		ready := t.ready
+		t.mu.Unlock()
+		late := time.NewTimer(time.Until(deadline))
+		select {
+		case <-ready:
+			late.Stop()
+		case <-late.C:
+			if t.board.View() == nil {
+				return kv.ErrNoCluster
+			}
+			return kv.ErrUnheard
+		case <-t.quit:
+			late.Stop()
+			return kv.ErrStopping
+		}
+	}
+	return nil
+}
+
+// introductionMax bounds how long an operation waits until this node may coordinate. Most often it
+// is a round trip; where a member can be reached, but does not reach this node, it is as long as
+// that lasts.
+const introductionMax = 2 * time.Second
+
+var (
+	// errUnheard is why a node that is in sync may not coordinate.
+	errUnheard = errors.New("a member that is up has not taken note of this node yet: can it reach this node's address?")
+)
+
+// SyncReason says why this node is not in sync; nil when it is.
+func (t *Topology) SyncReason() error {
+	inSync := t.board.InSync()
+	switch reason := t.reason.Load(); {
+	case inSync && t.board.Ready():
+		return nil
+	case inSync:
+		return errUnheard
+	case reason != nil:
+		return *reason
+	}
+	return placement.ErrNotInSync
+}
+
+func (t *Topology) setReason(err error) { t.reason.Store(&err) }
+
+// fence takes all authority from this node: others have gone on without it, so it has to compare
+// itself with them once more. Operations that began before it are not acknowledged as they are.
+func (t *Topology) fence(reason string) {
+	t.board.RaiseFence() // a claim that is under way does not count
+	t.mu.Lock()
+	t.rings.state.Fence()
+	t.holdLocked()
+	t.primacy.lose()
+	was := t.board.SetInSync(false)
+	t.mu.Unlock()
+	if was {
+		t.opt.Log.Warn("not in sync any more", "reason", reason)
+		t.setReason(fmt.Errorf("%w: %s", placement.ErrNotInSync, reason))
+	}
+	t.board.Wake()
+}
