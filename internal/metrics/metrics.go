@@ -1,130 +1,45 @@
 // Package metrics turns the counters that the house keeps anyway into
 // Prometheus metrics, all with the prefix httpdhs_.
 //
-// Nothing here is on the path of a request: a scrape calls the functions of
-// Sources, which read counters, and the answers become metrics on the spot.
-// The structs below are this package's own, so that it imports nothing of the
-// packages that count; whoever wires a node fills them in.
+// Nothing here is on the path of a request: a scrape reads the counters where
+// each package keeps them, and they become metrics on the spot. Hot paths add to
+// counters of their own package and know nothing of Prometheus.
 package metrics
 
 import (
 	"runtime"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"httpdhs/antientropy"
+	"httpdhs/replicate"
+	"httpdhs/server"
+	"httpdhs/shard"
+	"httpdhs/topology"
 )
 
-// Sources are where a scrape reads from. A nil function leaves its metrics
+// Sources are where a scrape reads from. What is nil leaves its metrics
 // out. Scrapes may run at the same time, so the functions are safe for
 // concurrent use; they should return in microseconds.
 type Sources struct {
-	Version string // of the binary
+	Version   string // of the binary
+	MaxMemory int64  // --max-memory; 0: no bound
 
-	Ready       func() bool // whether the node serves its share
-	Store       func() Store
-	HTTP        func() HTTP
-	Coordinator func() Coordinator
-	Peers       func() []Peer
-	Ring        func() Ring
-	Members     func() Members
+	Ready   func() bool // whether the node serves its share
+	Store   func() shard.Stats
+	Steps   func() [shard.StepKinds]shard.StepTimes
+	HTTP    func() server.Stats
+	Calls   *replicate.Counters   // with Repairs
+	Repairs *antientropy.Counters // with Calls
+	Peers   func() []topology.Status
+	Ring    func() Ring
+	Members func() Members
 }
 
-// Store is what this node holds.
-type Store struct {
-	Keys       int64 // live keys
-	Tombstones int64 // deleted keys still remembered
-
-	Bytes          int64 // of live keys and their values
-	AccountedBytes int64 // what the store takes, as counted against MaxBytes
-	MaxBytes       int64 // 0: no bound
-
-	LiveBytes    int64 // records that are held
-	DeadBytes    int64 // where records were, until it is used or given back
-	SegmentBytes int64 // all that records lie in: live, dead and what is unused
-	IndexBytes   int64 // tables, and what finds entries that expire
-
-	Evicted      int64 // entries that made room for others
-	EvictedBytes int64 // of their keys and values
-	Passed       int64 // records of other nodes that sync did not store for it
-
-	Steps []StoreSteps
-}
-
-// StoreSteps is how long the steps took, of one kind, in which the store does its own work. Each
-// kind occurs once.
-type StoreSteps struct {
-	Kind           string // grow, compact, evict, sweep, segment
-	Count          int64
-	Total, Longest time.Duration
-
-	// AtMost are how many took at most so long, by that in seconds.
-	AtMost map[float64]uint64
-}
-
-// HTTP is what the server has answered since it started.
-type HTTP struct {
-	Requests []RequestCount
-
-	Malformed  int64 // requests that could not be read
-	Overloaded int64 // requests refused since too many bodies or answers were in memory
-	Panics     int64 // requests whose handler panicked
-
-	Conns         int64 // open right now
-	RejectedConns int64 // turned away at the bound
-	EvictedConns  int64 // closed at the bound, for new ones
-	SlowConns     int64 // cut for taking too long
-
-	// Messages of other nodes that were not taken, by the reason. There are few.
-	RefusedMessages map[string]int64
-
-	// Request bodies in memory right now.
-	InFlightBytes     int64 // of clients
-	PeerInFlightBytes int64 // of other nodes
-
-	AnswerBytes int64 // large answers in memory until clients have taken them
-}
-
-// RequestCount is the number of requests with one method and class of status.
-// Each pair occurs once. Methods come from clients: whoever counts folds the
-// ones it does not know into one, or else there is no end to the pairs.
-type RequestCount struct {
-	Method string // get, put, ..., other
-	Code   string // 2xx, 3xx, 4xx, 5xx
-	Count  int64
-}
-
-// Coordinator is what became of the operations that this node coordinated.
-type Coordinator struct {
-	Reads       int64
-	Writes      int64
-	Hedges      int64 // reads that asked one more owner, since the first took long
-	ReadRepairs int64 // records sent to replicas that a read found stale
-	Restamps    int64 // writes stamped again since a newer version was there
-	Synced      int64 // records fetched by sync
-	HandedOver  int64 // records given to the owners that this node is not
-	Refused     int64 // records of peers beyond this node's limits, or stamped too far ahead
-	Unavailable int64 // operations with too few replicas up
-	Timeouts    int64 // operations whose level was not met in time
-	Overloads   int64 // operations refused since a queue was full
-}
-
-// Peer is another node as this one sees it. Names are unique.
-type Peer struct {
-	Name   string
-	State  string // one of PeerStates
-	Synced bool   // as it last said: it holds all that it owns
-
-	QueueBytes     int64 // waiting to be sent; the hints, if it is down
-	SentRecords    int64 // acknowledged
-	SentBatches    int64 // acknowledged
-	SendErrors     int64 // batches that broke off or were refused
-	DroppedRecords int64 // the oldest of a full queue
-}
-
-// PeerStates are the states that a Peer can have. Each is a metric of its own,
+// peerStates are the states that a peer can have. Each is a metric of its own,
 // 1 for the state that it is in and 0 for the others.
-var PeerStates = []string{"up", "recovering", "down"}
+var peerStates = []string{"up", "recovering", "down"}
 
 // Ring is the partition table in use and this node's part of it, and of its change.
 type Ring struct {
@@ -251,17 +166,20 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		e.gauge(ready, oneIf(c.src.Ready()))
 	}
 	if c.src.Store != nil {
-		e.store(c.src.Store())
+		e.store(c.src.Store(), c.src.MaxMemory)
+	}
+	if c.src.Steps != nil {
+		e.steps(c.src.Steps())
 	}
 	if c.src.HTTP != nil {
 		e.http(c.src.HTTP())
 	}
-	if c.src.Coordinator != nil {
-		e.coordinator(c.src.Coordinator())
+	if c.src.Calls != nil {
+		e.calls(c.src.Calls, c.src.Repairs)
 	}
 	if c.src.Peers != nil {
 		for _, p := range c.src.Peers() {
-			e.peer(p)
+			e.peer(&p)
 		}
 	}
 	if c.src.Ring != nil {
@@ -291,28 +209,43 @@ func (e emitter) counter(d *prometheus.Desc, v int64, labels ...string) {
 	e.send(prometheus.CounterValue, d, v, labels)
 }
 
-func (e emitter) store(s Store) {
-	e.gauge(storeKeys, s.Keys)
-	e.gauge(storeTombstones, s.Tombstones)
+func (e emitter) store(s shard.Stats, most int64) {
+	e.gauge(storeKeys, int64(s.Keys))
+	e.gauge(storeTombstones, int64(s.Tombstones))
 	e.gauge(storeData, s.Bytes)
-	e.gauge(storeMemory, s.AccountedBytes)
-	e.gauge(storeMemoryKind, s.LiveBytes, "live")
-	e.gauge(storeMemoryKind, s.DeadBytes, "dead")
-	e.gauge(storeMemoryKind, s.SegmentBytes-s.LiveBytes-s.DeadBytes, "unused")
-	e.gauge(storeMemoryKind, s.IndexBytes, "index")
-	e.gauge(storeMemoryMax, s.MaxBytes)
+	e.gauge(storeMemory, s.Accounted)
+	m := &s.Memory
+	e.gauge(storeMemoryKind, m.Live, "live")
+	e.gauge(storeMemoryKind, m.Dead, "dead")
+	e.gauge(storeMemoryKind, m.Segments-m.Live-m.Dead, "unused")
+	e.gauge(storeMemoryKind, m.Index, "index")
+	e.gauge(storeMemoryMax, most)
 	e.counter(storeEvicted, s.Evicted)
 	e.counter(storeEvictedB, s.EvictedBytes)
 	e.counter(storePassed, s.Passed)
-	for _, steps := range s.Steps {
-		e <- prometheus.MustNewConstHistogram(storeSteps, uint64(steps.Count), steps.Total.Seconds(), steps.AtMost, steps.Kind)
-		e <- prometheus.MustNewConstMetric(storeLongest, prometheus.GaugeValue, steps.Longest.Seconds(), steps.Kind)
+}
+
+// steps are how long the store's own work took. Buckets count what took at most so long.
+func (e emitter) steps(all [shard.StepKinds]shard.StepTimes) {
+	for kind, times := range all {
+		name, sum := shard.StepKind(kind).String(), uint64(0)
+		atMost := make(map[float64]uint64, shard.StepBuckets)
+		for i, n := range times.Buckets[:shard.StepBuckets-1] {
+			sum += uint64(n)
+			atMost[shard.StepBound(i).Seconds()] = sum
+		}
+		e <- prometheus.MustNewConstHistogram(storeSteps, uint64(times.Count), times.Total.Seconds(), atMost, name)
+		e <- prometheus.MustNewConstMetric(storeLongest, prometheus.GaugeValue, times.Longest.Seconds(), name)
 	}
 }
 
-func (e emitter) http(h HTTP) {
-	for _, r := range h.Requests {
-		e.counter(httpRequests, r.Count, r.Method, r.Code)
+func (e emitter) http(h server.Stats) {
+	for class, byStatus := range h.Requests {
+		for digit, count := range byStatus {
+			if count > 0 {
+				e.counter(httpRequests, count, server.Classes[class], string(rune('0'+digit))+"xx")
+			}
+		}
 	}
 	e.counter(httpMalformed, h.Malformed)
 	e.counter(httpOverloaded, h.Overloaded)
@@ -329,30 +262,30 @@ func (e emitter) http(h HTTP) {
 	e.gauge(httpAnswers, h.AnswerBytes)
 }
 
-func (e emitter) coordinator(c Coordinator) {
-	e.counter(coordReads, c.Reads)
-	e.counter(coordWrites, c.Writes)
-	e.counter(coordHedges, c.Hedges)
-	e.counter(coordRepairs, c.ReadRepairs)
-	e.counter(coordRestamps, c.Restamps)
-	e.counter(coordSynced, c.Synced)
-	e.counter(coordHandedOver, c.HandedOver)
-	e.counter(coordRefused, c.Refused)
-	e.counter(coordUnavailable, c.Unavailable)
-	e.counter(coordTimeouts, c.Timeouts)
-	e.counter(coordOverloads, c.Overloads)
+func (e emitter) calls(c *replicate.Counters, r *antientropy.Counters) {
+	e.counter(coordReads, c.Reads.Load())
+	e.counter(coordWrites, c.Writes.Load())
+	e.counter(coordHedges, c.Hedges.Load())
+	e.counter(coordRepairs, c.Repairs.Load())
+	e.counter(coordRestamps, c.Restamps.Load())
+	e.counter(coordSynced, r.Pulled.Load())
+	e.counter(coordHandedOver, r.HandedOver.Load())
+	e.counter(coordRefused, c.Refused.Load()+r.Refused.Load())
+	e.counter(coordUnavailable, c.Unavailable.Load())
+	e.counter(coordTimeouts, c.Timeouts.Load())
+	e.counter(coordOverloads, c.Overloads.Load())
 }
 
-func (e emitter) peer(p Peer) {
-	for _, state := range PeerStates {
-		e.gauge(peerState, oneIf(p.State == state), p.Name, state)
+func (e emitter) peer(p *topology.Status) {
+	for _, state := range peerStates {
+		e.gauge(peerState, oneIf(p.State.String() == state), p.Name, state)
 	}
-	e.gauge(peerSynced, oneIf(p.Synced), p.Name)
-	e.gauge(peerQueueBytes, p.QueueBytes, p.Name)
-	e.counter(peerRecords, p.SentRecords, p.Name)
-	e.counter(peerBatches, p.SentBatches, p.Name)
-	e.counter(peerErrors, p.SendErrors, p.Name)
-	e.counter(peerDropped, p.DroppedRecords, p.Name)
+	e.gauge(peerSynced, oneIf(p.Ping.InSync), p.Name)
+	e.gauge(peerQueueBytes, int64(p.Queued), p.Name)
+	e.counter(peerRecords, p.SentRecords.Load(), p.Name)
+	e.counter(peerBatches, p.SentBatches.Load(), p.Name)
+	e.counter(peerErrors, p.SendErrors.Load(), p.Name)
+	e.counter(peerDropped, p.DroppedRecords.Load(), p.Name)
 }
 
 func (e emitter) ring(r Ring) {

@@ -4,8 +4,17 @@ import (
 	"os"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	"httpdhs/antientropy"
+	"httpdhs/peer"
+	"httpdhs/replicate"
+	"httpdhs/server"
+	"httpdhs/shard"
+	"httpdhs/topology"
+	"httpdhs/wire"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
@@ -14,43 +23,46 @@ import (
 
 // full has every source, each value different.
 func full() Sources {
-	return Sources{
-		Version: "v1.2.3",
-		Ready:   func() bool { return true },
-		Store: func() Store {
-			return Store{Keys: 11, Tombstones: 12, Bytes: 13, AccountedBytes: 14, MaxBytes: 15, LiveBytes: 5, DeadBytes: 2, SegmentBytes: 10, IndexBytes: 4, Evicted: 6, EvictedBytes: 7, Passed: 8, Steps: []StoreSteps{
-				{Kind: "compact", Count: 9, Total: 3 * time.Millisecond, Longest: 2 * time.Millisecond, AtMost: map[float64]uint64{0.001: 5, 0.002: 8}},
-				{Kind: "grow", Count: 1, Total: time.Millisecond, Longest: time.Millisecond, AtMost: map[float64]uint64{0.001: 0, 0.002: 1}},
-			}}
+	src := Sources{
+		Version:   "v1.2.3",
+		MaxMemory: 15,
+		Ready:     func() bool { return true },
+		Store: func() shard.Stats {
+			return shard.Stats{
+				Keys: 11, Tombstones: 12, Bytes: 13, Accounted: 14, Evicted: 6, EvictedBytes: 7, Passed: 8,
+				Memory: shard.Memory{Live: 5, Dead: 2, Segments: 10, Index: 4},
+			}
 		},
-		HTTP: func() HTTP {
-			return HTTP{
-				Requests: []RequestCount{
-					{Method: "get", Code: "2xx", Count: 21},
-					{Method: "get", Code: "4xx", Count: 22},
-					{Method: "put", Code: "2xx", Count: 23},
-				},
+		Steps: func() (all [shard.StepKinds]shard.StepTimes) {
+			for kind := range all {
+				times := &all[kind]
+				times.Count, times.Total, times.Longest = int64(kind+4), time.Duration(kind+2)*time.Millisecond, time.Duration(kind+1)*time.Millisecond
+				times.Buckets[0], times.Buckets[shard.StepBuckets-2], times.Buckets[shard.StepBuckets-1] = 1, 2, int64(kind+1)
+			}
+			return all
+		},
+		HTTP: func() server.Stats {
+			h := server.Stats{
 				Malformed: 24, Overloaded: 25, Panics: 26,
 				Conns: 27, RejectedConns: 28, SlowConns: 29,
 				InFlightBytes: 30, PeerInFlightBytes: 31,
 				EvictedConns: 32, AnswerBytes: 33,
 				RefusedMessages: map[string]int64{"changed": 34, "secret": 35},
 			}
+			h.Requests[0][2], h.Requests[0][4], h.Requests[2][2] = 21, 22, 23
+			return h
 		},
-		Coordinator: func() Coordinator {
-			return Coordinator{
-				Reads: 41, Hedges: 5, Writes: 42, ReadRepairs: 43, Restamps: 44, Unavailable: 45, Timeouts: 46, Overloads: 47,
-				Synced: 48, Refused: 49, HandedOver: 50,
-			}
-		},
-		Peers: func() []Peer {
-			return []Peer{
-				{Name: "b:1235", State: "up", Synced: true, SentRecords: 51, SentBatches: 52},
-				{
-					Name: "c:1236", State: "down", QueueBytes: 53, SentRecords: 54, SentBatches: 55,
-					SendErrors: 56, DroppedRecords: 57,
-				},
-			}
+		Calls: new(replicate.Counters), Repairs: new(antientropy.Counters),
+		Peers: func() []topology.Status {
+			up := topology.Status{Name: "b:1235", State: peer.Up, Ping: wire.Ping{InSync: true}, Counters: new(peer.Counters)}
+			up.SentRecords.Store(51)
+			up.SentBatches.Store(52)
+			down := topology.Status{Name: "c:1236", Queued: 53, Counters: new(peer.Counters)}
+			down.SentRecords.Store(54)
+			down.SentBatches.Store(55)
+			down.SendErrors.Store(56)
+			down.DroppedRecords.Store(57)
+			return []topology.Status{up, down}
 		},
 		Ring: func() Ring {
 			return Ring{
@@ -62,6 +74,14 @@ func full() Sources {
 			return Members{States: map[string]int{"active": 71, "joining": 72, "leaving": 73}, Evicted: 74}
 		},
 	}
+	c, r := src.Calls, src.Repairs
+	for counter, value := range map[*atomic.Int64]int64{
+		&c.Reads: 41, &c.Hedges: 5, &c.Writes: 42, &c.Repairs: 43, &c.Restamps: 44, &c.Unavailable: 45, &c.Timeouts: 46,
+		&c.Overloads: 47, &c.Refused: 40, &r.Pulled: 48, &r.Refused: 9, &r.HandedOver: 50,
+	} {
+		counter.Store(value)
+	}
+	return src
 }
 
 // What is scraped is exactly testdata/full.txt: a renamed metric breaks
@@ -102,8 +122,8 @@ func TestNoSourceNoMetric(t *testing.T) {
 // A scrape over HTTP has our metrics, the runtime's and the process's, and
 // reads the sources anew each time.
 func TestHandler(t *testing.T) {
-	keys := int64(7)
-	h := Handler(New(Sources{Store: func() Store { return Store{Keys: keys} }}))
+	keys := 7
+	h := Handler(New(Sources{Store: func() shard.Stats { return shard.Stats{Keys: keys} }}))
 	scrape(t, h, 200, "httpdhs_store_keys 7\n", "go_goroutines ", "httpdhs_build_info{")
 	if runtime.GOOS == "linux" {
 		scrape(t, h, 200, "process_resident_memory_bytes ")
@@ -118,7 +138,10 @@ func TestHandlerFailsAsAWhole(t *testing.T) {
 	bad := Sources{Ring: func() Ring { return Ring{Fingerprint: "\xff"} }}
 	scrape(t, Handler(New(bad)), 500, "cannot gather metrics: ")
 
-	twice := Sources{Peers: func() []Peer { return []Peer{{Name: "a"}, {Name: "a"}} }}
+	twice := Sources{Peers: func() []topology.Status {
+		a := topology.Status{Name: "a", Counters: new(peer.Counters)}
+		return []topology.Status{a, a}
+	}}
 	scrape(t, Handler(New(twice)), 500, "collected before with the same name and label values")
 }
 
