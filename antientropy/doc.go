@@ -8,8 +8,8 @@
 //
 // One goroutine, the loop, does one thing after the other:
 //
-//   - It has the topology advance, and claim the rings that this node is to hold. A claim pulls what
-//     the topology says, from whom it says.
+//   - It has the topology advance, and claim the rings that this node is to hold. A claim pulls
+//     what the topology says, from whom it says.
 //   - It fetches what was refused, for want of memory or by limits, when there is room again.
 //   - It looks for drift: a comparison with one random peer every driftEvery finds what queues have
 //     dropped and faults have lost. After a peer was restarted it is a comparison with all.

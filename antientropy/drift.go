@@ -35,8 +35,8 @@ func (r *Repairer) lookForDrift() {
 	}
 }
 
-// comparable are those of the partitions that are worth comparing in turn: owners that evict differ,
-// and that is no fault.
+// comparable are those of the partitions that are worth comparing in turn: owners that evict
+// differ, and that is no fault.
 func (r *Repairer) comparable(partitions []int, all bool) []int {
 	if all {
 		return partitions

@@ -56,8 +56,8 @@ func (r *Repairer) handOverPartition(v *placement.View, partition int) error {
 	return nil
 }
 
-// push sends the records of some buckets of a partition to an owner, and makes sure that it has each
-// of them, or a newer one.
+// push sends the records of some buckets of a partition to an owner, and makes sure that it has
+// each of them, or a newer one.
 func (r *Repairer) push(p *peer.Peer, partition int, buckets wire.Buckets) error {
 	for from, more := uint64(0), buckets.Any(); more; {
 		var msg []byte
@@ -125,8 +125,8 @@ func (r *Repairer) deliver(p *peer.Peer, msg []byte, items int) error {
 	return nil
 }
 
-// Leaving says how much of what this node holds it has still to hand over: 0 when a node that leaves
-// may go.
+// Leaving says how much of what this node holds it has still to hand over: 0 when a node that
+// leaves may go.
 func (r *Repairer) Leaving() (partitions int) {
 	v := r.board.View()
 	if v == nil {

@@ -19,7 +19,8 @@ func newPace(bytes int, quit <-chan struct{}) pace {
 	if bytes <= 0 {
 		return pace{rate.NewLimiter(rate.Inf, 0), quit}
 	}
-	// What may come at once is what comes in a few milliseconds: requests share the processors with it.
+	// What may come at once is what comes in a few milliseconds: requests share the processors with
+	// it.
 	return pace{rate.NewLimiter(rate.Limit(bytes), max(bytes/200, pullBytes)), quit}
 }
 

@@ -15,8 +15,8 @@ import (
 // is still wanted.
 const claimChunk = 64
 
-// pull fetches what a claim needs of each source, while it is wanted. Doubtful are the partitions of
-// which none that was asked because it has authority has it still.
+// pull fetches what a claim needs of each source, while it is wanted. Doubtful are the partitions
+// of which none that was asked because it has authority has it still.
 func (r *Repairer) pull(task *placement.Pull) (doubtful []int, err error) {
 	m, began := wire.Moving{Ring: task.Ring}, time.Now()
 	for i := range task.From {

@@ -17,8 +17,8 @@ import (
 )
 
 const (
-	// driftEvery is the time between two looks for drift, and between two attempts to fetch what was
-	// refused.
+	// driftEvery is the time between two looks for drift, and between two attempts to fetch what
+	// was refused.
 	driftEvery = 10 * time.Second
 
 	// soon is the pause before the next step while this node is not in sync, or a ring is changing.

@@ -192,7 +192,7 @@ func TestPullFetchesWhatDiffers(t *testing.T) {
 	}
 }
 
-// A source that was to have authority and says that it has not settles nothing; nor does one that
+// A source that was to have authority and says that it has not is no source; nor is one that
 // was restarted.
 func TestSourcesHaveToBeWhatTheyWere(t *testing.T) {
 	_, nodes := newNodes(t)

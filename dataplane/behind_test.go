@@ -136,7 +136,8 @@ func testRefusedNotAbsent(t *testing.T) {
 	c.readable(t, key, large("new"), kv.LevelOne, kv.LevelQuorum, kv.LevelAll)
 }
 
-// What a node refused of a partition that it does not own any more it neither fetches nor remembers.
+// What a node refused of a partition that it does not own any more it neither fetches nor
+// remembers.
 func TestRefusalsEndWithOwnership(t *testing.T) { bubble(t, testRefusalsEnd) }
 
 func testRefusalsEnd(t *testing.T) {
@@ -152,8 +153,8 @@ func testRefusalsEnd(t *testing.T) {
 	}
 }
 
-// A node with too little memory for what it is to own does not become its owner: the others keep it, and say
-// why. It becomes one when there is room.
+// A node with too little memory for what it is to own does not become its owner: the others keep
+// it, and say why. It becomes one when there is room.
 func TestFullJoinerOwnsNothing(t *testing.T) { bubble(t, testFullJoiner) }
 
 func testFullJoiner(t *testing.T) {
@@ -339,7 +340,8 @@ func testBehindNoAuthority(t *testing.T) {
 	c.heal(2)
 	eventuallySlow(t, "node1 is in sync", n.Board.InSync)
 	c.readable(t, key, large("new"), kv.LevelOne)
-	// Both others lose their memory, and with it the value: the full node is left with a note of it.
+	// Both others lose their memory, and with it the value: the full node is left with a note of
+	// it.
 	for _, i := range []int{1, 2} {
 		c.kill(i)
 		eventually(t, "it is down", func() bool { return c.nodes[0].peer(i).State() == peer.Down })

@@ -15,7 +15,8 @@ import (
 	"httpdhs/wire"
 )
 
-// tell has the nodes hear of other members, one after the other, in an order and with pauses of chance.
+// tell has the nodes hear of other members, one after the other, in an order and with pauses of
+// chance.
 func (c *cluster) tell(rng *rand.Rand, m wire.Members) {
 	c.t.Helper()
 	for _, i := range rng.Perm(len(c.nodes)) {
@@ -28,7 +29,8 @@ func (c *cluster) tell(rng *rand.Rand, m wire.Members) {
 	}
 }
 
-// awaitRing waits until all nodes that run read by the ring of these members, hold it, write to no other, and have let go of everything else.
+// awaitRing waits until all nodes that run read by the ring of these members, hold it, write to no
+// other, and have let go of everything else.
 func (c *cluster) awaitRing(m wire.Members) {
 	c.t.Helper()
 	var nodes []ring.Node
@@ -86,7 +88,8 @@ func (c *cluster) copies(key string) (copies int) {
 	return copies
 }
 
-// traffic is reads of keys that are there and writes of others, at all nodes, until it is stopped. No read may miss, no write may fail.
+// traffic is reads of keys that are there and writes of others, at all nodes, until it is stopped.
+// No read may miss, no write may fail.
 type traffic struct {
 	c       *cluster
 	stop    chan struct{}
@@ -157,8 +160,9 @@ func withKeys(t *testing.T, o clusterOptions) (*cluster, []string) {
 	return c, keys
 }
 
-// Nodes join and leave under traffic, heard of in any order: no key that exists is missed at any node at any time, no write fails, and in the end
-// each key has as many copies as it should, at its owners and nowhere else.
+// Nodes join and leave under traffic, heard of in any order: no key that exists is missed at any
+// node at any time, no write fails, and in the end each key has as many copies as it should, at its
+// owners and nowhere else.
 func TestNodesJoinAndLeave(t *testing.T) {
 	for seed := range uint64(4) { // slow or not, and one change in the middle of another or not
 		bubble(t, func(t *testing.T) {
@@ -198,7 +202,8 @@ func TestNodesJoinAndLeave(t *testing.T) {
 	}
 }
 
-// While the ring changes there is one primary at a time: of many that create the same key, at all nodes, one succeeds.
+// While the ring changes there is one primary at a time: of many that create the same key, at all
+// nodes, one succeeds.
 func TestOneCreatesWhileTheRingChanges(t *testing.T) {
 	for seed := range uint64(4) {
 		bubble(t, func(t *testing.T) {
@@ -242,7 +247,8 @@ func TestOneCreatesWhileTheRingChanges(t *testing.T) {
 	}
 }
 
-// A record that comes to a node that does not own it, from one that has not heard of the change, is not acknowledged, but kept and handed over.
+// A record that comes to a node that does not own it, from one that has not heard of the change, is
+// not acknowledged, but kept and handed over.
 func TestRecordForAnotherIsHandedOver(t *testing.T) { bubble(t, testRecordForAnother) }
 
 func testRecordForAnother(t *testing.T) {
@@ -262,7 +268,8 @@ func testRecordForAnother(t *testing.T) {
 	})
 }
 
-// What a node holds for others is not dropped before all of them have it: while one is down it stays.
+// What a node holds for others is not dropped before all of them have it: while one is down it
+// stays.
 func TestNothingIsDroppedBeforeItsOwnersHaveIt(t *testing.T) { bubble(t, testNothingDropped) }
 
 func testNothingDropped(t *testing.T) {
@@ -282,8 +289,9 @@ func testNothingDropped(t *testing.T) {
 	})
 }
 
-// A node that was just started, whose questions are answered but whom the others do not reach, coordinates nothing: what they do meanwhile does not wait
-// for it. It says so, and begins when they take note of it.
+// A node that was just started, whose questions are answered but whom the others do not reach,
+// coordinates nothing: what they do meanwhile does not wait for it. It says so, and begins when
+// they take note of it.
 func TestStartedNodeCoordinatesOnceItIsHeard(t *testing.T) { bubble(t, testOnceItIsHeard) }
 
 func testOnceItIsHeard(t *testing.T) {

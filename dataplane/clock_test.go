@@ -43,7 +43,8 @@ func clockedCluster(t *testing.T, wrong int, by time.Duration) (*cluster, []*mac
 	return newCluster(t, o), clocks
 }
 
-// wantTimely fails unless a write at each node is stamped with the time that it is, and wins over the one before, and is found everywhere.
+// wantTimely fails unless a write at each node is stamped with the time that it is, and wins over
+// the one before, and is found everywhere.
 func wantTimely(t *testing.T, c *cluster, key string) {
 	t.Helper()
 	for i, n := range c.nodes {
@@ -58,7 +59,8 @@ func wantTimely(t *testing.T, c *cluster, key string) {
 	}
 }
 
-// A clock that is set by an hour while the node runs moves nothing: not what the node stamps, not what it takes for expired, not its place among the members.
+// A clock that is set by an hour while the node runs moves nothing: not what the node stamps, not
+// what it takes for expired, not its place among the members.
 func TestClockThatIsSetMovesNothing(t *testing.T) {
 	for _, by := range []time.Duration{time.Hour, -time.Hour} {
 		bubble(t, func(t *testing.T) {
@@ -104,8 +106,8 @@ func TestMostClocksAreFollowed(t *testing.T) {
 	})
 }
 
-// A node whose machine is wrong keeps the time that the others have told it when they are not there any more: it would else stamp what
-// nobody believes when they meet again.
+// A node whose machine is wrong keeps the time that the others have told it when they are not there
+// any more: it would else stamp what nobody believes when they meet again.
 func TestNodeWithAWrongClockKeepsTheTimeAlone(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c, _ := clockedCluster(t, 1, time.Hour)
@@ -122,13 +124,14 @@ func TestNodeWithAWrongClockKeepsTheTimeAlone(t *testing.T) {
 		for i := range c.nodes {
 			c.heal(i)
 		}
-		c.settle()
+		c.rest()
 		wantValue(t, c.nodes[0].get(key, kv.LevelAll), "value")
 	})
 }
 
-// Nodes that have gone by a time far ahead, and whose machines are set right, go on together, and lose no order: what one has written wins over
-// what was written before. One that joins them then goes on with them.
+// Nodes that have gone by a time far ahead, and whose machines are set right, go on together, and
+// lose no order: what one has written wins over what was written before. One that joins them then
+// goes on with them.
 func TestClocksThatWereAheadAndAreSetRight(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		const ahead = 3 * time.Minute
@@ -159,7 +162,7 @@ func TestClocksThatWereAheadAndAreSetRight(t *testing.T) {
 		c.kill(1)
 		o.walls[1] = newMachineClock(0).wall
 		c.boot(1, 77, o)
-		c.settle()
+		c.rest()
 		write("joined")
 		time.Sleep(ahead)
 		for i, n := range c.nodes {
@@ -171,7 +174,8 @@ func TestClocksThatWereAheadAndAreSetRight(t *testing.T) {
 	})
 }
 
-// A node with a wrong clock that is asked for something as soon as it starts stamps nothing before it knows what time it is.
+// A node with a wrong clock that is asked for something as soon as it starts stamps nothing before
+// it knows what time it is.
 func TestNodeWithAWrongClockStampsNothingBeforeItKnows(t *testing.T) {
 	for _, by := range []time.Duration{time.Hour, -time.Hour} {
 		bubble(t, func(t *testing.T) {
@@ -194,8 +198,9 @@ func TestNodeWithAWrongClockStampsNothingBeforeItKnows(t *testing.T) {
 	}
 }
 
-// A node that starts with a wrong clock does not go on without the others, as if they were down, while it does not know yet that it is its own clock that is
-// wrong: what it acknowledges they have, and they miss nothing.
+// A node that starts with a wrong clock does not go on without the others, as if they were down,
+// while it does not know yet that it is its own clock that is wrong: what it acknowledges they
+// have, and they miss nothing.
 func TestNodeWithAWrongClockDoesNotGoOnAlone(t *testing.T) {
 	for _, by := range []time.Duration{time.Hour, -time.Hour} {
 		bubble(t, func(t *testing.T) {
@@ -208,16 +213,16 @@ func TestNodeWithAWrongClockDoesNotGoOnAlone(t *testing.T) {
 			for boot := range uint64(5) {
 				c.cut(1)
 				c.kill(1)
-				missed := c.nodes[0].Board.Fence() + c.nodes[2].Board.Fence()
+				fences := c.nodes[0].Board.Fence() + c.nodes[2].Board.Fence()
 				walls[1] = newMachineClock(by).wall
 				c.net.Clear()
 				n := c.boot(1, 1000+boot, clusterOptions{walls: walls, probeEvery: 100 * time.Millisecond})
 				if o := n.put(key, "value", kv.LevelLive); o.Err != nil || o.Acks != 2 {
 					t.Errorf("acknowledged by %d owners of 2, %v", o.Acks, o.Err)
 				}
-				c.settle()
-				if now := c.nodes[0].Board.Fence() + c.nodes[2].Board.Fence(); now != missed {
-					t.Errorf("others gave up their authority %d times", now-missed)
+				c.rest()
+				if now := c.nodes[0].Board.Fence() + c.nodes[2].Board.Fence(); now != fences {
+					t.Errorf("others gave up their authority %d times", now-fences)
 				}
 			}
 		})
@@ -236,7 +241,8 @@ func TestReadingOutlivesACorrection(t *testing.T) {
 	})
 }
 
-// Versions that a member stamps ahead of the time, as far as they are believed, put no other member's clock ahead: it would believe what is still further ahead, and so on.
+// Versions that a member stamps ahead of the time, as far as they are believed, put no other
+// member's clock ahead: it would believe what is still further ahead, and so on.
 func TestVersionsAheadMoveNoClock(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c, _ := clockedCluster(t, -1, 0)

@@ -205,8 +205,9 @@ func testCondOvertaken(t *testing.T) {
 	}
 }
 
-// A condition is decided by the primary alone: a node that is asked past one that it knows to be up and in sync, by an earlier ring or
-// over a link that is broken, does not decide; once that one is down the next owner does.
+// A condition is decided by the primary alone: a node that is asked past one that it knows to be up
+// and in sync, by an earlier ring or over a link that is broken, does not decide; once that one is
+// down the next owner does.
 func TestOnlyThePrimaryDecides(t *testing.T) { bubble(t, testOnlyThePrimary) }
 
 func testOnlyThePrimary(t *testing.T) {
@@ -226,8 +227,8 @@ func testOnlyThePrimary(t *testing.T) {
 	decides(2, false)
 }
 
-// A write whose condition does not hold tells the version of the value that is there, whichever node
-// decides it and is asked; none if there is no value, be there a tombstone.
+// A write whose condition does not hold tells the version of the value that is there, whichever
+// node decides it and is asked; none if there is no value, be there a tombstone.
 func TestFailedConditionTellsWhatIsThere(t *testing.T) { bubble(t, testFailedConditionTells) }
 
 func testFailedConditionTells(t *testing.T) {

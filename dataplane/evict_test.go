@@ -10,7 +10,8 @@ import (
 	"httpdhs/peer"
 )
 
-// A member that is down is removed when a majority of those on the ring have found it so for long enough, and by no minority.
+// A member that is down is removed when a majority of those on the ring have found it so for long
+// enough, and by no minority.
 func TestMajorityEvicts(t *testing.T) {
 	for _, tc := range []struct {
 		nodes, down int
@@ -73,8 +74,8 @@ func testMoments(t *testing.T) {
 	}
 }
 
-// A split that leaves no majority removes nobody, neither while it lasts nor when it is over: those who hear
-// from others again count no time in which they did not.
+// A split that leaves no majority removes nobody, neither while it lasts nor when it is over: those
+// who hear from others again count no time in which they did not.
 func TestSplitWithoutMajorityEvictsNobody(t *testing.T) { bubble(t, testNoMajority) }
 
 func testNoMajority(t *testing.T) {
@@ -90,7 +91,7 @@ func testNoMajority(t *testing.T) {
 	time.Sleep(2 * evictAfter)
 	c.net.Clear()
 	time.Sleep(2 * evictAfter)
-	c.settle()
+	c.rest()
 	mu.Lock()
 	defer mu.Unlock()
 	if len(victims) > 0 {
@@ -109,7 +110,8 @@ func (c *cluster) cutSides(side []int) {
 	}
 }
 
-// Nodes that join the sides of a split give neither a majority: a side removes nobody, neither while the split lasts nor when it is over.
+// Nodes that join the sides of a split give neither a majority: a side removes nobody, neither
+// while the split lasts nor when it is over.
 func TestJoinersHaveNoVoteOnWhoWasDownBefore(t *testing.T) { bubble(t, testJoinersOfSides) }
 
 func testJoinersOfSides(t *testing.T) {
@@ -136,10 +138,11 @@ func testJoinersOfSides(t *testing.T) {
 		n.set(t, c.members())
 	}
 	time.Sleep(2 * evictAfter)
-	c.settle()
+	c.rest()
 }
 
-// The same holds where the members that are joined have lost their authority, and where the sides meet for a moment.
+// The same holds where the members that are joined have lost their authority, and where the sides
+// meet for a moment.
 func TestJoinersHaveNoVoteWhateverTheirSideIs(t *testing.T) {
 	const evictAfter = 8 * time.Second
 	split := func(t *testing.T, meanwhile func(c *cluster, side []int), later func(c *cluster)) {
@@ -182,7 +185,8 @@ func TestJoinersHaveNoVoteWhateverTheirSideIs(t *testing.T) {
 	})
 }
 
-// A joiner in the place of a node that died does not keep that one a member, be it that the joiner dies too.
+// A joiner in the place of a node that died does not keep that one a member, be it that the joiner
+// dies too.
 func TestJoinerInThePlaceOfTheDead(t *testing.T) {
 	for name, dies := range map[string]bool{"it lives": false, "it dies too": true} {
 		t.Run(name, func(t *testing.T) { bubble(t, func(t *testing.T) { testInThePlace(t, dies) }) })

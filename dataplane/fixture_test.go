@@ -116,7 +116,7 @@ func newCluster(t testing.TB, o clusterOptions) *cluster {
 			c.boot(i, uint64(100+i), o)
 		}
 	}
-	c.settle()
+	c.rest()
 	return c
 }
 
@@ -235,9 +235,9 @@ func (c *cluster) kill(i int) {
 	c.nodes[i] = nil
 }
 
-// settle waits until all nodes that run are in sync and see all others up and
+// rest waits until all nodes that run are in sync and see all others up and
 // in sync.
-func (c *cluster) settle() {
+func (c *cluster) rest() {
 	c.t.Helper()
 	for _, n := range c.nodes {
 		if n == nil {

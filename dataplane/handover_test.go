@@ -10,8 +10,8 @@ import (
 	"httpdhs/kv"
 )
 
-// A node drops nothing of what it holds for others before each owner has it: one that is down, that has no room for a record, or that says that it
-// is no owner keeps it there.
+// A node drops nothing of what it holds for others before each owner has it: one that is down, that
+// has no room for a record, or that says that it is no owner keeps it there.
 func TestHandOverDropsNothingThatAnOwnerHasNot(t *testing.T) { bubble(t, testHandOverKeeps) }
 
 func testHandOverKeeps(t *testing.T) {

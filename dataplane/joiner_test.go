@@ -29,9 +29,11 @@ func noPulls(msg []byte, pass func() ([]byte, error)) ([]byte, error) {
 	return pass()
 }
 
-// A node that dies before it has fetched its share owns nothing: the others go on to read by the ring without it, and when one more of
-// them dies each key is found at its other owner. After a while a majority removes the joiner, whatever EvictAfter says, so that the ring
-// is at rest; an owner that is down is not removed so soon. The joiner joins anew when it is back, and has its share then.
+// A node that dies before it has fetched its share owns nothing: the others go on to read by the
+// ring without it, and when one more of them dies each key is found at its other owner. After a
+// while a majority removes the joiner, whatever EvictAfter says, so that the ring is at rest; an
+// owner that is down is not removed so soon. The joiner joins again when it is back, and has its
+// share then.
 func TestJoinerThatDiesOwnsNothing(t *testing.T) { bubble(t, testJoinerDies) }
 
 func testJoinerDies(t *testing.T) {
@@ -112,10 +114,11 @@ func testJoinerDies(t *testing.T) {
 			return now == next && len(now.Nodes()) == 4 && n.Board.InSync()
 		})
 	}
-	found("it has joined anew, without an owner that is down")
+	found("it has joined again, without an owner that is down")
 }
 
-// An owner that is down holds up a change in which it gets something that it has never had, until it is back.
+// An owner that is down holds up a change in which it gets something that it has never had, until
+// it is back.
 func TestOwnerThatIsDownGetsNothingNew(t *testing.T) { bubble(t, testOwnerDown) }
 
 func testOwnerDown(t *testing.T) {
@@ -150,11 +153,12 @@ func testOwnerDown(t *testing.T) {
 	}
 }
 
-// A joiner that died before it had its share is removed also where too few are left that know so: a member that
-// was started anew takes the word of one that was not, and one that was removed has no vote.
+// A joiner that died before it had its share is removed also where too few are left that know so: a
+// member that was started again takes the word of one that was not, and one that was removed has no
+// vote.
 func TestJoinerIsRemovedWhoeverElseIsGone(t *testing.T) {
 	for name, then := range map[string]func(t *testing.T, c *cluster, o clusterOptions){
-		"the other is started anew": func(t *testing.T, c *cluster, o clusterOptions) {
+		"the other is started again": func(t *testing.T, c *cluster, o clusterOptions) {
 			o.members = nil
 			c.boot(1, 201, o).set(t, c.members())
 		},
@@ -196,7 +200,8 @@ func testJoinerRemoved(t *testing.T, then func(*testing.T, *cluster, clusterOpti
 	}
 }
 
-// While all members leave, which is until one of them finds that it has to stay, the ring is the one that is.
+// While all members leave, which is until one of them finds that it has to stay, the ring is the
+// one that is.
 func TestWhileAllLeaveTheRingStays(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := newCluster(t, clusterOptions{nodes: 2, replicas: 2})

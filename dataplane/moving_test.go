@@ -10,8 +10,8 @@ import (
 )
 
 // joiningCluster is one in which node3 has joined and cannot fetch its share: all write to it, and
-// nobody reads by the ring with it. key is owned by node0 and node1 by the ring that is read, and by
-// node3 too by the other.
+// nobody reads by the ring with it. key is owned by node0 and node1 by the ring that is read, and
+// by node3 too by the other.
 func joiningCluster(t *testing.T) (c *cluster, key string) {
 	t.Helper()
 	o := clusterOptions{nodes: 4, replicas: 2, members: []int{0, 1, 2}, probeEvery: 100 * time.Millisecond}
@@ -61,7 +61,7 @@ func testOwnersToCome(t *testing.T) {
 }
 
 // An owner that is only written to, and has authority by the ring to come or by the one before, is
-// asked after those of the ring that is read, be it this node itself.
+// asked after those of the ring that is read, even if it is this node itself.
 func TestOwnersOfTheRingThatIsReadAreAskedFirst(t *testing.T) { bubble(t, testReadersFirst) }
 
 func testReadersFirst(t *testing.T) {

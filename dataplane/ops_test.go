@@ -49,8 +49,8 @@ func (n *testNode) held(key string) *kv.Entry {
 	return &e
 }
 
-// forget takes the node's authority away, as if it had just started, for it and for whom it answers: others do not hear of it. remember gives
-// it back.
+// forget takes the node's authority away, as if it had just started, for it and for whom it
+// answers: others do not hear of it. remember gives it back.
 func (n *testNode) forget() {
 	n.Board.SetHeld(nil)
 	n.Board.SetInSync(false)

@@ -97,7 +97,7 @@ func converge(t *testing.T, rt *rapid.T) (wrong string) {
 		}
 	}
 	c.net.Clear()
-	c.settle()
+	c.rest()
 	for i := range c.nodes {
 		c.waitDrained(i)
 	}

@@ -35,7 +35,7 @@ func testStrangersSayHello(t *testing.T) {
 	for _, i := range []int{1, 0} { // who asks comes last: nobody refuses its connections
 		c.boot(i, uint64(100+i), o)
 	}
-	c.settle()
+	c.rest()
 	if !refused.Load() {
 		t.Fatal("nobody was refused")
 	}

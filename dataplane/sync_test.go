@@ -30,7 +30,7 @@ func TestNewClusterIsInSyncWhenAllAreUp(t *testing.T) {
 					}
 				}
 			}
-			c.settle()
+			c.rest()
 			for _, n := range c.nodes {
 				wantOp(t, n.get("absent", kv.LevelOne), kv.ErrNotFound)
 				if err := n.Topology.SyncReason(); err != nil {
@@ -79,7 +79,7 @@ func testRestartedMember(t *testing.T) {
 				}
 			}
 		}
-		c.settle()
+		c.rest()
 	}
 }
 
@@ -106,7 +106,7 @@ func testAllRestarted(t *testing.T) {
 		wantOp(t, n.get(key, kv.LevelOne), kv.ErrAbsenceUnknown)
 	}
 	c.boot(2, 502, clusterOptions{})
-	c.settle()
+	c.rest()
 	wantOp(t, c.nodes[1].get(key, kv.LevelOne), kv.ErrNotFound)
 }
 

@@ -78,7 +78,7 @@ func NewHTTPTransport(addr, secret string, config *tls.Config, maxValue int) *HT
 	return t
 }
 
-// dial resolves the name anew each time: a peer may come back elsewhere.
+// dial resolves the name again each time: a peer may come back elsewhere.
 func (t *HTTPTransport) dial(addr string, timeout time.Duration) (net.Conn, error) {
 	if timeout <= 0 || timeout > dialTimeout {
 		timeout = dialTimeout
@@ -137,7 +137,8 @@ func (t *HTTPTransport) roundTrip(dst, message []byte, deadline time.Time) ([]by
 	req.SetBodyRaw(message)
 	if err := t.client.DoDeadline(req, resp, deadline); err != nil {
 		if !IsTimeout(err) {
-			// Where one connection is broken the others are: all are those of a node that was restarted, or cut off. Another message would try the next of them.
+			// Where one connection is broken the others are: all are those of a node that was
+			// restarted, or cut off. Another message would try the next of them.
 			t.client.CloseIdleConnections()
 		}
 		if errors.Is(err, fasthttp.ErrConnectionClosed) {

@@ -18,7 +18,8 @@ import (
 	"httpdhs/wire"
 )
 
-// answering is the other end of a transport: a node that opens each message and answers as it is told.
+// answering is the other end of a transport: a node that opens each message and answers as it is
+// told.
 type answering struct {
 	transport *HTTPTransport
 	sealer    *seal.Sealer
@@ -237,8 +238,9 @@ func TestFlippedBitsInAnswers(t *testing.T) {
 	}
 }
 
-// A peer that was restarted has closed all connections that a node has to it. The first message on one fails, and the next
-// goes over a new one: one failure is tried again, and two would be a peer that is down.
+// A peer that was restarted has closed all connections that a node has to it. The first message on
+// one fails, and the next goes over a new one: one failure is tried again, and two would be a peer
+// that is down.
 func TestOneBrokenConnectionSpoilsAll(t *testing.T) {
 	const pooled = 5
 	a := newAnswering(t, "")

@@ -133,8 +133,8 @@ type Fall struct {
 	waiting []Ticket
 }
 
-// MarkDown says that the peer is down, and why: what it was sent stays in the queue, as hints. It is
-// quick, so a caller may hold locks of its own, which it gives back before it calls Finish. On a
+// MarkDown says that the peer is down, and why: what it was sent stays in the queue, as hints. It
+// is quick, so a caller may hold locks of its own, which it gives back before it calls Finish. On a
 // peer that is being closed it does nothing: this node has broken what was under way.
 func (p *Peer) MarkDown(reason error) Fall {
 	p.mu.Lock()
@@ -169,8 +169,8 @@ func (f Fall) Finish() {
 }
 
 // MarkBack says that a peer that was down answers again. It is recovering until it has been sent
-// what was kept for it; fresh, it is up at once if that is nothing. kept is how many bytes that are.
-// ok: it was down.
+// what was kept for it; fresh, it is up at once if that is nothing. kept is how many bytes that
+// are. ok: it was down.
 func (p *Peer) MarkBack(fresh bool) (kept int, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

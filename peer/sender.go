@@ -19,7 +19,8 @@ const batchTimeout = 10 * time.Second
 func (p *Peer) Carry(deadline time.Time) { p.carryWhile(deadline, func(*batch) bool { return true }) }
 
 // CarryReads is Carry for a caller who has something else to do after the deadline, which is soon.
-// It says whether that came first. Reads alone are so sent a second time, for which that is nothing.
+// It says whether that came first. Reads alone are so sent a second time, for which that is
+// nothing.
 func (p *Peer) CarryReads(deadline time.Time) (late bool) {
 	return p.carryWhile(deadline, func(b *batch) bool { return b.reads == len(b.tickets) })
 }

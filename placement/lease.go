@@ -41,5 +41,5 @@ func (b *Board) Alone(yes bool) { b.lease.alone.Store(yes) }
 // Solitary says that there are no peers.
 func (b *Board) Solitary() bool { return b.lease.alone.Load() }
 
-// Fresh begins the lease anew: until now there was nobody to renew it.
+// Fresh begins another lease: until now there was nobody to renew it.
 func (b *Board) Fresh() { b.lease.last.Store(0) }

@@ -137,8 +137,8 @@ func TestNobodyEntersAnIdleView(t *testing.T) {
 	all.Wait()
 }
 
-// Authority is a lease: it lapses when it is not renewed, and the next renewal says for how long. It
-// does not lapse where nobody could have taken this node for down.
+// Authority is a lease: it lapses when it is not renewed, and the next renewal says for how long.
+// It does not lapse where nobody could have taken this node for down.
 func TestAuthorityLapses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := NewBoard(partitions, time.Second)

@@ -89,7 +89,8 @@ func TestServeBatchDoesNotAllocate(t *testing.T) {
 	}
 }
 
-// leastAllocs is how often f allocates, for itself: probes and whatever else runs meanwhile are counted too, but not every time.
+// leastAllocs is how often f allocates, for itself: probes and whatever else runs meanwhile are
+// counted too, but not every time.
 func leastAllocs(f func()) float64 {
 	least := testing.AllocsPerRun(100, f)
 	for range 9 {

@@ -83,8 +83,8 @@ func New(o *Options) (*Coordinator, error) {
 	return c, nil
 }
 
-// Close ends all that waits for a moment of its own; what waits for peers ends when they are closed.
-// Operations that wait get an answer, and later ones are refused.
+// Close ends all that waits for a moment of its own; what waits for peers ends when they are
+// closed. Operations that wait get an answer, and later ones are refused.
 func (c *Coordinator) Close() {
 	c.stopped.Store(true)
 	c.closing.Do(func() { close(c.quit) })
@@ -123,7 +123,7 @@ func (c *Coordinator) admit(deadline time.Time) error {
 	return c.topology.Await(deadline)
 }
 
-// retryPause is how long an operation waits for the rings to settle before another attempt.
+// retryPause is how long an operation waits for the ring to change over before another attempt.
 const retryPause = 10 * time.Millisecond
 
 // pause waits a moment before another attempt; false: there is no time left, or the node stops.

@@ -12,8 +12,8 @@ const decisionsMax = 16
 // start has a conditional write decided by the key's primary: the first owner that is up and in
 // sync, and not among those that declined, which were asked and said that they may not decide. The
 // primary stores it in the same step, under the key's lock; then the other owners store the same
-// version. A primary that is asked twice, since a connection broke, finds the version there and says
-// that it is stored.
+// version. A primary that is asked twice, since a connection broke, finds the version there and
+// says that it is stored.
 func (a decisions) start(i int, declined ownerSet) {
 	op := &a.call.Ops[i]
 	stamp(op, a.clock.Now())
@@ -22,7 +22,7 @@ func (a decisions) start(i int, declined ownerSet) {
 		if declined&(1<<k) != 0 {
 			if p := a.v.Peers[n]; p != nil && p.Up() && p.InSync() {
 				a.topology.Probe(p)
-				break // not past who is the primary, be it that not all know it yet
+				break // not past the primary, even if not all know yet that it is
 			}
 			continue
 		}
@@ -43,8 +43,8 @@ func (a decisions) start(i int, declined ownerSet) {
 			return
 		}
 	}
-	// One that is up and would not decide may in a moment: it finds out who is down, or the ring has
-	// changed.
+	// One that is up and would not decide may in a moment: it finds out who is down, or the ring
+	// has changed.
 	a.p.giveUp(i, kv.ErrUnavailable, declined != 0 || a.board.Passing(a.v))
 }
 

@@ -47,8 +47,8 @@ func TestMergePage(t *testing.T) {
 	check("equal hashes at the end", mergePage(twins[:7], 5, 0, false, false), twins[:7], 0, false)
 }
 
-// A peer that was taken for down is not asked for a listing, whatever it would say; one that came to
-// be in sync a moment ago, and has not said so yet, is, since its answer says whether it is.
+// A peer that was taken for down is not asked for a listing, whatever it would say; one that came
+// to be in sync a moment ago, and has not said so yet, is, since its answer says whether it is.
 func TestListingAsksWhoIsComplete(t *testing.T) { bubble(t, testListingComplete) }
 
 func testListingComplete(t *testing.T) {

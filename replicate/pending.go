@@ -219,7 +219,8 @@ func (p *pending) endLocked(o *operation, err error) {
 	}
 }
 
-// giveUp ends operation i with err; again says that another attempt, by another view, may go better.
+// giveUp ends operation i with err; again says that another attempt, by another view, may go
+// better.
 func (p *pending) giveUp(i int, err error, again bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -260,8 +261,8 @@ func (p *pending) redoReads(call *kv.Call, i int) {
 
 func sameKey(a, b *kv.Op) bool { return a.Hash == b.Hash && bytes.Equal(a.Key, b.Key) }
 
-// heir is the last write after i of its key that an owner may have stored, be it by an attempt
-// before; -1: none.
+// heir is the last write after i of its key that an owner may have stored, also by an
+// attempt before; -1: none.
 func (p *pending) heir(call *kv.Call, i int) int {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -61,8 +61,8 @@ func (a quorums) answered(i int, _ *operation) {
 }
 
 // repair has the owners that were behind store what was read. While the ring changes, the owners by
-// other rings that are up store it too: other nodes may read by these rings already. Owners that have
-// refused it, or something before it, fetch it when they have room.
+// other rings that are up store it too: other nodes may read by these rings already. Owners that
+// have refused it, or something before it, fetch it when they have room.
 func (a quorums) repair(i int, o *operation, g *reading) {
 	op := &a.call.Ops[i]
 	owners := a.v.Owners(a.v.Partition(op.Hash))

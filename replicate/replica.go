@@ -19,9 +19,9 @@ type replica struct {
 	counters *Counters
 }
 
-// limited refuses a record of a peer that is beyond this node's limits, or stamped so far ahead that
-// this node does not believe it. A version that is held here has to be below all that this node
-// stamps. The code is 0 if it is to be merged.
+// limited refuses a record of a peer that is beyond this node's limits, or stamped so far ahead
+// that this node does not believe it. A version that is held here has to be below all that this
+// node stamps. The code is 0 if it is to be merged.
 func (r *replica) limited(record *kv.Record) wire.Code {
 	if r.limits.Check(record) != nil {
 		r.counters.Refused.Add(1)

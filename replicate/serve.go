@@ -33,8 +33,8 @@ func (s *serving) release() {
 	servings.Put(s)
 }
 
-// ServeBatch carries out the items of a batch in their order, and appends the answer to dst. Records
-// that follow each other are merged some at a time.
+// ServeBatch carries out the items of a batch in their order, and appends the answer to dst.
+// Records that follow each other are merged some at a time.
 func (c *Coordinator) ServeBatch(dst, body []byte) ([]byte, error) {
 	clock, body, err := wire.SplitClock(body)
 	if err != nil {

@@ -125,8 +125,8 @@ func (a writes) answered(i int, o *operation) {
 }
 
 // restamp gives a write that no owner has stored its second stamp, above all that they hold. If a
-// later write of the call to the same key was stored, that takes its place: a second stamp would put
-// this one above it.
+// later write of the call to the same key was stored, that takes its place: a second stamp would
+// put this one above it.
 func (a writes) restamp(i int, o *operation) {
 	if heir := a.p.heir(a.call, i); heir > i {
 		a.p.bequeath(i, heir)

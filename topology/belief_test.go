@@ -21,7 +21,7 @@ func says(boot, number, suspicion, acknowledged uint64) *wire.Ping {
 	}
 }
 
-// A node learns that a member took it for down, be it while it looks or between two looks, and that
+// A node learns that a member took it for down, while it looks or between two looks, and that
 // it was down for the first time when they first speak.
 func TestNodeLearnsThatItWasSuspected(t *testing.T) {
 	for name, heard := range map[string][]struct {

@@ -13,8 +13,8 @@ import (
 	"httpdhs/ring"
 )
 
-// roomPause is how long a claim waits that has found too little room: it fetches what it has no room
-// for each time.
+// roomPause is how long a claim waits that has found too little room: it fetches what it has no
+// room for each time.
 const roomPause = 5 * time.Second
 
 // Claim gets this node authority for each ring that it wants and has none for. The error says why
@@ -158,11 +158,11 @@ func (t *Topology) handshake(x rebalance.Ring) (since uint64, err error) {
 
 // sources are the partitions to pull for a ring, by whom to pull them from: all owners that are up
 // and have authority for the partition by any ring. Where there is none, all owners have to be up,
-// by all rings that are written, but those that are no members any more. And all members that are up
-// are asked, for one may keep what it was sent when it was an owner: then nobody holds more.
+// by all rings that are written, but those that are no members any more. And all members that are
+// up are asked, for one may keep what it was sent when it was an owner: then nobody holds more.
 //
-// Of the partitions in doubtful, all that are asked if there are any, nobody has authority, whatever
-// is said.
+// Of the partitions in doubtful, all that are asked if there are any, nobody has authority,
+// whatever is said.
 func (t *Topology) sources(x rebalance.Ring, doubtful []int) (from []placement.Source, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -25,7 +25,8 @@ type clocks struct {
 	followed time.Time  // when the lead of its stamps was last looked at
 }
 
-// sample is what a peer said of the time, and when that was by this process's monotonic clock: so it stays right when this node's clock is moved.
+// sample is what a peer said of the time, and when that was by this process's monotonic clock: so
+// it stays right when this node's clock is moved.
 type sample struct {
 	machine     time.Time // by its machine's clock
 	node        time.Time // by the clock that it goes by
@@ -126,11 +127,14 @@ func (c *clocks) steer(members []*member) (done bool) {
 	return true
 }
 
-// apart is how far a node is from what the time is, by the readings, of which the first is its own, in a cluster of so many members.
+// apart is how far a node is from what the time is, by the readings, of which the first is its own,
+// in a cluster of so many members.
 //
-// The time is what the machines in the middle read, where most of the members are heard and those in the middle agree. Else nobody can tell which machines are
-// right: one of two may be wrong, and a node that is cut off may be wrong itself. Then the nodes keep the time by which they go, whatever their machines say. If they do
-// not go by the same, those that have just started, and so have stamped nothing, go to the others, and else they meet in the middle.
+// The time is what the machines in the middle read, where most of the members are heard and those
+// in the middle agree. Else nobody can tell which machines are right: one of two may be wrong, and
+// a node that is cut off may be wrong itself. Then the nodes keep the time by which they go,
+// whatever their machines say. If they do not go by the same, those that have just started, and so
+// have stamped nothing, go to the others, and else they meet in the middle.
 func apart(read []reading, members int) time.Duration {
 	var machines, nodes, established []time.Duration
 	for i := range read {
@@ -150,10 +154,13 @@ func apart(read []reading, members int) time.Duration {
 	return (low + high) / 2
 }
 
-// leastAhead bounds how far a clock is moved back, by the readings, of which the first is the node's own: what it has stamped, or if it has just started, what the others have, stays within
-// half of what is believed. Where all have gone by a time far ahead and are set right, all would else refuse all. So their clocks stand still until the time is there.
+// leastAhead bounds how far a clock is moved back, by the readings, of which the first is the
+// node's own: what it has stamped, or if it has just started, what the others have, stays within
+// half of what is believed. Where all have gone by a time far ahead and are set right, all would
+// else refuse all. So their clocks stand still until the time is there.
 //
-// Only one that has just started may be put ahead by it. If what is seen ahead, and believed, put clocks ahead, what is further ahead would be believed next, without end.
+// Only one that has just started may be put ahead by it. If what is seen ahead, and believed, put
+// clocks ahead, what is further ahead would be believed next, without end.
 func leastAhead(read []reading) time.Duration {
 	const most = kv.MaxAhead / 2
 	least := min(read[0].stamped-most, 0)

@@ -80,9 +80,9 @@ func (e *electorate) after(m *wire.Member) time.Duration {
 // majority says whether a majority would have the member removed.
 //
 // A side of a split that is no majority removes no owner, neither while the split lasts nor when it
-// is over. So a vote counts only if this node has heard from the voter for as long as the victim has
-// to be down. And one side must not become a majority by nodes that join it: who came onto the ring
-// after the victim went down is not counted.
+// is over. So a vote counts only if this node has heard from the voter for as long as the victim
+// has to be down. And one side must not become a majority by nodes that join it: who came onto the
+// ring after the victim went down is not counted.
 func (e *electorate) majority(victim string, readers []ring.Node) bool {
 	at := slices.IndexFunc(e.members.All, func(m wire.Member) bool { return m.Name == victim })
 	after, joining, lost := e.after(&e.members.All[at]), e.rings.joining(victim), e.byName[victim].wasLost()

@@ -79,7 +79,7 @@ func newCluster(t testing.TB, nodes int) *cluster {
 	for i := range c.nodes {
 		c.boot(i, uint64(100+i), c.members(-1, 1))
 	}
-	c.settle()
+	c.rest()
 	return c
 }
 
@@ -144,8 +144,8 @@ func (c *cluster) kill(i int) {
 	c.nodes[i] = nil
 }
 
-// settle waits until all nodes that run are in sync, and see all others up and in sync.
-func (c *cluster) settle() {
+// rest waits until all nodes that run are in sync, and see all others up and in sync.
+func (c *cluster) rest() {
 	c.t.Helper()
 	for _, n := range c.nodes {
 		if n == nil {

@@ -52,8 +52,8 @@ func (r *roster) drop(gone []*member) {
 	}
 }
 
-// SetMembers tells the topology who the members are. It begins to talk to those that are new, and to
-// change over to their ring.
+// SetMembers tells the topology who the members are. It begins to talk to those that are new, and
+// to change over to their ring.
 func (t *Topology) SetMembers(to wire.Members) error {
 	var active []ring.Node
 	for _, m := range to.All {

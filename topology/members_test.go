@@ -22,7 +22,7 @@ func testNotHeardBetween(t *testing.T) {
 		eventually(t, "it is down", n.node(c, 2).down)
 	}
 	c.net.Clear()
-	c.settle() // now node2 has something to acknowledge
+	c.rest() // now node2 has something to acknowledge
 	c.net.Toward("node2", memnet.FailWith(memnet.ErrReset))
 	for digest := uint64(2); digest <= 4; digest += 2 {
 		for _, n := range c.nodes[:2] {
@@ -112,8 +112,8 @@ func testTableIsKept(t *testing.T) {
 }
 
 // A ring that this node asks another about, and that becomes its own target before the answer is
-// there, stays the table that it is: the view goes by that one, and what the answer makes is another
-// of the same.
+// there, stays the table that it is: the view goes by that one, and what the answer makes is
+// another of the same.
 func TestRingKnownWhileAskedFor(t *testing.T) { bubble(t, testRingKnownWhileAskedFor) }
 
 func testRingKnownWhileAskedFor(t *testing.T) {
@@ -134,9 +134,9 @@ func testRingKnownWhileAskedFor(t *testing.T) {
 	}
 }
 
-// Who is on a ring that a node has not heard of is asked of a member that writes it, not of one that
-// wants it for that one's sake and has not heard of it either: two of those would ask each other for
-// ever.
+// Who is on a ring that a node has not heard of is asked of a member that writes it, not of one
+// that wants it for that one's sake and has not heard of it either: two of those would ask each
+// other for ever.
 func TestWhoIsOnARingIsAskedOfOneThatKnows(t *testing.T) {
 	const unheard = rebalance.Ring(4711)
 	for knows := range 2 {
@@ -206,5 +206,5 @@ func testCountsOnWhoAnswersAtOnce(t *testing.T) {
 		return m.belief.ping.Boot != 0 && !m.down()
 	})
 	n.set(t, c.members(-1, 1))
-	c.settle()
+	c.rest()
 }

@@ -20,8 +20,8 @@ type primacy struct {
 	decides  atomic.Bool   // it may decide conditions while the ring changes
 	arrivals atomic.Uint64 // how often a member that was down came back
 
-	// acked is what arrivals was, and one more, when all that were up had acknowledged the epoch; 0:
-	// they have not.
+	// acked is what arrivals was, and one more, when all that were up had acknowledged the epoch;
+	// 0: they have not.
 	acked atomic.Uint64
 
 	open  bool   // the epoch is not over; under Topology.mu
@@ -102,7 +102,7 @@ func (t *Topology) acknowledgeEpochsLocked() (replaced bool) {
 		b := &m.belief
 		switch {
 		case !m.peer.InSync():
-			b.primary = primaryAck{} // operations may ask another from now on, be it the same epoch still
+			b.primary = primaryAck{} // operations may ask another from now on, even if the epoch stays the same
 		case b.ping.PrimaryEpoch != b.primary.epoch:
 			b.primary, replaced = primaryAck{epoch: b.ping.PrimaryEpoch, since: serial}, true
 		}
@@ -117,8 +117,8 @@ func (t *Topology) acknowledgeEpochsLocked() (replaced bool) {
 }
 
 // MayDecide says whether this node may decide conditions on a partition: it is the primary, the
-// first owner that is up and in sync. While the ring changes, the primary by one ring may be another
-// than by the next: then it takes more. See docs/design/membership.md.
+// first owner that is up and in sync. While the ring changes, the primary by one ring may be
+// another than by the next: then it takes more. See docs/design/membership.md.
 func (t *Topology) MayDecide(partition int) bool {
 	v := t.board.View() // the present one: an operation may go by an earlier
 	readers := v.Readers(partition)

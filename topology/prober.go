@@ -17,8 +17,8 @@ const (
 	probeTimeout     = 700 * time.Millisecond
 	probesUnanswered = 4
 
-	// ProbeEveryMax bounds the pause between probes: a longer one would look like a process that was
-	// stopped.
+	// ProbeEveryMax bounds the pause between probes: a longer one would look like a process that
+	// was stopped.
 	ProbeEveryMax = time.Second
 
 	// unsettledProbe is the pause between probes while this node is not in sync, or a ring is

@@ -117,7 +117,7 @@ func testFoundDownAndUp(t *testing.T) {
 		t.Error("others give up their authority for one that is down")
 	}
 	c.boot(2, 777, c.members(-1, 1))
-	c.settle()
+	c.rest()
 	for _, n := range c.nodes[:2] {
 		if got := n.Boot(n.node(c, 2).peer); got != 777 {
 			t.Errorf("%s knows it by boot %d", n.name, got)

@@ -19,7 +19,8 @@ const (
 	// most, and a lead falls.
 	driftShare = 900
 
-	// leadShare is the share of a passing time by which a lead falls that nobody justifies any more.
+	// leadShare is the share of a passing time by which a lead falls that nobody justifies any
+	// more.
 	leadShare = 10_000
 )
 

@@ -35,7 +35,8 @@ type Settings struct {
 	Partitioner string `json:"partitioner"`
 }
 
-// Differ says which settings are not the same as those of the node called name, and what to do; "" if all are.
+// Differ says which settings are not the same as those of the node called name, and what to do; ""
+// if all are.
 func (s Settings) Differ(here, name string, there Settings) string {
 	var parts []string
 	add := func(setting string, mine, theirs any) {

@@ -57,7 +57,8 @@ func TestGoldenMessages(t *testing.T) {
 		"02"+"04"+"06"+"08"+"0a"+"0c"+"0e"+"10"+"12"+"14"+"0176"+"8001"+"02")
 }
 
-// A ping is read as it was written, whatever a later version appends to it. One that is cut is refused.
+// A ping is read as it was written, whatever a later version appends to it. One that is cut is
+// refused.
 func TestPingsComeBack(t *testing.T) {
 	want := Ping{
 		Name: "node1", Boot: math.MaxUint64, Settings: "--replicas=2", Clock: math.MaxUint64, Wall: 5, Lead: -6, Machine: 7,

@@ -33,7 +33,8 @@ type Ping struct {
 	// Moving is what it is fetching; nil: nothing.
 	Moving *Moving
 
-	// HandOver is how many partitions it has still to hand over, while the ring changes or it leaves.
+	// HandOver is how many partitions it has still to hand over, while the ring changes or it
+	// leaves.
 	HandOver int
 
 	// Dead are the members that have been down to it for so long that it would have them removed.

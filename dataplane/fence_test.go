@@ -59,7 +59,7 @@ func testCutOff(t *testing.T) {
 		check()
 		time.Sleep(time.Millisecond)
 	}
-	c.settle()
+	c.rest()
 	check()
 	for i := range keys {
 		key := fmt.Sprint("missed", i)
@@ -183,8 +183,8 @@ func testMissedThroughRestarted(t *testing.T) {
 	}
 }
 
-// A primary that has decided a condition while others took it for down, and went on without it, does not acknowledge that when it has heard of it: of two creates
-// one succeeds.
+// A primary that has decided a condition while others took it for down, and went on without it,
+// does not acknowledge that when it has heard of it: of two creates one succeeds.
 func TestDecisionThatOthersHaveGoneOnWithout(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := newCluster(t, clusterOptions{nodes: 3, replicas: 2})
