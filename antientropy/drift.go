@@ -28,8 +28,8 @@ func (r *Repairer) lookForDrift() {
 		peers = peers[one : one+1]
 	}
 	for _, p := range peers {
-		err := r.pullFrom(r.remote(p, false), r.comparable(v.Shared(p), all))
-		if err != nil && !errors.Is(err, placement.ErrNotInSync) && !r.closed() {
+		err := r.puller.pullFrom(r.remote(p, false), r.comparable(v.Shared(p), all))
+		if err != nil && !errors.Is(err, placement.ErrNotInSync) && !r.stopping.Load() {
 			r.opt.Log.Warn("sync with a peer broke off", "peer", p.Name(), "error", err)
 		}
 	}
@@ -41,7 +41,7 @@ func (r *Repairer) comparable(partitions []int, all bool) []int {
 	if all {
 		return partitions
 	}
-	return slices.DeleteFunc(partitions, r.store.Evicted)
+	return slices.DeleteFunc(partitions, r.own.store.Evicted)
 }
 
 // catchUp fetches from the other owners, every driftEvery, what this node has refused, partition by
@@ -90,13 +90,13 @@ func (r *Repairer) compareWithOwners(part int) (compared, full bool) {
 			compared = false
 			continue
 		}
-		err := r.pullFrom(r.remote(p, false), []int{part})
+		err := r.puller.pullFrom(r.remote(p, false), []int{part})
 		switch {
 		case errors.Is(err, kv.ErrNoMemory):
 			full = true
 		case err != nil:
 			compared = false
-			if !errors.Is(err, placement.ErrNotInSync) && !r.closed() {
+			if !errors.Is(err, placement.ErrNotInSync) && !r.stopping.Load() {
 				r.opt.Log.Warn("cannot fetch what was refused", "peer", p.Name(), "error", err)
 			}
 		}

@@ -2,7 +2,9 @@ package antientropy
 
 import (
 	"fmt"
+	"log/slog"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"httpdhs/kv"
@@ -11,23 +13,34 @@ import (
 	"httpdhs/wire"
 )
 
+// giver gives away what this node holds and does not own.
+type giver struct {
+	own      *holdings
+	board    *placement.Board
+	remote   func(p *peer.Peer, sure bool) remote
+	pace     *pace
+	counters *Counters
+	stopping *atomic.Bool
+	log      *slog.Logger
+}
+
 // handOver gives what this node holds of partitions that it does not own to those who do, and drops
 // it once all of them have confirmed it: rule 5 of docs/design/membership.md. It returns how many
 // such partitions are left.
 //
 // Most often there is nothing to send: the new owners have pulled it all, and digests are all that
 // is exchanged.
-func (r *Repairer) handOver() (left int) {
-	v := r.board.View()
+func (g *giver) handOver() (left int) {
+	v := g.board.View()
 	for part := range v.Partitions() {
-		if v.Mine(part) || r.digest(part) == 0 {
+		if v.Mine(part) || g.own.digest(part) == 0 {
 			continue
 		}
-		if r.closed() || r.board.View() != v {
+		if g.stopping.Load() || g.board.View() != v {
 			return left + 1
 		}
-		if err := r.handOverPartition(v, part); err != nil {
-			r.opt.Log.Debug("a partition cannot be handed over yet", "partition", part, "error", err)
+		if err := g.handOverPartition(v, part); err != nil {
+			g.log.Debug("a partition cannot be handed over yet", "partition", part, "error", err)
 			left++
 		}
 	}
@@ -35,22 +48,22 @@ func (r *Repairer) handOver() (left int) {
 }
 
 // handOverPartition drops a partition once its owners have all of it.
-func (r *Repairer) handOverPartition(v *placement.View, partition int) error {
-	own := r.digests(partition)
+func (g *giver) handOverPartition(v *placement.View, partition int) error {
+	own := g.own.digests(partition)
 	for _, n := range v.Owners(partition) {
 		p := v.Peers[n]
 		if p == nil || !p.Up() {
 			return fmt.Errorf("%w: %s is not up", placement.ErrNotInSync, v.Names[n])
 		}
-		theirs, err := r.remote(p, false).digests(wire.EachBucket, []int{partition})
+		theirs, err := g.remote(p, false).digests(wire.EachBucket, []int{partition})
 		if err != nil {
 			return err
 		}
-		if err := r.push(p, partition, own.Differ(theirs)); err != nil {
+		if err := g.push(p, partition, own.Differ(theirs)); err != nil {
 			return err
 		}
 	}
-	if !r.store.DropIf(partition, (*[wire.DigestBuckets]uint64)(&own)) {
+	if !g.own.store.DropIf(partition, (*[wire.DigestBuckets]uint64)(&own)) {
 		return fmt.Errorf("%w: it was written to meanwhile", placement.ErrNotInSync)
 	}
 	return nil
@@ -58,52 +71,32 @@ func (r *Repairer) handOverPartition(v *placement.View, partition int) error {
 
 // push sends the records of some buckets of a partition to an owner, and makes sure that it has
 // each of them, or a newer one.
-func (r *Repairer) push(p *peer.Peer, partition int, buckets wire.Buckets) error {
+func (g *giver) push(p *peer.Peer, partition int, buckets wire.Buckets) error {
 	for from, more := uint64(0), buckets.Any(); more; {
-		var msg []byte
-		var items int
-		msg, items, from, more = r.collect(wire.OpenBatch(nil), &wire.Pull{Partition: partition, From: from, Buckets: buckets})
-		if err := r.pace.pay(len(msg)); err != nil {
+		msg, items := wire.OpenBatch(nil), 0
+		from, more = g.own.scan(&wire.Pull{Partition: partition, From: from, Buckets: buckets}, func(record *kv.Record) (full bool) {
+			msg = wire.AppendApply(msg, record)
+			items++
+			return len(msg) > peer.BatchBytes
+		})
+		if err := g.pace.pay(len(msg)); err != nil {
 			return err
 		}
-		if err := r.deliver(p, msg, items); err != nil {
+		if err := g.deliver(p, msg, items); err != nil {
 			return err
 		}
-		r.HandedOver.Add(int64(items))
+		g.counters.HandedOver.Add(int64(items))
 	}
 	return nil
 }
 
-// collect appends records to a batch until it is full. next is where to go on, if there are more.
-func (r *Repairer) collect(dst []byte, of *wire.Pull) (batch []byte, items int, next uint64, more bool) {
-	now, last := r.opt.Clock.Wall().UnixMilli(), uint64(0)
-	r.store.Scan(of.Partition, of.From, func(hash uint64, record *kv.Record) bool {
-		if !r.travels(of, hash, record, now) {
-			return true
-		}
-		if len(dst) > peer.BatchBytes && hash != last {
-			next, more = hash, true
-			return false
-		}
-		dst, last = wire.AppendApply(dst, record), hash
-		items++
-		return true
-	})
-	return dst, items, next, more
-}
-
-// travels says whether a record is of the buckets, and counts still.
-func (r *Repairer) travels(of *wire.Pull, hash uint64, record *kv.Record, now int64) bool {
-	return of.Buckets.Has(wire.Bucket(hash, r.board.Partitions())) && !record.Collectable(now, r.opt.Grace)
-}
-
 // deliver sends records past the queue, and returns an error unless the peer has stored each of
 // them, as an owner, or holds a newer one.
-func (r *Repairer) deliver(p *peer.Peer, msg []byte, items int) error {
+func (g *giver) deliver(p *peer.Peer, msg []byte, items int) error {
 	if items == 0 {
 		return nil
 	}
-	wire.SetClock(msg, r.opt.Clock.Last())
+	wire.SetClock(msg, g.own.clock.Last())
 	answer, err := p.Ask(msg, time.Now().Add(askTimeout))
 	if err != nil {
 		return err
@@ -112,7 +105,7 @@ func (r *Repairer) deliver(p *peer.Peer, msg []byte, items int) error {
 	if err != nil {
 		return err
 	}
-	r.opt.Clock.Observe(clock)
+	g.own.clock.Observe(clock)
 	for range items {
 		var result wire.Result
 		if result, body, err = wire.NextResult(body); err != nil {
@@ -133,7 +126,7 @@ func (r *Repairer) Leaving() (partitions int) {
 		return 0
 	}
 	for part := range v.Partitions() {
-		if v.Mine(part) || r.digest(part) != 0 {
+		if v.Mine(part) || r.own.digest(part) != 0 {
 			partitions++
 		}
 	}
@@ -152,7 +145,7 @@ func (r *Repairer) HandingOver() (partitions int) {
 		if on && slices.Contains(target.Owners(part), uint16(self)) {
 			continue
 		}
-		if v.Mine(part) || r.digest(part) != 0 {
+		if v.Mine(part) || r.own.digest(part) != 0 {
 			partitions++
 		}
 	}

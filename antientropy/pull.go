@@ -4,9 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"httpdhs/kv"
+	"httpdhs/peer"
 	"httpdhs/placement"
 	"httpdhs/wire"
 )
@@ -15,24 +17,35 @@ import (
 // is still wanted.
 const claimChunk = 64
 
+// puller fetches what this node lacks.
+type puller struct {
+	own      *holdings
+	board    *placement.Board
+	remote   func(p *peer.Peer, sure bool) remote
+	pace     *pace
+	counters *Counters
+	stopping *atomic.Bool
+	moving   atomic.Pointer[wire.Moving] // nil: nothing is fetched for a claim
+}
+
 // pull fetches what a claim needs of each source, while it is wanted. Doubtful are the partitions
 // of which none that was asked because it has authority has it still.
-func (r *Repairer) pull(task *placement.Pull) (doubtful []int, err error) {
+func (p *puller) pull(task *placement.Pull) (doubtful []int, err error) {
 	m, began := wire.Moving{Ring: task.Ring}, time.Now()
 	for i := range task.From {
 		m.Partitions += len(task.From[i].Partitions)
 	}
-	before := r.PulledBytes.Load()
-	defer r.moving.Store(nil)
+	before := p.counters.PulledBytes.Load()
+	defer p.moving.Store(nil)
 	sure := make(map[int]bool)
 	for _, s := range task.From {
 		for chunk := range slices.Chunk(s.Partitions, claimChunk) {
 			now := m
-			r.moving.Store(&now)
+			p.moving.Store(&now)
 			if !task.Wanted() {
 				return nil, fmt.Errorf("%w: the ring has changed", placement.ErrNotInSync)
 			}
-			doubt, err := r.pullChunk(task, &s, chunk)
+			doubt, err := p.pullChunk(task, &s, chunk)
 			switch {
 			case err != nil:
 				return nil, err
@@ -44,7 +57,7 @@ func (r *Repairer) pull(task *placement.Pull) (doubtful []int, err error) {
 				}
 			}
 			m.Done += len(chunk)
-			m.Bytes, m.Seconds = r.PulledBytes.Load()-before, time.Since(began).Seconds()
+			m.Bytes, m.Seconds = p.counters.PulledBytes.Load()-before, time.Since(began).Seconds()
 		}
 	}
 	return slices.DeleteFunc(doubtful, func(part int) bool { return sure[part] }), nil
@@ -52,10 +65,10 @@ func (r *Repairer) pull(task *placement.Pull) (doubtful []int, err error) {
 
 // pullChunk fetches what one source holds of some partitions. doubt: it has no authority any more.
 // What it holds counts all the same; it may lack what it has refused.
-func (r *Repairer) pullChunk(task *placement.Pull, s *placement.Source, chunk []int) (doubt bool, err error) {
-	err = r.pullFrom(r.remote(s.Peer, s.Sure), chunk)
+func (p *puller) pullChunk(task *placement.Pull, s *placement.Source, chunk []int) (doubt bool, err error) {
+	err = p.pullFrom(p.remote(s.Peer, s.Sure), chunk)
 	if doubt = errors.Is(err, errNoAuthority); doubt {
-		err = r.pullFrom(r.remote(s.Peer, false), chunk)
+		err = p.pullFrom(p.remote(s.Peer, false), chunk)
 	}
 	if !errors.Is(err, kv.ErrNoMemory) {
 		return doubt, err
@@ -69,8 +82,8 @@ func (r *Repairer) pullChunk(task *placement.Pull, s *placement.Source, chunk []
 
 // pullFrom fetches what o holds in the partitions and this node does not. full wraps
 // kv.ErrNoMemory: some of it has no room here, and the rest has come.
-func (r *Repairer) pullFrom(o remote, partitions []int) (full error) {
-	differ, err := r.compare(o, partitions)
+func (p *puller) pullFrom(o remote, partitions []int) (full error) {
+	differ, err := p.compare(o, partitions)
 	if err != nil {
 		return err
 	}
@@ -80,8 +93,8 @@ func (r *Repairer) pullFrom(o remote, partitions []int) (full error) {
 			return err
 		}
 		for i, part := range chunk {
-			own := r.digests(part)
-			err := r.pullBuckets(o, part, own.Differ(theirs[i*wire.DigestBuckets:]))
+			own := p.own.digests(part)
+			err := p.pullBuckets(o, part, own.Differ(theirs[i*wire.DigestBuckets:]))
 			if errors.Is(err, kv.ErrNoMemory) {
 				full = err
 			} else if err != nil {
@@ -93,37 +106,25 @@ func (r *Repairer) pullFrom(o remote, partitions []int) (full error) {
 }
 
 // compare returns the partitions of which o has other digests.
-func (r *Repairer) compare(o remote, partitions []int) (differ []int, err error) {
+func (p *puller) compare(o remote, partitions []int) (differ []int, err error) {
 	theirs, err := o.digests(wire.WholePartitions, partitions)
 	if err != nil {
 		return nil, err
 	}
 	for i, part := range partitions {
-		if theirs[i] != r.digest(part) {
+		if theirs[i] != p.own.digest(part) {
 			differ = append(differ, part)
 		}
 	}
 	return differ, nil
 }
 
-// digest is the digest of a whole partition.
-func (r *Repairer) digest(partition int) uint64 {
-	own := r.digests(partition)
-	return own.Whole()
-}
-
-// digests are those of the buckets of a partition.
-func (r *Repairer) digests(partition int) (own wire.Digests) {
-	r.store.Digests(partition, (*[wire.DigestBuckets]uint64)(&own))
-	return own
-}
-
 // pullBuckets fetches and merges the records of some buckets of a partition. What does not fit into
 // this node's memory does not keep the rest from coming.
-func (r *Repairer) pullBuckets(o remote, partition int, buckets wire.Buckets) (full error) {
+func (p *puller) pullBuckets(o remote, partition int, buckets wire.Buckets) (full error) {
 	ask := wire.Pull{Partition: partition, Buckets: buckets}
 	for more := buckets.Any(); more; {
-		if r.closed() {
+		if p.stopping.Load() {
 			return kv.ErrStopping
 		}
 		var records []byte
@@ -131,11 +132,11 @@ func (r *Repairer) pullBuckets(o remote, partition int, buckets wire.Buckets) (f
 		if records, more, err = o.records(&ask); err != nil {
 			return err
 		}
-		r.PulledBytes.Add(int64(len(records)))
-		if err := r.pace.pay(len(records)); err != nil {
+		p.counters.PulledBytes.Add(int64(len(records)))
+		if err := p.pace.pay(len(records)); err != nil {
 			return err
 		}
-		if err := r.take(records); errors.Is(err, kv.ErrNoMemory) {
+		if err := p.take(records); errors.Is(err, kv.ErrNoMemory) {
 			full = fmt.Errorf("cannot store what %s holds: %w", o.Name(), err)
 		} else if err != nil {
 			return err
@@ -145,26 +146,26 @@ func (r *Repairer) pullBuckets(o remote, partition int, buckets wire.Buckets) (f
 }
 
 // take merges the records of an answer to a pull.
-func (r *Repairer) take(body []byte) (full error) {
+func (p *puller) take(body []byte) (full error) {
 	for len(body) > 0 {
 		record, rest, err := wire.DecodeRecord(body)
 		if err != nil {
 			return err
 		}
 		body = rest
-		if !r.opt.Clock.Observe(record.Version) {
-			r.Refused.Add(1)
+		if !p.own.clock.Observe(record.Version) {
+			p.counters.Refused.Add(1)
 			continue
 		}
 		hash := kv.Hash(record.Key)
-		switch _, err := r.store.ApplySync(hash, &record); {
+		switch _, err := p.own.store.ApplySync(hash, &record); {
 		case errors.Is(err, kv.ErrNoMemory):
-			r.board.Refuse(hash, record.Version)
+			p.board.Refuse(hash, record.Version)
 			full = err
 		case err != nil:
 			return fmt.Errorf("cannot store a record of a peer: %w", err)
 		default:
-			r.Pulled.Add(1)
+			p.counters.Pulled.Add(1)
 		}
 	}
 	return full

@@ -83,24 +83,32 @@ type Repairer struct {
 
 	opt      Options
 	board    *placement.Board
-	store    Store
 	topology Topology
 	pace     pace
-	moving   atomic.Pointer[wire.Moving] // nil: nothing is fetched for a claim
+	own      holdings
+	puller   puller
+	giver    giver
 
 	drift    time.Time // when it was last looked for; of the loop alone
 	caught   time.Time // when catchUp was called last; the same
 	catching int       // partition that it goes on from; the same
 
-	quit    chan struct{}
-	closing sync.Once
-	done    sync.WaitGroup
+	stopping atomic.Bool
+	quit     chan struct{}
+	closing  sync.Once
+	done     sync.WaitGroup
 }
 
 // New makes a repairer. Start starts its loop.
 func New(o *Options) *Repairer {
-	r := &Repairer{opt: *o, board: o.Board, store: o.Store, topology: o.Topology, quit: make(chan struct{})}
+	r := &Repairer{opt: *o, board: o.Board, topology: o.Topology, quit: make(chan struct{})}
 	r.pace = newPace(o.Rate, r.quit)
+	r.own = holdings{store: o.Store, clock: o.Clock, grace: o.Grace, partitions: o.Board.Partitions()}
+	r.puller.own, r.puller.board, r.puller.pace = &r.own, r.board, &r.pace
+	r.puller.remote, r.puller.counters, r.puller.stopping = r.remote, &r.Counters, &r.stopping
+	r.giver = giver{
+		own: &r.own, board: r.board, pace: &r.pace, remote: r.remote, counters: &r.Counters, stopping: &r.stopping, log: o.Log,
+	}
 	if r.opt.Random == nil {
 		r.opt.Random = rand.Float64
 	}
@@ -111,7 +119,10 @@ func New(o *Options) *Repairer {
 func (r *Repairer) Start() { r.done.Go(r.loop) }
 
 // Stop ends the loop, when the peer that it waits for is closed. Close waits for it.
-func (r *Repairer) Stop() { r.closing.Do(func() { close(r.quit) }) }
+func (r *Repairer) Stop() {
+	r.stopping.Store(true)
+	r.closing.Do(func() { close(r.quit) })
+}
 
 // Close ends the loop and waits for it.
 func (r *Repairer) Close() {
@@ -119,17 +130,8 @@ func (r *Repairer) Close() {
 	r.done.Wait()
 }
 
-func (r *Repairer) closed() bool {
-	select {
-	case <-r.quit:
-		return true
-	default:
-		return false
-	}
-}
-
 // Moving is how far this node is with fetching what it owns by a ring; nil: it fetches nothing.
-func (r *Repairer) Moving() *wire.Moving { return r.moving.Load() }
+func (r *Repairer) Moving() *wire.Moving { return r.puller.moving.Load() }
 
 func (r *Repairer) loop() {
 	for {
@@ -152,7 +154,7 @@ func (r *Repairer) step() time.Duration {
 	r.topology.Advance()
 	r.catchUp()
 	switch err := r.claim(); {
-	case r.closed():
+	case r.stopping.Load():
 		return 0
 	case errors.Is(err, placement.ErrNotInSync):
 		return soon
@@ -163,7 +165,7 @@ func (r *Repairer) step() time.Duration {
 		r.drift = time.Now()
 		r.lookForDrift()
 	}
-	left := r.handOver()
+	left := r.giver.handOver()
 	switch {
 	case !r.board.Stable(), r.board.Restarted():
 		return soon
@@ -175,7 +177,7 @@ func (r *Repairer) step() time.Duration {
 
 func (r *Repairer) claim() error {
 	was := r.board.IsInSync()
-	err := r.topology.Claim(r.pull)
+	err := r.topology.Claim(r.puller.pull)
 	if !was && r.board.IsInSync() {
 		r.opt.Log.Info("in sync", "ring", fmt.Sprintf("%016x", r.board.View().Read.Fingerprint()), "records_fetched", r.Pulled.Load())
 	}

@@ -73,7 +73,8 @@ func newNodes(t *testing.T) (net *memnet.Network, nodes []*node) {
 			n.peers[j].SetInSync(true)
 		}
 		board := placement.NewBoard(testPartitions, time.Hour)
-		board.Replace(placement.NewView(1, 1, []*ring.Table{table}, name, func(other string) *peer.Peer {
+		writer := placement.Writer{Board: board}
+		writer.Replace(placement.NewView(1, 1, []*ring.Table{table}, name, func(other string) *peer.Peer {
 			for j := range names {
 				if names[j] == other {
 					return n.peers[j]
@@ -148,7 +149,7 @@ func (n *node) put(t *testing.T, from, to int) {
 // differ is how many partitions differ.
 func differ(a, b *node) (n int) {
 	for part := range testPartitions {
-		if a.digest(part) != b.digest(part) {
+		if a.own.digest(part) != b.own.digest(part) {
 			n++
 		}
 	}
@@ -177,14 +178,14 @@ func TestPullFetchesWhatDiffers(t *testing.T) {
 	_, nodes := newNodes(t)
 	a, b := nodes[0], nodes[1]
 	b.put(t, 0, 2000)
-	if err := a.pullFrom(a.remote(a.peers[1], false), all()); err != nil {
+	if err := a.puller.pullFrom(a.remote(a.peers[1], false), all()); err != nil {
 		t.Fatal(err)
 	}
 	if n := differ(a, b); n > 0 || a.Pulled.Load() != 2000 {
 		t.Errorf("%d partitions differ after %d records", n, a.Pulled.Load())
 	}
 	b.put(t, 2000, 2001)
-	if err := a.pullFrom(a.remote(a.peers[1], false), all()); err != nil {
+	if err := a.puller.pullFrom(a.remote(a.peers[1], false), all()); err != nil {
 		t.Fatal(err)
 	}
 	if n := a.Pulled.Load() - 2000; differ(a, b) > 0 || n > 20 {
@@ -197,7 +198,7 @@ func TestPullFetchesWhatDiffers(t *testing.T) {
 func TestSourcesHaveToBeWhatTheyWere(t *testing.T) {
 	_, nodes := newNodes(t)
 	a, b := nodes[0], nodes[1]
-	err := a.pullFrom(a.remote(a.peers[1], true), all())
+	err := a.puller.pullFrom(a.remote(a.peers[1], true), all())
 	if !errors.Is(err, errNoAuthority) {
 		t.Errorf("of a source without authority: %v", err)
 	}
@@ -205,16 +206,16 @@ func TestSourcesHaveToBeWhatTheyWere(t *testing.T) {
 	for i := range held {
 		held[i] = true
 	}
-	b.board.SetHeld(held)
-	if err := a.pullFrom(a.remote(a.peers[1], true), all()); err != nil {
+	placement.Writer{Board: b.board}.SetHeld(held)
+	if err := a.puller.pullFrom(a.remote(a.peers[1], true), all()); err != nil {
 		t.Errorf("of a source with authority: %v", err)
 	}
 	b.board.Refuse(0, 5)
-	if err := a.pullFrom(a.remote(a.peers[1], true), all()); !errors.Is(err, errNoAuthority) {
+	if err := a.puller.pullFrom(a.remote(a.peers[1], true), all()); !errors.Is(err, errNoAuthority) {
 		t.Errorf("of a source that has refused something: %v", err)
 	}
 	b.opt.Boot++
-	if err := a.pullFrom(a.remote(a.peers[1], false), all()); !errors.Is(err, placement.ErrNotInSync) {
+	if err := a.puller.pullFrom(a.remote(a.peers[1], false), all()); !errors.Is(err, placement.ErrNotInSync) {
 		t.Errorf("of a source that was restarted: %v", err)
 	}
 }
@@ -236,7 +237,7 @@ func TestPullOfAClaim(t *testing.T) {
 		},
 		Had: func([]int) bool { return true },
 	}
-	doubtful, err := a.pull(&task)
+	doubtful, err := a.puller.pull(&task)
 	if err != nil || len(doubtful) != testPartitions || differ(a, b) > 0 {
 		t.Errorf("%d are in doubt, %v, %d differ", len(doubtful), err, differ(a, b))
 	}
@@ -244,7 +245,7 @@ func TestPullOfAClaim(t *testing.T) {
 		t.Error("it moves still")
 	}
 	wanted = false
-	if _, err := a.pull(&task); !errors.Is(err, placement.ErrNotInSync) {
+	if _, err := a.puller.pull(&task); !errors.Is(err, placement.ErrNotInSync) {
 		t.Errorf("of a ring that nobody wants: %v", err)
 	}
 }
@@ -256,11 +257,11 @@ func TestHandOver(t *testing.T) {
 	from := nodes[2]
 	from.put(t, 0, 500)
 	net.Between("node2", "node1", memnet.FailWith(memnet.ErrReset))
-	if left := from.handOver(); left != testPartitions || from.HandingOver() != testPartitions {
+	if left := from.giver.handOver(); left != testPartitions || from.HandingOver() != testPartitions {
 		t.Errorf("%d partitions are left while an owner is not reached", left)
 	}
 	net.Clear()
-	if left := from.handOver(); left != 0 || from.Leaving() != 0 {
+	if left := from.giver.handOver(); left != 0 || from.Leaving() != 0 {
 		t.Errorf("%d partitions are left", left)
 	}
 	if n := differ(nodes[0], nodes[1]); n > 0 || from.HandedOver.Load() < 1000 {
@@ -275,7 +276,7 @@ func TestTheLoopRepairs(t *testing.T) {
 		a, b := nodes[0], nodes[1]
 		b.put(t, 0, 100)
 		a.board.Refuse(kv.Hash([]byte("key0")), b.clock.Now())
-		a.board.SetStable(true)
+		placement.Writer{Board: a.board}.SetStable(true)
 		a.Start()
 		eventually(t, "nothing differs", func() bool { return differ(a, b) == 0 })
 		eventually(t, "what was refused is forgotten", func() bool {
@@ -283,7 +284,7 @@ func TestTheLoopRepairs(t *testing.T) {
 		})
 		b.put(t, 100, 200)
 		began := time.Now()
-		a.board.Restart() // as after a peer was restarted
+		placement.Writer{Board: a.board}.Restart() // as after a peer was restarted
 		a.board.Wake()
 		eventually(t, "nothing differs", func() bool { return differ(a, b) == 0 })
 		if took := time.Since(began); took > time.Second {

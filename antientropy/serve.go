@@ -22,7 +22,7 @@ func (r *Repairer) ServeDigests(dst, body []byte) ([]byte, error) {
 	}
 	dst = wire.OpenDigests(dst, origin)
 	for len(of) > 0 {
-		own := r.digests(of.Next())
+		own := r.own.digests(of.Next())
 		dst = own.AppendTo(dst, level)
 	}
 	return dst, nil
@@ -36,19 +36,12 @@ func (r *Repairer) ServePull(dst, body []byte) ([]byte, error) {
 	}
 	start := len(dst)
 	dst = wire.OpenPulled(dst, wire.Origin{Boot: r.opt.Boot, Authority: r.board.Whole(ask.Partition)})
-	records := len(dst)
-	now, last := r.opt.Clock.Wall().UnixMilli(), uint64(0)
-	r.store.Scan(ask.Partition, ask.From, func(hash uint64, record *kv.Record) bool {
-		if !r.travels(&ask, hash, record, now) {
-			return true
-		}
-		// Records of one hash are not split: next is where to go on.
-		if len(dst)-start > pullBytes && len(dst) > records && hash != last {
-			wire.CutPulled(dst[start:], hash)
-			return false
-		}
-		dst, last = kv.AppendRecord(dst, record), hash
-		return true
+	next, more := r.own.scan(&ask, func(record *kv.Record) (full bool) {
+		dst = kv.AppendRecord(dst, record)
+		return len(dst)-start > pullBytes
 	})
+	if more {
+		wire.CutPulled(dst[start:], next)
+	}
 	return dst, nil
 }

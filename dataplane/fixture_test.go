@@ -15,6 +15,7 @@ import (
 	"httpdhs/internal/memnet"
 	"httpdhs/kv"
 	"httpdhs/peer"
+	"httpdhs/placement"
 	"httpdhs/ring"
 	"httpdhs/shard"
 	"httpdhs/topology"
@@ -72,6 +73,9 @@ type testNode struct {
 	links *links // to its peers
 	t     fatalT
 }
+
+// writer writes what the node's topology would.
+func (n *testNode) writer() placement.Writer { return placement.Writer{Board: n.Board} }
 
 // digest is that of a partition.
 func (n *testNode) digest(partition int) uint64 {

@@ -70,7 +70,7 @@ func testReadersFirst(t *testing.T) {
 	for i := range all {
 		all[i] = true
 	}
-	c.nodes[3].Board.SetHeld(all)
+	c.nodes[3].writer().SetHeld(all)
 	for i := range 2 {
 		c.nodes[i].plant(t, key, "newer", kv.VersionAt(time.Now()))
 	}

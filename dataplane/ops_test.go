@@ -52,8 +52,8 @@ func (n *testNode) held(key string) *kv.Entry {
 // forget takes the node's authority away, as if it had just started, for it and for whom it
 // answers: others do not hear of it. remember gives it back.
 func (n *testNode) forget() {
-	n.Board.SetHeld(nil)
-	n.Board.SetInSync(false)
+	n.writer().SetHeld(nil)
+	n.writer().SetInSync(false)
 }
 
 func (n *testNode) remember() {
@@ -61,8 +61,8 @@ func (n *testNode) remember() {
 	for p := range all {
 		all[p] = n.Board.View().Mine(p)
 	}
-	n.Board.SetHeld(all)
-	n.Board.SetInSync(true)
+	n.writer().SetHeld(all)
+	n.writer().SetInSync(true)
 }
 
 // has says whether the node holds a value.

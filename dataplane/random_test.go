@@ -122,7 +122,7 @@ func converge(t *testing.T, rt *rapid.T) (wrong string) {
 func (c *cluster) syncAllPairs() {
 	c.t.Helper()
 	for _, n := range c.nodes {
-		n.Board.Restart()
+		n.writer().Restart()
 		n.Board.Wake()
 	}
 	eventually(c.t, "all owners have the same", func() bool {

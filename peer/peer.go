@@ -27,6 +27,24 @@ const (
 
 func (s State) String() string { return [...]string{"down", "recovering", "up"}[s] }
 
+// standing is how a peer stands, for anybody to read at any time.
+type standing struct {
+	state  atomic.Uint32 // State
+	inSync atomic.Bool   // told by SetInSync, and lost when it goes down
+}
+
+// State is how the peer stands.
+func (s *standing) State() State { return State(s.state.Load()) }
+
+// Up says whether the peer takes part in everything.
+func (s *standing) Up() bool { return s.State() == Up }
+
+// InSync says whether the peer holds all that readers ask it for, as far as this node knows.
+func (s *standing) InSync() bool { return s.inSync.Load() }
+
+// SetInSync says so. The caller excludes MarkDown meanwhile, after which it is not.
+func (s *standing) SetInSync(yes bool) { s.inSync.Store(yes) }
+
 // Detector decides whether a peer is down. It is called without a lock of the peer.
 type Detector interface {
 	Broke(reason error) // a batch could not be delivered
@@ -54,16 +72,14 @@ type Counters struct {
 // Peer is another node: its queue, its sender, and how it stands.
 type Peer struct {
 	line
-	latency // of its answers
+	standing // written under mu
+	latency  // of its answers
 	Counters
 
 	name     string
 	clock    *kv.Clock
 	log      *slog.Logger
 	detector Detector
-
-	state  atomic.Uint32 // State; written under mu
-	inSync atomic.Bool   // what it reads counts as whole: told by SetInSync, and lost when it goes down
 
 	mu         sync.Mutex // guards all below
 	work       sync.Cond  // there may be something to send: wakes the sender
@@ -96,18 +112,6 @@ func (p *Peer) Start() { p.Go(p.sendLoop) }
 
 // Name is the peer's.
 func (p *Peer) Name() string { return p.name }
-
-// State is how the peer stands.
-func (p *Peer) State() State { return State(p.state.Load()) }
-
-// Up says whether the peer takes part in everything.
-func (p *Peer) Up() bool { return p.State() == Up }
-
-// InSync says whether the peer holds all that readers ask it for, as far as this node knows.
-func (p *Peer) InSync() bool { return p.inSync.Load() }
-
-// SetInSync says so. The caller excludes MarkDown meanwhile, after which it is not.
-func (p *Peer) SetInSync(yes bool) { p.inSync.Store(yes) }
 
 // Why is why the peer is down, and how many bytes wait for it.
 func (p *Peer) Why() (reason error, queued int) {

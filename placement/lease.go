@@ -24,22 +24,5 @@ func (l *lease) lapsed() bool {
 	return last != 0 && !l.alone.Load() && int64(time.Since(l.born))-last > int64(l.lasts)
 }
 
-// Renew is called by each prober. It says for how long there was no renewal, if the lease had
-// lapsed.
-func (b *Board) Renew() (pause time.Duration, lapsed bool) {
-	now := int64(time.Since(b.lease.born))
-	last := b.lease.last.Swap(now)
-	if last == 0 || b.lease.alone.Load() || now-last <= int64(b.lease.lasts) {
-		return 0, false
-	}
-	return time.Duration(now - last), true
-}
-
-// Alone says whether there are peers that renew the lease. The first to come finds it fresh.
-func (b *Board) Alone(yes bool) { b.lease.alone.Store(yes) }
-
 // Solitary says that there are no peers.
 func (b *Board) Solitary() bool { return b.lease.alone.Load() }
-
-// Fresh begins another lease: until now there was nobody to renew it.
-func (b *Board) Fresh() { b.lease.last.Store(0) }

@@ -71,7 +71,7 @@ func TestOwnersAreThoseOfAllRings(t *testing.T) {
 // A view that was replaced is idle when the last operation that went by it has left, and that wakes
 // who waits for it.
 func TestReplacedViewLivesUntilItIsLeft(t *testing.T) {
-	b := NewBoard(partitions, time.Second)
+	b := Writer{NewBoard(partitions, time.Second)}
 	first := NewView(1, 1, []*ring.Table{table(t, 0, 1)}, "node0", idle)
 	b.Replace(first)
 	if got := b.Enter(); got != first || b.Passing(first) {
@@ -97,7 +97,7 @@ func TestReplacedViewLivesUntilItIsLeft(t *testing.T) {
 
 // No operation enters a view that somebody has found idle after it was replaced.
 func TestNobodyEntersAnIdleView(t *testing.T) {
-	b := NewBoard(partitions, time.Second)
+	b := Writer{NewBoard(partitions, time.Second)}
 	views := make([]*View, 100)
 	for i := range views {
 		views[i] = NewView(uint64(i), uint64(i), []*ring.Table{table(t, 0, 1)}, "node0", idle)
@@ -141,7 +141,7 @@ func TestNobodyEntersAnIdleView(t *testing.T) {
 // It does not lapse where nobody could have taken this node for down.
 func TestAuthorityLapses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := NewBoard(partitions, time.Second)
+		b := Writer{NewBoard(partitions, time.Second)}
 		b.SetHeld([]bool{true})
 		b.SetInSync(true)
 		holds := func(what string, want bool) {

@@ -124,7 +124,7 @@ func (a *attempt) overloaded(op *kv.Op) bool {
 // deadline has passed, and says whether any is on its way again.
 func (a *attempt) advance() (again bool) {
 	for k := range a.call.Ops {
-		i := a.p.nth(k)
+		i := a.p.order.nth(k)
 		o := a.p.state(i)
 		switch {
 		case !o.done:

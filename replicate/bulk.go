@@ -27,7 +27,7 @@ func (a bulk) startAll() {
 	if a.p.merging == nil {
 		a.p.merging = new(merging)
 	}
-	g, order := a.p.merging, a.p.inOrder(a.v, a.call)
+	g, order := a.p.merging, a.p.order.sort(a.v, a.call)
 	for k, at := range order {
 		if k%touchMax == 0 {
 			a.touch(order[k:min(k+touchMax, len(order))])

@@ -55,7 +55,7 @@ type cluster struct {
 type testNode struct {
 	*Coordinator
 	name       string
-	board      *placement.Board
+	board      placement.Writer
 	store      *shard.Store
 	clock      *kv.Clock
 	peers      []*peer.Peer // by node; nil: itself
@@ -117,7 +117,7 @@ func newCluster(t testing.TB, nodes, replicas int) *cluster {
 func (c *cluster) newNode(i int) *testNode {
 	c.t.Helper()
 	n := &testNode{
-		name: c.table.Nodes()[i].Name, board: placement.NewBoard(testPartitions, testLease), clock: kv.NewClock(uint16(i), time.Now),
+		name: c.table.Nodes()[i].Name, board: placement.Writer{Board: placement.NewBoard(testPartitions, testLease)}, clock: kv.NewClock(uint16(i), time.Now),
 		peers: make([]*peer.Peer, len(c.table.Nodes())), links: make([]*memnet.Link, len(c.table.Nodes())),
 	}
 	var err error
@@ -147,7 +147,7 @@ func (c *cluster) newNode(i int) *testNode {
 	n.remember()
 	n.board.SetReady(true)
 	n.Coordinator, err = New(&Options{
-		Board: n.board, Topology: n, Store: n.store, Clock: n.clock, Limits: kv.DefaultLimits(), Replicas: c.table.Replicas(),
+		Board: n.board.Board, Topology: n, Store: n.store, Clock: n.clock, Limits: kv.DefaultLimits(), Replicas: c.table.Replicas(),
 	})
 	if err != nil {
 		c.t.Fatal(err)

@@ -8,7 +8,6 @@ import (
 
 	"httpdhs/kv"
 	"httpdhs/peer"
-	"httpdhs/placement"
 	"httpdhs/wire"
 )
 
@@ -28,9 +27,7 @@ type pending struct {
 	// Of Do alone.
 	fence    uint64        // when the attempt began
 	moving   bool          // the ring was changing in an attempt
-	order    []int32       // of operations, by partition
-	places   []int32       // of operations in order, once that is known; none: each is at its own
-	ends     []int32       // scratch of order
+	order    order         // of operations
 	merging  *merging      // of calls of many operations; nil: it had none yet
 	patience time.Duration // when reads ask one more owner; 0: never
 	timer    *time.Timer
@@ -47,7 +44,8 @@ var pendings = sync.Pool{New: func() any {
 func acquirePending(call *kv.Call) *pending {
 	p, n := pendings.Get().(*pending), len(call.Ops)
 	p.ops = slices.Grow(p.ops[:0], n)[:n] // zero: see releaseLocked
-	p.readings, p.order, p.places = p.readings[:0], p.order[:0], p.places[:0]
+	p.readings = p.readings[:0]
+	p.order.reset()
 	p.refs, p.open, p.over, p.buf, p.patience = 1, n, false, p.buf[:0], 0
 	p.moving, p.max = false, call.MaxBytes
 	return p
@@ -112,12 +110,7 @@ func (p *pending) decideLocked(o *operation) {
 // at is where operation i stands. The states of many operations lie in the order in which these are
 // gone through, here and, since they are queued so, by those who resolve their tickets: there are
 // more of them than a cache holds.
-func (p *pending) at(i int) *operation {
-	if len(p.places) > 0 {
-		i = int(p.places[i])
-	}
-	return &p.ops[i]
-}
+func (p *pending) at(i int) *operation { return &p.ops[p.order.place(i)] }
 
 // expect makes room for what get i finds.
 func (p *pending) expect(i int) {
@@ -131,14 +124,6 @@ func (p *pending) expect(i int) {
 
 // reading is what a get has found.
 func (p *pending) reading(o *operation) *reading { return &p.readings[o.get-1] }
-
-// nth is the operation that is gone through after k others.
-func (p *pending) nth(k int) int {
-	if len(p.order) > 0 {
-		return int(p.order[k])
-	}
-	return k
-}
 
 // state copies where operation i stands.
 func (p *pending) state(i int) operation {
@@ -311,38 +296,4 @@ func (p *pending) allDecided() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.open == 0
-}
-
-// orderFrom is how many operations are worth ordering.
-const orderFrom = 64
-
-// inOrder is the operations of the call in the order of their partitions, and
-// of those of one partition in their own order, by counting. Operations of one
-// partition, one after the other, are merged under one lock and meet a shard
-// that is in the cache already, here and, since they are queued in this order,
-// at the other owners. A few stay as they are.
-func (p *pending) inOrder(v *placement.View, call *kv.Call) []int32 {
-	n, parts := len(call.Ops), v.Partitions()
-	p.order = slices.Grow(p.order[:0], n)[:n]
-	if n < orderFrom {
-		for i := range p.order {
-			p.order[i] = int32(i)
-		}
-		return p.order
-	}
-	p.ends = slices.Grow(p.ends[:0], parts+1)[:parts+1]
-	clear(p.ends)
-	for i := range call.Ops {
-		p.ends[v.Partition(call.Ops[i].Hash)+1]++
-	}
-	for part := range parts {
-		p.ends[part+1] += p.ends[part]
-	}
-	p.places = slices.Grow(p.places, n)[:n]
-	for i := range call.Ops {
-		part := v.Partition(call.Ops[i].Hash)
-		p.order[p.ends[part]], p.places[i] = int32(i), p.ends[part]
-		p.ends[part]++
-	}
-	return p.order
 }

@@ -3,6 +3,7 @@ package topology
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -11,20 +12,27 @@ import (
 	"httpdhs/placement"
 	"httpdhs/rebalance"
 	"httpdhs/ring"
+	"httpdhs/wire"
 )
 
 // roomPause is how long a claim waits that has found too little room: it fetches what it has no
 // room for each time.
 const roomPause = 5 * time.Second
 
+// claims is how this node gets authority. One goroutine claims at a time.
+type claims struct {
+	t      *Topology
+	noRoom time.Time // when a claim last found too little room
+}
+
 // Claim gets this node authority for each ring that it wants and has none for. The error says why
 // one is still unclaimed. It wraps placement.ErrNotInSync where nothing broke and it is worth
 // trying again soon.
 func (t *Topology) Claim(pull placement.Puller) error {
 	var early, failed error
-	for _, x := range t.unclaimed() {
-		switch err := t.claim(x, pull); {
-		case t.closed():
+	for _, x := range t.claims.unclaimed() {
+		switch err := t.claims.claim(x, pull); {
+		case t.closed.Load():
 			return kv.ErrStopping
 		case errors.Is(err, placement.ErrNotInSync):
 			early = err
@@ -35,33 +43,24 @@ func (t *Topology) Claim(pull placement.Puller) error {
 	switch {
 	case failed != nil:
 		t.opt.Log.Warn("cannot get in sync yet", "error", failed)
-		t.setReason(failed)
+		t.reason.Store(&failed)
 		return failed
 	case early != nil:
-		t.setReason(early)
+		t.reason.Store(&early)
 	}
 	return early
 }
 
 // Claiming says whether there is a ring to claim.
-func (t *Topology) Claiming() bool { return len(t.unclaimed()) > 0 }
-
-func (t *Topology) closed() bool {
-	select {
-	case <-t.quit:
-		return true
-	default:
-		return false
-	}
-}
+func (t *Topology) Claiming() bool { return len(t.claims.unclaimed()) > 0 }
 
 // unclaimed are the rings that this node wants and has no authority for.
-func (t *Topology) unclaimed() (rings []rebalance.Ring) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	said := t.rings.state.Said()
+func (c *claims) unclaimed() (rings []rebalance.Ring) {
+	c.t.mu.Lock()
+	defer c.t.mu.Unlock()
+	said := c.t.mu.rings.state.Said()
 	for _, x := range said.Wants {
-		if !slices.Contains(said.Holds, x) && t.rings.known(x) {
+		if !slices.Contains(said.Holds, x) && c.t.mu.rings.known(x) {
 			rings = append(rings, x)
 		}
 	}
@@ -69,19 +68,19 @@ func (t *Topology) unclaimed() (rings []rebalance.Ring) {
 }
 
 // wants says whether this node still wants the ring.
-func (t *Topology) wants(x rebalance.Ring) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return slices.Contains(t.rings.state.Said().Wants, x)
+func (c *claims) wants(x rebalance.Ring) bool {
+	c.t.mu.Lock()
+	defer c.t.mu.Unlock()
+	return slices.Contains(c.t.mu.rings.state.Said().Wants, x)
 }
 
 // hadAll says whether this node has had authority for the partitions since it was started, and has
 // been an owner of them since. Then it lacks what it has missed, and knows what it refused of that.
 // Of one that it has not had, it may have no room for anything.
-func (t *Topology) hadAll(partitions []int) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.rings.had != nil && !slices.ContainsFunc(partitions, func(part int) bool { return !t.rings.had[part] })
+func (c *claims) hadAll(partitions []int) bool {
+	c.t.mu.Lock()
+	defer c.t.mu.Unlock()
+	return c.t.mu.rings.had != nil && !slices.ContainsFunc(partitions, func(part int) bool { return !c.t.mu.rings.had[part] })
 }
 
 // claim is the pass that gives this node authority for a ring: rule 3 of docs/design/membership.md.
@@ -89,49 +88,49 @@ func (t *Topology) hadAll(partitions []int) bool {
 // It starts only when every member that is up writes to the ring, counts this node as up, and has
 // delivered what it kept for it. From then on nothing is acknowledged without this node, and what
 // was acknowledged before is at an owner that is asked now.
-func (t *Topology) claim(x rebalance.Ring, pull placement.Puller) error {
-	if time.Since(t.noRoom) < roomPause {
+func (c *claims) claim(x rebalance.Ring, pull placement.Puller) error {
+	if time.Since(c.noRoom) < roomPause {
 		return fmt.Errorf("%w: %w", placement.ErrNotInSync, placement.ErrNoRoom)
 	}
-	fence := t.board.Fence()
-	t.Refresh(time.Now().Add(probeTimeout)) // what they said before a pause is over
-	since, err := t.handshake(x)
+	fence := c.t.board.Fence()
+	c.t.Refresh(time.Now().Add(probeTimeout)) // what they said before a pause is over
+	since, err := c.handshake(x)
 	if err != nil {
 		return err
 	}
-	if err := t.fetch(x, pull); err != nil {
+	if err := c.fetch(x, pull); err != nil {
 		if errors.Is(err, placement.ErrNoRoom) {
-			t.noRoom = time.Now()
+			c.noRoom = time.Now()
 		}
 		return err
 	}
-	t.mu.Lock()
-	if t.board.Fence() != fence {
-		t.mu.Unlock()
+	c.t.mu.Lock()
+	if c.t.board.Fence() != fence {
+		c.t.mu.Unlock()
 		return fmt.Errorf("%w: others went on without it meanwhile", placement.ErrNotInSync)
 	}
-	t.rings.state.Claim(x, since)
-	t.holdLocked()
-	t.mu.Unlock()
-	t.reconsider()
+	c.t.mu.rings.state.Claim(x, since)
+	c.t.mu.hold()
+	c.t.mu.Unlock()
+	c.t.reconsider()
 	return nil
 }
 
 // fetch pulls what this node lacks of what it owns by a ring.
-func (t *Topology) fetch(x rebalance.Ring, pull placement.Puller) error {
-	from, err := t.sources(x, nil)
+func (c *claims) fetch(x rebalance.Ring, pull placement.Puller) error {
+	from, err := c.sources(x, nil)
 	if err != nil {
 		return err
 	}
 	task := placement.Pull{
 		Ring: ringName(x), From: from,
-		Wanted: func() bool { return t.wants(x) }, Had: t.hadAll,
+		Wanted: func() bool { return c.wants(x) }, Had: c.hadAll,
 	}
 	doubtful, err := pull(&task)
 	if err != nil || len(doubtful) == 0 {
 		return err
 	}
-	if task.From, err = t.sources(x, doubtful); err != nil {
+	if task.From, err = c.sources(x, doubtful); err != nil {
 		return err
 	}
 	_, err = pull(&task)
@@ -139,21 +138,21 @@ func (t *Topology) fetch(x rebalance.Ring, pull placement.Puller) error {
 }
 
 // handshake says why a pass for the ring cannot begin yet, or since when the ring is wanted.
-func (t *Topology) handshake(x rebalance.Ring) (since uint64, err error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	for i := range t.roster.members.All {
-		if m := t.roster.byName[t.roster.members.All[i].Name]; m != nil && !m.probed.Load() {
+func (c *claims) handshake(x rebalance.Ring) (since uint64, err error) {
+	c.t.mu.Lock()
+	defer c.t.mu.Unlock()
+	for i := range c.t.mu.roster.members.All {
+		if m := c.t.mu.roster.byName[c.t.mu.roster.members.All[i].Name]; m != nil && !m.probed.Load() {
 			return 0, fmt.Errorf("%w: %s was not reached yet", placement.ErrNotInSync, m.peer.Name())
 		}
 	}
-	if name, missing := t.rings.state.Missing(x, t.worldLocked()); missing {
+	if name, missing := c.t.mu.rings.state.Missing(x, c.t.mu.world()); missing {
 		if name == rebalance.Self {
 			return 0, fmt.Errorf("%w: operations by an earlier ring are under way", placement.ErrNotInSync)
 		}
 		return 0, fmt.Errorf("%w: %s does not count on this node yet", placement.ErrNotInSync, name)
 	}
-	return t.rings.state.Since(x), nil
+	return c.t.mu.rings.state.Since(x), nil
 }
 
 // sources are the partitions to pull for a ring, by whom to pull them from: all owners that are up
@@ -163,28 +162,28 @@ func (t *Topology) handshake(x rebalance.Ring) (since uint64, err error) {
 //
 // Of the partitions in doubtful, all that are asked if there are any, nobody has authority,
 // whatever is said.
-func (t *Topology) sources(x rebalance.Ring, doubtful []int) (from []placement.Source, err error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	v, table := t.board.View(), t.rings.tables[x]
+func (c *claims) sources(x rebalance.Ring, doubtful []int) (from []placement.Source, err error) {
+	c.t.mu.Lock()
+	defer c.t.mu.Unlock()
+	v, table := c.t.board.View(), c.t.mu.rings.tables[x]
 	if table == nil { // nobody wants it any more, and it was forgotten
 		return nil, fmt.Errorf("%w: the ring has changed", placement.ErrNotInSync)
 	}
-	self, ok := table.Index(t.opt.Name)
+	self, ok := table.Index(c.t.opt.Name)
 	if !ok {
 		return nil, nil
 	}
-	authority := t.authorityLocked(v)
+	authority := c.t.mu.authority(v)
 	if len(doubtful) > 0 {
 		authority = func(node, partition int) bool { return false }
 	}
-	held := t.board.Held()
+	held := c.t.board.Held()
 	for part := range table.Partitions() {
 		if !slices.Contains(table.Owners(part), uint16(self)) || part < len(held) && held[part] ||
 			len(doubtful) > 0 && !slices.Contains(doubtful, part) {
 			continue
 		}
-		all, err := t.partSourcesLocked(v, part, authority)
+		all, err := c.t.mu.partSources(v, part, authority)
 		if err != nil {
 			return nil, err
 		}
@@ -199,9 +198,9 @@ func (t *Topology) sources(x rebalance.Ring, doubtful []int) (from []placement.S
 	return from, nil
 }
 
-// authorityLocked says which peers have authority for which partitions, by their node index in the
+// authority says which peers have authority for which partitions, by their node index in the
 // view.
-func (t *Topology) authorityLocked(v *placement.View) func(node, partition int) bool {
+func (s *state) authority(v *placement.View) func(node, partition int) bool {
 	type part struct {
 		table *ring.Table
 		index uint16
@@ -211,11 +210,11 @@ func (t *Topology) authorityLocked(v *placement.View) func(node, partition int) 
 		if p == nil {
 			continue
 		}
-		m := t.roster.byName[p.Name()]
+		m := s.roster.byName[p.Name()]
 		m.mu.Lock()
 		if m.belief.trusted(m.down()) {
 			for _, x := range m.belief.ping.Said.Holds {
-				if table := t.rings.tables[x]; table != nil {
+				if table := s.rings.tables[x]; table != nil {
 					if i, ok := table.Index(p.Name()); ok {
 						holds[n] = append(holds[n], part{table, uint16(i)})
 					}
@@ -231,8 +230,8 @@ func (t *Topology) authorityLocked(v *placement.View) func(node, partition int) 
 	}
 }
 
-// partSourcesLocked are the peers that tell all that there is of a partition.
-func (t *Topology) partSourcesLocked(v *placement.View, partition int, authority func(node, partition int) bool) (all []placement.Source, err error) {
+// partSources are the peers that tell all that there is of a partition.
+func (s *state) partSources(v *placement.View, partition int, authority func(node, partition int) bool) (all []placement.Source, err error) {
 	for _, n := range v.Owners(partition) {
 		switch p := v.Peers[n]; {
 		case p == nil:
@@ -240,7 +239,7 @@ func (t *Topology) partSourcesLocked(v *placement.View, partition int, authority
 			if authority(int(n), partition) {
 				all = append(all, placement.Source{Peer: p, Sure: true})
 			}
-		case t.roster.members.Has(p.Name()):
+		case s.roster.members.Has(p.Name()):
 			reason, _ := p.Why()
 			err = fmt.Errorf("%w: %s is down (%v), and no other owner of some keys is in sync", placement.ErrNotInSync, p.Name(), reason)
 		}
@@ -248,10 +247,59 @@ func (t *Topology) partSourcesLocked(v *placement.View, partition int, authority
 	if len(all) > 0 {
 		return all, nil
 	}
-	for _, m := range t.roster.list {
+	for _, m := range s.roster.list {
 		if !m.down() {
 			all = append(all, placement.Source{Peer: m.peer})
 		}
 	}
 	return all, err
+}
+
+// learn asks who is on the rings that others want and this node has not heard of.
+func (c *claims) learn() error {
+	c.t.mu.Lock()
+	ask := make(map[rebalance.Ring]*member, len(c.t.mu.rings.unknown))
+	for x, name := range c.t.mu.rings.unknown {
+		if m := c.t.mu.roster.byName[name]; m != nil {
+			ask[x] = m
+		}
+	}
+	c.t.mu.Unlock()
+	var errs []error
+	for _, x := range slices.Sorted(maps.Keys(ask)) {
+		m := ask[x]
+		table, err := c.learnRing(x, m)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("cannot learn from %s who is on ring %s: %w", m.peer.Name(), ringName(x), err))
+			continue
+		}
+		c.t.mu.Lock()
+		if c.t.mu.rings.tables[x] == nil { // it may have become the target meanwhile, and be written
+			c.t.mu.rings.tables[x] = table
+		}
+		c.t.mu.Unlock()
+	}
+	if len(ask) > len(errs) {
+		c.t.reconsider()
+	}
+	return errors.Join(errs...)
+}
+
+func (c *claims) learnRing(x rebalance.Ring, m *member) (*ring.Table, error) {
+	answer, err := m.peer.Ask(wire.AppendRing(nil, x), time.Now().Add(probeTimeout))
+	if err != nil {
+		return nil, err
+	}
+	nodes, err := wire.ParseNodes(answer)
+	if err != nil {
+		return nil, err
+	}
+	table, err := ring.New(nodes, c.t.opt.Ring)
+	if err != nil {
+		return nil, err
+	}
+	if got := rebalance.Ring(table.Fingerprint()); got != x {
+		return nil, fmt.Errorf("%w: its members make ring %s", placement.ErrNotInSync, ringName(got))
+	}
+	return table, nil
 }

@@ -80,13 +80,6 @@ func (s *sample) beside(here time.Time) (r reading, ok bool) {
 	}, true
 }
 
-// steer moves this node's clock where a clock was read. It says whether that was done: else others
-// are to be read before.
-func (t *Topology) steer() (done bool) { return t.clocks.steer(t.others()) }
-
-// follow has this node stamp by the clock that is furthest ahead, where one was read.
-func (t *Topology) follow() { t.clocks.follow(t.others()) }
-
 // steer moves this node's clock to what the clocks of the members say, its own among them, if it is
 // too far from that. So one machine whose clock is wrong, or is set while the node runs, does not
 // put its time on anything; and where most of the clocks move, the nodes follow. It is not done

@@ -33,22 +33,22 @@ type electorate struct {
 	rings      *rings
 }
 
-func (t *Topology) electorateLocked() *electorate {
+func (s *state) electorate() *electorate {
 	return &electorate{
-		self: t.opt.Name, evictAfter: t.opt.EvictAfter,
-		members: &t.roster.members, byName: t.roster.byName, rings: &t.rings,
+		self: s.opt.Name, evictAfter: s.opt.EvictAfter,
+		members: &s.roster.members, byName: s.roster.byName, rings: &s.rings,
 	}
 }
 
-// victimsLocked are the members that are to be removed: this node would have it so, and with it a
+// victims are the members that are to be removed: this node would have it so, and with it a
 // majority of those on the ring that is read.
-func (t *Topology) victimsLocked() (victims []string) {
-	if t.opt.Members == nil {
+func (s *state) victims() (victims []string) {
+	if s.opt.Members == nil {
 		return nil
 	}
-	e := t.electorateLocked()
+	e := s.electorate()
 	for _, name := range e.dead() {
-		if e.majority(name, t.board.View().Read.Nodes()) {
+		if e.majority(name, s.board.View().Read.Nodes()) {
 			victims = append(victims, name)
 		}
 	}

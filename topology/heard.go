@@ -81,7 +81,7 @@ func (m *member) acknowledge(boot uint64) {
 // concluded goes on when what the member says is noted. digest is that of its member map.
 func (m *member) concluded(digest uint64) {
 	m.t.mu.Lock()
-	differs := digest != m.t.roster.members.Digest
+	differs := digest != m.t.mu.roster.members.Digest
 	m.t.mu.Unlock()
 	if differs {
 		m.t.introduce(m.peer.Name())
@@ -104,10 +104,10 @@ func (t *Topology) introduce(name string) {
 // node lacks something is seen by a look at all the others.
 func (t *Topology) met(m *member) {
 	t.mu.Lock()
-	if !t.ended {
-		last := t.rings.serial
+	if !t.mu.ended {
+		last := t.mu.rings.serial
 		if t.board.View() != nil { // else this node joins, and nothing is under way
-			t.replaceViewLocked()
+			t.mu.replaceView()
 		}
 		m.mu.Lock()
 		m.belief.met = last

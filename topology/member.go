@@ -36,7 +36,7 @@ func (t *Topology) newMember(name string, before past) *member {
 	return m
 }
 
-func (t *Topology) startMember(m *member) {
+func (m *member) start() {
 	m.peer.Start()
 	m.peer.Go(m.probeLoop)
 }
@@ -91,7 +91,7 @@ func (m *member) probeSoon() {
 // countsLocked says whether this node counts on the member: it is up, it has been sent all that was
 // kept for it, and the operations are over that began before this node heard of its boot.
 func (m *member) countsLocked() bool {
-	return m.peer.Delivered() && m.belief.met < m.t.rings.oldest.Load()
+	return m.peer.Delivered() && m.belief.met < m.t.oldest.Load()
 }
 
 func (m *member) complete() bool {

@@ -62,28 +62,28 @@ func (t *Topology) SetMembers(to wire.Members) error {
 		}
 	}
 	t.mu.Lock()
-	if len(active) > 0 || t.rings.target == 0 { // else all leave: one of them will stay, and until then the target does
+	if len(active) > 0 || t.mu.rings.target == 0 { // else all leave: one of them will stay, and until then the target does
 		table, err := ring.New(active, t.opt.Ring)
 		if err != nil {
 			t.mu.Unlock()
 			return fmt.Errorf("cannot make a ring of the members: %w", err)
 		}
-		t.rings.aim(table)
+		t.mu.rings.aim(table)
 	}
-	t.compareLocked(&to)
-	t.roster.members = to
+	t.mu.compare(&to)
+	t.mu.roster.members = to
 	t.clock.SetTag(clockTag(to.All, t.opt.Name))
 	for _, m := range to.All {
-		t.memberLocked(m.Name)
+		t.mu.member(m.Name)
 	}
 	t.mu.Unlock()
 	t.reconsider()
 	return nil
 }
 
-// compareLocked takes note of who is a member no more, and who is one again.
-func (t *Topology) compareLocked(to *wire.Members) {
-	r := &t.roster
+// compare takes note of who is a member no more, and who is one again.
+func (s *state) compare(to *wire.Members) {
+	r := &s.roster
 	for _, was := range r.members.All {
 		if m := r.byName[was.Name]; m != nil && !to.Has(was.Name) {
 			m.removed()
@@ -96,38 +96,38 @@ func (t *Topology) compareLocked(to *wire.Members) {
 	}
 }
 
-// memberLocked is the member of that name, made when it is new; nil: it is this node, or none is
+// member is the member of that name, made when it is new; nil: it is this node, or none is
 // made any more.
-func (t *Topology) memberLocked(name string) *member {
-	m, ok := t.roster.byName[name]
-	if ok || name == t.opt.Name || t.ended {
+func (s *state) member(name string) *member {
+	m, ok := s.roster.byName[name]
+	if ok || name == s.opt.Name || s.ended {
 		return m
 	}
-	m = t.newMember(name, t.roster.past[name])
-	if len(t.roster.list) == 0 {
-		t.board.Fresh() // there was nobody to renew the lease
+	m = s.make(name, s.roster.past[name])
+	if len(s.roster.list) == 0 {
+		s.board.Fresh() // there was nobody to renew the lease
 	}
-	t.roster.add(name, m)
-	if t.started {
-		t.startMember(m)
+	s.roster.add(name, m)
+	if s.started {
+		m.start()
 	}
 	return m
 }
 
-// forgetLocked lets go of what no ring and no member needs any more: the members are the caller's
+// forget lets go of what no ring and no member needs any more: the members are the caller's
 // to close.
-func (t *Topology) forgetLocked() (gone []*member) {
-	v := t.board.View()
-	if len(t.rings.retired) > 0 || !t.rings.state.Stated() {
+func (s *state) forget() (gone []*member) {
+	v := s.board.View()
+	if len(s.rings.retired) > 0 || !s.rings.state.Stated() {
 		return nil
 	}
-	t.rings.forget()
-	for _, m := range t.roster.list {
-		if name := m.peer.Name(); !t.roster.members.Has(name) && !slices.Contains(v.Names, name) {
+	s.rings.forget()
+	for _, m := range s.roster.list {
+		if name := m.peer.Name(); !s.roster.members.Has(name) && !slices.Contains(v.Names, name) {
 			gone = append(gone, m)
 		}
 	}
-	t.roster.drop(gone)
+	s.roster.drop(gone)
 	return gone
 }
 

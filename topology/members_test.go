@@ -1,6 +1,7 @@
 package topology
 
 import (
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -89,24 +90,24 @@ func testTableIsKept(t *testing.T) {
 	eventually(t, "the ring that another wants is written", func() bool {
 		n.mu.Lock()
 		defer n.mu.Unlock()
-		for _, x := range n.rings.state.Writes() {
-			if x != n.rings.target {
+		for _, x := range n.mu.rings.state.Writes() {
+			if x != n.mu.rings.target {
 				wanted = x
 			}
 		}
-		return wanted != 0 && n.rings.state.Stated()
+		return wanted != 0 && n.mu.rings.state.Stated()
 	})
 	n.mu.Lock()
-	equal, err := ring.New(n.rings.tables[wanted].Nodes(), n.opt.Ring)
+	equal, err := ring.New(n.mu.rings.tables[wanted].Nodes(), n.opt.Ring)
 	if err != nil {
 		t.Fatal(err)
 	}
-	n.rings.tables[wanted] = equal
+	n.mu.rings.tables[wanted] = equal
 	n.mu.Unlock()
 	n.reconsider()
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if !n.rings.known(wanted) {
+	if !n.mu.rings.known(wanted) {
 		t.Error("it is forgotten")
 	}
 }
@@ -120,16 +121,16 @@ func testRingKnownWhileAskedFor(t *testing.T) {
 	c := newCluster(t, 3)
 	n := c.nodes[0]
 	n.mu.Lock()
-	x := n.rings.target
-	was := n.rings.tables[x]
-	n.rings.unknown[x] = "node1"
+	x := n.mu.rings.target
+	was := n.mu.rings.tables[x]
+	n.mu.rings.unknown[x] = "node1"
 	n.mu.Unlock()
-	if err := n.learnRings(); err != nil {
+	if err := n.claims.learn(); err != nil {
 		t.Fatal(err)
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.rings.tables[x] != was || n.board.View().Read != was {
+	if n.mu.rings.tables[x] != was || n.board.View().Read != was {
 		t.Error("the table of a ring that is written was replaced")
 	}
 }
@@ -141,7 +142,7 @@ func TestWhoIsOnARingIsAskedOfOneThatKnows(t *testing.T) {
 	const unheard = rebalance.Ring(4711)
 	for knows := range 2 {
 		for _, first := range []string{"node0", "node1"} { // members are gone through in any order
-			r := newRings("node2")
+			r := newRings("node2", new(atomic.Uint64))
 			for i, name := range []string{first, map[string]string{"node0": "node1", "node1": "node0"}[first]} {
 				said := rebalance.Statement{Wants: []rebalance.Ring{unheard}}
 				if i == knows {
@@ -162,26 +163,25 @@ func TestWhatWasGivenUpWasNotHad(t *testing.T) { bubble(t, testGivenUp) }
 func testGivenUp(t *testing.T) {
 	c := newCluster(t, 3)
 	n := c.nodes[0]
-	own := func() (parts []int) {
-		now, _ := n.Rings()
-		for part, owns := range func() []bool { n.mu.Lock(); defer n.mu.Unlock(); return n.rings.owned(n.name, n.rings.target) }() {
-			if owns && now != nil {
-				parts = append(parts, part)
-			}
+	var before []int
+	n.mu.Lock()
+	for part, owns := range n.mu.rings.owned(n.name, n.mu.rings.target) {
+		if owns {
+			before = append(before, part)
 		}
-		return parts
 	}
-	before := own()
-	if !n.hadAll(before) {
+	n.mu.Unlock()
+	if !n.claims.hadAll(before) {
 		t.Fatal("it has not had what it owns")
 	}
-	n.set(t, c.members(0, 2)) // it leaves
-	for _, other := range c.nodes[1:] {
-		other.set(t, c.members(0, 2))
+	leaving := c.members(-1, 2)
+	leaving.All[0].State = wire.Leaving
+	for _, node := range c.nodes {
+		node.set(t, leaving)
 	}
 	eventually(t, "it has had nothing", func() bool {
 		for _, part := range before {
-			if n.hadAll([]int{part}) {
+			if n.claims.hadAll([]int{part}) {
 				return false
 			}
 		}
@@ -198,7 +198,7 @@ func testCountsOnWhoAnswersAtOnce(t *testing.T) {
 	c.kill(1)
 	n := c.boot(1, 201, wire.Members{})
 	n.mu.Lock()
-	m := n.memberLocked("node0")
+	m := n.mu.member("node0")
 	n.mu.Unlock()
 	eventually(t, "the member answers", func() bool {
 		m.mu.Lock()

@@ -79,7 +79,7 @@ type primaryAck struct {
 // caller holds the member's mu.
 func (m *member) acknowledgedEpochLocked() uint64 {
 	a := &m.belief.primary
-	if !m.peer.InSync() || a.epoch == 0 || a.since >= m.t.rings.oldest.Load() {
+	if !m.peer.InSync() || a.epoch == 0 || a.since >= m.t.oldest.Load() {
 		return 0
 	}
 	if !a.over {
@@ -91,13 +91,13 @@ func (m *member) acknowledgedEpochLocked() uint64 {
 	return a.epoch
 }
 
-// acknowledgeEpochsLocked begins to acknowledge the epochs of members that are new, and notes who
+// acknowledgeEpochs begins to acknowledge the epochs of members that are new, and notes who
 // acknowledges this node's. It says whether operations go by a new view.
-func (t *Topology) acknowledgeEpochsLocked() (replaced bool) {
-	serial, arrivals := t.board.View().Serial, t.primacy.arrivals.Load()
-	replaced = t.primacy.follow(t.board.IsInSync(), serial)
-	all := t.primacy.open && t.primacy.since < t.rings.oldest.Load() && !replaced
-	for _, m := range t.roster.list {
+func (s *state) acknowledgeEpochs() (replaced bool) {
+	serial, arrivals := s.board.View().Serial, s.primacy.arrivals.Load()
+	replaced = s.primacy.follow(s.board.IsInSync(), serial)
+	all := s.primacy.open && s.primacy.since < s.rings.oldest.Load() && !replaced
+	for _, m := range s.roster.list {
 		m.mu.Lock()
 		b := &m.belief
 		switch {
@@ -106,12 +106,12 @@ func (t *Topology) acknowledgeEpochsLocked() (replaced bool) {
 		case b.ping.PrimaryEpoch != b.primary.epoch:
 			b.primary, replaced = primaryAck{epoch: b.ping.PrimaryEpoch, since: serial}, true
 		}
-		all = all && (m.down() || b.ping.Sees[b.self].PrimaryEpoch == t.primacy.epoch.Load())
+		all = all && (m.down() || b.ping.Sees[b.self].PrimaryEpoch == s.primacy.epoch.Load())
 		m.mu.Unlock()
 	}
-	t.primacy.count(all, arrivals)
+	s.primacy.count(all, arrivals)
 	if replaced {
-		t.replaceViewLocked()
+		s.replaceView()
 	}
 	return replaced
 }
@@ -135,41 +135,33 @@ func (t *Topology) MayDecide(partition int) bool {
 			return false
 		}
 	}
-	if !t.mayDecideYet() {
+	if !t.primacy.acknowledged() {
+		for _, m := range t.others() { // they are asked again
+			m.probeSoon()
+		}
+		t.board.Wake()
 		return false
 	}
 	if !v.Moving() && t.board.IsStable() {
 		return true
 	}
-	return t.decidesWhileMoving(v, partition)
+	first, same := primaries(v, partition)
+	return first == t.opt.Name && (same && t.stated() || t.primacy.decides.Load())
 }
 
-// mayDecideYet says whether this node's primary epoch is acknowledged. If not, the others are asked
-// again.
-func (t *Topology) mayDecideYet() bool {
-	if t.primacy.acknowledged() {
-		return true
-	}
-	for _, m := range t.others() {
-		m.probeSoon()
-	}
-	t.board.Wake()
-	return false
-}
-
-// decidesWhileMoving says whether this node is the primary by all rings that are written, or nobody
-// else takes another for it.
-func (t *Topology) decidesWhileMoving(v *placement.View, partition int) bool {
-	first, same := v.FirstLive(v.Read, partition), true
+// primaries is the first owner that is not down by the ring that is read, and whether it is by all
+// that are written.
+func primaries(v *placement.View, partition int) (first string, same bool) {
+	first, same = v.FirstLive(v.Read, partition), true
 	for _, table := range v.Writes[1:] {
 		same = same && v.FirstLive(table, partition) == first
 	}
-	return first == t.opt.Name && (same && t.stated() || t.primacy.decides.Load())
+	return first, same
 }
 
 // stated says whether this node's statement says all that it reads by and writes to.
 func (t *Topology) stated() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.rings.state.Stated()
+	return t.mu.rings.state.Stated()
 }

@@ -23,8 +23,8 @@ func testAfterADoubt(t *testing.T) {
 	n.mu.Lock() // nobody else judges meanwhile
 	look := func(inSync bool) {
 		m.peer.SetInSync(inSync)
-		for n.acknowledgeEpochsLocked() {
-			n.rings.retire(n.board.View())
+		for n.mu.acknowledgeEpochs() {
+			n.mu.rings.retire(n.board.View())
 		}
 	}
 	look(false)
@@ -54,8 +54,8 @@ func testWaitsForWhoComesBack(t *testing.T) {
 		m.mu.Lock()
 		m.belief.ping.Sees = map[uint64]wire.Sight{m.belief.self: {PrimaryEpoch: epoch}}
 		m.mu.Unlock()
-		for n.acknowledgeEpochsLocked() {
-			n.rings.retire(n.board.View())
+		for n.mu.acknowledgeEpochs() {
+			n.mu.rings.retire(n.board.View())
 		}
 		return n.primacy.acknowledged()
 	}

@@ -112,7 +112,7 @@ func (m *member) probe(deadline time.Time) {
 	}
 	if !m.probed.Load() {
 		m.tried.Store(true)
-		m.t.steer() // before this node may coordinate, and stamp something by a wrong clock
+		m.t.clocks.steer(m.t.others()) // before this node may coordinate, and stamp something by a wrong clock
 		if errors.Is(err, errUnsteered) || errors.Is(err, peer.ErrStranger) && m.silent < probesUnanswered {
 			return // no verdict
 		}
@@ -158,8 +158,8 @@ func (m *member) ask(deadline time.Time) (answer, error) {
 	}
 	said := answer{ping, self.Said.Seq, told}
 	m.readClock(&ping, time.Since(began), stamped)
-	steered := m.t.steer()
-	m.t.follow()
+	steered := m.t.clocks.steer(m.t.others())
+	m.t.clocks.follow(m.t.others())
 	if ping.Name != m.peer.Name() {
 		// One node under two names would count as two replicas.
 		return said, fmt.Errorf("the node at %s says that it is %s", m.peer.Name(), ping.Name)

@@ -150,8 +150,8 @@ func testOnePrimary(t *testing.T) {
 // before it has acknowledged that.
 func TestComplete(t *testing.T) {
 	top, m := alone(t, slog.DiscardHandler, nil)
-	top.roster.add("other", m)
-	top.rings.oldest.Store(1)
+	top.mu.roster.add("other", m)
+	top.mu.rings.oldest.Store(1)
 	if top.Complete(m.peer) {
 		t.Error("complete before it was heard")
 	}

@@ -1,9 +1,7 @@
 package topology
 
 import (
-	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -11,11 +9,9 @@ import (
 	"httpdhs/placement"
 	"httpdhs/rebalance"
 	"httpdhs/ring"
-	"httpdhs/wire"
 )
 
-// rings is this node's part in the protocol of package rebalance, and the rings behind it. The
-// topology's mu guards all but oldest.
+// rings is this node's part in the protocol of package rebalance, and the rings behind it.
 type rings struct {
 	self    string
 	state   rebalance.State
@@ -28,15 +24,15 @@ type rings struct {
 
 	serial  uint64            // of the view
 	retired []*placement.View // replaced, with operations that may go by them still
-	oldest  atomic.Uint64     // serial of the oldest view that operations may still go by
+	oldest  *atomic.Uint64    // serial of the oldest view that operations may still go by
 
 	heldFor []rebalance.Ring // by which authority was worked out
 	had     []bool           // by partition: this node owns it, and had authority for it since it was started
 	hadBy   *placement.View  // by which had was worked out
 }
 
-func newRings(self string) rings {
-	return rings{self: self, tables: make(map[rebalance.Ring]*ring.Table), unknown: make(map[rebalance.Ring]string)}
+func newRings(self string, oldest *atomic.Uint64) rings {
+	return rings{self: self, oldest: oldest, tables: make(map[rebalance.Ring]*ring.Table), unknown: make(map[rebalance.Ring]string)}
 }
 
 func ringName(x rebalance.Ring) string { return fmt.Sprintf("%016x", uint64(x)) }
@@ -163,53 +159,4 @@ func (r *rings) joining(name string) bool {
 		}
 	}
 	return true
-}
-
-// learnRings asks who is on the rings that others want and this node has not heard of.
-func (t *Topology) learnRings() error {
-	t.mu.Lock()
-	ask := make(map[rebalance.Ring]*member, len(t.rings.unknown))
-	for x, name := range t.rings.unknown {
-		if m := t.roster.byName[name]; m != nil {
-			ask[x] = m
-		}
-	}
-	t.mu.Unlock()
-	var errs []error
-	for _, x := range slices.Sorted(maps.Keys(ask)) {
-		m := ask[x]
-		table, err := t.learnRing(x, m)
-		if err != nil {
-			errs = append(errs, fmt.Errorf("cannot learn from %s who is on ring %s: %w", m.peer.Name(), ringName(x), err))
-			continue
-		}
-		t.mu.Lock()
-		if t.rings.tables[x] == nil { // it may have become the target meanwhile, and be written
-			t.rings.tables[x] = table
-		}
-		t.mu.Unlock()
-	}
-	if len(ask) > len(errs) {
-		t.reconsider()
-	}
-	return errors.Join(errs...)
-}
-
-func (t *Topology) learnRing(x rebalance.Ring, m *member) (*ring.Table, error) {
-	answer, err := m.peer.Ask(wire.AppendRing(nil, x), time.Now().Add(probeTimeout))
-	if err != nil {
-		return nil, err
-	}
-	nodes, err := wire.ParseNodes(answer)
-	if err != nil {
-		return nil, err
-	}
-	table, err := ring.New(nodes, t.opt.Ring)
-	if err != nil {
-		return nil, err
-	}
-	if got := rebalance.Ring(table.Fingerprint()); got != x {
-		return nil, fmt.Errorf("%w: its members make ring %s", placement.ErrNotInSync, ringName(got))
-	}
-	return table, nil
 }

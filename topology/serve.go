@@ -27,7 +27,7 @@ func (t *Topology) ServeRing(dst, body []byte) ([]byte, error) {
 		return dst, err
 	}
 	t.mu.Lock()
-	table := t.rings.tables[x]
+	table := t.mu.rings.tables[x]
 	t.mu.Unlock()
 	var nodes []ring.Node
 	if table != nil {

@@ -29,36 +29,36 @@ func (t *Topology) statement() wire.Ping {
 	t.opt.Describe(&p)
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.pings++
-	p.Number, p.Said, p.Dead = t.pings, *t.rings.state.Said(), t.electorateLocked().dead()
+	t.mu.pings++
+	p.Number, p.Said, p.Dead = t.mu.pings, *t.mu.rings.state.Said(), t.mu.electorate().dead()
 	return p
 }
 
 // Advance takes the steps that take a while: it learns rings, and looks at clocks.
 func (t *Topology) Advance() {
-	if err := t.learnRings(); err != nil {
+	if err := t.claims.learn(); err != nil {
 		t.opt.Log.Debug("cannot learn a ring yet", "error", err)
 	}
 	t.reconsider()
-	t.steer()
-	t.follow()
+	t.clocks.steer(t.others())
+	t.clocks.follow(t.others())
 }
 
 // reconsider takes a step of the protocol by what is known now, and tells the members if that
 // changes what this node states.
 func (t *Topology) reconsider() {
 	t.mu.Lock()
-	r := &t.rings
-	if r.target == 0 || t.ended {
+	r := &t.mu.rings
+	if r.target == 0 || t.mu.ended {
 		t.mu.Unlock()
 		return
 	}
 	before, underWay, epoch := r.state.Said().Seq, len(r.retired), t.primacy.epoch.Load()
-	t.stepLocked()
+	t.mu.step()
 	changed := r.state.Said().Seq != before || len(r.retired) < underWay || t.primacy.epoch.Load() != epoch
 	unknown := len(r.unknown) > 0
-	tell, victims := t.roster.list, t.victimsLocked()
-	gone := t.forgetLocked()
+	tell, victims := t.mu.roster.list, t.mu.victims()
+	gone := t.mu.forget()
 	t.mu.Unlock()
 	if changed {
 		for _, m := range tell {
@@ -76,17 +76,17 @@ func (t *Topology) reconsider() {
 	}
 }
 
-// stepLocked steps until nothing changes any more, and writes what follows on the board.
-func (t *Topology) stepLocked() {
-	r := &t.rings
-	world := t.worldLocked()
+// step steps until nothing changes any more, and writes what follows on the board.
+func (s *state) step() {
+	r := &s.rings
+	world := s.world()
 	for {
 		r.state.Step(world)
-		if v := t.board.View(); v == nil || v.Generation != r.state.Generation() {
-			t.replaceViewLocked()
+		if v := s.board.View(); v == nil || v.Generation != r.state.Generation() {
+			s.replaceView()
 		}
 		seq := r.state.Said().Seq
-		if r.retire(t.board.View()) {
+		if r.retire(s.board.View()) {
 			r.state.Over(r.state.Generation())
 		}
 		if r.state.Said().Seq == seq {
@@ -95,28 +95,28 @@ func (t *Topology) stepLocked() {
 	}
 	r.established = r.state.Established(world)
 	r.noteReaders()
-	t.holdLocked()
-	t.primacy.decides.Store(r.state.MayDecide(world))
-	t.admitLocked(world)
-	t.judgeLocked()
-	for t.acknowledgeEpochsLocked() {
-		r.retire(t.board.View())
+	s.hold()
+	s.primacy.decides.Store(r.state.MayDecide(world))
+	s.admit(world)
+	s.judge()
+	for s.acknowledgeEpochs() {
+		r.retire(s.board.View())
 	}
 }
 
-// worldLocked is what this node knows of the others.
-func (t *Topology) worldLocked() *rebalance.World {
-	r := &t.rings
+// world is what this node knows of the others.
+func (s *state) world() *rebalance.World {
+	r := &s.rings
 	clear(r.unknown)
 	w := &rebalance.World{
-		Map: t.roster.members.Digest, Target: r.target,
+		Map: s.roster.members.Digest, Target: r.target,
 		Members: make(map[string]rebalance.Peer),
 		Known:   r.known, On: r.on, Gains: r.gains,
 	}
-	for i := range t.roster.members.All {
-		entry := &t.roster.members.All[i]
+	for i := range s.roster.members.All {
+		entry := &s.roster.members.All[i]
 		leaving := entry.State == wire.Leaving
-		m := t.roster.byName[entry.Name]
+		m := s.roster.byName[entry.Name]
 		if m == nil {
 			w.Leaving = leaving
 			continue
@@ -130,38 +130,38 @@ func (t *Topology) worldLocked() *rebalance.World {
 	return w
 }
 
-// replaceViewLocked makes the view of the rings that are read and written now.
-func (t *Topology) replaceViewLocked() {
-	r := &t.rings
+// replaceView makes the view of the rings that are read and written now.
+func (s *state) replaceView() {
+	r := &s.rings
 	var writes []*ring.Table
 	for _, x := range r.state.Writes() {
 		writes = append(writes, r.tables[x])
 	}
 	r.serial++
-	v := placement.NewView(r.state.Generation(), r.serial, writes, t.opt.Name, func(name string) *peer.Peer {
-		return t.memberLocked(name).peer // nobody steps any more once no member is made
+	v := placement.NewView(r.state.Generation(), r.serial, writes, s.opt.Name, func(name string) *peer.Peer {
+		return s.member(name).peer // nobody steps any more once no member is made
 	})
-	old := t.board.Replace(v)
+	old := s.board.Replace(v)
 	if old == nil {
 		return
 	}
 	r.retired = append(r.retired, old)
 	if old.Generation != v.Generation {
-		t.opt.Log.Info("ring changes", "reads", ringName(r.state.Reads()), "writes", len(writes), "nodes", len(v.Names))
+		s.opt.Log.Info("ring changes", "reads", ringName(r.state.Reads()), "writes", len(writes), "nodes", len(v.Names))
 	}
 }
 
-// holdLocked works out the partitions that there is authority for.
-func (t *Topology) holdLocked() {
-	r := &t.rings
-	holds, v := r.state.Said().Holds, t.board.View()
+// hold works out the partitions that there is authority for.
+func (s *state) hold() {
+	r := &s.rings
+	holds, v := r.state.Said().Holds, s.board.View()
 	if slices.Equal(holds, r.heldFor) && v == r.hadBy {
 		return
 	}
 	r.heldFor, r.hadBy = holds, v
-	held, had := make([]bool, t.opt.Ring.Partitions), make([]bool, t.opt.Ring.Partitions)
+	held, had := make([]bool, s.opt.Ring.Partitions), make([]bool, s.opt.Ring.Partitions)
 	for _, x := range holds {
-		for part, owns := range r.owned(t.opt.Name, x) {
+		for part, owns := range r.owned(s.opt.Name, x) {
 			held[part] = held[part] || owns
 		}
 	}
@@ -169,32 +169,32 @@ func (t *Topology) holdLocked() {
 		had[part] = held[part] || r.had != nil && r.had[part] && v.Mine(part)
 	}
 	r.had = had
-	t.board.SetHeld(held)
+	s.board.SetHeld(held)
 }
 
-// admitLocked says whether operations may begin.
-func (t *Topology) admitLocked(w *rebalance.World) {
-	ready := t.started && t.rings.state.MayCoordinate(w)
-	for i := range t.roster.members.All {
-		m := t.roster.byName[t.roster.members.All[i].Name]
+// admit says whether operations may begin.
+func (s *state) admit(w *rebalance.World) {
+	ready := s.started && s.rings.state.MayCoordinate(w)
+	for i := range s.roster.members.All {
+		m := s.roster.byName[s.roster.members.All[i].Name]
 		ready = ready && (m == nil || m.probed.Load())
 	}
-	if was := t.board.SetReady(ready); ready && !was {
-		close(t.ready)
+	if was := s.board.SetReady(ready); ready && !was {
+		close(s.ready)
 	} else if was && !ready {
-		t.ready = make(chan struct{})
+		s.ready = make(chan struct{})
 	}
 }
 
-// judgeLocked works out how this node and its peers stand: in sync or not.
-func (t *Topology) judgeLocked() {
-	r := &t.rings
-	v, said := t.board.View(), r.state.Said()
-	_, on := v.Read.Index(t.opt.Name)
-	t.board.SetInSync(on && r.state.Holds(r.state.Reads()))
-	t.board.SetStable(r.state.Stated() && len(said.Holds) == len(said.Wants) && !v.Moving())
-	t.board.Alone(len(t.roster.list) == 0)
-	for _, m := range t.roster.list {
+// judge works out how this node and its peers stand: in sync or not.
+func (s *state) judge() {
+	r := &s.rings
+	v, said := s.board.View(), r.state.Said()
+	_, on := v.Read.Index(s.opt.Name)
+	s.board.SetInSync(on && r.state.Holds(r.state.Reads()))
+	s.board.SetStable(r.state.Stated() && len(said.Holds) == len(said.Wants) && !v.Moving())
+	s.board.Alone(len(s.roster.list) == 0)
+	for _, m := range s.roster.list {
 		m.mu.Lock()
 		m.peer.SetInSync(m.belief.holds(r.state.Reads(), m.down()))
 		m.mu.Unlock()

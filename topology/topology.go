@@ -59,32 +59,34 @@ type Options struct {
 type Topology struct {
 	opt      Options
 	settings string // of the ring, as told in pings
-	board    *placement.Board
+	board    placement.Writer
 	clock    *kv.Clock
 	clocks   clocks
 	primacy  primacy
 	reason   atomic.Pointer[error] // why this node is not in sync
 
-	noRoom  time.Time // when a claim last found too little room; of whoever claims alone
+	oldest atomic.Uint64 // serial of the oldest view that operations may still go by
+	claims claims
+
+	closed  atomic.Bool
 	quit    chan struct{}
 	closing sync.Once
 	done    sync.WaitGroup
 
-	mu      sync.Mutex // guards all below; members' locks may be taken under it
-	rings   rings
-	roster  roster
-	pings   uint64        // that were made
-	ready   chan struct{} // closed when this node may coordinate
-	started bool
-	ended   bool
+	mu struct { // members' locks may be taken under it
+		sync.Mutex
+		state
+	}
 }
 
 // New makes a topology that knows no members. SetMembers tells it who they are, and Start begins to
 // talk to them.
 func New(o *Options) *Topology {
-	t := &Topology{
-		opt: *o, settings: settingsName(&o.Ring), board: o.Board, clock: o.Clock,
-		rings: newRings(o.Name), roster: newRoster(), quit: make(chan struct{}), ready: make(chan struct{}),
+	t := &Topology{opt: *o, settings: settingsName(&o.Ring), board: placement.Writer{Board: o.Board}, clock: o.Clock, quit: make(chan struct{})}
+	t.claims.t = t
+	t.mu.state = state{
+		opt: &t.opt, board: t.board, primacy: &t.primacy, make: t.newMember,
+		rings: newRings(o.Name, &t.oldest), roster: newRoster(), ready: make(chan struct{}),
 	}
 	t.clocks.wall, t.clocks.clock, t.clocks.log = o.Wall, o.Clock, o.Log
 	t.clocks.inSync = t.board.IsInSync
@@ -94,9 +96,9 @@ func New(o *Options) *Topology {
 // Start starts the senders and probers of the members.
 func (t *Topology) Start() {
 	t.mu.Lock()
-	t.started = true
-	for _, m := range t.roster.list {
-		t.startMember(m)
+	t.mu.started = true
+	for _, m := range t.mu.roster.list {
+		m.start()
 	}
 	t.mu.Unlock()
 	t.reconsider()
@@ -105,10 +107,11 @@ func (t *Topology) Start() {
 // Close ends the peers: operations that wait for one get an answer.
 func (t *Topology) Close() {
 	t.closing.Do(func() {
+		t.closed.Store(true)
 		close(t.quit)
 		t.mu.Lock()
-		t.ended = true
-		list := t.roster.list
+		t.mu.ended = true
+		list := t.mu.roster.list
 		t.mu.Unlock()
 		var all sync.WaitGroup
 		for _, m := range list {
@@ -132,14 +135,14 @@ func (t *Topology) Drain(ctx context.Context) error {
 func (t *Topology) others() []*member {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.roster.list
+	return t.mu.roster.list
 }
 
 // find returns the member of that name; nil: there is none, or it is this node.
 func (t *Topology) find(name string) *member {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.roster.byName[name]
+	return t.mu.roster.byName[name]
 }
 
 // settingsName spells out the settings that have to be equal.
@@ -156,7 +159,7 @@ func (t *Topology) Rings() (now, next *ring.Table) {
 	if v == nil {
 		return nil, nil
 	}
-	return v.Read, t.rings.tables[t.rings.target]
+	return v.Read, t.mu.rings.tables[t.mu.rings.target]
 }
 
 // Target is the ring to come; nil before there are members.
@@ -244,7 +247,7 @@ func (t *Topology) Await(deadline time.Time) error {
 	}
 	for !t.board.Ready() {
 		t.mu.Lock()
-		ready := t.ready
+		ready := t.mu.ready
 		t.mu.Unlock()
 		late := time.NewTimer(time.Until(deadline))
 		select {
@@ -287,21 +290,20 @@ func (t *Topology) SyncReason() error {
 	return placement.ErrNotInSync
 }
 
-func (t *Topology) setReason(err error) { t.reason.Store(&err) }
-
 // fence takes all authority from this node: others have gone on without it, so it has to compare
 // itself with them once more. Operations that began before it are not acknowledged as they are.
 func (t *Topology) fence(reason string) {
 	t.board.RaiseFence() // a claim that is under way does not count
 	t.mu.Lock()
-	t.rings.state.Fence()
-	t.holdLocked()
+	t.mu.rings.state.Fence()
+	t.mu.hold()
 	t.primacy.lose()
 	was := t.board.SetInSync(false)
 	t.mu.Unlock()
 	if was {
 		t.opt.Log.Warn("not in sync any more", "reason", reason)
-		t.setReason(fmt.Errorf("%w: %s", placement.ErrNotInSync, reason))
+		why := fmt.Errorf("%w: %s", placement.ErrNotInSync, reason)
+		t.reason.Store(&why)
 	}
 	t.board.Wake()
 }
