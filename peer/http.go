@@ -25,13 +25,13 @@ const (
 const (
 	dialTimeout = time.Second
 
-	// connsMax bounds the connections to one peer: one for the batch in
+	// peerConnsMax bounds the connections to one peer: one for the batch in
 	// flight, one for the prober, the rest for listings.
-	connsMax = 16
+	peerConnsMax = 16
 
-	// idleMax is shorter than any server's idle timeout, so that a pooled
+	// peerIdleMax is shorter than any server's idle timeout, so that a pooled
 	// connection is seldom one that the peer is about to close.
-	idleMax = 30 * time.Second
+	peerIdleMax = 30 * time.Second
 
 	answerRoom = 64 << 20 // in an answer, beside the largest value
 )
@@ -64,9 +64,9 @@ func NewHTTPTransport(addr, secret string, config *tls.Config, maxValue int) *HT
 		IsTLS:                     config != nil,
 		TLSConfig:                 config,
 		DialTimeout:               t.dial,
-		MaxConns:                  connsMax,
+		MaxConns:                  peerConnsMax,
 		MaxConnWaitTimeout:        time.Second,
-		MaxIdleConnDuration:       idleMax,
+		MaxIdleConnDuration:       peerIdleMax,
 		MaxIdemponentCallAttempts: 1, // trying again is the peer's decision
 		MaxResponseBodySize:       answerRoom + maxValue,
 		ReadBufferSize:            64 << 10,

@@ -213,9 +213,9 @@ func testOnceMore(t *testing.T) {
 	p.Apply(record(0, 1), w.ticket(), true, false)
 	eventually(t, "it is stored", func() bool { return w.all(t, wire.Stored) })
 	refuse := wire.AppendResult(wire.OpenBatch(nil), &wire.Result{Code: wire.ConditionFailed})
-	tries := 0
+	var tries atomic.Int32
 	p.toward(func([]byte, func() ([]byte, error)) ([]byte, error) {
-		if tries++; tries == 1 {
+		if tries.Add(1) == 1 {
 			return nil, memnet.ErrReset
 		}
 		return refuse, nil
@@ -223,8 +223,8 @@ func testOnceMore(t *testing.T) {
 	w = newWaiting()
 	p.Decide(&kv.Condition{Kind: kv.IfAbsent}, record(1, 1), w.ticket(), false)
 	eventually(t, "its outcome is unknown", func() bool { return w.all(t, wire.FailedDown) })
-	if tries != 2 || !p.Up() {
-		t.Errorf("%d tries, and it is %v", tries, p.State())
+	if tries.Load() != 2 || !p.Up() {
+		t.Errorf("%d tries, and it is %v", tries.Load(), p.State())
 	}
 }
 
@@ -240,7 +240,7 @@ func testFewPast(t *testing.T) {
 		defer under.Add(-1)
 		return hold.Hold(msg, func() ([]byte, error) { return msg, nil })
 	}))
-	const asked = 3 * connsMax
+	const asked = 3 * peerConnsMax
 	done := make(chan error)
 	for range asked {
 		go func() {
@@ -258,8 +258,8 @@ func testFewPast(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if n := most.Load(); n > connsMax-3 {
-		t.Errorf("%d at once on %d connections", n, connsMax)
+	if n := most.Load(); n > peerConnsMax-3 {
+		t.Errorf("%d at once on %d connections", n, peerConnsMax)
 	}
 }
 

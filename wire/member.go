@@ -12,13 +12,12 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"httpdhs/kv"
 	"httpdhs/ring"
 )
 
 // Limits on what an entry may hold, and on how many there are.
 const (
-	MaxMembers = kv.MaxTag + 1 // each has its own tag in a version
+	MaxMembers = 1024 // each has its own tag in a version, of which there are kv.MaxTag + 1
 	MaxRemoved = 1024
 
 	MaxWeight    = ring.MaxWeight

@@ -1,6 +1,10 @@
 package wire
 
-import "testing"
+import (
+	"testing"
+
+	"httpdhs/kv"
+)
 
 // An entry that the ring, or an address, could not have is not taken.
 func TestEntriesFromOutsideAreChecked(t *testing.T) {
@@ -52,5 +56,12 @@ func TestCanonicalAddr(t *testing.T) {
 		if got := CanonicalAddr(CanonicalAddr(in)); got != want {
 			t.Errorf("%s, twice: %s, want %s", in, got, want)
 		}
+	}
+}
+
+// There are as many tags for versions as there may be members.
+func TestMembersHaveATagEach(t *testing.T) {
+	if MaxMembers != kv.MaxTag+1 {
+		t.Errorf("%d members, and %d tags", MaxMembers, kv.MaxTag+1)
 	}
 }
