@@ -6,9 +6,9 @@ import (
 	"testing"
 	"time"
 
-	"httpdhs/internal/seal"
 	"httpdhs/kv"
 	"httpdhs/peer"
+	"httpdhs/wire"
 )
 
 // BenchmarkMessage carries a batch of records of 100 bytes to a node over the loopback, and its answer
@@ -44,7 +44,7 @@ func BenchmarkMessage(b *testing.B) {
 
 // batchOf is a message between nodes that has so many records.
 func batchOf(records int) []byte {
-	message := append([]byte{seal.Format, 1}, make([]byte, 8)...)
+	message := append([]byte{wire.Format, byte(wire.KindBatch)}, make([]byte, 8)...)
 	version := kv.VersionAt(time.Now())
 	for i := range records {
 		message = kv.AppendRecord(append(message, 'a'), &kv.Record{

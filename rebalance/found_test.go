@@ -11,7 +11,7 @@ var foundOnce = []struct {
 	was                   mutation
 	what, scenario, trace string
 }{
-	{countsOneEnd, "two take each other for down, one heeds that and claims, and the other goes on without it", "suspicion", `
+	{countsOneEnd, "two take each other for down, one acknowledges that and claims, and the other goes on without it", "suspicion", `
 		suspects(a,c,0) sends(c,b,0) delivers(c,b,0) sends(c,a,0) delivers(c,a,0) sends(b,c,0) delivers(a,c,0) sends(c,b,0) suspects(c,a,0)
 		delivers(c,b,0) delivers(b,c,0) sends(c,a,0) delivers(b,c,1) delivers(c,a,0) readies(c,d,7) delivers(a,c,0) pulls(c,a,2) pulls(c,b,2) pulls(c,a,1) begins(a,a,1)
 		begins(a,c,2) pulls(c,b,1) acknowledges(a,a,1) claims(c,a,0)`},

@@ -129,11 +129,11 @@ func (m *model) empty(n *node) bool { return n.store == [parts]int{} }
 
 // calm says that no operation is under way that began before the present rings.
 func (m *model) calm(n *node) bool {
-	return !slices.ContainsFunc(n.ops, func(o op) bool { return o.epoch < n.st.Generation() })
+	return !slices.ContainsFunc(n.ops, func(o op) bool { return o.generation < n.st.Generation() })
 }
 
 func (m *model) mayAcknowledge(n *node, o *op) bool {
-	return o.stored != 0 && o.need&^o.stored == 0 && (o.misses == n.misses || m.cfg.broken == staleOperations)
+	return o.stored != 0 && o.need&^o.stored == 0 && (o.fence == n.fence || m.cfg.broken == staleOperations)
 }
 
 func (m *model) mayClaim(n *node, r Ring) bool {
@@ -154,7 +154,7 @@ func (m *model) orphan(n *node, part int) bool {
 func (m *model) sources(n *node, part int) (set mask, authority bool) {
 	m.each(n.others(), func(y int) {
 		p := &n.peers[y]
-		believed := p.heeds == p.downs || m.cfg.broken == alwaysBelieved
+		believed := p.hasAcknowledged == p.suspicion || m.cfg.broken == alwaysBelieved
 		if n.live(y) && p.said != nil && believed && m.ownersOf(p.said.Holds, part).has(y) {
 			set |= 1 << y
 		}
@@ -315,7 +315,7 @@ func (m *model) begin(n *node, part int) {
 	m.left.writes--
 	m.stamped++
 	m.ids++
-	o := op{id: m.ids, part: part, version: m.stamped, epoch: n.st.Generation(), misses: n.misses}
+	o := op{id: m.ids, part: part, version: m.stamped, generation: n.st.Generation(), fence: n.fence}
 	m.each(m.ownersOf(n.st.Writes(), part), func(y int) {
 		switch {
 		case y == n.id:

@@ -14,7 +14,7 @@ func (m *model) failf(format string, args ...any) {
 //
 // It does not count if its coordinator was taken for down by somebody and has not heard of it yet: that is a split, in which either side goes
 // on by itself. For the same reason it does not count against a node that the coordinator takes, or took, for down, and that has not
-// missed (begun anew) since.
+// raised its fence since.
 func (m *model) acknowledge(n *node, o *op) {
 	if o.version <= m.acked[o.part].version {
 		return
@@ -24,11 +24,11 @@ func (m *model) acknowledge(n *node, o *op) {
 		if x == n.id || !other.running {
 			continue
 		}
-		if other.downsOf(n) > n.heeded(other) {
+		if other.suspicionOf(n) > n.acknowledgedOf(other) {
 			return
 		}
-		if n.downsOf(other) > other.heeded(n) {
-			a.without[x] = excuse{true, other.boot, other.misses}
+		if n.suspicionOf(other) > other.acknowledgedOf(n) {
+			a.without[x] = excuse{true, other.boot, other.fence}
 		}
 	}
 	m.acked[o.part] = a
@@ -38,22 +38,22 @@ func (m *model) acknowledge(n *node, o *op) {
 // excused says whether the newest acknowledged write does not count against the node.
 func (m *model) excused(n *node, part int) bool {
 	e := m.acked[part].without[n.id]
-	return e.given && e.boot == n.boot && e.misses == n.misses
+	return e.given && e.boot == n.boot && e.fence == n.fence
 }
 
 // inherit: who pulls from a node that does not know yet that others went on without it knows no more than that.
 func (m *model) inherit(n, from *node, part int) {
 	if a := &m.acked[part]; m.excused(from, part) && n.store[part] < a.version {
-		a.without[n.id] = excuse{true, n.boot, n.misses}
+		a.without[n.id] = excuse{true, n.boot, n.fence}
 	}
 }
 
-// heeded is how often the node knows to have been taken for down by the other.
-func (n *node) heeded(by *node) int {
+// acknowledgedOf is how often the node knows to have been taken for down by the other.
+func (n *node) acknowledgedOf(by *node) int {
 	if n.peers[by.id].boot != by.boot {
 		return 0
 	}
-	return n.peers[by.id].heard
+	return n.peers[by.id].acknowledged
 }
 
 // share notes the partitions that a node has come to hold. It owns them from then on, and those of the first ring, even after a crash:
@@ -212,7 +212,7 @@ func (m *model) checkReads(n *node, part int) {
 		// The one that went on without it must not believe it either.
 		c := m.nodes[a.coordinator]
 		p := &c.peers[n.id]
-		if !c.running || c.boot != a.boot || !c.live(n.id) || p.boot != n.boot || p.heeds != p.downs && m.cfg.broken != alwaysBelieved {
+		if !c.running || c.boot != a.boot || !c.live(n.id) || p.boot != n.boot || p.hasAcknowledged != p.suspicion && m.cfg.broken != alwaysBelieved {
 			return
 		}
 	}
@@ -222,7 +222,7 @@ func (m *model) checkReads(n *node, part int) {
 // split says whether one of the two takes the other for down, or did and the other has not heard.
 func split(n, o *node) bool {
 	p, q := &n.peers[o.id], &o.peers[n.id]
-	return p.status == down || q.status == down || n.downsOf(o) > o.heeded(n) || o.downsOf(n) > n.heeded(o)
+	return p.status == down || q.status == down || n.suspicionOf(o) > o.acknowledgedOf(n) || o.suspicionOf(n) > n.acknowledgedOf(o)
 }
 
 // checkWritten: a node that holds a ring is written to by every live node that coordinates.

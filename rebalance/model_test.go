@@ -83,12 +83,13 @@ type peer struct {
 	status   status
 	said     *Statement
 	answered uint64
-	downs    int // how often it was taken for down, since its boot
 
-	heard   int  // how often it says to have taken this node for down: this has been heeded
-	settled bool // it counts on this node, since that often
-	regards bool // it takes it for live, since that often
-	heeds   int  // how many of downs it says to have heeded
+	// The suspicion epochs: of the peer, since its boot; of this node, as far as it has acknowledged
+	// them; and of the peer, as far as the peer says to have acknowledged them.
+	suspicion, acknowledged, hasAcknowledged int
+
+	counts  bool // it counts on this node, in the epoch that is acknowledged
+	regards bool // it takes it for live, in that epoch
 	before  int  // operations up to this one began before its boot was heard of, or before it came back to the map
 	queue   []item
 }
@@ -100,8 +101,8 @@ type item struct{ part, version, op int }
 type op struct {
 	id, part, version int
 	need, stored      mask
-	epoch             uint64
-	misses            int
+	generation        uint64
+	fence             int
 }
 
 // A claim is the second half of rule 3 on its way.
@@ -121,7 +122,7 @@ type handover struct {
 type node struct {
 	id              int
 	running, joined bool
-	boot, misses    int
+	boot, fence     int
 	st              State
 	members         memberMap
 	peers           [nodesMax]peer
@@ -145,12 +146,12 @@ type message struct {
 	kind         kind
 	boot, toBoot int
 	said         *Statement
-	downs        int // what the sender says of the receiver: taken for down so often,
-	settled      bool
+	suspicion    int // of the receiver, by the sender
+	acknowledged int // of the sender, by the receiver, as far as the sender has acknowledged it
+	counts       bool
 	regards      bool
-	heeds        int    // and has heeded so many of the receiver's
 	seq          uint64 // in an answer: of the probe
-	probed       int    // in an answer: downs of the probe
+	probed       int    // in an answer: the suspicion in the probe
 	members      memberMap
 }
 
@@ -162,10 +163,11 @@ type ack struct {
 	without     [nodesMax]excuse
 }
 
-// An excuse says that a write was acknowledged while its coordinator took the node for down: it counts against the node once it has missed.
+// An excuse says that a write was acknowledged while its coordinator took the node for down: it counts against the node once
+// the node has raised its fence.
 type excuse struct {
-	given        bool
-	boot, misses int
+	given       bool
+	boot, fence int
 }
 
 // What may still happen, so often.
@@ -301,8 +303,8 @@ func (m *model) world(n *node) *World {
 	m.each(n.others(), func(y int) {
 		p := &n.peers[y]
 		w.Members[string(rune('a'+y))] = Peer{
-			Live: p.status != down, InTarget: target.has(y), Counts: p.settled, Regards: p.regards,
-			Said: p.said, Answered: p.answered, Believed: p.heeds == p.downs,
+			Live: p.status != down, InTarget: target.has(y), Counts: p.counts, Regards: p.regards,
+			Said: p.said, Answered: p.answered, Believed: p.hasAcknowledged == p.suspicion,
 		}
 	})
 	m.cfg.broken.world(w)
@@ -318,8 +320,8 @@ func (m *model) step(n *node) {
 	}
 }
 
-func (m *model) miss(n *node) {
-	n.misses++
+func (m *model) raiseFence(n *node) {
+	n.fence++
 	n.st.Fence()
 }
 
@@ -331,10 +333,10 @@ func (m *model) ready(n *node) bool {
 	return m.cfg.broken == coordinatesUnheard || n.st.MayCoordinate(m.world(n))
 }
 
-// downsOf is how often the node has taken the present process of another for down.
-func (n *node) downsOf(o *node) int {
+// suspicionOf is how often the node has taken the present process of another for down.
+func (n *node) suspicionOf(o *node) int {
 	if p := &n.peers[o.id]; p.boot == o.boot || p.boot == 0 {
-		return p.downs
+		return p.suspicion
 	}
 	return 0
 }
@@ -347,7 +349,7 @@ func (m *model) over(n *node, p *peer) bool {
 func (m *model) markDown(n *node, y int) {
 	p := &n.peers[y]
 	p.status = down
-	p.downs++
+	p.suspicion++
 	for i := range n.ops {
 		n.ops[i].need &^= 1 << y
 	}
@@ -379,7 +381,7 @@ func (m *model) merge(n *node, o *memberMap) {
 		// It was removed, or it left before it was started anew: it joins anew.
 		m.unshare(n)
 		*own = entry{own.version + 1, active}
-		m.miss(n)
+		m.raiseFence(n)
 	}
 }
 
@@ -394,8 +396,8 @@ func (m *model) send(from, to int, msg message) {
 	if msg.kind == probe || msg.kind == answer {
 		msg.said = a.st.Said()
 		if p.boot == b.boot {
-			msg.downs, msg.heeds = p.downs, p.heard
-			msg.regards, msg.settled = p.status >= recovering, p.status == up && m.over(a, p)
+			msg.suspicion, msg.acknowledged = p.suspicion, p.acknowledged
+			msg.regards, msg.counts = p.status >= recovering, p.status == up && m.over(a, p)
 		}
 	}
 	msg.members = a.members
@@ -427,7 +429,7 @@ func (m *model) receive(from, to int, msg message) {
 		m.hear(n, from, &msg)
 		if msg.kind == probe {
 			m.step(n)
-			m.send(to, from, message{kind: answer, seq: msg.said.Seq, probed: msg.downs})
+			m.send(to, from, message{kind: answer, seq: msg.said.Seq, probed: msg.suspicion})
 		}
 	}
 	m.step(n)
@@ -442,7 +444,7 @@ func (m *model) hear(n *node, from int, msg *message) {
 	if msg.boot > p.boot {
 		first := peer{boot: msg.boot, status: p.status, queue: p.queue, before: m.ids}
 		if p.boot == 0 {
-			first.downs = p.downs // it was found down before it was ever heard: that counts
+			first.suspicion = p.suspicion // it was found down before it was ever heard: that counts
 		}
 		*p = first
 	}
@@ -452,31 +454,31 @@ func (m *model) hear(n *node, from int, msg *message) {
 	back := false
 	if msg.kind == answer {
 		p.answered = max(p.answered, msg.seq)
-		// One that was down is back when it answers a probe that told it so. The count grows at this end too: until it has heeded that, it may think
-		// that it got on without this node.
-		if p.status == down && msg.probed == p.downs {
+		// One that was down is back when it answers a probe that told it so. The epoch grows at this
+		// end too: until it has acknowledged that, it may think that it got on without this node.
+		if p.status == down && msg.probed == p.suspicion {
 			p.status = recovering
 			if m.cfg.broken != countsOneEnd {
-				p.downs++
+				p.suspicion++
 			}
 			back = true
 		}
 	}
-	if msg.downs > p.heard {
-		p.heard, p.settled, p.regards = msg.downs, false, false
-		m.miss(n)
+	if msg.suspicion > p.acknowledged {
+		p.acknowledged, p.counts, p.regards = msg.suspicion, false, false
+		m.raiseFence(n)
 		if p.status == down && m.cfg.broken != countsOneEnd {
-			p.downs++ // what it hears from us is not over
+			p.suspicion++ // what it hears from us is not over
 		}
 	}
-	if msg.downs == p.heard {
-		p.settled = p.settled || msg.settled
+	if msg.suspicion == p.acknowledged {
+		p.counts = p.counts || msg.counts
 		p.regards = p.regards || msg.regards
 	}
-	if back && p.heard > 0 && !p.settled && m.cfg.broken != countsOneEnd {
-		m.miss(n) // it does not wait for this node yet, which may have claimed without it
+	if back && p.acknowledged > 0 && !p.counts && m.cfg.broken != countsOneEnd {
+		m.raiseFence(n) // it does not wait for this node yet, which may have claimed without it
 	}
-	p.heeds = max(p.heeds, msg.heeds)
+	p.hasAcknowledged = max(p.hasAcknowledged, msg.acknowledged)
 	if p.status == unknown {
 		p.status = up // nothing is kept for it, and it is waited for from the first write on
 	}

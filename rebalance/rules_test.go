@@ -42,7 +42,8 @@ func sameRings(t *testing.T, what string, got []Ring, want ...Ring) {
 	}
 }
 
-// A new target is written and wanted at once, and stated when the operations of before are over, which is for the present epoch alone.
+// A new target is written and wanted at once, and stated when the operations of before are over, which is for the
+// present generation alone.
 func TestNewTargetIsWrittenAtOnceAndStatedWhenOperationsAreOver(t *testing.T) {
 	s, w, _ := holding(t)
 	before := s.Generation()

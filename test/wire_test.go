@@ -23,6 +23,7 @@ import (
 
 	"httpdhs/internal/api"
 	"httpdhs/internal/seal"
+	messages "httpdhs/wire"
 )
 
 // The fuzz over the wire: real nodes are sent mutations of what clients and nodes send them.
@@ -213,7 +214,7 @@ func (w *wire) capture() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.proxy.tap.Store(nil)
-	const f = seal.Format
+	const f = messages.Format
 	w.seen[4] = append(w.seen[4], []byte{f, 4, 0, 1, 0, 2, 0}, []byte{f, 4, 1, 3, 0, 63, 0})
 	w.seen[5] = append(w.seen[5], append([]byte{f, 5, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0}, bytes.Repeat([]byte{255}, 32)...))
 	w.seen[6] = append(w.seen[6], []byte{f, 6, 1, 2, 3, 4, 5, 6, 7, 8})

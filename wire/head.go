@@ -4,13 +4,13 @@ import (
 	"errors"
 	"fmt"
 
-	"httpdhs/internal/seal"
 	"httpdhs/kv"
 )
 
-// Format is the version of all messages, and Head the bytes of their heads: format and kind.
+// Format is the version of all messages, and Head the bytes of their heads: format and kind. Seals
+// have a version of their own.
 const (
-	Format = seal.Format
+	Format = 3
 	Head   = 2
 )
 

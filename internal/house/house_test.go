@@ -42,7 +42,7 @@ var mayImport = map[string][]string{
 	"rebalance":        {},
 	"shard":            {"kv"},
 	"membership":       {"kv", "wire"},
-	"wire":             {"kv", "ring", "rebalance", "internal/seal"},
+	"wire":             {"kv", "ring", "rebalance"},
 	"peer":             {"kv", "wire", "internal/seal"},
 	"placement":        {"kv", "ring", "peer"},
 	"topology":         {"kv", "ring", "rebalance", "wire", "peer", "placement"},

@@ -51,7 +51,7 @@ import (
 // answer u16 status, and all fields of the request.
 const Header = "X-Dht-Seal"
 
-// Format is the version of messages between nodes: of seals, and of what they protect.
+// Format is the version of seals. What they protect has its own.
 const Format = 3
 
 // Purpose is what a request is.
