@@ -5,7 +5,6 @@ import (
 	"log/slog"
 	"runtime"
 	"slices"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -70,7 +69,6 @@ type testNode struct {
 	name  string
 	store *shard.Store
 	clock *kv.Clock
-	links *links // to its peers
 	t     fatalT
 }
 
@@ -82,19 +80,6 @@ func (n *testNode) digest(partition int) uint64 {
 	var all wire.Digests
 	n.store.Digests(partition, (*[wire.DigestBuckets]uint64)(&all))
 	return all.Whole()
-}
-
-// links are a node's transports, by peer.
-type links struct{ sync.Map }
-
-func (l *links) add(link *memnet.Link, to string) peer.Transport {
-	l.Store(to, link)
-	return link
-}
-
-func (l *links) to(name string) *memnet.Link {
-	link, _ := l.Load(name)
-	return link.(*memnet.Link)
 }
 
 type clusterOptions struct {
@@ -151,7 +136,7 @@ func idleCluster(t testing.TB, o clusterOptions) *cluster {
 // boot starts node i, empty.
 func (c *cluster) boot(i int, boot uint64, o clusterOptions) *testNode {
 	c.t.Helper()
-	n := &testNode{name: c.table.Nodes()[i].Name, links: new(links), t: c.t}
+	n := &testNode{name: c.table.Nodes()[i].Name, t: c.t}
 	wall := func() time.Time { return time.Now().Add(o.skew[i]) }
 	var steered *kv.Wall
 	if o.walls != nil {
@@ -179,7 +164,7 @@ func (c *cluster) boot(i int, boot uint64, o clusterOptions) *testNode {
 		Name: n.name, Members: told{i, &o}, Ring: c.table.Settings(), Store: n.store, Clock: n.clock, Wall: steered,
 		Limits: o.limits, Log: slog.New(slog.DiscardHandler),
 		Dial: func(to string) peer.Transport {
-			return n.links.add(c.net.Link(n.name, to), to)
+			return c.net.Link(n.name, to)
 		},
 		QueueBytes: o.queueBytes, ProbeEvery: o.probeEvery,
 		Boot: boot, Grace: time.Hour, Describe: func(*wire.Ping) {},

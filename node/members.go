@@ -34,7 +34,7 @@ func (n *Node) newMembers() (err error) {
 	return err
 }
 
-// startMembers starts it: the topology follows it from now on.
+// startMembers has the membership talk to others. The topology follows it from now on.
 func (n *Node) startMembers() {
 	t := n.plane.Topology
 	n.members.Start(membership.Events{

@@ -148,6 +148,7 @@ func open(cfg Config) (_ *Node, err error) {
 	}
 	n.logStart()
 	n.warnOpen()
+	n.startMembers() // before the topology, which asks it for hellos
 	n.plane.Start()
 	listener := n.listener
 	if cfg.ServerTLS != nil {

@@ -113,11 +113,11 @@ func (p *Peer) Start() { p.Go(p.sendLoop) }
 // Name is the peer's.
 func (p *Peer) Name() string { return p.name }
 
-// Why is why the peer is down, and how many bytes wait for it.
-func (p *Peer) Why() (reason error, queued int) {
+// Why is how many bytes wait for the peer, and why it is down.
+func (p *Peer) Why() (queued int, reason error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.reason, p.queue.bytes
+	return p.queue.bytes, p.reason
 }
 
 // setState changes the state; the caller holds mu.

@@ -39,7 +39,7 @@ func testGather(t *testing.T) {
 	if got := p.node.batches; len(got) != 2 || len(got[0]) != 1 || len(got[1]) != records || most.Load() != 1 {
 		t.Errorf("%d batches, want one of 1 and one of %d; %d at once", len(got), records, most.Load())
 	}
-	if _, queued := p.Why(); p.SentRecords.Load() != records+1 || p.SentBatches.Load() != 2 || queued != 0 {
+	if queued, _ := p.Why(); p.SentRecords.Load() != records+1 || p.SentBatches.Load() != 2 || queued != 0 {
 		t.Errorf("counted %d records in %d batches, %d bytes left", p.SentRecords.Load(), p.SentBatches.Load(), queued)
 	}
 }
@@ -136,7 +136,7 @@ func testHintsAreBounded(t *testing.T) {
 	p.down()
 	for i := range records {
 		p.hint(i, 10_000)
-		if _, queued := p.Why(); queued > limit {
+		if queued, _ := p.Why(); queued > limit {
 			t.Fatalf("%d bytes are queued, at most %d", queued, limit)
 		}
 	}

@@ -89,7 +89,7 @@ func (a bulk) merge() {
 		at := a.v.Place(a.v.Owners(a.v.Partition(g.offers[k].Hash)))
 		r := a.replica.result(&g.gathered, k)
 		next.takeWrite(&r, uint8(at))
-		writes{a.attempt}.pass(int(i), &next, 1<<at)
+		writes(a).pass(int(i), &next, 1<<at)
 	}
 	g.reset()
 }

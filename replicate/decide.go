@@ -83,7 +83,7 @@ func (a decisions) answered(i int, o *operation) {
 	case wire.Stored:
 		// An owner that holds something newer was written to meanwhile: the
 		// write was done, and then overwritten.
-		writes{a.attempt}.spread(i, &operation{
+		writes(a).spread(i, &operation{
 			round:      round{acks: 1, concede: true},
 			writeState: writeState{existed: o.existed, knew: true, passed: true},
 		}, o.asked)

@@ -166,11 +166,6 @@ func (n *testNode) remember() {
 	n.board.SetInSync(true)
 }
 
-func (n *testNode) forget() {
-	n.board.SetHeld(nil)
-	n.board.SetInSync(false)
-}
-
 // Exchange answers batches and listings.
 func (n *testNode) Exchange(dst, msg []byte) ([]byte, error) {
 	kind, body, err := wire.Split(msg)

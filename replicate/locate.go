@@ -38,7 +38,7 @@ func (c *Coordinator) Locate(key []byte, deadline time.Time) (partition int, hel
 		}
 		p := v.Peers[n]
 		if h.State = p.State(); h.State == peer.Down {
-			h.Err, _ = p.Why()
+			_, h.Err = p.Why()
 			continue
 		}
 		all.Go(func() { h.Entry, h.Err = c.look(p, key, deadline) })

@@ -240,7 +240,7 @@ func (s *state) partSources(v *placement.View, partition int, authority func(nod
 				all = append(all, placement.Source{Peer: p, Sure: true})
 			}
 		case s.roster.members.Has(p.Name()):
-			reason, _ := p.Why()
+			_, reason := p.Why()
 			err = fmt.Errorf("%w: %s is down (%v), and no other owner of some keys is in sync", placement.ErrNotInSync, p.Name(), reason)
 		}
 	}

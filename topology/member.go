@@ -152,7 +152,7 @@ func (m *member) status() Status {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	s := Status{Name: m.peer.Name(), State: m.peer.State(), Ping: m.belief.ping, Counters: &m.peer.Counters}
-	s.Reason, s.Queued = m.peer.Why()
+	s.Queued, s.Reason = m.peer.Why()
 	if s.State == peer.Down {
 		s.Since = m.belief.downSince
 	}

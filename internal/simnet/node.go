@@ -310,10 +310,10 @@ func (s *sim) start(n *node) error {
 	n.run, n.last = run, run.since
 	s.net.mu.Unlock()
 	s.health.trouble()
-	run.plane.Start()
 	if run.members != nil {
-		s.startMembers(run)
+		s.startMembers(run) // before the topology, which asks it for hellos
 	}
+	run.plane.Start()
 	s.log.add("%s starts, boot %x", n.name, boot)
 	return nil
 }
