@@ -84,16 +84,16 @@ fuzz: ## run each fuzz target for FUZZTIME (10s)
 
 .PHONY: bench
 bench: build ## measure the goals against the baseline, and redis if installed, alternating (ROUNDS=5)
-	CGO_ENABLED=0 go build -trimpath -buildvcs=false -o bin/baseline ./bench/baseline
-	go run ./bench/goals --binary $(BINARY) --baseline bin/baseline --rounds $(ROUNDS)
+	CGO_ENABLED=0 go build -trimpath -buildvcs=false -o bin/baseline ./workshop/baseline
+	go run ./workshop/goals --binary $(BINARY) --baseline bin/baseline --rounds $(ROUNDS)
 
 .PHONY: bench-peers
 bench-peers: build ## measure beside redis, memcached, webdis and etcd, those installed, into docs/benchmarks.md
-	go run ./bench/peers --binary $(BINARY) --out docs/benchmarks.md
+	go run ./workshop/peers --binary $(BINARY) --out docs/benchmarks.md
 
 .PHONY: bench-store
 bench-store: build ## measure the store beside redis, 10 million keys (KEYS=), into docs/benchmarks-store.md (BEFORE=binary)
-	go run ./bench/store --binary $(BINARY) --keys $(KEYS) --before '$(BEFORE)' --out docs/benchmarks-store.md
+	go run ./workshop/store --binary $(BINARY) --keys $(KEYS) --before '$(BEFORE)' --out docs/benchmarks-store.md
 
 .PHONY: gobench
 gobench: ## run the Go benchmarks (BENCH=regexp, BENCHTIME=1s)

@@ -57,13 +57,6 @@ var mayImport = map[string][]string{
 	"client": {"kv", "internal/api", "internal/format"},
 	"bench":  {"kv", "internal/api", "internal/format", "client"},
 
-	// What the others are measured against.
-	"bench/baseline":     {},
-	"bench/goals":        {"bench", "bench/internal/rig"},
-	"bench/peers":        {"bench", "bench/internal/rig"},
-	"bench/store":        {"bench", "bench/internal/rig", "client", "internal/api", "internal/format", "kv", "shard"},
-	"bench/internal/rig": {"bench", "internal/ports"},
-
 	// What is read at a scrape.
 	"internal/metrics": {"antientropy", "replicate", "server", "shard", "topology"},
 
@@ -76,6 +69,13 @@ var mayImport = map[string][]string{
 	"internal/testcluster": {"kv", "internal/api", "internal/ports", "node", "client"},
 	"internal/simnet":      {"kv", "ring", "rebalance", "shard", "wire", "peer", "membership", "topology", "dataplane"},
 	"cmd/httpdhs":          {"kv", "internal/api", "internal/format", "node", "client", "bench"},
+
+	// Measurements, which do not ship: nothing outside of workshop may import them.
+	"workshop/baseline": {},
+	"workshop/goals":    {"bench", "workshop/rig"},
+	"workshop/peers":    {"bench", "workshop/rig"},
+	"workshop/store":    {"bench", "workshop/rig", "client", "internal/api", "internal/format", "kv", "shard"},
+	"workshop/rig":      {"bench", "internal/ports"},
 
 	// Tests alone.
 	"internal/house":   {},
@@ -114,6 +114,8 @@ func TestImportsGoDownwardsOnly(t *testing.T) {
 			switch {
 			case strings.HasPrefix(target, "cmd/"):
 				t.Errorf("%s: imports %s, and nothing may import a command", f.path, target)
+			case within(target, "workshop") && !within(f.pkg, "workshop"):
+				t.Errorf("%s: imports %s, which does not ship", f.path, target)
 			case f.test: // may put other parts of the house together
 			case !slices.Contains(allowed, target):
 				t.Errorf("%s: package %s may not import %s: %s", f.path, f.pkg, target, describe(allowed))

@@ -7,9 +7,9 @@ import (
 	"runtime/debug"
 	"time"
 
-	"httpdhs/bench/internal/rig"
 	"httpdhs/kv"
 	"httpdhs/shard"
+	"httpdhs/workshop/rig"
 )
 
 const (

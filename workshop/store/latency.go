@@ -4,7 +4,7 @@ import (
 	"fmt"
 
 	"httpdhs/bench"
-	"httpdhs/bench/internal/rig"
+	"httpdhs/workshop/rig"
 )
 
 // loadShare is the share of the highest rate at which latency is measured.

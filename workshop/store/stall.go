@@ -6,7 +6,7 @@ import (
 	"sync"
 	"time"
 
-	"httpdhs/bench/internal/rig"
+	"httpdhs/workshop/rig"
 )
 
 const (

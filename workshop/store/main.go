@@ -16,7 +16,7 @@
 // section runs on the main goroutine; the loader, the probe and the sampler of
 // memory are goroutines of their section, which waits for them.
 //
-//	go run ./bench/store --binary bin/httpdhs --out docs/benchmarks-store.md
+//	go run ./workshop/store --binary bin/httpdhs --out docs/benchmarks-store.md
 package main
 
 import (
@@ -34,7 +34,7 @@ import (
 	"time"
 
 	"httpdhs/bench"
-	"httpdhs/bench/internal/rig"
+	"httpdhs/workshop/rig"
 )
 
 type options struct {

@@ -8,7 +8,7 @@ import (
 	"strconv"
 	"strings"
 
-	"httpdhs/bench/internal/rig"
+	"httpdhs/workshop/rig"
 )
 
 // What is asked for everywhere.

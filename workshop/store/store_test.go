@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"httpdhs/bench/internal/rig"
+	"httpdhs/workshop/rig"
 )
 
 // A run of the real binary with few keys measures every section that can be

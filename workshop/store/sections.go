@@ -3,7 +3,7 @@ package main
 import (
 	"slices"
 
-	"httpdhs/bench/internal/rig"
+	"httpdhs/workshop/rig"
 )
 
 // section is a part of the page: one table.

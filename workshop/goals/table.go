@@ -5,7 +5,7 @@ import (
 	"io"
 	"runtime"
 
-	"httpdhs/bench/internal/rig"
+	"httpdhs/workshop/rig"
 )
 
 var rows = []rig.Row{

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"httpdhs/bench"
-	"httpdhs/bench/internal/rig"
+	"httpdhs/workshop/rig"
 )
 
 //go:embed page.md

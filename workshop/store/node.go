@@ -13,10 +13,10 @@ import (
 
 	"github.com/valyala/fasthttp"
 
-	"httpdhs/bench/internal/rig"
 	"httpdhs/client"
 	"httpdhs/internal/format"
 	"httpdhs/kv"
+	"httpdhs/workshop/rig"
 )
 
 // node is a node of httpdhs, alone and with one copy of each key.

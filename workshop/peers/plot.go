@@ -5,7 +5,7 @@ import (
 	"html"
 	"strings"
 
-	"httpdhs/bench/internal/rig"
+	"httpdhs/workshop/rig"
 )
 
 // Sizes of the plot, in pixels.

@@ -8,7 +8,7 @@
 // the same time, and the table has the medians over the rounds. All processes
 // are started here, on 127.0.0.1, and end with it.
 //
-//	go run ./bench/goals --binary bin/httpdhs --baseline bin/baseline
+//	go run ./workshop/goals --binary bin/httpdhs --baseline bin/baseline
 package main
 
 import (
@@ -20,7 +20,7 @@ import (
 	"syscall"
 	"time"
 
-	"httpdhs/bench/internal/rig"
+	"httpdhs/workshop/rig"
 )
 
 type options struct {

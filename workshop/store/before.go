@@ -3,7 +3,7 @@ package main
 import (
 	"fmt"
 
-	"httpdhs/bench/internal/rig"
+	"httpdhs/workshop/rig"
 )
 
 // beforeKeys is how many keys GET and PUT are compared over.

@@ -4,7 +4,7 @@ import (
 	"context"
 	"os/exec"
 
-	"httpdhs/bench/internal/rig"
+	"httpdhs/workshop/rig"
 )
 
 // house is all that runs: the baseline, a node alone, a cluster of three and,

@@ -9,7 +9,7 @@ import (
 	"strings"
 
 	"httpdhs/bench"
-	"httpdhs/bench/internal/rig"
+	"httpdhs/workshop/rig"
 )
 
 // figures are what one run of a subject came to, by name.

@@ -11,7 +11,7 @@ import (
 	"strings"
 
 	"httpdhs/bench"
-	"httpdhs/bench/internal/rig"
+	"httpdhs/workshop/rig"
 )
 
 // house is all that runs.

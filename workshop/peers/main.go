@@ -12,7 +12,7 @@
 // protocols.go speaks to the peers over the loop of loop_linux.go, and page.go
 // and plot.go turn figures into files. All of it runs on the main goroutine.
 //
-//	go run ./bench/peers --binary bin/httpdhs --out docs/benchmarks.md
+//	go run ./workshop/peers --binary bin/httpdhs --out docs/benchmarks.md
 package main
 
 import (
@@ -25,7 +25,7 @@ import (
 	"syscall"
 	"time"
 
-	"httpdhs/bench/internal/rig"
+	"httpdhs/workshop/rig"
 )
 
 type options struct {

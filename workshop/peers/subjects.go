@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"httpdhs/bench"
-	"httpdhs/bench/internal/rig"
+	"httpdhs/workshop/rig"
 )
 
 // id is a bar of the plot: what is done, and by whom.
