@@ -158,10 +158,18 @@ func rawServer(t *testing.T, answer func(*http.Request) string) string {
 	return l.Addr().String()
 }
 
+// On a busy machine the run may end before its last request: nobody could be reached for as long as
+// a request may take.
 func TestATimeoutIsAnError(t *testing.T) {
 	linuxOnly(t)
 	quit := make(chan struct{})
-	addr := rawServer(t, func(*http.Request) string { <-quit; return "" })
+	addr := rawServer(t, func(r *http.Request) string {
+		if r.Method != http.MethodPut { // what is asked before the run
+			return "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
+		}
+		<-quit
+		return ""
+	})
 	c := testConfig([]string{addr}, Put)
 	c.Conns, c.Pipeline, c.Requests, c.Timeout = 2, 1, 4, 50*time.Millisecond
 	run, err := newRunner(t.Context(), c)
@@ -170,7 +178,7 @@ func TestATimeoutIsAnError(t *testing.T) {
 	}
 	round, err := run.round(t.Context(), 0, 0)
 	close(quit)
-	if err != nil || round.Errors[kindTimeout] != 4 || round.Operations != 0 || round.Latency.Max < 50_000 {
+	if n := round.Errors[kindTimeout]; err != nil || n < 1 || n > 4 || round.Operations != 0 || round.Latency.Max < 50_000 {
 		t.Errorf("%v: errors %v, %d succeeded, longest wait %g µs", err, round.Errors, round.Operations, round.Latency.Max)
 	}
 }

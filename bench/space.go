@@ -15,6 +15,9 @@ type space struct {
 	ledger  *ledger      // nil: not verified
 }
 
+// frame finds an answer of HTTP, which all workloads of a space speak.
+func (*space) frame(data []byte, r *response) (ok bool, err error) { return parseHead(data, r) }
+
 // stampItem gives the write it, if writes are to be told apart, a number, and
 // writes that into its value.
 func (s *space) stampItem(it *item, value []byte) {

@@ -12,6 +12,10 @@ type workload interface {
 	// ok: there is no more for c, unless one of those under way fails.
 	request(c *conn, p *pending, dst []byte) (out []byte, ok bool)
 
+	// frame finds the answer at the start of data. Not ok without an error: its end, or that of
+	// its head, is not there yet. After an error its connection is of no more use.
+	frame(data []byte, r *response) (ok bool, err error)
+
 	// answer judges an answer. body is valid during the call.
 	answer(c *conn, p *pending, status int, body []byte) verdict
 
@@ -63,8 +67,9 @@ type worker struct {
 	conns   []*conn
 	timeout int64
 
-	ready fifo    // connections with room; who was asked last comes last
-	dirty []*conn // connections with something to write
+	found response // the last that receive found; here, since a local would be allocated
+	ready fifo     // connections with room; who was asked last comes last
+	dirty []*conn  // connections with something to write
 
 	outstanding int
 	connected   int
@@ -138,13 +143,13 @@ func (w *worker) issue(c *conn, start, now int64) {
 // receive takes what was read on c and returns how much of it was whole
 // answers. After an error the connection is of no more use: drop it.
 func (w *worker) receive(c *conn, data []byte, now int64) (used int, err error) {
-	var r response
+	r := &w.found
 	for used < len(data) {
 		rest := data[used:]
 		if len(rest) < c.need {
 			break
 		}
-		ok, err := parseHead(rest, &r)
+		ok, err := w.work.frame(rest, r)
 		if err != nil {
 			return used, err
 		}
@@ -159,7 +164,7 @@ func (w *worker) receive(c *conn, data []byte, now int64) (used int, err error) 
 		if c.waiting == 0 {
 			return used, errUnasked
 		}
-		w.answered(c, &r, rest[r.head:size], now)
+		w.answered(c, r, rest[r.head:size], now)
 		used += size
 		if r.close {
 			return used, errClosed

@@ -155,7 +155,7 @@ func (h *house) startMemcached() (err error) {
 	if err := h.WaitOpen(h.memcached); err != nil {
 		return err
 	}
-	return fill(h.ctx, h.memcached, keys, memcachedSet)
+	return h.fill(h.memcached, keys, memcachedSet)
 }
 
 // startWebdis starts webdis over a redis of its own.
@@ -208,5 +208,5 @@ func (h *house) startEtcd() (err error) {
 	if err := h.WaitHTTP(h.etcd, "/health"); err != nil {
 		return err
 	}
-	return fill(h.ctx, h.etcd, keys/etcdBlock, etcdFill)
+	return h.fill(h.etcd, keys/etcdBlock, etcdFill)
 }

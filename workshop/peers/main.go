@@ -9,8 +9,9 @@
 // installed or fetched: a peer that is not there is named and left out.
 //
 // From the outside in: subjects.go says what is measured, house.go starts it,
-// protocols.go speaks to the peers over the loop of loop_linux.go, and page.go
-// and plot.go turn figures into files. All of it runs on the main goroutine.
+// protocols.go says how the peers are spoken to, and page.go and plot.go turn
+// figures into files. All of it runs on the main goroutine; the load, that on
+// the peers too, is made by package bench.
 //
 //	go run ./workshop/peers --binary bin/httpdhs --out docs/benchmarks.md
 package main

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"httpdhs/bench"
 )
 
 // An answer is read however it is cut: of none of its beginnings is more said
@@ -19,7 +21,7 @@ func TestAnswersAreReadHoweverTheyAreCut(t *testing.T) {
 		return fmt.Sprintf("HTTP/1.1 200 OK\r\nserver: x\r\ncontent-length: %d\r\n\r\n%s", len(body), body)
 	}
 	for name, c := range map[string]struct {
-		ex   exchange
+		ex   bench.Exchange
 		text string
 	}{
 		"redis":         {redisWait, "+OK\r\n:1\r\n"},
@@ -33,11 +35,11 @@ func TestAnswersAreReadHoweverTheyAreCut(t *testing.T) {
 		"chunks":        {etcdPut, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n\"revi\r\nb\r\nsion\":\"2\"}}\r\n0\r\n\r\n"},
 	} {
 		for cut := range len(c.text) {
-			if n, err := c.ex.answer([]byte(c.text[:cut])); n != 0 || err != nil {
+			if n, err := c.ex.Answer([]byte(c.text[:cut])); n != 0 || err != nil {
 				t.Errorf("%s, cut at %d: %d, %v", name, cut, n, err)
 			}
 		}
-		if n, err := c.ex.answer([]byte(c.text + "more")); n != len(c.text) || err != nil {
+		if n, err := c.ex.Answer([]byte(c.text + "more")); n != len(c.text) || err != nil {
 			t.Errorf("%s: %d of %d, %v", name, n, len(c.text), err)
 		}
 	}
@@ -46,7 +48,7 @@ func TestAnswersAreReadHoweverTheyAreCut(t *testing.T) {
 // A peer that does not do what it was asked for is not measured.
 func TestOtherAnswersAreErrors(t *testing.T) {
 	for name, c := range map[string]struct {
-		ex   exchange
+		ex   bench.Exchange
 		text string
 	}{
 		"no replica":       {redisWait, "+OK\r\n:0\r\n"},
@@ -60,7 +62,7 @@ func TestOtherAnswersAreErrors(t *testing.T) {
 		"no chunk":         {etcdPut, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n"},
 		"without a length": {etcdPut, "HTTP/1.1 200 OK\r\n\r\n{}"},
 	} {
-		if n, err := c.ex.answer([]byte(c.text)); !errors.Is(err, errAnswer) {
+		if n, err := c.ex.Answer([]byte(c.text)); !errors.Is(err, errAnswer) {
 			t.Errorf("%s: %d, %v", name, n, err)
 		}
 	}
@@ -73,11 +75,11 @@ func TestRequests(t *testing.T) {
 	if len(value) != 100 {
 		t.Errorf("a value has %d bytes", len(value))
 	}
-	got := string(memcachedSet.request(nil, 7))
+	got := string(memcachedSet.Request(nil, 7))
 	if want := "set key:000000000007 0 0 100\r\n" + value + "\r\n"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
-	if got := string(etcdFill.request(nil, 1)); strings.Count(got, "requestPut") != etcdBlock {
+	if got := string(etcdFill.Request(nil, 1)); strings.Count(got, "requestPut") != etcdBlock {
 		t.Errorf("got %q", got)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"httpdhs/bench"
 	"httpdhs/workshop/rig"
 )
 
@@ -25,15 +26,6 @@ var value = strings.Repeat("0123456789", 10)
 
 // appendKey appends the key of a number, as redis-benchmark writes it.
 func appendKey(dst []byte, k int) []byte { return fmt.Appendf(dst, "key:%0*d", keyBytes-4, k) }
-
-// exchange is a request of one key and its answer.
-type exchange struct {
-	request func(dst []byte, k int) []byte
-
-	// answer says how long the answer at the start of b is, 0 if its end is
-	// not there yet. One that is not what was asked for is an error.
-	answer func(b []byte) (n int, err error)
-}
 
 // errAnswer marks an answer that is not what was asked for.
 var errAnswer = errors.New("not the answer to that")
@@ -61,24 +53,24 @@ func appendSet(dst []byte, k int) []byte {
 }
 
 // redisWait sets a key and waits until one replica has confirmed it.
-var redisWait = exchange{
-	request: func(dst []byte, k int) []byte {
+var redisWait = bench.Exchange{
+	Request: func(dst []byte, k int) []byte {
 		return append(appendSet(dst, k), "*3\r\n$4\r\nWAIT\r\n$1\r\n1\r\n$1\r\n0\r\n"...)
 	},
-	answer: exactly("+OK\r\n:1\r\n"),
+	Answer: exactly("+OK\r\n:1\r\n"),
 }
 
-var memcachedSet = exchange{
-	request: func(dst []byte, k int) []byte {
+var memcachedSet = bench.Exchange{
+	Request: func(dst []byte, k int) []byte {
 		dst = append(appendKey(append(dst, "set "...), k), " 0 0 100\r\n"...)
 		return append(append(dst, value...), "\r\n"...)
 	},
-	answer: exactly("STORED\r\n"),
+	Answer: exactly("STORED\r\n"),
 }
 
-var memcachedGet = exchange{
-	request: func(dst []byte, k int) []byte { return append(appendKey(append(dst, "get "...), k), "\r\n"...) },
-	answer: func(b []byte) (int, error) {
+var memcachedGet = bench.Exchange{
+	Request: func(dst []byte, k int) []byte { return append(appendKey(append(dst, "get "...), k), "\r\n"...) },
+	Answer: func(b []byte) (int, error) {
 		line, rest, ok := bytes.Cut(b, []byte("\r\n"))
 		switch {
 		case !ok:
@@ -94,19 +86,19 @@ var memcachedGet = exchange{
 	},
 }
 
-var webdisSet = exchange{
-	request: func(dst []byte, k int) []byte {
+var webdisSet = bench.Exchange{
+	Request: func(dst []byte, k int) []byte {
 		dst = append(appendKey(append(dst, "GET /SET/"...), k), '/')
 		return append(append(dst, value...), " HTTP/1.1\r\nHost: webdis\r\n\r\n"...)
 	},
-	answer: ok(`{"SET":[true,"OK"]}`),
+	Answer: ok(`{"SET":[true,"OK"]}`),
 }
 
-var webdisGet = exchange{
-	request: func(dst []byte, k int) []byte {
+var webdisGet = bench.Exchange{
+	Request: func(dst []byte, k int) []byte {
 		return append(appendKey(append(dst, "GET /GET/"...), k), " HTTP/1.1\r\nHost: webdis\r\n\r\n"...)
 	},
-	answer: ok(`{"GET":"` + value + `"}`),
+	Answer: ok(`{"GET":"` + value + `"}`),
 }
 
 func post(dst []byte, path string, body []byte) []byte {
@@ -121,25 +113,25 @@ func appendEtcdPut(dst []byte, k int) []byte {
 	return append(append(append(dst, `","value":"`...), etcdValue...), `"}`...)
 }
 
-var etcdPut = exchange{
-	request: func(dst []byte, k int) []byte { return post(dst, "/v3/kv/put", appendEtcdPut(nil, k)) },
-	answer:  ok(`"revision"`),
+var etcdPut = bench.Exchange{
+	Request: func(dst []byte, k int) []byte { return post(dst, "/v3/kv/put", appendEtcdPut(nil, k)) },
+	Answer:  ok(`"revision"`),
 }
 
-var etcdGet = exchange{
-	request: func(dst []byte, k int) []byte {
+var etcdGet = bench.Exchange{
+	Request: func(dst []byte, k int) []byte {
 		body := base64.StdEncoding.AppendEncode([]byte(`{"key":"`), appendKey(nil, k))
 		return post(dst, "/v3/kv/range", append(body, `"}`...))
 	},
-	answer: ok(etcdValue),
+	Answer: ok(etcdValue),
 }
 
 // etcdBlock is how many keys etcdFill stores in a transaction.
 const etcdBlock = 50
 
 // etcdFill stores a block of keys.
-var etcdFill = exchange{
-	request: func(dst []byte, block int) []byte {
+var etcdFill = bench.Exchange{
+	Request: func(dst []byte, block int) []byte {
 		body := []byte(`{"success":[`)
 		for i := range etcdBlock {
 			if i > 0 {
@@ -150,7 +142,7 @@ var etcdFill = exchange{
 		}
 		return post(dst, "/v3/kv/txn", append(body, "]}"...))
 	},
-	answer: ok(`"succeeded":true`),
+	Answer: ok(`"succeeded":true`),
 }
 
 // ok expects a 200 whose body contains part.

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"time"
 
 	"httpdhs/bench"
 	"httpdhs/workshop/rig"
@@ -89,9 +88,8 @@ func onThree(h *house) []string { return h.cluster }
 // ours runs the load generator in the way of the group.
 func ours(group string, w bench.Workload, to func(*house) []string) func(*house) (float64, error) {
 	return func(h *house) (float64, error) {
-		c := bench.DefaultConfig()
-		c.To, c.Workload, c.Duration, c.Warmup = to(h), w, h.duration, h.warmup()
-		c.Conns, c.Keys, c.KeySize, c.ValueSize = conns, keys, keyBytes, len(value)
+		c := h.config(to(h)...)
+		c.Workload = w
 		switch {
 		case w == bench.Batch:
 			c.Batch, c.ReadRatio = batch, 0
@@ -110,10 +108,24 @@ func ours(group string, w bench.Workload, to func(*house) []string) func(*house)
 	}
 }
 
-func (h *house) warmup() time.Duration { return h.duration / 6 }
+// config is what all loads have in common.
+func (h *house) config(to ...string) bench.Config {
+	c := bench.DefaultConfig()
+	c.To, c.Duration, c.Warmup = to, h.duration, h.duration/6
+	c.Conns, c.Keys, c.KeySize, c.ValueSize = conns, keys, keyBytes, len(value)
+	return c
+}
 
-func (h *house) drive(addr string, ex exchange) (float64, error) {
-	return drive(h.ctx, addr, h.warmup(), h.duration, ex)
+// drive measures a peer in its own protocol.
+func (h *house) drive(addr string, ex bench.Exchange) (float64, error) {
+	return ex.Rate(h.ctx, h.config(addr))
+}
+
+// fill asks a peer for each of n keys once.
+func (h *house) fill(addr string, n int, ex bench.Exchange) error {
+	c := h.config(addr)
+	c.Keys = n
+	return ex.Fill(h.ctx, c)
 }
 
 // benchmark runs redis-benchmark. It takes no time but a number of requests:
