@@ -9,6 +9,7 @@ import (
 	"os"
 	"reflect"
 	"strings"
+	"sync/atomic"
 	"text/tabwriter"
 	"time"
 	"unicode"
@@ -119,10 +120,9 @@ func (cmd *benchRunCmd) Run(ctx context.Context, out *terminal) error {
 		return err
 	}
 	config.Rate, config.Rounds, config.Verify, config.Settle = cmd.Rate, cmd.Rounds, cmd.Verify, cmd.Settle
-	show, end := benchProgress(out.err)
-	config.Progress = show
+	watch := watchBench(out.err, &config)
 	report, err := bench.Run(ctx, config)
-	end()
+	watch.stop()
 	if report == nil {
 		return benchError(err)
 	}
@@ -152,10 +152,9 @@ func (cmd *benchSweepCmd) Run(ctx context.Context, out *terminal) error {
 	if err != nil {
 		return err
 	}
-	show, end := benchProgress(out.err)
-	config.Progress = show
+	watch := watchBench(out.err, &config)
 	sweep, err := bench.RunSweep(ctx, config)
-	end()
+	watch.stop()
 	if sweep == nil {
 		return benchError(err)
 	}
@@ -215,20 +214,16 @@ func readRun(name string) (*bench.Report, error) {
 	return r, nil
 }
 
-// benchProgress shows how a run stands: a line that changes on a terminal, and
-// elsewhere a line every few seconds. end leaves the terminal as it was.
-func benchProgress(w io.Writer) (show func(bench.Progress), end func()) {
-	if isTerminal(w) {
-		const clearLine = "\r\x1b[K"
-		return func(p bench.Progress) { fmt.Fprint(w, clearLine, &p) }, func() { fmt.Fprint(w, clearLine) }
-	}
-	last := time.Now()
-	return func(p bench.Progress) {
-		if now := time.Now(); now.Sub(last) >= lineEvery {
-			last = now
-			fmt.Fprintln(w, &p)
+// watchBench shows how a run of c stands.
+func watchBench(w io.Writer, c *bench.Config) *progress {
+	var last atomic.Pointer[bench.Progress]
+	c.Progress = func(p bench.Progress) { last.Store(&p) }
+	return startProgress(w, 0, func() (int64, string) {
+		if p := last.Load(); p != nil {
+			return p.Done, p.String()
 		}
-	}, func() {}
+		return 0, ""
+	})
 }
 
 // Help lists the flags of a run below those of bench, of which it is the

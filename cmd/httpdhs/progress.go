@@ -98,7 +98,7 @@ func newBar(w io.Writer, total int64) *progressbar.ProgressBar {
 		progressbar.OptionSetWidth(24),
 		progressbar.OptionSetPredictTime(true),
 		progressbar.OptionSetElapsedTime(true),
-		progressbar.OptionThrottle(barEvery/2),
+		progressbar.OptionSetSpinnerChangeInterval(0), // else a goroutine draws a spinner, and never ends
 		progressbar.OptionSetRenderBlankState(true),
 	)
 }

@@ -8,7 +8,10 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 	"unsafe"
+
+	"httpdhs/bench"
 )
 
 // openTerminal is a terminal, and what a person sees of it.
@@ -50,6 +53,22 @@ func TestGetOnATerminal(t *testing.T) {
 		seen, err := io.ReadAll(screen) // ends with an error when the terminal is closed
 		if string(seen) != want {
 			t.Errorf("%q is shown as %q (%v), want %q", value, seen, err, want)
+		}
+	}
+}
+
+// A terminal shows how a run of the load generator stands, and its last state when it is over.
+func TestBenchOnATerminal(t *testing.T) {
+	tty, screen := openTerminal(t)
+	var c bench.Config
+	watch := watchBench(tty, &c)
+	c.Progress(bench.Progress{Phase: "measuring", Elapsed: time.Second, Done: 7, Rate: 1234})
+	watch.stop()
+	tty.Close()
+	seen, _ := io.ReadAll(screen) // ends with an error when the terminal is closed
+	for _, want := range []string{"measuring", "1,234/s", "0 errors", "\r\n"} {
+		if !strings.Contains(string(seen), want) {
+			t.Errorf("%q is shown: it lacks %q", seen, want)
 		}
 	}
 }
