@@ -16,8 +16,6 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/signal"
-	"syscall"
 	"time"
 
 	"httpdhs/workshop/rig"
@@ -39,13 +37,7 @@ func main() {
 	flag.DurationVar(&o.duration, "duration", 3*time.Second, "measured time of each subject in each round")
 	flag.IntVar(&o.pairs, "pairs", 2_000_000, "pairs of the bulk load")
 	flag.StringVar(&o.only, "only", "", "rows to measure, such as 1,4; empty: all")
-	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := run(ctx, &o); err != nil {
-		fmt.Fprintln(os.Stderr, "goals:", err)
-		os.Exit(1)
-	}
+	rig.Main("goals", func(ctx context.Context) error { return run(ctx, &o) })
 }
 
 func run(ctx context.Context, o *options) error {
@@ -64,7 +56,7 @@ func run(ctx context.Context, o *options) error {
 			if !s.wanted(o.only) || s.missing(h) {
 				continue
 			}
-			fmt.Fprintf(os.Stderr, "\rround %d of %d: %-40s", round+1, o.rounds, s.name)
+			h.Now("round %d of %d: %s", round+1, o.rounds, s.name)
 			figures, err := s.run(h)
 			if err != nil {
 				return fmt.Errorf("%s: %w", s.name, err)
@@ -72,6 +64,5 @@ func run(ctx context.Context, o *options) error {
 			samples.Add(figures)
 		}
 	}
-	fmt.Fprintf(os.Stderr, "\r%70s\r", "")
 	return printTable(os.Stdout, samples)
 }

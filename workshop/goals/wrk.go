@@ -28,7 +28,7 @@ end
 // writeScripts writes what wrk runs for each method, if wrk is installed.
 func (h *house) writeScripts() error {
 	if _, lacks := exec.LookPath("wrk"); lacks != nil {
-		fmt.Fprintln(os.Stderr, "rows by wrk are left out: it is not installed")
+		h.Now("rows by wrk are left out: it is not installed")
 		return nil
 	}
 	c := bench.DefaultConfig()

@@ -68,7 +68,7 @@ func (h *house) open() (err error) {
 	h.present, h.rates = map[string]string{}, map[id]float64{}
 	for _, p := range peers {
 		if lacks := p.missing(exec.LookPath); lacks != "" {
-			fmt.Fprintf(os.Stderr, "%s is left out: %s is not installed\n", p.name, lacks)
+			h.Now("%s is left out: %s is not installed", p.name, lacks)
 			continue
 		}
 		if err := p.start(h); err != nil {

@@ -20,10 +20,7 @@ import (
 	"context"
 	"flag"
 	"fmt"
-	"os"
-	"os/signal"
 	"strings"
-	"syscall"
 	"time"
 
 	"httpdhs/workshop/rig"
@@ -44,13 +41,7 @@ func main() {
 	flag.IntVar(&o.rounds, "rounds", 3, "rounds; the table has medians")
 	flag.DurationVar(&o.duration, "duration", 2*time.Second, "measured time of each subject in each round")
 	flag.IntVar(&o.pairs, "pairs", 1_000_000, "pairs of the bulk load")
-	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := run(ctx, &o); err != nil {
-		fmt.Fprintln(os.Stderr, "peers:", err)
-		os.Exit(1)
-	}
+	rig.Main("peers", func(ctx context.Context) error { return run(ctx, &o) })
 }
 
 func run(ctx context.Context, o *options) error {
@@ -75,7 +66,7 @@ func run(ctx context.Context, o *options) error {
 			if !h.has(s.peer) {
 				continue
 			}
-			fmt.Fprintf(os.Stderr, "\rround %d of %d: %-60s", round+1, o.rounds, s.String())
+			h.Now("round %d of %d: %s", round+1, o.rounds, s.String())
 			rate, err := s.run(h)
 			if err == nil && rate <= 0 {
 				err = fmt.Errorf("nothing was measured")
@@ -86,7 +77,6 @@ func run(ctx context.Context, o *options) error {
 			samples[s.id] = append(samples[s.id], rate)
 		}
 	}
-	fmt.Fprintf(os.Stderr, "\r%80s\r", "")
 	p := newPage(h, samples)
 	fmt.Print(p.text())
 	return p.write(o.out)

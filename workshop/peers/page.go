@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"strings"
 	"text/tabwriter"
-	"text/template"
 	"time"
 
 	"httpdhs/bench"
@@ -16,8 +15,6 @@ import (
 
 //go:embed page.md
 var pageText string
-
-var pageTemplate = template.Must(template.New("page").Parse(pageText))
 
 // page is what the file says. Its order is that of the subjects.
 type page struct {
@@ -125,12 +122,8 @@ func (p *page) text() string {
 func (p *page) write(name string) error {
 	plotName := strings.TrimSuffix(name, ".md") + ".svg"
 	p.Plot = filepath.Base(plotName)
-	var b strings.Builder
-	if err := pageTemplate.Execute(&b, p); err != nil {
-		return err
-	}
 	if err := os.WriteFile(plotName, []byte(plot(p.Groups)), 0o644); err != nil {
 		return err
 	}
-	return os.WriteFile(name, []byte(b.String()), 0o644)
+	return rig.WritePage(name, pageText, p)
 }

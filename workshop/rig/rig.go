@@ -1,7 +1,8 @@
 // Package rig starts the processes that a measurement is made of, all on
 // 127.0.0.1, waits until they answer, and ends them: with Close and, on Linux, when
 // the measuring program dies without it. Beside that it has what measurements
-// share: loads (load.go), ratios (figures.go) and tables of goals (table.go).
+// share: how they run (main.go), loads (load.go), ratios (figures.go), tables of goals (table.go)
+// and pages (page.go).
 //
 // A Rig belongs to the main goroutine of its program, and is not safe for
 // concurrent use.
@@ -12,6 +13,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -32,7 +34,8 @@ func init() { runtime.LockOSThread() }
 
 // Rig is the processes of a measurement.
 type Rig struct {
-	Dir string // for files; gone after Close
+	Dir      string    // for files; gone after Close
+	Progress io.Writer // for what is being measured; os.Stderr
 
 	ctx       context.Context
 	processes []*process
@@ -53,7 +56,7 @@ func New(ctx context.Context) (*Rig, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Rig{Dir: dir, ctx: ctx}, nil
+	return &Rig{Dir: dir, Progress: os.Stderr, ctx: ctx}, nil
 }
 
 // Close ends all processes and removes the directory.

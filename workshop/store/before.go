@@ -35,7 +35,7 @@ func before(h *house) error {
 		for _, w := range workloads {
 			for i := range nodes {
 				n := nodes[(i+round)%len(nodes)]
-				h.now("round %d of %d: %s, %s", round+1, h.rounds, w, n.name)
+				h.Now("round %d of %d: %s, %s", round+1, h.rounds, w, n.name)
 				report, err := rig.Ask(h.ctx, h.config(n, w))
 				if err != nil {
 					return err

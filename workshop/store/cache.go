@@ -73,7 +73,7 @@ func (h *house) cacheOf(s server, keys int, bound int64) error {
 		name string
 		*tally
 	}{{"warming", &warm}, {"measuring", &measured}} {
-		h.now("cache: %s, %s", s.name(), part.name)
+		h.Now("cache: %s, %s", s.name(), part.name)
 		if err = reader.run(h.ctx, s, keys, part.tally); err != nil {
 			break
 		}

@@ -26,7 +26,7 @@ func latency(h *house) error {
 		return err
 	}
 	defer all.stop()
-	h.now("latency: loading %d keys", h.keys)
+	h.Now("latency: loading %d keys", h.keys)
 	if err := few.load(h.pass(h.few, 0)); err != nil {
 		return err
 	}
@@ -46,7 +46,7 @@ func latency(h *house) error {
 		for _, w := range workloads {
 			for i := range nodes {
 				n := nodes[(i+round)%len(nodes)] // neither is always the first
-				h.now("latency: round %d of %d, %s, %s keys", round+1, h.rounds, w, n.name)
+				h.Now("latency: round %d of %d, %s, %s keys", round+1, h.rounds, w, n.name)
 				if err := h.latencyAt(n, w, highest[w]*loadShare); err != nil {
 					return err
 				}
@@ -77,7 +77,7 @@ func (h *house) highest(nodes []sizedNode) (map[bench.Workload]float64, error) {
 	rates := map[bench.Workload]float64{}
 	for _, w := range workloads {
 		for _, n := range nodes {
-			h.now("latency: the highest rate, %s, %s keys", w, n.name)
+			h.Now("latency: the highest rate, %s, %s keys", w, n.name)
 			report, err := rig.Ask(h.ctx, h.config(n, w))
 			if err != nil {
 				return nil, err

@@ -26,11 +26,9 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"os/signal"
 	"runtime"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	"httpdhs/bench"
@@ -67,15 +65,11 @@ func main() {
 	flag.DurationVar(&o.grace, "grace", time.Minute, "for how long deleted keys are remembered: longer than it takes to delete half, and to look")
 	flag.DurationVar(&o.settle, "settle", 500*time.Millisecond, "time between two readings of memory that may still fall")
 	limit := flag.Duration("limit", 2*time.Hour, "the run ends after so long, whatever it is at")
-	flag.Parse()
-	ctx, cancel := context.WithTimeout(context.Background(), *limit)
-	defer cancel()
-	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := run(ctx, &o); err != nil {
-		fmt.Fprintln(os.Stderr, "store:", err)
-		os.Exit(1)
-	}
+	rig.Main("store", func(ctx context.Context) error {
+		ctx, cancel := context.WithTimeout(ctx, *limit)
+		defer cancel()
+		return run(ctx, &o)
+	})
 }
 
 func (o *options) check() error {
@@ -107,6 +101,7 @@ func run(ctx context.Context, o *options) error {
 		return err
 	}
 	defer r.Close()
+	r.Progress = o.progress
 	h := &house{options: o, Rig: r, ctx: ctx, samples: rig.Samples{}, left: map[string]string{}}
 	h.machine = bench.Machine{Cores: runtime.NumCPU(), OS: runtime.GOOS, Arch: runtime.GOARCH, Go: runtime.Version()}
 	if text, err := os.ReadFile("/proc/loadavg"); err == nil {
@@ -119,7 +114,7 @@ func run(ctx context.Context, o *options) error {
 			continue
 		}
 		if h.left[s.title] = s.lacks(h); h.left[s.title] != "" {
-			h.now("section %s, %s, is left out: %s", s.number, s.title, h.left[s.title])
+			h.Now("section %s, %s, is left out: %s", s.number, s.title, h.left[s.title])
 			continue
 		}
 		if err := s.run(h); err != nil {
@@ -139,16 +134,11 @@ func run(ctx context.Context, o *options) error {
 // findRedis asks redis for its version, and says so if it is not there.
 func (h *house) findRedis() {
 	if _, err := exec.LookPath("redis-server"); err != nil {
-		h.now("redis is left out: redis-server is not installed")
+		h.Now("redis is left out: redis-server is not installed")
 		return
 	}
 	h.redis = "unknown version"
 	if out, err := h.Run("redis-server", "--version"); err == nil {
 		h.redis = rig.VersionIn(out)
 	}
-}
-
-// now says what is being measured.
-func (h *house) now(format string, args ...any) {
-	fmt.Fprintf(h.progress, "%s %s\n", time.Now().Format("15:04:05"), fmt.Sprintf(format, args...))
 }

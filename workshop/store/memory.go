@@ -12,7 +12,7 @@ const megabyte = 1e6
 // empty measures servers that hold nothing.
 func empty(h *house) error {
 	return h.each(serverArgs{}, func(s server) error {
-		h.now("%s: empty", s.name())
+		h.Now("%s: empty", s.name())
 		resident, err := h.resident(s)
 		h.samples.Add(figures{s.prefix() + "empty MB": float64(resident) / megabyte})
 		return err
@@ -45,7 +45,7 @@ func (h *house) memoryOf(s server) error {
 		}
 	}
 	half := h.keys / 2
-	h.now("%s: deleting half", s.name())
+	h.Now("%s: deleting half", s.name())
 	deletes := h.pass(half, 0)
 	deletes.deletes = true
 	if err := s.load(deletes); err != nil {
@@ -68,7 +68,7 @@ func (h *house) memoryOf(s server) error {
 // loaded stores every key once and weighs the server. Of several passes of one
 // name the largest figures count.
 func (h *house) loaded(s server, f figures, what string, pass int) (resident int64, err error) {
-	h.now("%s: %d keys, %s, pass %d", s.name(), h.keys, what, pass)
+	h.Now("%s: %d keys, %s, pass %d", s.name(), h.keys, what, pass)
 	if err := s.load(h.pass(h.keys, pass)); err != nil {
 		return 0, err
 	}
@@ -88,7 +88,7 @@ func (h *house) weigh(s server, f figures, what string, keys int, data int64) (r
 	if held.keys != int64(keys) || held.data >= 0 && held.data != data {
 		return 0, fmt.Errorf("%s holds %d keys and %d bytes, want %d and %d", s.name(), held.keys, held.data, keys, data)
 	}
-	h.now("%s: %d MB resident", s.name(), resident/megabyte)
+	h.Now("%s: %d MB resident", s.name(), resident/megabyte)
 	most := func(name string, v float64) { f[s.prefix()+what+name] = max(f[s.prefix()+what+name], v) }
 	most(" beyond", float64(held.taken-data)/float64(keys))
 	most(" of data", float64(resident)/float64(data))

@@ -2,9 +2,6 @@ package main
 
 import (
 	_ "embed"
-	"os"
-	"strings"
-	"text/template"
 	"time"
 
 	"httpdhs/bench"
@@ -13,8 +10,6 @@ import (
 
 //go:embed page.md
 var pageText string
-
-var pageTemplate = template.Must(template.New("page").Parse(pageText))
 
 // page is what the file says.
 type page struct {
@@ -45,9 +40,5 @@ func writePage(h *house, name string) error {
 		}
 		p.Sections = append(p.Sections, part)
 	}
-	var b strings.Builder
-	if err := pageTemplate.Execute(&b, p); err != nil {
-		return err
-	}
-	return os.WriteFile(name, []byte(b.String()), 0o644)
+	return rig.WritePage(name, pageText, p)
 }

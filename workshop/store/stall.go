@@ -19,7 +19,7 @@ const (
 // are overwritten with other sizes. All three loads have the same rate.
 func stalls(h *house) error {
 	for round := range h.rounds {
-		h.now("stalls: round %d of %d", round+1, h.rounds)
+		h.Now("stalls: round %d of %d", round+1, h.rounds)
 		if err := h.each(serverArgs{}, h.stallsOf); err != nil {
 			return err
 		}
@@ -37,7 +37,7 @@ func (h *house) stallsOf(s server) error {
 		what   string
 		number int
 	}{{"growing", 0}, {"in place", 0}, {"compacting", 1}} {
-		h.now("stalls: %s, %s", s.name(), load.what)
+		h.Now("stalls: %s, %s", s.name(), load.what)
 		p := h.pass(n, load.number)
 		p.rate, p.until, p.circle = stallRate, time.Now().Add(h.stall), load.what != "growing"
 		took, err := h.watch(s, func() error { return s.load(p) })

@@ -31,7 +31,7 @@ func steps(h *house) error {
 			name string
 			now  func() time.Duration
 		}{{"", threadTime}, {"wall ", func() time.Duration { return time.Since(began) }}} {
-			h.now("steps: round %d of %d, %stime", round+1, h.rounds, clock.name)
+			h.Now("steps: round %d of %d, %stime", round+1, h.rounds, clock.name)
 			f, err := h.stepsBy(clock.name, clock.now)
 			if err != nil {
 				return err

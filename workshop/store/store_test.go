@@ -53,12 +53,13 @@ func TestRunMeasuresAll(t *testing.T) {
 // most that it takes is near its bound and not beyond what tombstones may add.
 func TestCacheReadsThrough(t *testing.T) {
 	const keys = 3000
-	h := &house{options: &options{binary: buildNode(t), settle: time.Millisecond, progress: t.Output()}, ctx: t.Context(), samples: rig.Samples{}}
+	h := &house{options: &options{binary: buildNode(t), settle: time.Millisecond}, ctx: t.Context(), samples: rig.Samples{}}
 	var err error
 	if h.Rig, err = rig.New(h.ctx); err != nil {
 		t.Fatal(err)
 	}
 	defer h.Close()
+	h.Progress = t.Output()
 	h.findRedis()
 	measure := func(bound int64) func(server) error {
 		return func(s server) error { return h.cacheOf(s, keys, bound) }
