@@ -112,8 +112,8 @@ func TestApplyRefusesCollectable(t *testing.T) {
 // in the way of neither deletes nor writes that need no more.
 func TestMaxBytes(t *testing.T) {
 	clock := newFakeClock()
-	const room = EntryOverheadBytes + 1 + 100 // for key a and 100 bytes
-	s := open(t, clock, Options{MaxBytes: room, NewEngine: NewMapEngine})
+	const room = entryOverheadBytes + 1 + 100 // for key a and 100 bytes
+	s := open(t, clock, Options{MaxBytes: room, newEngine: newMapEngine})
 	try := func(r kv.Record, want error) {
 		t.Helper()
 		before := dump(s)

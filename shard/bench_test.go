@@ -22,7 +22,7 @@ func forEachEngineB(b *testing.B, bench func(b *testing.B, o Options)) {
 		case "evicting":
 			o.Eviction, o.MaxBytes = EvictS3FIFO, 1<<40
 		case "map":
-			o.NewEngine = NewMapEngine
+			o.newEngine = newMapEngine
 		}
 		b.Run(engine, func(b *testing.B) { bench(b, o) })
 	}
@@ -207,7 +207,7 @@ func BenchmarkGoMap(b *testing.B) {
 
 // BenchmarkScan is a page of 100 records from a shard of 10,000.
 func BenchmarkScan(b *testing.B) {
-	for name, engine := range map[string]Engine{"packed": newPackedEngine(new(arena), newPace(1), 0, kv.Hash), "map": NewMapEngine()} {
+	for name, engine := range map[string]engine{"packed": newPackedEngine(new(arena), newPace(1), 0, kv.Hash), "map": newMapEngine()} {
 		b.Run(name, func(b *testing.B) {
 			r := benchRecord()
 			for i := range uint64(10_000) {

@@ -23,7 +23,7 @@
 // A Store is safe for concurrent use. Each shard has one plain mutex, held for
 // table operations only: never across I/O or a channel. The only callback that
 // runs under it is that of Scan, which may do nothing but copy. The table
-// itself, the Engine, is not safe for concurrent use and does not have to be.
+// itself, the engine, is not safe for concurrent use and does not have to be.
 // ApplyAll and Touch alone lock more than one shard at once, a bounded number,
 // in the order of the partitions (window.go); who holds the lock of a shard
 // waits for no other's. One goroutine, the sweeper, belongs to the Store; Close

@@ -2,7 +2,7 @@ package shard
 
 import "httpdhs/kv"
 
-// Engine is the table behind one shard. It stores what it is told: the merge
+// engine is the table behind one shard. It stores what it is told: the merge
 // rule, the counters and the bounds are the shard's. It is not safe for
 // concurrent use; the shard's lock guards it. testEngine is its conformance
 // suite.
@@ -10,7 +10,7 @@ import "httpdhs/kv"
 // Slices that an engine hands out alias its own memory: they are valid until
 // its next Put, Delete, Tidy, Squeeze or Close, and are not written to. What is passed
 // in does not alias it. A hash is always that of its key.
-type Engine interface {
+type engine interface {
 	// Get returns the entry under the key. Without one, e is zero.
 	Get(hash uint64, key []byte) (e kv.Entry, ok bool)
 
@@ -54,7 +54,7 @@ type Engine interface {
 
 // evictor is an engine that can forget records, by itself or where asked.
 type evictor interface {
-	Engine
+	engine
 
 	// Evict does a step of making room: it forgets values until so many bytes
 	// of memory are free, or a bounded amount of work is done, and says whether
@@ -67,3 +67,18 @@ type evictor interface {
 	// so many bytes for that.
 	Thin(bytes int64)
 }
+
+// closedEngine is that of all shards of a store that is closed: it holds nothing.
+type closedEngine struct{}
+
+func (closedEngine) Get(uint64, []byte) (kv.Entry, bool)        { return kv.Entry{}, false }
+func (closedEngine) Read(uint64, []byte) (kv.Entry, bool)       { return kv.Entry{}, false }
+func (closedEngine) Put(uint64, *kv.Record)                     { panic("BUG: put into a closed store") }
+func (closedEngine) Delete(uint64, []byte) bool                 { return false }
+func (closedEngine) Scan(uint64, func(uint64, *kv.Record) bool) {}
+func (closedEngine) Len() int                                   { return 0 }
+func (closedEngine) Memory() Memory                             { return Memory{} }
+func (closedEngine) Growth(uint64, *kv.Record) int64            { return 0 }
+func (closedEngine) Tidy() bool                                 { return false }
+func (closedEngine) Squeeze() bool                              { return false }
+func (closedEngine) Close()                                     {}

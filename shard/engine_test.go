@@ -16,14 +16,14 @@ import (
 // a Store on each passes the model test.
 //
 // They are made for keys with the given hashes.
-var engines = map[string]func(t testing.TB, hash func(key []byte) uint64) Engine{
-	"map": func(testing.TB, func([]byte) uint64) Engine { return NewMapEngine() },
-	"packed": func(t testing.TB, hash func([]byte) uint64) Engine {
+var engines = map[string]func(t testing.TB, hash func(key []byte) uint64) engine{
+	"map": func(testing.TB, func([]byte) uint64) engine { return newMapEngine() },
+	"packed": func(t testing.TB, hash func([]byte) uint64) engine {
 		a := new(arena)
 		t.Cleanup(a.close)
 		return newPackedEngine(a, newPace(1), 0, hash)
 	},
-	"evicting": func(t testing.TB, hash func([]byte) uint64) Engine {
+	"evicting": func(t testing.TB, hash func([]byte) uint64) engine {
 		a := new(arena)
 		t.Cleanup(a.close)
 		return newEvictingEngine(a, newPace(1), 0, hash)
@@ -31,19 +31,19 @@ var engines = map[string]func(t testing.TB, hash func(key []byte) uint64) Engine
 }
 
 // engineMaker is an engine's name and what makes one for keys of such hashes.
-type engineMaker func(hash func(key []byte) uint64) Engine
+type engineMaker func(hash func(key []byte) uint64) engine
 
 func forEachEngine(t *testing.T, test func(t *testing.T, newEngine engineMaker)) {
 	for name, newEngine := range engines {
 		t.Run(name, func(t *testing.T) {
-			test(t, func(hash func([]byte) uint64) Engine { return newEngine(t, hash) })
+			test(t, func(hash func([]byte) uint64) engine { return newEngine(t, hash) })
 		})
 	}
 }
 
 // forEachStore runs a test with the options of a store on each engine.
 func forEachStore(t *testing.T, test func(t *testing.T, o Options)) {
-	t.Run("map", func(t *testing.T) { test(t, Options{NewEngine: NewMapEngine}) })
+	t.Run("map", func(t *testing.T) { test(t, Options{newEngine: newMapEngine}) })
 	t.Run("packed", func(t *testing.T) { test(t, Options{}) })
 	t.Run("evicting", func(t *testing.T) { test(t, Options{Eviction: EvictS3FIFO, MaxBytes: 1 << 40}) })
 }
@@ -102,7 +102,7 @@ func testEngineModel(t *testing.T, newEngine engineMaker) {
 	})
 }
 
-func scanEngine(engine Engine, from uint64, limit int) (page []held) {
+func scanEngine(engine engine, from uint64, limit int) (page []held) {
 	engine.Scan(from, func(hash uint64, r *kv.Record) bool {
 		page = append(page, held{hash, clone(r)})
 		return len(page) < limit
@@ -237,7 +237,7 @@ func testEngineMemory(t *testing.T, newEngine engineMaker) {
 // The map engine's order of hashes is bounded by what it holds, however many
 // keys came and went.
 func TestMapEngineOrderIsBounded(t *testing.T) {
-	engine := NewMapEngine().(*mapEngine)
+	engine := newMapEngine().(*mapEngine)
 	for i := range uint64(100_000) {
 		engine.Put(i*0x9e3779b97f4a7c15, &kv.Record{Key: []byte("k")})
 		engine.Delete((i-10)*0x9e3779b97f4a7c15, []byte("k"))

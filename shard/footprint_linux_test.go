@@ -30,7 +30,7 @@ func TestFootprint(t *testing.T) {
 	}
 	packed := os.Getenv("SHARD_ENGINE") != "map"
 	if !packed {
-		o.NewEngine = NewMapEngine
+		o.newEngine = newMapEngine
 	}
 	s, err := Open(o)
 	if err != nil {

@@ -195,7 +195,7 @@ func (w *workload) run(t *testing.T, steps int, seed uint64) {
 	a := new(arena)
 	defer a.close()
 	r := rand.New(rand.NewPCG(seed, 0))
-	packed, reference := newPackedEngine(a, newPace(1), w.partition, w.hash), NewMapEngine()
+	packed, reference := newPackedEngine(a, newPace(1), w.partition, w.hash), newMapEngine()
 	checkEvery := max(steps/20, 1)
 	put := w.put
 	for i := range steps {
@@ -400,7 +400,7 @@ func FuzzPacked(f *testing.F) {
 		a := new(arena)
 		defer a.close()
 		hash := func(key []byte) uint64 { return kv.Hash(key[:1]) } // 256 hashes, shared by others
-		packed, reference := newPackedEngine(a, newPace(1), 0, hash), NewMapEngine()
+		packed, reference := newPackedEngine(a, newPace(1), 0, hash), newMapEngine()
 		for ; len(ops) >= 4; ops = ops[4:] {
 			key := ops[1 : 2+ops[0]>>6]
 			h := hash(key)

@@ -16,7 +16,7 @@ type shard struct {
 
 	mu sync.Mutex // guards all below
 
-	engine Engine
+	engine engine
 	counts counts
 	closed bool // the engine is empty and stays so
 
@@ -75,7 +75,7 @@ func (s *shard) remove(place place, key []byte, e *kv.Entry) {
 
 // empty goes on with another engine, which is empty. It returns the old one, for
 // the caller to close, and what the shard held.
-func (s *shard) empty(engine Engine) (old Engine, held int64) {
+func (s *shard) empty(engine engine) (old engine, held int64) {
 	old, held = s.engine, s.held
 	s.engine, s.held = engine, 0
 	s.counts, s.digests = counts{}, [Buckets]uint64{}

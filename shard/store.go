@@ -41,13 +41,6 @@ type Options struct {
 	// there are many overwrites; where MaxBytes is met, memory comes first.
 	CompactShare float64
 
-	// NewEngine makes the table of a shard, for each when it is opened or
-	// dropped; nil is one without pointers, whose memory lies outside of the
-	// Go heap. See NewMapEngine.
-	NewEngine func() Engine
-
-	hash func(key []byte) uint64 // of tests; nil is kv.Hash
-
 	// StepClock is what Steps are measured with, a time since any moment, not
 	// below 0; nil is the time since Open. A tool that makes all calls from one
 	// thread may give that thread's CPU time.
@@ -56,6 +49,10 @@ type Options struct {
 	// SweepEvery is the pause between the sweeper's passes; 0 is
 	// DefaultSweepEvery, less is no sweeper, for a caller who calls Sweep.
 	SweepEvery time.Duration
+
+	// Of tests: other tables than those of packedEngine, and another hash than kv.Hash.
+	newEngine func() engine
+	hash      func(key []byte) uint64
 }
 
 // Store holds entries; see the package comment.
@@ -66,7 +63,7 @@ type Store struct {
 	eviction  Eviction
 	grace     time.Duration
 	now       func() time.Time
-	newEngine func() Engine
+	newEngine func() engine
 	arena     arena // all that the packed engines take
 	pace      *pace // of their compaction
 	steps     stepClock
@@ -123,7 +120,7 @@ func Open(o Options) (*Store, error) {
 		eviction:  o.Eviction,
 		grace:     o.Grace,
 		now:       o.Now,
-		newEngine: o.NewEngine,
+		newEngine: o.newEngine,
 		pace:      newPace(o.CompactShare),
 		stop:      make(chan struct{}),
 	}
@@ -132,7 +129,7 @@ func Open(o Options) (*Store, error) {
 		if o.Eviction != EvictNone {
 			made = newEvictingEngine
 		}
-		s.newEngine = func() Engine { return made(&s.arena, s.pace, s.bits, o.hash) }
+		s.newEngine = func() engine { return made(&s.arena, s.pace, s.bits, o.hash) }
 	}
 	if s.maxBytes > 0 && s.eviction == EvictNone {
 		s.gifts = make([]gift, len(s.shards))
@@ -162,7 +159,7 @@ func Open(o Options) (*Store, error) {
 }
 
 // engineOf makes an engine for a shard, which times its steps.
-func (s *Store) engineOf(sh *shard) Engine {
+func (s *Store) engineOf(sh *shard) engine {
 	engine := s.newEngine()
 	if packed, ok := engine.(*packedEngine); ok {
 		packed.log.steps = &sh.steps
@@ -183,7 +180,7 @@ func (s *Store) Close() error {
 		sh.mu.Lock()
 		if !sh.closed {
 			sh.closed = true
-			_, held := sh.empty(closedEngine)
+			_, held := sh.empty(closedEngine{})
 			s.accounted.Add(-held)
 		}
 		sh.mu.Unlock()
@@ -193,9 +190,6 @@ func (s *Store) Close() error {
 	s.arena.close()
 	return nil
 }
-
-// closedEngine is that of all shards after Close. Nothing is put into it.
-var closedEngine = NewMapEngine()
 
 // place is where a hash belongs.
 type place struct {

@@ -83,13 +83,13 @@ func TestDueAt(t *testing.T) {
 
 // watchedEngine counts the scans, which are the hashes that a sweep looks at.
 type watchedEngine struct {
-	Engine
+	engine
 	scans *int
 }
 
 func (e watchedEngine) Scan(from uint64, fn func(uint64, *kv.Record) bool) {
 	*e.scans++
-	e.Engine.Scan(from, fn)
+	e.engine.Scan(from, fn)
 }
 
 // A sweep looks at what is due and at nothing else, holds the lock for a
@@ -97,8 +97,8 @@ func (e watchedEngine) Scan(from uint64, fn func(uint64, *kv.Record) bool) {
 func TestSweepFollowsWhatIsDue(t *testing.T) {
 	clock := newFakeClock()
 	scans := 0
-	s := open(t, clock, Options{Partitions: 1, NewEngine: func() Engine {
-		return watchedEngine{NewMapEngine(), &scans}
+	s := open(t, clock, Options{Partitions: 1, newEngine: func() engine {
+		return watchedEngine{newMapEngine(), &scans}
 	}})
 	const (
 		n     = 4*sweepStep + 5

@@ -7,13 +7,14 @@ import (
 	"httpdhs/kv"
 )
 
-// EntryOverheadBytes is what an entry of the map engine is taken to cost beyond
+// entryOverheadBytes is what an entry of the map engine is taken to cost beyond
 // its key, metadata and value: its fields, its slot and the rounding of its
 // memory.
-const EntryOverheadBytes = 128
+const entryOverheadBytes = 128
 
-// mapEngine is the reference engine: a plain Go map from hash to the chain of
-// items of that hash, which is all but always one item long.
+// mapEngine is the reference that the packed engine is compared with: a plain
+// Go map from hash to the chain of items of that hash, which is all but always
+// one item long.
 //
 // A map has no order, so the hashes are also kept in a slice for Scan. Writing
 // only appends to it; the next Scan sorts what was appended and merges it in.
@@ -28,9 +29,8 @@ type mapEngine struct {
 	sorted int // order[:sorted] is ascending; the rest is as it was appended
 }
 
-// NewMapEngine makes an engine on a plain Go map: the reference that tests
-// compare with, for Options.NewEngine.
-func NewMapEngine() Engine {
+// newMapEngine makes an engine on a plain Go map, for Options.newEngine.
+func newMapEngine() engine {
 	return &mapEngine{items: make(map[uint64]*item)}
 }
 
@@ -46,7 +46,7 @@ type item struct {
 }
 
 // cost is what the item is taken to cost.
-func (it *item) cost() int64 { return EntryOverheadBytes + int64(len(it.data)) }
+func (it *item) cost() int64 { return entryOverheadBytes + int64(len(it.data)) }
 
 func (it *item) key() []byte { return it.data[:it.keyLen:it.keyLen] }
 
@@ -181,7 +181,7 @@ func (m *mapEngine) Len() int { return m.n }
 func (m *mapEngine) Memory() Memory { return Memory{Live: m.bytes, Segments: m.bytes} }
 
 func (m *mapEngine) Growth(hash uint64, r *kv.Record) int64 {
-	cost := EntryOverheadBytes + int64(len(r.Key))
+	cost := entryOverheadBytes + int64(len(r.Key))
 	if !r.Tombstone {
 		cost += int64(len(r.Meta) + len(r.Value))
 	}
