@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"httpdhs/internal/api"
+	"httpdhs/internal/poll"
 	"httpdhs/internal/testcluster"
 	"httpdhs/node"
 )
@@ -49,7 +50,7 @@ func startWriters(c *testcluster.Cluster, query string, at ...int) *writers {
 func (w *writers) more(t *testing.T, n int64) {
 	t.Helper()
 	want := w.done.Load() + n
-	testcluster.Eventually(t, "writes are answered", func() error {
+	poll.Until(t, "writes are answered", func() error {
 		if got := w.done.Load(); got < want {
 			return fmt.Errorf("%d, want %d", got, want)
 		}

@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"httpdhs/internal/poll"
 	"httpdhs/kv"
 )
 
@@ -86,7 +87,7 @@ func newPair(t *testing.T, secret string) *pair {
 		})
 		p.nodes[i] = n
 	}
-	p.eventually("both are ready", func() bool { return ready(p.nodes[0]) && ready(p.nodes[1]) })
+	poll.True(p.t, "both are ready", func() bool { return ready(p.nodes[0]) && ready(p.nodes[1]) })
 	for i := range pairKeys {
 		p.put(fmt.Sprint("key", i), pairValue(i))
 	}
@@ -97,15 +98,6 @@ func newPair(t *testing.T, secret string) *pair {
 func ready(n *Node) bool {
 	ok, _ := n.Ready()
 	return ok
-}
-
-func (p *pair) eventually(what string, is func() bool) {
-	p.t.Helper()
-	for end := time.Now().Add(2 * time.Minute); !is(); time.Sleep(time.Millisecond) {
-		if time.Now().After(end) {
-			p.t.Fatalf("it is not so that %s", what)
-		}
-	}
 }
 
 // put stores a key through the second node, at both.
@@ -266,7 +258,7 @@ func TestFlippedBits(t *testing.T) {
 			}
 			p.unchanged()
 			p.put("key0", pairValue(0))
-			p.eventually("the nodes see each other", func() bool {
+			poll.True(p.t, "the nodes see each other", func() bool {
 				return p.nodes[0].plane.Topology.Live(p.nodes[1].cfg.Name) && p.nodes[1].plane.Topology.Live(p.nodes[0].cfg.Name)
 			})
 			for i, n := range p.nodes {

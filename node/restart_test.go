@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"httpdhs/internal/poll"
 	"httpdhs/internal/testcluster"
 )
 
@@ -48,7 +49,7 @@ func startStubborn(t *testing.T, c *testcluster.Cluster) *stubborn {
 func (s *stubborn) more(t *testing.T, n int64) {
 	t.Helper()
 	want := s.done.Load() + n
-	testcluster.Eventually(t, "writes are taken", func() error {
+	poll.Until(t, "writes are taken", func() error {
 		if got := s.done.Load(); got < want {
 			return fmt.Errorf("%d, want %d", got, want)
 		}

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"httpdhs/internal/format"
@@ -124,17 +125,21 @@ func TestBatchAnswerBound(t *testing.T) {
 	}
 }
 
-// The time of a request is that of all its chunks together: for a third there is
-// none, and a slow machine has none for the second.
+// The time of a request is that of all its chunks together: two of them take more than there is,
+// and for a third there is none.
 func TestBatchTime(t *testing.T) {
-	addr, m := serveMany(t, Options{})
-	m.delay = 30 * time.Millisecond
-	_, answer := send(t, "POST", "http://"+addr+"/batch?timeout=50ms", "",
-		strings.NewReader(strings.Repeat(`{"op":"put","key":"a","value":"1"}`+"\n", 5*batchChunkMax)))
-	late := strings.Count(answer, `{"status":503,"key":"a","error":"the time`)
-	if m.calls < 1 || m.calls > 2 || late != 5*batchChunkMax-int(m.last) {
-		t.Errorf("%d calls of %d operations, %d were too late", m.calls, m.last, late)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		m := &manyStore{held: make(map[string]kv.Entry), delay: 30 * time.Millisecond}
+		const given = 50 * time.Millisecond
+		b := batcher{store: m, p: params{timeout: given}, call: new(kv.Call),
+			answerMax: 20 << 20, timeLeft: given, hold: func(int) bool { return true }}
+		ops := strings.Repeat(`{"op":"put","key":"a","value":"1"}`+"\n", 5*batchChunkMax)
+		err := b.run(format.NewReader(format.NDJSON, strings.NewReader(ops), format.Options{Limits: kv.DefaultLimits(), Ops: true}), new(format.Block))
+		late := strings.Count(string(b.out), `{"status":503,"key":"a","error":"the time`)
+		if err != nil || m.calls != 2 || late != 5*batchChunkMax-int(m.last) {
+			t.Errorf("%v: %d calls of %d operations, %d were too late", err, m.calls, m.last, late)
+		}
+	})
 }
 
 // The binary form says what the NDJSON form says.

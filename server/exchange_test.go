@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"httpdhs/internal/poll"
 	"httpdhs/internal/seal"
 )
 
@@ -192,7 +193,7 @@ func TestHostsOfMembers(t *testing.T) {
 	hello := f.message([]byte("hi"))
 	hello.purpose = seal.Hello
 	hello.send().want(t, 200)
-	f.eventually("the first has given back what it took", func() bool { return f.strangeBytes.take(strangeBytesMax) })
+	poll.True(t, "the first has given back what it took", func() bool { return f.strangeBytes.take(strangeBytesMax) })
 	hello.send().want(t, 503)
 	member = true
 	hello.send().want(t, 200)

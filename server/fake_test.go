@@ -183,9 +183,6 @@ func (fakePeers) Hello(dst, request []byte) ([]byte, error) {
 	return append(append(dst, "hello "...), request...), nil
 }
 
-// waitsMax is for how many milliseconds a test waits for a state: only a fault takes so long.
-const waitsMax = 60_000
-
 // fixture is a server on a port of its own, without the sweep: a test that
 // wants one calls it with the time that it chooses.
 type fixture struct {

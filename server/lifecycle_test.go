@@ -12,6 +12,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 
+	"httpdhs/internal/poll"
 	"httpdhs/kv"
 )
 
@@ -99,9 +100,7 @@ func TestSweepLoop(t *testing.T) {
 	}
 	served := make(chan error)
 	go func() { served <- s.Serve(ln) }()
-	for s.clock.Load() == 0 {
-		time.Sleep(time.Millisecond)
-	}
+	poll.True(t, "it has swept", func() bool { return s.clock.Load() != 0 })
 	if err := s.Shutdown(context.Background()); err != nil {
 		t.Error(err)
 	}

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"httpdhs/internal/poll"
 	"httpdhs/kv"
 )
 
@@ -128,13 +129,8 @@ func TestInFlightBytes(t *testing.T) {
 	f := start(t, Options{MaxInFlightBytes: 1 << 20})
 	// What is held is given back after the answer was sent.
 	settled := func() {
-		for range waitsMax {
-			if f.Stats().InFlightBytes == 0 {
-				return
-			}
-			time.Sleep(time.Millisecond)
-		}
-		t.Fatal("bytes of a request that is over are still in flight")
+		t.Helper()
+		poll.True(t, "nothing is in flight", func() bool { return f.Stats().InFlightBytes == 0 })
 	}
 	a := f.send("PUT", "/db/k", strings.Repeat("v", 2<<20))
 	a.want(t, 503)
@@ -175,7 +171,7 @@ func TestWhatIsHeldCounts(t *testing.T) {
 	clock := int64(0)
 	waiting := func(kind int64, count int) (still map[*conn]int64) {
 		looks := 0
-		f.eventually("they wait", func() bool {
+		poll.True(f.t, "they wait", func() bool {
 			clock++
 			f.setClock(clock)
 			now := make(map[*conn]int64)
@@ -189,7 +185,7 @@ func TestWhatIsHeldCounts(t *testing.T) {
 			if looks++; !maps.Equal(now, still) {
 				looks, still = 0, now
 			}
-			return len(now) == count && looks > 20
+			return len(now) == count && looks > 3
 		})
 		return still
 	}
@@ -234,7 +230,7 @@ func TestWhatIsHeldCounts(t *testing.T) {
 			for _, nc := range conns {
 				_ = nc.Close()
 			}
-			f.eventually("all is given back", func() bool { st := f.Stats(); return st.InFlightBytes+st.AnswerBytes+st.Conns == 0 })
+			poll.True(f.t, "all is given back", func() bool { st := f.Stats(); return st.InFlightBytes+st.AnswerBytes+st.Conns == 0 })
 		}
 	}
 }
@@ -253,13 +249,7 @@ func TestInFlightBytesOfOpenConns(t *testing.T) {
 	defer c.Close()
 	fmt.Fprintf(c, "PUT /db/k HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3e8\r\n%1000d\r\nzz", 0)
 	readAnswer(t, bufio.NewReader(c), "PUT").want(t, 400)
-	for range waitsMax {
-		if f.Stats().InFlightBytes == 0 {
-			return
-		}
-		time.Sleep(time.Millisecond)
-	}
-	t.Errorf("%d bytes are in flight", f.Stats().InFlightBytes)
+	poll.True(t, "nothing is in flight", func() bool { return f.Stats().InFlightBytes == 0 })
 }
 
 // A large answer counts for as long as its client does not take it. Beyond the
@@ -278,34 +268,14 @@ func TestAnswerBytes(t *testing.T) {
 		_ = c.SetReadBuffer(4 << 10)
 		fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: x\r\n%s\r\n\r\n", target, header)
 		conns = append(conns, c)
-		for range waitsMax {
-			f.mu.Lock()
-			waiting := 0
-			for c := range f.mu.conns {
-				if kind, _ := unpack(c.wait.Load()); kind == waitWrite {
-					waiting++
-				}
-			}
-			f.mu.Unlock()
-			if waiting == len(conns) {
-				return
-			}
-			time.Sleep(time.Millisecond)
-		}
-		t.Fatalf("%s is not being sent", target)
+		poll.True(t, target+" is being sent", func() bool { return f.inWait(waitWrite) == len(conns) })
 	}
 	settled := func() {
 		for _, c := range conns {
 			c.Close()
 		}
 		conns = nil
-		for range waitsMax {
-			if f.Stats().AnswerBytes == 0 {
-				return
-			}
-			time.Sleep(time.Millisecond)
-		}
-		t.Fatalf("%d bytes are held by nobody", f.Stats().AnswerBytes)
+		poll.True(t, "no answer is held", func() bool { return f.Stats().AnswerBytes == 0 })
 	}
 	refused := func(target string, header ...string) {
 		t.Helper()

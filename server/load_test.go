@@ -34,7 +34,7 @@ type manyStore struct {
 }
 
 func (m *manyStore) Do(c *kv.Call) {
-	time.Sleep(m.delay)
+	time.Sleep(m.delay) // so long does a call take: nothing is waited for
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.calls++
@@ -454,7 +454,7 @@ type idleStore struct {
 
 func (s *idleStore) Do(c *kv.Call) {
 	if s.trip > 0 {
-		time.Sleep(s.trip)
+		time.Sleep(s.trip) // so long does a call take: nothing is waited for
 	}
 }
 

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"httpdhs/internal/poll"
 )
 
 // A request that is cut, has no end or is none at all is answered with a 4xx or not at all, ends its
@@ -177,20 +179,18 @@ func TestSlowClients(t *testing.T) {
 // waitFor waits until the one connection of the server is in a state.
 func (f *fixture) waitFor(phase, wait, sent int64) {
 	f.t.Helper()
-	for range waitsMax {
+	poll.True(f.t, fmt.Sprintf("a connection gets to phase %d", phase), func() bool {
 		f.mu.Lock()
+		defer f.mu.Unlock()
 		for c := range f.mu.conns {
 			p, _ := unpack(c.phase.Load())
 			w, _ := unpack(c.wait.Load())
 			if p == phase && w == wait && (phase != phaseHandler || c.body.Load() > sent/2) {
-				f.mu.Unlock()
-				return
+				return true
 			}
 		}
-		f.mu.Unlock()
-		time.Sleep(time.Millisecond)
-	}
-	f.t.Fatalf("no connection gets to phase %d", phase)
+		return false
+	})
 }
 
 // A client that does not take its answer is cut.
@@ -204,12 +204,10 @@ func TestSlowReader(t *testing.T) {
 		_, _ = io.WriteString(conn, "GET /db/k HTTP/1.1\r\nHost: x\r\n\r\n")
 	}
 	f.waitFor(phaseHandler, waitWrite, -2)
-	for i := range waitsMax {
-		f.sweep(time.Duration(i) * time.Minute)
-		if f.Stats().Conns == 0 {
-			return
-		}
-		time.Sleep(time.Millisecond)
-	}
-	t.Error("the connection is still there")
+	var late time.Duration
+	poll.True(t, "the connection is gone", func() bool {
+		f.sweep(late)
+		late += time.Minute
+		return f.Stats().Conns == 0
+	})
 }

@@ -6,10 +6,10 @@ import (
 	"io"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/valyala/fasthttp"
 
+	"httpdhs/internal/poll"
 	"httpdhs/kv"
 )
 
@@ -199,13 +199,15 @@ func TestUnreadBody(t *testing.T) {
 	for head, want := range map[string]int{"GET /db/k": 200, "GET /db": 200, "GET /healthz": 200, "DELETE /db/other": 204} {
 		c := f.dial()
 		fmt.Fprintf(c, "%s HTTP/1.1\r\nHost: x\r\nContent-Length: 500000\r\n\r\n", head)
-		// In two parts, so that there is something to come when it closes.
+		// In two parts, so that there is something to come when the server has answered. The answer
+		// is read when the server is done with the connection: a reset would have taken it away.
 		_, _ = c.Write(make([]byte, 100_000))
-		time.Sleep(20 * time.Millisecond)
+		poll.True(t, "it is answered", func() bool { return f.inWait(waitClose) == 1 || f.Stats().Conns == 0 })
 		if _, err := c.Write(make([]byte, 400_000)); err != nil {
 			t.Errorf("%s: writing the body: %v", head, err)
 		}
-		time.Sleep(20 * time.Millisecond)
+		_ = c.CloseWrite()
+		poll.True(t, "the connection is closed", func() bool { return f.Stats().Conns == 0 })
 		r := bufio.NewReader(c)
 		readAnswer(t, r, head[:3]).want(t, want)
 		if _, err := r.ReadByte(); err != io.EOF {

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"httpdhs/internal/poll"
 	"httpdhs/kv"
 )
 
@@ -56,24 +57,24 @@ func TestWhatIsNotTakenIsDropped(t *testing.T) {
 				if _, err := io.WriteString(nc, sent); err != nil {
 					t.Fatal(err)
 				}
-				f.eventually("it waits", func() bool { return f.inWait(wait) == 1 })
+				poll.True(t, "it waits", func() bool { return f.inWait(wait) == 1 })
 				now := time.Hour
 				switch f.sweep(now); by {
 				case "a new connection":
-					f.eventually("it makes room", func() bool {
+					poll.True(t, "it makes room", func() bool {
 						now += time.Second
 						f.setClock(now.Milliseconds())
 						f.dial().Close()
 						return f.inWait(waitWrite) == 0
 					})
 				case "the sweep":
-					f.eventually("it is ended", func() bool {
+					poll.True(t, "it is ended", func() bool {
 						now += time.Hour
 						f.sweep(now)
 						return f.Stats().Conns == 0
 					})
 				default:
-					f.eventually("it is closed", func() bool { return f.Stats().Conns == 0 })
+					poll.True(t, "it is closed", func() bool { return f.Stats().Conns == 0 })
 				}
 				if _, err := io.Copy(io.Discard, tcp); !errors.Is(err, syscall.ECONNRESET) {
 					t.Errorf("the connection ends with %v, want a reset", fmt.Sprint(err))

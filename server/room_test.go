@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"httpdhs/internal/poll"
 	"httpdhs/internal/seal"
 	"httpdhs/kv"
 )
@@ -62,7 +63,7 @@ func TestMaxConns(t *testing.T) {
 	readAnswer(t, nextBusy, "GET").want(t, 404)
 	fmt.Fprintf(busy, "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
 	readAnswer(t, busyReader, "GET").want(t, 200)
-	f.eventually("two connections are left", func() bool { return f.Stats().Conns == 2 })
+	poll.True(f.t, "two connections are left", func() bool { return f.Stats().Conns == 2 })
 	if st := f.Stats(); st.RejectedConns != 1 || st.EvictedConns != 2 {
 		t.Errorf("counts: %+v", st)
 	}
@@ -105,18 +106,6 @@ func TestMaxConnsRace(t *testing.T) {
 	}
 }
 
-// eventually waits until it is so.
-func (f *fixture) eventually(what string, ok func() bool) {
-	f.t.Helper()
-	for range waitsMax {
-		if ok() {
-			return
-		}
-		time.Sleep(time.Millisecond)
-	}
-	f.t.Fatalf("it is not so that %s", what)
-}
-
 // say dials and sends that.
 func (f *fixture) say(what string) *net.TCPConn {
 	f.t.Helper()
@@ -130,7 +119,7 @@ func (f *fixture) say(what string) *net.TCPConn {
 func (f *fixture) sayHalf(what string, wait int64, count int) *net.TCPConn {
 	f.t.Helper()
 	c := f.say(what)
-	f.eventually(fmt.Sprintf("%d connections wait in way %d", count, wait), func() bool { return f.inWait(wait) == count })
+	poll.True(f.t, fmt.Sprintf("%d connections wait in way %d", count, wait), func() bool { return f.inWait(wait) == count })
 	return c
 }
 
@@ -185,7 +174,7 @@ func TestTheLargerCrowdMakesRoom(t *testing.T) {
 	at := time.Duration(0)
 	later := func() { at += time.Second; f.sweep(at) }
 	idleNow := func(n int) {
-		f.eventually("they are idle", func() bool { return f.inWait(waitNext) == n })
+		poll.True(f.t, "they are idle", func() bool { return f.inWait(waitNext) == n })
 	}
 	idle := f.ask(aRequest, 200)
 	var heads []net.Conn
@@ -252,10 +241,10 @@ func TestWhatComesIsNotStalled(t *testing.T) {
 	f := startWith(t, Options{MaxConns: 1}, func(s *Server) { s.now = now.Load })
 	now.Store(1)
 	upload := f.say("")
-	f.eventually("it is accepted", func() bool { return f.inWait(waitNext) == 1 })
+	poll.True(f.t, "it is accepted", func() bool { return f.inWait(waitNext) == 1 })
 	now.Store(1000) // and no tick
 	_, _ = io.WriteString(upload, "PUT /db/k HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nv")
-	f.eventually("it is on its way", func() bool { return f.inWait(waitRead) == 1 })
+	poll.True(f.t, "it is on its way", func() bool { return f.inWait(waitRead) == 1 })
 	f.ask(aRequest, 503)
 	_, _ = io.WriteString(upload, "alue")
 	readAnswer(t, bufio.NewReader(upload), "PUT").want(t, 201)
@@ -291,10 +280,12 @@ func TestPeersAreKept(t *testing.T) {
 		f.sayHalf(halfHead, waitHead, i+1)
 	}
 	at := int64(0)
-	f.eventually("a hundred have made room", func() bool {
-		at++
-		f.setClock(at)
-		f.say(halfHead)
+	poll.True(f.t, "a hundred have made room", func() bool {
+		for range 20 {
+			at++
+			f.setClock(at)
+			f.say(halfHead)
+		}
 		return f.Stats().EvictedConns >= 100
 	})
 	for _, c := range append(peers, beyond, refused, greeted) {
@@ -310,7 +301,7 @@ func TestPeersAreKept(t *testing.T) {
 	for _, c := range peers {
 		isOpen(t, "a node's", c)
 	}
-	f.eventually("the bounds hold", func() bool { return f.Stats().Conns == int64(16+len(peers)) })
+	poll.True(f.t, "the bounds hold", func() bool { return f.Stats().Conns == int64(16+len(peers)) })
 }
 
 // Where all places are taken by requests that are under way, a node still gets in, and a client
@@ -325,7 +316,7 @@ func TestPeersGetIn(t *testing.T) {
 		<-entered
 	}
 	f.ask(aRequest, 503)
-	f.eventually("the client is gone", func() bool { return f.Stats().Conns == 2 })
+	poll.True(f.t, "the client is gone", func() bool { return f.Stats().Conns == 2 })
 	f.sweep(time.Second)
 	silent := f.sayHalf("", waitNext, 1)
 	f.sweep(2 * time.Second)
@@ -335,7 +326,7 @@ func TestPeersGetIn(t *testing.T) {
 	_, _ = io.WriteString(peer, aMessage)
 	readAnswer(t, bufio.NewReader(peer), "GET").want(t, 200)
 	f.ask(aRequest, 503)
-	f.eventually("the client is gone", func() bool { return f.Stats().Conns == 3 })
+	poll.True(f.t, "the client is gone", func() bool { return f.Stats().Conns == 3 })
 
 	// There is one place at the door. A message that has stopped coming leaves it to the next,
 	// one that is answered does not.
@@ -382,7 +373,7 @@ func (l *poorListener) Accept() (net.Conn, error) {
 func TestOutOfFiles(t *testing.T) {
 	f := start(t, Options{})
 	idle := []net.Conn{f.ask(aRequest, 200), f.say(halfHead)}
-	f.eventually("both wait", func() bool { return f.inWait(waitNext) == 1 && f.inWait(waitHead) == 1 })
+	poll.True(f.t, "both wait", func() bool { return f.inWait(waitNext) == 1 && f.inWait(waitHead) == 1 })
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -444,9 +435,7 @@ func TestWhatIsInTheKernelCounts(t *testing.T) {
 		c.setPhase(phaseNew)
 		c.setWait(waitNext)
 		_, _ = io.WriteString(client, said)
-		for said != "" && !hasSent(nc) {
-			time.Sleep(time.Millisecond) // until it has come
-		}
+		poll.True(t, "it has come", func() bool { return said == "" || hasSent(nc) })
 		return c, client
 	}
 	k := newCrowd(1)

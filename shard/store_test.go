@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -248,9 +249,14 @@ func TestCloseWhileInUse(t *testing.T) {
 	for range 20 {
 		s := open(t, newFakeClock(), Options{Partitions: 4, hash: kv.Hash})
 		var users sync.WaitGroup
+		var did atomic.Int64
+		inUse := make(chan struct{})
 		for w := range 3 {
 			users.Go(func() {
 				for i := range 3000 {
+					if did.Add(1) == 1000 {
+						close(inUse)
+					}
 					r := value(fmt.Sprint(i%200), kv.Version(i+w+1)<<32, "some value")
 					hash := kv.Hash(r.Key)
 					if _, err := s.Apply(hash, &r); err != nil && !errors.Is(err, kv.ErrStopping) {
@@ -267,7 +273,7 @@ func TestCloseWhileInUse(t *testing.T) {
 				}
 			})
 		}
-		time.Sleep(time.Millisecond)
+		<-inUse
 		s.Close()
 		users.Wait()
 		if got := s.Stats(); got != (Stats{}) {

@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"testing"
+	"testing/synctest"
 	"time"
 
+	"httpdhs/internal/poll"
 	"httpdhs/kv"
 
 	"go.uber.org/goleak"
@@ -178,11 +180,7 @@ func TestSweeper(t *testing.T) {
 	r := value("k", kv.VersionAt(time.Now()), "v")
 	r.Expires = time.Now().UnixMilli()
 	mustApply(t, s, 1, r)
-	for deadline := time.Now().Add(time.Minute); s.Stats().Tombstones != 1; time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatal("the expired value was not swept")
-		}
-	}
+	poll.True(t, "the expired value is swept", func() bool { return s.Stats().Tombstones == 1 })
 	for range 2 {
 		if err := s.Close(); err != nil {
 			t.Fatal(err)
@@ -201,31 +199,34 @@ func TestSweeper(t *testing.T) {
 
 // Close returns after the pass that is under way, not before.
 func TestCloseWaits(t *testing.T) {
-	sweeping, resume := make(chan struct{}, 1), make(chan struct{})
-	s, err := Open(Options{Partitions: 1, SweepEvery: time.Millisecond, Now: func() time.Time {
+	synctest.Test(t, func(t *testing.T) {
+		sweeping, resume := make(chan struct{}, 1), make(chan struct{})
+		s, err := Open(Options{Partitions: 1, SweepEvery: time.Millisecond, Now: func() time.Time {
+			select {
+			case sweeping <- struct{}{}:
+			default:
+			}
+			<-resume
+			return time.Now()
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		<-sweeping
+		closed := make(chan struct{})
+		go func() {
+			s.Close()
+			close(closed)
+		}()
+		synctest.Wait() // until Close has come as far as it gets
 		select {
-		case sweeping <- struct{}{}:
+		case <-closed:
+			t.Error("closed in the middle of a pass")
 		default:
 		}
-		<-resume
-		return time.Now()
-	}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	<-sweeping
-	closed := make(chan struct{})
-	go func() {
-		s.Close()
-		close(closed)
-	}()
-	select {
-	case <-closed:
-		t.Error("closed in the middle of a pass")
-	case <-time.After(20 * time.Millisecond):
-	}
-	close(resume)
-	<-closed
+		close(resume)
+		<-closed
+	})
 }
 
 // The queue gives out what is due in the order of time, whatever was removed

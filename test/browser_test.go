@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"httpdhs/internal/browser"
+	"httpdhs/internal/poll"
 )
 
 // networks is held to change those of the machine, and held together while there is a browser: it fails
@@ -171,7 +172,7 @@ var attempted = regexp.MustCompile(`"target":"[^"]*[?&]attempt=(\d+)","status":(
 // awaitForbidden waits until the node has logged all attempts, each with a 403.
 func awaitForbidden(t *testing.T, f *fleet, attempts int) {
 	t.Helper()
-	eventually(t, "each request has its answer", func() error {
+	poll.Until(t, "each request has its answer", func() error {
 		seen := make(map[string]bool)
 		for _, m := range attempted.FindAllStringSubmatch(f.proc(0).err.String(), -1) {
 			seen[m[1]] = true

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"httpdhs/internal/api"
+	"httpdhs/internal/poll"
 	"httpdhs/internal/ports"
 )
 
@@ -191,13 +192,13 @@ func (c *cluster) restart(t *testing.T, i int) {
 	if err := c.launch(i); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the nodes have met", func() error {
+	poll.Until(t, "the nodes have met", func() error {
 		return c.each(func(state string) bool { return state != api.StateDown })
 	})
 }
 
 func (c *cluster) awaitReady() error {
-	return await(func() error {
+	return poll.Within(poll.Patience, func() error {
 		for i := range c.nodes {
 			if p := c.node(i); !p.running() {
 				return fmt.Errorf("node %d has ended: %s%s", i, &p.out, &p.err)
@@ -239,7 +240,7 @@ func (c *cluster) each(ok func(state string) bool) error {
 // awaitDown waits until each of the nodes knows that node j is down.
 func (c *cluster) awaitDown(t *testing.T, j int, at ...int) {
 	t.Helper()
-	eventually(t, fmt.Sprintf("node %d is down", j), func() error {
+	poll.Until(t, fmt.Sprintf("node %d is down", j), func() error {
 		for _, i := range at {
 			doc, err := c.view(i)
 			if err != nil {
@@ -266,7 +267,7 @@ func (c *cluster) view(i int) (doc api.Cluster, err error) {
 }
 
 // client is for what is not about the wire (raw_test.go is), nor about trust.
-var client = &http.Client{Timeout: patience, Transport: &http.Transport{
+var client = &http.Client{Timeout: poll.Patience, Transport: &http.Transport{
 	DisableCompression: true, MaxIdleConnsPerHost: 64,
 	TLSClientConfig: &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS12},
 }}
@@ -305,4 +306,4 @@ func (c *cluster) metric(i int, name string) (float64, error) {
 }
 
 // deadline is what sockets of tests get.
-func deadline() time.Time { return time.Now().Add(patience) }
+func deadline() time.Time { return time.Now().Add(poll.Patience) }

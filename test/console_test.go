@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"httpdhs/internal/browser"
+	"httpdhs/internal/poll"
 )
 
 // consolePage is the console of a node, in a browser.
@@ -292,7 +293,7 @@ func TestConsoleSaysWhatHasGone(t *testing.T) {
 		"deleted": func() { send(t, c.addr(1), "DELETE", "/db/"+key, "") },
 		"expired": func() {
 			send(t, c.addr(1), "PUT", "/db/"+key+"?ttl=1ms", "short")
-			eventually(t, "the key expires", func() error {
+			poll.Until(t, "the key expires", func() error {
 				if a := send(t, c.addr(1), "GET", "/db/"+key, ""); a.status != http.StatusNotFound {
 					return fmt.Errorf("GET is %d", a.status)
 				}

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"httpdhs/internal/poll"
 )
 
 // curl runs curl and returns what it printed, and its exit status.
@@ -17,7 +19,7 @@ func curl(t *testing.T, args ...string) (stdout, stderr string, status int) {
 	if err != nil {
 		t.Skip("curl is not installed")
 	}
-	cmd := exec.Command(path, append([]string{"-sS", "--max-time", fmt.Sprint(patience.Seconds())}, args...)...)
+	cmd := exec.Command(path, append([]string{"-sS", "--max-time", fmt.Sprint(poll.Patience.Seconds())}, args...)...)
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	_ = cmd.Run() // its status tells

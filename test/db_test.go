@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"httpdhs/internal/poll"
 )
 
 // wantAnswer says that the answer has that status, and carries the name of the
@@ -124,7 +126,7 @@ func TestExpiry(t *testing.T) {
 		target := fmt.Sprintf("/db/ttl-%d", n)
 		wantAnswer(t, c, n, "PUT", send(t, c.addr(n), "PUT", target+"?ttl="+ttl, "x"), 201)
 		for i := range 3 {
-			eventually(t, target+" expires", func() error {
+			poll.Until(t, target+" expires", func() error {
 				if a := send(t, c.addr(i), "GET", target, ""); a.status != 404 {
 					return fmt.Errorf("GET at node %d: %d", i, a.status)
 				}

@@ -16,6 +16,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"httpdhs/internal/poll"
 )
 
 // dev is a cluster in one process, that says where it is and what to try, and
@@ -157,7 +159,7 @@ func TestTheNodeThatJoinsLeavesByItsName(t *testing.T) {
 	}
 	t.Cleanup(joins.kill)
 	name := fmt.Sprintf("localhost:%d", port)
-	eventually(t, "the node has joined", func() error {
+	poll.Until(t, "the node has joined", func() error {
 		_, out, stderr := run(t, nil, "status", c.to())
 		if !strings.Contains(out, name) || strings.Contains(out, "joining") || strings.Contains(out, "changing") {
 			return fmt.Errorf("%s%s", out, stderr)

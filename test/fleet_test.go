@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"httpdhs/internal/api"
+	"httpdhs/internal/poll"
 )
 
 // soak says that the long versions of the tests of coming and going are wanted: make soak.
@@ -344,13 +345,9 @@ var long = soaked(2*time.Minute, 10*time.Minute)
 
 func (f *fleet) eventually(what string, cond func() error) {
 	f.t.Helper()
-	var err error
-	for end := time.Now().Add(long); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
-		if err = cond(); err == nil {
-			return
-		}
+	if err := poll.Within(long, cond); err != nil {
+		f.t.Fatalf("it is not so that %s: %v", what, err)
 	}
-	f.t.Fatalf("it is not so that %s: %v", what, err)
 }
 
 // metrics are the values of a node's metrics, by name and labels as they are written.

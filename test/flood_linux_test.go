@@ -16,6 +16,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"httpdhs/internal/api"
+	"httpdhs/internal/poll"
 )
 
 // A flood is clients that take connections and give nothing for them. The first node of three is
@@ -141,7 +142,7 @@ type watch struct {
 
 func (f *fleet) watch(few bool) *watch {
 	w := &watch{f: f, few: few, stop: make(chan struct{}),
-		fresh: &http.Client{Timeout: patience, Transport: &http.Transport{DisableKeepAlives: true}}}
+		fresh: &http.Client{Timeout: poll.Patience, Transport: &http.Transport{DisableKeepAlives: true}}}
 	for i := range f.ships {
 		w.begin(func(int) { w.look(i) })
 	}

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"httpdhs/internal/poll"
 )
 
 // leaving runs httpdhs leave for node i, to its end.
@@ -131,7 +133,7 @@ func TestLeaveWaitsForAMemberThatIsDown(t *testing.T) {
 			}
 			t.Cleanup(p.kill)
 			waits := "waits for " + f.name(down) + ", which is down since "
-			eventually(t, "the command says for whom it waits", func() error {
+			poll.Until(t, "the command says for whom it waits", func() error {
 				if got := p.err.String(); !strings.Contains(got, waits) || !strings.Contains(got, "httpdhs remove "+f.name(down)) {
 					return fmt.Errorf("it says %q and %q", got, &p.out)
 				}

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+
+	"httpdhs/internal/poll"
 )
 
 // load is clients that write until they are told to stop, or the node is gone.
@@ -56,7 +58,7 @@ func (l *load) more(t *testing.T, n int) {
 		return len(l.acked)
 	}
 	want := count() + n
-	eventually(t, "writes go on", func() error {
+	poll.Until(t, "writes go on", func() error {
 		if got := count(); got < want {
 			return fmt.Errorf("%d acknowledged, want %d", got, want)
 		}
@@ -169,7 +171,7 @@ func TestMismatchedFlags(t *testing.T) {
 	if err := c.launch(2); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "both sides say what is wrong", func() error {
+	poll.Until(t, "both sides say what is wrong", func() error {
 		for i := range 3 {
 			if a := c.do(i, "GET", "/cluster", ""); !strings.Contains(string(a.body), "must be the same at all nodes") || !strings.Contains(string(a.body), "--partitions") {
 				return fmt.Errorf("node %d: %d %s", i, a.status, a.body)

@@ -11,7 +11,6 @@ package test
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -21,10 +20,9 @@ import (
 	"sync"
 	"testing"
 	"time"
-)
 
-// patience is how long anything may take: far beyond what it should.
-const patience = 2 * time.Minute
+	"httpdhs/internal/poll"
+)
 
 // versionBuilt is what the binary under test calls itself.
 const versionBuilt = "v0.0.0-e2e"
@@ -156,7 +154,7 @@ func (p *process) wait() (int, error) {
 	select {
 	case <-p.exited:
 		return p.cmd.ProcessState.ExitCode(), nil
-	case <-time.After(patience):
+	case <-time.After(poll.Patience):
 		return -1, fmt.Errorf("httpdhs %s does not end; so far it wrote\n%s%s", strings.Join(p.args, " "), &p.out, &p.err)
 	}
 }
@@ -168,24 +166,4 @@ func (p *process) running() bool {
 	default:
 		return true
 	}
-}
-
-// eventually waits until cond returns nil.
-func eventually(t *testing.T, what string, cond func() error) {
-	t.Helper()
-	if err := await(cond); err != nil {
-		t.Fatalf("it is not so that %s: %v", what, err)
-	}
-}
-
-func await(cond func() error) error {
-	err := errors.New("never looked")
-	for deadline, pause := time.Now().Add(patience), time.Millisecond; time.Now().Before(deadline); {
-		if err = cond(); err == nil {
-			return nil
-		}
-		time.Sleep(pause)
-		pause = min(2*pause, 50*time.Millisecond)
-	}
-	return err
 }

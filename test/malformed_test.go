@@ -8,6 +8,8 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"httpdhs/internal/poll"
 )
 
 // malformed are requests that are none, in the order of how badly. With end
@@ -65,7 +67,7 @@ func TestMalformedRequests(t *testing.T) {
 		return conns, goroutines, err
 	}
 	var conns, goroutines float64
-	eventually(t, "the node can be asked", func() (err error) {
+	poll.Until(t, "the node can be asked", func() (err error) {
 		conns, goroutines, err = settled()
 		return err
 	})
@@ -86,7 +88,7 @@ func TestMalformedRequests(t *testing.T) {
 			}
 		})
 	}
-	eventually(t, "the node lets go of them", func() error {
+	poll.Until(t, "the node lets go of them", func() error {
 		nowConns, nowGoroutines, err := settled()
 		if err == nil && (nowConns > conns+2 || nowGoroutines > goroutines+5) {
 			err = fmt.Errorf("%v connections and %v goroutines, before %v and %v", nowConns, nowGoroutines, conns, goroutines)

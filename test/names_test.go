@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"httpdhs/internal/poll"
 )
 
 // Names of hosts are the same in upper and lower case: nodes whose files write them differently are one cluster, in which each is known by one name, and
@@ -59,7 +61,7 @@ func TestImpostor(t *testing.T) {
 	t.Cleanup(p.kill)
 	var last answer
 	impostor := &cluster{ports: []int{port}, nodes: []*process{p}}
-	eventually(t, "the second answers while the first is down", func() error {
+	poll.Until(t, "the second answers while the first is down", func() error {
 		if last = impostor.do(0, "GET", "/db/"+w.key(0)+"?timeout=100ms", ""); last.status == 0 {
 			return fmt.Errorf("%s", last.body)
 		}

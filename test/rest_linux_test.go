@@ -13,22 +13,29 @@ import (
 
 	"httpdhs/internal/api"
 	"httpdhs/internal/history"
+	"httpdhs/internal/poll"
 )
 
 // patiently waits for something that has to become so, and tells if it does not. It returns how long that took, and what was the matter last.
 func (x *chaos) patiently(property string, cond func() error) (took time.Duration, last error) {
 	began := time.Now()
 	starved, end := x.wasStarved(), began.Add(3*time.Minute)
-	for ; time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
-		err := cond()
+	more := func() bool {
 		if now := x.wasStarved(); now > starved && time.Since(began) < 10*time.Minute {
 			starved, end = now, time.Now().Add(3*time.Minute)
 		}
-		if took = time.Since(began).Round(time.Millisecond); err == nil {
-			x.slowest[property] = max(x.slowest[property], took)
-			return took, last
+		return time.Now().Before(end)
+	}
+	err := poll.While(more, func() error {
+		err := cond()
+		if err != nil {
+			last = err
 		}
-		last = err
+		return err
+	})
+	if took = time.Since(began).Round(time.Millisecond); err == nil {
+		x.slowest[property] = max(x.slowest[property], took)
+		return took, last
 	}
 	x.rests = false
 	x.blame(property, "it is not so after %v: %v", took, last)

@@ -147,7 +147,7 @@ func TestPausedNode(t *testing.T) {
 	time.Sleep(2 * time.Second) // so long is it stopped: nothing is waited for
 	f.resume(3)
 	w.more(500)
-	for range 10 { // a tenth of the time is its own
+	for range 10 { // a tenth of the time is its own: nothing is waited for
 		f.pause(3)
 		time.Sleep(270 * time.Millisecond)
 		f.resume(3)

@@ -9,16 +9,16 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"sync"
 	"testing"
 	"time"
-)
 
-// patience is how long anything may take.
-const patience = 2 * time.Minute
+	"httpdhs/internal/poll"
+)
 
 // names are those by which Chromium is installed.
 var names = []string{"chromium", "chromium-browser", "google-chrome-stable", "google-chrome"}
@@ -105,7 +105,7 @@ func (b *Browser) close() {
 	_ = b.in.Close()
 	select {
 	case <-b.ended:
-	case <-time.After(patience):
+	case <-time.After(poll.Patience):
 		_ = b.cmd.Process.Kill()
 	}
 	_ = b.cmd.Wait() // what it has to say is in stderr
@@ -164,8 +164,8 @@ func (b *Browser) do(session, method string, params map[string]any, result any) 
 		return json.Unmarshal(said.Result, result)
 	case <-b.ended:
 		return fmt.Errorf("%s: the browser has ended", method)
-	case <-time.After(patience):
-		return fmt.Errorf("%s: no answer in %s", method, patience)
+	case <-time.After(poll.Patience):
+		return fmt.Errorf("%s: no answer in %s", method, poll.Patience)
 	}
 }
 
@@ -224,12 +224,18 @@ func (p *Page) eval(expression string, result any) error {
 // Await waits until an expression is true. While the page is being replaced, it is not.
 func (p *Page) Await(expression string) {
 	p.b.t.Helper()
-	var err error
-	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+	err := poll.Within(poll.Patience, func() error {
 		holds := false
-		if err = p.eval("!!("+expression+")", &holds); err == nil && holds {
-			return
+		if err := p.eval("!!("+expression+")", &holds); err != nil {
+			return err
 		}
+		if !holds {
+			return errors.New("it is false")
+		}
+		return nil
+	})
+	if err == nil {
+		return
 	}
 	var shown string
 	_ = p.eval("document.body.innerText", &shown)

@@ -66,7 +66,7 @@ var mayImport = map[string][]string{
 		"ring", "shard", "wire", "peer", "membership", "topology", "replicate", "dataplane",
 		"server", "server/console",
 	},
-	"internal/testcluster": {"kv", "internal/api", "internal/ports", "node", "client"},
+	"internal/testcluster": {"kv", "internal/api", "internal/poll", "internal/ports", "node", "client"},
 	"internal/simnet":      {"kv", "ring", "rebalance", "shard", "wire", "peer", "membership", "topology", "dataplane"},
 	"cmd/httpdhs":          {"kv", "internal/api", "internal/format", "node", "client", "bench"},
 
@@ -75,13 +75,14 @@ var mayImport = map[string][]string{
 	"workshop/goals":    {"bench", "workshop/rig"},
 	"workshop/peers":    {"bench", "workshop/rig"},
 	"workshop/store":    {"bench", "workshop/rig", "client", "internal/api", "internal/format", "kv", "shard"},
-	"workshop/rig":      {"bench", "internal/ports"},
+	"workshop/rig":      {"bench", "internal/poll", "internal/ports"},
 
 	// Tests alone.
 	"internal/house":   {},
+	"internal/poll":    {},
 	"internal/ports":   {},
 	"internal/memnet":  {"wire"},
-	"internal/browser": {},
+	"internal/browser": {"internal/poll"},
 	"test":             {},
 }
 

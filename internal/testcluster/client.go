@@ -8,6 +8,7 @@ import (
 	"net/http"
 
 	"httpdhs/internal/api"
+	"httpdhs/internal/poll"
 )
 
 // Response is the answer to a request, read to its end.
@@ -23,7 +24,7 @@ func (r *Response) OK() bool { return r.Status >= 200 && r.Status < 300 }
 
 func newClient(config *tls.Config) *http.Client {
 	return &http.Client{
-		Timeout: patience,
+		Timeout: poll.Patience,
 		Transport: &http.Transport{
 			TLSClientConfig:     config,
 			MaxIdleConnsPerHost: 64,

@@ -20,7 +20,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -32,6 +31,7 @@ import (
 	"time"
 
 	"httpdhs/internal/api"
+	"httpdhs/internal/poll"
 	"httpdhs/internal/ports"
 	"httpdhs/node"
 )
@@ -324,29 +324,11 @@ func (c *Cluster) Heal(i int) {
 	c.AwaitMet()
 }
 
-// patience is how long anything in a test may take. It is far beyond what it
-// should take, so that a busy machine does not fail a test.
-const patience = 2 * time.Minute
-
-// Eventually waits until cond returns nil, and fails the test with its last
-// error if it does not in good time.
+// Eventually waits until cond returns nil, and ends the test with its last error if that does not
+// come.
 func (c *Cluster) Eventually(what string, cond func() error) {
 	c.t.Helper()
-	Eventually(c.t, what, cond)
-}
-
-// Eventually is the same without a cluster.
-func Eventually(t testing.TB, what string, cond func() error) {
-	t.Helper()
-	err := errors.New("never looked")
-	for deadline, pause := time.Now().Add(patience), time.Millisecond; time.Now().Before(deadline); {
-		if err = cond(); err == nil {
-			return
-		}
-		time.Sleep(pause)
-		pause = min(2*pause, 50*time.Millisecond)
-	}
-	t.Fatalf("it is not so that %s: %v", what, err)
+	poll.Until(c.t, what, cond)
 }
 
 // log keeps what a node logs.

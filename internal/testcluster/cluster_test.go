@@ -2,7 +2,6 @@ package testcluster
 
 import (
 	"context"
-	"errors"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -71,19 +70,5 @@ func TestFaults(t *testing.T) {
 				}
 			}
 		})
-	}
-}
-
-// What Eventually waits for is what it returns for.
-func TestEventually(t *testing.T) {
-	n := 0
-	Eventually(t, "a few looks are enough", func() error {
-		if n++; n < 5 {
-			return errors.New("not yet")
-		}
-		return nil
-	})
-	if n != 5 {
-		t.Errorf("looked %d times", n)
 	}
 }

@@ -24,6 +24,7 @@ import (
 	"strings"
 	"time"
 
+	"httpdhs/internal/poll"
 	"httpdhs/internal/ports"
 )
 
@@ -222,21 +223,15 @@ func (r *Rig) WaitOpen(addr string) error {
 // Wait waits until ok returns nil. What never does is told with what the
 // processes have printed.
 func (r *Rig) Wait(what string, ok func() error) error {
-	deadline := time.Now().Add(startTimeout)
-	for {
-		err := ok()
-		if err == nil {
-			return nil
-		}
-		if time.Now().After(deadline) {
-			return fmt.Errorf("%s is not ready: %w\n%s", what, err, r.endings())
-		}
-		select {
-		case <-time.After(20 * time.Millisecond):
-		case <-r.ctx.Done():
-			return r.ctx.Err()
-		}
+	end := time.Now().Add(startTimeout)
+	err := poll.While(func() bool { return r.ctx.Err() == nil && time.Now().Before(end) }, ok)
+	switch {
+	case err == nil:
+		return nil
+	case r.ctx.Err() != nil:
+		return r.ctx.Err()
 	}
+	return fmt.Errorf("%s is not ready: %w\n%s", what, err, r.endings())
 }
 
 // endings ends all processes and returns what they printed: their output may
