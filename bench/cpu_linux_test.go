@@ -9,6 +9,7 @@ import (
 	"time"
 )
 
+// The name of a process may hold brackets and blanks; its times are found all the same.
 func TestParseStat(t *testing.T) {
 	const stat = "42 (a) b (c)) S 1 42 42 0 -1 4194304 500 0 0 0 150 25 0 0 20 0 8 0 100 1 2 3"
 	if got, want := parseStat([]byte(stat)), 1750*time.Millisecond; got != want {
@@ -19,6 +20,7 @@ func TestParseStat(t *testing.T) {
 	}
 }
 
+// Sockets that listen are found by their address, also those that listen on all of them.
 func TestListenInodes(t *testing.T) {
 	const table = `  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
    0: 0100007F:04D2 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 111 1

@@ -29,6 +29,7 @@ func TestZipfHasTheShapeOfItsDefinition(t *testing.T) {
 	}
 }
 
+// With few keys too, every rank that is drawn is that of a key.
 func TestZipfOfAFew(t *testing.T) {
 	for n := 1; n <= 5; n++ {
 		z, r := newZipf(n, zipfTheta), newRand(1, 0, n)
@@ -55,6 +56,7 @@ func TestPlacesOfAZipfAreAPermutation(t *testing.T) {
 	}
 }
 
+// The same seed draws the same keys; another seed, or another worker, draws others.
 func TestSameSeedSameKeys(t *testing.T) {
 	for _, dist := range []Dist{Uniform, Zipf} {
 		p := newPicker(1000, nil, dist)
@@ -96,6 +98,7 @@ func TestDealt(t *testing.T) {
 	}
 }
 
+// A number is written into all of its room, with zeros before it.
 func TestPutDecimal(t *testing.T) {
 	for _, test := range []struct {
 		v    uint64

@@ -100,6 +100,7 @@ func TestPagesAreSelfContained(t *testing.T) {
 	}
 }
 
+// The table has medians, spread, latencies, errors and what was not found again.
 func TestTextSaysWhatMatters(t *testing.T) {
 	var out bytes.Buffer
 	if err := sampleReport().WriteText(&out); err != nil {
@@ -113,6 +114,7 @@ func TestTextSaysWhatMatters(t *testing.T) {
 	}
 }
 
+// A spread is the median, the least and the most, of any number of rounds.
 func TestSpread(t *testing.T) {
 	for _, test := range []struct {
 		values []float64
@@ -129,6 +131,7 @@ func TestSpread(t *testing.T) {
 	}
 }
 
+// A difference is called one only where the rounds of both do not overlap.
 func TestCompare(t *testing.T) {
 	rates := func(rates ...float64) *Report {
 		r := &Report{Kind: "run"}
@@ -170,6 +173,7 @@ func TestCompare(t *testing.T) {
 	}
 }
 
+// Runs that are not alike are compared with a word on it, and what is no run is refused.
 func TestCompareNamesSettingsThatDiffer(t *testing.T) {
 	a, b := sampleReport(), sampleReport()
 	b.Settings.Conns = 128

@@ -6,6 +6,7 @@ import (
 	"testing"
 )
 
+// Of an answer's head the status and the lengths are read, and what is ambiguous is an error.
 func TestParseHead(t *testing.T) {
 	const ok = "HTTP/1.1 200 OK\r\n"
 	tests := []struct {

@@ -183,6 +183,7 @@ func TestATimeoutIsAnError(t *testing.T) {
 	}
 }
 
+// A node that cannot be reached is named before anything is measured.
 func TestNobodyThere(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -213,6 +214,7 @@ func TestInterrupted(t *testing.T) {
 	}
 }
 
+// A sweep goes up to the highest rate in tenths of it.
 func TestSweepStepsUp(t *testing.T) {
 	linuxOnly(t)
 	_, addrs := newFake(t, 1)
@@ -232,6 +234,7 @@ func TestSweepStepsUp(t *testing.T) {
 	}
 }
 
+// What is wrong with the settings is said by the name of its flag.
 func TestCheck(t *testing.T) {
 	good := testConfig([]string{"h:1"}, Mixed)
 	if err := good.Check(); err != nil {

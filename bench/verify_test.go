@@ -56,6 +56,7 @@ func TestVerifyCatchesAStaleKey(t *testing.T) {
 	}
 }
 
+// A key that is there after its delete was acknowledged is a fault.
 func TestVerifyCatchesAResurrectedKey(t *testing.T) {
 	linuxOnly(t)
 	store, addrs := newFake(t, 1)

@@ -94,6 +94,7 @@ func TestOpenLoopCountsWhatWasNeverSent(t *testing.T) {
 	}
 }
 
+// A request belongs to the measured part if it starts in it.
 func TestWarmUpIsNotMeasured(t *testing.T) {
 	w, c := newTestWorker(t, pacer{from: 10 * ms, to: 20 * ms, left: unlimited}, 1)
 	for now := int64(0); now < 20*ms; now += ms {
@@ -109,6 +110,7 @@ func TestWarmUpIsNotMeasured(t *testing.T) {
 	}
 }
 
+// With a number of requests as many are made, however many may be outstanding.
 func TestABoundOnRequestsIsExact(t *testing.T) {
 	w, c := newTestWorker(t, pacer{to: 1 << 62, left: 7}, 4)
 	for now := ms; !w.finished(now); now += ms {
@@ -139,6 +141,7 @@ func TestDropFailsWhatWasUnderWay(t *testing.T) {
 	}
 }
 
+// An answer that nobody has asked for ends its connection.
 func TestAnAnswerToNothingIsAnError(t *testing.T) {
 	w, c := newTestWorker(t, pacer{to: 1 << 62, left: 0}, 1)
 	if _, err := w.receive(c, []byte(wellAnswered), ms); err != errUnasked {

@@ -56,6 +56,7 @@ func TestKeysStopsWithoutProgress(t *testing.T) {
 	}
 }
 
+// A key that a terminal shows as it is is printed so; any other is quoted.
 func TestAppendPrintable(t *testing.T) {
 	for key, want := range map[string]string{
 		"a/b":    "a/b",

@@ -272,6 +272,7 @@ func TestUnreachableNodeIsLeftAlone(t *testing.T) {
 	want(true)
 }
 
+// An answer that is no success is an error that errors.Is can tell, with the node's words.
 func TestErrorsAreTyped(t *testing.T) {
 	status, body := 0, ""
 	node := newFakeNode(t, func(w http.ResponseWriter, _ *http.Request) { reply(w, status, body) })
@@ -320,6 +321,7 @@ func TestTLSAndToken(t *testing.T) {
 	}
 }
 
+// What cannot be a node's address is refused before anything is sent.
 func TestNewRefusesBadAddresses(t *testing.T) {
 	for _, addrs := range [][]string{nil, {""}, {"localhost"}, {":1234"}, {"ftp://h:1"}, {"h:1/db"}, {"http://h:1", "https://h:2"}} {
 		if _, err := New(Options{Addrs: addrs}); err == nil {

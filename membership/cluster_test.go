@@ -653,6 +653,7 @@ func TestAFullClusterRefusesNewcomers(t *testing.T) {
 	})
 }
 
+// Options that contradict each other, or name what is no address, are refused.
 func TestOptionsAreChecked(t *testing.T) {
 	good := newLAN().options(a)
 	for what, spoil := range map[string]func(*settings){

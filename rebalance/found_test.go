@@ -47,6 +47,7 @@ func parseTrace(t *testing.T, text string) (trace []action) {
 	return trace
 }
 
+// What the model once found is found in the protocol as it was, and not as it is.
 func TestWhatWasFoundOnceIsMended(t *testing.T) {
 	for _, c := range foundOnce {
 		cfg := scenarios[c.scenario]

@@ -70,6 +70,7 @@ func TestBatch(t *testing.T) {
 		`{"status":503,"key":"a","error":"too few replicas are up: 1 of 2; ask for fewer replicas or wait until more are up","acks":1,"replicas":2,"required":2,"outcome":"unknown"}`)
 }
 
+// A batch in a format or with a parameter that is not known is refused; an empty one is not.
 func TestBatchRefuses(t *testing.T) {
 	addr, _ := serveMany(t, Options{})
 	if status, answer := send(t, "POST", "http://"+addr+"/batch", "text/csv", strings.NewReader("a,b\n")); status != 415 ||

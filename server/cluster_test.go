@@ -11,6 +11,7 @@ import (
 	"httpdhs/internal/api"
 )
 
+// The pages about the cluster are JSON, and a full node that is ready says that it is full.
 func TestCluster(t *testing.T) {
 	f := start(t, Options{})
 	a := f.send("GET", "/cluster", "")
@@ -66,6 +67,7 @@ func TestRing(t *testing.T) {
 	}
 }
 
+// The first page is text for curl and the console for a browser.
 func TestIndex(t *testing.T) {
 	page := func(ctx *fasthttp.RequestCtx) {
 		ctx.SetContentType("text/html")
@@ -132,6 +134,7 @@ func TestPanic(t *testing.T) {
 	f.send("GET", "/healthz", "").want(t, 200)
 }
 
+// Each request is logged where that is asked for, and counted by its class and status.
 func TestAccessLogAndStats(t *testing.T) {
 	var log bytes.Buffer
 	f := start(t, Options{Log: slog.New(slog.NewTextHandler(&log, nil)), AccessLog: true})

@@ -76,6 +76,7 @@ func TestLastModified(t *testing.T) {
 	}
 }
 
+// An empty value is a value.
 func TestEmptyValue(t *testing.T) {
 	f := start(t, Options{})
 	f.send("PUT", "/db/k", "").want(t, 201)
@@ -139,6 +140,7 @@ func TestValueOfBody(t *testing.T) {
 	}
 }
 
+// A time to live that is readable and above 0 becomes an expiry; any other is a 400.
 func TestTTL(t *testing.T) {
 	f := start(t, Options{})
 	for _, ttl := range []string{"0", "-1s", "-5", "x", "", "1e3", "1e9h", "10000000000000000", "9999999999999999999999", "3000000h", "200000d", "1%"} {
@@ -162,6 +164,7 @@ func TestTTL(t *testing.T) {
 	}
 }
 
+// Conditions are decided as RFC 9110 says, and malformed ones refused.
 func TestConditions(t *testing.T) {
 	f := start(t, Options{})
 	first := f.send("PUT", "/db/k", "1").header.Get("ETag")
@@ -247,6 +250,7 @@ func TestConditions(t *testing.T) {
 	f.send("DELETE", "/db/new", "", "If-Match: *").want(t, 204)
 }
 
+// Levels and timeouts get to the store as they were asked for, and wrong ones are a 400.
 func TestLevelsAndTimeouts(t *testing.T) {
 	f := start(t, Options{})
 	for _, c := range []struct {
@@ -307,6 +311,7 @@ func TestErrorStatuses(t *testing.T) {
 	}
 }
 
+// A method that a resource does not have is a 405 that lists those it has.
 func TestOtherMethods(t *testing.T) {
 	f := start(t, Options{})
 	for _, method := range []string{"POST", "PATCH", "OPTIONS", "TRACE", "BREW", "put"} {

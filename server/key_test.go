@@ -41,6 +41,7 @@ func TestKeys(t *testing.T) {
 	}
 }
 
+// A key that is malformed, empty or too long is refused, and nothing is stored.
 func TestBadKeys(t *testing.T) {
 	f := start(t, Options{})
 	for raw, status := range map[string]int{

@@ -257,6 +257,7 @@ func TestListStreamFails(t *testing.T) {
 	}
 }
 
+// Every string survives JSON, and bytes that are no string go as base64.
 func TestJSONString(t *testing.T) {
 	for c := range 0x180 {
 		s := "a" + string(rune(c)) + "b"

@@ -221,6 +221,7 @@ func TestLoadRefusesWhatIsPacked(t *testing.T) {
 	}
 }
 
+// What cannot be loaded is refused before anything of it is stored.
 func TestLoadRefuses(t *testing.T) {
 	addr, m := serveMany(t, Options{})
 	f := func(want int, words, query string, header ...string) {
@@ -416,6 +417,7 @@ func TestLoadWithoutMemory(t *testing.T) {
 	}
 }
 
+// A panic in the half that stores is answered by the handler: 500.
 func TestLoadPanicIsTheHandlers(t *testing.T) {
 	addr, m := serveMany(t, Options{})
 	m.fail = func(int, *kv.Op) error { panic("of a store") }

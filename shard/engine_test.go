@@ -48,6 +48,7 @@ func forEachStore(t *testing.T, test func(t *testing.T, o Options)) {
 	t.Run("evicting", func(t *testing.T) { test(t, Options{Eviction: EvictS3FIFO, MaxBytes: 1 << 40}) })
 }
 
+// Every engine passes the conformance suite.
 func TestEngine(t *testing.T) { forEachEngine(t, testEngine) }
 
 // testEngine is the conformance suite of an engine.

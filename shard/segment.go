@@ -143,7 +143,7 @@ func (l *log) create(stream, bytes int) (number int) {
 	} else {
 		number = len(l.segments)
 		if number == segmentsMax {
-			panic("shard: a partition has more values than its segments can be numbered: use more partitions")
+			panic("shard: cannot number another segment: a partition has too many values, use more partitions")
 		}
 		l.segments = append(l.segments, segment{})
 	}

@@ -182,7 +182,7 @@ func TestKilledInTurn(t *testing.T) {
 		w.allow(n % 3)
 		f.awaitSettled(0, 1, 2)
 		if soak {
-			time.Sleep(time.Until(next))
+			time.Sleep(time.Until(next)) // kills are so far apart: nothing is waited for
 		}
 	}
 	w.end()

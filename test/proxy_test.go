@@ -125,7 +125,7 @@ func (p *proxy) copy(to, from net.Conn, asking bool) {
 		case raving:
 			answer = "\x00\xffHTTP/9 what? \r\n\r\n{\"kind\":-1}\x17"
 		case slow:
-			time.Sleep(slowness)
+			time.Sleep(slowness) // so long does it take: nothing is waited for
 		}
 		switch {
 		case answer == "":

@@ -179,7 +179,7 @@ func (x *chaos) round(mishaps []*mishap) {
 	x.window.To = x.crowd.now()
 	unrest += x.unrest(downs, x.mayBeDown)
 	downs = x.downs()
-	time.Sleep(calm) // the same
+	time.Sleep(calm) // the same: nothing is waited for
 	unrest += x.unrest(downs, nobody)
 
 	x.crowd.gate.Lock()

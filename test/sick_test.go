@@ -147,18 +147,18 @@ func TestPausedNode(t *testing.T) {
 	time.Sleep(2 * time.Second) // so long is it stopped: nothing is waited for
 	f.resume(3)
 	w.more(500)
-	for range 10 { // a tenth of the time is its own: nothing is waited for
+	for range 10 { // a tenth of the time is its own
 		f.pause(3)
-		time.Sleep(270 * time.Millisecond)
+		time.Sleep(270 * time.Millisecond) // nothing is waited for
 		f.resume(3)
-		time.Sleep(30 * time.Millisecond)
+		time.Sleep(30 * time.Millisecond) // nothing is waited for
 	}
 	f.awaitSettled(0, 1, 2, 3)
 	for i := range 4 {
 		if f.logged(i, "it is removed") {
 			t.Errorf("node %d has removed a member", i)
 		}
-		t.Logf("node %d: found one down: %v", i, f.logged(i, "no answer to 3 probes"))
+		t.Logf("node %d: found one down: %v", i, f.logged(i, "no answer to 4 probes"))
 	}
 	f.kill9(3)
 	began := time.Now()

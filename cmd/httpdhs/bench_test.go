@@ -25,6 +25,7 @@ func benchTarget(t *testing.T) string {
 	return s.Listener.Addr().String()
 }
 
+// A run ends with 0 if something succeeded, with 1 if not, and with 2 if the call was wrong.
 func TestBench(t *testing.T) {
 	to := benchTarget(t)
 	dir := t.TempDir()

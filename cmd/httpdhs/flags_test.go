@@ -45,6 +45,7 @@ func parseServer(t *testing.T, args ...string) node.Config {
 	return cfg
 }
 
+// Without flags a node is the one that the README describes.
 func TestServerDefaults(t *testing.T) {
 	cfg := parseServer(t)
 	want := node.Config{
@@ -117,6 +118,7 @@ func TestServerConf(t *testing.T) {
 	}
 }
 
+// A secret is what its file holds, without the white space around it.
 func TestSecrets(t *testing.T) {
 	cfg := parseServer(t, "--auth-token-file", write(t, "token", "secret\n"), "--cluster-secret-file", write(t, "s", " other "))
 	if cfg.AuthToken != "secret" || cfg.ClusterSecret != "other" {
@@ -260,6 +262,7 @@ func TestUnits(t *testing.T) {
 	}
 }
 
+// Help and version go to stdout, with status 0.
 func TestHelpAndVersion(t *testing.T) {
 	for args, want := range map[string]string{
 		"--help":        "load-data",
@@ -278,6 +281,7 @@ func TestHelpAndVersion(t *testing.T) {
 	}
 }
 
+// A time to live is a duration or whole seconds, and 0 is for ever.
 func TestTTL(t *testing.T) {
 	for in, want := range map[string]time.Duration{
 		"0": 0, "90": 90 * time.Second, "90s": 90 * time.Second, "1h30m": 90 * time.Minute,
@@ -292,6 +296,7 @@ func TestTTL(t *testing.T) {
 	}
 }
 
+// A size is bytes, or a number with a unit: M and MiB are binary, MB is decimal.
 func TestByteSize(t *testing.T) {
 	for in, want := range map[string]int64{
 		"0": 0, "4096": 4096, "8MiB": 8 << 20, "8 mib": 8 << 20, "8M": 8 << 20, "8MB": 8e6, "8kB": 8000, "1.5k": 1536, "2GiB": 2 << 30, "1TB": 1e12, "7B": 7,

@@ -105,6 +105,7 @@ func check(t *testing.T, f Format, opt Options, in string, want ...string) {
 	}
 }
 
+// A line is a key and a value, with all further tabs in the value; nothing is unescaped.
 func TestTSV(t *testing.T) {
 	long := strings.Repeat("x", 200)
 	f := func(in string, want ...string) {
@@ -133,6 +134,7 @@ func TestTSV(t *testing.T) {
 	f("12345678\t"+long[:32]+"\r\nb\t2\n", `1 put "12345678"="`+long[:32]+`"`, `2 put "b"="2"`)
 }
 
+// Fields may be quoted, and then hold commas, quotes and line ends.
 func TestCSV(t *testing.T) {
 	long := strings.Repeat("x", 200)
 	f := func(in string, want ...string) {
@@ -163,6 +165,7 @@ func TestCSV(t *testing.T) {
 	f("a,"+long[:40]+"\nb,2\n", "1! the value is larger than --max-value-bytes", `2 put "b"="2"`)
 }
 
+// A line is an object; what its members mean is known, or the line is an error.
 func TestNDJSON(t *testing.T) {
 	f := func(in string, want ...string) {
 		t.Helper()
@@ -271,6 +274,7 @@ func TestHalfCharacterIsWhatJSONLoses(t *testing.T) {
 	})
 }
 
+// A line of a batch says what to do, and under which condition.
 func TestNDJSONOps(t *testing.T) {
 	f := func(in string, want ...string) {
 		t.Helper()
@@ -346,6 +350,8 @@ func record(key, value string, more ...func(*kv.Record)) string {
 	return string(kv.AppendRecord(nil, &r))
 }
 
+// Records follow each other without anything between. One that cannot be kept is an error of its
+// own; what is no record ends the stream.
 func TestBinary(t *testing.T) {
 	f := func(in string, want ...string) {
 		t.Helper()
@@ -405,6 +411,7 @@ func TestCutShort(t *testing.T) {
 	f(Binary, record("a", "1")+record("b", "2")[:5], `1 put "a"="1"`)
 }
 
+// A format is known by its media type, and by the ending of a file's name.
 func TestByName(t *testing.T) {
 	for header, want := range map[string]Format{
 		"text/tab-separated-values": TSV, "Text/CSV; charset=utf-8": CSV,

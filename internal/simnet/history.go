@@ -152,7 +152,7 @@ type History struct {
 	// those about what they know of each other.
 	Splits []Span
 
-	Healthy  []Health // see check.go: "reason"
+	Healthy  []Health // for the property "reason" of check.go
 	Full     bool     // some replicas are full at times
 	Overload bool     // queues are so small that nodes are overloaded at once
 

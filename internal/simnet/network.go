@@ -161,7 +161,7 @@ type link struct {
 	from *running
 	to   string
 
-	mu    sync.Mutex
+	mu    sync.Mutex    // guards abort
 	abort chan struct{} // closed by Abort and replaced
 }
 

@@ -333,7 +333,7 @@ func (c *Cluster) Eventually(what string, cond func() error) {
 
 // log keeps what a node logs.
 type log struct {
-	mu  sync.Mutex
+	mu  sync.Mutex // guards buf
 	buf bytes.Buffer
 }
 

@@ -217,7 +217,7 @@ func (c *linkConn) Write(p []byte) (int, error) {
 		return len(p), nil
 	}
 	if by := time.Duration(c.link.delay.Load()); by > 0 {
-		time.Sleep(by)
+		time.Sleep(by) // so long does a message take: nothing is waited for
 	}
 	return c.Conn.Write(p)
 }

@@ -63,6 +63,7 @@ func TestFilesAreKeptByBrowsers(t *testing.T) {
 	}
 }
 
+// A file that is not there is a 404, and a method other than GET and HEAD a 405.
 func TestWhatIsNotThere(t *testing.T) {
 	if r := serve("GET", "/console/other.js"); r.StatusCode() != 404 {
 		t.Errorf("a file that does not exist is answered with %d", r.StatusCode())

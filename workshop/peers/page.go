@@ -13,7 +13,7 @@ import (
 	"httpdhs/workshop/rig"
 )
 
-//go:embed page.md
+//go:embed page.md.tmpl
 var pageText string
 
 // page is what the file says. Its order is that of the subjects.

@@ -68,6 +68,7 @@ func TestOtherAnswersAreErrors(t *testing.T) {
 	}
 }
 
+// Keys, values and requests are as large as the page says.
 func TestRequests(t *testing.T) {
 	if got := len(appendKey(nil, 99_999)); got != keyBytes {
 		t.Errorf("a key has %d bytes", got)
@@ -84,6 +85,7 @@ func TestRequests(t *testing.T) {
 	}
 }
 
+// A rate is that of the test that was asked for.
 func TestBenchmarkRate(t *testing.T) {
 	out := "\"test\",\"rps\",\"avg_latency_ms\"\n\"SET\",\"51020.41\",\"0.7\"\n"
 	if got, err := benchmarkRate(out, "SET"); got != 51020.41 || err != nil {
@@ -94,6 +96,7 @@ func TestBenchmarkRate(t *testing.T) {
 	}
 }
 
+// Of a peer the first program that is not installed is named.
 func TestWhatIsNotInstalledIsNamed(t *testing.T) {
 	look := func(name string) (string, error) {
 		if name == "redis-benchmark" {

@@ -15,6 +15,7 @@ func TestRatiosAreOfTheSameRound(t *testing.T) {
 	}
 }
 
+// The median of an even number is the mean of the two in the middle; the input is left as it is.
 func TestMedian(t *testing.T) {
 	in := []float64{4, 1, 3, 2}
 	if got := Median(in); got != 2.5 || in[0] != 4 {
@@ -25,6 +26,7 @@ func TestMedian(t *testing.T) {
 	}
 }
 
+// A figure is shown with three digits that count.
 func TestFiguresAreShort(t *testing.T) {
 	for v, want := range map[float64]string{2_345_678: "2.35 M", 45_678: "45.7 k", 12.34: "12.3"} {
 		if got := Short(v); got != want {
@@ -33,6 +35,7 @@ func TestFiguresAreShort(t *testing.T) {
 	}
 }
 
+// A version is found in whatever a program says about itself.
 func TestVersions(t *testing.T) {
 	for said, want := range map[string]string{
 		"Redis server v=7.0.15 sha=00000000:0":     "7.0.15",

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"io"
 	"time"
@@ -71,13 +72,8 @@ func gcd(a, b int) int {
 	return a
 }
 
-var filler = make([]byte, sizeMost)
-
-func init() {
-	for i := range filler {
-		filler[i] = 'a' + byte(i%26)
-	}
-}
+// filler is what values are cut from.
+var filler = bytes.Repeat([]byte("abcdefghijklmnopqrstuvwxyz"), (sizeMost+25)/26)
 
 // pass is a client.Source: n keys, each once, in an order that is not theirs,
 // or deletes of them.

@@ -8,7 +8,7 @@ import (
 	"httpdhs/workshop/rig"
 )
 
-//go:embed page.md
+//go:embed page.md.tmpl
 var pageText string
 
 // page is what the file says.
