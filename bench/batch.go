@@ -33,9 +33,7 @@ func (w *batch) request(c *conn, p *pending, dst []byte) ([]byte, bool) {
 		if it.op == opGet {
 			dst = t.rowGet.append(dst, it.key, w.cfg.KeySize)
 		} else {
-			value := len(dst) + t.rowPut.value
-			dst = t.rowPut.append(dst, it.key, w.cfg.KeySize)
-			w.stampItem(&it, dst[value:])
+			dst = w.appendPut(dst, &t.rowPut, &it)
 		}
 		p.items = append(p.items, it)
 	}

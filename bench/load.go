@@ -41,9 +41,7 @@ func (w *load) request(c *conn, p *pending, dst []byte) ([]byte, bool) {
 		place := c.share + w.at[c.index]%mine*c.shares
 		w.at[c.index]++
 		it := item{op: opPut, key: pick.key(place)}
-		value := len(dst) + t.rowPut.value
-		dst = t.rowPut.append(dst, it.key, w.cfg.KeySize)
-		w.stampItem(&it, dst[value:])
+		dst = w.appendPut(dst, &t.rowPut, &it)
 		p.items = append(p.items, it)
 	}
 	putDecimal(dst[head+t.bulk.key:][:lengthDigits], uint64(len(dst)-body))
@@ -100,11 +98,7 @@ func (w *fill) request(c *conn, p *pending, dst []byte) ([]byte, bool) {
 	}
 	p.item = item{op: opPut, key: pick.key(c.share + w.at[c.index]*c.shares)}
 	w.at[c.index]++
-	t := &w.nodes[c.node].put
-	value := len(dst) + t.value
-	dst = t.append(dst, p.key, w.cfg.KeySize)
-	w.stampItem(&p.item, dst[value:])
-	return dst, true
+	return w.appendPut(dst, &w.nodes[c.node].put, &p.item), true
 }
 
 func (w *fill) answer(_ *conn, p *pending, status int, _ []byte) verdict {

@@ -42,10 +42,7 @@ func (w *single) request(c *conn, p *pending, dst []byte) ([]byte, bool) {
 		w.stampItem(&p.item, nil)
 		return t.del.append(dst, p.key, w.cfg.KeySize), true
 	}
-	value := len(dst) + t.put.value
-	dst = t.put.append(dst, p.key, w.cfg.KeySize)
-	w.stampItem(&p.item, dst[value:])
-	return dst, true
+	return w.appendPut(dst, &t.put, &p.item), true
 }
 
 func (w *single) answer(_ *conn, p *pending, status int, body []byte) verdict {

@@ -29,6 +29,14 @@ func (s *space) stampItem(it *item, value []byte) {
 	}
 }
 
+// appendPut appends a put of an item by its template, stamped where that is wanted.
+func (s *space) appendPut(dst []byte, t *template, it *item) []byte {
+	value := len(dst) + t.value
+	dst = t.append(dst, it.key, s.cfg.KeySize)
+	s.stampItem(it, dst[value:])
+	return dst
+}
+
 // written notes what came of a write.
 func (s *space) written(it *item, status int) {
 	if s.ledger == nil || it.op == opGet {

@@ -1,20 +1,15 @@
 package node_test
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"crypto/x509/pkix"
 	"fmt"
-	"math/big"
 	"net"
 	"strings"
 	"testing"
-	"time"
 
 	"httpdhs/internal/api"
+	"httpdhs/internal/testcert"
 	"httpdhs/internal/testcluster"
 	"httpdhs/node"
 )
@@ -124,7 +119,7 @@ func TestSecretAndToken(t *testing.T) {
 // trust the authority gets nowhere, and neither does a node.
 func TestTLS(t *testing.T) {
 	t.Parallel()
-	authority, pair := selfSigned(t)
+	authority, pair := testcert.New(t)
 	trusting := &tls.Config{RootCAs: authority, MinVersion: tls.VersionTLS12}
 	serve := &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}
 	c := testcluster.Start(t, testcluster.Options{ClientTLS: trusting, Configure: func(_ int, cfg *node.Config) {
@@ -150,35 +145,6 @@ func TestTLS(t *testing.T) {
 		}
 	}})
 	awaitDown(t, stranger, 0, "certificate", 2)
-}
-
-// selfSigned makes a certificate for the loopback and the pool that trusts it.
-func selfSigned(t *testing.T) (*x509.CertPool, tls.Certificate) {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1),
-		Subject:      pkix.Name{CommonName: "httpdhs test"},
-		NotBefore:    time.Now().Add(-time.Hour),
-		NotAfter:     time.Now().Add(time.Hour),
-		IPAddresses:  []net.IP{net.IPv4(127, 0, 0, 1)},
-		IsCA:         true, BasicConstraintsValid: true,
-		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	leaf, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	pool := x509.NewCertPool()
-	pool.AddCert(leaf)
-	return pool, tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}
 }
 
 // A node that evicts is not started with so little memory that tombstones alone would fill it, and is told what to do; without eviction, or with enough, it is.

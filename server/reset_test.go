@@ -6,13 +6,13 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"net/http/httptest"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	"httpdhs/internal/poll"
+	"httpdhs/internal/testcert"
 	"httpdhs/kv"
 )
 
@@ -20,8 +20,7 @@ import (
 // is where it makes room and where it has taken too long, with TLS and without, and where it
 // does not go away after the last answer.
 func TestWhatIsNotTakenIsDropped(t *testing.T) {
-	ca := httptest.NewTLSServer(nil) // for its certificate
-	defer ca.Close()
+	_, pair := testcert.New(t)
 	for _, over := range []string{"TCP", "TLS"} {
 		for _, by := range []string{"the sweep", "a new connection", "the end of lingering"} {
 			t.Run(over+", "+by, func(t *testing.T) {
@@ -35,7 +34,7 @@ func TestWhatIsNotTakenIsDropped(t *testing.T) {
 				}
 				f.addr = ln.Addr().String()
 				if over == "TLS" {
-					ln = tls.NewListener(SecureListener(ln), ca.TLS)
+					ln = tls.NewListener(SecureListener(ln), &tls.Config{Certificates: []tls.Certificate{pair}})
 				}
 				served := make(chan error, 1)
 				go func() { served <- f.Serve(ln) }()

@@ -7,10 +7,11 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
+
+	"httpdhs/internal/testcert"
 )
 
 // A client that speaks TLS to a node without is told so in plain HTTP, which is
@@ -34,15 +35,16 @@ func TestTLSToPlain(t *testing.T) {
 // A client that speaks plain HTTP to a node with TLS is told so, whatever it
 // sends; one that speaks TLS is served.
 func TestPlainToTLS(t *testing.T) {
-	ca := httptest.NewTLSServer(nil) // for its certificate
-	defer ca.Close()
+	pool, pair := testcert.New(t)
 	s := New(Options{Name: "n1:1234"}, newFakeStore(), &fakeCluster{}, fakePeers{})
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	served := make(chan error, 1)
-	go func() { served <- s.Serve(tls.NewListener(SecureListener(ln), ca.TLS)) }()
+	go func() {
+		served <- s.Serve(tls.NewListener(SecureListener(ln), &tls.Config{Certificates: []tls.Certificate{pair}}))
+	}()
 	defer func() {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
@@ -57,8 +59,7 @@ func TestPlainToTLS(t *testing.T) {
 			t.Errorf("%s: %s", r.method, a.body)
 		}
 	}
-	secure := ca.Client()
-	secure.Transport.(*http.Transport).DisableKeepAlives = true
+	secure := http.Client{Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{RootCAs: pool}}}
 	resp, err := secure.Get("https://" + f.addr + "/healthz")
 	if err != nil {
 		t.Fatal(err)

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"httpdhs/internal/cputime"
 	"httpdhs/kv"
 )
 
@@ -80,11 +81,11 @@ func (f *filler) pass(n int, size func(i int) int) {
 		binary.BigEndian.PutUint64(f.record.Key, uint64(i*step%n))
 		f.record.Version = f.version
 		hash := kv.Hash(f.record.Key)
-		before := threadTime()
+		before := cputime.Thread()
 		if _, err := f.store.Apply(hash, &f.record); err != nil {
 			panic(err)
 		}
-		if took := threadTime() - before; took > f.longest {
+		if took := cputime.Thread() - before; took > f.longest {
 			f.longest, f.longestAt = took, i
 		}
 	}

@@ -62,6 +62,17 @@ func (f *fleet) wantShares(nodes ...int) {
 	}
 }
 
+// concludeMove is conclude where members have changed: two copies of each key, shares that are fair,
+// and how much more was fetched than had to be.
+func (w *witness) concludeMove(what string, before api.Ring, nodes ...int) {
+	w.f.t.Helper()
+	least, fetched := w.moves(before, w.f.table(0)), w.f.sum(synced, nodes...)
+	w.conclude(2, nodes...)
+	w.f.wantShares(nodes...)
+	w.f.t.Logf("%d copies fetched, %d is the least: ratio %.2f", fetched, least, float64(fetched)/float64(least))
+	w.report(what)
+}
+
 // report logs how requests went before and while something happened. It says nothing of right and wrong: the machine is not alone.
 func (w *witness) report(what string) {
 	before, n := w.p99(0)
@@ -93,14 +104,8 @@ func TestJoinUnderLoad(t *testing.T) {
 	w.allow(4)
 	w.more(soaked(int64(500), 50_000))
 	w.end()
-	least, fetched := w.moves(before, f.table(0)), f.sum(synced, 0, 1, 2, 3, 4)
-	w.verify(0, 1, 2, 3, 4)
-	w.nothingFailed()
-	w.nothingWrong()
-	w.wantCopies(2, 0, 1, 2, 3, 4)
-	f.wantShares(0, 1, 2, 3, 4)
-	t.Logf("settled after %v, %d copies fetched, %d is the least: ratio %.2f", took, fetched, least, float64(fetched)/float64(least))
-	w.report("two nodes join")
+	t.Logf("settled after %v", took)
+	w.concludeMove("two nodes join", before, 0, 1, 2, 3, 4)
 }
 
 // What holds when nodes join holds when one is killed and evicted: it does not answer, and after a while the majority goes on without it. Its keys
@@ -120,14 +125,7 @@ func TestEvictionUnderLoad(t *testing.T) {
 	w.phase.Store(2)
 	w.more(soaked(int64(500), 50_000))
 	w.end()
-	least, fetched := w.moves(before, f.table(0)), f.sum(synced, 0, 1, 2)
-	w.verify(0, 1, 2)
-	w.nothingFailed()
-	w.nothingWrong()
-	w.wantCopies(2, 0, 1, 2)
-	f.wantShares(0, 1, 2)
-	t.Logf("%d copies fetched, %d is the least: ratio %.2f", fetched, least, float64(fetched)/float64(least))
-	w.report("one of four is killed and evicted")
+	w.concludeMove("one of four is killed and evicted", before, 0, 1, 2)
 	for i := range 3 {
 		if !f.logged(i, "peer down") {
 			t.Errorf("node %d does not say that a peer is down", i)
@@ -156,10 +154,7 @@ func TestRestartEmptyUnderLoad(t *testing.T) {
 	f.awaitSettled(0, 1, 2)
 	w.more(500)
 	w.end()
-	w.verify(0, 1, 2)
-	w.nothingFailed()
-	w.nothingWrong()
-	w.wantCopies(2, 0, 1, 2)
+	w.conclude(2, 0, 1, 2)
 }
 
 // Of three copies two are always left: nodes are killed one after the other, and each comes back empty and has all again before the next
@@ -186,10 +181,7 @@ func TestKilledInTurn(t *testing.T) {
 		}
 	}
 	w.end()
-	w.verify(0, 1, 2)
-	w.nothingFailed()
-	w.nothingWrong()
-	w.wantCopies(3, 0, 1, 2)
+	w.conclude(3, 0, 1, 2)
 }
 
 // All nodes are stopped in good order and started again, one by one, each ready before the next: the usual way to a new version. Nothing is lost,
@@ -221,10 +213,7 @@ func TestRollingRestart(t *testing.T) {
 			}
 			w.more(500)
 			w.end()
-			w.verify(0, 1, 2)
-			w.nothingFailed()
-			w.nothingWrong()
-			w.wantCopies(2, 0, 1, 2)
+			w.conclude(2, 0, 1, 2)
 		})
 	}
 }

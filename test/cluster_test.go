@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -240,20 +239,7 @@ func (c *cluster) each(ok func(state string) bool) error {
 // awaitDown waits until each of the nodes knows that node j is down.
 func (c *cluster) awaitDown(t *testing.T, j int, at ...int) {
 	t.Helper()
-	poll.Until(t, fmt.Sprintf("node %d is down", j), func() error {
-		for _, i := range at {
-			doc, err := c.view(i)
-			if err != nil {
-				return err
-			}
-			for _, n := range doc.Nodes {
-				if n.Name == c.addr(j) && n.State != api.StateDown {
-					return fmt.Errorf("%s says %s", doc.Node, n.State)
-				}
-			}
-		}
-		return nil
-	})
+	poll.Until(t, fmt.Sprintf("node %d is down", j), func() error { return isDown(c.addr(j), c.view, at) })
 }
 
 // view is the cluster as node i sees it.
@@ -296,11 +282,8 @@ func (c *cluster) do(i int, method, path, body string, header ...string) answer 
 
 // metric is the value of a metric, with its labels as they are written.
 func (c *cluster) metric(i int, name string) (float64, error) {
-	a := c.do(i, "GET", "/metrics", "")
-	for line := range strings.Lines(string(a.body)) {
-		if rest, ok := strings.CutPrefix(line, name+" "); ok {
-			return strconv.ParseFloat(strings.TrimSpace(rest), 64)
-		}
+	if v, ok := metricsIn(c.do(i, "GET", "/metrics", "").body)[name]; ok {
+		return v, nil
 	}
 	return 0, errors.New("no metric " + name)
 }

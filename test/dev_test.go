@@ -1,23 +1,15 @@
 package test
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
 	"fmt"
-	"math/big"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"httpdhs/internal/poll"
+	"httpdhs/internal/testcert"
 )
 
 // dev is a cluster in one process, that says where it is and what to try, and
@@ -64,7 +56,7 @@ func TestDev(t *testing.T) {
 func TestSecureFlags(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	cert, key := certificate(t, dir)
+	cert, key := testcert.Files(t, dir)
 	secret := filepath.Join(dir, "secret")
 	if err := os.WriteFile(secret, []byte("between nodes\n"), 0o600); err != nil {
 		t.Fatal(err)
@@ -99,7 +91,7 @@ func TestSecureFlags(t *testing.T) {
 func TestCommandsSayWhichFlagIsMissing(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	cert, key := certificate(t, dir)
+	cert, key := testcert.Files(t, dir)
 	token, other := filepath.Join(dir, "token"), filepath.Join(dir, "other")
 	for file, text := range map[string]string{token: "right\n", other: "wrong\n"} {
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
@@ -169,39 +161,4 @@ func TestTheNodeThatJoinsLeavesByItsName(t *testing.T) {
 	if status, out, stderr := run(t, []string{"HTTPDHS_TO=" + c.addr(0)}, "leave", name); status != 0 || !strings.Contains(out, name+" has left; 3 nodes") {
 		t.Errorf("leave: %d %s%s", status, out, stderr)
 	}
-}
-
-// certificate writes a certificate for this machine, and its key, to files.
-func certificate(t *testing.T, dir string) (cert, key string) {
-	t.Helper()
-	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1),
-		Subject:      pkix.Name{CommonName: "httpdhs test"},
-		NotBefore:    time.Now().Add(-time.Hour),
-		NotAfter:     time.Now().Add(time.Hour),
-		DNSNames:     []string{"localhost"},
-		IPAddresses:  []net.IP{net.IPv4(127, 0, 0, 1)},
-		IsCA:         true, BasicConstraintsValid: true,
-		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &private.PublicKey, private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	pkcs8, err := x509.MarshalPKCS8PrivateKey(private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	write := func(name, kind string, der []byte) string {
-		file := filepath.Join(dir, name)
-		if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return file
-	}
-	return write("cert.pem", "CERTIFICATE", der), write("key.pem", "PRIVATE KEY", pkcs8)
 }

@@ -324,20 +324,23 @@ func (f *fleet) awaitSettled(nodes ...int) {
 // awaitDown waits until each of the nodes knows that node j is down, or that it is no member any more.
 func (f *fleet) awaitDown(j int, at ...int) {
 	f.t.Helper()
-	f.eventually(fmt.Sprintf("node %d is down", j), func() error {
-		for _, i := range at {
-			doc, err := f.view(i)
-			if err != nil {
-				return err
-			}
-			for _, n := range doc.Nodes {
-				if n.Name == f.name(j) && n.State != api.StateDown {
-					return fmt.Errorf("to node %d it is %s", i, n.State)
-				}
+	f.eventually(fmt.Sprintf("node %d is down", j), func() error { return isDown(f.name(j), f.view, at) })
+}
+
+// isDown says which of the nodes does not know that one is down, or no member any more.
+func isDown(name string, view func(i int) (api.Cluster, error), at []int) error {
+	for _, i := range at {
+		doc, err := view(i)
+		if err != nil {
+			return err
+		}
+		for _, n := range doc.Nodes {
+			if n.Name == name && n.State != api.StateDown {
+				return fmt.Errorf("to %s it is %s", doc.Node, n.State)
 			}
 		}
-		return nil
-	})
+	}
+	return nil
 }
 
 // long is the patience with what moves much data.
@@ -357,8 +360,13 @@ func (f *fleet) metrics(i int) map[string]float64 {
 	if err != nil || status != http.StatusOK {
 		f.t.Fatalf("metrics of node %d: %d %v", i, status, err)
 	}
+	return metricsIn(body)
+}
+
+// metricsIn are the values of a page of metrics.
+func metricsIn(page []byte) map[string]float64 {
 	all := make(map[string]float64)
-	for line := range strings.Lines(string(body)) {
+	for line := range strings.Lines(string(page)) {
 		if at := strings.LastIndexByte(line, ' '); at > 0 && line[0] != '#' {
 			if v, err := strconv.ParseFloat(strings.TrimSpace(line[at:]), 64); err == nil {
 				all[line[:at]] = v

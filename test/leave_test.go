@@ -91,10 +91,7 @@ func TestSeveralAreToldToLeaveAtOnce(t *testing.T) {
 	f.awaitSettled(0, 1)
 	w.more(500)
 	w.end()
-	w.verify(0, 1)
-	w.nothingFailed()
-	w.nothingWrong()
-	w.wantCopies(2, 0, 1)
+	w.conclude(2, 0, 1)
 }
 
 // A node that leaves waits for a member that is down, and its command goes on waiting: it says for whom, as status does, of each node that is up. When that

@@ -10,7 +10,6 @@
 package test
 
 import (
-	"bytes"
 	"fmt"
 	"os"
 	"os/exec"
@@ -22,6 +21,7 @@ import (
 	"time"
 
 	"httpdhs/internal/poll"
+	"httpdhs/internal/syncbuf"
 )
 
 // versionBuilt is what the binary under test calls itself.
@@ -70,27 +70,9 @@ var lookAtSources = sync.OnceFunc(func() {
 type process struct {
 	args   []string
 	cmd    *exec.Cmd
-	out    output // stdout
-	err    output // stderr
+	out    syncbuf.Buffer // stdout
+	err    syncbuf.Buffer // stderr
 	exited chan struct{}
-}
-
-// output is what a process has written so far.
-type output struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.buf.Write(p)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.buf.String()
 }
 
 // launch starts the binary in dir with these variables beside those of the

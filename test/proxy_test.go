@@ -1,6 +1,7 @@
 package test
 
 import (
+	"fmt"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -34,6 +35,15 @@ type proxy struct {
 	mu    sync.Mutex                                  // guards conns
 	conns map[net.Conn]struct{}
 	open  sync.WaitGroup
+}
+
+// behindProxy has the others reach node i through a proxy, and the test without it.
+func (f *fleet) behindProxy(i int) *proxy {
+	f.t.Helper()
+	s := f.ships[i]
+	s.port = fmt.Sprint(freePort(f.t))
+	s.ask = "127.0.0.1:" + s.port
+	return startProxy(f.t, s.name, s.ask)
 }
 
 func startProxy(t *testing.T, at, to string) *proxy {

@@ -6,13 +6,15 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"httpdhs/internal/testcert"
 )
 
 // newSecureFleet makes places for nodes that speak TLS, and have a secret. The flag names the authority of their certificates.
 func newSecureFleet(t *testing.T, nodes int) (f *fleet, ca string) {
 	t.Helper()
 	f = newFleet(t, nodes)
-	cert, key := certificate(t, f.dir)
+	cert, key := testcert.Files(t, f.dir)
 	ca = "--tls-ca=" + cert
 	f.tls = true
 	f.flags = []string{"--tls-cert=" + cert, "--tls-key=" + key, ca}
@@ -99,8 +101,5 @@ func TestSecureChurn(t *testing.T) {
 			t.Errorf("node %d, which has another secret, answers with %d %s", i, status, body)
 		}
 	}
-	w.verify(1, 2, 3)
-	w.nothingFailed()
-	w.nothingWrong()
-	w.wantCopies(2, 1, 2, 3)
+	w.conclude(2, 1, 2, 3)
 }

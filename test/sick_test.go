@@ -43,10 +43,7 @@ const queueMax = 64 << 20 // node.Config.HintBytes
 func TestSickPeer(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t, 4)
-	front := f.ships[3].name
-	back := fmt.Sprintf("127.0.0.1:%d", freePort(t))
-	p := startProxy(t, front, back)
-	f.ships[3].ask, f.ships[3].port = back, back[strings.LastIndexByte(back, ':')+1:]
+	p := f.behindProxy(3)
 	f.startAll()
 	w := newWitness(f, "sick-", soaked(4000, 50_000), "", 0, 1, 2)
 	w.begin()
@@ -61,7 +58,7 @@ func TestSickPeer(t *testing.T) {
 		}
 		sick := w.rate(span)
 		for i := range 3 {
-			if kept := f.metrics(i)[fmt.Sprintf("httpdhs_peer_queue_bytes{peer=%q}", front)]; kept > queueMax {
+			if kept := f.metrics(i)[fmt.Sprintf("httpdhs_peer_queue_bytes{peer=%q}", f.name(3))]; kept > queueMax {
 				t.Errorf("node %d keeps %.0f bytes for a node that is %s", i, kept, moods[m])
 			}
 		}
@@ -78,9 +75,7 @@ func TestSickPeer(t *testing.T) {
 		p99, _ := w.p99(n + 1)
 		t.Logf("%s: p99 %v, longest %v; p99 %v otherwise", moods[m], p99, slices.Max(w.latencies[n+1]), first(w.p99(0)))
 	}
-	w.verify(0, 1, 2, 3)
-	w.nothingFailed()
-	w.nothingWrong()
+	w.conclude(0, 0, 1, 2, 3)
 }
 
 func first(d time.Duration, _ int) time.Duration { return d }
@@ -111,10 +106,7 @@ func (w *witness) fill(i, j int) {
 func TestSlowPeerHoldsUpItsOwnKeysAlone(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t, 4)
-	front := f.ships[3].name
-	back := fmt.Sprintf("127.0.0.1:%d", freePort(t))
-	p := startProxy(t, front, back)
-	f.ships[3].ask, f.ships[3].port = back, back[strings.LastIndexByte(back, ':')+1:]
+	p := f.behindProxy(3)
 	f.startAll()
 	w := newWitness(f, "slow-", 4000, "", 0, 1, 2)
 	w.without(3)

@@ -40,10 +40,7 @@ func TestChangesOverlap(t *testing.T) {
 	w.allow(4)
 	w.more(500)
 	w.end()
-	w.verify(0, 1, 2, 3, 4)
-	w.nothingFailed()
-	w.nothingWrong()
-	w.wantCopies(2, 0, 1, 2, 3, 4)
+	w.conclude(2, 0, 1, 2, 3, 4)
 }
 
 // count is a metric of a node; 0 while it does not answer.
@@ -72,14 +69,7 @@ func TestLeaveUnderLoad(t *testing.T) {
 	w.phase.Store(2)
 	w.more(500)
 	w.end()
-	least, fetched := w.moves(before, f.table(0)), f.sum(synced, 0, 1, 2)
-	w.verify(0, 1, 2)
-	w.nothingFailed()
-	w.nothingWrong()
-	w.wantCopies(2, 0, 1, 2)
-	f.wantShares(0, 1, 2)
-	t.Logf("%d copies fetched, %d is the least: ratio %.2f", fetched, least, float64(fetched)/float64(least))
-	w.report("one of four leaves")
+	w.concludeMove("one of four leaves", before, 0, 1, 2)
 }
 
 // leave has a node hand all over and end.
@@ -131,8 +121,5 @@ func TestLeavesOverlap(t *testing.T) {
 	w.allow(5)
 	w.more(500)
 	w.end()
-	w.verify(0, 1, 2, 5)
-	w.nothingFailed()
-	w.nothingWrong()
-	w.wantCopies(2, 0, 1, 2, 5)
+	w.conclude(2, 0, 1, 2, 5)
 }

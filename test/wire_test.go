@@ -168,10 +168,7 @@ func startWire(t *testing.T, secret bool) *wire {
 		}
 		w.flags = append(w.flags, "--cluster-secret-file="+file)
 	}
-	last := w.ships[2]
-	back := fmt.Sprintf("127.0.0.1:%d", freePort(t))
-	last.ask, last.port = back, back[strings.LastIndexByte(back, ':')+1:]
-	w.proxy = startProxy(t, last.name, back)
+	w.proxy = w.behindProxy(2)
 	note := w.note
 	w.proxy.tap.Store(&note)
 	w.startAll()

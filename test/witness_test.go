@@ -325,6 +325,18 @@ func (w *witness) verifySome(i, from, to int) error {
 	return nil
 }
 
+// conclude reads all back at the nodes, and fails the test for what is lost or wrong, for requests
+// that failed, and for another number of copies of a key; 0: as many as there are.
+func (w *witness) conclude(copies int, nodes ...int) {
+	w.f.t.Helper()
+	w.verify(nodes...)
+	w.nothingFailed()
+	w.nothingWrong()
+	if copies > 0 {
+		w.wantCopies(copies, nodes...)
+	}
+}
+
 // nothingWrong fails the test if anything was lost, older than it may be, or made up; nothingFailed, if any request had no answer that counts.
 func (w *witness) nothingWrong()  { w.f.t.Helper(); some(w.f.t, "answers were wrong", w.wrong) }
 func (w *witness) nothingFailed() { w.f.t.Helper(); some(w.f.t, "requests failed", w.failed) }

@@ -66,7 +66,7 @@ var mayImport = map[string][]string{
 		"ring", "shard", "wire", "peer", "membership", "topology", "replicate", "dataplane",
 		"server", "server/console",
 	},
-	"internal/testcluster": {"internal/api", "internal/poll", "internal/ports", "node"},
+	"internal/testcluster": {"internal/api", "internal/poll", "internal/ports", "internal/syncbuf", "node"},
 	"internal/simnet":      {"kv", "ring", "shard", "wire", "peer", "membership", "topology", "dataplane"},
 	"cmd/httpdhs":          {"kv", "internal/api", "internal/format", "node", "client", "bench"},
 
@@ -74,16 +74,19 @@ var mayImport = map[string][]string{
 	"workshop/baseline": {},
 	"workshop/goals":    {"bench", "workshop/rig"},
 	"workshop/peers":    {"bench", "workshop/rig"},
-	"workshop/store":    {"bench", "workshop/rig", "client", "internal/format", "kv", "shard"},
+	"workshop/store":    {"bench", "workshop/rig", "client", "internal/cputime", "internal/format", "kv", "shard"},
 	"workshop/rig":      {"bench", "internal/poll", "internal/ports"},
 
 	// Tests alone.
-	"internal/house":   {},
-	"internal/poll":    {},
-	"internal/ports":   {},
-	"internal/memnet":  {"wire"},
-	"internal/browser": {"internal/poll"},
-	"test":             {},
+	"internal/house":    {},
+	"internal/poll":     {},
+	"internal/cputime":  {},
+	"internal/syncbuf":  {},
+	"internal/testcert": {},
+	"internal/ports":    {},
+	"internal/memnet":   {"wire"},
+	"internal/browser":  {"internal/poll"},
+	"test":              {},
 }
 
 // onlyIn says which packages may use a library, tests included. Libraries that

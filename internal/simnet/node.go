@@ -113,26 +113,23 @@ type notedStore struct {
 
 // Apply implements dataplane.Store.
 func (s *notedStore) Apply(hash uint64, r *kv.Record) (kv.Applied, error) {
-	s.run.door.pass()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if a, full := s.full(hash, r, nil); full {
-		return a, kv.ErrNoMemory
-	}
-	a, err := s.Store.Apply(hash, r)
-	s.note(hash, r, &a, err)
-	return a, err
+	return s.apply(hash, r, nil, func() (kv.Applied, error) { return s.Store.Apply(hash, r) })
 }
 
 // ApplyIf implements dataplane.Store.
 func (s *notedStore) ApplyIf(hash uint64, r *kv.Record, c *kv.Condition) (kv.Applied, error) {
+	return s.apply(hash, r, c, func() (kv.Applied, error) { return s.Store.ApplyIf(hash, r, c) })
+}
+
+// apply has the store apply a record, where the node lets it in and has memory for it.
+func (s *notedStore) apply(hash uint64, r *kv.Record, cond *kv.Condition, do func() (kv.Applied, error)) (kv.Applied, error) {
 	s.run.door.pass()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if a, full := s.full(hash, r, c); full {
+	if a, full := s.full(hash, r, cond); full {
 		return a, kv.ErrNoMemory
 	}
-	a, err := s.Store.ApplyIf(hash, r, c)
+	a, err := do()
 	s.note(hash, r, &a, err)
 	return a, err
 }
@@ -181,15 +178,7 @@ func (s *notedStore) Digests(partition int, dst *[shard.Buckets]uint64) {
 
 // ApplySync implements dataplane.Store.
 func (s *notedStore) ApplySync(hash uint64, r *kv.Record) (kv.Applied, error) {
-	s.run.door.pass()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if a, full := s.full(hash, r, nil); full {
-		return a, kv.ErrNoMemory
-	}
-	a, err := s.Store.ApplySync(hash, r)
-	s.note(hash, r, &a, err)
-	return a, err
+	return s.apply(hash, r, nil, func() (kv.Applied, error) { return s.Store.ApplySync(hash, r) })
 }
 
 // ApplyAll implements dataplane.Store.

@@ -17,7 +17,6 @@
 package testcluster
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"fmt"
@@ -33,6 +32,7 @@ import (
 	"httpdhs/internal/api"
 	"httpdhs/internal/poll"
 	"httpdhs/internal/ports"
+	"httpdhs/internal/syncbuf"
 	"httpdhs/node"
 )
 
@@ -65,7 +65,7 @@ type Cluster struct {
 
 	mu      sync.Mutex // guards all below
 	nodes   []*node.Node
-	logs    []*log
+	logs    []*syncbuf.Buffer
 	names   []string
 	members int // the first of them know each other by a list, the others have joined
 }
@@ -92,7 +92,7 @@ func Start(t testing.TB, o Options) *Cluster {
 		}
 		listeners = append(listeners, ln)
 		c.names = append(c.names, ln.Addr().String())
-		c.logs = append(c.logs, new(log))
+		c.logs = append(c.logs, new(syncbuf.Buffer))
 	}
 	c.net.init(c.names)
 	t.Cleanup(c.close)
@@ -329,24 +329,6 @@ func (c *Cluster) Heal(i int) {
 func (c *Cluster) Eventually(what string, cond func() error) {
 	c.t.Helper()
 	poll.Until(c.t, what, cond)
-}
-
-// log keeps what a node logs.
-type log struct {
-	mu  sync.Mutex // guards buf
-	buf bytes.Buffer
-}
-
-func (l *log) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.Write(p)
-}
-
-func (l *log) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.String()
 }
 
 // Logged says whether node i has logged a text.

@@ -7,6 +7,7 @@ import (
 
 	"httpdhs/internal/api"
 	"httpdhs/internal/ports"
+	"httpdhs/internal/syncbuf"
 )
 
 // Join starts one more node, which joins the others, and returns its number. It does not wait: see AwaitReady and AwaitRing.
@@ -20,7 +21,7 @@ func (c *Cluster) Join() int {
 	c.net.add(name)
 	c.mu.Lock()
 	i := len(c.names)
-	c.names, c.logs, c.nodes = append(c.names, name), append(c.logs, new(log)), append(c.nodes, nil)
+	c.names, c.logs, c.nodes = append(c.names, name), append(c.logs, new(syncbuf.Buffer)), append(c.nodes, nil)
 	c.mu.Unlock()
 	c.open(i, ln)
 	return i

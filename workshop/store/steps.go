@@ -7,6 +7,7 @@ import (
 	"runtime/debug"
 	"time"
 
+	"httpdhs/internal/cputime"
 	"httpdhs/kv"
 	"httpdhs/shard"
 	"httpdhs/workshop/rig"
@@ -30,7 +31,7 @@ func steps(h *house) error {
 		for _, clock := range []struct {
 			name string
 			now  func() time.Duration
-		}{{"", threadTime}, {"wall ", func() time.Duration { return time.Since(began) }}} {
+		}{{"", cputime.Thread}, {"wall ", func() time.Duration { return time.Since(began) }}} {
 			h.Now("steps: round %d of %d, %stime", round+1, h.rounds, clock.name)
 			f, err := h.stepsBy(clock.name, clock.now)
 			if err != nil {
@@ -91,6 +92,13 @@ func (h *house) stepsBy(prefix string, now func() time.Duration) (figures, error
 	}
 	f[prefix+"steps %"] = 100 * float64(total) / float64(took)
 	return f, nil
+}
+
+func lacksThreadTime(*house) string {
+	if !cputime.Known {
+		return "the CPU time of a thread is read on Linux only"
+	}
+	return ""
 }
 
 func microseconds(d time.Duration) float64 { return float64(d) / 1e3 }
