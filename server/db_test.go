@@ -253,25 +253,26 @@ func TestConditions(t *testing.T) {
 // Levels and timeouts get to the store as they were asked for, and wrong ones are a 400.
 func TestLevelsAndTimeouts(t *testing.T) {
 	f := start(t, Options{})
+	const usual = 5 * time.Second
 	for _, c := range []struct {
 		method, query string
 		write, read   kv.Level
+		timeout       time.Duration
 	}{
-		{"PUT", "", 0, 0}, {"PUT", "w=one", 1, 0}, {"PUT", "w=live", kv.LevelLive, 0}, {"DELETE", "w=all", kv.LevelAll, 0},
-		{"PUT", "&w=3&&timeout=4s&", 3, 0}, {"GET", "r=quorum", 0, kv.LevelQuorum}, {"HEAD", "r=2", 0, 2},
+		{"PUT", "", 0, 0, usual}, {"PUT", "w=one", 1, 0, usual}, {"PUT", "w=live", kv.LevelLive, 0, usual},
+		{"DELETE", "w=all", kv.LevelAll, 0, usual}, {"PUT", "&w=3&&timeout=4s&", 3, 0, 4 * time.Second},
+		{"GET", "r=quorum", 0, kv.LevelQuorum, usual}, {"HEAD", "r=2", 0, 2, usual},
+		{"GET", "timeout=30s", 0, 0, 30 * time.Second},
 	} {
+		before := time.Now()
 		f.send(c.method, "/db/k?"+c.query, "")
 		if f.store.last.Write != c.write || f.store.last.Read != c.read {
 			t.Errorf("%s ?%s: write level %d, read level %d", c.method, c.query, f.store.last.Write, f.store.last.Read)
 		}
-		left := time.Until(f.store.last.Deadline)
-		if left <= 0 || left > 5*time.Second {
-			t.Errorf("the default deadline is %v ahead", left)
+		began := f.store.last.Deadline.Add(-c.timeout)
+		if began.Before(before) || began.After(time.Now()) {
+			t.Errorf("%s ?%s: the deadline is not %v after the request", c.method, c.query, c.timeout)
 		}
-	}
-	f.send("GET", "/db/k?timeout=30s", "")
-	if left := time.Until(f.store.last.Deadline); left <= 5*time.Second || left > 30*time.Second {
-		t.Errorf("the deadline of timeout=30s is %v ahead", left)
 	}
 	for _, query := range []string{"w=0", "w=none", "w=-1", "w=999", "r=live", "timeout=0", "timeout=-1s", "timeout=x", "timeout=61s", "w=%zz"} {
 		f.send("PUT", "/db/k?"+query, "v").want(t, 400)
