@@ -97,7 +97,7 @@ func tells(row string, v int64) bool {
 func constants(t *testing.T) map[string][]int64 {
 	t.Helper()
 	values := map[string][]int64{}
-	eachNode(t, false, func(_ parsed, n ast.Node) {
+	eachNode(t, false, func(_ source, n ast.Node) {
 		gen, ok := n.(*ast.GenDecl)
 		if !ok || gen.Tok != token.CONST {
 			return

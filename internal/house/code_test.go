@@ -1,6 +1,7 @@
 package house
 
 import (
+	"bytes"
 	"go/ast"
 	"go/parser"
 	"go/token"
@@ -15,34 +16,58 @@ import (
 	"testing"
 )
 
-// parsed is a Go file with its code.
-type parsed struct {
-	path string // from the module's root, with slashes
-	pkg  string // directory of path
-	test bool
-	file *ast.File
+// source is a Go file.
+type source struct {
+	path              string // from the module's root, with slashes
+	pkg               string // directory of path
+	test              bool
+	file              *ast.File
+	imports           []string
+	hasPackageComment bool // and not just a directive above its package clause
+	lines             int
 }
 
 var fileSet = token.NewFileSet()
 
-// read is all of the code, read once.
-var read = sync.OnceValues(func() (files []parsed, err error) {
-	list, err := list(".go")
-	for _, name := range list {
-		file, err := parser.ParseFile(fileSet, filepath.Join("..", "..", name), nil, parser.ParseComments)
+// read is all of the code, read once. It opens the files in this process rather than asking the go
+// command, so that go test's cache sees them change.
+var read = sync.OnceValues(func() (files []source, err error) {
+	names, err := list(".go")
+	for _, name := range names {
+		body, err := os.ReadFile(filepath.Join("..", "..", filepath.FromSlash(name)))
 		if err != nil {
 			return nil, err
 		}
-		files = append(files, parsed{name, path.Dir(name), strings.HasSuffix(name, "_test.go"), file})
+		f, err := parseText(name, body)
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, f)
 	}
 	return files, err
 })
 
-func code(t *testing.T) []parsed {
+func parseText(name string, body []byte) (source, error) {
+	file, err := parser.ParseFile(fileSet, name, body, parser.ParseComments)
+	if err != nil {
+		return source{}, err
+	}
+	f := source{
+		path: name, pkg: path.Dir(name), test: strings.HasSuffix(name, "_test.go"), file: file,
+		hasPackageComment: strings.TrimSpace(file.Doc.Text()) != "",
+		lines:             bytes.Count(body, []byte("\n")),
+	}
+	for _, spec := range file.Imports {
+		f.imports = append(f.imports, strings.Trim(spec.Path.Value, "`\""))
+	}
+	return f, nil
+}
+
+func sources(t *testing.T) []source {
 	t.Helper()
 	files, err := read()
-	if err != nil {
-		t.Fatal(err)
+	if err != nil || len(files) == 0 {
+		t.Fatalf("%d Go files: %v", len(files), err)
 	}
 	return files
 }
@@ -91,5 +116,5 @@ func tagOf(field *ast.Field) reflect.StructTag {
 
 func at(n ast.Node) string {
 	p := fileSet.Position(n.Pos())
-	return strings.TrimPrefix(filepath.ToSlash(p.Filename), "../../") + ":" + strconv.Itoa(p.Line)
+	return p.Filename + ":" + strconv.Itoa(p.Line)
 }

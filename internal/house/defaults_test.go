@@ -57,7 +57,7 @@ func shortened(value string) string {
 func defaultsOf(t *testing.T) map[string]string {
 	t.Helper()
 	all, several := map[string]string{}, map[string]bool{}
-	for _, f := range code(t) {
+	for _, f := range sources(t) {
 		ast.Inspect(f.file, func(n ast.Node) bool {
 			field, ok := n.(*ast.Field)
 			if !ok || f.pkg != "cmd/httpdhs" || field.Tag == nil {

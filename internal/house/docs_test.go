@@ -32,7 +32,7 @@ func documents(t *testing.T) (texts []text) {
 // comments are those of all Go files.
 func comments(t *testing.T) (texts []text) {
 	t.Helper()
-	for _, f := range code(t) {
+	for _, f := range sources(t) {
 		var b strings.Builder
 		for _, group := range f.file.Comments {
 			b.WriteString(group.Text())
@@ -134,7 +134,7 @@ func anchors(body string) (all []string) {
 // package of the comment or, for a document, in any.
 func TestFilesThatAreNamedExist(t *testing.T) {
 	bare := map[string]bool{}
-	for _, f := range code(t) {
+	for _, f := range sources(t) {
 		bare[path.Base(f.path)] = true
 	}
 	isThere := func(in text, name string) bool {
@@ -151,7 +151,7 @@ func TestFilesThatAreNamedExist(t *testing.T) {
 // Tests that are named exist; "TestFlood…" names all that begin so.
 func TestTestsThatAreNamedExist(t *testing.T) {
 	var all []string
-	for _, f := range code(t) {
+	for _, f := range sources(t) {
 		for _, decl := range f.file.Decls {
 			if fn, ok := decl.(*ast.FuncDecl); ok && f.test {
 				all = append(all, fn.Name.Name)
@@ -190,7 +190,7 @@ func TestFlagsThatAreNamedExist(t *testing.T) {
 func flags(t *testing.T) []string {
 	t.Helper()
 	all := []string{"--help"}
-	for _, f := range code(t) {
+	for _, f := range sources(t) {
 		ast.Inspect(f.file, func(n ast.Node) bool {
 			switch n := n.(type) {
 			case *ast.Field:
@@ -290,7 +290,7 @@ var fileEndings = []string{"go", "crt", "key"}
 // Names of the code that a document writes as `package.Name` are there.
 func TestIdentifiersThatAreNamedExist(t *testing.T) {
 	declared := map[string]map[string]bool{}
-	for _, f := range code(t) {
+	for _, f := range sources(t) {
 		base := path.Base(f.pkg)
 		if declared[base] == nil {
 			declared[base] = map[string]bool{}

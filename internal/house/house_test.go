@@ -4,15 +4,6 @@
 package house
 
 import (
-	"bytes"
-	"fmt"
-	"go/ast"
-	"go/parser"
-	"go/token"
-	"io/fs"
-	"os"
-	"path"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -181,7 +172,10 @@ func TestFilesStayShort(t *testing.T) {
 // The rules are only as good as what reads them: a rule that nothing breaks
 // may be one that sees nothing.
 func TestTheRulesSeeWhatTheyForbid(t *testing.T) {
-	f := parse(t, "shard/x.go", []byte("// Package shard.\npackage shard\nimport (\"os\"; \"httpdhs/replicate\"; \"httpdhs\")\n"))
+	f, err := parseText("shard/x.go", []byte("// Package shard.\npackage shard\nimport (\"os\"; \"httpdhs/replicate\"; \"httpdhs\")\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
 	if want := []string{"replicate", "."}; !slices.Equal(f.houseImports(), want) {
 		t.Errorf("house imports %q, want %q", f.houseImports(), want)
 	}
@@ -198,16 +192,6 @@ func describe(allowed []string) string {
 		return "it imports nothing else of the house"
 	}
 	return "of the house it may import " + strings.Join(allowed, ", ")
-}
-
-// source is what the rules look at in a Go file.
-type source struct {
-	path              string // from the module's root, with slashes
-	pkg               string // directory of path
-	test              bool
-	imports           []string
-	hasPackageComment bool
-	lines             int
 }
 
 // houseImports are the imports within the module, without its name.
@@ -227,68 +211,4 @@ func (f *source) houseImports() []string {
 // within says whether the import path is that of the parent or below it.
 func within(imported, parent string) bool {
 	return imported == parent || strings.HasPrefix(imported, parent+"/")
-}
-
-// sources reads the Go files of the module. It opens them in this process
-// rather than asking the go command, so that go test's cache sees them change.
-func sources(t *testing.T) []source {
-	t.Helper()
-	root := filepath.Join("..", "..")
-	var files []source
-	err := filepath.WalkDir(root, func(name string, entry fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		if entry.IsDir() {
-			if base := entry.Name(); name != root && (base == "testdata" || strings.HasPrefix(base, ".")) {
-				return filepath.SkipDir
-			}
-			return nil
-		}
-		if filepath.Ext(name) != ".go" {
-			return nil
-		}
-		rel, err := filepath.Rel(root, name)
-		if err != nil {
-			return err
-		}
-		text, err := os.ReadFile(name)
-		if err != nil {
-			return err
-		}
-		files = append(files, parse(t, filepath.ToSlash(rel), text))
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(files) == 0 {
-		t.Fatal(fmt.Errorf("no Go files below %s", root))
-	}
-	return files
-}
-
-func parse(t *testing.T, name string, text []byte) source {
-	t.Helper()
-	file, err := parser.ParseFile(token.NewFileSet(), name, text, parser.ImportsOnly|parser.ParseComments)
-	if err != nil {
-		t.Fatal(err)
-	}
-	f := source{
-		path:              name,
-		pkg:               path.Dir(name),
-		test:              strings.HasSuffix(name, "_test.go"),
-		hasPackageComment: commented(file),
-		lines:             bytes.Count(text, []byte("\n")),
-	}
-	for _, spec := range file.Imports {
-		f.imports = append(f.imports, strings.Trim(spec.Path.Value, "`\""))
-	}
-	return f
-}
-
-// commented says whether the file has a package comment, and not just a
-// directive above its package clause.
-func commented(file *ast.File) bool {
-	return file.Doc != nil && strings.TrimSpace(file.Doc.Text()) != ""
 }

@@ -25,7 +25,7 @@ func TestFunctionsStayShort(t *testing.T) {
 // functions are those of the code, or of tests.
 func functions(t *testing.T, test bool) (all []*ast.FuncDecl) {
 	t.Helper()
-	for _, f := range code(t) {
+	for _, f := range sources(t) {
 		for _, decl := range f.file.Decls {
 			if fn, ok := decl.(*ast.FuncDecl); ok && f.test == test {
 				all = append(all, fn)
@@ -41,7 +41,7 @@ var panicWords = regexp.MustCompile(`^"(BUG: |[a-z]+: cannot )`)
 
 // A panic begins as panicWords says. One without words passes on what was recovered.
 func TestPanicsSayWhoseFaultItIs(t *testing.T) {
-	eachNode(t, false, func(_ parsed, n ast.Node) {
+	eachNode(t, false, func(_ source, n ast.Node) {
 		call, ok := n.(*ast.CallExpr)
 		if !ok || !isNamed(call.Fun, "panic") {
 			return
@@ -59,9 +59,9 @@ func TestPanicsSayWhoseFaultItIs(t *testing.T) {
 }
 
 // eachNode calls see with each node of the code, or of tests.
-func eachNode(t *testing.T, test bool, see func(f parsed, n ast.Node)) {
+func eachNode(t *testing.T, test bool, see func(f source, n ast.Node)) {
 	t.Helper()
-	for _, f := range code(t) {
+	for _, f := range sources(t) {
 		if f.test == test {
 			ast.Inspect(f.file, func(n ast.Node) bool {
 				if n != nil {
@@ -81,7 +81,7 @@ func isNamed(e ast.Expr, name string) bool {
 // A lock says what it guards, or what it is held for: in a comment, or by "guarded by" at a field
 // behind it. One that is embedded guards the struct that it is in.
 func TestLocksSayWhatTheyGuard(t *testing.T) {
-	eachNode(t, false, func(_ parsed, n ast.Node) {
+	eachNode(t, false, func(_ source, n ast.Node) {
 		s, ok := n.(*ast.StructType)
 		if !ok {
 			return
@@ -108,7 +108,7 @@ func isLock(e ast.Expr) bool {
 // No package has variables that functions assign to: two nodes fit into one process.
 func TestPackagesHoldNoStateThatChanges(t *testing.T) {
 	variables := map[string]map[string]bool{} // by package
-	for _, f := range code(t) {
+	for _, f := range sources(t) {
 		for _, decl := range f.file.Decls {
 			if gen, ok := decl.(*ast.GenDecl); ok && gen.Tok == token.VAR && !f.test {
 				if variables[f.pkg] == nil {
@@ -122,12 +122,12 @@ func TestPackagesHoldNoStateThatChanges(t *testing.T) {
 			}
 		}
 	}
-	check := func(f parsed, e ast.Expr) {
+	check := func(f source, e ast.Expr) {
 		if id := root(e); id != nil && variables[f.pkg][id.Name] && isGlobal(f, id) {
 			t.Errorf("%s: %s is a variable of package %s, and is written: pass it in", at(id), id.Name, f.pkg)
 		}
 	}
-	eachNode(t, false, func(f parsed, n ast.Node) {
+	eachNode(t, false, func(f source, n ast.Node) {
 		switch n := n.(type) {
 		case *ast.AssignStmt:
 			if n.Tok != token.DEFINE {
@@ -163,7 +163,7 @@ func root(e ast.Expr) *ast.Ident {
 
 // isGlobal says whether a name is that of its package. The parser resolves what is declared in the
 // file of its use.
-func isGlobal(f parsed, id *ast.Ident) bool {
+func isGlobal(f source, id *ast.Ident) bool {
 	return id.Obj == nil || f.file.Scope.Lookup(id.Name) == id.Obj
 }
 
@@ -185,7 +185,7 @@ func TestErrorsHaveAStatus(t *testing.T) {
 // and their tests look for goroutines that are left behind. What does not ship is left out.
 func TestGoroutinesHaveAnOwner(t *testing.T) {
 	starts, looks := map[string]bool{}, map[string]bool{}
-	for _, f := range code(t) {
+	for _, f := range sources(t) {
 		if within(f.pkg, "internal") || within(f.pkg, "workshop") || f.pkg == "test" {
 			continue
 		}

@@ -15,7 +15,7 @@ var bubbles = []string{"dataplane", "internal/simnet", "membership", "peer", "re
 // where time is what the test is about: then its line says that nothing is waited for.
 func TestTestsDoNotSleepInHope(t *testing.T) {
 	helpers := []string{"internal/browser", "internal/testcluster"}
-	for _, f := range code(t) {
+	for _, f := range sources(t) {
 		if !f.test && !slices.Contains(helpers, f.pkg) || f.pkg == "internal/poll" || slices.Contains(bubbles, f.pkg) {
 			continue
 		}
@@ -34,7 +34,7 @@ func TestTestsDoNotSleepInHope(t *testing.T) {
 // Ports of tests are the kernel's choice, or those of internal/ports.
 func TestPortsAreNotMadeUp(t *testing.T) {
 	fixed := regexp.MustCompile(`net\.Listen\("[a-z0-9]+", "[^"]*:[1-9]`)
-	for _, f := range code(t) {
+	for _, f := range sources(t) {
 		if found := fixed.FindString(readFile(t, f.path)); f.test && found != "" {
 			t.Errorf("%s: %s…: take port 0, or one of internal/ports", f.path, found)
 		}
@@ -95,7 +95,7 @@ func TestTheCodeRulesSee(t *testing.T) {
 		t.Error("the functions are not seen")
 	}
 	var locks, goroutines int
-	eachNode(t, false, func(_ parsed, n ast.Node) {
+	eachNode(t, false, func(_ source, n ast.Node) {
 		if field, ok := n.(*ast.Field); ok && isLock(field.Type) {
 			locks++
 		}
