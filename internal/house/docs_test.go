@@ -72,6 +72,7 @@ var (
 	testEnv    = regexp.MustCompile(`\b((?:[A-Z]+_)+[A-Z]+)\b`)
 	metric     = regexp.MustCompile(`\b(httpdhs_[a-z_]+[a-z])\b`)
 	makeTarget = regexp.MustCompile(`(?m)^make ([a-z]+(?:-[a-z]+)*)\b`)
+	qualified  = regexp.MustCompile(`\b([A-Za-z]\w*\.[A-Z]\w*)\b`)
 	identifier = regexp.MustCompile("`([a-z]+(?:\\.[A-Za-z]\\w*)+)")
 )
 
@@ -91,6 +92,7 @@ func TestNamesAreSeen(t *testing.T) {
 		{testEnv, "WIRE_SEED, GET", []string{"WIRE_SEED"}},
 		{metric, `httpdhs_members{state="down"} > 0`, []string{"httpdhs_members"}},
 		{makeTarget, "make check\nmake bench-store # make x\nmake\n", []string{"check", "bench-store"}},
+		{qualified, "see kv.Entry, Stats.Accounted. x.go", []string{"kv.Entry", "Stats.Accounted"}},
 		{identifier, "`kv.Entry.Supersedes`, `Peer.carry`, `x`", []string{"kv.Entry.Supersedes"}},
 	} {
 		if got := namesIn(c.body, c.pattern); !slices.Equal(got, c.want) {
@@ -287,7 +289,8 @@ func TestMakeTargetsThatAreNamedExist(t *testing.T) {
 // fileEndings are those of files that documents name, and that may begin as a package is called.
 var fileEndings = []string{"go", "crt", "key"}
 
-// Names of the code that a document writes as `package.Name` are there.
+// Names of the code that a document writes as `package.Name` are there, and what a comment writes as
+// package.Name, or Type.Name of its own package.
 func TestIdentifiersThatAreNamedExist(t *testing.T) {
 	declared := map[string]map[string]bool{}
 	for _, f := range sources(t) {
@@ -310,6 +313,15 @@ func TestIdentifiersThatAreNamedExist(t *testing.T) {
 		}
 		return !slices.ContainsFunc(parts[1:], func(part string) bool { return !of[part] })
 	}, "the package has no such name")
+	names(t, comments(t), qualified, func(in text, name string) bool {
+		first, second, _ := strings.Cut(name, ".")
+		if ast.IsExported(first) {
+			own := declared[path.Base(path.Dir(in.path))]
+			return !own[first] || own[second]
+		}
+		of := declared[first]
+		return of == nil || of[second]
+	}, "there is no such name")
 }
 
 func exists(name string) bool {
