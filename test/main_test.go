@@ -13,15 +13,14 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"httpdhs/internal/poll"
 	"httpdhs/internal/syncbuf"
+	"httpdhs/internal/testbinary"
 )
 
 // versionBuilt is what the binary under test calls itself.
@@ -39,32 +38,13 @@ func TestMain(m *testing.M) {
 			panic(err)
 		}
 		defer os.RemoveAll(dir)
-		binary = filepath.Join(dir, "httpdhs")
-		build := exec.Command("go", "build", "-o", binary, "-ldflags", "-X main.version="+versionBuilt, "../cmd/httpdhs")
-		build.Env = append(os.Environ(), "CGO_ENABLED=0")
-		if out, err := build.CombinedOutput(); err != nil {
-			fmt.Fprintf(os.Stderr, "cannot build the binary: %v\n%s", err, out)
+		if binary, err = testbinary.Build(dir, "-ldflags", "-X main.version="+versionBuilt); err != nil {
+			fmt.Fprintln(os.Stderr, err)
 			return 1
 		}
 		return m.Run()
 	}())
 }
-
-// lookAtSources looks at all files that the binary is made of. The go command keeps the result of
-// tests that it has run, until a file changes that they have looked at: it does not see that these
-// here are of the binary.
-var lookAtSources = sync.OnceFunc(func() {
-	_ = filepath.WalkDir("..", func(path string, entry os.DirEntry, err error) error {
-		switch {
-		case err != nil:
-			return err
-		case entry.IsDir() && (path == filepath.Join("..", "bin") || path == filepath.Join("..", ".git")):
-			return filepath.SkipDir
-		}
-		_, err = os.Stat(path)
-		return err
-	})
-})
 
 // process is a run of the binary.
 type process struct {
@@ -83,7 +63,9 @@ func launch(dir string, env []string, args ...string) (*process, error) {
 
 // launchUnder is launch by another command, which has to become the binary.
 func launchUnder(under []string, dir string, env []string, args ...string) (*process, error) {
-	lookAtSources()
+	if err := testbinary.LookAtSources(); err != nil {
+		return nil, err
+	}
 	command := slices.Concat(under, []string{binary}, args)
 	p := &process{args: args, cmd: exec.Command(command[0], command[1:]...), exited: make(chan struct{})}
 	p.cmd.Dir = dir

@@ -69,15 +69,16 @@ var mayImport = map[string][]string{
 	"workshop/rig":      {"bench", "internal/poll", "internal/ports"},
 
 	// Tests alone.
-	"internal/house":    {},
-	"internal/poll":     {},
-	"internal/cputime":  {},
-	"internal/syncbuf":  {},
-	"internal/testcert": {},
-	"internal/ports":    {},
-	"internal/memnet":   {"wire"},
-	"internal/browser":  {"internal/poll"},
-	"test":              {},
+	"internal/house":      {},
+	"internal/poll":       {},
+	"internal/cputime":    {},
+	"internal/syncbuf":    {},
+	"internal/testbinary": {},
+	"internal/testcert":   {},
+	"internal/ports":      {},
+	"internal/memnet":     {"wire"},
+	"internal/browser":    {"internal/poll"},
+	"test":                {},
 }
 
 // onlyIn says which packages may use a library, tests included. Libraries that

@@ -41,6 +41,25 @@ func TestPortsAreNotMadeUp(t *testing.T) {
 	}
 }
 
+// Tests run the binary that internal/testbinary builds, and look at its sources: go test would keep
+// their results when these change.
+func TestBinariesAreBuiltInOnePlace(t *testing.T) {
+	builds, looks := map[string]bool{}, map[string]bool{} // packages
+	for _, f := range sources(t) {
+		body := readFile(t, f.path)
+		if f.test && strings.Contains(body, `"go", "`+`build"`) {
+			t.Errorf("%s runs go build: build with internal/testbinary", f.path)
+		}
+		builds[f.pkg] = builds[f.pkg] || strings.Contains(body, "testbinary."+"Build(")
+		looks[f.pkg] = looks[f.pkg] || strings.Contains(body, "testbinary."+"LookAtSources(")
+	}
+	for pkg, yes := range builds {
+		if yes && !looks[pkg] {
+			t.Errorf("package %s runs the binary and does not call testbinary.LookAtSources", pkg)
+		}
+	}
+}
+
 // Every test says in prose what holds.
 func TestTestsSayWhatHolds(t *testing.T) {
 	for _, fn := range functions(t, true) {

@@ -2,14 +2,15 @@ package main
 
 import (
 	"context"
+	"errors"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strings"
 	"testing"
 	"time"
 
+	"httpdhs/internal/testbinary"
 	"httpdhs/workshop/rig"
 )
 
@@ -92,11 +93,9 @@ func buildNode(t *testing.T) (binary string) {
 	}
 	runtime.LockOSThread()
 	t.Cleanup(runtime.UnlockOSThread)
-	binary = filepath.Join(t.TempDir(), "httpdhs")
-	build := exec.Command("go", "build", "-o", binary, "../../cmd/httpdhs")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("cannot build the binary: %v\n%s", err, out)
+	binary, err := testbinary.Build(t.TempDir())
+	if err = errors.Join(err, testbinary.LookAtSources()); err != nil {
+		t.Fatal(err)
 	}
 	return binary
 }
