@@ -13,7 +13,7 @@ import (
 
 	"go.uber.org/goleak"
 
-	"httpdhs/internal/api"
+	"httpdhs/api"
 	"httpdhs/internal/format"
 	"httpdhs/kv"
 )

@@ -3,7 +3,7 @@ package bench
 import (
 	"encoding/json"
 
-	"httpdhs/internal/api"
+	"httpdhs/api"
 )
 
 // load puts many records into a request of /load-data: one key after the

@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"httpdhs/internal/api"
+	"httpdhs/api"
 	"httpdhs/kv"
 )
 

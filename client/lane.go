@@ -9,7 +9,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 
-	"httpdhs/internal/api"
+	"httpdhs/api"
 	"httpdhs/internal/format"
 	"httpdhs/kv"
 )

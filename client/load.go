@@ -12,7 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"httpdhs/internal/api"
+	"httpdhs/api"
 	"httpdhs/kv"
 )
 

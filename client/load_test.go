@@ -14,7 +14,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"httpdhs/internal/api"
+	"httpdhs/api"
 	"httpdhs/internal/format"
 	"httpdhs/kv"
 )

@@ -12,7 +12,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 
-	"httpdhs/internal/api"
+	"httpdhs/api"
 	"httpdhs/kv"
 )
 

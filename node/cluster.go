@@ -6,7 +6,7 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"httpdhs/internal/api"
+	"httpdhs/api"
 	"httpdhs/kv"
 	"httpdhs/peer"
 	"httpdhs/replicate"

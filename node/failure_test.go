@@ -7,7 +7,7 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"httpdhs/internal/api"
+	"httpdhs/api"
 	"httpdhs/internal/poll"
 	"httpdhs/internal/testcluster"
 	"httpdhs/node"

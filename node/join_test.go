@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"httpdhs/internal/api"
+	"httpdhs/api"
 	"httpdhs/internal/testcluster"
 	"httpdhs/node"
 )

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"httpdhs/internal/api"
+	"httpdhs/api"
 	"httpdhs/kv"
 	"httpdhs/membership"
 	"httpdhs/ring"

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"httpdhs/internal/api"
+	"httpdhs/api"
 	"httpdhs/internal/testcert"
 	"httpdhs/internal/testcluster"
 	"httpdhs/node"

@@ -9,7 +9,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 
-	"httpdhs/internal/api"
+	"httpdhs/api"
 )
 
 // document answers with a document as JSON.

@@ -8,7 +8,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 
-	"httpdhs/internal/api"
+	"httpdhs/api"
 )
 
 // The pages about the cluster are JSON, and a full node that is ready says that it is full.

@@ -3,7 +3,7 @@ package server
 import (
 	"time"
 
-	"httpdhs/internal/api"
+	"httpdhs/api"
 	"httpdhs/kv"
 )
 

@@ -8,7 +8,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 
-	"httpdhs/internal/api"
+	"httpdhs/api"
 	"httpdhs/internal/format"
 	"httpdhs/internal/seal"
 	"httpdhs/kv"

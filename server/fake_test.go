@@ -18,7 +18,7 @@ import (
 
 	"go.uber.org/goleak"
 
-	"httpdhs/internal/api"
+	"httpdhs/api"
 	"httpdhs/kv"
 )
 

@@ -10,7 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"httpdhs/internal/api"
+	"httpdhs/api"
 	"httpdhs/internal/format"
 	"httpdhs/kv"
 )

@@ -16,7 +16,7 @@ import (
 	"testing"
 	"time"
 
-	"httpdhs/internal/api"
+	"httpdhs/api"
 	"httpdhs/internal/format"
 	"httpdhs/kv"
 )

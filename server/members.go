@@ -3,7 +3,7 @@ package server
 import (
 	"github.com/valyala/fasthttp"
 
-	"httpdhs/internal/api"
+	"httpdhs/api"
 )
 
 // Errors of Cluster, which wraps them with what the reader can do.

@@ -11,7 +11,7 @@ import (
 	"syscall"
 	"time"
 
-	"httpdhs/internal/api"
+	"httpdhs/api"
 	"httpdhs/internal/history"
 )
 

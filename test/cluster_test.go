@@ -15,7 +15,7 @@ import (
 	"testing"
 	"time"
 
-	"httpdhs/internal/api"
+	"httpdhs/api"
 	"httpdhs/internal/poll"
 	"httpdhs/internal/ports"
 )

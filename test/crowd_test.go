@@ -19,7 +19,7 @@ import (
 
 	"golang.org/x/time/rate"
 
-	"httpdhs/internal/api"
+	"httpdhs/api"
 	"httpdhs/internal/history"
 )
 

@@ -15,7 +15,7 @@ import (
 
 	"golang.org/x/time/rate"
 
-	"httpdhs/internal/api"
+	"httpdhs/api"
 	"httpdhs/internal/poll"
 )
 

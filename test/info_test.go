@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"httpdhs/internal/api"
+	"httpdhs/api"
 	"httpdhs/kv"
 )
 

@@ -11,7 +11,7 @@ import (
 	"sync"
 	"time"
 
-	"httpdhs/internal/api"
+	"httpdhs/api"
 	"httpdhs/internal/history"
 	"httpdhs/internal/poll"
 )

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"httpdhs/internal/api"
+	"httpdhs/api"
 	"httpdhs/kv"
 )
 

@@ -21,7 +21,7 @@ import (
 	"testing"
 	"time"
 
-	"httpdhs/internal/api"
+	"httpdhs/api"
 	"httpdhs/internal/seal"
 	messages "httpdhs/wire"
 )

@@ -14,7 +14,7 @@ import (
 
 	"go.uber.org/goleak"
 
-	"httpdhs/internal/api"
+	"httpdhs/api"
 	"httpdhs/internal/ports"
 	"httpdhs/node"
 )

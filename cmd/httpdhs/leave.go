@@ -11,8 +11,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"httpdhs/api"
 	"httpdhs/client"
-	"httpdhs/internal/api"
 )
 
 // leaveCmd has a node hand its data over and leave.

@@ -13,8 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"httpdhs/api"
 	"httpdhs/client"
-	"httpdhs/internal/api"
 	"httpdhs/node"
 )
 

@@ -7,8 +7,8 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"httpdhs/api"
 	"httpdhs/client"
-	"httpdhs/internal/api"
 )
 
 // statusCmd shows the nodes.

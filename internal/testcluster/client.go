@@ -7,7 +7,7 @@ import (
 	"io"
 	"net/http"
 
-	"httpdhs/internal/api"
+	"httpdhs/api"
 	"httpdhs/internal/poll"
 )
 

@@ -29,7 +29,7 @@ import (
 	"testing"
 	"time"
 
-	"httpdhs/internal/api"
+	"httpdhs/api"
 	"httpdhs/internal/poll"
 	"httpdhs/internal/ports"
 	"httpdhs/internal/syncbuf"

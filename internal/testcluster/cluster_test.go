@@ -6,7 +6,7 @@ import (
 
 	"go.uber.org/goleak"
 
-	"httpdhs/internal/api"
+	"httpdhs/api"
 )
 
 // What fasthttp starts and nobody can end is not a leak of the cluster's: its

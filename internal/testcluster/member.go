@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"net/http"
 
-	"httpdhs/internal/api"
+	"httpdhs/api"
 	"httpdhs/internal/ports"
 	"httpdhs/internal/syncbuf"
 )

@@ -1,5 +1,8 @@
-// Package api holds the JSON documents that nodes answer with under /cluster
-// and that clients read: one definition for both ends.
+// Package api defines the JSON documents of the HTTP interface. Nodes write them, package client
+// returns them, and a program with an HTTP client of its own can read them with encoding/json.
+//
+// All sizes are in bytes. Times are RFC 3339 in JSON. A later version may add members, so a reader
+// should ignore those that it does not know.
 package api
 
 import "time"
