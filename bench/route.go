@@ -5,12 +5,13 @@ import (
 	"fmt"
 	"math/bits"
 
+	"httpdhs/api"
 	"httpdhs/client"
 	"httpdhs/kv"
 )
 
 // ringOf asks the nodes for their ring.
-func ringOf(ctx context.Context, c *Config) (*client.Ring, error) {
+func ringOf(ctx context.Context, c *Config) (*api.Ring, error) {
 	ask, err := client.New(client.Options{Addrs: c.To, Token: c.Token, Timeout: c.Timeout})
 	if err != nil {
 		return nil, err
@@ -21,7 +22,7 @@ func ringOf(ctx context.Context, c *Config) (*client.Ring, error) {
 
 // pickersByOwner makes a picker for each node of the ring, of the keys that it
 // is the primary of.
-func pickersByOwner(c *Config, ring *client.Ring) ([]*picker, error) {
+func pickersByOwner(c *Config, ring *api.Ring) ([]*picker, error) {
 	owned := make([][]uint32, len(ring.Nodes))
 	key := make([]byte, c.KeySize)
 	shift := 64 - bits.TrailingZeros(uint(ring.Partitions))

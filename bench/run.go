@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"httpdhs/api"
 	"httpdhs/client"
 )
 
@@ -24,7 +25,7 @@ type runner struct {
 
 	addrs []*net.TCPAddr // of the nodes that are asked
 	names []string       // host:port of the same
-	ring  *client.Ring   // nil: not known, and not needed
+	ring  *api.Ring      // nil: not known, and not needed
 	space *space
 }
 
@@ -95,12 +96,12 @@ func newRunner(ctx context.Context, c Config) (*runner, error) {
 // greet finds out before the load what would fail all of it: a token that is not that of the nodes,
 // or TLS. Whatever else is wrong, also that a node takes longer, the run tells.
 func greet(ctx context.Context, c *Config) error {
-	api, err := client.New(client.Options{Addrs: c.To[:1], Token: c.Token, Timeout: time.Second})
+	ask, err := client.New(client.Options{Addrs: c.To[:1], Token: c.Token, Timeout: time.Second})
 	if err != nil {
 		return fmt.Errorf("%w: --to: %w", ErrConfig, err)
 	}
-	defer api.Close()
-	_, err = api.Get(ctx, []byte("bench"), nil)
+	defer ask.Close()
+	_, err = ask.Get(ctx, "bench", nil)
 	if errors.Is(err, client.ErrUnauthorized) || errors.Is(err, client.ErrWantsTLS) {
 		return err
 	}

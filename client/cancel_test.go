@@ -7,9 +7,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"httpdhs/internal/format"
-	"httpdhs/kv"
 )
 
 // patience is how long something may take that is due at once: only a fault reaches it.
@@ -45,24 +42,24 @@ type call struct {
 
 func allCalls() map[string]call {
 	put := func(ctx context.Context, c *Client) error {
-		_, err := c.Put(ctx, []byte("k"), []byte("v"), nil)
+		_, err := c.Put(ctx, "k", []byte("v"), nil)
 		return err
 	}
 	return map[string]call{
-		"get":                     {"/db/k", func(ctx context.Context, c *Client) error { _, err := c.Get(ctx, []byte("k"), nil); return err }, false},
+		"get":                     {"/db/k", func(ctx context.Context, c *Client) error { _, err := c.Get(ctx, "k", nil); return err }, false},
 		"put":                     {"/db/k", put, true},
-		"delete":                  {"/db/k", func(ctx context.Context, c *Client) error { return c.Delete(ctx, []byte("k"), nil) }, true},
+		"delete":                  {"/db/k", func(ctx context.Context, c *Client) error { return c.Delete(ctx, "k", nil) }, true},
 		"put that waits for ring": {"/cluster/ring", put, false},
 		"gets": {"/batch", func(ctx context.Context, c *Client) error {
-			_, err := c.GetMany(ctx, [][]byte{[]byte("k")}, nil)
+			_, err := c.GetMany(ctx, []string{"k"}, nil)
 			return err
 		}, false},
 		"batch": {"/batch", func(ctx context.Context, c *Client) error {
-			return c.Batch(ctx, []Op{{Kind: OpPut, Key: []byte("k")}}, nil)[0].Err
+			return c.Batch(ctx, []Op{{Kind: OpPut, Key: "k"}}, nil)[0].Err
 		}, true},
 		"cluster": {"/cluster", func(ctx context.Context, c *Client) error { _, err := c.Cluster(ctx); return err }, false},
 		"ring":    {"/cluster/ring", func(ctx context.Context, c *Client) error { _, err := c.Ring(ctx); return err }, false},
-		"key":     {"/cluster/key/k", func(ctx context.Context, c *Client) error { _, err := c.Key(ctx, []byte("k")); return err }, false},
+		"locate":  {"/cluster/key/k", func(ctx context.Context, c *Client) error { _, err := c.Locate(ctx, "k"); return err }, false},
 		"leave":   {"/cluster/leave", func(ctx context.Context, c *Client) error { _, err := c.Leave(ctx); return err }, false},
 		"remove":  {"/cluster/nodes/n", func(ctx context.Context, c *Client) error { return c.Remove(ctx, "n") }, false},
 		"keys": {"/db", func(ctx context.Context, c *Client) error {
@@ -72,7 +69,7 @@ func allCalls() map[string]call {
 			return nil
 		}, false},
 		"load": {"/load-data", func(ctx context.Context, c *Client) error {
-			_, err := c.NewLoader(LoadOptions{BlockTimeout: time.Hour}).Load(ctx, NewSource(format.TSV, strings.NewReader("k\tv\n"), kv.DefaultLimits()))
+			_, err := c.NewLoader(&LoadOptions{BlockTimeout: time.Hour}).Load(ctx, ReadRecords(strings.NewReader("k\tv\n"), TSV, nil))
 			return err
 		}, false},
 	}
@@ -152,10 +149,10 @@ func TestCancelledLookAtTheRingIsRepeated(t *testing.T) {
 	c, _ := newClient(t, Options{Addrs: []string{cluster.nodes[0].addr}})
 	cancelled, cancel := context.WithCancel(context.Background())
 	cancel()
-	if _, err := c.Get(cancelled, []byte("k"), nil); !errors.Is(err, context.Canceled) {
+	if _, err := c.Get(cancelled, "k", nil); !errors.Is(err, context.Canceled) {
 		t.Errorf("it returns %v", err)
 	}
-	if _, err := c.Get(background, []byte("k"), nil); err != nil || c.routes.Load().ring == nil {
+	if _, err := c.Get(background, "k", nil); err != nil || c.routes.Load().ring == nil {
 		t.Errorf("the ring was not looked at: %v", err)
 	}
 }

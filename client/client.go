@@ -4,7 +4,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"net"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -12,34 +11,43 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-// Options say which cluster a client speaks to and how. The zero value of
-// each field but Addrs is a good default.
+// Options say which cluster a client talks to, and how. Addrs is required. The zero value of every
+// other field takes its default; a negative number or duration is an error.
 type Options struct {
-	// Addrs are members of the cluster, any of them: host:port, or a URL such
-	// as https://host:port. One is enough, more help while some are down.
+	// Addrs are the addresses of one or more nodes. The client finds the other nodes by itself;
+	// more addresses help while some nodes are down.
+	//
+	// An address is host:port, or a URL: http://host:port or https://host:port. A URL without a
+	// port means port 80 or 443. An address without a scheme goes along with the others.
 	Addrs []string
 
-	// Token is sent as the bearer token of every request.
+	// NoRouting sends every request to Addrs, and never to the names by which the nodes know each
+	// other. Set it where those names do not work: behind a load balancer, or with forwarded ports.
+	NoRouting bool
+
+	// Token is the cluster's token for clients, the content of --auth-token-file. White space
+	// around it is dropped.
 	Token string
 
-	// TLS, when set, is used towards every node. https in Addrs asks for TLS
-	// too, with the roots of the system unless TLS says otherwise.
+	// TLS turns on TLS towards every node, with these settings. Nil: TLS is on if an address
+	// begins with https://, and certificates are checked against the roots of the system. To trust
+	// an authority of your own, set RootCAs.
 	TLS *tls.Config
 
-	// Timeout bounds a request over all its attempts. 0: 10 s.
+	// Timeout bounds a call with all its attempts, as does the deadline of its context. The
+	// earlier one counts. Default: 10 s.
 	Timeout time.Duration
 
-	// DialTimeout bounds one attempt to connect. 0: 2 s.
+	// DialTimeout bounds one attempt to connect. Default: 2 s.
 	DialTimeout time.Duration
 
-	// MaxConns bounds the connections to a node; requests beyond wait for
-	// one. 0: 512.
+	// MaxConns bounds the connections to each node. Further requests wait for one. Default: 512.
 	MaxConns int
 
-	// MaxResponseBytes bounds one answer. 0: 256 MiB.
+	// MaxResponseBytes bounds one answer of a node. Default: 256 MiB.
 	MaxResponseBytes int
 
-	// UserAgent names the program. Empty: httpdhs-client.
+	// UserAgent names the program to the nodes. Default: httpdhs-client.
 	UserAgent string
 }
 
@@ -49,89 +57,99 @@ const (
 	defaultMaxConns         = 512
 	defaultMaxResponseBytes = 256 << 20
 
-	// maxIdle is how long a connection stays in the pool. It is below any
-	// server's idle timeout: a connection that the server closes first costs
-	// a write its certainty.
+	// maxIdle is how long an idle connection stays in the pool. It is shorter than the idle
+	// timeout of any server: a connection that the server closes first costs a write its
+	// certainty.
 	maxIdle = 5 * time.Second
 )
 
-// Client sends requests to the owners of their keys. Make one with New.
+// Client talks to one cluster. Make it with New, share it, and Close it at the end.
 type Client struct {
 	opts Options
 	tls  bool
 
-	// Passed in by tests.
+	// Replaced by tests.
 	now         func() time.Time
 	sleep       sleeper
 	ringTimeout time.Duration
 
+	closed     atomic.Bool
 	routes     atomic.Pointer[routes]
 	refreshing chan struct{} // has room for the one request that looks at the ring
 }
 
-// New makes a client. It does not connect: a cluster that is down is found
-// out by the first request.
+// New makes a client. It does not connect: the first call finds out whether the cluster is there.
 func New(opts Options) (*Client, error) {
-	if len(opts.Addrs) == 0 {
-		return nil, errors.New("no address of a node was given")
-	}
-	if strings.ContainsFunc(opts.Token+opts.UserAgent, control) {
-		return nil, errors.New("the token or the user agent has control characters, such as a line end: leave them out")
-	}
-	if opts.Timeout <= 0 {
-		opts.Timeout = defaultTimeout
-	}
-	if opts.DialTimeout <= 0 {
-		opts.DialTimeout = defaultDialTimeout
-	}
-	if opts.MaxConns <= 0 {
-		opts.MaxConns = defaultMaxConns
-	}
-	if opts.MaxResponseBytes <= 0 {
-		opts.MaxResponseBytes = defaultMaxResponseBytes
-	}
-	if opts.UserAgent == "" {
-		opts.UserAgent = "httpdhs-client"
+	if err := opts.complete(); err != nil {
+		return nil, err
 	}
 	c := &Client{opts: opts, tls: opts.TLS != nil, now: time.Now, sleep: sleepTimer,
 		ringTimeout: ringTimeout, refreshing: make(chan struct{}, 1)}
 	hosts := make([]string, 0, len(opts.Addrs))
-	for _, addr := range opts.Addrs {
-		host, https, err := splitAddr(addr)
+	plain := ""
+	for _, text := range opts.Addrs {
+		a, err := parseAddr(text)
 		if err != nil {
 			return nil, err
 		}
-		if len(hosts) > 0 && https != c.tls && opts.TLS == nil {
-			return nil, errors.New("some addresses are https and some are not: a cluster is one or the other")
+		switch a.scheme {
+		case "http":
+			plain = text
+		case "https":
+			c.tls = true
 		}
-		c.tls = c.tls || https
-		hosts = append(hosts, host)
+		hosts = append(hosts, a.host)
+	}
+	if c.tls && plain != "" {
+		return nil, fmt.Errorf("address %q is without TLS, but Options.TLS or another address turns TLS on:"+
+			" a cluster is one or the other", plain)
 	}
 	c.routes.Store(c.seedRoutes(hosts))
 	return c, nil
 }
 
-// splitAddr takes host:port or a URL of a node apart.
-func splitAddr(addr string) (host string, https bool, err error) {
-	scheme, rest, found := strings.Cut(addr, "://")
-	if found {
-		addr = strings.TrimSuffix(rest, "/")
-		if scheme != "http" && scheme != "https" {
-			return "", false, fmt.Errorf("address %q: the scheme is %s, want http or https", rest, scheme)
-		}
+// complete checks the options and fills in the defaults.
+func (o *Options) complete() error {
+	switch {
+	case len(o.Addrs) == 0:
+		return errors.New("no address of a node: set Options.Addrs, for example to localhost:1234")
+	case o.Timeout < 0 || o.DialTimeout < 0 || o.MaxConns < 0 || o.MaxResponseBytes < 0:
+		return errors.New("a negative number or duration in Options: use 0 for the default")
 	}
-	h, port, err := net.SplitHostPort(addr)
-	if err != nil || h == "" || port == "" {
-		return "", false, fmt.Errorf("address %q is not host:port", addr)
+	o.Token = strings.TrimSpace(o.Token)
+	if hasControl(o.Token) || hasControl(o.UserAgent) {
+		return errors.New("Options.Token or UserAgent has control characters: each is one line of text")
 	}
-	if strings.ContainsAny(addr, "/?#@ ") {
-		return "", false, fmt.Errorf("address %q has more than host:port", addr)
+	o.Timeout = orDefault(o.Timeout, defaultTimeout)
+	o.DialTimeout = orDefault(o.DialTimeout, defaultDialTimeout)
+	o.MaxConns = orDefault(o.MaxConns, defaultMaxConns)
+	o.MaxResponseBytes = orDefault(o.MaxResponseBytes, defaultMaxResponseBytes)
+	if o.UserAgent == "" {
+		o.UserAgent = "httpdhs-client"
 	}
-	return addr, scheme == "https", nil
+	if o.TLS != nil {
+		o.TLS = o.TLS.Clone() // the caller may go on to change theirs
+	}
+	return nil
 }
 
-// Close closes the idle connections. Requests in flight are not interrupted.
+func orDefault[T int | time.Duration](v, otherwise T) T {
+	if v == 0 {
+		return otherwise
+	}
+	return v
+}
+
+// hasControl says whether s would not survive in a header.
+func hasControl(s string) bool {
+	return strings.ContainsFunc(s, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f })
+}
+
+// Close ends the use of the client. Later calls return ErrClosed; calls under way go on to their
+// end. Idle connections close now, the others within seconds after their call. Closing twice does
+// no harm.
 func (c *Client) Close() {
+	c.closed.Store(true)
 	for _, e := range c.routes.Load().all {
 		e.host.CloseIdleConnections()
 	}

@@ -11,17 +11,9 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
+	"httpdhs/api"
 	"httpdhs/kv"
 )
-
-func TestMain(m *testing.M) {
-	// fasthttp's cleaner of idle connections ends by itself, some seconds after
-	// the last of them is closed; its servers' clock never does.
-	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.(*HostClient).connsCleaner"),
-		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.updateServerDate.func1"))
-}
 
 // fakeNode is a server that notes what it is asked and answers as it is told.
 type fakeNode struct {
@@ -67,14 +59,14 @@ func (n *fakeNode) about(prefix string) []string {
 // node p modulo their number, and its replica to the next one.
 type fakeCluster struct {
 	nodes []*fakeNode
-	ring  *Ring
+	ring  *api.Ring
 }
 
 // newFakeCluster makes n nodes that answer what is not about the ring with
 // handler.
 func newFakeCluster(t *testing.T, n int, handler func(node int, w http.ResponseWriter, r *http.Request)) *fakeCluster {
 	t.Helper()
-	c := &fakeCluster{ring: &Ring{Fingerprint: "f1", Hash: "xxh3-64", Partitions: 64, Replicas: min(2, n)}}
+	c := &fakeCluster{ring: &api.Ring{Fingerprint: "f1", Hash: "xxh3-64", Partitions: 64, Replicas: min(2, n)}}
 	for i := range n {
 		c.nodes = append(c.nodes, newFakeNode(t, func(w http.ResponseWriter, r *http.Request) {
 			if r.URL.Path != "/cluster/ring" {
@@ -87,7 +79,7 @@ func newFakeCluster(t *testing.T, n int, handler func(node int, w http.ResponseW
 			}
 			_ = json.NewEncoder(w).Encode(c.ring)
 		}))
-		c.ring.Nodes = append(c.ring.Nodes, RingNode{Name: c.nodes[i].addr, Weight: 1})
+		c.ring.Nodes = append(c.ring.Nodes, api.RingNode{Name: c.nodes[i].addr, Weight: 1})
 	}
 	for p := range c.ring.Partitions {
 		owners := []uint16{uint16(p % n)}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"github.com/valyala/fasthttp"
 
@@ -11,60 +12,54 @@ import (
 	"httpdhs/kv"
 )
 
-// The documents of /cluster; their fields are described in docs/http-api.md.
-type (
-	Cluster  = api.Cluster
-	Node     = api.Node
-	Memory   = api.Memory
-	Ring     = api.Ring
-	RingNode = api.RingNode
-	Key      = api.Key
-	KeyOwner = api.KeyOwner
-	Moving   = api.Moving
-	Leaving  = api.Leaving
-)
-
 // Cluster asks who is in the cluster and how they are.
-func (c *Client) Cluster(ctx context.Context) (*Cluster, error) {
-	doc := new(Cluster)
-	return doc, c.getJSON(ctx, c.routes.Load().forAny(), "/cluster", doc)
+func (c *Client) Cluster(ctx context.Context) (*api.Cluster, error) {
+	return getJSON[api.Cluster](ctx, c, c.routes.Load().forAny(), "/cluster")
 }
 
-// Ring fetches the partition table; the client routes by it from then on.
-func (c *Client) Ring(ctx context.Context) (*Ring, error) {
+// Ring fetches the partition table. The client routes by it from then on.
+func (c *Client) Ring(ctx context.Context) (*api.Ring, error) {
 	select {
 	case c.refreshing <- struct{}{}:
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
 	defer func() { <-c.refreshing }()
-	return c.refresh(ctx)
+	ring, err := c.refresh(ctx)
+	if err != nil {
+		return nil, err
+	}
+	// The caller may change what it gets, and the client goes on to route by its own.
+	own := *ring
+	own.Nodes, own.Owners = slices.Clone(ring.Nodes), make([][]uint16, len(ring.Owners))
+	for p, owners := range ring.Owners {
+		own.Owners[p] = slices.Clone(owners)
+	}
+	return &own, nil
 }
 
-// Key asks where a key lives and what each of its owners holds.
-func (c *Client) Key(ctx context.Context, key []byte) (*Key, error) {
-	if len(key) == 0 {
+// Locate asks where a key lives, and what each of its owners holds.
+func (c *Client) Locate(ctx context.Context, key string) (*api.Key, error) {
+	if key == "" {
 		return nil, kv.ErrKeyEmpty
 	}
-	doc := new(Key)
 	target := keyTarget("/cluster/key/", key, nil)
-	return doc, c.getJSON(ctx, c.current(ctx).forKey(key), string(target), doc)
+	return getJSON[api.Key](ctx, c, c.current(ctx).forKey(key), string(target))
 }
 
-// Leave asks the node at the first of Options.Addrs, and no other, to leave the cluster. It answers at once, and again when it is asked
-// again; that it has left shows in [Client.Cluster] of another node, which does not list it any more. A *StatusError with status 409 says
-// why it cannot.
-func (c *Client) Leave(ctx context.Context) (*Leaving, error) {
-	doc := new(Leaving)
+// Leave asks the node at the first of Options.Addrs, and no other, to leave the cluster. It answers
+// at once, and again when it is asked again. The node has left when Cluster, asked of another node,
+// does not list it any more. A *StatusError with status 409 says why it cannot leave.
+func (c *Client) Leave(ctx context.Context) (*api.Leaving, error) {
 	req := &request{method: fasthttp.MethodPost, target: []byte("/cluster/leave"), safe: true}
-	return doc, c.readJSON(ctx, c.routes.Load().seeds[:1], req, doc)
+	return readJSON[api.Leaving](ctx, c, c.routes.Load().seeds[:1], req)
 }
 
-// Remove takes a member that is down off the ring. A *StatusError with status 404 says that there is no such member, one with 409 that it
-// is up.
+// Remove takes a member that is down off the ring. A name that is no member's is ErrNotFound. A
+// *StatusError with status 409 says that the member is up.
 func (c *Client) Remove(ctx context.Context, name string) error {
-	target := keyTarget("/cluster/nodes/", []byte(name), nil)
-	resp, err := c.send(ctx, c.routes.Load().forAny(), &request{method: fasthttp.MethodDelete, target: target, safe: true})
+	req := &request{method: fasthttp.MethodDelete, target: keyTarget("/cluster/nodes/", name, nil), safe: true}
+	resp, err := c.send(ctx, c.routes.Load().forAny(), req)
 	if err == nil {
 		fasthttp.ReleaseResponse(resp)
 	}
@@ -72,19 +67,21 @@ func (c *Client) Remove(ctx context.Context, name string) error {
 }
 
 // getJSON reads a document.
-func (c *Client) getJSON(ctx context.Context, candidates []*endpoint, target string, doc any) error {
-	return c.readJSON(ctx, candidates, &request{method: fasthttp.MethodGet, target: []byte(target), safe: true}, doc)
+func getJSON[Doc any](ctx context.Context, c *Client, candidates []*endpoint, target string) (*Doc, error) {
+	req := &request{method: fasthttp.MethodGet, target: []byte(target), safe: true}
+	return readJSON[Doc](ctx, c, candidates, req)
 }
 
 // readJSON reads the document that answers a request.
-func (c *Client) readJSON(ctx context.Context, candidates []*endpoint, req *request, doc any) error {
+func readJSON[Doc any](ctx context.Context, c *Client, candidates []*endpoint, req *request) (*Doc, error) {
 	resp, err := c.send(ctx, candidates, req)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer fasthttp.ReleaseResponse(resp)
+	doc := new(Doc)
 	if err := json.Unmarshal(resp.Body(), doc); err != nil {
-		return fmt.Errorf("cannot read the answer to %s: %w", req.target, err)
+		return nil, fmt.Errorf("cannot read the answer to %s: %w", req.target, err)
 	}
-	return nil
+	return doc, nil
 }

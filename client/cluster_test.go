@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -26,35 +27,37 @@ func TestBatchAtRealNodes(t *testing.T) {
 
 	values := map[string]string{"text": "tëxt\u2028\x00\"\\<", "bytes\xff": "\xfe\x00", "empty": "", "lf\n": "\ufffd"}
 	var puts []client.Op
-	var keys [][]byte
+	var keys []string
 	for key, value := range values {
-		puts = append(puts, client.Op{Kind: client.OpPut, Key: []byte(key), Value: []byte(value), ContentType: "a/b", TTL: time.Hour})
-		keys = append(keys, []byte(key))
+		puts = append(puts, client.Op{Kind: client.OpPut, Key: key, Value: []byte(value),
+			ContentType: "a/b", CacheControl: "max-age=60", ContentEncoding: "x", TTL: time.Hour})
+		keys = append(keys, key)
 	}
-	for i, r := range c.Batch(ctx, puts, &client.BatchOptions{W: "all"}) {
-		if r.Err != nil || !r.Written.Created || r.Written.Acks != "2/2" {
+	for i, r := range c.Batch(ctx, puts, &client.BatchOptions{W: client.LevelAll}) {
+		if r.Err != nil || !r.Written.Created || r.Written.Acks != 2 || r.Written.Replicas != 2 {
 			t.Errorf("put %q: %+v", puts[i].Key, r)
 		}
 	}
-	got, err := c.GetMany(ctx, append(keys, []byte("none")), &client.GetOptions{R: "all"})
-	if err != nil || got[len(keys)] != nil {
-		t.Fatal(err, got[len(keys)])
+	got, err := c.GetMany(ctx, append(keys, "none"), &client.GetOptions{R: client.LevelAll})
+	if err != nil || len(got) != len(keys) {
+		t.Fatal(err, got)
 	}
-	for i, key := range keys {
+	for _, key := range keys {
 		one, err := c.Get(ctx, key, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		v := got[i]
-		if v == nil || string(v.Data) != values[string(key)] || v.ContentType != "a/b" || v.ETag != one.ETag || !v.Expires.Truncate(time.Second).Equal(one.Expires) {
-			t.Errorf("%q is %+v, and alone %+v", key, v, one)
+		many := got[key]
+		many.Expires, many.Modified = many.Expires.Truncate(time.Second).UTC(), one.Modified
+		if string(one.Data) != values[key] || one.CacheControl != "max-age=60" || one.Modified.IsZero() || !reflect.DeepEqual(many, one) {
+			t.Errorf("%q is %+v, and alone %+v", key, many, one)
 		}
 	}
 
-	a := []byte("a")
+	a, get := "a", client.OpGet
 	many := c.Batch(ctx, []client.Op{
-		{Kind: client.OpPut, Key: a, Value: []byte("1")}, {Key: a}, {Kind: client.OpPut, Key: a, Value: []byte("2")}, {Key: a},
-		{Kind: client.OpDelete, Key: a}, {Key: a}, {Key: nil}, {Key: []byte(strings.Repeat("k", 5000))},
+		{Kind: client.OpPut, Key: a, Value: []byte("1")}, {Kind: get, Key: a}, {Kind: client.OpPut, Key: a, Value: []byte("2")}, {Kind: get, Key: a},
+		{Kind: client.OpDelete, Key: a}, {Kind: get, Key: a}, {Kind: get}, {Kind: get, Key: strings.Repeat("k", 5000)},
 		{Kind: client.OpPut, Key: a, TTL: -1},
 	}, nil)
 	var said []string

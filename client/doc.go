@@ -1,39 +1,115 @@
-// Package client is a Go client of httpdhs that knows the ring: it fetches the
-// partition table once (GET /cluster/ring) and sends each request to the
-// node that is the primary of its key, which saves the hop that any other node
-// would make.
+// Package client is the Go client of httpdhs, a distributed hash table over HTTP. It knows which
+// node owns which key and sends each request there, goes on with other nodes when one is down, and
+// says after each error whether a write may have been done.
 //
-// What it promises:
+// # A first program
 //
-//   - A key is any bytes and arrives as it is: it is percent-encoded so that
-//     one decoding gives it back, and nothing on the way normalises it.
+// With a node at localhost:1234 (httpdhs dev starts three), this prints hello:
 //
-//   - When a node does not answer, another is asked: first the key's other
-//     owners, then the addresses that the client was given, then any member.
-//     Any node answers for any key, so the ring is a shortcut and never a
-//     condition. Where its names cannot be reached from here (a private
-//     network behind one public address), everything goes through the given
-//     addresses.
+//	package main
 //
-//   - Reads are repeated freely. A write is repeated only when it is certain
-//     that nothing was done: no connection came about, or the answer says
-//     503 with Retry-After. In every other case the error matches
-//     ErrOutcomeUnknown, because a write that is sent twice could undo one
-//     that someone else made in between.
+//	import (
+//		"context"
+//		"fmt"
+//		"log"
 //
-//   - Many operations take few requests: Batch and GetMany deal them out to
-//     the primaries of their keys, which are asked at the same time, and
-//     NewLoader loads a stream of any length.
+//		"httpdhs/client"
+//	)
 //
-// The ring is looked at again by the request that notices that it is due: after
-// a failure, and every half minute.
-// Connections are kept alive and pooled; fasthttp looks after idle ones in the
-// background and ends that by itself within MaxIdleConnDuration of Close.
+//	func main() {
+//		c, err := client.New(client.Options{Addrs: []string{"localhost:1234"}})
+//		if err != nil {
+//			log.Fatal(err)
+//		}
+//		defer c.Close()
+//		ctx := context.Background()
+//		if _, err := c.Put(ctx, "greeting", []byte("hello"), nil); err != nil {
+//			log.Fatal(err)
+//		}
+//		value, err := c.Get(ctx, "greeting", nil)
+//		if err != nil {
+//			log.Fatal(err)
+//		}
+//		fmt.Printf("%s\n", value.Data)
+//	}
 //
-// All methods are safe for concurrent use. A context's deadline bounds a call as
-// Options.Timeout does. A call returns at once when its context is cancelled:
-// with context.Canceled, and if it is a write that was on its way, with
-// ErrOutcomeUnknown too. fasthttp cannot take back a request, so one that was
-// cancelled keeps a goroutine and a connection until the node answers or its
-// time is over.
+// # Keys and values
+//
+// A key is a string, and a value is a []byte. Keys are names: they are written as literals, compared
+// and used in maps. A Go string holds any bytes, and so may a key: invalid UTF-8, slashes and zero
+// bytes arrive as they are. Values are what encoders make and readers take. Nodes accept keys of 1
+// to 4096 bytes and values of up to 8 MiB, unless they are set up otherwise.
+//
+// The options of a call may be nil, and the zero value of each of their fields is its default.
+//
+// # Writes
+//
+// PutOptions.W says how many replicas must have stored a write before Put returns. The default is
+// every replica that is up. PutOptions.TTL has the value expire.
+//
+// PutOptions.If makes a write conditional. IfAbsent creates a key that nobody else has created.
+// IfMatch replaces the version that was read, unless somebody was faster: read, change, write with
+// the ETag of what was read, and start over on ErrConditionFailed. Without a condition the last
+// writer wins.
+//
+// # Many keys
+//
+// GetMany and Batch carry out many operations in few requests, which the owners of the keys get at
+// the same time. A Loader loads records of any number, from a map, a file or a function, in bounded
+// memory. Keys lists the keys that begin with a prefix, with or without their values.
+//
+// # Routing
+//
+// The client fetches the partition table of the cluster and sends each request to the primary of
+// its key, which saves the hop that any other node would make. Any node answers for any key, so this
+// is a shortcut and no condition. If a node does not answer, the client asks the other owners of the
+// key, then Options.Addrs, then other nodes. It looks at the table again every half minute and after
+// a failure, so it follows nodes that join and leave. A node that was not reached is left alone for
+// half a second, and for longer each time, up to 16 s.
+//
+// Nodes are reached by the names that they have for each other. Where those do not work, behind a
+// load balancer or with forwarded ports, set Options.NoRouting.
+//
+// # Errors, and what is certain after one
+//
+// The client repeats a read until a node answers or the time is over. It repeats a write only if the
+// write was certainly not done: no connection came about, or the node refused and said so. A write
+// that is sent twice could undo what somebody else has written in between.
+//
+// Tell errors apart with errors.Is:
+//
+//   - ErrNotFound: the key has no value.
+//   - ErrConditionFailed: somebody else has written the key. Nothing was written. Read it again.
+//   - ErrOutcomeUnknown: the write may have been done, or may still appear. Read the key to find
+//     out, or write it again if that does no harm.
+//   - ErrUnavailable: the cluster cannot do it now. Nothing was written. Try again later.
+//   - ErrFull: the nodes have no memory for the write. It may have been done only if the error
+//     matches ErrOutcomeUnknown, too.
+//   - ErrUnauthorized, ErrWantsTLS, ErrNoTLS: nothing was done. The Options do not fit the nodes.
+//   - ErrIncomplete: some records of a load failed.
+//   - ErrClosed: the call came after Close.
+//
+// Any other refusal is about the request and will happen again: a value that is too large, or a
+// level of more replicas than there are. Nothing was written. errors.As finds the *StatusError of a
+// node's answer, whose Message says what to do.
+//
+// # Time
+//
+// A call ends within Options.Timeout, and by the deadline of its context if that is earlier. Its
+// error then matches context.DeadlineExceeded, beside ErrOutcomeUnknown or ErrUnavailable. A node
+// gives up an operation after 5 s by itself, so a longer Timeout leaves time for further attempts
+// and not for a slower one.
+//
+// A call whose context is cancelled returns at once. The error matches context.Canceled and, if a
+// write had been sent, ErrOutcomeUnknown.
+//
+// # Concurrency and closing
+//
+// One Client serves a whole program: all its methods may be called by many goroutines at once. It
+// keeps connections alive and pools them, up to Options.MaxConns to each node. It starts no
+// goroutine that outlives its calls, with two exceptions. A request that was cancelled keeps one
+// until the node answers or Options.Timeout is over, for a request cannot be taken back. And the
+// connection pools have one each, which ends some seconds after their last connection is closed.
+//
+// Close it when the program ends, or when its cluster is not needed any more.
 package client

@@ -55,7 +55,7 @@ func (e *endpoint) succeeded() {
 // as the one that just broke, and each would cost another request.
 func (e *endpoint) failed(now time.Time, err error) {
 	e.host.CloseIdleConnections()
-	if !nothingSent(err) && !errors.Is(err, fasthttp.ErrTimeout) {
+	if !nothingSent(err) && !errors.Is(err, errNoAnswer) {
 		// A broken connection is often a node that was restarted. Whether it
 		// is down, the next dial tells.
 		return

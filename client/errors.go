@@ -12,46 +12,70 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"httpdhs/api"
-	"httpdhs/kv"
 )
 
-// Errors to look for with errors.Is. A *StatusError matches those of the nodes'
-// answers where its status says so.
+// The errors that errors.Is can tell. The package comment says what is certain after each. Beside
+// them, an error matches context.Canceled if the context was cancelled, and
+// context.DeadlineExceeded if the time for the call was over.
 var (
-	// ErrNotFound: there is no such key.
-	ErrNotFound = kv.ErrNotFound
+	// ErrNotFound: the key has no value. Of Remove: there is no such node.
+	ErrNotFound = errors.New("no such key")
 
-	// ErrConditionFailed: the IfMatch or IfNoneMatch of a write did not hold.
-	ErrConditionFailed = kv.ErrConditionFailed
+	// ErrConditionFailed: the condition of a write did not hold, and nothing was written. Read the
+	// key and decide again, with its current ETag. StatusError.ETag may have it already.
+	ErrConditionFailed = errors.New("the condition does not hold")
 
-	// ErrOutcomeUnknown: a write was sent and may or may not have been done.
+	// ErrOutcomeUnknown: the write was sent, and may have been done, or may still appear. Read the
+	// key to find out. Or write again, if it does no harm to do it twice.
 	ErrOutcomeUnknown = errors.New("the write may or may not have been done")
 
-	// ErrUnreachable: no node could be asked. A write was not done.
-	ErrUnreachable = errors.New("no node answers")
+	// ErrUnavailable: the cluster cannot do it now, and a write was certainly not done. No node
+	// was reached, or too few of the replicas that it takes, or the nodes are overloaded. Try
+	// again later; the client has tried for as long as it could.
+	ErrUnavailable = errors.New("no node answers")
 
-	// ErrUnauthorized: the nodes want a token, or another one than Options.Token.
+	// ErrFull: a replica has no memory for the write. Delete keys, write less, or give the nodes
+	// more memory. Where other replicas have stored it, the error is ErrOutcomeUnknown too.
+	ErrFull = errors.New("a replica has no memory left for this write")
+
+	// ErrIncomplete: of a load, some records were not stored. The LoadReport says which.
+	ErrIncomplete = errors.New("not all records were loaded")
+
+	// ErrUnauthorized: the nodes want a token, or another one. Set Options.Token.
 	ErrUnauthorized = errors.New("the nodes want a token")
 
-	// ErrWantsTLS and ErrNoTLS: the node speaks TLS, and was asked without, or the other way round.
-	// A write was not done.
+	// ErrWantsTLS: the node speaks TLS, and was asked without; nothing was done. Write its address
+	// as https://host:port, or set Options.TLS.
 	ErrWantsTLS = errors.New("the node speaks TLS, and was asked without")
-	ErrNoTLS    = errors.New("the node speaks no TLS, and was asked with it")
+
+	// ErrNoTLS: the node speaks no TLS, and was asked with it; nothing was done.
+	ErrNoTLS = errors.New("the node speaks no TLS, and was asked with it")
+
+	// ErrClosed: the client was closed before the call.
+	ErrClosed = errors.New("the client is closed")
 )
 
-// StatusError is an answer that is not a success.
+// StatusError is the answer of a node that did not do what it was asked. errors.As finds it. One
+// that matches none of the errors above is about the request itself, which will fail again: a value
+// that is too large, say, or a level that there is none of.
 type StatusError struct {
 	Status  int    // of HTTP
-	Message string // what the node says about it
+	Message string // what is wrong and what to do, in the words of the node
 	Node    string // who answered
 
-	// Unknown says that a write did not reach its level and may still appear;
-	// Acks of Required replicas stored it.
+	// Unknown says that a write may have been done, or may still appear. Acks replicas have stored
+	// it, of Required that had to; both are 0 where that is not known.
 	Unknown        bool
 	Acks, Required int
 
-	// RetryAfter is set where the node did nothing and asks to come back.
+	// ETag is the version that is there, after a condition that did not hold. Empty: the key has
+	// no value, or the version is not known.
+	ETag string
+
+	// RetryAfter is how long the node, which did nothing, asks to wait. 0: it does not ask.
 	RetryAfter time.Duration
+
+	proxy bool // between here and the node has answered
 }
 
 func (e *StatusError) Error() string {
@@ -59,44 +83,64 @@ func (e *StatusError) Error() string {
 	if msg == "" {
 		msg = strings.ToLower(http.StatusText(e.Status))
 	}
-	if e.Node == "" {
-		return fmt.Sprintf("%s (status %d)", msg, e.Status)
-	}
 	return fmt.Sprintf("%s (status %d from %s)", msg, e.Status, e.Node)
 }
 
-// Is matches the sentinels of this package.
+// Is matches the errors of this package.
 func (e *StatusError) Is(target error) bool {
 	switch target {
 	case ErrNotFound:
 		return e.Status == http.StatusNotFound
 	case ErrConditionFailed:
 		return e.Status == http.StatusPreconditionFailed
+	case ErrFull:
+		return e.Status == http.StatusInsufficientStorage
 	case ErrUnauthorized:
 		return e.Status == http.StatusUnauthorized
 	case ErrWantsTLS:
 		return e.Status == http.StatusMisdirectedRequest
 	case ErrOutcomeUnknown:
 		return e.Unknown
+	case ErrUnavailable:
+		return !e.Unknown && unavailable(e.Status)
 	}
 	return false
 }
 
-// refused says that the node did nothing with the request, and that it or
-// another may take it later.
+// unavailable says whether a status is about the node or the way to it, and not about the request.
+func unavailable(status int) bool {
+	switch status {
+	case http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		return true
+	}
+	return false
+}
+
+// refused says that the node did nothing with the request, and that it or another may take it
+// later.
 func (e *StatusError) refused() bool { return e.RetryAfter > 0 && !e.Unknown }
 
-// messageMax bounds what is kept of a body that is not one of our errors, say
-// of a proxy's error page.
+// leavesOpen says whether a write that was answered so may have been done, although the answer
+// does not say it. A node's own answer does say it, unless a fault of the node came in between. A
+// proxy may have passed the write on.
+func (e *StatusError) leavesOpen() bool {
+	return e.Status == http.StatusInternalServerError || e.proxy && unavailable(e.Status)
+}
+
+// messageMax bounds what is kept of a body that is not one of our errors, say of a proxy's error
+// page.
 const messageMax = 200
 
-// statusError reads the answer of a request that did not succeed.
+// statusError reads the answer to a request that did not succeed.
 func statusError(resp *fasthttp.Response, addr string) *StatusError {
 	e := &StatusError{Status: resp.StatusCode(), Node: string(resp.Header.Peek("X-Dht-Node"))}
-	if e.Node == "" {
+	if e.proxy = e.Node == ""; e.proxy {
 		e.Node = addr
 	}
-	if e.Status == http.StatusServiceUnavailable {
+	switch e.Status {
+	case http.StatusPreconditionFailed:
+		e.ETag = string(resp.Header.Peek(fasthttp.HeaderETag))
+	case http.StatusServiceUnavailable:
 		if s, err := strconv.Atoi(string(resp.Header.Peek("Retry-After"))); err == nil {
 			e.RetryAfter = max(time.Duration(s)*time.Second, time.Millisecond)
 		}

@@ -2,15 +2,16 @@ package client
 
 const upperHex = "0123456789ABCDEF"
 
-// AppendKey appends key to a request target so that one percent-decoding gives
-// exactly its bytes back.
+// appendKey appends key to a request target so that one percent-decoding gives exactly its bytes
+// back.
 //
-// Slashes are escaped although a node takes them raw: proxies merge "//" and
-// resolve "a/../b", and do neither with %2F. For the same reason a key that
-// consists of "." or ".." alone has its dots escaped.
-func AppendKey(dst, key []byte) []byte {
-	dots := string(key) == "." || string(key) == ".."
-	for _, b := range key {
+// Slashes are escaped although a node takes them as they are: proxies merge "//" and resolve
+// "a/../b", and do neither with %2F. For the same reason a key that is "." or ".." has its dots
+// escaped.
+func appendKey(dst []byte, key string) []byte {
+	dots := key == "." || key == ".."
+	for i := range len(key) {
+		b := key[i]
 		if unreserved(b) && (b != '.' || !dots) {
 			dst = append(dst, b)
 			continue

@@ -20,7 +20,7 @@ func TestKeysArriveAsTheyAre(t *testing.T) {
 	node := newFakeNode(t, func(_ http.ResponseWriter, r *http.Request) { got = r.RequestURI })
 	c, _ := newClient(t, Options{Addrs: []string{node.addr}})
 	for _, key := range oddKeys {
-		if _, err := c.Put(context.Background(), []byte(key), []byte("v"), nil); err != nil {
+		if _, err := c.Put(context.Background(), key, []byte("v"), nil); err != nil {
 			t.Errorf("put of %q: %v", key, err)
 			continue
 		}
@@ -37,7 +37,7 @@ func FuzzAppendKey(f *testing.F) {
 		f.Add([]byte(key))
 	}
 	f.Fuzz(func(t *testing.T, key []byte) {
-		raw := string(AppendKey(nil, key))
+		raw := string(appendKey(nil, string(key)))
 		back, err := url.PathUnescape(raw)
 		if err != nil || back != string(key) {
 			t.Fatalf("%q became %q, which is %q (%v)", key, raw, back, err)

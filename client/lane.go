@@ -177,12 +177,12 @@ func (l *Loader) deliver(ctx, reading context.Context, lane *lane, b *block) (er
 		answered := errors.As(err, &status)
 		switch {
 		case answered && wholeBlock(status.Status):
-			l.fail(int64(len(b.lines)), LineError{
-				Line:  b.lines[0],
-				Error: fmt.Sprintf("a block of %d records from this line on was refused: %s", len(b.lines), status),
+			l.fail(int64(len(b.lines)), &RecordError{
+				Line: b.lines[0],
+				Err:  fmt.Errorf("a block of %d records from this line on was refused: %w", len(b.lines), status),
 			})
 			return nil
-		case answered && !elsewhere(status.Status), errors.Is(err, ErrNoTLS),
+		case answered && !elsewhere(status.Status), errors.Is(err, ErrNoTLS), errors.Is(err, ErrClosed),
 			reading.Err() != nil, try >= blockTries-1:
 			return err
 		}
@@ -207,30 +207,32 @@ func (c *Client) sendBlock(ctx context.Context, candidates []*endpoint, req *req
 	return res, nil
 }
 
-// wholeBlock says whether a status is about what is in the block, so that the
-// blocks after it may fare better.
+// wholeBlock says whether a status is about what is in the block, so that the blocks after it may
+// fare better.
 func wholeBlock(status int) bool {
 	switch status {
-	case fasthttp.StatusBadRequest, fasthttp.StatusRequestEntityTooLarge,
-		fasthttp.StatusUnprocessableEntity, fasthttp.StatusInsufficientStorage:
+	case fasthttp.StatusRequestEntityTooLarge, fasthttp.StatusUnprocessableEntity, fasthttp.StatusInsufficientStorage:
 		return true
 	}
 	return false
 }
 
-// count adds the answer for a block to the report. The node numbers records
-// from 1; the report is about the lines that they come from.
+// count adds the answer for a block to the report. The node numbers records from 1; the report is
+// about the lines that they come from.
 func (l *Loader) count(b *block, res *api.LoadResult) {
 	l.loaded.Add(res.Loaded)
 	if res.Failed == 0 {
 		return
 	}
-	for i, e := range res.Errors {
+	reasons := make([]*RecordError, 0, len(res.Errors))
+	for _, e := range res.Errors {
+		line := e.Line
 		if n := e.Line - 1; n >= 0 && n < int64(len(b.lines)) {
-			res.Errors[i].Line = b.lines[n]
+			line = b.lines[n]
 		}
+		reasons = append(reasons, &RecordError{line, errors.New(e.Error)})
 	}
-	l.fail(res.Failed, res.Errors...)
+	l.fail(res.Failed, reasons...)
 }
 
 // forLane is the order in which nodes are asked to take a lane's block.

@@ -7,27 +7,29 @@ import (
 	"iter"
 	"net/url"
 	"strconv"
-	"unicode/utf8"
+	"time"
 )
 
-// KeysOptions of a listing; nil takes the defaults.
+// KeysOptions of a listing. Nil takes the defaults.
 type KeysOptions struct {
-	Prefix []byte
-	Values bool // fetch the values too
-	Page   int  // keys a request; 0: 1000
+	Prefix string // only keys that begin so; empty: all
+	Values bool   // fetch the values too
+	Page   int    // keys a request; 0: 1000
 }
 
 const defaultPage = 1000
 
 // Item is a key of a listing.
 type Item struct {
-	Key   []byte
-	Value []byte // only with KeysOptions.Values
+	Key   string
+	Value Value // only with KeysOptions.Values
 }
 
-// Keys lists the cluster's keys in no order that means anything, page by page
-// while it is ranged over. A key that exists throughout is listed exactly
-// once, whatever else changes meanwhile. An error ends the listing.
+// Keys lists the cluster's keys, page by page while it is ranged over. They come in the order of
+// their hashes, which looks random. A key that exists throughout is listed exactly once, whatever
+// else changes meanwhile. An error ends the listing.
+//
+// With a prefix, the nodes still look at all their keys.
 func (c *Client) Keys(ctx context.Context, opts *KeysOptions) iter.Seq2[Item, error] {
 	if opts == nil {
 		opts = &KeysOptions{}
@@ -69,8 +71,8 @@ func (c *Client) keysPage(ctx context.Context, opts *KeysOptions, cursor string)
 		limit = defaultPage
 	}
 	query := url.Values{"limit": {strconv.Itoa(limit)}}
-	if len(opts.Prefix) > 0 {
-		query.Set("prefix", string(opts.Prefix))
+	if opts.Prefix != "" {
+		query.Set("prefix", opts.Prefix)
 	}
 	if opts.Values {
 		query.Set("values", "1")
@@ -78,51 +80,56 @@ func (c *Client) keysPage(ctx context.Context, opts *KeysOptions, cursor string)
 	if cursor != "" {
 		query.Set("cursor", cursor)
 	}
-	page := new(keysPage)
-	return page, c.getJSON(ctx, c.current(ctx).forAny(), "/db?"+query.Encode(), page)
+	return getJSON[keysPage](ctx, c, c.current(ctx).forAny(), "/db?"+query.Encode())
 }
 
-// listedItem reads a key of a page: a string, or an object where the value
-// comes with it or where the key is not UTF-8 and so cannot be a string.
+// listedItem reads a key of a page: a string, or an object where the value comes with it, or where
+// the key is not UTF-8 and so cannot be a string.
 type listedItem Item
 
 func (i *listedItem) UnmarshalJSON(data []byte) error {
 	if len(data) > 0 && data[0] == '"' {
-		var key string
-		err := json.Unmarshal(data, &key)
-		i.Key = []byte(key)
-		return err
+		return json.Unmarshal(data, &i.Key)
 	}
 	var doc struct {
-		Key         *string `json:"key"`
-		KeyBase64   []byte  `json:"key_base64"`
-		Value       *string `json:"value"`
-		ValueBase64 []byte  `json:"value_base64"`
+		Key       *string `json:"key"`
+		KeyBase64 []byte  `json:"key_base64"`
+		valueDoc
 	}
 	if err := json.Unmarshal(data, &doc); err != nil {
 		return err
 	}
-	i.Key, i.Value = doc.KeyBase64, doc.ValueBase64
-	if doc.Key != nil {
-		i.Key = []byte(*doc.Key)
+	if i.Key = string(doc.KeyBase64); doc.Key != nil {
+		i.Key = *doc.Key
 	}
-	if doc.Value != nil {
-		i.Value = []byte(*doc.Value)
+	if doc.Value != nil || doc.ValueBase64 != nil {
+		i.Value = doc.value()
 	}
 	return nil
 }
 
-// AppendPrintable appends key for a line of text: as it is if it is UTF-8
-// without control characters and is not in quotes, else as a quoted Go string.
-// So what starts with a quote is always quoted, and every line can be read
-// back.
-func AppendPrintable(dst, key []byte) []byte {
-	plain := utf8.Valid(key) && len(key) > 0 && key[0] != '"'
-	for _, r := range string(key) {
-		plain = plain && strconv.IsPrint(r)
+// valueDoc is a value in the JSON of a listing and of a batch. Bytes that are not UTF-8 come in
+// base64.
+type valueDoc struct {
+	Value           *string   `json:"value"`
+	ValueBase64     []byte    `json:"value_base64"`
+	ContentType     string    `json:"content_type"`
+	CacheControl    string    `json:"cache_control"`
+	ContentEncoding string    `json:"content_encoding"`
+	ETag            string    `json:"etag"`
+	Expires         time.Time `json:"expires"`
+}
+
+func (d *valueDoc) value() Value {
+	v := Value{
+		Data: d.ValueBase64, ContentType: d.ContentType, CacheControl: d.CacheControl,
+		ContentEncoding: d.ContentEncoding, ETag: d.ETag, Expires: d.Expires,
 	}
-	if plain {
-		return append(dst, key...)
+	if d.Value != nil {
+		v.Data = []byte(*d.Value)
 	}
-	return strconv.AppendQuote(dst, string(key))
+	if v.ContentType == "" {
+		v.ContentType = defaultContentType
+	}
+	return v
 }

@@ -27,11 +27,11 @@ func TestKeys(t *testing.T) {
 	})
 	c, _ := newClient(t, Options{Addrs: []string{node.addr}})
 	var got []string
-	for item, err := range c.Keys(background, &KeysOptions{Prefix: []byte("p&\xff"), Page: 2}) {
+	for item, err := range c.Keys(background, &KeysOptions{Prefix: "p&\xff", Page: 2}) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got = append(got, string(item.Key)+"="+string(item.Value))
+		got = append(got, item.Key+"="+string(item.Value.Data))
 	}
 	if want := []string{"a b=", "\xff=", "k=v", "k2=\x00"}; !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
@@ -53,22 +53,5 @@ func TestKeysStopsWithoutProgress(t *testing.T) {
 	}
 	if n != 3 {
 		t.Errorf("%d items, want two and an error", n)
-	}
-}
-
-// A key that a terminal shows as it is is printed so; any other is quoted.
-func TestAppendPrintable(t *testing.T) {
-	for key, want := range map[string]string{
-		"a/b":    "a/b",
-		"å b":    "å b",
-		"a\nb":   `"a\nb"`,
-		"\xff":   `"\xff"`,
-		`"q"`:    `"\"q\""`,
-		"":       `""`,
-		"a\x00b": `"a\x00b"`,
-	} {
-		if got := string(AppendPrintable(nil, []byte(key))); got != want {
-			t.Errorf("%q is printed as %s, want %s", key, got, want)
-		}
 	}
 }

@@ -5,66 +5,44 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
+	"iter"
 	"net/url"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"httpdhs/api"
-	"httpdhs/kv"
 )
 
-// Source yields the records of a load in their order.
-type Source interface {
-	// Next returns the next record, whose slices are good until the call
-	// after, and its line (from 1). io.EOF ends the load. A *RecordError is
-	// about that line alone: it is counted and the load goes on; any other
-	// error ends it.
-	Next() (rec *kv.Record, line int64, err error)
-}
-
-// RecordError is a line that is not a record.
-type RecordError struct{ Err error }
-
-func (e *RecordError) Error() string { return e.Err.Error() }
-func (e *RecordError) Unwrap() error { return e.Err }
-
-// LineError is a line that was not loaded.
-type LineError = api.LineError
-
-// LoadOptions of a load.
+// LoadOptions of a load. Nil takes the defaults.
 type LoadOptions struct {
-	W   string        // as in WriteOptions
-	TTL time.Duration // of every record; 0: what the record says
+	W   Level         // replicas that have to store each record; empty: LevelLive
+	TTL time.Duration // of every record; 0: each expires as it says
 
-	// BlockTimeout bounds the sending of one block over all its attempts. It
-	// is generous for a reason: an answer that is given up too early may
-	// belong to writes that still happen, after those of later blocks. 0: 60 s.
+	// BlockTimeout bounds the sending of one block over all its attempts. It is generous for a
+	// reason: a block that is given up too early may still be written, after later blocks with
+	// newer values of its keys. Default: 60 s.
 	BlockTimeout time.Duration
 }
 
 // LoadReport is what has come of a load, so far or at its end.
 type LoadReport struct {
 	Loaded, Failed int64
-	Errors         []LineError // the first of them by line
+	Errors         []*RecordError // the first 20 of those that failed, by line
 }
 
 // errorsMax bounds the errors that are kept.
 const errorsMax = 20
 
-// Loader loads the records of one source into the cluster.
+// Loader is one load of records into the cluster. Make it with NewLoader and call Load once; Report
+// tells others how far it is.
 //
-// Every key has its lane, and a lane sends its blocks one after the other. So
-// of two records with the same key the later one wins, as whoever wrote the
-// file expects, while all lanes together keep the cluster busy. Lanes belong
-// to nodes: a lane's blocks hold only keys of which its node is the primary,
-// so the node that gets a block coordinates writes that it stores itself. A
-// block that a node does not take goes to another node, still in order.
+// Every key has its lane, and a lane sends its blocks one after the other. So of two records with
+// the same key the later one wins, while all lanes together keep the cluster busy. A lane belongs to
+// a node, and its blocks hold only keys of which that node is the primary. A block that the node
+// does not take goes to another node, still in order.
 //
-// The lanes' two buffers are all that a load holds, and the source is read no
-// faster than they empty.
+// A lane has two blocks, of 256 KiB or one larger record each. That is all that a load holds, and
+// it takes records no faster than the nodes store them.
 type Loader struct {
 	c    *Client
 	opts LoadOptions
@@ -74,35 +52,46 @@ type Loader struct {
 	loaded, failed atomic.Int64
 
 	mu     sync.Mutex
-	errors []LineError // guarded by mu; sorted by line, at most errorsMax
+	errors []*RecordError // guarded by mu; sorted by line, at most errorsMax
 }
 
 const defaultBlockTimeout = time.Minute
 
 // NewLoader prepares a load.
-func (c *Client) NewLoader(opts LoadOptions) *Loader {
-	if opts.BlockTimeout <= 0 {
-		opts.BlockTimeout = defaultBlockTimeout
+func (c *Client) NewLoader(opts *LoadOptions) *Loader {
+	l := &Loader{c: c, target: []byte("/load-data")}
+	if opts != nil {
+		l.opts = *opts
+	}
+	if l.opts.BlockTimeout <= 0 {
+		l.opts.BlockTimeout = defaultBlockTimeout
 	}
 	query := url.Values{}
-	if opts.W != "" {
-		query.Set("w", opts.W)
+	if l.opts.W != "" {
+		query.Set("w", string(l.opts.W))
 	}
-	if opts.TTL != 0 {
-		query.Set("ttl", opts.TTL.String())
+	if l.opts.TTL != 0 {
+		query.Set("ttl", l.opts.TTL.String())
 	}
-	target := []byte("/load-data")
 	if len(query) > 0 {
-		target = append(append(target, '?'), query.Encode()...)
+		l.target = append(append(l.target, '?'), query.Encode()...)
 	}
-	return &Loader{c: c, opts: opts, target: target}
+	return l
 }
 
-// Load sends what src yields and returns when every record has its outcome. The error is nil unless
-// the load ended early. Where the source broke off, all records before have their outcome. Where
-// the nodes could not be asked, or ctx is done, records that were not reached are neither loaded nor
-// failed, and those of the blocks that were on their way may have been loaded. It may be called once.
-func (l *Loader) Load(ctx context.Context, src Source) (LoadReport, error) {
+// Load stores the records of a sequence and returns when each has its outcome. Make the sequence
+// with Pairs or ReadRecords, or write a function that yields Records. Load copies each Record
+// before it takes the next.
+//
+// If some records failed, the error is ErrIncomplete, and the report says which. A *RecordError of
+// the sequence counts as such a record. Any other error ends the load early. If it is one of the
+// sequence, all records before it have their outcome. If it is one of the context or the cluster,
+// records that were not reached are neither loaded nor failed, and those that were on their way may
+// have been loaded.
+//
+// Loading the same records again does no harm, unless someone else has written their keys
+// meanwhile.
+func (l *Loader) Load(ctx context.Context, records iter.Seq2[Record, error]) (LoadReport, error) {
 	// A lane that gives up ends the reading. The other lanes still wait for the answers to what they
 	// have sent: it is stored, so it counts.
 	reading, giveUp := context.WithCancelCause(ctx)
@@ -112,7 +101,7 @@ func (l *Loader) Load(ctx context.Context, src Source) (LoadReport, error) {
 	for _, lane := range plan.lanes {
 		lanes.Go(func() { l.drain(ctx, reading, lane, giveUp) })
 	}
-	broke := l.fill(reading, plan, src)
+	broke := l.fill(reading, plan, records)
 	for _, lane := range plan.lanes {
 		if reading.Err() != nil || lane.flush(reading) != nil {
 			break
@@ -122,30 +111,50 @@ func (l *Loader) Load(ctx context.Context, src Source) (LoadReport, error) {
 		close(lane.full)
 	}
 	lanes.Wait()
-	return l.Report(), cmp.Or(context.Cause(reading), broke)
+	report := l.Report()
+	return report, cmp.Or(context.Cause(reading), broke, report.err())
 }
 
-// fill routes each record to its lane until the source ends or breaks off, or the reading is given up.
-func (l *Loader) fill(reading context.Context, plan *lanePlan, src Source) error {
-	for {
-		rec, line, err := src.Next()
+// err is the error of a load that went on to its end.
+func (r *LoadReport) err() error {
+	switch {
+	case r.Failed == 0:
+		return nil
+	case len(r.Errors) == 0:
+		return fmt.Errorf("%w: %d of %d failed", ErrIncomplete, r.Failed, r.Failed+r.Loaded)
+	}
+	return fmt.Errorf("%w: %d of %d failed, the first at %w", ErrIncomplete, r.Failed, r.Failed+r.Loaded, r.Errors[0])
+}
+
+// fill routes each record to its lane until the sequence ends or breaks off, or the reading is given
+// up.
+func (l *Loader) fill(reading context.Context, plan *lanePlan, records iter.Seq2[Record, error]) error {
+	var enc encoder
+	n := int64(0)
+	for rec, err := range records {
+		n++
+		line := cmp.Or(rec.Line, n)
 		var bad *RecordError
-		switch {
-		case err == io.EOF: // one that wraps it is a source that broke off
-			return nil
-		case errors.As(err, &bad):
-			l.fail(1, LineError{Line: line, Error: bad.Error()})
+		if errors.As(err, &bad) {
+			l.fail(1, &RecordError{cmp.Or(bad.Line, line), bad.Err})
 			continue
-		case err != nil:
+		}
+		if err != nil {
 			return fmt.Errorf("line %d and following: %w", line, err)
 		}
-		if err := plan.lane(rec.Key).add(reading, rec, line); err != nil {
+		encoded, err := enc.encode(&rec)
+		if err != nil {
+			l.fail(1, &RecordError{line, err})
+			continue
+		}
+		if err := plan.lane(encoded.Key).add(reading, encoded, line); err != nil {
 			return err
 		}
 	}
+	return nil
 }
 
-// Report says how far the load is. It may be called at any time.
+// Report says how far the load is. It may be called at any time, from any goroutine.
 func (l *Loader) Report() LoadReport {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -153,11 +162,11 @@ func (l *Loader) Report() LoadReport {
 }
 
 // fail counts n records as failed, for reasons of which some are given.
-func (l *Loader) fail(n int64, reasons ...LineError) {
+func (l *Loader) fail(n int64, reasons ...*RecordError) {
 	l.failed.Add(n)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.errors = append(l.errors, reasons...)
-	slices.SortStableFunc(l.errors, func(a, b LineError) int { return cmp.Compare(a.Line, b.Line) })
+	slices.SortStableFunc(l.errors, func(a, b *RecordError) int { return cmp.Compare(a.Line, b.Line) })
 	l.errors = l.errors[:min(len(l.errors), errorsMax)]
 }

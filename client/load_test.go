@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"httpdhs/api"
-	"httpdhs/internal/format"
 	"httpdhs/kv"
 )
 
@@ -85,7 +84,7 @@ func bigTSV(lines int) (file string, want map[string]string) {
 }
 
 func loadTSV(c *Client, file string) (LoadReport, error) {
-	return c.NewLoader(LoadOptions{}).Load(background, NewSource(format.TSV, strings.NewReader(file), kv.DefaultLimits()))
+	return c.NewLoader(nil).Load(background, ReadRecords(strings.NewReader(file), TSV, nil))
 }
 
 func samePairs(t *testing.T, got, want map[string]string) {
@@ -187,8 +186,11 @@ func TestLoadNamesLines(t *testing.T) {
 		}
 	}
 	report, err := loadTSV(c, strings.Join(lines, "\n"))
-	if err != nil || report.Loaded != 47 || report.Failed != 12 || len(report.Errors) != 12 {
+	if !errors.Is(err, ErrIncomplete) || report.Loaded != 47 || report.Failed != 12 || len(report.Errors) != 12 {
 		t.Fatalf("got %+v, %v; want 47 loaded and 12 failed", report, err)
+	}
+	if want := "not all records were loaded: 12 of 59 failed, the first at line 3: refused"; err.Error() != want {
+		t.Errorf("the error is %q, want %q", err, want)
 	}
 	for i, want := range []int64{3, 7, 13, 17, 23, 27, 33, 37, 43, 47, 53, 57} {
 		if report.Errors[i].Line != want {
@@ -197,21 +199,23 @@ func TestLoadNamesLines(t *testing.T) {
 	}
 }
 
-// A block that is refused as a whole fails with its records and the load goes
-// on; a refusal that will meet every block ends it.
+// A block that is refused as a whole fails with its records and the load goes on. A refusal that
+// will meet every block, of the token or of a level, ends it.
 func TestLoadRefused(t *testing.T) {
 	status := 0
 	node := newFakeNode(t, func(w http.ResponseWriter, _ *http.Request) { reply(w, status, `{"error":"no"}`) })
 	c, _ := newClient(t, Options{Addrs: []string{node.addr}})
 	status = 507
 	report, err := loadTSV(c, "a\t1\nb\t2\n")
-	if err != nil || report.Failed != 2 {
+	if !errors.Is(err, ErrIncomplete) || !errors.Is(err, ErrFull) || report.Failed != 2 {
 		t.Errorf("status 507: got %+v, %v; want 2 failed", report, err)
 	}
-	status = 401
-	var answer *StatusError
-	if _, err := loadTSV(c, "a\t1\nb\t2\n"); !errors.As(err, &answer) || answer.Status != 401 {
-		t.Errorf("status 401: got %v", err)
+	for _, status = range []int{400, 401} {
+		var answer *StatusError
+		report, err := loadTSV(c, "a\t1\nb\t2\n")
+		if !errors.As(err, &answer) || answer.Status != status || errors.Is(err, ErrIncomplete) || report.Failed != 0 {
+			t.Errorf("status %d: got %+v, %v", status, report, err)
+		}
 	}
 }
 
@@ -219,23 +223,23 @@ func TestLoadRefused(t *testing.T) {
 func TestLoadGivesUp(t *testing.T) {
 	c, waits := newClient(t, Options{Addrs: []string{deadAddr(t)}})
 	report, err := loadTSV(c, "a\t1\n")
-	if !errors.Is(err, ErrUnreachable) || report.Loaded+report.Failed != 0 || len(*waits) != blockTries-1 {
+	if !errors.Is(err, ErrUnavailable) || report.Loaded+report.Failed != 0 || len(*waits) != blockTries-1 {
 		t.Errorf("got %+v, %v after %v", report, err, *waits)
 	}
 }
 
-// A source that breaks off ends the load with its error, which names the line. What was read before is
+// A file that breaks off ends the load with its error, which names the line. What was read before is
 // sent and counted: the blocks that are on their way then, and the one that is not full. An error that
 // wraps io.EOF is no end of the file.
-func TestLoadOfBrokenSource(t *testing.T) {
+func TestLoadOfBrokenFile(t *testing.T) {
 	target := newLoadTarget(2)
 	cluster := newFakeCluster(t, 2, func(node int, w http.ResponseWriter, r *http.Request) { target.take(t, node, w, r, nil) })
 	c, _ := newClient(t, Options{Addrs: []string{cluster.nodes[0].addr}})
 	file, want := bigTSV(10_000)
 	for _, broken := range []error{errors.New("disk on fire"), io.ErrUnexpectedEOF, fmt.Errorf("gone: %w", io.EOF)} {
 		target.pairs = map[string]string{}
-		src := NewSource(format.TSV, io.MultiReader(strings.NewReader(file+"cut"), readerFunc(func([]byte) (int, error) { return 0, broken })), kv.DefaultLimits())
-		report, err := c.NewLoader(LoadOptions{}).Load(background, src)
+		src := io.MultiReader(strings.NewReader(file+"cut"), readerFunc(func([]byte) (int, error) { return 0, broken }))
+		report, err := c.NewLoader(nil).Load(background, ReadRecords(src, TSV, nil))
 		if !errors.Is(err, broken) || !strings.Contains(err.Error(), "line 10001") {
 			t.Errorf("got %v, want line 10001 and %v", err, broken)
 		}
@@ -283,7 +287,7 @@ func TestLoadCountsWhatFailedBeforeItGivesUp(t *testing.T) {
 	})
 	c, _ := newClient(t, Options{Addrs: []string{cluster.nodes[0].addr}})
 	report, err := loadTSV(c, "bad\t1\n")
-	if !errors.Is(err, ErrUnreachable) || report.Failed != 1 || len(report.Errors) != 1 {
+	if !errors.Is(err, ErrUnavailable) || report.Failed != 1 || len(report.Errors) != 1 {
 		t.Errorf("got %+v, %v; want one failed", report, err)
 	}
 }
@@ -313,21 +317,4 @@ func TestLaneIsBounded(t *testing.T) {
 		}
 		cancel()
 	})
-}
-
-// The formats other than TSV take the same way, deletes of a binary stream
-// included.
-func TestSourceFormats(t *testing.T) {
-	tomb := kv.AppendRecord(nil, &kv.Record{Key: []byte("k"), Entry: kv.Entry{Tombstone: true}})
-	for f, file := range map[format.Format]string{
-		format.TSV:    "k\tv\n",
-		format.CSV:    "\"k\",v\n",
-		format.NDJSON: `{"key":"k","value":"v"}`,
-		format.Binary: string(tomb),
-	} {
-		rec, line, err := NewSource(f, strings.NewReader(file), kv.DefaultLimits()).Next()
-		if err != nil || line != 1 || string(rec.Key) != "k" || rec.Tombstone != (f == format.Binary) {
-			t.Errorf("%s: got %+v, line %d, %v", f, rec, line, err)
-		}
-	}
 }

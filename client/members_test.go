@@ -8,14 +8,15 @@ import (
 	"testing"
 	"time"
 
+	"httpdhs/api"
 	"httpdhs/kv"
 )
 
 // ringOf has the cluster tell another ring, of these of its nodes.
 func (c *fakeCluster) ringOf(fingerprint string, nodes ...int) {
-	c.ring = &Ring{Fingerprint: fingerprint, Hash: "xxh3-64", Partitions: 64, Replicas: 1}
+	c.ring = &api.Ring{Fingerprint: fingerprint, Hash: "xxh3-64", Partitions: 64, Replicas: 1}
 	for _, n := range nodes {
-		c.ring.Nodes = append(c.ring.Nodes, RingNode{Name: c.nodes[n].addr, Weight: 1})
+		c.ring.Nodes = append(c.ring.Nodes, api.RingNode{Name: c.nodes[n].addr, Weight: 1})
 	}
 	for p := range c.ring.Partitions {
 		if len(nodes) == 0 {
@@ -37,7 +38,7 @@ func TestClientFollowsTheRing(t *testing.T) {
 	get := func(key string, want int) {
 		t.Helper()
 		before := asked(want, key)
-		if _, err := c.Get(background, []byte(key), nil); err != nil {
+		if _, err := c.Get(background, key, nil); err != nil {
 			t.Fatal(err)
 		}
 		if asked(want, key) != before+1 {
@@ -111,7 +112,7 @@ func TestLeaveAsksOneNode(t *testing.T) {
 		t.Fatal(err)
 	}
 	doc, err := c.Leave(background)
-	if err != nil || *doc != (Leaving{Node: "a:1", State: "leaving", Partitions: 3, Bytes: 7, Message: "m"}) {
+	if err != nil || *doc != (api.Leaving{Node: "a:1", State: "leaving", Partitions: 3, Bytes: 7, Message: "m"}) {
 		t.Errorf("got %+v, %v", doc, err)
 	}
 	status, body = 409, `{"error":"the only one"}`
@@ -120,7 +121,7 @@ func TestLeaveAsksOneNode(t *testing.T) {
 		t.Errorf("refused: %v", err)
 	}
 	cluster.nodes[1].Close()
-	if _, err = c.Leave(background); !errors.Is(err, ErrUnreachable) {
+	if _, err = c.Leave(background); !errors.Is(err, ErrUnavailable) {
 		t.Errorf("out of reach: %v", err)
 	}
 	if got := cluster.nodes[0].about("/cluster/leave"); len(got) != 0 {

@@ -1,9 +1,12 @@
 package client
 
 import (
+	"bytes"
 	"context"
 	"net/http"
 	"net/url"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -11,47 +14,67 @@ import (
 	"httpdhs/kv"
 )
 
+// Level is how many replicas of a key take part in a call. A number is a level too: "2".
+type Level string
+
+const (
+	LevelOne    Level = "one"    // one replica
+	LevelQuorum Level = "quorum" // more than half of the key's replicas
+	LevelAll    Level = "all"    // all of the key's replicas
+	LevelLive   Level = "live"   // every replica that is up, at least one; of writes alone
+)
+
 // Value is what is stored under a key.
 type Value struct {
-	Data        []byte
-	ContentType string
-	ETag        string    // with its quotes, good for IfMatch
-	Modified    time.Time // exact to the second
-	Expires     time.Time // zero: never
+	Data            []byte
+	ContentType     string    // application/octet-stream, if it was put without one
+	CacheControl    string    // as it was put; empty: without one
+	ContentEncoding string    // as it was put; Data is as it was put, too, and never decoded
+	ETag            string    // the version, for IfMatch; with its quotes
+	Modified        time.Time // to the second; only of Get
+	Expires         time.Time // zero: never
 }
 
-// GetOptions of a read; nil takes the defaults.
+// GetOptions of a read. Nil takes the defaults.
 type GetOptions struct {
-	R string // one, quorum, all or a number of replicas; empty: one
+	R Level // replicas that have to answer; empty: LevelOne
 }
 
-// WriteOptions of a put or delete; nil takes the defaults.
-type WriteOptions struct {
-	W       string // one, quorum, all, live or a number of replicas; empty: live
-	IfMatch string // an ETag: only if that is what is there
-	IfNew   bool   // only if there is nothing
-
-	// Of a put.
-	TTL         time.Duration // 0: kept until it is deleted
-	ContentType string        // empty: application/octet-stream
+// PutOptions of a put. Nil takes the defaults.
+type PutOptions struct {
+	W               Level         // replicas that have to store it; empty: LevelLive
+	If              Condition     // IfMatch or IfAbsent; zero: none
+	TTL             time.Duration // 0: the value does not expire
+	ContentType     string        // empty: application/octet-stream
+	CacheControl    string        // of answers with the value; empty: caches ask before they use it
+	ContentEncoding string        // how the value is coded, such as gzip; nodes do not look at it
 }
 
-// Written is the answer of a put.
+// DeleteOptions of a delete. Nil takes the defaults.
+type DeleteOptions struct {
+	W  Level     // replicas that have to store the delete; empty: LevelLive
+	If Condition // IfMatch; zero: none
+}
+
+// Written is the answer to a write.
 type Written struct {
-	Created bool   // the key was new
-	ETag    string // of what was written
-	Acks    string // replicas that stored it of those there are, such as 2/2
+	Created  bool   // of a put: the key had no value
+	ETag     string // the version that was written
+	Acks     int    // replicas that have stored it for certain,
+	Replicas int    // of those that the key has
 }
 
-// Get returns the value of key. A key that is not there is ErrNotFound.
-func (c *Client) Get(ctx context.Context, key []byte, opts *GetOptions) (Value, error) {
-	if len(key) == 0 {
+const defaultContentType = "application/octet-stream"
+
+// Get returns the value of key. A key without a value is ErrNotFound.
+func (c *Client) Get(ctx context.Context, key string, opts *GetOptions) (Value, error) {
+	if key == "" {
 		return Value{}, kv.ErrKeyEmpty
 	}
 	req := &request{method: fasthttp.MethodGet, safe: true}
 	var query url.Values
 	if opts != nil && opts.R != "" {
-		query = url.Values{"r": {opts.R}}
+		query = url.Values{"r": {string(opts.R)}}
 	}
 	req.target = keyTarget("/db/", key, query)
 	resp, err := c.send(ctx, c.current(ctx).forKey(key), req)
@@ -61,82 +84,116 @@ func (c *Client) Get(ctx context.Context, key []byte, opts *GetOptions) (Value, 
 	defer fasthttp.ReleaseResponse(resp)
 	h := &resp.Header
 	return Value{
-		Data:        append([]byte(nil), resp.Body()...),
-		ContentType: string(h.ContentType()),
-		ETag:        string(h.Peek(fasthttp.HeaderETag)),
-		Modified:    httpTime(h.Peek(fasthttp.HeaderLastModified)),
-		Expires:     httpTime(h.Peek(fasthttp.HeaderExpires)),
+		Data:            bytes.Clone(resp.Body()),
+		ContentType:     string(h.ContentType()),
+		CacheControl:    putCacheControl(string(h.Peek(fasthttp.HeaderCacheControl))),
+		ContentEncoding: string(h.ContentEncoding()),
+		ETag:            string(h.Peek(fasthttp.HeaderETag)),
+		Modified:        httpTime(h.Peek(fasthttp.HeaderLastModified)),
+		Expires:         httpTime(h.Peek(fasthttp.HeaderExpires)),
 	}, nil
 }
 
-// Put stores value under key.
-func (c *Client) Put(ctx context.Context, key, value []byte, opts *WriteOptions) (Written, error) {
-	if len(key) == 0 {
-		return Written{}, kv.ErrKeyEmpty
+// putCacheControl is the Cache-Control that a value was put with. A node answers with one of two
+// for a value that was put without.
+func putCacheControl(answered string) string {
+	switch answered {
+	case "no-cache, no-transform", "private, no-cache, no-transform":
+		return ""
 	}
-	req := writeRequest(fasthttp.MethodPut, key, opts)
-	req.body = value
-	if req.body == nil {
-		req.body = []byte{}
+	return answered
+}
+
+// Put stores value under key, in place of what is there. The old value's TTL, content type and the
+// like go with it. Put does not keep value.
+func (c *Client) Put(ctx context.Context, key string, value []byte, opts *PutOptions) (Written, error) {
+	if opts == nil {
+		opts = &PutOptions{}
+	}
+	req, err := putRequest(key, value, opts)
+	if err != nil {
+		return Written{}, err
 	}
 	resp, err := c.send(ctx, c.current(ctx).forKey(key), req)
 	if err != nil {
 		return Written{}, err
 	}
 	defer fasthttp.ReleaseResponse(resp)
-	return Written{
+	w := Written{
 		Created: resp.StatusCode() == http.StatusCreated,
 		ETag:    string(resp.Header.Peek(fasthttp.HeaderETag)),
-		Acks:    string(resp.Header.Peek("X-Dht-Acks")),
-	}, nil
+	}
+	acks, replicas, _ := strings.Cut(string(resp.Header.Peek("X-Dht-Acks")), "/")
+	w.Acks, _ = strconv.Atoi(acks)
+	w.Replicas, _ = strconv.Atoi(replicas)
+	return w, nil
 }
 
-// Delete removes key. It is no error when there was none.
-func (c *Client) Delete(ctx context.Context, key []byte, opts *WriteOptions) error {
-	if len(key) == 0 {
-		return kv.ErrKeyEmpty
+// Delete removes key. It is no error if the key has no value, unless there is a condition.
+func (c *Client) Delete(ctx context.Context, key string, opts *DeleteOptions) error {
+	if opts == nil {
+		opts = &DeleteOptions{}
 	}
-	resp, err := c.send(ctx, c.current(ctx).forKey(key), writeRequest(fasthttp.MethodDelete, key, opts))
+	req, err := writeRequest(fasthttp.MethodDelete, key, opts.W, opts.If, nil)
+	if err != nil {
+		return err
+	}
+	resp, err := c.send(ctx, c.current(ctx).forKey(key), req)
 	if err == nil {
 		fasthttp.ReleaseResponse(resp)
 	}
 	return err
 }
 
-func writeRequest(method string, key []byte, opts *WriteOptions) *request {
-	if opts == nil {
-		opts = &WriteOptions{}
+func putRequest(key string, value []byte, opts *PutOptions) (*request, error) {
+	fields := kv.Fields{ContentType: []byte(opts.ContentType), CacheControl: []byte(opts.CacheControl),
+		ContentEncoding: []byte(opts.ContentEncoding)}
+	if _, err := fields.Append(nil); err != nil {
+		return nil, err // fasthttp would send it, changed
 	}
-	req := &request{method: method}
 	query := url.Values{}
-	if opts.W != "" {
-		query.Set("w", opts.W)
+	if opts.TTL != 0 {
+		query.Set("ttl", opts.TTL.String())
 	}
-	if method == fasthttp.MethodPut {
-		if opts.TTL != 0 {
-			query.Set("ttl", opts.TTL.String())
+	req, err := writeRequest(fasthttp.MethodPut, key, opts.W, opts.If, query)
+	if err != nil {
+		return nil, err
+	}
+	contentType := opts.ContentType
+	if contentType == "" {
+		contentType = defaultContentType // what fasthttp would send means a form
+	}
+	req.addHeader(fasthttp.HeaderContentType, contentType)
+	req.addHeader(fasthttp.HeaderCacheControl, opts.CacheControl)
+	req.addHeader(fasthttp.HeaderContentEncoding, opts.ContentEncoding)
+	if req.body = value; value == nil {
+		req.body = []byte{}
+	}
+	return req, nil
+}
+
+func writeRequest(method, key string, w Level, cond Condition, query url.Values) (*request, error) {
+	if key == "" {
+		return nil, kv.ErrKeyEmpty
+	}
+	if err := cond.check(); err != nil {
+		return nil, err
+	}
+	if w != "" {
+		if query == nil {
+			query = url.Values{}
 		}
-		// Never left to fasthttp, whose default for a body is a form.
-		contentType := opts.ContentType
-		if contentType == "" {
-			contentType = "application/octet-stream"
-		}
-		req.header = append(req.header, header{fasthttp.HeaderContentType, contentType})
+		query.Set("w", string(w))
 	}
-	if opts.IfMatch != "" {
-		req.header = append(req.header, header{fasthttp.HeaderIfMatch, opts.IfMatch})
-	}
-	if opts.IfNew {
-		req.header = append(req.header, header{fasthttp.HeaderIfNoneMatch, "*"})
-	}
-	req.target = keyTarget("/db/", key, query)
-	return req
+	req := &request{method: method, target: keyTarget("/db/", key, query)}
+	req.addHeader(cond.header, cond.value)
+	return req, nil
 }
 
 // keyTarget is path, the escaped key and the query.
-func keyTarget(path string, key []byte, query url.Values) []byte {
+func keyTarget(path, key string, query url.Values) []byte {
 	target := make([]byte, 0, len(path)+len(key)+32)
-	target = AppendKey(append(target, path...), key)
+	target = appendKey(append(target, path...), key)
 	if len(query) > 0 {
 		target = append(append(target, '?'), query.Encode()...)
 	}

@@ -111,13 +111,18 @@ func (r *routes) partition(hash uint64) int { return int(hash >> r.shift) }
 // candidatesMax bounds how many nodes are asked about one key.
 const candidatesMax = 8
 
-// forKey is the order in which nodes are asked about a key: its owners, then
-// the addresses that were given, then others.
-func (r *routes) forKey(key []byte) []*endpoint {
-	if r.ring == nil {
+// forKey is the order in which nodes are asked about a key: its owners, then the addresses that
+// were given, then others. Without a ring, keys are spread over the addresses.
+func (r *routes) forKey(key string) []*endpoint {
+	if len(r.seeds) == 1 && r.ring == nil {
 		return r.seeds
 	}
-	partition := r.partition(kv.Hash(key))
+	hash := kv.HashString(key)
+	if r.ring == nil {
+		first := int(hash % uint64(len(r.seeds)))
+		return slices.Concat(r.seeds[first:], r.seeds[:first])
+	}
+	partition := r.partition(hash)
 	list := make([]*endpoint, 0, candidatesMax)
 	for _, o := range r.ring.Owners[partition] {
 		list = appendNew(list, r.nodes[o])
@@ -151,7 +156,7 @@ func (r *routes) forAny() []*endpoint { return distinct(r.seeds, r.nodes) }
 // due. Only one request at a time does; the others go by what is known.
 func (c *Client) current(ctx context.Context) *routes {
 	r := c.routes.Load()
-	if c.now().Before(r.due) {
+	if c.opts.NoRouting || c.now().Before(r.due) {
 		return r
 	}
 	select {
@@ -183,8 +188,8 @@ func (c *Client) suspect(r *routes) {
 	c.routes.CompareAndSwap(r, &next)
 }
 
-// refresh fetches the ring and routes by it from now on. The caller has its place in
-// c.refreshing.
+// refresh fetches the ring and, unless Options.NoRouting says otherwise, routes by it from now on.
+// The caller has its place in c.refreshing.
 func (c *Client) refresh(ctx context.Context) (*api.Ring, error) {
 	r := c.routes.Load()
 	req := &request{method: fasthttp.MethodGet, target: []byte("/cluster/ring"), safe: true, timeout: c.ringTimeout}
@@ -211,8 +216,11 @@ func (c *Client) refresh(ctx context.Context) (*api.Ring, error) {
 	if err := checkRing(ring); err != nil {
 		return nil, err
 	}
+	if c.opts.NoRouting {
+		return ring, nil
+	}
 	if len(ring.Nodes) == 0 {
-		// A node that is not part of a cluster yet, or not any more, knows no ring: what is known is better.
+		// A node that is part of no cluster, yet or any more, knows no ring: what is known is better.
 		waiting := *r
 		waiting.due = c.now().Add(ringRetry)
 		c.routes.Store(&waiting)
@@ -244,7 +252,7 @@ func checkRing(ring *api.Ring) error {
 		}
 	}
 	for _, n := range ring.Nodes {
-		if _, _, err := splitAddr(n.Name); err != nil {
+		if err := checkHostPort(n.Name, n.Name); err != nil {
 			return fmt.Errorf("the ring has a node that cannot be reached: %w", err)
 		}
 	}

@@ -5,12 +5,9 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/valyala/fasthttp"
-
-	"httpdhs/kv"
 )
 
 // request is what is to be sent, wherever it goes.
@@ -29,6 +26,13 @@ type request struct {
 
 type header struct{ name, value string }
 
+// addHeader adds a header, unless it is empty.
+func (r *request) addHeader(name, value string) {
+	if value != "" {
+		r.header = append(r.header, header{name, value})
+	}
+}
+
 // sleeper waits for d or until the context is done.
 type sleeper func(ctx context.Context, d time.Duration) error
 
@@ -43,17 +47,14 @@ func sleepTimer(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// send asks the candidates in turn until one answers, and returns the answer,
-// a success, for the caller to release. Nodes that did not answer lately are
-// asked last. When all refuse for now (503 with Retry-After), it waits as they
-// say and goes round again, as long as the time allows: a round that takes as long
-// as the one before has to fit, else a refusal would end as a timeout, and a
+// send asks the candidates in turn until one answers. It returns the answer, a success, for the
+// caller to release. Nodes that did not answer lately are asked last. When all refuse for now (503
+// with Retry-After), it waits as they say and goes round again, as long as the time allows. A round
+// that takes as long as the one before has to fit. Otherwise a refusal would end as a timeout, and a
 // write that was not done as one that may have been.
 func (c *Client) send(ctx context.Context, candidates []*endpoint, req *request) (*fasthttp.Response, error) {
-	for _, h := range req.header {
-		if strings.ContainsFunc(h.value, control) {
-			return nil, fmt.Errorf("%s has %w: leave them out", h.name, kv.ErrMetaControl)
-		}
+	if c.closed.Load() {
+		return nil, ErrClosed
 	}
 	timeout := req.timeout
 	if timeout <= 0 {
@@ -79,9 +80,6 @@ func (c *Client) send(ctx context.Context, candidates []*endpoint, req *request)
 		a.before, a.errs = a.errs, nil
 	}
 }
-
-// control says what cannot be in a header. fasthttp makes spaces of line ends, and the value another one.
-func control(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }
 
 // errGoOn is what an attempt returns when another may follow.
 var errGoOn = errors.New("go on")
@@ -133,25 +131,8 @@ func (a *attempts) one(e *endpoint, last bool) (*fasthttp.Response, error) {
 		left /= 2
 	}
 	resp, err := a.c.exchange(a.ctx, e, a.req, left)
-	if err == errGivenUp {
-		if err = a.ctx.Err(); !a.req.safe {
-			err = fmt.Errorf("%w: %w", ErrOutcomeUnknown, err)
-		}
-		return nil, err
-	}
 	if err != nil {
-		var notTLS tls.RecordHeaderError
-		if errors.As(err, &notTLS) {
-			return nil, fmt.Errorf("%s: %w", e.addr, ErrNoTLS)
-		}
-		e.failed(a.c.now(), err)
-		a.c.suspect(a.c.routes.Load())
-		err = fmt.Errorf("%s: %w", e.addr, err)
-		if !a.req.safe && !nothingSent(err) {
-			return nil, fmt.Errorf("%w: %w", ErrOutcomeUnknown, err)
-		}
-		a.errs = append(a.errs, err)
-		return nil, errGoOn
+		return nil, a.unanswered(e, err)
 	}
 	e.succeeded()
 	if s := resp.StatusCode(); s >= 200 && s < 300 {
@@ -163,18 +144,52 @@ func (a *attempts) one(e *endpoint, last bool) (*fasthttp.Response, error) {
 		a.errs = append(a.errs, status)
 		return nil, errGoOn
 	}
+	status.Unknown = status.Unknown || !a.req.safe && status.leavesOpen()
 	return nil, status
 }
 
-// elsewhere says whether another node may well do what this one could not:
-// it is a fault of the node or of a proxy before it.
-func elsewhere(status int) bool {
-	switch status {
-	case fasthttp.StatusInternalServerError, fasthttp.StatusBadGateway,
-		fasthttp.StatusServiceUnavailable, fasthttp.StatusGatewayTimeout:
-		return true
+// unanswered decides what follows from an attempt without an answer: errGoOn, or the error of the
+// call.
+func (a *attempts) unanswered(e *endpoint, err error) error {
+	var notTLS tls.RecordHeaderError
+	switch {
+	case err == errGivenUp:
+		return a.final(a.ctx.Err())
+	case errors.As(err, &notTLS):
+		return fmt.Errorf("%s: %w", e.addr, ErrNoTLS)
+	case errors.Is(err, fasthttp.ErrBodyTooLarge):
+		return a.final(fmt.Errorf("%s: the answer has more than the %d bytes of Options.MaxResponseBytes",
+			e.addr, a.c.opts.MaxResponseBytes))
 	}
-	return false
+	e.failed(a.c.now(), err)
+	a.c.suspect(a.c.routes.Load())
+	err = fmt.Errorf("%s: %w", e.addr, err)
+	if !a.req.safe && !nothingSent(err) {
+		return a.final(err)
+	}
+	a.errs = append(a.errs, err)
+	return errGoOn
+}
+
+// final is the error of a call that has sent its request and ends without an answer.
+func (a *attempts) final(err error) error {
+	if a.req.safe {
+		return err
+	}
+	return &openError{err}
+}
+
+// openError is the ErrOutcomeUnknown of a request that was sent and not answered.
+type openError struct{ cause error }
+
+func (e *openError) Error() string        { return ErrOutcomeUnknown.Error() + ": " + e.cause.Error() }
+func (e *openError) Unwrap() error        { return e.cause }
+func (e *openError) Is(target error) bool { return target == ErrOutcomeUnknown }
+
+// elsewhere says whether another node may well do what this one could not: it is a fault of the
+// node or of a proxy before it.
+func elsewhere(status int) bool {
+	return status == fasthttp.StatusInternalServerError || unavailable(status)
 }
 
 // retryAfter is the shortest wait that a node asked for in this round; 0 if
@@ -190,8 +205,8 @@ func (a *attempts) retryAfter() time.Duration {
 	return shortest
 }
 
-// failure is what to report when nobody did it: an answer if there was one,
-// for it says more than a broken connection.
+// failure is the error when nobody did it: an answer if there was one, for it says more than a
+// broken connection.
 func (a *attempts) failure() error {
 	for _, err := range append(a.errs, a.before...) {
 		var status *StatusError
@@ -199,7 +214,7 @@ func (a *attempts) failure() error {
 			return status
 		}
 	}
-	return fmt.Errorf("%w: %w", ErrUnreachable, joinErrors(a.errs))
+	return fmt.Errorf("%w: %w", ErrUnavailable, joinErrors(a.errs))
 }
 
 // errGivenUp is what exchange returns when the context was cancelled before there was an answer.
@@ -207,10 +222,10 @@ var errGivenUp = errors.New("given up")
 
 // exchange sends the request to one node and returns the answer, for the caller to release.
 //
-// fasthttp cannot take a request back. One that may be cancelled is therefore sent by a goroutine
-// of its own, from a copy of the body. Nobody waits for that any more once the context is cancelled;
-// it ends with the answer, or when timeout is over. That the deadline of a context is over is no
-// reason to give up: timeout is within it, and tells whether the node answers.
+// fasthttp cannot take a request back. One whose context may be cancelled is therefore sent by a
+// goroutine of its own, from a copy of the body. Once the context is cancelled, nobody waits for
+// that goroutine: it ends with the answer, or after timeout. A context whose deadline passes is no
+// reason to give up: timeout ends before it, and its error says more.
 func (c *Client) exchange(ctx context.Context, e *endpoint, req *request, timeout time.Duration) (*fasthttp.Response, error) {
 	out := c.outgoing(e, req)
 	if ctx.Done() == nil {
@@ -244,8 +259,11 @@ func (c *Client) exchange(ctx context.Context, e *endpoint, req *request, timeou
 	return a.resp, a.err
 }
 
-// roundTrip sends out, releases it, and returns the answer. A panic of the library, whatever the
-// node has answered, is an error like any other: in a goroutine nobody could recover it.
+// errNoAnswer is what roundTrip returns when its time is over.
+var errNoAnswer = fmt.Errorf("no answer in time (%w)", context.DeadlineExceeded)
+
+// roundTrip sends out, releases it, and returns the answer. It turns a panic of the library into an
+// error, whatever the node has answered: in a goroutine nobody could recover it.
 func roundTrip(e *endpoint, out *fasthttp.Request, timeout time.Duration) (resp *fasthttp.Response, err error) {
 	defer func() {
 		if v := recover(); v != nil {
@@ -258,21 +276,11 @@ func roundTrip(e *endpoint, out *fasthttp.Request, timeout time.Duration) (resp 
 	if err != nil {
 		fasthttp.ReleaseResponse(resp)
 		if errors.Is(err, fasthttp.ErrTimeout) {
-			err = errNoAnswer{}
+			err = errNoAnswer
 		}
 		return nil, err
 	}
 	return resp, nil
-}
-
-// errNoAnswer is fasthttp's timeout. That of a context is no other, for the caller: the time of a
-// request ends with the context's.
-type errNoAnswer struct{}
-
-func (errNoAnswer) Error() string { return "no answer in time" }
-
-func (errNoAnswer) Is(target error) bool {
-	return target == context.DeadlineExceeded || target == fasthttp.ErrTimeout
 }
 
 // outgoing is the request as fasthttp has it, without its body.

@@ -16,12 +16,12 @@ func TestTLSOnOneSideAlone(t *testing.T) {
 		secure.nodes[0].addr:             ErrWantsTLS,
 		"https://" + plain.nodes[0].addr: ErrNoTLS,
 		broken.nodes[0].addr:             ErrOutcomeUnknown,
-		deadAddr(t):                      ErrUnreachable,
-		"https://" + deadAddr(t):         ErrUnreachable,
+		deadAddr(t):                      ErrUnavailable,
+		"https://" + deadAddr(t):         ErrUnavailable,
 	} {
 		c, _ := newClient(t, Options{Addrs: []string{addr}})
-		_, err := c.Put(background, []byte("k"), []byte("v"), nil)
-		for _, sentinel := range []error{ErrWantsTLS, ErrNoTLS, ErrOutcomeUnknown, ErrUnreachable} {
+		_, err := c.Put(background, "k", []byte("v"), nil)
+		for _, sentinel := range []error{ErrWantsTLS, ErrNoTLS, ErrOutcomeUnknown, ErrUnavailable} {
 			if errors.Is(err, sentinel) != (sentinel == want) {
 				t.Errorf("%s: %v, want %v", addr, err, want)
 			}

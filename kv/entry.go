@@ -38,6 +38,9 @@ type Record struct {
 // the partition, its low bits find the slot (xxh3, 64 bits).
 func Hash(key []byte) uint64 { return xxh3.Hash(key) }
 
+// HashString is Hash of a key that is a string.
+func HashString(key string) uint64 { return xxh3.HashString(key) }
+
 // Exists says whether the entry is anything at all, be it a tombstone.
 func (e *Entry) Exists() bool { return e.Version != 0 }
 

@@ -132,8 +132,7 @@ func TestLoadData(t *testing.T) {
 		t.Errorf("a bad line: status %d, stdout %q, stderr %q", status, out, stderr)
 	}
 	expect(t, 0, "2", "", "get", "y")
-	s := new(sample)
-	if status, out, stderr := httpdhs("load-data", "--sample"); status != 0 || !strings.HasPrefix(out, fmt.Sprintf("loaded %d records, 0 failed", s.count())) {
+	if status, out, stderr := httpdhs("load-data", "--sample"); status != 0 || !strings.HasPrefix(out, fmt.Sprintf("loaded %d records, 0 failed", sampleCount())) {
 		t.Errorf("--sample: status %d, %s%s", status, out, stderr)
 	}
 	expect(t, 0, "GRINNING FACE", "", "get", "U+1F600")

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"os"
 	"path"
 	"strings"
@@ -20,20 +21,19 @@ import (
 
 // input is what a load reads and how far it is.
 type input struct {
-	source client.Source
-	total  int64 // bytes, or records of the sample; 0: not known
-	done   func(*client.LoadReport) int64
-	close  func()
+	records iter.Seq2[client.Record, error]
+	total   int64 // bytes, or records of the sample; 0: not known
+	done    func(*client.LoadReport) int64
+	close   func()
 }
 
 func (cmd *loadCmd) open(term *terminal) (*input, error) {
 	if cmd.Sample {
-		s := new(sample)
 		return &input{
-			source: s,
-			total:  s.count(),
-			done:   func(r *client.LoadReport) int64 { return r.Loaded + r.Failed },
-			close:  func() {},
+			records: sample,
+			total:   sampleCount(),
+			done:    func(r *client.LoadReport) int64 { return r.Loaded + r.Failed },
+			close:   func() {},
 		}, nil
 	}
 	in := &input{close: func() {}}
@@ -53,7 +53,9 @@ func (cmd *loadCmd) open(term *terminal) (*input, error) {
 		in.close()
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
-	in.source = client.NewSource(f, text, limits(cmd.MaxKeyBytes, cmd.MaxValueBytes))
+	in.records = client.ReadRecords(text, client.Format(f.String()), &client.ReadOptions{
+		MaxKeyBytes: int(cmd.MaxKeyBytes), MaxValueBytes: int(cmd.MaxValueBytes),
+	})
 	return in, nil
 }
 

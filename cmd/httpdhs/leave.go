@@ -83,7 +83,7 @@ func (cmd *leaveCmd) Run(ctx context.Context, term *terminal) error {
 }
 
 // find connects to the node, which is at --to or at its name, and returns the cluster as it sees it. No other node is asked to leave.
-func (cmd *leaveCmd) find(ctx context.Context) (*client.Client, *client.Cluster, error) {
+func (cmd *leaveCmd) find(ctx context.Context) (*client.Client, *api.Cluster, error) {
 	c, doc, err := cmd.ask(ctx)
 	var status *client.StatusError
 	switch {
@@ -116,7 +116,7 @@ func (cmd *leaveCmd) find(ctx context.Context) (*client.Client, *client.Cluster,
 }
 
 // ask connects to the first node of --to that answers, and to it alone.
-func (cmd *leaveCmd) ask(ctx context.Context) (c *client.Client, doc *client.Cluster, err error) {
+func (cmd *leaveCmd) ask(ctx context.Context) (c *client.Client, doc *api.Cluster, err error) {
 	for _, to := range cmd.To {
 		one := cmd.clientFlags
 		one.To = []string{to}
@@ -131,7 +131,7 @@ func (cmd *leaveCmd) ask(ctx context.Context) (c *client.Client, doc *client.Clu
 	return nil, nil, err
 }
 
-func namesOf(doc *client.Cluster) (names []string) {
+func namesOf(doc *api.Cluster) (names []string) {
 	for _, n := range doc.Nodes {
 		names = append(names, n.Name)
 	}
@@ -140,7 +140,7 @@ func namesOf(doc *client.Cluster) (names []string) {
 
 // follow waits until the node is no member any more, and returns how many members there are then. It asks the others, for the node ends; and the node
 // itself, which c asks, where they do not say that it is leaving: they may all have left, or be down.
-func (cmd *leaveCmd) follow(ctx context.Context, term *terminal, c *client.Client, leaving *client.Leaving, before *client.Cluster) (left int, err error) {
+func (cmd *leaveCmd) follow(ctx context.Context, term *terminal, c *client.Client, leaving *api.Leaving, before *api.Cluster) (left int, err error) {
 	var text atomic.Pointer[string]
 	say := func(s string) { text.Store(&s) }
 	say(toHandOver(leaving.Partitions, leaving.Bytes))
@@ -181,7 +181,7 @@ func (cmd *leaveCmd) follow(ctx context.Context, term *terminal, c *client.Clien
 }
 
 // askOnce is the cluster as the node that leaves sees it; nil: it does not answer.
-func askOnce(ctx context.Context, c *client.Client) *client.Cluster {
+func askOnce(ctx context.Context, c *client.Client) *api.Cluster {
 	ctx, cancel := context.WithTimeout(ctx, leaveAskTimeout)
 	defer cancel()
 	doc, err := c.Cluster(ctx)
@@ -201,7 +201,7 @@ type otherNodes struct {
 
 // ask returns the cluster as one of them sees it; nil: none answers. Those that were down by what was known last are asked after the others: one may be back, have
 // taken what there was, and be the only one that knows of it. An error is of the flags.
-func (o *otherNodes) ask(ctx context.Context, last *client.Cluster) (doc *client.Cluster, err error) {
+func (o *otherNodes) ask(ctx context.Context, last *api.Cluster) (doc *api.Cluster, err error) {
 	var names, down []string
 	for _, n := range last.Nodes {
 		switch {
@@ -238,11 +238,11 @@ func (o *otherNodes) close() {
 }
 
 // nodeOf is what a document, which may be nil, has of a node; nil: nothing.
-func nodeOf(doc *client.Cluster, name string) *client.Node {
+func nodeOf(doc *api.Cluster, name string) *api.Node {
 	if doc == nil {
 		return nil
 	}
-	i := slices.IndexFunc(doc.Nodes, func(n client.Node) bool { return n.Name == name })
+	i := slices.IndexFunc(doc.Nodes, func(n api.Node) bool { return n.Name == name })
 	if i < 0 {
 		return nil
 	}
@@ -250,7 +250,7 @@ func nodeOf(doc *client.Cluster, name string) *client.Node {
 }
 
 // startOf is when a node's process was started; zero: not known.
-func startOf(doc *client.Cluster, name string) time.Time {
+func startOf(doc *api.Cluster, name string) time.Time {
 	if n := nodeOf(doc, name); n != nil {
 		return n.Started
 	}
@@ -267,7 +267,7 @@ type leaveWatch struct {
 
 // see takes the cluster as another member sees it and as the node itself does; nil: no answer. It returns whether the node has left; an error
 // says that it will not, or that nobody can be asked.
-func (w *leaveWatch) see(elsewhere, own *client.Cluster, now time.Time) (gone bool, err error) {
+func (w *leaveWatch) see(elsewhere, own *api.Cluster, now time.Time) (gone bool, err error) {
 	if n := nodeOf(own, w.name); n != nil {
 		w.silent = time.Time{}
 		switch {
@@ -296,7 +296,7 @@ func (w *leaveWatch) see(elsewhere, own *client.Cluster, now time.Time) (gone bo
 }
 
 // leaveText says how far a node that leaves is. The others fetch first, and then it makes sure that they have all.
-func leaveText(doc *client.Cluster, name string) string {
+func leaveText(doc *api.Cluster, name string) string {
 	var parts []string
 	if n := nodeOf(doc, name); n != nil {
 		parts = append(parts, toHandOver(n.HandOver, n.Bytes))
@@ -314,7 +314,7 @@ func leaveText(doc *client.Cluster, name string) string {
 }
 
 // waitsFor says that a node that leaves waits for one that is down, and what can be done: that one may be who is to take what there is.
-func waitsFor(n *client.Node) string {
+func waitsFor(n *api.Node) string {
 	return fmt.Sprintf("waits for %s, which is down%s: start it again, or take it off the ring: httpdhs remove %s", n.Name, since(n.DownSince), n.Name)
 }
 

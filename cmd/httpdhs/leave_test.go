@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"httpdhs/api"
-	"httpdhs/client"
 	"httpdhs/node"
 )
 
@@ -127,16 +126,16 @@ func TestNodesThatLeaveEnd(t *testing.T) {
 // others may be old, and so is that it is one, against another that has just been started. A moment without an answer is part of leaving, a long one is not.
 func TestLeaveWatch(t *testing.T) {
 	boot := time.Unix(500, 0)
-	doc := func(state string) *client.Cluster {
-		c := &client.Cluster{Nodes: []client.Node{{Name: "a:1", State: api.StateActive}}}
+	doc := func(state string) *api.Cluster {
+		c := &api.Cluster{Nodes: []api.Node{{Name: "a:1", State: api.StateActive}}}
 		switch state {
 		case "silent":
 			return nil
 		case "gone":
 		case "restarted":
-			c.Nodes = append(c.Nodes, client.Node{Name: "b:1", State: api.StateJoining, Started: boot.Add(time.Second)})
+			c.Nodes = append(c.Nodes, api.Node{Name: "b:1", State: api.StateJoining, Started: boot.Add(time.Second)})
 		default:
-			c.Nodes = append(c.Nodes, client.Node{Name: "b:1", State: state, Started: boot})
+			c.Nodes = append(c.Nodes, api.Node{Name: "b:1", State: state, Started: boot})
 		}
 		return c
 	}
@@ -209,15 +208,15 @@ func TestLeaveAsksWhoWasDown(t *testing.T) {
 }
 
 // changing is a cluster in which a node is joining and another leaving.
-func changing() *client.Cluster {
-	return &client.Cluster{
+func changing() *api.Cluster {
+	return &api.Cluster{
 		Node: "a:1", Ring: "r1", Target: "r2", Replicas: 1, Partitions: 4, Partitioner: "ring",
-		Nodes: []client.Node{
-			{Name: "a:1", State: "active", PrimaryPartitions: 2, TargetPartitions: 2, Memory: client.Memory{Used: 65116570, Max: 64 << 20}},
-			{Name: "b:1", State: "leaving", Reason: "handing over", PrimaryPartitions: 2, Memory: client.Memory{Used: 4096}, Bytes: 2048, HandOver: 1},
+		Nodes: []api.Node{
+			{Name: "a:1", State: "active", PrimaryPartitions: 2, TargetPartitions: 2, Memory: api.Memory{Used: 65116570, Max: 64 << 20}},
+			{Name: "b:1", State: "leaving", Reason: "handing over", PrimaryPartitions: 2, Memory: api.Memory{Used: 4096}, Bytes: 2048, HandOver: 1},
 			{Name: "c:1", State: "joining", TargetPartitions: 2,
-				Moving: &client.Moving{Partitions: 4, Done: 1, Bytes: 1024, BytesLeft: 3072, Rate: 1024, SecondsLeft: 3}},
-			{Name: "d:1", State: "down", Reason: "refused", DownSince: time.Date(2026, 1, 2, 3, 4, 5, 0, time.Local), HandOver: 7, Moving: &client.Moving{Partitions: 9}},
+				Moving: &api.Moving{Partitions: 4, Done: 1, Bytes: 1024, BytesLeft: 3072, Rate: 1024, SecondsLeft: 3}},
+			{Name: "d:1", State: "down", Reason: "refused", DownSince: time.Date(2026, 1, 2, 3, 4, 5, 0, time.Local), HandOver: 7, Moving: &api.Moving{Partitions: 9}},
 		},
 	}
 }
@@ -258,9 +257,9 @@ c:1 fetches 1 of 4 partitions: 1.0 KiB done, 3.0 KiB to go at 1.0 KiB/s, 3s left
 // ring lists those that are to own something, too, while it changes.
 func TestRingOfAChange(t *testing.T) {
 	var out bytes.Buffer
-	ring := &client.Ring{
+	ring := &api.Ring{
 		Fingerprint: "r1", Partitioner: "ring", Partitions: 4, Replicas: 1, Owners: [][]uint16{{0}, {1}, {0}, {1}},
-		Nodes: []client.RingNode{{Name: "a:1", Weight: 1}, {Name: "b:1", Weight: 1}},
+		Nodes: []api.RingNode{{Name: "a:1", Weight: 1}, {Name: "b:1", Weight: 1}},
 	}
 	if err := printRing(&out, ring, changing()); err != nil {
 		t.Fatal(err)

@@ -51,17 +51,17 @@ func (cmd *loadCmd) Run(ctx context.Context, term *terminal) error {
 	}
 	defer in.close()
 
-	loader := c.NewLoader(client.LoadOptions{W: cmd.W, TTL: time.Duration(cmd.TTL)})
+	loader := c.NewLoader(&client.LoadOptions{W: client.Level(cmd.W), TTL: time.Duration(cmd.TTL)})
 	start := time.Now()
 	watch := startProgress(term.err, in.total, func() (int64, string) {
 		report := loader.Report()
 		return in.done(&report), describe(&report, time.Since(start))
 	})
-	report, err := loader.Load(ctx, in.source)
+	report, err := loader.Load(ctx, in.records)
 	watch.stop()
 
 	for _, e := range report.Errors {
-		fmt.Fprintf(term.err, "line %d: %s\n", e.Line, e.Error)
+		fmt.Fprintln(term.err, e)
 	}
 	if more := report.Failed - int64(len(report.Errors)); more > 0 && len(report.Errors) > 0 {
 		fmt.Fprintf(term.err, "and %s\n", counted(int(more), "more record"))
@@ -70,10 +70,10 @@ func (cmd *loadCmd) Run(ctx context.Context, term *terminal) error {
 	fmt.Fprintf(term.out, "loaded %s, %d failed, in %s (%.0f records/s)\n",
 		counted(int(report.Loaded), "record"), report.Failed, took.Round(time.Millisecond), perSecond(report.Loaded, took))
 	switch {
+	case errors.Is(err, client.ErrIncomplete):
+		return fmt.Errorf("not loaded: %d of %s", report.Failed, counted(int(report.Loaded+report.Failed), "record"))
 	case err != nil:
 		return fmt.Errorf("gave up: %w", err)
-	case report.Failed > 0:
-		return fmt.Errorf("not loaded: %d of %s", report.Failed, counted(int(report.Loaded+report.Failed), "record"))
 	}
 	return nil
 }

@@ -5,7 +5,9 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strconv"
 	"time"
+	"unicode/utf8"
 
 	"httpdhs/client"
 )
@@ -24,9 +26,9 @@ func (cmd *getCmd) Run(ctx context.Context, term *terminal) error {
 		return err
 	}
 	defer c.Close()
-	value, err := c.Get(ctx, []byte(cmd.Key), &client.GetOptions{R: cmd.R})
+	value, err := c.Get(ctx, string(cmd.Key), &client.GetOptions{R: client.Level(cmd.R)})
 	if err != nil {
-		return fmt.Errorf("%s: %w", client.AppendPrintable(nil, []byte(cmd.Key)), err)
+		return fmt.Errorf("%s: %w", printable(string(cmd.Key)), err)
 	}
 	if n := len(value.Data); isTerminal(term.out) && n > 0 && value.Data[n-1] != '\n' {
 		value.Data = append(value.Data, '\n')
@@ -57,7 +59,9 @@ func (cmd *putCmd) Run(ctx context.Context, term *terminal) error {
 			return fmt.Errorf("cannot read standard input: %w", err)
 		}
 	}
-	_, err = c.Put(ctx, []byte(cmd.Key), value, &client.WriteOptions{W: cmd.W, TTL: time.Duration(cmd.TTL), ContentType: cmd.ContentType})
+	_, err = c.Put(ctx, string(cmd.Key), value, &client.PutOptions{
+		W: client.Level(cmd.W), TTL: time.Duration(cmd.TTL), ContentType: cmd.ContentType,
+	})
 	return err
 }
 
@@ -74,11 +78,10 @@ func (cmd *delCmd) Run(ctx context.Context) error {
 		return err
 	}
 	defer c.Close()
-	return c.Delete(ctx, []byte(cmd.Key), &client.WriteOptions{W: cmd.W})
+	return c.Delete(ctx, string(cmd.Key), &client.DeleteOptions{W: client.Level(cmd.W)})
 }
 
-// keysCmd lists keys. One that is not printable is quoted as in Go, so that
-// a key is a line whatever is in it.
+// keysCmd lists keys, each on one line, as printable writes it.
 type keysCmd struct {
 	Prefix raw `arg:"" optional:"" help:"Only keys that begin with this."`
 	clientFlags
@@ -91,16 +94,28 @@ func (cmd *keysCmd) Run(ctx context.Context, term *terminal) error {
 	}
 	defer c.Close()
 	out := bufio.NewWriter(term.out)
-	var line []byte
-	for item, err := range c.Keys(ctx, &client.KeysOptions{Prefix: []byte(cmd.Prefix)}) {
+	for item, err := range c.Keys(ctx, &client.KeysOptions{Prefix: string(cmd.Prefix)}) {
 		if err != nil {
 			_ = out.Flush() // what is known is worth having; err is what matters
 			return err
 		}
-		line = append(client.AppendPrintable(line[:0], item.Key), '\n')
-		if _, err := out.Write(line); err != nil {
+		if _, err := fmt.Fprintln(out, printable(item.Key)); err != nil {
 			return err
 		}
 	}
 	return out.Flush()
+}
+
+// printable is a key as it is written in a line of text: as it is if it is UTF-8 without control
+// characters and does not begin with a quote, else as a quoted Go string. So what begins with a
+// quote is always quoted, and every line can be read back.
+func printable(key string) string {
+	plain := utf8.ValidString(key) && key != "" && key[0] != '"'
+	for _, r := range key {
+		plain = plain && strconv.IsPrint(r)
+	}
+	if plain {
+		return key
+	}
+	return strconv.Quote(key)
 }

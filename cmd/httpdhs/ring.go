@@ -8,7 +8,7 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"httpdhs/client"
+	"httpdhs/api"
 	"httpdhs/kv"
 )
 
@@ -26,7 +26,7 @@ func (cmd *ringCmd) Run(ctx context.Context, term *terminal) error {
 	}
 	defer c.Close()
 	if cmd.Key != "" {
-		doc, err := c.Key(ctx, []byte(cmd.Key))
+		doc, err := c.Locate(ctx, string(cmd.Key))
 		if err != nil {
 			return err
 		}
@@ -36,7 +36,7 @@ func (cmd *ringCmd) Run(ctx context.Context, term *terminal) error {
 		if cmd.Output == "json" {
 			return printJSON(term.out, doc)
 		}
-		return printKey(term.out, []byte(cmd.Key), doc)
+		return printKey(term.out, string(cmd.Key), doc)
 	}
 	doc, err := c.Ring(ctx)
 	if err != nil {
@@ -59,7 +59,7 @@ func (cmd *ringCmd) Run(ctx context.Context, term *terminal) error {
 var errNoCluster = fmt.Errorf("%w; httpdhs status says why, or ask another node", kv.ErrNoCluster)
 
 // printRing counts the partitions of each node. While the ring changes, it also says who is to own how many.
-func printRing(out io.Writer, doc *client.Ring, cluster *client.Cluster) error {
+func printRing(out io.Writer, doc *api.Ring, cluster *api.Cluster) error {
 	primaries, replicas, copies := make([]int, len(doc.Nodes)), make([]int, len(doc.Nodes)), 0
 	for _, owners := range doc.Owners {
 		for i, o := range owners {
@@ -78,8 +78,8 @@ func printRing(out io.Writer, doc *client.Ring, cluster *client.Cluster) error {
 		fmt.Fprintf(out, "it is changing to %s: httpdhs status says how far that is\n", cluster.Target)
 		for _, n := range cluster.Nodes {
 			next[n.Name] = n.TargetPartitions
-			if !slices.ContainsFunc(nodes, func(on client.RingNode) bool { return on.Name == n.Name }) {
-				nodes = append(nodes, client.RingNode{Name: n.Name, Zone: n.Zone, Weight: n.Weight})
+			if !slices.ContainsFunc(nodes, func(on api.RingNode) bool { return on.Name == n.Name }) {
+				nodes = append(nodes, api.RingNode{Name: n.Name, Zone: n.Zone, Weight: n.Weight})
 				primaries, replicas = append(primaries, 0), append(replicas, 0)
 			}
 		}
@@ -96,8 +96,8 @@ func printRing(out io.Writer, doc *client.Ring, cluster *client.Cluster) error {
 }
 
 // printKey shows what each owner holds, the primary first.
-func printKey(out io.Writer, key []byte, doc *client.Key) error {
-	fmt.Fprintf(out, "%s is in partition %d (hash %s)\n\n", client.AppendPrintable(nil, key), doc.Partition, doc.Hash)
+func printKey(out io.Writer, key string, doc *api.Key) error {
+	fmt.Fprintf(out, "%s is in partition %d (hash %s)\n\n", printable(key), doc.Partition, doc.Hash)
 	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "OWNER\tROLE\tSTATE\tHOLDS\tVERSION\tMODIFIED")
 	for i, o := range doc.Owners {
@@ -115,7 +115,7 @@ func printKey(out io.Writer, key []byte, doc *client.Key) error {
 }
 
 // holds says in a word what an owner has.
-func holds(o *client.KeyOwner) string {
+func holds(o *api.KeyOwner) string {
 	switch {
 	case o.Error != "":
 		return "unknown: " + oneLine(fmt.Errorf("%s", o.Error))

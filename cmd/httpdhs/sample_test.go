@@ -6,20 +6,11 @@ import "testing"
 // that the Unicode data only describe as one of a kind.
 func TestSample(t *testing.T) {
 	names := map[string]string{}
-	last := int64(0)
-	s := new(sample)
-	for {
-		rec, line, err := s.Next()
-		if err != nil {
-			break
-		}
-		if last++; line != last {
-			t.Fatalf("line %d follows %d", line, last-1)
-		}
-		names[string(rec.Key)] = string(rec.Value)
+	for rec := range sample {
+		names[rec.Key] = string(rec.Value)
 	}
-	if n := int64(len(names)); n != s.count() || n < 33_000 || n > 37_000 {
-		t.Errorf("%d characters, counted as %d, want about 35,000", n, s.count())
+	if n := int64(len(names)); n != sampleCount() || n < 33_000 || n > 37_000 {
+		t.Errorf("%d characters, counted as %d, want about 35,000", n, sampleCount())
 	}
 	for key, want := range map[string]string{
 		"U+0041":  "LATIN CAPITAL LETTER A",

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"httpdhs/api"
-	"httpdhs/client"
 )
 
 // statusCmd shows the nodes.
@@ -33,7 +32,7 @@ func (cmd *statusCmd) Run(ctx context.Context, term *terminal) error {
 	return printStatus(term.out, doc, time.Now())
 }
 
-func printStatus(out io.Writer, doc *client.Cluster, now time.Time) error {
+func printStatus(out io.Writer, doc *api.Cluster, now time.Time) error {
 	copies, next := 0, 0
 	for _, n := range doc.Nodes {
 		copies += n.PrimaryPartitions + n.ReplicaPartitions
@@ -66,7 +65,7 @@ func printStatus(out io.Writer, doc *client.Cluster, now time.Time) error {
 }
 
 // printMoves says what is on its way from node to node.
-func printMoves(out io.Writer, doc *client.Cluster) {
+func printMoves(out io.Writer, doc *api.Cluster) {
 	before := "\n"
 	for _, n := range doc.Nodes {
 		if n.State == api.StateDown {
@@ -85,7 +84,7 @@ func printMoves(out io.Writer, doc *client.Cluster) {
 }
 
 // printWaits says for whom a node that leaves waits with what it has to hand over.
-func printWaits(out io.Writer, doc *client.Cluster, leaving *client.Node) {
+func printWaits(out io.Writer, doc *api.Cluster, leaving *api.Node) {
 	for _, n := range doc.Nodes {
 		if leaving.State == api.StateLeaving && n.State == api.StateDown {
 			fmt.Fprintf(out, "%s %s\n", leaving.Name, waitsFor(&n))
@@ -94,7 +93,7 @@ func printWaits(out io.Writer, doc *client.Cluster, leaving *client.Node) {
 }
 
 // movingText says how far a node is with what it fetches. There is more to say once something has been fetched.
-func movingText(m *client.Moving) string {
+func movingText(m *api.Moving) string {
 	text := fmt.Sprintf("%d of %s", m.Done, counted(m.Partitions, "partition"))
 	if m.Done == 0 {
 		return text
@@ -108,7 +107,7 @@ func movingText(m *client.Moving) string {
 }
 
 // memoryText is the memory that a node's store takes, of what it may take.
-func memoryText(m *client.Memory) string {
+func memoryText(m *api.Memory) string {
 	if m.Max == 0 {
 		return humanBytes(m.Used)
 	}
@@ -125,7 +124,7 @@ func only(yes bool, s string) string {
 }
 
 // upSince is the start of a node that runs, and how long ago that was.
-func upSince(n *client.Node, now time.Time) string {
+func upSince(n *api.Node, now time.Time) string {
 	if n.Started.IsZero() || n.State == api.StateDown {
 		return "-"
 	}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"time"
 
+	"httpdhs/client"
 	"httpdhs/kv"
 )
 
@@ -75,8 +76,8 @@ func gcd(a, b int) int {
 // filler is what values are cut from.
 var filler = bytes.Repeat([]byte("abcdefghijklmnopqrstuvwxyz"), (sizeMost+25)/26)
 
-// pass is a client.Source: n keys, each once, in an order that is not theirs,
-// or deletes of them.
+// pass is the records of a load: n keys, each once, in an order that is not
+// theirs, or deletes of them.
 type pass struct {
 	ctx     context.Context
 	order   scatter
@@ -100,18 +101,37 @@ func (h *house) pass(n, number int) *pass {
 // paceEvery is after how many records a load looks at the clock.
 const paceEvery = 256
 
-func (p *pass) Next() (*kv.Record, int64, error) {
+// records yields what Next returns, to a client.
+func (p *pass) records(yield func(client.Record, error) bool) {
+	for {
+		r, err := p.Next()
+		if err == io.EOF {
+			return
+		}
+		rec := client.Record{}
+		if err == nil {
+			rec = client.Record{Key: string(r.Key), Value: r.Value, Delete: r.Tombstone}
+		}
+		if !yield(rec, err) || err != nil {
+			return
+		}
+	}
+}
+
+// Next returns the next record, which is good until the call after. The error
+// is io.EOF at the end.
+func (p *pass) Next() (*kv.Record, error) {
 	if p.at == 0 {
 		p.record.Key = make([]byte, keyBytes)
 		p.started = time.Now()
 	}
 	if p.at%paceEvery == 0 {
 		if err := p.wait(); err != nil {
-			return nil, 0, err
+			return nil, err
 		}
 	}
 	if p.at >= p.order.n && !p.circle {
-		return nil, 0, io.EOF
+		return nil, io.EOF
 	}
 	round := p.at / p.order.n
 	k := p.order.at(p.at % p.order.n)
@@ -124,7 +144,7 @@ func (p *pass) Next() (*kv.Record, int64, error) {
 		}
 		p.record.Value = filler[:sizeIn(number, k)]
 	}
-	return &p.record, int64(p.at), nil
+	return &p.record, nil
 }
 
 // wait waits until the next records are due.

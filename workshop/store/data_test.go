@@ -17,7 +17,7 @@ func TestPassYieldsEachKeyOnce(t *testing.T) {
 			seen, bytes := map[string]bool{}, int64(0)
 			p := h.pass(n, number)
 			for {
-				rec, _, err := p.Next()
+				rec, err := p.Next()
 				if err == io.EOF {
 					break
 				}
@@ -63,7 +63,7 @@ func TestPassInCircle(t *testing.T) {
 	sizes := map[string]int{}
 	changed := 0
 	for i := range 2 * paceEvery {
-		rec, _, err := p.Next()
+		rec, err := p.Next()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -80,7 +80,7 @@ func TestPassInCircle(t *testing.T) {
 		t.Errorf("%d of %d sizes changed", changed, paceEvery)
 	}
 	p.until = time.Now().Add(-time.Second)
-	if _, _, err := p.Next(); !errors.Is(err, io.EOF) {
+	if _, err := p.Next(); !errors.Is(err, io.EOF) {
 		t.Errorf("past its time: %v", err)
 	}
 }

@@ -57,16 +57,13 @@ func (n *node) stop() {
 	n.house.Kill(n.addr)
 }
 
-func (n *node) load(src client.Source) error {
-	report, err := n.client.NewLoader(client.LoadOptions{}).Load(n.house.ctx, src)
-	if err == nil && report.Failed > 0 {
-		err = fmt.Errorf("%d records were not stored: %v", report.Failed, report.Errors)
-	}
+func (n *node) load(src *pass) error {
+	_, err := n.client.NewLoader(nil).Load(n.house.ctx, src.records)
 	return err
 }
 
 func (n *node) get(key []byte) error {
-	_, err := n.client.Get(n.house.ctx, key, nil)
+	_, err := n.client.Get(n.house.ctx, string(key), nil)
 	return err
 }
 

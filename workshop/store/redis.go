@@ -10,8 +10,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	"httpdhs/client"
 )
 
 // redis is a redis-server that keeps nothing on disk. Each of its uses has a
@@ -52,11 +50,11 @@ func (s *redis) stop() {
 // pipeline is how many commands are sent before their answers are read.
 const pipeline = 1000
 
-func (s *redis) load(src client.Source) error {
+func (s *redis) load(src *pass) error {
 	for more := true; more; {
 		n := 0
 		for ; n < pipeline; n++ {
-			rec, _, err := src.Next()
+			rec, err := src.Next()
 			if err == io.EOF {
 				more = false
 				break

@@ -6,8 +6,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	"httpdhs/client"
 )
 
 // server is one of the two that are compared.
@@ -19,8 +17,8 @@ type server interface {
 	pid() int
 	stop()
 
-	// load stores what the source yields.
-	load(client.Source) error
+	// load stores what the pass yields.
+	load(*pass) error
 	// get reads a key that has to be there.
 	get(key []byte) error
 	// readThrough reads keys, stores those that are not there and, whether

@@ -106,7 +106,7 @@ func microseconds(d time.Duration) float64 { return float64(d) / 1e3 }
 // apply writes a pass to a store, all in the same version.
 func apply(s *shard.Store, p *pass, version kv.Version) error {
 	for {
-		r, _, err := p.Next()
+		r, err := p.Next()
 		if err != nil {
 			if errors.Is(err, io.EOF) {
 				return nil

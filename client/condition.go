@@ -1,0 +1,45 @@
+package client
+
+import (
+	"errors"
+	"strings"
+
+	"github.com/valyala/fasthttp"
+)
+
+// Condition is what must hold for a write to be done. Otherwise the write fails with
+// ErrConditionFailed. The zero Condition always holds.
+//
+// The primary of the key decides the condition and stores the write in one step. So of all clients
+// that write under the same condition, one succeeds.
+type Condition struct {
+	header string // If-Match, If-None-Match; empty: no condition
+	value  string
+}
+
+// IfMatch holds if the key has the version with this ETag: nobody has written it since. Take the
+// ETag of a Value or of a Written. An empty one is an error, and not a write without a condition:
+// use IfAbsent for a key that had no value. "*" holds if the key has any value.
+func IfMatch(etag string) Condition { return Condition{fasthttp.HeaderIfMatch, etag} }
+
+// IfAbsent holds if the key has no value.
+func IfAbsent() Condition { return Condition{fasthttp.HeaderIfNoneMatch, "*"} }
+
+var (
+	errNoETag  = errors.New("IfMatch has no ETag: use IfAbsent for a key that had no value")
+	errBadETag = errors.New("the ETag of IfMatch has control characters")
+)
+
+// check refuses a condition that has lost its tag on the way here, or would lose it on the way to
+// the node.
+func (c Condition) check() error {
+	switch {
+	case c.header == "":
+		return nil
+	case strings.TrimSpace(c.value) == "":
+		return errNoETag
+	case hasControl(c.value):
+		return errBadETag
+	}
+	return nil
+}
