@@ -60,6 +60,7 @@ func (s *fakeStore) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer s.mu.Unlock()
 	part := strings.SplitN(r.URL.Path, "/", 3)[1]
 	s.seen[r.Method+" /"+part]++
+	w.Header().Set("X-Dht-Node", r.Host)
 	switch {
 	case err != nil:
 		w.WriteHeader(http.StatusBadRequest)

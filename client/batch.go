@@ -196,7 +196,7 @@ func (b *batch) send(home *endpoint, sent []int, body []byte, gets bool) {
 		return
 	}
 	defer fasthttp.ReleaseResponse(resp)
-	node := string(resp.Header.Peek("X-Dht-Node"))
+	node := string(resp.Header.Peek(headerNode))
 	answers := resp.Body()
 	for _, i := range sent {
 		var err error

@@ -88,6 +88,7 @@ func New(opts Options) (*Client, error) {
 	hosts := make([]string, 0, len(opts.Addrs))
 	plain := ""
 	for _, text := range opts.Addrs {
+		text = strings.TrimSpace(text)
 		a, err := parseAddr(text)
 		if err != nil {
 			return nil, err

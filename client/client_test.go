@@ -39,6 +39,7 @@ func (n *fakeNode) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	n.asked = append(n.asked, r.Method+" "+r.RequestURI)
 	handler := n.handler
 	n.mu.Unlock()
+	w.Header().Set(headerNode, n.addr)
 	handler(w, r)
 }
 

@@ -75,7 +75,7 @@ type StatusError struct {
 	// RetryAfter is how long the node, which did nothing, asks to wait. 0: it does not ask.
 	RetryAfter time.Duration
 
-	proxy bool // between here and the node has answered
+	stranger bool // the answer is no node's: a proxy gave it, or a server of another kind
 }
 
 func (e *StatusError) Error() string {
@@ -83,16 +83,20 @@ func (e *StatusError) Error() string {
 	if msg == "" {
 		msg = strings.ToLower(http.StatusText(e.Status))
 	}
-	return fmt.Sprintf("%s (status %d from %s)", msg, e.Status, e.Node)
+	who := e.Node
+	if e.stranger {
+		who += ", which is no node of httpdhs"
+	}
+	return fmt.Sprintf("%s (status %d from %s)", msg, e.Status, who)
 }
 
 // Is matches the errors of this package.
 func (e *StatusError) Is(target error) bool {
 	switch target {
-	case ErrNotFound:
-		return e.Status == http.StatusNotFound
+	case ErrNotFound: // a wrong address has no key either
+		return e.Status == http.StatusNotFound && !e.stranger
 	case ErrConditionFailed:
-		return e.Status == http.StatusPreconditionFailed
+		return e.Status == http.StatusPreconditionFailed && !e.stranger
 	case ErrFull:
 		return e.Status == http.StatusInsufficientStorage
 	case ErrUnauthorized:
@@ -124,17 +128,22 @@ func (e *StatusError) refused() bool { return e.RetryAfter > 0 && !e.Unknown }
 // does not say it. A node's own answer does say it, unless a fault of the node came in between. A
 // proxy may have passed the write on.
 func (e *StatusError) leavesOpen() bool {
-	return e.Status == http.StatusInternalServerError || e.proxy && unavailable(e.Status)
+	return e.Status == http.StatusInternalServerError || e.stranger && (unavailable(e.Status) || isSuccess(e.Status))
 }
+
+func isSuccess(status int) bool { return status >= 200 && status < 300 }
 
 // messageMax bounds what is kept of a body that is not one of our errors, say of a proxy's error
 // page.
 const messageMax = 200
 
+// headerNode is in every answer of a node: its name.
+const headerNode = "X-Dht-Node"
+
 // statusError reads the answer to a request that did not succeed.
 func statusError(resp *fasthttp.Response, addr string) *StatusError {
-	e := &StatusError{Status: resp.StatusCode(), Node: string(resp.Header.Peek("X-Dht-Node"))}
-	if e.proxy = e.Node == ""; e.proxy {
+	e := &StatusError{Status: resp.StatusCode(), Node: string(resp.Header.Peek(headerNode))}
+	if e.stranger = e.Node == ""; e.stranger {
 		e.Node = addr
 	}
 	switch e.Status {
@@ -155,6 +164,10 @@ func statusError(resp *fasthttp.Response, addr string) *StatusError {
 		if doc.Required != nil {
 			e.Required = *doc.Required
 		}
+		return e
+	}
+	if isSuccess(e.Status) {
+		e.Message = "check the address of the node"
 		return e
 	}
 	text, _, _ := strings.Cut(strings.TrimSpace(string(resp.Body())), "\n")

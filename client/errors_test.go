@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 	"testing"
@@ -28,61 +29,87 @@ func wantErrors(t *testing.T, what string, err error, want ...error) {
 	}
 }
 
-// Each answer is the errors that it stands for, and no others: of a node, of a proxy before it, to a
-// read and to a write. What a proxy could not pass on may have arrived.
+// Each answer is the errors that it stands for, and no others: to a read and to a write, of a node,
+// and of what stands before the node or in its place.
 func TestErrorsOfAnswers(t *testing.T) {
-	status, body, retryAfter := 0, "", ""
-	proxy := newFakeNode(t, func(w http.ResponseWriter, _ *http.Request) {
+	status, body, retryAfter, name := 0, "", "", ""
+	node := newFakeNode(t, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Retry-After", retryAfter)
 		w.Header().Set("ETag", `"7"`)
+		w.Header().Set(headerNode, name)
 		reply(w, status, body)
 	})
-	node := newFakeNode(t, func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("X-Dht-Node", "n:1")
-		proxy.handler(w, r)
-	})
 	const unknown = `{"error":"e","acks":1,"required":2,"outcome":"unknown"}`
+	not, failed, full, open := []error{ErrNotFound}, []error{ErrConditionFailed}, []error{ErrFull}, []error{ErrOutcomeUnknown}
+	later, token, tls := []error{ErrUnavailable}, []error{ErrUnauthorized}, []error{ErrWantsTLS}
 	for _, tc := range []struct {
-		status             int
-		body, retryAfter   string
-		read, write        []error // of a node
-		ofProxy, writeThru []error // nil: as those of a node
+		status           int
+		body, retryAfter string
+		read, write      []error // of a node
+		readX, writeX    []error // of another
 	}{
-		{status: 404, read: []error{ErrNotFound}, write: []error{ErrNotFound}},
-		{status: 412, read: []error{ErrConditionFailed}, write: []error{ErrConditionFailed}},
-		{status: 401, read: []error{ErrUnauthorized}, write: []error{ErrUnauthorized}},
-		{status: 421, read: []error{ErrWantsTLS}, write: []error{ErrWantsTLS}},
-		{status: 400}, {status: 403}, {status: 408}, {status: 413},
-		{status: 507, read: []error{ErrFull}, write: []error{ErrFull}},
-		{status: 507, body: unknown, read: []error{ErrFull, ErrOutcomeUnknown}, write: []error{ErrFull, ErrOutcomeUnknown}},
-		{status: 500, write: []error{ErrOutcomeUnknown}},
-		{status: 503, body: unknown, read: []error{ErrOutcomeUnknown}, write: []error{ErrOutcomeUnknown}},
-		{status: 503, read: []error{ErrUnavailable}, write: []error{ErrUnavailable}, writeThru: []error{ErrOutcomeUnknown}},
-		{status: 503, retryAfter: "9", read: []error{ErrUnavailable}, write: []error{ErrUnavailable}},
-		{status: 502, read: []error{ErrUnavailable}, write: []error{ErrUnavailable}, writeThru: []error{ErrOutcomeUnknown}},
-		{status: 504, read: []error{ErrUnavailable}, write: []error{ErrUnavailable}, writeThru: []error{ErrOutcomeUnknown}},
+		{404, "", "", not, not, nil, nil},
+		{412, "", "", failed, failed, nil, nil},
+		{401, "", "", token, token, token, token},
+		{421, "", "", tls, tls, tls, tls},
+		{400, "", "", nil, nil, nil, nil},
+		{413, "", "", nil, nil, nil, nil},
+		{507, "", "", full, full, full, full},
+		{507, unknown, "", append(open, full...), append(open, full...), append(open, full...), append(open, full...)},
+		{503, unknown, "", open, open, open, open},
+		{503, "", "9", later, later, later, later},
+		{500, "", "", nil, open, nil, open},
+		{502, "", "", later, later, later, open},
+		{503, "", "", later, later, later, open},
+		{504, "", "", later, later, later, open},
+		{302, "", "", nil, nil, nil, nil},
 	} {
-		status, body, retryAfter = tc.status, tc.body, tc.retryAfter
-		if tc.writeThru == nil {
-			tc.writeThru = tc.write
-		}
-		for who, f := range map[string]*fakeNode{"node": node, "proxy": proxy} {
-			c, _ := newClient(t, Options{Addrs: []string{f.addr}, NoRouting: true, Timeout: 5 * time.Second})
-			what := http.StatusText(status) + " of a " + who + " " + body
-			_, err := c.Get(background, "k", nil)
-			wantErrors(t, "a get: "+what, err, tc.read...)
-			want := tc.write
-			if who == "proxy" {
-				want = tc.writeThru
+		for _, name = range []string{"n:1", ""} {
+			status, body, retryAfter = tc.status, tc.body, tc.retryAfter
+			read, write := tc.read, tc.write
+			if name == "" {
+				read, write = tc.readX, tc.writeX
 			}
+			c, _ := newClient(t, Options{Addrs: []string{node.addr}, NoRouting: true, Timeout: 5 * time.Second})
+			what := fmt.Sprintf("%d %s of %q", status, body, name)
+			_, err := c.Get(background, "k", nil)
+			wantErrors(t, "a get: "+what, err, read...)
 			_, err = c.Put(background, "k", nil, nil)
-			wantErrors(t, "a put: "+what, err, want...)
+			wantErrors(t, "a put: "+what, err, write...)
 			var answer *StatusError
 			if !errors.As(err, &answer) || answer.Status != status || (answer.ETag == `"7"`) != (status == 412) {
 				t.Errorf("a put: %s: %+v", what, answer)
 			}
-			wantErrors(t, "a delete: "+what, c.Delete(background, "k", nil), want...)
+			wantErrors(t, "a delete: "+what, c.Delete(background, "k", nil), write...)
 		}
+	}
+}
+
+// A server that is no node, at a wrong address say, has no keys and no values. Reads go on to the
+// next address. Whether it has passed a write on is not known.
+func TestNoNode(t *testing.T) {
+	other := newFakeNode(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Del(headerNode)
+		reply(w, 200, "<h1>It works!</h1>")
+	})
+	node := newFakeNode(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/db/k" {
+			w.WriteHeader(404)
+		}
+	})
+	c, _ := newClient(t, Options{Addrs: []string{other.addr}})
+	_, err := c.Get(background, "k", nil)
+	if wantErrors(t, "a get", err); err.Error() != "check the address of the node (status 200 from "+other.addr+", which is no node of httpdhs)" {
+		t.Error(err)
+	}
+	_, err = c.Put(background, "k", nil, nil)
+	wantErrors(t, "a put", err, ErrOutcomeUnknown)
+	for _, err := range c.Keys(background, nil) {
+		wantErrors(t, "a listing", err)
+	}
+	c, _ = newClient(t, Options{Addrs: []string{other.addr, node.addr}})
+	if _, err := c.Get(background, "k", nil); err != nil {
+		t.Errorf("with a node at the next address: %v", err)
 	}
 }
 

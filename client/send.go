@@ -135,12 +135,12 @@ func (a *attempts) one(e *endpoint, last bool) (*fasthttp.Response, error) {
 		return nil, a.unanswered(e, err)
 	}
 	e.succeeded()
-	if s := resp.StatusCode(); s >= 200 && s < 300 {
+	if isSuccess(resp.StatusCode()) && len(resp.Header.Peek(headerNode)) > 0 {
 		return resp, nil
 	}
 	status := statusError(resp, e.addr)
 	fasthttp.ReleaseResponse(resp)
-	if status.refused() || a.req.safe && elsewhere(status.Status) {
+	if status.refused() || a.req.safe && (status.stranger || elsewhere(status.Status)) {
 		a.errs = append(a.errs, status)
 		return nil, errGoOn
 	}

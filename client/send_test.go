@@ -246,6 +246,7 @@ func TestUnreachableNodeIsLeftAlone(t *testing.T) {
 // TLS with an authority of one's own, and the token, are sent to every node.
 func TestTLSAndToken(t *testing.T) {
 	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set(headerNode, "n:1")
 		if r.Header.Get("Authorization") != "Bearer secret" {
 			w.WriteHeader(401)
 		}

@@ -179,22 +179,23 @@ func TestLeaveAsksWhoWasDown(t *testing.T) {
 	var goes, stays *httptest.Server
 	var asked atomic.Int64
 	name := func(s *httptest.Server) string { return s.Listener.Addr().String() }
-	answer := func(w http.ResponseWriter, doc any) {
+	answer := func(w http.ResponseWriter, status int, doc any) {
+		w.Header().Set("X-Dht-Node", "a:1")
+		w.WriteHeader(status)
 		if err := json.NewEncoder(w).Encode(doc); err != nil {
 			t.Error(err)
 		}
 	}
 	stays = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		answer(w, api.Cluster{Node: name(stays), Nodes: []api.Node{{Name: name(stays), State: api.StateActive}}})
+		answer(w, http.StatusOK, api.Cluster{Node: name(stays), Nodes: []api.Node{{Name: name(stays), State: api.StateActive}}})
 	}))
 	defer stays.Close()
 	goes = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
 		case r.Method == http.MethodPost:
-			w.WriteHeader(http.StatusAccepted)
-			answer(w, api.Leaving{Node: name(goes), State: api.StateLeaving})
+			answer(w, http.StatusAccepted, api.Leaving{Node: name(goes), State: api.StateLeaving})
 		case asked.Add(1) <= 3:
-			answer(w, api.Cluster{Node: name(goes), Nodes: []api.Node{
+			answer(w, http.StatusOK, api.Cluster{Node: name(goes), Nodes: []api.Node{
 				{Name: name(goes), State: api.StateLeaving}, {Name: name(stays), State: api.StateDown}}})
 		default:
 			panic(http.ErrAbortHandler)
