@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 )
@@ -93,7 +94,7 @@ func TestNoNode(t *testing.T) {
 		reply(w, 200, "<h1>It works!</h1>")
 	})
 	node := newFakeNode(t, func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path != "/db/k" {
+		if !strings.HasPrefix(r.URL.Path, "/db/") {
 			w.WriteHeader(404)
 		}
 	})
@@ -108,8 +109,13 @@ func TestNoNode(t *testing.T) {
 		wantErrors(t, "a listing", err)
 	}
 	c, _ = newClient(t, Options{Addrs: []string{other.addr, node.addr}})
-	if _, err := c.Get(background, "k", nil); err != nil {
-		t.Errorf("with a node at the next address: %v", err)
+	for _, key := range []string{"a", "b", "c", "d", "e", "f", "g", "h"} {
+		if _, err := c.Get(background, key, nil); err != nil {
+			t.Errorf("with a node at the next address: %v", err)
+		}
+	}
+	if len(other.about("/db/")) < 2 {
+		t.Error("the other was not asked first")
 	}
 }
 

@@ -14,8 +14,7 @@ import (
 	"httpdhs/kv"
 )
 
-// A file is read in each format, deletes of a binary stream included. Records are the caller's: they
-// stay what they are while reading goes on.
+// A file is read in each format, deletes of a binary stream included.
 func TestReadRecords(t *testing.T) {
 	binary := kv.AppendRecord(nil, &kv.Record{Key: []byte("k"), Entry: kv.Entry{Tombstone: true}})
 	at := time.Date(2100, 1, 2, 3, 4, 5, 0, time.UTC)
@@ -50,6 +49,31 @@ func TestReadRecords(t *testing.T) {
 		if !slices.Equal(got, want) {
 			t.Errorf("%s: got %q, want %q", f, got, want)
 		}
+	}
+}
+
+// Records are the caller's: they stay what they are while reading goes on.
+func TestReadRecordsAreKept(t *testing.T) {
+	var file strings.Builder
+	const n = 1000
+	for i := range n {
+		fmt.Fprintf(&file, "key %04d\tvalue %04d%s\n", i, i, strings.Repeat(" ", 2000))
+	}
+	var all []Record
+	for rec, err := range ReadRecords(strings.NewReader(file.String()), TSV, nil) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, rec)
+	}
+	for i, rec := range all {
+		want := fmt.Sprintf("%04d", i)
+		if rec.Key != "key "+want || strings.TrimSpace(string(rec.Value)) != "value "+want {
+			t.Fatalf("record %d is %s, %.20s", i, rec.Key, rec.Value)
+		}
+	}
+	if len(all) != n {
+		t.Errorf("%d records, want %d", len(all), n)
 	}
 }
 
