@@ -17,36 +17,46 @@ const (
 
 // Cluster is the document of GET /cluster.
 type Cluster struct {
-	Node        string `json:"node"`             // who answers
-	Ring        string `json:"ring"`             // fingerprint of the partition table that readers go by, 16 hex digits
-	Target      string `json:"target,omitempty"` // of the one that is to take its place; absent: the ring is not changing
+	Node string `json:"node"` // who answers
+	Ring string `json:"ring"` // fingerprint of the partition table for reads, 16 hex digits
+
+	// Target is the fingerprint of the partition table that will replace Ring. Absent: the ring
+	// is not changing.
+	Target string `json:"target,omitempty"`
+
 	Replicas    int    `json:"replicas"`
 	Partitions  int    `json:"partitions"`
 	Partitioner string `json:"partitioner"`
 	Nodes       []Node `json:"nodes"` // sorted by name
 }
 
-// Node is one member in a Cluster. What a node that is down last said of
-// itself is kept.
+// Node is one member in a Cluster. Of a node that is down, it has what the node said last.
 type Node struct {
-	Name              string    `json:"name"`
-	State             string    `json:"state"`
-	Reason            string    `json:"reason,omitempty"`    // why it is not active
-	DownSince         time.Time `json:"down_since,omitzero"` // when the node that answers found it down; absent: it is not
-	Zone              string    `json:"zone,omitempty"`
-	Weight            int       `json:"weight"`
-	Keys              int64     `json:"keys"`       // live keys that it stores
-	Bytes             int64     `json:"bytes"`      // of their keys and values
-	Tombstones        int64     `json:"tombstones"` // deleted keys still remembered
-	Memory            Memory    `json:"memory"`     // that its store takes
-	PrimaryPartitions int       `json:"primary_partitions"`
-	ReplicaPartitions int       `json:"replica_partitions"`
-	TargetPartitions  int       `json:"target_partitions,omitempty"` // that it owns, in either role, by Cluster.Target; only with that
-	HintBytes         int64     `json:"hint_bytes"`                  // writes that this node keeps for it until it is back
-	Moving            *Moving   `json:"moving,omitempty"`            // what it is fetching; absent: nothing
-	HandOver          int       `json:"hand_over,omitempty"`         // partitions that it holds or owns, and is to hand over to others
-	Version           string    `json:"version,omitempty"`
-	Started           time.Time `json:"started,omitzero"`
+	Name   string `json:"name"`             // host:port
+	State  string `json:"state"`            // one of the constants above
+	Reason string `json:"reason,omitempty"` // why it is not active
+
+	// DownSince is when the node that answers found this one down. Absent: it is up.
+	DownSince time.Time `json:"down_since,omitzero"`
+
+	Zone              string `json:"zone,omitempty"`
+	Weight            int    `json:"weight"`
+	Keys              int64  `json:"keys"`       // live keys that it stores
+	Bytes             int64  `json:"bytes"`      // of their keys and values
+	Tombstones        int64  `json:"tombstones"` // deleted keys still remembered
+	Memory            Memory `json:"memory"`     // that its store takes
+	PrimaryPartitions int    `json:"primary_partitions"`
+	ReplicaPartitions int    `json:"replica_partitions"`
+
+	// TargetPartitions is how many partitions it owns, in either role, by Cluster.Target.
+	TargetPartitions int `json:"target_partitions,omitempty"`
+
+	HintBytes int64   `json:"hint_bytes"`          // writes that the node that answers keeps for it
+	Moving    *Moving `json:"moving,omitempty"`    // what it is fetching; absent: nothing
+	HandOver  int     `json:"hand_over,omitempty"` // partitions that it has still to hand over
+
+	Version string    `json:"version,omitempty"`
+	Started time.Time `json:"started,omitzero"`
 }
 
 // Moving is how far a node is with fetching what it is to own.
@@ -88,7 +98,7 @@ type Ready struct {
 	Ready  bool  `json:"ready"`               // always true
 	Used   int64 `json:"memory_used"`         // bytes that the store needs
 	Max    int64 `json:"memory_max,omitzero"` // --max-memory; absent: none
-	IsFull bool  `json:"full"`                // writes that need more memory are refused with a 507, or soon will be
+	IsFull bool  `json:"full"`                // writes that need more memory get a 507, or soon will
 }
 
 // Ring is the document of GET /cluster/ring: what a client needs to send each

@@ -13,8 +13,8 @@ import (
 	"httpdhs/internal/testcluster"
 )
 
-// A batch at real nodes: what is written is read back as it was, bytes of any kind too, operations on
-// one key take effect in their order, and each has its own outcome.
+// A batch at real nodes: what is written is read back as it was, bytes of any kind too, operations
+// on one key take effect in their order, and each has its own outcome.
 func TestBatchAtRealNodes(t *testing.T) {
 	nodes := testcluster.Start(t, testcluster.Options{Nodes: 3})
 	c, err := client.New(client.Options{Addrs: []string{nodes.Name(0)}})

@@ -35,10 +35,10 @@
 //
 // # Keys and values
 //
-// A key is a string, and a value is a []byte. Keys are names: they are written as literals, compared
-// and used in maps. A Go string holds any bytes, and so may a key: invalid UTF-8, slashes and zero
-// bytes arrive as they are. Values are what encoders make and readers take. Nodes accept keys of 1
-// to 4096 bytes and values of up to 8 MiB, unless they are set up otherwise.
+// A key is a string, and a value is a []byte. Keys are names: they are written as literals,
+// compared and used in maps. A Go string holds any bytes, and so may a key: invalid UTF-8, slashes
+// and zero bytes arrive as they are. Values are what encoders make and readers take. Nodes accept
+// keys of 1 to 4096 bytes and values of up to 8 MiB, unless they are set up otherwise.
 //
 // The options of a call may be nil, and the zero value of each of their fields is its default.
 //
@@ -61,20 +61,20 @@
 // # Routing
 //
 // The client fetches the partition table of the cluster and sends each request to the primary of
-// its key, which saves the hop that any other node would make. Any node answers for any key, so this
-// is a shortcut and no condition. If a node does not answer, the client asks the other owners of the
-// key, then Options.Addrs, then other nodes. It looks at the table again every half minute and after
-// a failure, so it follows nodes that join and leave. A node that was not reached is left alone for
-// half a second, and for longer each time, up to 16 s.
+// its key, which saves the hop that any other node would make. Any node answers for any key, so
+// this is a shortcut and no condition. If a node does not answer, the client asks the other owners
+// of the key, then Options.Addrs, then other nodes. It looks at the table again every half minute
+// and after a failure, so it follows nodes that join and leave. A node that was not reached is left
+// alone for half a second, and for longer each time, up to 16 s.
 //
 // Nodes are reached by the names that they have for each other. Where those do not work, behind a
 // load balancer or with forwarded ports, set Options.NoRouting.
 //
 // # Errors, and what is certain after one
 //
-// The client repeats a read until a node answers or the time is over. It repeats a write only if the
-// write was certainly not done: no connection came about, or the node refused and said so. A write
-// that is sent twice could undo what somebody else has written in between.
+// The client repeats a read until a node answers or the time is over. It repeats a write only if
+// the write was certainly not done: no connection came about, or the node refused and said so. A
+// write that is sent twice could undo what somebody else has written in between.
 //
 // Tell errors apart with errors.Is:
 //

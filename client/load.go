@@ -37,8 +37,8 @@ const errorsMax = 20
 // tells others how far it is.
 //
 // Every key has its lane, and a lane sends its blocks one after the other. So of two records with
-// the same key the later one wins, while all lanes together keep the cluster busy. A lane belongs to
-// a node, and its blocks hold only keys of which that node is the primary. A block that the node
+// the same key the later one wins, while all lanes together keep the cluster busy. A lane belongs
+// to a node, and its blocks hold only keys of which that node is the primary. A block that the node
 // does not take goes to another node, still in order.
 //
 // A lane has two blocks, of 256 KiB or one larger record each. That is all that a load holds, and

@@ -27,7 +27,8 @@ func (c *fakeCluster) ringOf(fingerprint string, nodes ...int) {
 	}
 }
 
-// A client goes with the cluster: to nodes that have joined, and on without those that have left, be it the one that it was given.
+// A client goes with the cluster: to nodes that have joined, and on without those that have left,
+// be it the one that it was given.
 func TestClientFollowsTheRing(t *testing.T) {
 	cluster := newFakeCluster(t, 3, func(_ int, w http.ResponseWriter, _ *http.Request) { reply(w, 200, "v") })
 	cluster.ringOf("first", 0)
@@ -62,7 +63,8 @@ func TestClientFollowsTheRing(t *testing.T) {
 	get(key, 2)
 	get(key, 2)
 
-	// One that is gone before the client has heard of it costs one request its way, and then the ring is looked at again.
+	// One that is gone before the client has heard of it costs one request its way, and then the
+	// ring is looked at again.
 	cluster.ringOf("again", 1)
 	cluster.nodes[2].Close()
 	get(key, 1)
@@ -77,7 +79,8 @@ func TestClientFollowsTheRing(t *testing.T) {
 	}
 }
 
-// A node that is part of no cluster, yet or any more, knows no ring. It takes none away from the client, and a load to it alone goes to it.
+// A node that is part of no cluster, yet or any more, knows no ring. It takes none away from the
+// client, and a load to it alone goes to it.
 func TestNoRingIsNoRing(t *testing.T) {
 	target := newLoadTarget(2)
 	cluster := newFakeCluster(t, 2, func(node int, w http.ResponseWriter, r *http.Request) { target.take(t, node, w, r, nil) })
@@ -103,7 +106,8 @@ func TestNoRingIsNoRing(t *testing.T) {
 	}
 }
 
-// Leave asks the node that was given and no other, however it answers: another would leave in its place.
+// Leave asks the node that was given and no other, however it answers: another would leave in its
+// place.
 func TestLeaveAsksOneNode(t *testing.T) {
 	status, body := 202, `{"node":"a:1","state":"leaving","partitions":3,"bytes":7,"message":"m"}`
 	cluster := newFakeCluster(t, 2, func(_ int, w http.ResponseWriter, _ *http.Request) { reply(w, status, body) })

@@ -113,8 +113,8 @@ func TestNoRouting(t *testing.T) {
 	}
 }
 
-// After Close every call fails at once, and a second Close does no harm. A call under way goes on to
-// its end.
+// After Close every call fails at once, and a second Close does no harm. A call under way goes on
+// to its end.
 func TestClose(t *testing.T) {
 	cluster, asked := hangingNode(t, "/db/slow", 1)
 	c, waits := newClient(t, Options{Addrs: []string{cluster.nodes[0].addr}})

@@ -45,8 +45,8 @@ func TestPutOptions(t *testing.T) {
 	}
 }
 
-// What would not arrive as it is written is refused, and not sent: above all a condition that has no
-// tag, which would be none.
+// What would not arrive as it is written is refused, and not sent: above all a condition that has
+// no tag, which would be none.
 func TestPutRefuses(t *testing.T) {
 	node := newFakeNode(t, func(http.ResponseWriter, *http.Request) {})
 	c, _ := newClient(t, Options{Addrs: []string{node.addr}})

@@ -104,7 +104,8 @@ func TestReadRecordsErrors(t *testing.T) {
 }
 
 // A load takes records of any source. One that says nothing of its line is counted; the errors that
-// a sequence yields, and records that cannot be sent, fail like any other; each is named by its line.
+// a sequence yields, and records that cannot be sent, fail like any other; each is named by its
+// line.
 func TestLoadOfASequence(t *testing.T) {
 	target := newLoadTarget(1)
 	cluster := newFakeCluster(t, 1, func(node int, w http.ResponseWriter, r *http.Request) {

@@ -220,7 +220,8 @@ func (c *Client) refresh(ctx context.Context) (*api.Ring, error) {
 		return ring, nil
 	}
 	if len(ring.Nodes) == 0 {
-		// A node that is part of no cluster, yet or any more, knows no ring: what is known is better.
+		// A node that is part of no cluster, yet or any more, knows no ring: what is known is
+		// better.
 		waiting := *r
 		waiting.due = c.now().Add(ringRetry)
 		c.routes.Store(&waiting)

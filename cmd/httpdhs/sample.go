@@ -13,8 +13,8 @@ import (
 // U+1F600 and GRINNING FACE.
 //
 // It skips characters that have no name of their own: what is not assigned, and what the Unicode
-// data describe as a kind ("<control>", and the ranges of ideographs and syllables that are numbered
-// rather than named).
+// data describe as a kind ("<control>", and the ranges of ideographs and syllables that are
+// numbered rather than named).
 func sample(yield func(client.Record, error) bool) {
 	for r := range unicode.MaxRune + 1 {
 		name := runenames.Name(r)

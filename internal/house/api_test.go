@@ -14,8 +14,8 @@ import (
 	"testing"
 )
 
-// speaks says, of each package for programs outside of this module, whose types its exported API may
-// consist of, beside its own and those of the standard library.
+// speaks says, of each package for programs outside of this module, whose types its exported API
+// may consist of, beside its own and those of the standard library.
 var speaks = map[string][]string{
 	"client": {"api"},
 	"api":    {},
