@@ -77,7 +77,9 @@ func allCalls() map[string]call {
 
 // A call whose context's time is over says so, as those do of any package.
 func TestCallsEndWithTheContextsTime(t *testing.T) {
-	for name, call := range allCalls() {
+	calls := allCalls()
+	delete(calls, "put that waits for ring") // it goes on without
+	for name, call := range calls {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			cluster, _ := hangingNode(t, call.path, 1)
@@ -121,6 +123,33 @@ func TestCancelledCallsReturn(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// A ring that nobody tells takes no more than a part of the time for a call.
+func TestCallsGoOnWithoutTheRing(t *testing.T) {
+	t.Parallel()
+	cluster, _ := hangingNode(t, "/cluster/ring", 1)
+	const timeout = 2 * time.Second
+	for name, opts := range map[string]Options{"options": {Timeout: timeout}, "context": {Timeout: time.Hour}} {
+		opts.Addrs = []string{cluster.nodes[0].addr}
+		c, _ := newClient(t, opts)
+		c.ringTimeout = time.Hour
+		ctx, cancel := background, func() {}
+		if name == "context" {
+			ctx, cancel = context.WithTimeout(background, timeout)
+		}
+		returned := make(chan error, 1)
+		go func() { _, err := c.Put(ctx, "k", nil, nil); returned <- err }()
+		select {
+		case err := <-returned:
+			if err != nil {
+				t.Errorf("%s: it returns %v", name, err)
+			}
+		case <-time.After(patience):
+			t.Errorf("%s: it does not return", name)
+		}
+		cancel()
 	}
 }
 

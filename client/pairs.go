@@ -71,7 +71,7 @@ func (c *Client) Get(ctx context.Context, key string, opts *GetOptions) (Value, 
 	if key == "" {
 		return Value{}, kv.ErrKeyEmpty
 	}
-	req := &request{method: fasthttp.MethodGet, safe: true}
+	req := &request{method: fasthttp.MethodGet, safe: true, begun: time.Now()}
 	var query url.Values
 	if opts != nil && opts.R != "" {
 		query = url.Values{"r": {string(opts.R)}}
@@ -185,7 +185,7 @@ func writeRequest(method, key string, w Level, cond Condition, query url.Values)
 		}
 		query.Set("w", string(w))
 	}
-	req := &request{method: method, target: keyTarget("/db/", key, query)}
+	req := &request{method: method, target: keyTarget("/db/", key, query), begun: time.Now()}
 	req.addHeader(cond.header, cond.value)
 	return req, nil
 }

@@ -192,7 +192,9 @@ func (c *Client) suspect(r *routes) {
 // The caller has its place in c.refreshing.
 func (c *Client) refresh(ctx context.Context) (*api.Ring, error) {
 	r := c.routes.Load()
-	req := &request{method: fasthttp.MethodGet, target: []byte("/cluster/ring"), safe: true, timeout: c.ringTimeout}
+	req := &request{method: fasthttp.MethodGet, target: []byte("/cluster/ring"), safe: true}
+	// At most half of the time: the request that looks at the ring has to be sent, too.
+	req.timeout = max(1, min(c.ringTimeout, time.Until(c.deadline(ctx, req))/2))
 	if r.ring != nil {
 		req.header = append(req.header, header{"If-None-Match", `"` + r.ring.Fingerprint + `"`})
 	}

@@ -1,6 +1,7 @@
 package client
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -21,6 +22,7 @@ type request struct {
 	// may have seen it.
 	safe bool
 
+	begun   time.Time     // the time counts from here; zero: from when it is sent
 	timeout time.Duration // over all attempts; 0: Options.Timeout
 }
 
@@ -56,14 +58,7 @@ func (c *Client) send(ctx context.Context, candidates []*endpoint, req *request)
 	if c.closed.Load() {
 		return nil, ErrClosed
 	}
-	timeout := req.timeout
-	if timeout <= 0 {
-		timeout = c.opts.Timeout
-	}
-	a := attempts{c: c, ctx: ctx, req: req, deadline: time.Now().Add(timeout)}
-	if d, ok := ctx.Deadline(); ok && d.Before(a.deadline) {
-		a.deadline = d
-	}
+	a := attempts{c: c, ctx: ctx, req: req, deadline: c.deadline(ctx, req)}
 	for {
 		begin := c.now()
 		resp, err := a.round(candidates)
@@ -79,6 +74,19 @@ func (c *Client) send(ctx context.Context, candidates []*endpoint, req *request)
 		}
 		a.before, a.errs = a.errs, nil
 	}
+}
+
+// deadline is when the time for a request is over.
+func (c *Client) deadline(ctx context.Context, req *request) time.Time {
+	begun := req.begun
+	if begun.IsZero() {
+		begun = time.Now()
+	}
+	deadline := begun.Add(cmp.Or(req.timeout, c.opts.Timeout))
+	if d, ok := ctx.Deadline(); ok && d.Before(deadline) {
+		return d
+	}
+	return deadline
 }
 
 // errGoOn is what an attempt returns when another may follow.
