@@ -34,8 +34,8 @@ type Options struct {
 	// an authority of your own, set RootCAs.
 	TLS *tls.Config
 
-	// Timeout bounds a call with all its attempts, as does the deadline of its context. The
-	// earlier one counts. Default: 10 s.
+	// Timeout bounds a request with all its attempts. The deadline of the context bounds it, too.
+	// Default: 10 s.
 	Timeout time.Duration
 
 	// DialTimeout bounds one attempt to connect. Default: 2 s.

@@ -11,7 +11,7 @@ import (
 // ErrConditionFailed. The zero Condition always holds.
 //
 // The primary of the key decides the condition and stores the write in one step. So of all clients
-// that write under the same condition, one succeeds.
+// that create the same key, or replace the same version of it, one succeeds.
 type Condition struct {
 	header string // If-Match, If-None-Match; empty: no condition
 	value  string

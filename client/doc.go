@@ -50,7 +50,7 @@
 // PutOptions.If makes a write conditional. IfAbsent creates a key that nobody else has created.
 // IfMatch replaces the version that was read, unless somebody was faster: read, change, write with
 // the ETag of what was read, and start over on ErrConditionFailed. Without a condition the last
-// writer wins.
+// writer wins. docs/guarantees.md says what holds when nodes fail.
 //
 // # Many keys
 //
@@ -72,9 +72,10 @@
 //
 // # Errors, and what is certain after one
 //
-// The client repeats a read until a node answers or the time is over. It repeats a write only if
-// the write was certainly not done: no connection came about, or the node refused and said so. A
-// write that is sent twice could undo what somebody else has written in between.
+// A read goes on to the next node when one fails or does not answer. A write goes on only if it was
+// certainly not done: no connection came about, or the node refused and said so. A write that is
+// sent twice could undo what somebody else has written in between. When all nodes ask to come back
+// later, the client waits as long as they say and starts over, if the time allows.
 //
 // Tell errors apart with errors.Is:
 //
@@ -91,25 +92,29 @@
 //
 // Any other refusal is about the request and will happen again: a value that is too large, or a
 // level of more replicas than there are. Nothing was written. errors.As finds the *StatusError of a
-// node's answer, whose Message says what to do.
+// node's answer, whose Message says what to do. What would not arrive as it is, such as an empty key
+// or a line end in a content type, is an error of the client and is not sent.
+//
+// A Loader is the exception: it repeats its records until a node has taken them.
 //
 // # Time
 //
-// A call ends within Options.Timeout, and by the deadline of its context if that is earlier. Its
-// error then matches context.DeadlineExceeded, beside ErrOutcomeUnknown or ErrUnavailable. A node
-// gives up an operation after 5 s by itself, so a longer Timeout leaves time for further attempts
-// and not for a slower one.
+// Options.Timeout bounds each request with all its attempts, and the deadline of the context bounds
+// the call. The error then matches context.DeadlineExceeded, and ErrOutcomeUnknown if a write had
+// been sent. Get, Put and Delete are one request. A listing is one for each page, and a batch one or
+// more for each node. A node itself gives up an operation after 5 s: a longer Timeout leaves time
+// for further attempts, not for slower ones.
 //
-// A call whose context is cancelled returns at once. The error matches context.Canceled and, if a
-// write had been sent, ErrOutcomeUnknown.
+// A call whose context is cancelled returns at once. The error matches context.Canceled, and
+// ErrOutcomeUnknown if a write had been sent.
 //
 // # Concurrency and closing
 //
 // One Client serves a whole program: all its methods may be called by many goroutines at once. It
 // keeps connections alive and pools them, up to Options.MaxConns to each node. It starts no
 // goroutine that outlives its calls, with two exceptions. A request that was cancelled keeps one
-// until the node answers or Options.Timeout is over, for a request cannot be taken back. And the
-// connection pools have one each, which ends some seconds after their last connection is closed.
+// until the node answers or its time is over, for a request cannot be taken back. And each pool of
+// connections has one, which ends some seconds after the last connection of the pool is closed.
 //
 // Close it when the program ends, or when its cluster is not needed any more.
 package client

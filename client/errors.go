@@ -31,7 +31,7 @@ var (
 
 	// ErrUnavailable: the cluster cannot do it now, and a write was certainly not done. No node
 	// was reached, or too few of the replicas that it takes, or the nodes are overloaded. Try
-	// again later; the client has tried for as long as it could.
+	// again later. The client has already tried other nodes.
 	ErrUnavailable = errors.New("no node answers")
 
 	// ErrFull: a replica has no memory for the write. Delete keys, write less, or give the nodes

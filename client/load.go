@@ -89,8 +89,8 @@ func (c *Client) NewLoader(opts *LoadOptions) *Loader {
 // records that were not reached are neither loaded nor failed, and those that were on their way may
 // have been loaded.
 //
-// Loading the same records again does no harm, unless someone else has written their keys
-// meanwhile.
+// Load sends a block again until a node has taken it, so a record may be written twice. That, like
+// loading the same records again, does no harm unless somebody else writes their keys meanwhile.
 func (l *Loader) Load(ctx context.Context, records iter.Seq2[Record, error]) (LoadReport, error) {
 	// A lane that gives up ends the reading. The other lanes still wait for the answers to what they
 	// have sent: it is stored, so it counts.
