@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"slices"
 	"time"
 
 	"httpdhs/internal/format"
@@ -63,9 +64,10 @@ type ReadOptions struct {
 	MaxValueBytes int // largest value; 0: 8 MiB
 }
 
-// ReadRecords reads the records of a file while it is ranged over, once. Of r it holds little more
-// than the largest record at a time. A line that is no record, or one beyond the limits, is a
-// *RecordError, and reading goes on. Any other error ends it.
+// ReadRecords reads the records of a file while it is ranged over, once. It reads blocks of 256 KiB,
+// or of one record that is larger. The Value of a record that is kept keeps its block in memory. A
+// line that is no record, or one beyond the limits, is a *RecordError, and reading goes on. Any
+// other error ends it.
 func ReadRecords(r io.Reader, f Format, opts *ReadOptions) iter.Seq2[Record, error] {
 	limits := kv.DefaultLimits()
 	if opts != nil && opts.MaxKeyBytes > 0 {
@@ -82,6 +84,7 @@ func ReadRecords(r io.Reader, f Format, opts *ReadOptions) iter.Seq2[Record, err
 		}
 		in := reader{format: format.NewReader(known, r, format.Options{Limits: limits})}
 		for {
+			in.block = format.Block{} // of the one before, the caller may have kept values
 			err := in.format.Fill(&in.block)
 			if err == io.EOF {
 				return
@@ -122,7 +125,7 @@ func (r *reader) yieldBlock(yield func(Record, error) bool) bool {
 	}
 }
 
-// record is the operation that was read, in memory of its own.
+// record is the operation that was read. Its value is in the memory of the block.
 func (r *reader) record(line int64) Record {
 	op := &r.op
 	rec := Record{Key: string(op.Key), Line: line, Delete: op.Kind == kv.OpDelete}
@@ -133,7 +136,7 @@ func (r *reader) record(line int64) Record {
 	if string(fields.ContentType) != r.contentType {
 		r.contentType = string(fields.ContentType)
 	}
-	rec.Value = append([]byte{}, op.Value...)
+	rec.Value = slices.Clip(op.Value) // to append to it changes no other
 	rec.ContentType = r.contentType
 	rec.CacheControl, rec.ContentEncoding = string(fields.CacheControl), string(fields.ContentEncoding)
 	if op.Expires != 0 {
