@@ -2,10 +2,13 @@ package client_test
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log"
 	"maps"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -56,6 +59,31 @@ func Example() {
 	// stored on 2 of 2 replicas
 	// hello
 	// deleted: true
+}
+
+// Nodes with TLS, an authority of their own and a token.
+func ExampleNew_tls() {
+	ca, err := os.ReadFile("/etc/httpdhs/ca.crt")
+	if err != nil {
+		log.Fatal(err)
+	}
+	token, err := os.ReadFile("/etc/httpdhs/token")
+	if err != nil {
+		log.Fatal(err)
+	}
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM(ca) {
+		log.Fatal("no certificate in ca.crt")
+	}
+	c, err := client.New(client.Options{
+		Addrs: []string{"https://node1.example.org:1234", "https://node2.example.org:1234"},
+		Token: string(token),
+		TLS:   &tls.Config{RootCAs: roots},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer c.Close()
 }
 
 // A counter that loses no increment: write under the condition that nobody was faster, and start

@@ -41,7 +41,7 @@ var nodes = sync.OnceValue(func() (names []string) {
 		if err != nil {
 			panic(err)
 		}
-		configs = append(configs, node.Config{Name: ln.Addr().String(), Listener: ln, Partitions: 64, ProbeEvery: 20 * time.Millisecond})
+		configs = append(configs, node.Config{Name: ln.Addr().String(), Listener: ln, Partitions: 64})
 		names = append(names, ln.Addr().String())
 	}
 	for _, cfg := range configs {
