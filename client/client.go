@@ -163,7 +163,7 @@ func (c *Client) newEndpoint(addr string) *endpoint {
 		cfg = &tls.Config{MinVersion: tls.VersionTLS12}
 	}
 	d := dialer{timeout: c.opts.DialTimeout, tls: c.tls, config: cfg}
-	return &endpoint{addr: addr, host: &fasthttp.HostClient{
+	return &endpoint{addr: addr, slots: make(chan struct{}, c.opts.MaxConns), host: &fasthttp.HostClient{
 		Addr:                addr,
 		Name:                c.opts.UserAgent,
 		IsTLS:               c.tls,

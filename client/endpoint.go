@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"net"
 	"sync/atomic"
 	"time"
@@ -25,9 +26,41 @@ type endpoint struct {
 	addr string
 	host *fasthttp.HostClient
 
+	// slots bounds the requests under way, to as many as there may be connections. fasthttp can
+	// wait for a connection, too, but reports the end of that wait like a node that is silent.
+	slots chan struct{}
+
 	failures  atomic.Int32
 	downUntil atomic.Int64 // Unix nanoseconds; 0: up
 }
+
+// errNoConn is that of a request that has waited for a connection until its time was over.
+var errNoConn = fmt.Errorf("all connections are in use: raise Options.MaxConns, or send less at a time (%w)",
+	context.DeadlineExceeded)
+
+// acquire takes a slot, for the caller to release, and waits for it no longer than timeout. The
+// error is errNoConn, or that the context was cancelled.
+func (e *endpoint) acquire(ctx context.Context, timeout time.Duration) error {
+	select {
+	case e.slots <- struct{}{}:
+		return nil
+	default:
+	}
+	over := time.NewTimer(timeout)
+	defer over.Stop()
+	select {
+	case e.slots <- struct{}{}:
+		return nil
+	case <-over.C:
+	case <-ctx.Done():
+		if err := ctx.Err(); err == context.Canceled {
+			return err
+		}
+	}
+	return errNoConn
+}
+
+func (e *endpoint) release() { <-e.slots }
 
 // usable says whether the endpoint should be tried before those in trouble.
 // When its time is over, one request gets to try it and the others still go

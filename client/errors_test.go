@@ -156,37 +156,44 @@ func TestNobodyThere(t *testing.T) {
 // or the options have.
 func TestTimeIsOver(t *testing.T) {
 	cluster, _ := hangingNode(t, "/db/k", 1)
-	addrs := []string{cluster.nodes[0].addr}
-	const short = 50 * time.Millisecond
-	for name, tc := range map[string]struct {
-		opts Options
-		ctx  func() (context.Context, context.CancelFunc)
-	}{
-		"options": {Options{Addrs: addrs, Timeout: short}, func() (context.Context, context.CancelFunc) {
-			return background, func() {}
-		}},
-		"context": {Options{Addrs: addrs}, func() (context.Context, context.CancelFunc) {
-			return context.WithTimeout(background, short)
-		}},
-	} {
-		c, _ := newClient(t, tc.opts)
-		if _, err := c.Ring(background); err != nil {
-			t.Fatal(err)
-		}
-		ctx, cancel := tc.ctx()
-		_, err := c.Get(ctx, "k", nil)
-		cancel()
-		wantErrors(t, name+": a get", err, ErrUnavailable, context.DeadlineExceeded)
-		ctx, cancel = tc.ctx()
-		_, err = c.Put(ctx, "k", nil, nil)
-		cancel()
-		wantErrors(t, name+": a put", err, ErrOutcomeUnknown, context.DeadlineExceeded)
+	const short = time.Second
+	for _, by := range []string{"options", "context"} {
+		t.Run(by, func(t *testing.T) {
+			t.Parallel()
+			c, _ := newClient(t, Options{Addrs: []string{cluster.nodes[0].addr}})
+			if _, err := c.Ring(background); err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel := background, func() {}
+			limit := func() {
+				if c.opts.Timeout = short; by == "context" {
+					c.opts.Timeout = time.Hour
+					ctx, cancel = context.WithTimeout(background, short)
+				}
+			}
+			limit()
+			_, err := c.Get(ctx, "k", nil)
+			cancel()
+			wantErrors(t, "a get", err, ErrUnavailable, context.DeadlineExceeded)
+			limit()
+			_, err = c.Put(ctx, "k", nil, nil)
+			cancel()
+			wantErrors(t, "a put", err, ErrOutcomeUnknown, context.DeadlineExceeded)
+		})
 	}
-	c, _ := newClient(t, Options{Addrs: addrs})
+}
+
+// A call that has no time from the start sends nothing.
+func TestNoTimeFromTheStart(t *testing.T) {
+	cluster := newFakeCluster(t, 1, func(int, http.ResponseWriter, *http.Request) {})
+	c, _ := newClient(t, Options{Addrs: []string{cluster.nodes[0].addr}})
 	over, cancel := context.WithTimeout(background, -1)
 	defer cancel()
 	_, err := c.Put(over, "k", nil, nil)
-	wantErrors(t, "a put that had no time from the start", err, context.DeadlineExceeded)
+	wantErrors(t, "a put", err, context.DeadlineExceeded)
+	if asked := cluster.nodes[0].about("/"); len(asked) > 0 {
+		t.Errorf("the node was asked: %q", asked)
+	}
 }
 
 // An answer that is larger than the client takes is an error that says so, and not a node that is
@@ -205,4 +212,36 @@ func TestAnswerTooLarge(t *testing.T) {
 	}
 	_, err = c.Put(background, "k", nil, nil)
 	wantErrors(t, "a put", err, ErrOutcomeUnknown)
+}
+
+// A request that waits for a connection until its time is over, or until it is cancelled, was not
+// sent. The node is not taken for down.
+func TestNoConnectionIsFree(t *testing.T) {
+	cluster, asked := hangingNode(t, "/db/slow", 1)
+	c, _ := newClient(t, Options{Addrs: []string{cluster.nodes[0].addr}, MaxConns: 1})
+	if _, err := c.Ring(background); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(background)
+	slow := make(chan error, 1)
+	go func() { _, err := c.Get(ctx, "slow", nil); slow <- err }()
+	<-asked
+
+	short, stop := context.WithTimeout(background, 50*time.Millisecond)
+	defer stop()
+	_, err := c.Put(short, "k", nil, nil)
+	wantErrors(t, "a put", err, ErrUnavailable, context.DeadlineExceeded)
+	if !strings.Contains(err.Error(), errNoConn.Error()) {
+		t.Errorf("a put: %v", err)
+	}
+	if e := c.routes.Load().all[0]; !e.usable(time.Now()) {
+		t.Error("the node is taken for down")
+	}
+
+	waiting, giveUp := context.WithCancel(background)
+	time.AfterFunc(10*time.Millisecond, giveUp) // whether it waits by then or not
+	_, err = c.Put(waiting, "k", nil, nil)
+	wantErrors(t, "a put that was cancelled", err, context.Canceled)
+	cancel()
+	<-slow
 }

@@ -138,7 +138,15 @@ func (a *attempts) one(e *endpoint, last bool) (*fasthttp.Response, error) {
 	if a.req.safe && !last {
 		left /= 2
 	}
-	resp, err := a.c.exchange(a.ctx, e, a.req, left)
+	until := time.Now().Add(left)
+	if err := e.acquire(a.ctx, left); err != nil {
+		if err == errNoConn {
+			a.errs = append(a.errs, fmt.Errorf("%s: %w", e.addr, err))
+			err = errGoOn
+		}
+		return nil, err
+	}
+	resp, err := a.c.exchange(a.ctx, e, a.req, time.Until(until))
 	if err != nil {
 		return nil, a.unanswered(e, err)
 	}
@@ -228,7 +236,8 @@ func (a *attempts) failure() error {
 // errGivenUp is what exchange returns when the context was cancelled before there was an answer.
 var errGivenUp = errors.New("given up")
 
-// exchange sends the request to one node and returns the answer, for the caller to release.
+// exchange sends the request to one node and returns the answer, for the caller to release. It
+// releases the slot of the node that the caller has acquired, when the request is over.
 //
 // fasthttp cannot take a request back. One whose context may be cancelled is therefore sent by a
 // goroutine of its own, from a copy of the body. Once the context is cancelled, nobody waits for
@@ -267,12 +276,26 @@ func (c *Client) exchange(ctx context.Context, e *endpoint, req *request, timeou
 	return a.resp, a.err
 }
 
-// errNoAnswer is what roundTrip returns when its time is over.
-var errNoAnswer = fmt.Errorf("no answer in time (%w)", context.DeadlineExceeded)
+// What roundTrip returns in place of errors of fasthttp, which are in the words of a library.
+var (
+	errNoAnswer = fmt.Errorf("no answer in time (%w)", context.DeadlineExceeded)
+	errHungUp   = errors.New("the node closed the connection before it answered")
+)
+
+func inOurWords(err error) error {
+	switch {
+	case errors.Is(err, fasthttp.ErrTimeout):
+		return errNoAnswer
+	case errors.Is(err, fasthttp.ErrConnectionClosed):
+		return errHungUp
+	}
+	return err
+}
 
 // roundTrip sends out, releases it, and returns the answer. It turns a panic of the library into an
 // error, whatever the node has answered: in a goroutine nobody could recover it.
 func roundTrip(e *endpoint, out *fasthttp.Request, timeout time.Duration) (resp *fasthttp.Response, err error) {
+	defer e.release()
 	defer func() {
 		if v := recover(); v != nil {
 			resp, err = nil, fmt.Errorf("the HTTP client cannot cope with %s: panic: %v", e.addr, v)
@@ -283,10 +306,7 @@ func roundTrip(e *endpoint, out *fasthttp.Request, timeout time.Duration) (resp 
 	fasthttp.ReleaseRequest(out)
 	if err != nil {
 		fasthttp.ReleaseResponse(resp)
-		if errors.Is(err, fasthttp.ErrTimeout) {
-			err = errNoAnswer
-		}
-		return nil, err
+		return nil, inOurWords(err)
 	}
 	return resp, nil
 }

@@ -88,8 +88,10 @@ func TestWriteThatWasSentHasAnUnknownOutcome(t *testing.T) {
 	})
 	c, _ := newClient(t, Options{Addrs: []string{cluster.nodes[0].addr}})
 	key := cluster.keyOf(1)
-	if _, err := c.Put(background, key, []byte("v"), nil); !errors.Is(err, ErrOutcomeUnknown) {
-		t.Errorf("put: got %v, want ErrOutcomeUnknown", err)
+	_, err := c.Put(background, key, []byte("v"), nil)
+	wantErrors(t, "put", err, ErrOutcomeUnknown)
+	if want := ErrOutcomeUnknown.Error() + ": " + cluster.nodes[1].addr + ": " + errHungUp.Error(); err.Error() != want {
+		t.Errorf("put: %v, want %s", err, want)
 	}
 	if err := c.Delete(background, key, nil); !errors.Is(err, ErrOutcomeUnknown) {
 		t.Errorf("delete: got %v, want ErrOutcomeUnknown", err)
