@@ -1,12 +1,13 @@
 package client_test
 
 import (
+	"errors"
 	"sync"
 	"testing"
-	"time"
 
 	"go.uber.org/goleak"
 
+	"httpdhs/internal/poll"
 	"httpdhs/internal/ports"
 	"httpdhs/node"
 )
@@ -53,8 +54,14 @@ var nodes = sync.OnceValue(func() (names []string) {
 		running = append(running, n)
 	}
 	for _, n := range running {
-		for ready, _ := n.Ready(); !ready; ready, _ = n.Ready() {
-			time.Sleep(time.Millisecond) // until it is so: the deadline is that of the tests
+		err := poll.Within(poll.Patience, func() error {
+			if ok, reason := n.Ready(); !ok {
+				return errors.New(reason)
+			}
+			return nil
+		})
+		if err != nil {
+			panic(err)
 		}
 	}
 	return names

@@ -8,6 +8,7 @@ import (
 	"testing"
 )
 
+// An address is host:port, or a URL of no path. What is neither is refused, with what to write.
 func TestAddresses(t *testing.T) {
 	for text, want := range map[string]string{
 		"localhost:1234":        "localhost:1234",
