@@ -206,5 +206,6 @@ func testCountsOnWhoAnswersAtOnce(t *testing.T) {
 		return m.belief.ping.Boot != 0 && !m.down()
 	})
 	n.set(t, c.members(-1, 1))
+	eventually(t, "it counts on it", func() bool { return n.countsOn(c, 0) })
 	c.rest()
 }

@@ -1,0 +1,117 @@
+package topology
+
+import (
+	"testing"
+	"time"
+
+	"httpdhs/internal/memnet"
+	"httpdhs/kv"
+	"httpdhs/peer"
+	"httpdhs/wire"
+)
+
+// claimTime is more than a claim takes that nothing stands against.
+const claimTime = time.Second
+
+// holdsTarget says whether the node has authority for the ring to come.
+func (n *testNode) holdsTarget() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.mu.rings.state.Holds(n.mu.rings.target)
+}
+
+// countsOn says whether the node states that it counts on node j.
+func (n *testNode) countsOn(c *cluster, j int) bool {
+	sight := n.statement().Sees[n.Boot(n.node(c, j).peer)]
+	return sight.Counts
+}
+
+// A node claims no ring before all that are up have answered that they write to it: what one
+// acknowledges that does not would be missed.
+func TestClaimWaitsForAllThatAreUp(t *testing.T) { bubble(t, testClaimWaitsForAll) }
+
+func testClaimWaitsForAll(t *testing.T) {
+	c := newCluster(t, 3)
+	n := c.nodes[0]
+	n.set(t, c.members(2, 2))
+	time.Sleep(claimTime)
+	if n.holdsTarget() {
+		t.Error("it has authority for a ring of members that another has not heard of")
+	}
+	c.nodes[1].set(t, c.members(2, 2))
+	eventually(t, "it has authority once the other has", n.holdsTarget)
+}
+
+// A member that was down is counted on once it has been sent all that was kept for it, and gets no
+// authority before: it would say of what is on its way that it does not exist.
+func TestMemberIsCountedOnOnceItHasWhatWasKept(t *testing.T) { bubble(t, testHasWhatWasKept) }
+
+func testHasWhatWasKept(t *testing.T) {
+	c := newCluster(t, 3)
+	n, back := c.nodes[0], c.nodes[2]
+	for _, other := range c.nodes[:2] {
+		c.net.Between(other.name, back.name, memnet.FailWith(memnet.ErrReset))
+		eventually(t, "it is down", other.node(c, 2).down)
+	}
+	kept := kv.Record{Key: []byte("key"), Entry: kv.Entry{Version: kv.VersionAt(time.Now()), Value: []byte("value")}}
+	n.node(c, 2).peer.Apply(&kept, peer.Ticket{}, false, false)
+	records := memnet.NewGate(t)
+	c.net.Between(c.nodes[1].name, back.name, nil)
+	c.net.Between(n.name, back.name, memnet.OnBatches(func(msg []byte, _ func() ([]byte, error)) ([]byte, error) {
+		return records.Hold(msg, func() ([]byte, error) {
+			return wire.AppendResult(wire.OpenBatch(nil), &wire.Result{Code: wire.Stored}), nil
+		})
+	}))
+	records.Wait(t, 1)
+	time.Sleep(claimTime)
+	if n.countsOn(c, 2) || back.board.InSync() {
+		t.Error("it is counted on, or in sync, before it has what was kept for it")
+	}
+	records.Open()
+	c.rest()
+	eventually(t, "it is counted on", func() bool { return n.countsOn(c, 2) })
+}
+
+// A member that was restarted is counted on once the operations are over that began before it was
+// heard: what they have stored at its earlier life is lost.
+func TestRestartedMemberIsCountedOnOnceOperationsAreOver(t *testing.T) {
+	bubble(t, testOnceOperationsAreOver)
+}
+
+func testOnceOperationsAreOver(t *testing.T) {
+	c := newCluster(t, 3)
+	n := c.nodes[0]
+	began := n.board.Enter()
+	c.kill(2)
+	back := c.boot(2, 777, c.members(-1, 1))
+	eventually(t, "it is heard", func() bool { return n.Boot(n.node(c, 2).peer) == 777 && n.node(c, 2).peer.Up() })
+	time.Sleep(claimTime)
+	if n.countsOn(c, 2) || back.board.InSync() {
+		t.Error("it is counted on, or in sync, while an operation goes on that may count on its earlier life")
+	}
+	n.board.Leave(began)
+	c.rest()
+	eventually(t, "it is counted on", func() bool { return n.countsOn(c, 2) })
+}
+
+// A node that others have gone on without, as one that was evicted, or was a cluster of its own,
+// gives up all authority, whoever has told it. It gets it again by a claim.
+func TestOvertakenNodeHasNoAuthority(t *testing.T) { bubble(t, testOvertaken) }
+
+func testOvertaken(t *testing.T) {
+	c := newCluster(t, 3)
+	n := c.nodes[0]
+	for other := 1; other <= 2; other++ { // or it would claim again at once
+		c.cut(0, other)
+		eventually(t, "it is down", n.node(c, other).down)
+	}
+	if !n.board.InSync() {
+		t.Fatal("it is not in sync already: the test shows nothing")
+	}
+	n.Overtaken("a test")
+	if said := n.statement(); n.board.InSync() || len(said.Said.Holds) > 0 {
+		t.Errorf("it has authority for %d rings", len(said.Said.Holds))
+	}
+	c.net.Clear()
+	c.rest()
+}
