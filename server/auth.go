@@ -9,24 +9,21 @@ import (
 
 var bearer = []byte("bearer ")
 
-// authorized says whether the request carries the clients' token, and answers
-// it if not.
-func (s *Server) authorized(ctx *fasthttp.RequestCtx) bool {
-	if s.opts.AuthToken == "" {
-		return true
+// tokenFault refuses a request that does not carry the clients' token.
+func (g *gate) tokenFault(ctx *fasthttp.RequestCtx) error {
+	if g.token == "" {
+		return nil
 	}
 	given := ctx.Request.Header.Peek(fasthttp.HeaderAuthorization)
-	if len(given) > len(bearer) && bytes.EqualFold(given[:len(bearer)], bearer) &&
-		sameSecret(given[len(bearer):], s.opts.AuthToken) {
-		return true
-	}
 	err, challenge := errUnauthorized, `Bearer realm="httpdhs"`
 	if len(given) > len(bearer) && bytes.EqualFold(given[:len(bearer)], bearer) {
+		if sameSecret(given[len(bearer):], g.token) {
+			return nil
+		}
 		err, challenge = errWrongToken, challenge+`, error="invalid_token"`
 	}
-	s.fail(ctx, err)
 	ctx.Response.Header.SetCanonical([]byte("WWW-Authenticate"), []byte(challenge))
-	return false
+	return err
 }
 
 // sameSecret takes a time that does not depend on where the two differ.

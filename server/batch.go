@@ -31,33 +31,37 @@ var (
 	errBatchTime  = &statusError{503, "the time for this request was over before this operation began: nothing was done; send fewer, or set a longer ?timeout="}
 )
 
-func (s *Server) judgeBatch(ctx *fasthttp.RequestCtx) (err error) {
-	s.scratchOf(ctx).format, err = bodyFormat(&ctx.Request.Header, format.NDJSON, format.Binary)
+// batches serves POST /batch: operations in, one result each out, in their order.
+type batches struct {
+	store   Store
+	limits  kv.Limits
+	budgets *budgets
+}
+
+func (h *batches) judge(ctx *fasthttp.RequestCtx, sc *scratch) (err error) {
+	sc.format, err = bodyFormat(&ctx.Request.Header, format.NDJSON, format.Binary)
 	return err
 }
 
-// batch serves POST /batch: operations in, one result each out, in their order.
-func (s *Server) batch(ctx *fasthttp.RequestCtx) {
+func (h *batches) serve(ctx *fasthttp.RequestCtx, sc *scratch) error {
 	body := openBody(ctx)
-	sc := s.scratchOf(ctx)
 	p, in := sc.params, sc.format
 	out := batchAnswerFormat(ctx.Request.Header.Peek(fasthttp.HeaderAccept), in)
 	b := batcher{
-		store: s.store, p: p, binary: out == format.Binary, call: &sc.call, out: sc.out[:0],
+		store: h.store, p: p, binary: out == format.Binary, call: &sc.call, out: sc.out[:0],
 		answerMax: batchAnswerBytes, timeLeft: p.timeout,
 		hold: func(n int) bool {
-			return sc.hold(&s.clientBytes, int64(n)+heavy(cap(sc.call.Buf))+heavy(cap(sc.call.Ops)*opBytes))
+			return sc.hold(&h.budgets.clientBytes, int64(n)+heavy(cap(sc.call.Buf))+heavy(cap(sc.call.Ops)*opBytes))
 		},
 	}
 	block := format.BlockOf(sc.body)
 	sc.body, sc.out = nil, nil // they grow in other hands
 	err := b.run(format.NewReader(in, body, format.Options{
-		Limits: s.opts.Limits, Ops: true, BlockBytes: blockBytesFor(body), Hold: b.holdBlock,
+		Limits: h.limits, Ops: true, BlockBytes: blockBytesFor(body), Hold: b.holdBlock,
 	}), &block)
 	sc.body, sc.out = block.Bytes(), b.out
 	if err != nil && b.done == 0 {
-		s.fail(ctx, err)
-		return
+		return err
 	}
 	if err != nil || b.items > batchItemsMax {
 		// The rest of the body is not read; the client gets to read why.
@@ -66,6 +70,7 @@ func (s *Server) batch(ctx *fasthttp.RequestCtx) {
 	}
 	ctx.Response.Header.SetContentType(out.String())
 	ctx.Response.SetBodyRaw(sc.out)
+	return nil
 }
 
 // batchAnswerFormat is the format of the answer: the one that is asked for, or

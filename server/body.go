@@ -117,20 +117,19 @@ func (b *bodyReader) drop() bool {
 	return err == io.EOF
 }
 
-// useBody does with the body what has to be done before the request is answered.
-func (s *Server) useBody(ctx *fasthttp.RequestCtx, use bodyUse) error {
+// prepareBody does with the body what has to be done before the request is answered.
+func (b *budgets) prepareBody(body *bodyReader, sc *scratch, use bodyUse) error {
 	switch use {
 	case bodyPassed, bodyStreamed:
-		body := openBody(ctx)
 		if body.left == 0 {
 			return nil
 		}
-		if err := s.scratchOf(ctx).awaitBody(&s.clientBytes); err != nil || use == bodyStreamed {
+		if err := sc.awaitBody(&b.clientBytes); err != nil || use == bodyStreamed {
 			return err
 		}
 		return body.pass()
 	case bodyRefused:
-		err := s.readBody(ctx, s.scratchOf(ctx), &s.clientBytes, 0)
+		err := sc.readBody(body, &b.clientBytes, 0)
 		if err == errBodyTooLarge {
 			err = errNoBody
 		}
@@ -149,13 +148,12 @@ func (b *bodyReader) pass() error {
 }
 
 // readBytes is how much of a body is read at once at most. The buffer grows with what arrives, not
-// with what is announced: half bodies, as many as there are connections, take what counts as nothing.
+// with what is announced: as many half bodies as there are connections count as nothing.
 const readBytes = 64 << 10
 
 // readBody reads the body, of at most limit bytes, into the scratch. What the buffer takes counts
 // against the budget until the answer has been written.
-func (s *Server) readBody(ctx *fasthttp.RequestCtx, sc *scratch, from *budget, limit int) error {
-	body := openBody(ctx)
+func (sc *scratch) readBody(body *bodyReader, from *budget, limit int) error {
 	most := limit + 1 // one byte beyond the limit is what shows that it is passed
 	if body.left > int64(limit) {
 		return errBodyTooLarge

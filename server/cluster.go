@@ -12,24 +12,37 @@ import (
 	"httpdhs/api"
 )
 
+// cluster serves what a node tells of itself and the cluster, and changes the members (members.go).
+type cluster struct {
+	of       Cluster
+	stopping *atomic.Bool
+	last     ringCache
+}
+
 // document answers with a document as JSON.
-func (s *Server) document(ctx *fasthttp.RequestCtx, doc any) {
+func document(ctx *fasthttp.RequestCtx, doc any) error {
 	body, err := json.Marshal(doc)
 	if err != nil {
-		s.fail(ctx, err)
-		return
+		return err
 	}
 	ctx.Response.Header.SetContentTypeBytes(typeJSON)
 	ctx.Response.SetBodyRaw(append(body, '\n'))
+	return nil
 }
 
-func (s *Server) clusterStatus(ctx *fasthttp.RequestCtx) {
-	s.document(ctx, s.cluster.Cluster(time.Now().Add(s.scratchOf(ctx).params.timeout)))
+// text answers with a text.
+func text(ctx *fasthttp.RequestCtx, body string) error {
+	ctx.Response.Header.SetContentTypeBytes(typeText)
+	ctx.Response.SetBodyString(body)
+	return nil
 }
 
-func (s *Server) clusterKey(ctx *fasthttp.RequestCtx) {
-	sc := s.scratchOf(ctx)
-	s.document(ctx, s.cluster.Key(sc.key, time.Now().Add(sc.params.timeout)))
+func (k *cluster) status(ctx *fasthttp.RequestCtx, sc *scratch) error {
+	return document(ctx, k.of.Cluster(time.Now().Add(sc.params.timeout)))
+}
+
+func (k *cluster) key(ctx *fasthttp.RequestCtx, sc *scratch) error {
+	return document(ctx, k.of.Key(sc.key, time.Now().Add(sc.params.timeout)))
 }
 
 // ringCache is the partition table as it is sent: clients ask for it whenever
@@ -57,44 +70,46 @@ func (r *ringCache) document(ring *api.Ring) (*ringDocument, error) {
 	return doc, nil
 }
 
-func (s *Server) judgeRing(ctx *fasthttp.RequestCtx) error { return tagsFault(&ctx.Request.Header) }
+func (k *cluster) judgeRing(ctx *fasthttp.RequestCtx, _ *scratch) error {
+	return tagsFault(&ctx.Request.Header)
+}
 
-func (s *Server) clusterRing(ctx *fasthttp.RequestCtx) {
-	doc, err := s.ring.document(s.cluster.Ring())
+func (k *cluster) ring(ctx *fasthttp.RequestCtx, _ *scratch) error {
+	doc, err := k.last.document(k.of.Ring())
 	if err != nil {
-		s.fail(ctx, err)
-		return
+		return err
 	}
 	ctx.Response.Header.SetCanonical(headerETag, s2b(doc.etag))
 	if matchesTag(&ctx.Request.Header, doc.etag) {
 		ctx.Response.SetStatusCode(fasthttp.StatusNotModified)
-		return
+		return nil
 	}
 	ctx.Response.Header.SetContentTypeBytes(typeJSON)
 	ctx.Response.SetBodyRaw(doc.body)
+	return nil
 }
 
-func (s *Server) readyz(ctx *fasthttp.RequestCtx) {
-	ok, reason := s.cluster.Ready()
-	if s.stopping.Load() {
+func (k *cluster) healthz(ctx *fasthttp.RequestCtx, _ *scratch) error { return text(ctx, "ok\n") }
+
+func (k *cluster) readyz(ctx *fasthttp.RequestCtx, _ *scratch) error {
+	ok, reason := k.of.Ready()
+	if k.stopping.Load() {
 		ok, reason = false, "the node is stopping"
 	}
 	if !ok {
-		s.failWith(ctx, nil, fasthttp.StatusServiceUnavailable, &api.Error{Error: reason})
-		return
+		return &statusError{fasthttp.StatusServiceUnavailable, reason}
 	}
-	s.sayReady(ctx)
+	return k.sayReady(ctx)
 }
 
 // sayReady says with "ready" how much memory is left: a node that is full is
 // ready, since it answers and keeps what it holds.
-func (s *Server) sayReady(ctx *fasthttp.RequestCtx) {
+func (k *cluster) sayReady(ctx *fasthttp.RequestCtx) error {
 	doc := api.Ready{Ready: true}
-	doc.Used, doc.Max, doc.IsFull = s.cluster.Memory()
+	doc.Used, doc.Max, doc.IsFull = k.of.Memory()
 	ctx.Response.Header.Set(fasthttp.HeaderVary, "Accept")
 	if bytes.Contains(ctx.Request.Header.Peek(fasthttp.HeaderAccept), typeJSON) {
-		s.document(ctx, &doc)
-		return
+		return document(ctx, &doc)
 	}
 	body := "ready\n"
 	if doc.Max > 0 {
@@ -103,12 +118,5 @@ func (s *Server) sayReady(ctx *fasthttp.RequestCtx) {
 	if doc.IsFull {
 		body += "full: writes that need more are refused\n"
 	}
-	s.text(ctx, body)
-}
-
-func (s *Server) healthz(ctx *fasthttp.RequestCtx) { s.text(ctx, "ok\n") }
-
-func (s *Server) text(ctx *fasthttp.RequestCtx, body string) {
-	ctx.Response.Header.SetContentTypeBytes(typeText)
-	ctx.Response.SetBodyString(body)
+	return text(ctx, body)
 }

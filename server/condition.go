@@ -30,8 +30,8 @@ func writeCondition(ctx *fasthttp.RequestCtx, sc *scratch) (kv.Condition, error)
 	return cond, err
 }
 
-// readFault refuses the conditions of a GET that cannot be read.
-func readFault(ctx *fasthttp.RequestCtx, sc *scratch) error {
+// judgeGet refuses the conditions of a GET that cannot be read.
+func judgeGet(ctx *fasthttp.RequestCtx, sc *scratch) error {
 	if !conditional(ctx) {
 		return nil
 	}

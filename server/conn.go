@@ -43,18 +43,16 @@ type conn struct {
 	net.Conn
 	srv *Server
 
-	// phase and wait are a phase or a kind of waiting in the low bits and the
-	// clock of its beginning above. Written by the connection's goroutine,
-	// read by the sweep and makeRoom. A wait is left by a swap alone: by this
-	// goroutine, which has read or written something, by the sweep, for which
-	// it took too long, or by makeRoom, which closes the connection. So what
-	// the client is not waited for is never cut, and nothing by a look at what
-	// was before it.
+	// phase and wait have a phase or a kind of waiting in the low bits, and the clock of its
+	// beginning above. The connection's goroutine writes them, the sweep and makeRoom read them.
+	// A wait ends by a swap alone. This goroutine ends it when it has read or written something,
+	// the sweep when it took too long, makeRoom to close the connection. So nothing is cut but a
+	// wait, and no wait by a look at the one before it.
 	phase atomic.Int64
 	wait  atomic.Int64
 	body  atomic.Int64 // bytes read since the handler began
 
-	// Guarded by Server.mu.
+	// Guarded by room.mu.
 	place *list.Element // at the door; nil: it does not stand there
 	order uint64        // how many connections were accepted before
 
@@ -82,7 +80,7 @@ func (c *conn) setPhase(p int64) { c.phase.Store(c.srv.clock.Load()<<phaseBits |
 func (c *conn) setWait(w int64) (word int64, ok bool) {
 	since := c.srv.clock.Load()
 	if w == waitRead || w == waitWrite {
-		since = c.srv.now()
+		since = c.srv.clock.now()
 	}
 	word = since<<phaseBits | w
 	for {
@@ -206,8 +204,8 @@ func (c *conn) wakeIfIdle() {
 // longAgo as a deadline fails what waits now.
 var longAgo = time.Unix(1, 0)
 
-// lingerBytesMax is how much is dropped of what a client sends after it was refused. timeouts.linger is
-// for how long.
+// lingerBytesMax bounds what is read and dropped of a client that was refused; timeouts.linger
+// bounds for how long.
 const lingerBytesMax = 64 << 20
 
 // Close closes the connection. If the client may still be sending, a plain

@@ -3,6 +3,7 @@ package server
 import (
 	"bytes"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -33,47 +34,45 @@ func (sc *scratch) prepare(kind kv.OpKind) *kv.Op {
 	return op
 }
 
+// keys serves /db/{key}.
+type keys struct {
+	store    Store
+	limits   kv.Limits
+	budgets  *budgets
+	dateSeen atomic.Int64 // the last Date of an answer that was looked at, Unix seconds
+}
+
 // do carries out the scratch's call of one operation.
-func (s *Server) do(sc *scratch, now time.Time) *kv.Op {
+func (k *keys) do(sc *scratch, now time.Time) *kv.Op {
 	sc.call.Deadline = now.Add(sc.params.timeout)
-	s.store.Do(&sc.call)
+	k.store.Do(&sc.call)
 	return &sc.call.Ops[0]
 }
 
-// judgeGet refuses conditions that cannot be read.
-func (s *Server) judgeGet(ctx *fasthttp.RequestCtx) error {
-	return readFault(ctx, s.scratchOf(ctx))
-}
-
-func (s *Server) get(ctx *fasthttp.RequestCtx) {
-	sc := s.scratchOf(ctx)
+func (k *keys) get(ctx *fasthttp.RequestCtx, sc *scratch) error {
 	sc.prepare(kv.OpGet)
 	now := time.Now()
-	op := s.do(sc, now)
+	op := k.do(sc, now)
 	if op.Err != nil {
-		s.fail(ctx, op.Err)
-		return
+		return op.Err
 	}
-	value, err := s.holdAnswer(sc, op.Value)
+	value, err := k.budgets.holdAnswer(sc, op.Value)
 	if err != nil {
 		sc.call = kv.Call{} // not held, so not kept either
-		s.fail(ctx, err)
-		return
+		return err
 	}
 	status, err := readStatus(ctx, sc, op.Version)
 	switch {
 	case err != nil:
-		s.fail(ctx, err)
-		return
+		return err
 	case status == fasthttp.StatusPreconditionFailed:
-		s.setETag(ctx, sc, op.Version)
-		s.fail(ctx, kv.ErrConditionFailed)
-		return
+		setETag(ctx, sc, op.Version)
+		return kv.ErrConditionFailed
 	}
 	h := &ctx.Response.Header
-	sc.out = s.appendLastModified(sc.out, h, op.Version.Time(), now)
+	sc.out = k.appendLastModified(sc.out, h, op.Version.Time(), now)
 	h.SetCanonical(headerLastModified, sc.out)
-	s.setETag(ctx, sc, op.Version)
+	setETag(ctx, sc, op.Version)
 	if op.Expires != 0 {
 		sc.out = fasthttp.AppendHTTPDate(sc.out[:0], kv.ExpiryTime(op.Expires))
 		h.SetCanonical(headerExpires, sc.out)
@@ -84,7 +83,7 @@ func (s *Server) get(ctx *fasthttp.RequestCtx) {
 	}
 	if status == fasthttp.StatusNotModified {
 		ctx.Response.SetStatusCode(status)
-		return
+		return nil
 	}
 	if len(fields.ContentType) > 0 {
 		h.SetContentTypeBytes(fields.ContentType)
@@ -97,6 +96,7 @@ func (s *Server) get(ctx *fasthttp.RequestCtx) {
 	// The value may alias the scratch, which lives until it is written.
 	ctx.Response.SetBodyRaw(value)
 	h.SetContentLength(len(value)) // else a HEAD of an empty value has none
+	return nil
 }
 
 // appendLastModified writes, into dst, the time of a version; if that is after
@@ -105,15 +105,15 @@ func (s *Server) get(ctx *fasthttp.RequestCtx) {
 // once a second, writes it itself, and shows it in a header that is written. To
 // look there is a tenth of what HTTP costs a read, so the last Date that was
 // seen is kept: what is not after that one is not after a later one.
-func (s *Server) appendLastModified(dst []byte, h *fasthttp.ResponseHeader, at, now time.Time) []byte {
+func (k *keys) appendLastModified(dst []byte, h *fasthttp.ResponseHeader, at, now time.Time) []byte {
 	const lagMax, dateSize = time.Minute, len("Mon, 02 Jan 2006 15:04:05 GMT")
-	seen := s.dateSeen.Load()
+	seen := k.dateSeen.Load()
 	known := at.Unix() <= seen && seen <= now.Unix() // else the clock was set back
 	if !known && now.Sub(at) < lagMax {
 		dst = h.AppendBytes(dst[:0])
 		if _, date, ok := bytes.Cut(dst, []byte("\r\nDate: ")); ok && len(date) > dateSize {
 			if sent, err := fasthttp.ParseHTTPDate(date[:dateSize]); err == nil {
-				s.dateSeen.Store(sent.Unix())
+				k.dateSeen.Store(sent.Unix())
 				if at.After(sent) {
 					at = sent
 				}
@@ -123,31 +123,30 @@ func (s *Server) appendLastModified(dst []byte, h *fasthttp.ResponseHeader, at, 
 	return fasthttp.AppendHTTPDate(dst[:0], at)
 }
 
-func (s *Server) setETag(ctx *fasthttp.RequestCtx, sc *scratch, v kv.Version) {
+func setETag(ctx *fasthttp.RequestCtx, sc *scratch, v kv.Version) {
 	sc.out = v.AppendETag(sc.out[:0])
 	ctx.Response.Header.SetCanonical(headerETag, sc.out)
 }
 
-func (s *Server) setAcks(ctx *fasthttp.RequestCtx, sc *scratch, op *kv.Op) {
+func setAcks(ctx *fasthttp.RequestCtx, sc *scratch, op *kv.Op) {
 	sc.out = strconv.AppendInt(sc.out[:0], int64(op.Acks), 10)
 	sc.out = append(sc.out, '/')
 	sc.out = strconv.AppendInt(sc.out, int64(op.Replicas), 10)
 	ctx.Response.Header.SetCanonical(headerAcks, sc.out)
 }
 
-func (s *Server) judgeDelete(ctx *fasthttp.RequestCtx) (err error) {
-	sc := s.scratchOf(ctx)
+func judgeDelete(ctx *fasthttp.RequestCtx, sc *scratch) (err error) {
 	sc.prepare(kv.OpDelete).Cond, err = writeCondition(ctx, sc)
 	return err
 }
 
-func (s *Server) del(ctx *fasthttp.RequestCtx) {
-	sc := s.scratchOf(ctx)
-	op := s.do(sc, time.Now())
+func (k *keys) delete(ctx *fasthttp.RequestCtx, sc *scratch) error {
+	op := k.do(sc, time.Now())
 	if op.Err != nil {
-		s.failWrite(ctx, sc, op)
-		return
+		failWrite(ctx, sc, op)
+		return nil
 	}
-	s.setAcks(ctx, sc, op)
+	setAcks(ctx, sc, op)
 	ctx.Response.SetStatusCode(fasthttp.StatusNoContent)
+	return nil
 }

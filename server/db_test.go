@@ -63,7 +63,7 @@ func TestLastModified(t *testing.T) {
 	f := start(t, Options{})
 	for i, ahead := range []time.Duration{0, time.Second, time.Hour, -30 * time.Second, -30 * time.Second, -time.Hour, time.Second, time.Hour} {
 		if i == 5 {
-			f.dateSeen.Store(time.Now().Add(2 * time.Hour).Unix())
+			f.keys.dateSeen.Store(time.Now().Add(2 * time.Hour).Unix())
 		}
 		at := time.Now().Add(ahead)
 		f.store.entries["k"] = kv.Entry{Version: kv.VersionAt(at)}

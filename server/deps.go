@@ -39,12 +39,13 @@ type Cluster interface {
 	// has no bound; full says that it refuses what needs more, or soon will.
 	Memory() (used, limit int64, full bool)
 
-	// Leave has this node begin to hand all that it holds over to the others, and leave when that is done. It may be called again. The
-	// error wraps [ErrCannotLeave] and says why, or kv.ErrStopping.
+	// Leave has this node hand all that it holds over to the others, and leave then. It returns
+	// when that has begun, and may be called again. The error wraps [ErrCannotLeave] and says
+	// why, or kv.ErrStopping.
 	Leave() (api.Leaving, error)
 
-	// Remove takes a member that is down off the ring; one that was removed before is no error. The error wraps [ErrNoMember] and names the members, or
-	// [ErrMemberUp] and says what to do.
+	// Remove takes a member that is down off the ring; one that was removed before is no error.
+	// The error wraps [ErrNoMember] and names the members, or [ErrMemberUp] and says what to do.
 	Remove(name string) error
 }
 

@@ -3,15 +3,31 @@
 // imports nothing of the house but the nouns (kv), the documents (api), the
 // formats of streams (format) and the seals of messages (seal).
 //
-// The files, in reading order: server.go is the life of a server, room.go who may be connected,
-// conn.go and serve.go the life of a connection and timeouts.go the one place where slow clients
-// are cut; scheme.go tells who speaks TLS to a node that does not, or the other way round; head.go,
-// body.go and chunks.go are where a request begins and ends; handler.go is what each request goes
-// through, and stranger.go refuses what other sites have a browser send; routes.go has all routes,
-// and the order in which a request is judged; db.go and put.go the keys and values, with target.go and key.go (which key),
-// params.go, condition.go and form.go (which value); list.go and ndjson.go the listing; load.go
-// and load_run.go the loading, batch.go the batches; cluster.go and exchange.go the rest;
-// errors.go is the one table from error to status.
+// # Where a request goes
+//
+//	Server      server.go    listens; every request and answer goes through it (handler.go)
+//	room        room.go      has the connections: who may be connected (crowd.go), who is too slow
+//	                         (timeouts.go)
+//	conn        conn.go      one connection: its loop is serve.go, where requests begin and end is
+//	                         head.go, body.go and chunks.go; scheme.go tells who speaks TLS and
+//	                         should not, or the other way round
+//	routes      routes.go    finds the endpoint of a request, and says in which order it is judged
+//	gate        stranger.go  refuses pages of other sites, and with auth.go who has no token
+//	keys        db.go        /db/{key}: put.go writes, target.go and key.go say which key,
+//	                         params.go, condition.go and form.go which value
+//	listings    list.go      GET /db; ndjson.go is its lines
+//	loads       load.go      /load-data; load_run.go stores
+//	batches     batch.go     /batch
+//	cluster     cluster.go   what the node tells of itself and the cluster; members.go
+//	                         changes the members
+//	messages    exchange.go  what other nodes say
+//	pages       index.go     the console, and a text for others
+//	budgets     memory.go    what requests hold while their clients are waited for
+//	journal     journal.go   what is counted and logged; errors.go is the table from
+//	                         error to status
+//
+// A handler (keys to pages) has what it alone needs. It knows the connection of its request, and
+// no Server: what it fails with, it returns.
 //
 // # Invariants
 //
@@ -26,9 +42,9 @@
 //
 // Memory is bounded: connections (Options.MaxConns) times two small buffers,
 // plus request bodies and batches in memory at once (Options.MaxInFlightBytes:
-// memory.go counts what buffers take, as they grow with what arrives), plus values and pages that clients have still
-// to take (Options.MaxAnswerBytes), plus what the store returns for the
-// requests that are with it at this moment.
+// memory.go counts what buffers take, as they grow with what arrives), plus
+// values and pages that clients have still to take (Options.MaxAnswerBytes),
+// plus what the store returns for the requests that are with it at this moment.
 //
 // # Concurrency
 //

@@ -85,7 +85,7 @@ var statusTable = []struct {
 	{seal.ErrChanged, 422, ""},
 }
 
-// tryAgain are the errors after which the same request may be sent again soon, here or to another node.
+// tryAgain are the errors after which the same request may be sent again soon, here or elsewhere.
 var tryAgain = []error{kv.ErrOverloaded, kv.ErrNoCluster, kv.ErrUnheard, kv.ErrStopping}
 
 // bodyNotFound is written ahead: absent keys are asked for all the time.
@@ -121,7 +121,7 @@ func outcomeUnknown(op *kv.Op) bool {
 }
 
 // fail answers with the error as JSON.
-func (s *Server) fail(ctx *fasthttp.RequestCtx, err error) {
+func fail(ctx *fasthttp.RequestCtx, err error) {
 	if err == kv.ErrNotFound {
 		ctx.Response.Header.SetContentTypeBytes(typeJSON)
 		ctx.SetStatusCode(fasthttp.StatusNotFound)
@@ -129,23 +129,23 @@ func (s *Server) fail(ctx *fasthttp.RequestCtx, err error) {
 		return
 	}
 	status, msg := statusOf(err)
-	s.failWith(ctx, err, status, &api.Error{Error: msg})
+	failWith(ctx, err, status, &api.Error{Error: msg})
 }
 
 // failWrite is fail for a write, which may have got somewhere.
-func (s *Server) failWrite(ctx *fasthttp.RequestCtx, sc *scratch, op *kv.Op) {
+func failWrite(ctx *fasthttp.RequestCtx, sc *scratch, op *kv.Op) {
 	if errors.Is(op.Err, kv.ErrConditionFailed) && op.Version != 0 {
-		s.setETag(ctx, sc, op.Version) // of what is there
+		setETag(ctx, sc, op.Version) // of what is there
 	}
 	status, msg := statusOf(op.Err)
 	doc := &api.Error{Error: msg}
 	if outcomeUnknown(op) {
 		doc.Acks, doc.Required, doc.Outcome = &op.Acks, &op.Required, "unknown"
 	}
-	s.failWith(ctx, op.Err, status, doc)
+	failWith(ctx, op.Err, status, doc)
 }
 
-func (s *Server) failWith(ctx *fasthttp.RequestCtx, err error, status int, doc *api.Error) {
+func failWith(ctx *fasthttp.RequestCtx, err error, status int, doc *api.Error) {
 	body, _ := json.Marshal(doc)
 	ctx.Response.Header.SetContentTypeBytes(typeJSON)
 	ctx.SetStatusCode(status)
@@ -155,7 +155,7 @@ func (s *Server) failWith(ctx *fasthttp.RequestCtx, err error, status int, doc *
 		ctx.Response.Header.Set(fasthttp.HeaderRetryAfter, "1")
 	}
 	if noMemory {
-		s.stats.overloaded.Add(1)
+		connOf(ctx).srv.journal.overloaded.Add(1)
 	}
 	if errors.Is(err, kv.ErrStopping) {
 		ctx.Response.SetConnectionClose()

@@ -1,7 +1,6 @@
 package server
 
 import (
-	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -34,19 +33,44 @@ const (
 	strangeBytesMax = 16 << 20
 )
 
+// messages serves what other nodes send.
+type messages struct {
+	name     string // of this node
+	peers    Peers
+	sealer   *seal.Sealer
+	maxBytes int                                       // of a message that is no hello
+	fromPeer func(host netip.Addr, patience bool) bool // Options.PeerHost; nil: a seal is enough
+	budgets  *budgets
+	journal  *journal
+}
+
+func newMessages(o *Options, peers Peers, b *budgets, j *journal) *messages {
+	m := &messages{
+		name: o.Name, peers: peers, sealer: seal.New(o.ClusterSecret), maxBytes: o.MaxExchangeBytes,
+		budgets: b, journal: j,
+	}
+	if o.ClusterSecret == "" {
+		m.fromPeer = o.PeerHost
+	}
+	return m
+}
+
 // exchange serves the messages of members.
-func (s *Server) exchange(ctx *fasthttp.RequestCtx) {
-	s.message(ctx, seal.Exchange, s.peers.Exchange)
+func (m *messages) exchange(ctx *fasthttp.RequestCtx, sc *scratch) error {
+	m.serve(ctx, sc, seal.Exchange, m.peers.Exchange)
+	return nil
 }
 
 // hello serves hellos.
-func (s *Server) hello(ctx *fasthttp.RequestCtx) { s.message(ctx, seal.Hello, s.peers.Hello) }
+func (m *messages) hello(ctx *fasthttp.RequestCtx, sc *scratch) error {
+	m.serve(ctx, sc, seal.Hello, m.peers.Hello)
+	return nil
+}
 
-// message answers a message of another node. Every answer is sealed, refusals too.
-func (s *Server) message(ctx *fasthttp.RequestCtx, purpose seal.Purpose, reply func(dst, request []byte) ([]byte, error)) {
-	sc := s.scratchOf(ctx)
-	if err := s.takeMessage(ctx, sc, purpose); err != nil {
-		s.refuseMessage(ctx, sc, err)
+// serve answers a message of another node. Every answer is sealed, refusals too.
+func (m *messages) serve(ctx *fasthttp.RequestCtx, sc *scratch, purpose seal.Purpose, reply func(dst, request []byte) ([]byte, error)) {
+	if err := m.take(ctx, sc, purpose); err != nil {
+		m.refuse(ctx, sc, err)
 		return
 	}
 	answer, err := reply(sc.out[:0], sc.body)
@@ -56,75 +80,66 @@ func (s *Server) message(ctx *fasthttp.RequestCtx, purpose seal.Purpose, reply f
 		if status, _ := statusOf(err); status != fasthttp.StatusServiceUnavailable {
 			err = badRequest(err.Error())
 		}
-		s.fail(ctx, err)
+		fail(ctx, err)
 	} else {
 		if purpose == seal.Exchange { // a hello may be a stranger's
-			s.keepPeer(connOf(ctx))
+			c := connOf(ctx)
+			c.srv.keepPeer(c)
 		}
 		sc.out = answer
 		ctx.Response.Header.SetContentTypeBytes(typeBytes)
 		ctx.Response.SetBodyRaw(answer)
 	}
-	s.sealAnswer(ctx, sc)
+	m.sealAnswer(ctx, sc)
 }
 
-// takeMessage reads a message into the scratch, if it is one to be taken.
-func (s *Server) takeMessage(ctx *fasthttp.RequestCtx, sc *scratch, purpose seal.Purpose) error {
-	from, limit, err := s.admit(ctx, sc, purpose)
+// take reads a message into the scratch, if it is one to be taken.
+func (m *messages) take(ctx *fasthttp.RequestCtx, sc *scratch, purpose seal.Purpose) error {
+	from, limit, err := m.admit(ctx, sc, purpose)
 	if err != nil {
 		return err
 	}
-	if err := s.readBody(ctx, sc, from, limit); err != nil {
+	if err := sc.readBody(openBody(ctx), from, limit); err != nil {
 		return err
 	}
-	return s.sealer.CheckBody(&sc.seal, sc.body)
+	return m.sealer.CheckBody(&sc.seal, sc.body)
 }
 
 // admit judges a message by its headers: on whose account its body may be read, and how much of it.
-func (s *Server) admit(ctx *fasthttp.RequestCtx, sc *scratch, purpose seal.Purpose) (from *budget, limit int, err error) {
-	from, limit = &s.peerBytes, s.opts.MaxExchangeBytes
+func (m *messages) admit(ctx *fasthttp.RequestCtx, sc *scratch, purpose seal.Purpose) (from *budget, limit int, err error) {
+	from, limit = &m.budgets.peerBytes, m.maxBytes
 	if purpose == seal.Hello {
 		limit = helloBytesMax
 	}
 	header := ctx.Request.Header.Peek(seal.Header)
-	if err := s.sealer.OpenRequest(&sc.seal, purpose, header, int(openBody(ctx).left)); err != nil {
+	if err := m.sealer.OpenRequest(&sc.seal, purpose, header, int(openBody(ctx).left)); err != nil {
 		return nil, 0, err
 	}
 	patience := purpose != seal.Hello // of which all are taken
-	if s.opts.ClusterSecret == "" && s.opts.PeerHost != nil && !s.opts.PeerHost(remoteIP(ctx), patience) {
+	if m.fromPeer != nil && !m.fromPeer(remoteIP(ctx), patience) {
 		if purpose != seal.Hello {
 			return nil, 0, fmt.Errorf("%w: no member is on %s", errStranger, remoteIP(ctx))
 		}
-		from = &s.strangeBytes
+		from = &m.budgets.strangeBytes
 	}
-	if to := sc.seal.To(); purpose == seal.Exchange && string(to) != s.opts.Name {
-		return nil, 0, fmt.Errorf("%w: it is for %s, and this node is %s", errMisdirected, to, s.opts.Name)
+	if to := sc.seal.To(); purpose == seal.Exchange && string(to) != m.name {
+		return nil, 0, fmt.Errorf("%w: it is for %s, and this node is %s", errMisdirected, to, m.name)
 	}
 	return from, limit, nil
 }
 
-// refuseMessage says why a message is not taken, and ends the connection: what follows on it may
+// refuse says why a message is not taken, and ends the connection: what follows on it may
 // be the rest of a body that was changed.
-func (s *Server) refuseMessage(ctx *fasthttp.RequestCtx, sc *scratch, err error) {
-	s.fail(ctx, err)
+func (m *messages) refuse(ctx *fasthttp.RequestCtx, sc *scratch, err error) {
+	fail(ctx, err)
 	ctx.Response.SetConnectionClose()
-	s.sealAnswer(ctx, sc)
-	for i := range messageFaults {
-		fault := &messageFaults[i]
-		if !errors.Is(err, fault.err) {
-			continue
-		}
-		s.stats.refusedMessages[i].Add(1)
-		if held, ok := s.strangers[i].allow(s.clock.Load()); ok {
-			s.log.Warn(fault.log, "from", ctx.RemoteAddr().String(), "reason", err, "more_since_last", held)
-		}
-		return
-	}
+	m.sealAnswer(ctx, sc)
+	m.journal.refusedMessage(ctx.RemoteAddr(), err)
 }
 
 // sealAnswer seals the answer that is set.
-func (s *Server) sealAnswer(ctx *fasthttp.RequestCtx, sc *scratch) {
-	ctx.Response.Header.SetCanonical(headerSeal, s.sealer.Answer(&sc.seal, ctx.Response.StatusCode(), ctx.Response.Body()))
+func (m *messages) sealAnswer(ctx *fasthttp.RequestCtx, sc *scratch) {
+	ctx.Response.Header.SetCanonical(headerSeal, m.sealer.Answer(&sc.seal, ctx.Response.StatusCode(), ctx.Response.Body()))
 }
 
 var headerSeal = []byte(seal.Header)

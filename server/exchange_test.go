@@ -24,7 +24,7 @@ type message struct {
 }
 
 func (f *fixture) message(body []byte) *message {
-	return &message{f: f, sealer: f.sealer, purpose: seal.Exchange, to: f.opts.Name, body: body}
+	return &message{f: f, sealer: f.messages.sealer, purpose: seal.Exchange, to: f.opts.Name, body: body}
 }
 
 // text is all of it, as a request.

@@ -30,8 +30,8 @@ type head struct {
 	has fieldSet
 }
 
-// fieldSet is which of the header fields of a request there are that only few requests have. To look
-// is cheaper than to ask fasthttp for each.
+// fieldSet says which of the rare header fields a request has. To look here is cheaper than to ask
+// fasthttp for each.
 type fieldSet uint8
 
 const (

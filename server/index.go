@@ -21,22 +21,36 @@ const indexText = `httpdhs %VERSION%, node %NODE%: a distributed hash table over
   curl           HOST/metrics                counters for Prometheus
 `
 
+// pages serves what is there for people: the console, a text for others, and the counters.
+type pages struct{ opts *Options }
+
+func (p *pages) console(ctx *fasthttp.RequestCtx, _ *scratch) error {
+	p.opts.Console(ctx)
+	return nil
+}
+
+func (p *pages) metrics(ctx *fasthttp.RequestCtx, _ *scratch) error {
+	p.opts.Metrics(ctx)
+	return nil
+}
+
 // wantsPage says whether / is the console, as for browsers, or a short text, as for all others. A
 // browser cannot send a token with the address that it opens, so the console needs none: it holds
 // no data, and asks for the token before it gets any.
-func (s *Server) wantsPage(ctx *fasthttp.RequestCtx) bool {
+func (p *pages) wantsPage(ctx *fasthttp.RequestCtx) bool {
 	ctx.Response.Header.Set(fasthttp.HeaderVary, "Accept")
-	return s.opts.Console != nil && bytes.Contains(ctx.Request.Header.Peek(fasthttp.HeaderAccept), []byte("text/html"))
+	return p.opts.Console != nil && bytes.Contains(ctx.Request.Header.Peek(fasthttp.HeaderAccept), []byte("text/html"))
 }
 
-func (s *Server) index(ctx *fasthttp.RequestCtx) {
-	text := bytes.ReplaceAll([]byte(indexText), []byte("%VERSION%"), []byte(s.opts.Version))
-	text = bytes.ReplaceAll(text, []byte("%NODE%"), []byte(s.opts.Name))
+func (p *pages) index(ctx *fasthttp.RequestCtx, _ *scratch) error {
+	text := bytes.ReplaceAll([]byte(indexText), []byte("%VERSION%"), []byte(p.opts.Version))
+	text = bytes.ReplaceAll(text, []byte("%NODE%"), []byte(p.opts.Name))
 	host := ctx.Request.Header.Host()
 	if len(host) == 0 {
-		host = []byte(s.opts.Name)
+		host = []byte(p.opts.Name)
 	}
 	text = bytes.ReplaceAll(text, []byte("HOST"), host)
 	ctx.Response.Header.SetContentTypeBytes(typeText)
 	ctx.Response.SetBodyRaw(text)
+	return nil
 }

@@ -173,7 +173,7 @@ func TestWhatIsHeldCounts(t *testing.T) {
 		looks := 0
 		poll.True(f.t, "they wait", func() bool {
 			clock++
-			f.setClock(clock)
+			f.clock.set(clock)
 			now := make(map[*conn]int64)
 			f.mu.Lock()
 			for c := range f.mu.conns {

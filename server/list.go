@@ -33,7 +33,13 @@ func wantsStream(h *fasthttp.RequestHeader) bool {
 	return bytes.Contains(h.Peek(fasthttp.HeaderAccept), typeNDJSON)
 }
 
-func (s *Server) judgeList(ctx *fasthttp.RequestCtx) error {
+// listings serves GET /db.
+type listings struct {
+	store   Store
+	budgets *budgets
+}
+
+func (h *listings) judge(ctx *fasthttp.RequestCtx, _ *scratch) error {
 	if h := &ctx.Request.Header; wantsStream(h) && !h.IsHTTP11() {
 		// Without chunks a stream that breaks looks like one that ends.
 		return badRequest("a stream needs HTTP/1.1; ask for application/json and follow the cursor")
@@ -41,22 +47,18 @@ func (s *Server) judgeList(ctx *fasthttp.RequestCtx) error {
 	return nil
 }
 
-// list serves GET /db.
-func (s *Server) list(ctx *fasthttp.RequestCtx) {
-	sc := s.scratchOf(ctx)
+func (h *listings) serve(ctx *fasthttp.RequestCtx, sc *scratch) error {
 	p := sc.params
-	l := &lister{store: s.store, p: p, next: p.cursor, more: true}
+	l := &lister{store: h.store, p: p, next: p.cursor, more: true}
 	if wantsStream(&ctx.Request.Header) {
-		s.listStream(ctx, l)
-		return
+		return h.stream(ctx, sc, l)
 	}
 	l.deadline = time.Now().Add(p.timeout)
 	sc.out = append(sc.out[:0], `{"keys":[`...)
 	for n, size := 0, 0; l.more && n < p.limit && size < pageBytesMax; {
 		records, err := l.chunk(p.limit-n, pageBytesMax-size)
 		if err != nil {
-			s.fail(ctx, err)
-			return
+			return err
 		}
 		for i := range records {
 			if n++; n > 1 {
@@ -69,10 +71,9 @@ func (s *Server) list(ctx *fasthttp.RequestCtx) {
 				sc.out = appendKeyJSON(sc.out, records[i].Key)
 			}
 		}
-		if _, err := s.holdAnswer(sc, sc.out); err != nil {
+		if _, err := h.budgets.holdAnswer(sc, sc.out); err != nil {
 			sc.out = nil
-			s.fail(ctx, err)
-			return
+			return err
 		}
 	}
 	sc.out = append(sc.out, ']')
@@ -84,6 +85,7 @@ func (s *Server) list(ctx *fasthttp.RequestCtx) {
 	sc.out = append(sc.out, "}\n"...)
 	ctx.Response.Header.SetContentTypeBytes(typeJSON)
 	ctx.Response.SetBodyRaw(sc.out)
+	return nil
 }
 
 func appendCursor(dst []byte, hash uint64) []byte {

@@ -16,29 +16,35 @@ import (
 // loadBlockBytes is the size of a block of a stream.
 const loadBlockBytes = 256 << 10
 
-func (s *Server) judgeLoad(ctx *fasthttp.RequestCtx) (err error) {
-	s.scratchOf(ctx).format, err = bodyFormat(&ctx.Request.Header, format.TSV, format.CSV, format.NDJSON, format.Binary)
+// loads serves POST and PUT /load-data.
+type loads struct {
+	store   Store
+	limits  kv.Limits
+	budgets *budgets
+}
+
+func (h *loads) judge(ctx *fasthttp.RequestCtx, sc *scratch) (err error) {
+	sc.format, err = bodyFormat(&ctx.Request.Header, format.TSV, format.CSV, format.NDJSON, format.Binary)
 	return err
 }
 
-// load serves POST and PUT /load-data.
-func (s *Server) load(ctx *fasthttp.RequestCtx) {
+func (h *loads) serve(ctx *fasthttp.RequestCtx, sc *scratch) error {
 	body := openStream(ctx)
-	sc := s.scratchOf(ctx)
 	p := &sc.params
 	blocks := acquireBlocks()
 	defer blocks.release()
 	l := &loader{
-		store: s.store, write: p.w, timeout: p.timeout, ttl: p.ttl, blocks: blocks,
-		hold: func(n int64) bool { return sc.hold(&s.clientBytes, n) },
+		store: h.store, write: p.w, timeout: p.timeout, ttl: p.ttl, blocks: blocks,
+		hold: func(n int64) bool { return sc.hold(&h.budgets.clientBytes, n) },
 	}
 	if !l.holdBlocks() {
 		*blocks = loadBlocks{} // what loads before have left in them
 	}
 	err := l.run(format.NewReader(sc.format, body, format.Options{
-		Limits: s.opts.Limits, BlockBytes: blockBytesFor(body), Hold: l.holdBlock,
+		Limits: h.limits, BlockBytes: blockBytesFor(body), Hold: l.holdBlock,
 	}))
-	s.answerLoad(ctx, l, err)
+	answerLoad(ctx, l, err)
+	return nil
 }
 
 // blockBytesFor is the size of the blocks for a body: no more than it has, and
@@ -57,7 +63,7 @@ type loadAnswer struct {
 	api.LoadResult
 }
 
-func (s *Server) answerLoad(ctx *fasthttp.RequestCtx, l *loader, err error) {
+func answerLoad(ctx *fasthttp.RequestCtx, l *loader, err error) {
 	doc := loadAnswer{LoadResult: l.result()}
 	status := fasthttp.StatusOK
 	switch {

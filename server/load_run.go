@@ -61,7 +61,7 @@ type loader struct {
 	// stream of a million lines would wait for its timeouts for many minutes.
 	failedBlocks int         // in a row, of which nothing was stored
 	lost         error       // why the rest is not stored, once it is not
-	level        atomic.Bool // no key has as many replicas as write asks for: the rest is not even read
+	level        atomic.Bool // no key has as many replicas as write asks for: the rest is not read
 }
 
 // loadBlock is a block of the stream and the operations in it.

@@ -13,21 +13,20 @@ var (
 	ErrCannotLeave = &statusError{fasthttp.StatusConflict, "this node cannot leave"}
 )
 
-// clusterLeave has this node begin to leave. It is answered at once: to hand everything over takes as long as it takes.
-func (s *Server) clusterLeave(ctx *fasthttp.RequestCtx) {
-	doc, err := s.cluster.Leave()
+// leave has this node begin to leave. It answers at once: the handover may take long.
+func (k *cluster) leave(ctx *fasthttp.RequestCtx, _ *scratch) error {
+	doc, err := k.of.Leave()
 	if err != nil {
-		s.failMember(ctx, err)
-		return
+		failMember(ctx, err)
+		return nil
 	}
 	ctx.SetStatusCode(fasthttp.StatusAccepted)
-	s.document(ctx, doc)
+	return document(ctx, doc)
 }
 
 // judgeNode reads the name of a member. It is taken from the target as it was sent, like a key,
 // since it holds a colon, and brackets where it is an IPv6 address.
-func (s *Server) judgeNode(ctx *fasthttp.RequestCtx) (err error) {
-	sc := s.scratchOf(ctx)
+func (k *cluster) judgeNode(ctx *fasthttp.RequestCtx, sc *scratch) (err error) {
 	path, _ := splitTarget(ctx.Request.Header.RequestURI())
 	if sc.key, err = unescape(sc.key[:0], path[len(nodesPrefix):], false); err != nil {
 		return badRequest("the node's name has a bad percent-encoding: it is host:port, as GET /cluster has it")
@@ -35,17 +34,18 @@ func (s *Server) judgeNode(ctx *fasthttp.RequestCtx) (err error) {
 	return nil
 }
 
-// clusterNode removes a member.
-func (s *Server) clusterNode(ctx *fasthttp.RequestCtx) {
-	if err := s.cluster.Remove(string(s.scratchOf(ctx).key)); err != nil {
-		s.failMember(ctx, err)
-		return
+// remove removes a member.
+func (k *cluster) remove(ctx *fasthttp.RequestCtx, sc *scratch) error {
+	if err := k.of.Remove(string(sc.key)); err != nil {
+		failMember(ctx, err)
+		return nil
 	}
 	ctx.SetStatusCode(fasthttp.StatusNoContent)
+	return nil
 }
 
 // failMember is fail with all of the error's text: it names members.
-func (s *Server) failMember(ctx *fasthttp.RequestCtx, err error) {
+func failMember(ctx *fasthttp.RequestCtx, err error) {
 	status, _ := statusOf(err)
-	s.failWith(ctx, err, status, &api.Error{Error: err.Error()})
+	failWith(ctx, err, status, &api.Error{Error: err.Error()})
 }

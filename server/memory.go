@@ -10,8 +10,8 @@ import (
 )
 
 // What a request holds in memory while its client is waited for, to send a body or to take an
-// answer, is counted here alone. What counts is what the buffers of its scratch take, and not how
-// much of them is in use: a scratch comes from a pool, with what requests before have left in it.
+// answer, is counted here alone. The size of the buffers counts, not what is in use of them: a
+// scratch comes from a pool, with what earlier requests have left in it.
 
 // freeBytes is up to where a buffer is not counted: as many as there are connections fit, and
 // what is asked for most costs nothing.
@@ -31,8 +31,8 @@ func heavy(n int) int64 {
 	return int64(n)
 }
 
-// hold makes sure that n bytes are taken from the budget until the answer has been written. What was
-// taken from another one goes back.
+// hold makes sure that n bytes are taken from the budget until the answer has been written. What
+// was taken from another budget goes back.
 func (sc *scratch) hold(from *budget, n int64) bool {
 	if sc.from != from && sc.held > 0 {
 		sc.from.give(sc.held)
@@ -125,12 +125,27 @@ func (sc *scratch) bodyBytes(size, most int) int {
 	return size
 }
 
+// budgets are what requests may hold in memory, all together, while their clients are waited for.
+type budgets struct {
+	clientBytes  budget // request bodies of clients
+	peerBytes    budget // request bodies of other nodes
+	strangeBytes budget // hellos from hosts that are no member's
+	answerBytes  budget // large answers
+}
+
+func (b *budgets) init(o *Options) {
+	b.clientBytes.max = o.MaxInFlightBytes
+	b.peerBytes.max = max(o.MaxInFlightBytes, int64(o.MaxExchangeBytes))
+	b.strangeBytes.max = strangeBytesMax
+	b.answerBytes.max = o.MaxAnswerBytes
+}
+
 // holdAnswer counts a value or a page that waits in memory for the client to take it. It may be
 // somewhere else then.
-func (s *Server) holdAnswer(sc *scratch, answer []byte) (moved []byte, err error) {
-	answer, ok := sc.count(&s.answerBytes, answer)
+func (b *budgets) holdAnswer(sc *scratch, answer []byte) (moved []byte, err error) {
+	answer, ok := sc.count(&b.answerBytes, answer)
 	if ok && heavy(len(answer)) > 0 && !within(answer, sc.out) && !within(answer, sc.call.Buf) {
-		ok = sc.hold(&s.answerBytes, sc.weight()+int64(cap(answer)))
+		ok = sc.hold(&b.answerBytes, sc.weight()+int64(cap(answer)))
 	}
 	if !ok {
 		return nil, errAnswers
@@ -140,10 +155,10 @@ func (s *Server) holdAnswer(sc *scratch, answer []byte) (moved []byte, err error
 
 // settle counts what the scratch takes while the answer is written, whoever has made it. It is too
 // late to refuse.
-func (s *Server) settle(ctx *fasthttp.RequestCtx, sc *scratch) {
+func (b *budgets) settle(ctx *fasthttp.RequestCtx, sc *scratch) {
 	from := sc.from
 	if from == nil {
-		from = &s.answerBytes
+		from = &b.answerBytes
 	}
 	stream, answer := ctx.Response.IsBodyStream(), sc.out
 	if !stream {

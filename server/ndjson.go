@@ -12,33 +12,32 @@ import (
 	"httpdhs/kv"
 )
 
-// listStream answers with one line a record, as many as there are (or as
+// stream answers with one line a record, as many as there are (or as
 // ?limit= says), a piece of memory at a time. What it writes with values is
 // what /load-data reads.
-func (s *Server) listStream(ctx *fasthttp.RequestCtx, l *lister) {
-	sc := s.scratchOf(ctx)
-	r := &listReader{s: s, sc: sc, l: l, left: -1}
+func (h *listings) stream(ctx *fasthttp.RequestCtx, sc *scratch, l *lister) error {
+	r := &listReader{budgets: h.budgets, sc: sc, l: l, left: -1}
 	if !l.p.all {
 		r.left = l.p.limit
 	}
 	// The first piece is fetched now, while an error can still be a status.
 	if err := r.fill(); err != nil && err != io.EOF {
-		s.fail(ctx, err)
-		return
+		return err
 	}
 	ctx.Response.Header.SetContentTypeBytes(typeNDJSON)
 	ctx.Response.SetBodyStream(r, -1)
+	return nil
 }
 
 // listReader is the body of a stream. An error of its Read makes fasthttp
 // close the connection before the last chunk, so that the client sees that
 // there would have been more.
 type listReader struct {
-	s    *Server
-	sc   *scratch // out is the piece at hand
-	l    *lister
-	left int // records; -1: all
-	off  int
+	budgets *budgets
+	sc      *scratch // out is the piece at hand
+	l       *lister
+	left    int // records; -1: all
+	off     int
 }
 
 func (r *listReader) Read(p []byte) (int, error) {
@@ -94,7 +93,7 @@ func (r *listReader) fill() error {
 			out = append(out, '\n')
 		}
 		r.sc.out = out
-		if out, err = r.s.holdAnswer(r.sc, out); err != nil {
+		if out, err = r.budgets.holdAnswer(r.sc, out); err != nil {
 			return err // and out is nil: it is not held
 		}
 		if r.left > 0 {

@@ -44,9 +44,9 @@ const (
 
 // parse reads the query of a resource that has the parameters known. Another
 // one is an error, and so is one that comes twice.
-func (s *Server) parse(query []byte, known []string) (params, error) {
+func (o *Options) parse(query []byte, known []string) (params, error) {
 	seen := uint(0)
-	p := params{timeout: s.opts.DefaultTimeout, limit: defaultListLimit, all: true}
+	p := params{timeout: o.DefaultTimeout, limit: defaultListLimit, all: true}
 	for len(query) > 0 {
 		var pair []byte
 		pair, query, _ = bytes.Cut(query, []byte("&"))
@@ -62,7 +62,7 @@ func (s *Server) parse(query []byte, known []string) (params, error) {
 			return p, badRequest("the parameter " + known[at] + " is given twice: send it once")
 		}
 		seen |= 1 << at
-		if err := s.parseOne(&p, known[at], raw); err != nil {
+		if err := p.set(known[at], raw, o.MaxTimeout); err != nil {
 			return p, err
 		}
 	}
@@ -76,7 +76,8 @@ func unknownParam(name []byte, known []string) error {
 	return badRequest(fmt.Sprintf("the parameter %.40q means nothing here: this request takes %s", name, strings.Join(known, ", ")))
 }
 
-func (s *Server) parseOne(p *params, name string, raw []byte) (err error) {
+// set reads one parameter.
+func (p *params) set(name string, raw []byte, maxTimeout time.Duration) (err error) {
 	value, err := unescape(nil, raw, true)
 	if err != nil {
 		return badRequest("the parameter " + name + " has a bad percent-encoding")
@@ -93,8 +94,8 @@ func (s *Server) parseOne(p *params, name string, raw []byte) (err error) {
 		var ok bool
 		if p.timeout, ok = kv.ParseDuration(v); !ok || p.timeout == 0 {
 			err = fmt.Errorf("timeout is %q: use a duration like 500ms or 10s, or whole seconds, more than zero", v)
-		} else if p.timeout > s.opts.MaxTimeout {
-			err = fmt.Errorf("timeout is %q: use at most %v", v, s.opts.MaxTimeout)
+		} else if p.timeout > maxTimeout {
+			err = fmt.Errorf("timeout is %q: use at most %v", v, maxTimeout)
 		}
 	case "prefix":
 		p.prefix = value

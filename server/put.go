@@ -9,34 +9,32 @@ import (
 	"httpdhs/kv"
 )
 
-func (s *Server) put(ctx *fasthttp.RequestCtx) {
-	sc := s.scratchOf(ctx)
-	if err := s.readValue(ctx, sc); err != nil {
-		s.fail(ctx, err)
-		return
+func (k *keys) put(ctx *fasthttp.RequestCtx, sc *scratch) error {
+	if err := k.readValue(ctx, sc); err != nil {
+		return err
 	}
 	// From now on, not from the first byte of a body that may have taken long.
 	now := time.Now()
 	op := &sc.call.Ops[0]
 	op.Expires = expiresAt(now, sc.params.ttl)
-	op = s.do(sc, now)
+	op = k.do(sc, now)
 	if op.Err != nil {
-		s.failWrite(ctx, sc, op)
-		return
+		failWrite(ctx, sc, op)
+		return nil
 	}
-	s.setETag(ctx, sc, op.Version)
-	s.setAcks(ctx, sc, op)
+	setETag(ctx, sc, op.Version)
+	setAcks(ctx, sc, op)
 	if op.Existed {
 		ctx.Response.SetStatusCode(fasthttp.StatusNoContent)
 	} else {
 		ctx.Response.SetStatusCode(fasthttp.StatusCreated)
 	}
+	return nil
 }
 
 // judgePut reads all of a PUT but its body, and refuses what can be refused
 // without it.
-func (s *Server) judgePut(ctx *fasthttp.RequestCtx) (err error) {
-	sc := s.scratchOf(ctx)
+func (k *keys) judgePut(ctx *fasthttp.RequestCtx, sc *scratch) (err error) {
 	if sc.prepare(kv.OpPut).Cond, err = writeCondition(ctx, sc); err != nil {
 		return err
 	}
@@ -46,10 +44,10 @@ func (s *Server) judgePut(ctx *fasthttp.RequestCtx) (err error) {
 	switch {
 	case connOf(ctx).has&hasContentRange != 0:
 		return badRequest("a part of a value cannot be written: send all of it, without Content-Range")
-	case openBody(ctx).left > int64(s.rawLimit(ctx.Request.Header.ContentType())):
+	case openBody(ctx).left > int64(k.rawLimit(ctx.Request.Header.ContentType())):
 		return kv.ErrValueTooLarge
 	}
-	return s.announcedFault(ctx)
+	return k.budgets.clientBytes.announcedFault(openBody(ctx))
 }
 
 // describe takes over what the headers of a PUT say of its value.
@@ -83,8 +81,7 @@ func joined(h *fasthttp.RequestHeader, name []byte) []byte {
 
 // announcedFault refuses a body that there is no room for, to a client that
 // asks before it sends.
-func (s *Server) announcedFault(ctx *fasthttp.RequestCtx) error {
-	b, body := &s.clientBytes, openBody(ctx)
+func (b *budget) announcedFault(body *bodyReader) error {
 	if body.asked && b.used.Load()+max(body.left, 0) > b.max {
 		return errInFlight
 	}
@@ -93,18 +90,18 @@ func (s *Server) announcedFault(ctx *fasthttp.RequestCtx) error {
 
 // rawLimit is the most bytes of body that can hold a value: a form's is
 // percent-encoded, and judged when it is decoded.
-func (s *Server) rawLimit(contentType []byte) int {
+func (k *keys) rawLimit(contentType []byte) int {
 	if kv.IsForm(contentType) {
-		return formRawMax(s.opts.Limits.MaxValueBytes)
+		return formRawMax(k.limits.MaxValueBytes)
 	}
-	return s.opts.Limits.MaxValueBytes
+	return k.limits.MaxValueBytes
 }
 
 // readValue reads the body and finds the value in it.
-func (s *Server) readValue(ctx *fasthttp.RequestCtx, sc *scratch) error {
+func (k *keys) readValue(ctx *fasthttp.RequestCtx, sc *scratch) error {
 	op := &sc.call.Ops[0]
 	contentType := ctx.Request.Header.ContentType()
-	err := s.readBody(ctx, sc, &s.clientBytes, s.rawLimit(contentType))
+	err := sc.readBody(openBody(ctx), &k.budgets.clientBytes, k.rawLimit(contentType))
 	if err == errBodyTooLarge {
 		err = kv.ErrValueTooLarge
 	}
@@ -124,7 +121,7 @@ func (s *Server) readValue(ctx *fasthttp.RequestCtx, sc *scratch) error {
 			}
 		}
 	}
-	if len(op.Value) > s.opts.Limits.MaxValueBytes {
+	if len(op.Value) > k.limits.MaxValueBytes {
 		return kv.ErrValueTooLarge
 	}
 	return nil

@@ -65,7 +65,7 @@ func TestWhatIsNotTakenIsDropped(t *testing.T) {
 				case "a new connection":
 					poll.True(t, "it makes room", func() bool {
 						now += time.Second
-						f.setClock(now.Milliseconds())
+						f.clock.set(now.Milliseconds())
 						f.dial().Close()
 						return f.inWait(waitWrite) == 0
 					})

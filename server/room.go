@@ -2,245 +2,135 @@ package server
 
 import (
 	"bytes"
-	"cmp"
-	"container/list"
 	"fmt"
-	"math"
 	"net"
-	"slices"
-	"sort"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/valyala/fasthttp"
 )
 
-// Who may be connected. Options.MaxConns bounds the connections of clients; those of nodes are
-// beside them. For a client beyond the bound another connection is closed, of those that wait
-// for their client and of which nothing is in the kernel either:
-//
-//	idle     between two requests
-//	begun    nothing came yet, or a head that is not complete
-//	stalled  a body that has stopped coming, or an answer that has stopped being taken
-//
-// Of these three the one that has the most members loses the one that has waited longest: who
-// makes a crowd of connections closes its own. Nothing else is closed: neither a request that is
-// under way nor a connection of a node.
-//
-// A connection is a node's once it has carried a message of one. So that one may begin when all
-// places are taken and nothing can be closed, some connections are let in at the door: of these a
-// client gets a 503, and the one that has stood there longest goes when the door is full.
-const (
-	waitsIdle = iota
-	waitsBegun
-	waitsStalled
-	waitKinds
-)
+// room is where the connections are: crowd says which of them may be, and the sweep which of them
+// are too slow.
+type room struct {
+	name    string // of this node
+	journal *journal
 
-const (
-	// besideShare is the part of MaxConns that nodes may have beside it, and as many may stand
-	// at the door.
-	besideShare = 8
+	clock      clock
+	limits     timeouts
+	sweepEvery time.Duration // 0: a test turns the clock
+	stopping   atomic.Bool   // all have to go
 
-	// stalledAfter is how long a client does nothing before its request counts as stalled, in
-	// milliseconds: longer than a packet takes round the world.
-	stalledAfter = 250
-
-	// victimsFor is how long what a search has found is gone by, in milliseconds, and batchShare
-	// the part of MaxConns that one search finds: looking at all connections for each that is
-	// accepted would leave no time to accept them.
-	victimsFor, batchShare = 1000, 8
-
-	// searchRate bounds how many connections are looked at in a millisecond by searches that do not
-	// find a batch: about a seventh of a processor goes into it.
-	searchRate = 1000
-)
-
-// crowd is the connections that there are. Guarded by Server.mu.
-type crowd struct {
-	max      int // of clients
-	conns    map[*conn]struct{}
-	peers    int       // of conns, those of nodes
-	door     list.List // of *conn; of conns, those at the door, as they came
-	accepted uint64
-
-	victims  []victim // that the last search found and that are there still, the next one first
-	all      []victim // memory for a search
-	searched int64    // when the last one was
-	more     bool     // it found more than a batch
+	mu struct {
+		sync.Mutex
+		crowd
+		sweepStop chan struct{} // nil: no sweep loop
+	}
+	sweeper sync.WaitGroup // the sweep loop, which outlives the connections
 }
 
-// victim is a connection that waits for its client.
-type victim struct {
-	c     *conn // nil: there is none
-	kind  int
-	since int64
-
-	// mute says that no answer can be on its way: there is none, or it is not taken.
-	mute bool
-}
-
-func newCrowd(maxConns int) crowd {
-	return crowd{max: maxConns, conns: make(map[*conn]struct{}), searched: math.MinInt32}
-}
-
-// clients are the connections that MaxConns bounds.
-func (k *crowd) clients() int { return len(k.conns) - k.peers - k.door.Len() }
-
-// maxBeside bounds the connections of nodes, and those at the door.
-func (k *crowd) maxBeside() int { return max(k.max/besideShare, 1) }
-
-// FilesOf is how many files a server may have open for connections, given its MaxConns.
-func FilesOf(maxConns int) int {
-	k := crowd{max: maxConns}
-	return maxConns + 2*k.maxBeside()
-}
-
-// ConnsWithin is the default of MaxConns, or, if that is less, the most with which a server has
-// no more than these files open for connections.
-func ConnsWithin(files int) int {
-	return sort.Search(defaultMaxConns, func(n int) bool { return FilesOf(n+1) > files })
-}
-
-// accept starts the goroutine of a connection, or turns it away.
-func (s *Server) accept(nc net.Conn) {
-	s.tick()
-	c := &conn{Conn: nc, srv: s}
+// enter takes a connection in, or turns it away.
+func (r *room) enter(c *conn) bool {
+	r.clock.tick()
 	c.setPhase(phaseNew)
 	c.setWait(waitNext)
-	s.mu.Lock()
-	gone, in := s.mu.letIn(c, s.clock.Load())
-	stopping := s.stopping.Load()
+	r.mu.Lock()
+	gone, in := r.mu.letIn(c, r.clock.Load())
+	stopping := r.stopping.Load()
 	if in && stopping {
-		s.mu.drop(c)
-	} else if in {
-		s.wg.Add(1)
+		r.mu.drop(c)
 	}
-	s.mu.Unlock()
-	s.closeGone(gone)
-	if !in || stopping {
-		s.turnAway(nc, !in)
-		return
+	r.mu.Unlock()
+	r.closeGone(gone)
+	switch {
+	case !in:
+		r.turnAway(c.Conn)
+	case stopping:
+		_ = c.Conn.Close()
 	}
-	go s.serveConn(c)
+	return in && !stopping
 }
 
-// letIn takes a connection in, and another one out to make room for it, if it has to: that one
-// is for the caller to close, without the lock, since it waits for its goroutine.
-func (k *crowd) letIn(c *conn, now int64) (gone victim, in bool) {
-	if k.clients() >= k.max {
-		gone = k.makeRoom(now)
-	}
-	if c.extra = k.clients() >= k.max; c.extra {
-		if k.door.Len() >= k.maxBeside() {
-			gone = k.sendAway()
-		}
-		if k.door.Len() >= k.maxBeside() {
-			return gone, false
-		}
-		c.place = k.door.PushBack(c)
-	}
-	c.order = k.accepted
-	k.accepted++
-	k.conns[c] = struct{}{}
-	return gone, true
-}
-
-// drop takes a connection out, unless it is already.
-func (k *crowd) drop(c *conn) {
-	if _, open := k.conns[c]; !open {
-		return
-	}
-	delete(k.conns, c)
-	if c.peer {
-		k.peers--
-	}
-	k.fromDoor(c)
-}
-
-// fromDoor notes that the connection does not stand at the door, if it did.
-func (k *crowd) fromDoor(c *conn) {
-	if c.place != nil {
-		k.door.Remove(c.place)
-		c.place = nil
-	}
+// exit takes a connection out that ends.
+func (r *room) exit(c *conn) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.mu.drop(c)
 }
 
 const tooManyConns = "HTTP/1.1 503 Service Unavailable\r\nServer: httpdhs\r\nConnection: close\r\n" +
 	"Retry-After: 1\r\nX-Dht-Node: %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s"
 
-func (s *Server) turnAway(nc net.Conn, full bool) {
+// turnAway tells a client that there is no place for it.
+func (r *room) turnAway(nc net.Conn) {
 	defer nc.Close()
-	if !full {
-		return
-	}
-	s.stats.rejectedConns.Add(1)
+	r.journal.rejectedConns.Add(1)
 	// Writing to a TLS connection would shake hands first, in the accept loop.
 	if tcp, ok := nc.(*net.TCPConn); ok {
 		_ = tcp.SetWriteDeadline(time.Now().Add(100 * time.Millisecond))
 		body := fmt.Sprintf("{\"error\":%q}\n", errConns.msg)
-		_, _ = fmt.Fprintf(tcp, tooManyConns, s.opts.Name, len(body), body)
+		_, _ = fmt.Fprintf(tcp, tooManyConns, r.name, len(body), body)
 		takeSent(tcp) // else the close resets the connection, and the answer may be lost
 	}
 }
 
 // seat finds a place for a connection at the door that has sent a request. One that may become a
-// node's needs none. A client's has one if there is by now; else it is answered with a 503.
-func (s *Server) seat(c *conn, ctx *fasthttp.RequestCtx) bool {
+// node's needs none. A client's has one if there is by now.
+func (r *room) seat(c *conn, ctx *fasthttp.RequestCtx) bool {
 	if path, _ := splitTarget(ctx.Request.Header.RequestURI()); bytes.HasPrefix(path, internalPrefix) {
 		return true
 	}
-	s.tick()
-	s.mu.Lock()
+	r.clock.tick()
+	r.mu.Lock()
 	var gone victim
-	if s.mu.clients() >= s.mu.max {
-		gone = s.mu.makeRoom(s.clock.Load())
+	if r.mu.clients() >= r.mu.max {
+		gone = r.mu.makeRoom(r.clock.Load())
 	}
-	seated := s.mu.clients() < s.mu.max
+	seated := r.mu.clients() < r.mu.max
 	if seated {
-		s.mu.fromDoor(c)
+		r.mu.fromDoor(c)
 		c.extra = false
 	}
-	s.mu.Unlock()
-	s.closeGone(gone)
+	r.mu.Unlock()
+	r.closeGone(gone)
 	if !seated {
-		s.stats.rejectedConns.Add(1)
-		s.fail(ctx, errConns)
-		ctx.Response.Header.Set(fasthttp.HeaderRetryAfter, "1")
+		r.journal.rejectedConns.Add(1)
 	}
 	return seated
 }
 
 // keepPeer makes the connection a node's, after it has carried a message of one.
-func (s *Server) keepPeer(c *conn) {
+func (r *room) keepPeer(c *conn) {
 	if c.peer {
 		return
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if _, open := s.mu.conns[c]; open && s.mu.peers < s.mu.maxBeside() {
-		s.mu.fromDoor(c)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if _, open := r.mu.conns[c]; open && r.mu.peers < r.mu.maxBeside() {
+		r.mu.fromDoor(c)
 		c.peer, c.extra = true, false
-		s.mu.peers++
+		r.mu.peers++
 	}
 }
 
 // closeOne closes a connection that waits for its client, if there is one: the process is out of
 // files.
-func (s *Server) closeOne() bool {
-	s.tick()
-	s.mu.Lock()
-	gone := s.mu.makeRoom(s.clock.Load())
-	s.mu.Unlock()
-	s.closeGone(gone)
+func (r *room) closeOne() bool {
+	r.clock.tick()
+	r.mu.Lock()
+	gone := r.mu.makeRoom(r.clock.Load())
+	r.mu.Unlock()
+	r.closeGone(gone)
 	return gone.c != nil
 }
 
 // closeGone closes a connection that was taken out to make room, if there was one.
-func (s *Server) closeGone(gone victim) {
+func (r *room) closeGone(gone victim) {
 	if gone.c == nil {
 		return
 	}
-	s.stats.evictedConns.Add(1)
+	r.journal.evictedConns.Add(1)
 	if gone.mute {
 		_ = gone.c.reset()
 	} else {
@@ -248,114 +138,69 @@ func (s *Server) closeGone(gone victim) {
 	}
 }
 
-// sendAway takes out the connection that has stood at the door longest and waits for its client,
-// if one does.
-func (k *crowd) sendAway() victim {
-	for e := k.door.Front(); e != nil; e = e.Next() {
-		c := e.Value.(*conn)
-		if word := c.wait.Load(); waits(word) && c.end(word) {
-			k.drop(c)
-			wait, _ := unpack(word)
-			return victim{c: c, mute: wait != waitClose}
-		}
+// wakeIdle has the connections end that wait for a next request. Called with stopping set.
+func (r *room) wakeIdle() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for c := range r.mu.conns {
+		c.wakeIfIdle()
 	}
-	return victim{}
 }
 
-// waits says whether a word is of a wait that can be ended.
-func waits(word int64) bool {
-	switch kind, _ := unpack(word); kind {
-	case waitNone, waitLate, waitGone:
-		return false
+// closeAll closes all connections, whatever they do.
+func (r *room) closeAll() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for c := range r.mu.conns {
+		_ = c.Conn.Close()
 	}
-	return true
 }
 
-// makeRoom takes out the connection that is to be closed for another, if one can be, and ends its
-// wait.
-func (k *crowd) makeRoom(now int64) victim {
-	for range 2 {
-		if now-k.searched >= victimsFor {
-			k.victims = k.victims[:0]
-		}
-		for len(k.victims) > 0 {
-			v := k.victims[0]
-			k.victims = k.victims[1:]
-			if !v.c.extra && !v.c.peer && v.c.giveUp(v, now) {
-				k.drop(v.c)
-				return v
-			}
-		}
-		if !k.search(now) {
-			return victim{}
-		}
+// startSweep starts the sweep loop, unless it runs.
+func (r *room) startSweep() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.mu.sweepStop == nil && r.sweepEvery > 0 {
+		stop := make(chan struct{})
+		r.mu.sweepStop = stop
+		r.sweeper.Go(func() { r.sweepLoop(stop) })
 	}
-	return victim{}
 }
 
-// search finds the next victims.
-func (k *crowd) search(now int64) bool {
-	if !k.more && now-k.searched < int64(len(k.conns)/searchRate) {
-		return false
+// stopSweep ends the sweep loop, and waits for it.
+func (r *room) stopSweep() {
+	r.mu.Lock()
+	if r.mu.sweepStop != nil {
+		close(r.mu.sweepStop)
+		r.mu.sweepStop = nil
 	}
-	all, counts := k.all[:0], [waitKinds]int{}
-	for c := range k.conns {
-		if c.peer || c.extra {
-			continue
-		}
-		if v, _ := c.waitsFor(now); v.kind >= 0 {
-			all = append(all, v)
-			counts[v.kind]++
-		}
-	}
-	k.all = all
-	most := waitsIdle
-	for kind, n := range counts {
-		if n > counts[most] {
-			most = kind
-		}
-	}
-	all = slices.DeleteFunc(all, func(v victim) bool { return v.kind != most })
-	slices.SortFunc(all, func(a, b victim) int {
-		return cmp.Or(cmp.Compare(a.since, b.since), cmp.Compare(a.c.order, b.c.order))
-	})
-	batch := max(k.max/batchShare, 1)
-	k.victims = all[:min(len(all), batch)]
-	k.searched, k.more = now, len(all) > batch
-	return len(all) > 0
+	r.mu.Unlock()
+	r.sweeper.Wait()
 }
 
-// waitsFor says what the connection waits for, if it can be closed; else its kind is -1. The
-// word is that of the wait.
-func (c *conn) waitsFor(now int64) (v victim, word int64) {
-	word = c.wait.Load()
-	wait, waiting := unpack(word)
-	phase, since := unpack(c.phase.Load())
-	v = victim{c: c, kind: -1}
-	switch wait {
-	case waitNext, waitHead, waitClose:
-		v.kind, v.since = waitsBegun, since
-		v.mute = phase == phaseNew || phase == phaseFirst
-		if wait == waitClose || phase == phaseIdle {
-			v.kind = waitsIdle
-		}
-	case waitRead, waitWrite:
-		if now-waiting >= stalledAfter {
-			v.kind, v.since, v.mute = waitsStalled, waiting, true
+// sweepLoop drives the clock and the sweep, until stop is closed.
+func (r *room) sweepLoop(stop <-chan struct{}) {
+	ticker := time.NewTicker(r.sweepEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+			r.sweep(time.Duration(r.clock.now()) * time.Millisecond)
+		case <-stop:
+			return
 		}
 	}
-	return v, word
 }
 
-// end ends a wait, unless what is waited for has come: it may be in the kernel, where the connection's
-// goroutine has not looked yet.
-func (c *conn) end(word int64) bool {
-	kind, _ := unpack(word)
-	return (kind == waitWrite || !hasSent(c.Conn)) && c.wait.CompareAndSwap(word, waitGone)
-}
-
-// giveUp ends the wait of a connection that is to be closed, unless what it waited for has come.
-func (c *conn) giveUp(v victim, now int64) bool {
-	still, word := c.waitsFor(now)
-	return still == v && c.end(word)
+// sweep sets the clock and wakes what waits for a client that is too slow.
+// The connection's goroutine sees a timeout, and answers or closes.
+func (r *room) sweep(now time.Duration) {
+	r.clock.set(now.Milliseconds())
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for c := range r.mu.conns {
+		if word := c.wait.Load(); r.limits.overdue(c, word, now) && c.endWait(word) {
+			r.journal.slowConns.Add(1)
+		}
+	}
 }

@@ -238,7 +238,7 @@ func TestStalledMakeRoom(t *testing.T) {
 // waits begins when it does.
 func TestWhatComesIsNotStalled(t *testing.T) {
 	var now atomic.Int64
-	f := startWith(t, Options{MaxConns: 1}, func(s *Server) { s.now = now.Load })
+	f := startWith(t, Options{MaxConns: 1}, func(s *Server) { s.clock.now = now.Load })
 	now.Store(1)
 	upload := f.say("")
 	poll.True(f.t, "it is accepted", func() bool { return f.inWait(waitNext) == 1 })
@@ -282,7 +282,7 @@ func TestPeersAreKept(t *testing.T) {
 	at := int64(0)
 	poll.True(f.t, "fifty have made room", func() bool {
 		at++
-		f.setClock(at)
+		f.clock.set(at)
 		f.say(halfHead) // one at a time: of those that come at once some stay at the door
 		return f.Stats().EvictedConns >= 50
 	})
@@ -330,7 +330,7 @@ func TestPeersGetIn(t *testing.T) {
 	// There is one place at the door. A message that has stopped coming leaves it to the next,
 	// one that is answered does not.
 	half := f.sayHalf(aMessage[:len(aMessage)-1], waitRead, 1)
-	f.peers = slowPeers{entered: entered, release: release}
+	f.messages.peers = slowPeers{entered: entered, release: release}
 	f.say(aMessage)
 	<-entered
 	isClosed(t, "half a message", half)
@@ -469,7 +469,7 @@ func TestTurnedAwayIsTold(t *testing.T) {
 	defer close(release)
 	f.say("GET /db/k HTTP/1.1\r\nHost: x\r\n\r\n")
 	<-entered
-	f.peers = slowPeers{entered: entered, release: release}
+	f.messages.peers = slowPeers{entered: entered, release: release}
 	f.say(f.message([]byte("hi")).text()) // at the door
 	<-entered
 	for range 100 {

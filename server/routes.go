@@ -8,19 +8,34 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
+// routes finds the endpoint of a request, judges the request, and has it answered.
+type routes struct {
+	opts    *Options
+	gate    gate
+	budgets *budgets
+
+	// The paths that end in a key, or in the name of a node.
+	key, clusterKey, node methods
+
+	others *router.Router
+}
+
 // endpoint answers one method of one path. What has to hold before it does is said here, and
 // looked at by serve.
 type endpoint struct {
-	open     bool                                      // it needs no token
-	refusal  error                                     // nothing can be done here: there is no such path, or not with this method
-	allow    string                                    // with a refusal: the methods that there are; "": it says nothing of them
-	keyed    bool                                      // the path ends in a key
-	params   []string                                  // which the query may have
-	anyQuery bool                                      // the query is not looked at
-	judge    func(*Server, *fasthttp.RequestCtx) error // refuses what else the headers tell; nil: they tell nothing
+	open     bool     // it needs no token
+	refusal  error    // there is no such path, or not with this method
+	allow    string   // with a refusal: the methods that there are; "": not said
+	keyed    bool     // the path ends in a key
+	params   []string // which the query may have
+	anyQuery bool     // the query is not looked at
+	judge    handler  // refuses what else the headers tell; nil: they tell nothing
 	body     bodyUse
-	answer   func(*Server, *fasthttp.RequestCtx)
+	answer   handler
 }
+
+// handler does with a request what its endpoint is for. An error is what to answer.
+type handler func(*fasthttp.RequestCtx, *scratch) error
 
 // bodyUse is what becomes of a body.
 type bodyUse uint8
@@ -35,37 +50,37 @@ const (
 // serve judges a request and has it answered. It is the one place that says in which order: what
 // can be refused is refused before any of the body is waited for, and nothing is told, or done,
 // before it is known who asks.
-func (s *Server) serve(ctx *fasthttp.RequestCtx) {
-	if err := s.strangerFault(ctx); err != nil {
-		s.fail(ctx, err)
-		return
+func (r *routes) serve(ctx *fasthttp.RequestCtx) error {
+	if err := r.gate.strangerFault(ctx); err != nil {
+		return err
 	}
-	sc := s.scratchOf(ctx)
-	e, rawKey, query := s.find(ctx, sc)
-	if !e.open && !s.authorized(ctx) {
-		return
+	sc := scratchOf(ctx)
+	e, rawKey, query := r.find(ctx, sc)
+	if !e.open {
+		if err := r.gate.tokenFault(ctx); err != nil {
+			return err
+		}
 	}
-	err := e.refusal
 	if e.allow != "" {
 		ctx.Response.Header.Set(fasthttp.HeaderAllow, e.allow)
 	}
+	err := e.refusal
 	if err == nil && e.keyed {
-		sc.key, err = decodeKey(sc.key[:0], rawKey, &s.opts.Limits)
+		sc.key, err = decodeKey(sc.key[:0], rawKey, &r.opts.Limits)
 	}
 	if err == nil && !e.anyQuery {
-		sc.params, err = s.parse(query, e.params)
+		sc.params, err = r.opts.parse(query, e.params)
 	}
 	if err == nil && e.judge != nil {
-		err = e.judge(s, ctx)
+		err = e.judge(ctx, sc)
 	}
 	if err == nil {
-		err = s.useBody(ctx, e.body)
+		err = r.budgets.prepareBody(openBody(ctx), sc, e.body)
 	}
-	if err != nil {
-		s.fail(ctx, err)
-		return
+	if err == nil {
+		err = e.answer(ctx, sc)
 	}
-	e.answer(s, ctx)
+	return err
 }
 
 var (
@@ -77,126 +92,145 @@ var (
 // find is the endpoint of a request. The paths that end in a key, or in the name of a node, are
 // taken from the target as it was sent: fasthttp and its router would decode and tidy them, and a
 // key is any bytes. That keeps the hot path off the router.
-func (s *Server) find(ctx *fasthttp.RequestCtx, sc *scratch) (e *endpoint, rawKey, query []byte) {
+func (r *routes) find(ctx *fasthttp.RequestCtx, sc *scratch) (e *endpoint, rawKey, query []byte) {
 	path, query := splitTarget(ctx.Request.Header.RequestURI())
 	switch {
 	case bytes.HasPrefix(path, dbPrefix):
-		return keyEndpoint(ctx), path[len(dbPrefix):], query
+		return r.key.of(ctx), path[len(dbPrefix):], query
 	case bytes.HasPrefix(path, clusterKeyPrefix):
-		if e = &clusterKeyGet; !ctx.IsGet() && !ctx.IsHead() {
-			e = &clusterKeyOther
-		}
-		return e, path[len(clusterKeyPrefix):], query
+		return r.clusterKey.of(ctx), path[len(clusterKeyPrefix):], query
 	case bytes.HasPrefix(path, nodesPrefix):
-		if e = &nodeDelete; !ctx.IsDelete() {
-			e = &nodeOther
-		}
-		return e, nil, query
+		return r.node.of(ctx), nil, query
 	}
-	s.router.Handler(ctx)
+	r.others.Handler(ctx)
 	return sc.endpoint, nil, query
 }
 
-// keyEndpoint is that of /db/{key}.
-func keyEndpoint(ctx *fasthttp.RequestCtx) *endpoint {
+// methods are the endpoints of one path. A method that is nil is other.
+type methods struct {
+	get, put, delete, post *endpoint
+	other                  endpoint
+}
+
+func (m *methods) of(ctx *fasthttp.RequestCtx) (e *endpoint) {
 	switch string(ctx.Request.Header.Method()) {
 	case fasthttp.MethodGet, fasthttp.MethodHead:
-		return &keyGet
+		e = m.get
 	case fasthttp.MethodPut:
-		return &keyPut
+		e = m.put
 	case fasthttp.MethodDelete:
-		return &keyDelete
+		e = m.delete
 	case fasthttp.MethodPost:
-		return &keyPost
+		e = m.post
 	}
-	return &keyOther
+	if e == nil {
+		e = &m.other
+	}
+	return e
 }
 
 const keyMethods = "GET, HEAD, PUT, DELETE"
 
-// The endpoints whose paths end in a key or a name.
-var (
-	keyGet    = endpoint{keyed: true, params: paramsGet, judge: (*Server).judgeGet, answer: (*Server).get}
-	keyPut    = endpoint{keyed: true, params: paramsPut, judge: (*Server).judgePut, body: bodyTaken, answer: (*Server).put}
-	keyDelete = endpoint{keyed: true, params: paramsDelete, judge: (*Server).judgeDelete, answer: (*Server).del}
-	keyPost   = endpoint{refusal: errNoPost, allow: keyMethods}
-	keyOther  = endpoint{refusal: errMethod, allow: keyMethods}
-
-	clusterKeyGet   = endpoint{keyed: true, params: paramsDocument, answer: (*Server).clusterKey}
-	clusterKeyOther = endpoint{refusal: errMethod, allow: "GET, HEAD"}
-
-	nodeDelete = endpoint{judge: (*Server).judgeNode, body: bodyRefused, answer: (*Server).clusterNode}
-	nodeOther  = endpoint{refusal: errMethod, allow: fasthttp.MethodDelete}
-)
-
-// routes has all other endpoints. The router finds them, and notes in the scratch which one it is.
-func (s *Server) routes() *router.Router {
-	r := router.New()
-	// A redirect would send a write somewhere else; a path is what it is.
-	r.RedirectTrailingSlash, r.RedirectFixedPath, r.HandleOPTIONS = false, false, false
-	found := func(e endpoint) fasthttp.RequestHandler {
-		return func(ctx *fasthttp.RequestCtx) { s.scratchOf(ctx).endpoint = &e }
+// addKeys adds the endpoints whose paths end in a key.
+func (r *routes) addKeys(k *keys) {
+	r.key = methods{
+		get:    &endpoint{keyed: true, params: paramsGet, judge: judgeGet, answer: k.get},
+		put:    &endpoint{keyed: true, params: paramsPut, judge: k.judgePut, body: bodyTaken, answer: k.put},
+		delete: &endpoint{keyed: true, params: paramsDelete, judge: judgeDelete, answer: k.delete},
+		post:   &endpoint{refusal: errNoPost, allow: keyMethods},
+		other:  endpoint{refusal: errMethod, allow: keyMethods},
 	}
-	get := func(path string, e endpoint) {
-		r.GET(path, found(e))
-		r.HEAD(path, found(e))
-	}
-	r.NotFound = found(endpoint{refusal: errNoRoute})
-	r.MethodNotAllowed = found(endpoint{anyQuery: true, judge: (*Server).methodNotAllowed})
+}
 
-	page := endpoint{open: true, anyQuery: true, answer: func(s *Server, ctx *fasthttp.RequestCtx) { s.opts.Console(ctx) }}
-	text, forPage := found(endpoint{anyQuery: true, answer: (*Server).index}), found(page)
+// addCluster adds the endpoints of the cluster, and of how this node is.
+func (r *routes) addCluster(k *cluster) {
+	r.clusterKey = methods{
+		get:   &endpoint{keyed: true, params: paramsDocument, answer: k.key},
+		other: endpoint{refusal: errMethod, allow: "GET, HEAD"},
+	}
+	r.node = methods{
+		delete: &endpoint{judge: k.judgeNode, body: bodyRefused, answer: k.remove},
+		other:  endpoint{refusal: errMethod, allow: fasthttp.MethodDelete},
+	}
+	r.get("/cluster", endpoint{params: paramsDocument, answer: k.status})
+	r.get("/cluster/ring", endpoint{judge: k.judgeRing, answer: k.ring})
+	r.post("/cluster/leave", endpoint{body: bodyRefused, answer: k.leave})
+	r.get("/healthz", endpoint{open: true, anyQuery: true, answer: k.healthz})
+	r.get("/readyz", endpoint{open: true, anyQuery: true, answer: k.readyz})
+}
+
+// addStreams adds the endpoints of many keys at once.
+func (r *routes) addStreams(l *listings, b *batches, d *loads) {
+	r.get("/db", endpoint{params: paramsList, judge: l.judge, answer: l.serve})
+	r.post("/batch", endpoint{params: paramsBatch, judge: b.judge, body: bodyStreamed, answer: b.serve})
+	load := endpoint{params: paramsLoad, judge: d.judge, body: bodyStreamed, answer: d.serve}
+	r.post("/load-data", load)
+	r.others.PUT("/load-data", found(load))
+}
+
+// addMessages adds the endpoints of other nodes, which are judged by their seals (exchange.go).
+func (r *routes) addMessages(m *messages) {
+	r.post(string(exchangePath), endpoint{open: true, anyQuery: true, body: bodyTaken, answer: m.exchange})
+	r.post(string(helloPath), endpoint{open: true, anyQuery: true, body: bodyTaken, answer: m.hello})
+}
+
+// addPages adds the endpoints of the console, and that of the counters.
+func (r *routes) addPages(p *pages) {
+	page := endpoint{open: true, anyQuery: true, answer: p.console}
+	text, console := found(endpoint{anyQuery: true, answer: p.index}), found(page)
 	index := func(ctx *fasthttp.RequestCtx) {
-		if s.wantsPage(ctx) {
-			forPage(ctx)
+		if p.wantsPage(ctx) {
+			console(ctx)
 		} else {
 			text(ctx)
 		}
 	}
-	r.GET("/", index)
-	r.HEAD("/", index)
-	for _, path := range s.opts.ConsolePaths {
+	r.others.GET("/", index)
+	r.others.HEAD("/", index)
+	for _, path := range r.opts.ConsolePaths {
 		if path != "/" {
-			get(path, page)
+			r.get(path, page)
 		}
 	}
-	get("/console/{file:*}", endpoint{open: true, refusal: errNoConsole})
-
-	get("/healthz", endpoint{open: true, anyQuery: true, answer: (*Server).healthz})
-	get("/readyz", endpoint{open: true, anyQuery: true, answer: (*Server).readyz})
-	if s.opts.Metrics != nil {
-		get("/metrics", endpoint{anyQuery: true, answer: func(s *Server, ctx *fasthttp.RequestCtx) { s.opts.Metrics(ctx) }})
+	r.get("/console/{file:*}", endpoint{open: true, refusal: errNoConsole})
+	if r.opts.Metrics != nil {
+		r.get("/metrics", endpoint{anyQuery: true, answer: p.metrics})
 	}
+}
 
-	get("/db", endpoint{params: paramsList, judge: (*Server).judgeList, answer: (*Server).list})
-	batch := endpoint{params: paramsBatch, judge: (*Server).judgeBatch, body: bodyStreamed, answer: (*Server).batch}
-	r.POST("/batch", found(batch))
-	load := endpoint{params: paramsLoad, judge: (*Server).judgeLoad, body: bodyStreamed, answer: (*Server).load}
-	r.POST("/load-data", found(load))
-	r.PUT("/load-data", found(load))
-
-	get("/cluster", endpoint{params: paramsDocument, answer: (*Server).clusterStatus})
-	get("/cluster/ring", endpoint{judge: (*Server).judgeRing, answer: (*Server).clusterRing})
-	r.POST("/cluster/leave", found(endpoint{body: bodyRefused, answer: (*Server).clusterLeave}))
-
-	// These are judged by their seals: see exchange.go.
-	message := endpoint{open: true, anyQuery: true, body: bodyTaken}
-	message.answer = (*Server).exchange
-	r.POST(string(exchangePath), found(message))
-	message.answer = (*Server).hello
-	r.POST(string(helloPath), found(message))
+func newRoutes(o *Options, b *budgets) *routes {
+	r := &routes{
+		opts: o, budgets: b, others: router.New(),
+		gate: gate{name: o.Name, knows: o.OwnHost, token: o.AuthToken},
+	}
+	// A redirect would send a write somewhere else; a path is what it is.
+	r.others.RedirectTrailingSlash, r.others.RedirectFixedPath, r.others.HandleOPTIONS = false, false, false
+	r.others.NotFound = found(endpoint{refusal: errNoRoute})
+	r.others.MethodNotAllowed = found(endpoint{anyQuery: true, judge: methodNotAllowed})
 	return r
+}
+
+func (r *routes) get(path string, e endpoint) {
+	r.others.GET(path, found(e))
+	r.others.HEAD(path, found(e))
+}
+
+func (r *routes) post(path string, e endpoint) { r.others.POST(path, found(e)) }
+
+// found is what the router calls for a path: it notes the endpoint.
+func found(e endpoint) fasthttp.RequestHandler {
+	return func(ctx *fasthttp.RequestCtx) { scratchOf(ctx).endpoint = &e }
 }
 
 // methodNotAllowed refuses a method after the router has set Allow, to which it adds OPTIONS
 // whether it answers that or not.
-func (s *Server) methodNotAllowed(ctx *fasthttp.RequestCtx) error {
-	var methods []string
+func methodNotAllowed(ctx *fasthttp.RequestCtx, _ *scratch) error {
+	var allowed []string
 	for method := range strings.SplitSeq(string(ctx.Response.Header.Peek(fasthttp.HeaderAllow)), ", ") {
 		if method != fasthttp.MethodOptions {
-			methods = append(methods, method)
+			allowed = append(allowed, method)
 		}
 	}
-	ctx.Response.Header.Set(fasthttp.HeaderAllow, strings.Join(methods, ", "))
+	ctx.Response.Header.Set(fasthttp.HeaderAllow, strings.Join(allowed, ", "))
 	return errMethod
 }

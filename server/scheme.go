@@ -77,7 +77,7 @@ func (c *secureConn) Read(p []byte) (int, error) {
 	if !c.begun && n > 0 {
 		if c.begun = true; isPlain(p[:n]) {
 			tell(c.Conn, saySecure)
-			// A connection that is closed with something unread is reset, and takes the answer with it.
+			// A close with something unread resets the connection, and the answer is lost.
 			_ = c.CloseWrite()
 			_ = c.SetReadDeadline(time.Now().Add(lastWords))
 			_, _ = io.CopyN(io.Discard, c.Conn, lastWordsBytes)

@@ -1,6 +1,8 @@
 package server
 
 import (
+	"bufio"
+	"sync"
 	"unsafe"
 
 	"github.com/valyala/fasthttp"
@@ -9,6 +11,29 @@ import (
 	"httpdhs/internal/seal"
 	"httpdhs/kv"
 )
+
+// pools has what connections work with, and give back.
+type pools struct {
+	scratch  sync.Pool // *scratch
+	contexts sync.Pool // *fasthttp.RequestCtx
+	readers  sync.Pool // *bufio.Reader
+	writers  sync.Pool // *bufio.Writer
+}
+
+const (
+	// A key may be percent-encoded throughout; the rest is for headers.
+	headerRoomBytes = 8 << 10
+
+	// The answer to a batch between nodes is one system call if it fits.
+	writeBufferBytes = 16 << 10
+)
+
+func (p *pools) init(maxKeyBytes int) {
+	p.scratch.New = func() any { return new(scratch) }
+	p.contexts.New = func() any { return new(fasthttp.RequestCtx) }
+	p.readers.New = func() any { return bufio.NewReaderSize(nil, 3*maxKeyBytes+headerRoomBytes) }
+	p.writers.New = func() any { return bufio.NewWriterSize(nil, writeBufferBytes) }
+}
 
 // scratch is the memory of one request. An answer may alias it, so it goes
 // back to its pool when the answer has been written: an idle connection holds
@@ -23,7 +48,7 @@ type scratch struct {
 	fields   kv.Fields // of a PUT's value
 	meta     [kv.MaxMetaBytes]byte
 
-	// What serve has found out of the request.
+	// What [routes.serve] has found out of the request.
 	endpoint *endpoint     // by the router; nil: it was not asked
 	params   params        // of the query
 	format   format.Format // of a body that is a stream
@@ -38,15 +63,15 @@ type scratch struct {
 const keepBytesMax = 1 << 20
 
 // scratchOf gives the request its memory; the same one when called again.
-func (s *Server) scratchOf(ctx *fasthttp.RequestCtx) *scratch {
+func scratchOf(ctx *fasthttp.RequestCtx) *scratch {
 	c := connOf(ctx)
 	if c.scratch == nil {
-		c.scratch = s.scratch.Get().(*scratch)
+		c.scratch = c.srv.scratch.Get().(*scratch)
 	}
 	return c.scratch
 }
 
-// release takes the scratch back after the answer.
+// release gives the scratch back after the answer.
 func (c *conn) release() {
 	sc := c.scratch
 	if sc == nil {

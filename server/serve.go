@@ -19,7 +19,7 @@ import (
 func (c *conn) serve() error {
 	s := c.srv
 	ctx := s.contexts.Get().(*fasthttp.RequestCtx)
-	ctx.Init2(c, debugLogger{s}, false)
+	ctx.Init2(c, &s.journal, false)
 	c.in = s.readers.Get().(*bufio.Reader)
 	c.in.Reset(c)
 	c.req.conn = c

@@ -1,7 +1,6 @@
 package server
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -9,14 +8,11 @@ import (
 	"net"
 	"net/netip"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"time"
 
-	"github.com/fasthttp/router"
 	"github.com/valyala/fasthttp"
 
-	"httpdhs/internal/seal"
 	"httpdhs/kv"
 )
 
@@ -109,8 +105,8 @@ func (o *Options) setDefaults() {
 		o.MaxInFlightBytes = max(defaultMaxInFlightBytes, int64(formRawMax(o.Limits.MaxValueBytes))+1)
 	}
 	if o.MaxAnswerBytes <= 0 {
-		// The largest page must fit, in JSON, which may take six bytes for one, in a buffer that has
-		// grown to hold it.
+		// The largest page must fit. JSON may take six bytes for one, in a buffer that has grown
+		// to hold it.
 		o.MaxAnswerBytes = max(defaultMaxAnswerBytes, 8*int64(pageBytesMax+o.Limits.MaxValueBytes))
 	}
 	if o.MaxExchangeBytes <= 0 {
@@ -121,82 +117,52 @@ func (o *Options) setDefaults() {
 
 // Server serves HTTP from one or more listeners until Shutdown. Safe for
 // concurrent use.
+//
+// It is what all its connections have in common: where they are (room), what they work with
+// (pools), what they may hold (budgets), and what answers their requests (routes).
 type Server struct {
-	opts    Options
-	store   Store
-	cluster Cluster
-	peers   Peers
+	opts Options
+	room
+	pools
+	budgets
+	journal  journal
+	routes   *routes
+	keys     *keys
+	messages *messages
 
-	router    *router.Router
-	log       *slog.Logger
-	faults    throttle
-	strangers [len(messageFaults)]throttle // of log lines about messages that are refused
-	sealer    *seal.Sealer
-	stats     counters
-	ring      ringCache
-
-	// What connections work with, and give back.
-	scratch  sync.Pool // *scratch
-	contexts sync.Pool // *fasthttp.RequestCtx
-	readers  sync.Pool // *bufio.Reader
-	writers  sync.Pool // *bufio.Writer
-
-	limits     timeouts
-	now        func() int64  // milliseconds since the start
-	clock      atomic.Int64  // milliseconds since the start, of now, as of the last tick
-	sweepEvery time.Duration // 0: a test turns the clock
-	dateSeen   atomic.Int64  // the last Date of an answer that was looked at, Unix seconds
-
-	clientBytes, peerBytes, answerBytes budget
-	strangeBytes                        budget // of hosts that are no member's
-
-	stopping atomic.Bool
-	stop     chan struct{}  // closed when stopping becomes true
-	wg       sync.WaitGroup // connections and Serve calls
-	sweeper  sync.WaitGroup // the sweep loop, which outlives the connections
-
-	mu struct {
+	listening struct {
 		sync.Mutex
-		listeners map[net.Listener]struct{}
-		crowd
-		sweepStop chan struct{} // nil: no sweep loop
+		on map[net.Listener]struct{}
 	}
+	stop chan struct{}  // closed when stopping becomes true
+	wg   sync.WaitGroup // connections and Serve calls
 }
 
 // New makes a server; nothing runs until Serve.
-func New(o Options, store Store, cluster Cluster, peers Peers) *Server {
+func New(o Options, store Store, members Cluster, peers Peers) *Server {
 	o.setDefaults()
-	s := &Server{
-		opts: o, store: store, cluster: cluster, peers: peers,
-		log:        o.Log,
-		sealer:     seal.New(o.ClusterSecret),
-		limits:     defaultTimeouts(),
-		sweepEvery: time.Second,
-		stop:       make(chan struct{}),
-	}
 	started := time.Now()
-	s.now = func() int64 { return time.Since(started).Milliseconds() }
-	s.clientBytes.max = o.MaxInFlightBytes
-	s.peerBytes.max = max(o.MaxInFlightBytes, int64(o.MaxExchangeBytes))
-	s.answerBytes.max = o.MaxAnswerBytes
-	s.strangeBytes.max = strangeBytesMax
-	s.scratch.New = func() any { return new(scratch) }
-	s.contexts.New = func() any { return new(fasthttp.RequestCtx) }
-	s.readers.New = func() any { return bufio.NewReaderSize(nil, 3*o.Limits.MaxKeyBytes+headerRoomBytes) }
-	s.writers.New = func() any { return bufio.NewWriterSize(nil, writeBufferBytes) }
-	s.mu.listeners = make(map[net.Listener]struct{})
+	s := &Server{opts: o, stop: make(chan struct{})}
+	s.journal.log, s.journal.clock = o.Log, &s.clock
+	s.room.name, s.room.journal = o.Name, &s.journal
+	s.clock.now = func() int64 { return time.Since(started).Milliseconds() }
+	s.limits, s.sweepEvery = defaultTimeouts(), time.Second
 	s.mu.crowd = newCrowd(o.MaxConns)
-	s.router = s.routes()
+	s.pools.init(o.Limits.MaxKeyBytes)
+	s.budgets.init(&o)
+	s.listening.on = make(map[net.Listener]struct{})
+
+	held := &s.budgets
+	s.routes = newRoutes(&s.opts, held)
+	s.keys = &keys{store: store, limits: o.Limits, budgets: held}
+	s.routes.addKeys(s.keys)
+	s.routes.addStreams(&listings{store, held}, &batches{store, o.Limits, held}, &loads{store, o.Limits, held})
+	s.routes.addCluster(&cluster{of: members, stopping: &s.stopping})
+	s.messages = newMessages(&s.opts, peers, held, &s.journal)
+	s.routes.addMessages(s.messages)
+	s.routes.addPages(&pages{&s.opts})
 	return s
 }
-
-const (
-	// A key may be percent-encoded throughout; the rest is for headers.
-	headerRoomBytes = 8 << 10
-
-	// The answer to a batch between nodes is one system call if it fits.
-	writeBufferBytes = 16 << 10
-)
 
 // Serve answers the connections of ln until Shutdown, and then returns nil.
 // It closes ln. A listener that fails for good is an error.
@@ -224,7 +190,7 @@ func (s *Server) Serve(ln net.Listener) error {
 		if s.closeOne() {
 			pause = time.Millisecond
 		}
-		s.fault("cannot accept a connection; trying again", err)
+		s.journal.fault("cannot accept a connection; trying again", err)
 		select {
 		case <-time.After(pause):
 		case <-s.stop:
@@ -235,18 +201,14 @@ func (s *Server) Serve(ln net.Listener) error {
 
 // begin registers a listener, unless the server is stopping.
 func (s *Server) begin(ln net.Listener) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.listening.Lock()
+	defer s.listening.Unlock()
 	if s.stopping.Load() {
 		return false
 	}
 	s.wg.Add(1)
-	s.mu.listeners[ln] = struct{}{}
-	if s.mu.sweepStop == nil && s.sweepEvery > 0 {
-		s.mu.sweepStop = make(chan struct{})
-		s.sweeper.Add(1)
-		go s.sweepLoop(s.mu.sweepStop)
-	}
+	s.listening.on[ln] = struct{}{}
+	s.startSweep()
 	return true
 }
 
@@ -263,26 +225,31 @@ func acceptAgain(err error) bool {
 	return errors.As(err, &ne) && ne.Timeout()
 }
 
+// accept starts the goroutine of a connection, or turns it away.
+func (s *Server) accept(nc net.Conn) {
+	c := &conn{Conn: nc, srv: s}
+	if s.enter(c) {
+		s.wg.Go(func() { s.serveConn(c) })
+	}
+}
+
 func (s *Server) serveConn(c *conn) {
-	defer s.wg.Done()
 	defer func() {
 		// The handler has its own; this is for what is called besides.
 		if v := recover(); v != nil {
-			s.panicked(v, "")
+			s.journal.panicked(v, "")
 			_ = c.Conn.Close()
 		}
 		c.release()
-		s.mu.Lock()
-		s.mu.drop(c)
-		s.mu.Unlock()
+		s.exit(c)
 	}()
 	err := c.serve()
 	_ = c.Close() // what the client was to be told is written, or was not
 	var broken *fasthttp.ErrBodyStreamWritePanic
 	if errors.As(err, &broken) {
-		s.panicked(broken, "")
+		s.journal.panicked(broken, "")
 	} else if err != nil {
-		s.fault("connection failed", err)
+		s.journal.fault("connection failed", err)
 	}
 }
 
@@ -291,18 +258,16 @@ func (s *Server) serveConn(c *conn) {
 // the rest and returns its error. Handlers end when the store has answered
 // them: a Store that is closed answers kv.ErrStopping at once.
 func (s *Server) Shutdown(ctx context.Context) error {
-	s.mu.Lock()
+	s.listening.Lock()
 	if !s.stopping.Swap(true) {
 		close(s.stop)
 	}
-	for ln := range s.mu.listeners {
+	for ln := range s.listening.on {
 		_ = ln.Close()
 	}
-	clear(s.mu.listeners)
-	for c := range s.mu.conns {
-		c.wakeIfIdle()
-	}
-	s.mu.Unlock()
+	clear(s.listening.on)
+	s.listening.Unlock()
+	s.wakeIdle()
 
 	done := make(chan struct{})
 	go func() {
@@ -314,23 +279,13 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	case <-done:
 	case <-ctx.Done():
 		err = ctx.Err()
-		s.mu.Lock()
-		for c := range s.mu.conns {
-			_ = c.Conn.Close()
-		}
-		s.mu.Unlock()
+		s.closeAll()
 		// Handlers that only wait for their connection end now.
 		select {
 		case <-done:
 		case <-time.After(time.Second):
 		}
 	}
-	s.mu.Lock()
-	if s.mu.sweepStop != nil {
-		close(s.mu.sweepStop)
-		s.mu.sweepStop = nil
-	}
-	s.mu.Unlock()
-	s.sweeper.Wait()
+	s.stopSweep()
 	return err
 }

@@ -1,11 +1,5 @@
 package server
 
-import (
-	"sync/atomic"
-
-	"github.com/valyala/fasthttp"
-)
-
 // The classes that requests are counted in.
 const (
 	classGet = iota
@@ -42,38 +36,9 @@ type Stats struct {
 	AnswerBytes       int64 // large answers that clients have still to take
 }
 
-type counters struct {
-	requests        [classes][6]atomic.Int64
-	refusedMessages [len(messageFaults)]atomic.Int64
-
-	rejectedConns, evictedConns, slowConns, malformed, panics, overloaded atomic.Int64
-}
-
-func (k *counters) count(ctx *fasthttp.RequestCtx, status int) {
-	class := classOther
-	// Method names are case-sensitive, and these are all of ours.
-	switch string(ctx.Request.Header.Method()) {
-	case fasthttp.MethodGet:
-		class = classGet
-	case fasthttp.MethodHead:
-		class = classHead
-	case fasthttp.MethodPut:
-		class = classPut
-	case fasthttp.MethodDelete:
-		class = classDelete
-	case fasthttp.MethodPost:
-		class = classPost
-	}
-	k.countAs(class, status)
-}
-
-func (k *counters) countAs(class, status int) {
-	k.requests[class][min(status/100, 5)].Add(1)
-}
-
 // Stats reads the counters; cheap enough for every scrape.
 func (s *Server) Stats() Stats {
-	k := &s.stats
+	k := &s.journal.counters
 	st := Stats{
 		RefusedMessages:   make(map[string]int64, len(messageFaults)),
 		RejectedConns:     k.rejectedConns.Load(),
@@ -98,21 +63,4 @@ func (s *Server) Stats() Stats {
 	st.Conns = int64(len(s.mu.conns))
 	s.mu.Unlock()
 	return st
-}
-
-// throttle lets one of many through each second, and says how many it held
-// back before.
-type throttle struct {
-	last atomic.Int64
-	held atomic.Int64
-}
-
-func (t *throttle) allow(nowMillis int64) (held int64, ok bool) {
-	const every = 1000
-	last := t.last.Load()
-	if (last != 0 && nowMillis-last < every) || !t.last.CompareAndSwap(last, max(nowMillis, 1)) {
-		t.held.Add(1)
-		return 0, false
-	}
-	return t.held.Swap(0), true
 }

@@ -26,11 +26,18 @@ var (
 	localhostEnd = []byte(".localhost")
 )
 
+// gate refuses who may not ask: pages of other sites, and who has no token.
+type gate struct {
+	name  string                 // of this node
+	knows func(host string) bool // Options.OwnHost
+	token string                 // of clients; "": they need none
+}
+
 // strangerFault refuses a request that a page of another site has a browser
 // send. It is looked at before anything of the request is used.
-func (s *Server) strangerFault(ctx *fasthttp.RequestCtx) error {
+func (g *gate) strangerFault(ctx *fasthttp.RequestCtx) error {
 	h := &ctx.Request.Header
-	if s.opts.OwnHost != nil && !s.ownHost(h.Host()) {
+	if g.knows != nil && !g.ownHost(h.Host()) {
 		return forbidden("the Host %.100q is no name of this node, which serves this machine alone: a web page could have its name "+
 			"lead here. Use localhost, an IP address or a member's name; a proxy in front has to send one of these as Host", h.Host())
 	}
@@ -49,7 +56,7 @@ func (s *Server) strangerFault(ctx *fasthttp.RequestCtx) error {
 	if c.has&hasOrigin != 0 {
 		_, isTLS := c.Conn.(*tls.Conn)
 		for _, origin := range h.PeekAll(fasthttp.HeaderOrigin) {
-			if !s.ownOrigin(origin, h.Host(), isTLS) {
+			if !ownOrigin(origin, h.Host(), isTLS) {
 				return forbidden("a web page of another origin has sent this request (Origin: %.100q), and such pages may not write: %s", origin, elseSend)
 			}
 		}
@@ -66,7 +73,7 @@ func forbidden(format string, args ...any) error {
 
 // ownOrigin says whether pages of an origin may write: those that the node has
 // served itself. A node without TLS may have a proxy in front that speaks it.
-func (s *Server) ownOrigin(origin, host []byte, isTLS bool) bool {
+func ownOrigin(origin, host []byte, isTLS bool) bool {
 	scheme, of, ok := bytes.Cut(origin, []byte("://"))
 	return ok && len(host) > 0 && bytes.EqualFold(of, host) &&
 		(string(scheme) == "https" || string(scheme) == "http" && !isTLS)
@@ -74,11 +81,11 @@ func (s *Server) ownOrigin(origin, host []byte, isTLS bool) bool {
 
 // ownHost says whether a Host header, port included, names this node. None at
 // all is not from a browser.
-func (s *Server) ownHost(host []byte) bool {
-	if len(host) == 0 || s.opts.Name == unsafe.String(&host[0], len(host)) || FixedHost(host) {
+func (g *gate) ownHost(host []byte) bool {
+	if len(host) == 0 || g.name == unsafe.String(&host[0], len(host)) || FixedHost(host) {
 		return true
 	}
-	return s.opts.OwnHost(strings.ToLower(string(hostName(host))))
+	return g.knows(strings.ToLower(string(hostName(host))))
 }
 
 // FixedHost says whether nobody has a say in where a Host header, port included,

@@ -88,9 +88,8 @@ func TestWhoMayWrite(t *testing.T) {
 
 // A node with TLS has pages of https alone.
 func TestOwnOriginOverTLS(t *testing.T) {
-	s := new(Server)
 	for origin, want := range map[string]bool{"https://x:1": true, "http://x:1": false, "https://x": false} {
-		if got := s.ownOrigin([]byte(origin), []byte("x:1"), true); got != want {
+		if got := ownOrigin([]byte(origin), []byte("x:1"), true); got != want {
 			t.Errorf("%s: %v", origin, got)
 		}
 	}

@@ -20,8 +20,8 @@ func (c *deadlineConn) SetReadDeadline(time.Time) error { c.ended = true; return
 // is: the wait for a request that has come is no wait for the body that streams after it. One that
 // waits still is ended.
 func TestSweepJudgesOneMoment(t *testing.T) {
-	s := &Server{limits: defaultTimeouts()}
-	s.now = s.clock.Load
+	s := &Server{room: room{limits: defaultTimeouts()}}
+	s.clock.now = s.clock.Load
 	nc := new(deadlineConn)
 	c := &conn{Conn: nc, srv: s}
 	c.setPhase(phaseIdle)

@@ -1,6 +1,9 @@
 package server
 
-import "time"
+import (
+	"sync/atomic"
+	"time"
+)
 
 // timeouts says how slow a client may be. They are judged once a sweep, so
 // each is late by up to a second.
@@ -19,7 +22,7 @@ type timeouts struct {
 	// (phaseStream) may send nothing.
 	stream time.Duration
 
-	// linger is how long a client that was refused may take to close. It is not judged by the sweep.
+	// linger is how long a client that was refused may take to close. The sweep does not judge it.
 	linger time.Duration
 }
 
@@ -35,43 +38,22 @@ func defaultTimeouts() timeouts {
 	}
 }
 
-// sweepLoop drives the clock and the sweep, until stop is closed.
-func (s *Server) sweepLoop(stop <-chan struct{}) {
-	defer s.sweeper.Done()
-	ticker := time.NewTicker(s.sweepEvery)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ticker.C:
-			s.sweep(time.Duration(s.now()) * time.Millisecond)
-		case <-stop:
-			return
-		}
-	}
+// clock is milliseconds since the start, as of the last sweep or connection. To read it costs
+// nothing, and it is as good as what is judged once a sweep needs.
+type clock struct {
+	atomic.Int64              // as of the last tick
+	now          func() int64 // the time itself
 }
 
 // tick sets the clock: between two sweeps it does not go on by itself.
-func (s *Server) tick() { s.setClock(s.now()) }
+func (c *clock) tick() { c.set(c.now()) }
 
-// setClock never sets the clock back.
-func (s *Server) setClock(now int64) {
+// set never sets the clock back.
+func (c *clock) set(now int64) {
 	for {
-		old := s.clock.Load()
-		if now <= old || s.clock.CompareAndSwap(old, now) {
+		old := c.Load()
+		if now <= old || c.CompareAndSwap(old, now) {
 			return
-		}
-	}
-}
-
-// sweep sets the clock and wakes what waits for a client that is too slow.
-// The connection's goroutine sees a timeout, and answers or closes.
-func (s *Server) sweep(now time.Duration) {
-	s.setClock(now.Milliseconds())
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for c := range s.mu.conns {
-		if word := c.wait.Load(); s.limits.overdue(c, word, now) && c.endWait(word) {
-			s.stats.slowConns.Add(1)
 		}
 	}
 }

@@ -1,0 +1,116 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"runtime/debug"
+	"sync/atomic"
+	"time"
+
+	"github.com/valyala/fasthttp"
+)
+
+// journal is what is counted and logged. What anybody can bring about is logged once a second at
+// most.
+type journal struct {
+	log   *slog.Logger
+	clock *clock
+	counters
+
+	faults   throttle
+	refusals [len(messageFaults)]throttle
+}
+
+type counters struct {
+	requests        [classes][6]atomic.Int64
+	refusedMessages [len(messageFaults)]atomic.Int64
+
+	rejectedConns, evictedConns, slowConns, malformed, panics, overloaded atomic.Int64
+}
+
+func (k *counters) count(ctx *fasthttp.RequestCtx, status int) {
+	class := classOther
+	// Method names are case-sensitive, and these are all of ours.
+	switch string(ctx.Request.Header.Method()) {
+	case fasthttp.MethodGet:
+		class = classGet
+	case fasthttp.MethodHead:
+		class = classHead
+	case fasthttp.MethodPut:
+		class = classPut
+	case fasthttp.MethodDelete:
+		class = classDelete
+	case fasthttp.MethodPost:
+		class = classPost
+	}
+	k.countAs(class, status)
+}
+
+func (k *counters) countAs(class, status int) {
+	k.requests[class][min(status/100, 5)].Add(1)
+}
+
+func (j *journal) panicked(v any, target string) {
+	j.panics.Add(1)
+	j.log.Error("panic while serving a request", "panic", fmt.Sprint(v), "target", target, "stack", string(debug.Stack()))
+}
+
+func (j *journal) access(ctx *fasthttp.RequestCtx, took time.Duration) {
+	size := -1 // not known yet
+	if !ctx.Response.IsBodyStream() {
+		size = len(ctx.Response.Body())
+	}
+	j.log.Info("request",
+		slog.String("remote", ctx.RemoteAddr().String()),
+		slog.String("method", string(ctx.Method())),
+		slog.String("target", string(ctx.Request.Header.RequestURI())),
+		slog.Int("status", ctx.Response.StatusCode()),
+		slog.Int("bytes", size),
+		slog.Duration("took", took))
+}
+
+// fault logs what goes wrong with connections.
+func (j *journal) fault(msg string, err error) {
+	if held, ok := j.faults.allow(j.clock.Load()); ok {
+		j.log.Debug(msg, "error", err, "more_since_last", held)
+	}
+}
+
+// Printf makes it fasthttp's logger.
+func (j *journal) Printf(format string, args ...any) {
+	j.fault("fasthttp", fmt.Errorf(format, args...))
+}
+
+// refusedMessage counts and logs that a message of another node was not taken.
+func (j *journal) refusedMessage(from net.Addr, err error) {
+	for i := range messageFaults {
+		fault := &messageFaults[i]
+		if !errors.Is(err, fault.err) {
+			continue
+		}
+		j.refusedMessages[i].Add(1)
+		if held, ok := j.refusals[i].allow(j.clock.Load()); ok {
+			j.log.Warn(fault.log, "from", from.String(), "reason", err, "more_since_last", held)
+		}
+		return
+	}
+}
+
+// throttle lets one of many through each second, and says how many it held
+// back before.
+type throttle struct {
+	last atomic.Int64
+	held atomic.Int64
+}
+
+func (t *throttle) allow(nowMillis int64) (held int64, ok bool) {
+	const every = 1000
+	last := t.last.Load()
+	if (last != 0 && nowMillis-last < every) || !t.last.CompareAndSwap(last, max(nowMillis, 1)) {
+		t.held.Add(1)
+		return 0, false
+	}
+	return t.held.Swap(0), true
+}
