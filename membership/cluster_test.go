@@ -240,7 +240,7 @@ func TestANodeUnderAnotherName(t *testing.T) {
 		o.Log = slog.New(&log)
 		static := w.open(t, o)
 		before := m.Digest()
-		if err := static.greet(t.Context(), "alias:1"); !errors.Is(err, ErrRefused) {
+		if err := static.asker.greet(t.Context(), "alias:1"); !errors.Is(err, ErrRefused) {
 			t.Errorf("error %v", err)
 		}
 		if m.Digest() != before || len(static.Members()) != 2 {

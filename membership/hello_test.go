@@ -165,7 +165,7 @@ func TestWhatIsNoAnswer(t *testing.T) {
 		h := good
 		test.spoil(&h)
 		answer = h.Encode()
-		if _, err := m.ask(t.Context(), b, b); !errors.Is(err, test.want) {
+		if _, err := m.asker.ask(t.Context(), b, b); !errors.Is(err, test.want) {
 			t.Errorf("%s: %v, want %v", what, err, test.want)
 		}
 		if m.Digest() != before {
@@ -173,7 +173,7 @@ func TestWhatIsNoAnswer(t *testing.T) {
 		}
 	}
 	answer = []byte("<html>")
-	if _, err := m.ask(t.Context(), b, b); !errors.Is(err, wire.ErrBadHello) {
+	if _, err := m.asker.ask(t.Context(), b, b); !errors.Is(err, wire.ErrBadHello) {
 		t.Errorf("no hello at all: %v", err)
 	}
 }

@@ -9,7 +9,7 @@ import (
 
 // Errors of a hello that is one.
 var (
-	ErrRefused = errors.New("refused")          // by the node that was asked, or by this one on the same grounds
+	ErrRefused = errors.New("refused")          // by the node that was asked, or so by this one
 	ErrTwin    = errors.New("another process")  // answers at this node's name
 	errMyself  = errors.New("it is this node")  // an address of the join list that leads back here
 	errNoPlace = errors.New("it has no answer") // it answered, but without this node's entry
@@ -22,8 +22,8 @@ type identity struct {
 	settings wire.Settings
 }
 
-// refuses says why a node does not deal with a message, or "". asked is whom the asker meant to reach, if it said so,
-// and answerer who answered.
+// refuses says why a node does not deal with a message, or "". asked is whom the asker meant to
+// reach, if it said so, and answerer who answered.
 func (id identity) refuses(h *wire.Hello, asked, answerer string) string {
 	switch {
 	case h.From == id.name && h.Boot != id.boot:

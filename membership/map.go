@@ -11,21 +11,24 @@ import (
 	"github.com/zeebo/xxh3"
 )
 
-// Map is the replicated map of the members, a state-based CRDT (Shapiro et al., "Conflict-free Replicated Data Types",
-// 2011). Of two entries of one name the higher version wins; at equal versions, which occur when a node is restarted
-// or two nodes remove the same third, Removed wins over Leaving and that over Active, and then the larger encoding. So
-// merging is commutative, associative and idempotent, within the bounds.
+// Map is the replicated map of the members, a state-based CRDT (Shapiro et al., "Conflict-free
+// Replicated Data Types", 2011). Of two entries of one name the higher version wins. Versions are
+// equal when a node is restarted, or when two nodes remove the same third. Then Removed wins over
+// Leaving and that over Active, and then the larger encoding. So merging is commutative,
+// associative and idempotent, within the bounds.
 //
-// A version that is raised is one above the highest of the whole map: versions are a Lamport clock of all changes, and
-// of two removed members the one with the lower version was, as far as anybody could know, removed first.
+// A version that is raised is one above the highest of the whole map: versions are a Lamport clock
+// of all changes. Of two removed members the one with the lower version was removed first, as far
+// as anybody could know.
 //
-// At the bounds: of the removed the wire.MaxRemoved with the highest (version, name) are remembered, and of the others the wire.MaxMembers
-// with the lowest names are kept (a node refuses to admit more, so that only joins at the same moment get there).
-// Two nodes still do not disagree for ever: an entry that is among the highest of the removed of all nodes
-// is dropped by nobody, so it gets everywhere, and then nobody keeps a removed entry below those; what is left for any other name is the
-// highest of its entries that are not removed, which nobody opposes. What forgetting costs is that a node which was away
-// for as long as 1024 other removals brings back, as a member that is down, one removed before them. It has to be
-// removed again.
+// At the bounds the map keeps the wire.MaxRemoved removed entries with the highest (version, name),
+// and of the others the wire.MaxMembers with the lowest names. A node admits no more, so only joins
+// at the same moment get there. Two nodes still come to agree: nobody drops a removed entry that is
+// among the highest of all nodes. It gets everywhere, and then nobody keeps a lower one. For any
+// other name the highest entry that is not removed is left, and nobody opposes that.
+//
+// Forgetting has a price. A node that was away for 1024 other removals brings back a member that
+// was removed before them, as one that is down. It has to be removed again.
 //
 // The zero Map is empty. It is not safe for concurrent use.
 type Map struct {
@@ -118,10 +121,19 @@ func (m *Map) All() []wire.Member {
 	return all
 }
 
-// Digest is equal for equal maps, however they came to be, and for others as good as never.
-func (m *Map) Digest() uint64 {
-	return digestOf(m.All())
+// full says whether there is no place for another member.
+func (m *Map) full() bool {
+	members := 0
+	for _, entry := range m.entries {
+		if entry.State != wire.Removed {
+			members++
+		}
+	}
+	return members >= wire.MaxMembers
 }
+
+// Digest is equal for equal maps, however they came to be, and for others as good as never.
+func (m *Map) Digest() uint64 { return digestOf(m.All()) }
 
 // digestOf takes the entries by name.
 func digestOf(all []wire.Member) uint64 {

@@ -15,26 +15,30 @@ import (
 // ErrOptions is wrapped by the error of New for options that cannot be.
 var ErrOptions = errors.New("bad membership options")
 
-// Options are what a Membership is opened with. Of Static and Join one may be given; with neither the node is a cluster of its
-// own from the start.
+// Options are what a Membership is opened with. Static or Join may be given. With neither the node
+// is a cluster of its own from the start.
 type Options struct {
 	// Self is this node's entry: its Name, Weight (0: 1) and Zone. The rest is filled in.
 	Self wire.Member
 
-	// Static are the names of all members, this node's own too. The node is formed from the start. Those that were
-	// never met have entries of version 0, active, of weight 1.
+	// Static are the names of all members, this node's own too. The node is formed from the
+	// start. Members that it never met have entries of version 0, active, of weight 1.
 	Static []string
 
-	// Join are HTTP addresses (host:port) of members. They are tried until one that is formed has answered. A node with Join founds
-	// no cluster by itself, with one exception: once it has reached all of them but itself, in one round, and all of
-	// them are trying to join too, and so for those that they try to join, then the one with the smallest name of all these and itself
-	// founds. So the same list at all nodes, started in any order, makes one cluster. A list of this node alone founds at once.
+	// Join are HTTP addresses (host:port) of members. They are tried until one that is formed
+	// has answered.
+	//
+	// A node with Join founds a cluster in one case alone: it has reached all the others in one
+	// round, and all of them are trying to join too, and the same is true of those that they try.
+	// Then the node with the smallest name founds. So the same list at all nodes, started in any
+	// order, makes one cluster. A list of this node alone founds at once.
 	Join []string
 
 	Settings wire.Settings
 
-	// Hello carries a hello to the node at the HTTP address, and returns what its ServeHello answered. It resolves the
-	// address anew each time, and gives up when ctx is done. Hellos are as safe as what carries them.
+	// Hello carries a hello to the node at the HTTP address, and returns what its ServeHello
+	// answered. It resolves the address each time, and gives up when ctx is done. Hellos are as
+	// safe as what carries them.
 	Hello func(ctx context.Context, addr string, request []byte) ([]byte, error)
 
 	Log    *slog.Logger   // nil: discards
@@ -43,8 +47,8 @@ type Options struct {
 	pace pace // zero: defaultPace
 }
 
-// Events are what is built on a membership: it tells of changes, and asks who is up. Any of them may
-// be nil.
+// Events are what is built on a membership: it tells of changes, and asks who is up. Any of them
+// may be nil.
 //
 // Changed, Overtaken and Heard are called by one goroutine, one at a time, after what they tell of,
 // and for several changes once. None may call Close.

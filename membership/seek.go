@@ -2,9 +2,8 @@ package membership
 
 import (
 	"context"
+	"sync"
 	"time"
-
-	"httpdhs/wire"
 )
 
 const (
@@ -12,97 +11,143 @@ const (
 	seekMax  = 64 // members looked for in one round; the next begins where it ended
 )
 
-// Differs says that a probe has shown that a member's map is not this node's: the two say hello soon. Many calls make
-// one hello, and two to the same member have a pause between them.
-func (m *Membership) Differs(name string) { m.call(name) }
+// calls says hello to members: one hello at a time to each, and not too many in all.
+type calls struct {
+	*asker
+	live  func(name string) bool // Events.Live; nil: none is up
+	slots chan struct{}          // of the calls that are made at a time
+
+	mu     sync.Mutex
+	busy   map[string]bool // guarded by mu: who is called; true: once more after that
+	closed bool            // guarded by mu: no call is begun any more
+	wg     sync.WaitGroup
+}
+
+func newCalls(a *asker) *calls {
+	return &calls{asker: a, slots: make(chan struct{}, callsMax), busy: make(map[string]bool)}
+}
+
+// close waits for the calls under way, of which the context is done, and begins no other.
+func (c *calls) close() {
+	c.mu.Lock()
+	c.closed = true
+	c.mu.Unlock()
+	c.wg.Wait()
+}
+
+// isUp says whether a member is taken for up.
+func (c *calls) isUp(name string) bool { return c.live != nil && c.live(name) }
+
+// spread says hello to all that are up, after a change that this node made.
+func (c *calls) spread() {
+	for _, other := range c.state.members() {
+		if c.isUp(other.Name) {
+			c.call(other.Name)
+		}
+	}
+}
 
 // call says hello to a member, unless that is being done; then it is done once more.
-func (m *Membership) call(name string) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if entry, ok := m.m.Get(name); !ok || entry.State == wire.Removed || name == m.id.name || !m.formed || m.closed {
+func (c *calls) call(name string) {
+	if s := c.state; name == s.id.name || !s.isFormed() || !s.isMember(name) {
 		return
 	}
-	if _, busy := m.calls[name]; busy {
-		m.calls[name] = true
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
 		return
 	}
-	m.calls[name] = false
-	m.wg.Go(func() { m.converse(name) })
+	if _, busy := c.busy[name]; busy {
+		c.busy[name] = true
+		return
+	}
+	c.busy[name] = false
+	c.wg.Go(func() { c.converse(name) })
 }
 
 // converse says hello to a member for as long as somebody wants it.
-func (m *Membership) converse(name string) {
+func (c *calls) converse(name string) {
 	for {
 		select {
-		case m.slots <- struct{}{}:
-		case <-m.ctx.Done():
+		case c.slots <- struct{}{}:
+		case <-c.ctx.Done():
 			return
 		}
-		_ = m.greet(m.ctx, name) // what went wrong is logged; a probe or the next look comes to it again
-		<-m.slots
-		m.mu.Lock()
-		more := m.calls[name]
+		_ = c.greet(c.ctx, name) // it is logged; a probe or the next look comes to it again
+		<-c.slots
+		c.mu.Lock()
+		more := c.busy[name]
 		if more {
-			m.calls[name] = false
+			c.busy[name] = false
 		} else {
-			delete(m.calls, name)
+			delete(c.busy, name)
 		}
-		m.mu.Unlock()
+		c.mu.Unlock()
 		if !more {
 			return
 		}
 		select {
-		case <-time.After(m.o.jitter(m.o.pace.again)):
-		case <-m.ctx.Done():
+		case <-time.After(c.o.jitter(c.o.pace.again)):
+		case <-c.ctx.Done():
 			return
 		}
 	}
 }
 
-// greet exchanges maps with a member.
-func (m *Membership) greet(ctx context.Context, name string) error {
-	h, err := m.ask(ctx, name, name)
-	if err != nil {
-		return err
-	}
-	m.hear(name)
-	if h.Formed {
-		m.absorb(h.Members)
-	}
-	return nil
-}
-
-// seekLoop looks for members that are down, for as long as they are members: so a split heals by itself.
-func (m *Membership) seekLoop() {
+// seekLoop looks for members that are down, for as long as they are members: so a split heals by
+// itself.
+func (c *calls) seekLoop() {
 	for from := 0; ; {
-		if m.Formed() {
-			from = m.seek(from)
+		if c.state.isFormed() {
+			from = c.seek(from)
 		}
 		select {
-		case <-time.After(m.o.jitter(m.o.pace.seek)):
-		case <-m.wakeSeek:
-		case <-m.ctx.Done():
+		case <-time.After(c.o.jitter(c.o.pace.seek)):
+		case <-c.state.wakeSeek:
+		case <-c.ctx.Done():
 			return
 		}
 	}
 }
 
-// seek says hello to members that are down, from a place of the list on, and returns where to go on.
-func (m *Membership) seek(from int) int {
-	members := m.Members()
+// seek says hello to members that are down, from a place of the list on. It returns where to go on.
+func (c *calls) seek(from int) int {
+	members := c.state.members()
 	calls := 0
 	for i := range members {
 		at := (from + i) % len(members)
 		name := members[at].Name
-		if name == m.id.name || m.live(name) {
+		if name == c.state.id.name || c.isUp(name) {
 			continue
 		}
 		if calls == seekMax {
 			return at
 		}
 		calls++
-		m.call(name)
+		c.call(name)
 	}
 	return 0
+}
+
+// tellLeft says hello to a member until it has answered or is down.
+func (c *calls) tellLeft(ctx context.Context, name string) error {
+	for {
+		err := func() error {
+			select {
+			case c.slots <- struct{}{}:
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+			defer func() { <-c.slots }()
+			return c.greet(ctx, name)
+		}()
+		if err == nil || !c.isUp(name) {
+			return err
+		}
+		select {
+		case <-time.After(c.o.jitter(c.o.pace.again)):
+		case <-ctx.Done():
+			return err
+		}
+	}
 }
