@@ -3,6 +3,7 @@ package node
 import (
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"time"
 	"unicode/utf8"
 
@@ -21,19 +22,34 @@ const (
 	reasonRecovering = "being sent the writes that it missed"
 )
 
-// describe is what the node tells its peers of itself.
-func (n *Node) describe(p *wire.Ping) {
-	s := n.store.Stats()
-	p.Keys, p.Bytes, p.Tombstones = int64(s.Keys), s.Bytes, int64(s.Tombstones)
-	m := &s.Memory
-	p.Memory = wire.Memory{Live: m.Live, Dead: m.Dead, Segments: m.Segments, Index: m.Index, Max: n.cfg.MaxMemory,
-		Evicted: s.Evicted, EvictedBytes: s.EvictedBytes}
-	p.Version, p.Started = n.cfg.Version, n.started
-	p.Stopping = n.stopping.Load()
-	p.HandOver = n.handingOver()
+// view is what a node tells of itself and the others, as documents and counters.
+type view struct {
+	*parts
+	*life
+	ringDoc  atomic.Pointer[ringDoc]
+	handOver atomic.Pointer[handOver]
 }
 
-// handOver is how many partitions the node had to hand over at a moment. Each probe asks, and to look at all partitions takes a while.
+// cluster implements server.Cluster.
+type cluster struct {
+	*view
+	*roster
+}
+
+// describe is what the node tells its peers of itself.
+func (v *view) describe(p *wire.Ping) {
+	s := v.store.Stats()
+	p.Keys, p.Bytes, p.Tombstones = int64(s.Keys), s.Bytes, int64(s.Tombstones)
+	m := &s.Memory
+	p.Memory = wire.Memory{Live: m.Live, Dead: m.Dead, Segments: m.Segments, Index: m.Index, Max: v.cfg.MaxMemory,
+		Evicted: s.Evicted, EvictedBytes: s.EvictedBytes}
+	p.Version, p.Started = v.cfg.Version, v.started
+	p.Stopping = v.stopping.Load()
+	p.HandOver = v.handingOver()
+}
+
+// handOver is how many partitions the node had to hand over at a moment. Each probe asks, and to
+// look at all partitions takes a while.
 type handOver struct {
 	at         time.Time
 	partitions int
@@ -41,31 +57,23 @@ type handOver struct {
 
 const handOverEvery = 200 * time.Millisecond
 
-// handingOver is how many partitions the node has to hand over while the ring changes or it leaves; else it does not look.
-func (n *Node) handingOver() int {
-	now, next := n.plane.Topology.Rings()
-	if now == nil || now == next && n.ownState() == wire.Active {
+// handingOver is how many partitions the node has to hand over while the ring changes or it leaves;
+// else it does not look.
+func (v *view) handingOver() int {
+	now, next := v.plane.Topology.Rings()
+	if now == nil || now == next && !v.isLeaving() {
 		return 0
 	}
-	if last := n.handOver.Load(); last != nil && time.Since(last.at) < handOverEvery {
+	if last := v.handOver.Load(); last != nil && time.Since(last.at) < handOverEvery {
 		return last.partitions
 	}
-	found := &handOver{time.Now(), n.plane.Repairer.HandingOver()}
-	n.handOver.Store(found)
+	found := &handOver{time.Now(), v.plane.Repairer.HandingOver()}
+	v.handOver.Store(found)
 	return found.partitions
 }
 
-// ownState is what the member map says of this node.
-func (n *Node) ownState() wire.State {
-	for _, m := range n.members.All() {
-		if m.Name == n.cfg.Name {
-			return m.State
-		}
-	}
-	return wire.Active
-}
-
-// freshWithin is how long a document waits for what peers say of themselves: of one that is silent, what it said last will do.
+// freshWithin is how long a document waits for what peers say of themselves: of one that is silent,
+// what it said last will do.
 const freshWithin = 500 * time.Millisecond
 
 func earlier(a, b time.Time) time.Time {
@@ -76,21 +84,21 @@ func earlier(a, b time.Time) time.Time {
 }
 
 // Cluster implements server.Cluster.
-func (n *Node) Cluster(deadline time.Time) api.Cluster {
-	n.plane.Topology.Refresh(earlier(deadline, time.Now().Add(freshWithin)))
-	return n.cluster()
+func (v *view) Cluster(deadline time.Time) api.Cluster {
+	v.plane.Topology.Refresh(earlier(deadline, time.Now().Add(freshWithin)))
+	return v.cluster()
 }
 
 // cluster is what is known without asking.
-func (n *Node) cluster() api.Cluster {
-	settings := n.ringSettings()
+func (v *view) cluster() api.Cluster {
+	settings := v.cfg.ringSettings()
 	doc := api.Cluster{
-		Node:        n.cfg.Name,
+		Node:        v.cfg.Name,
 		Replicas:    settings.Replicas,
 		Partitions:  settings.Partitions,
 		Partitioner: settings.Partitioner,
 	}
-	now, next := n.plane.Topology.Rings()
+	now, next := v.plane.Topology.Rings()
 	changing := now != nil && next.Fingerprint() != now.Fingerprint()
 	if now != nil {
 		doc.Ring, doc.Replicas = fmt.Sprintf("%016x", now.Fingerprint()), now.Replicas()
@@ -100,11 +108,11 @@ func (n *Node) cluster() api.Cluster {
 	}
 	share, target := shares(now), shares(next)
 	peers := make(map[string]topology.Status)
-	for _, p := range n.plane.Topology.Peers() {
+	for _, p := range v.plane.Topology.Peers() {
 		peers[p.Name] = p
 	}
-	for _, member := range n.members.Members() {
-		m := n.describeMember(&member, peers)
+	for _, member := range v.members.Members() {
+		m := v.describeMember(&member, peers)
 		m.PrimaryPartitions, m.ReplicaPartitions = share(member.Name)
 		if changing {
 			primary, replica := target(member.Name)
@@ -130,11 +138,11 @@ func shares(t *ring.Table) func(name string) (primary, replica int) {
 }
 
 // describeMember is a member as this node sees it.
-func (n *Node) describeMember(member *wire.Member, peers map[string]topology.Status) (m api.Node) {
+func (v *view) describeMember(member *wire.Member, peers map[string]topology.Status) (m api.Node) {
 	if p, ok := peers[member.Name]; ok {
 		m = describePeer(&p)
-	} else if member.Name == n.cfg.Name {
-		m = n.describeSelf()
+	} else if member.Name == v.cfg.Name {
+		m = v.describeSelf()
 	} else {
 		m = api.Node{State: api.StateJoining, Reason: "not met yet"}
 	}
@@ -149,15 +157,15 @@ func (n *Node) describeMember(member *wire.Member, peers map[string]topology.Sta
 	return m
 }
 
-func (n *Node) describeSelf() api.Node {
+func (v *view) describeSelf() api.Node {
 	var p wire.Ping
-	n.describe(&p)
-	p.Moving = n.plane.Repairer.Moving()
+	v.describe(&p)
+	p.Moving = v.plane.Repairer.Moving()
 	m := fromPing(&p)
 	m.State = api.StateActive
-	if n.stopping.Load() {
+	if v.stopping.Load() {
 		m.State, m.Reason = api.StateLeaving, reasonStopping
-	} else if ok, reason := n.Ready(); !ok {
+	} else if ok, reason := v.Ready(); !ok {
 		m.State, m.Reason = api.StateJoining, reason
 	}
 	return m
@@ -195,8 +203,8 @@ func describeMemory(m *wire.Memory) api.Memory {
 }
 
 // Memory implements server.Cluster.
-func (n *Node) Memory() (used, limit int64, full bool) {
-	return n.store.Room()
+func (v *view) Memory() (used, limit int64, full bool) {
+	return v.store.Room()
 }
 
 func describeMoving(m *wire.Moving) *api.Moving {
@@ -217,17 +225,17 @@ func describeMoving(m *wire.Moving) *api.Moving {
 }
 
 // Ready implements server.Cluster.
-func (n *Node) Ready() (ok bool, reason string) {
-	if n.stopping.Load() {
+func (v *view) Ready() (ok bool, reason string) {
+	if v.stopping.Load() {
 		return false, reasonStopping
 	}
-	if err := n.members.Ready(); err != nil {
+	if err := v.members.Ready(); err != nil {
 		return false, err.Error()
 	}
-	if n.isLeaving() {
+	if v.isLeaving() {
 		return false, reasonLeaving // it works as ever, but is not to be counted on
 	}
-	if err := n.plane.Topology.SyncReason(); err != nil {
+	if err := v.plane.Topology.SyncReason(); err != nil {
 		return false, err.Error()
 	}
 	return true, ""
@@ -241,18 +249,18 @@ type ringDoc struct {
 }
 
 // Ring implements server.Cluster.
-func (n *Node) Ring() *api.Ring {
-	table, _ := n.plane.Topology.Rings()
-	if last := n.ringDoc.Load(); last != nil && last.of == table {
+func (v *view) Ring() *api.Ring {
+	table, _ := v.plane.Topology.Rings()
+	if last := v.ringDoc.Load(); last != nil && last.of == table {
 		return last.doc
 	}
-	doc := n.describeRing(table)
-	n.ringDoc.Store(&ringDoc{table, doc})
+	doc := v.describeRing(table)
+	v.ringDoc.Store(&ringDoc{table, doc})
 	return doc
 }
 
-func (n *Node) describeRing(table *ring.Table) *api.Ring {
-	settings := n.ringSettings()
+func (v *view) describeRing(table *ring.Table) *api.Ring {
+	settings := v.cfg.ringSettings()
 	doc := &api.Ring{
 		Fingerprint: fmt.Sprintf("%016x", 0),
 		Hash:        "xxh3-64",
@@ -274,8 +282,8 @@ func (n *Node) describeRing(table *ring.Table) *api.Ring {
 }
 
 // Key implements server.Cluster.
-func (n *Node) Key(key []byte, deadline time.Time) api.Key {
-	partition, held := n.plane.Locate(key, deadline)
+func (v *view) Key(key []byte, deadline time.Time) api.Key {
+	partition, held := v.plane.Locate(key, deadline)
 	doc := api.Key{Hash: fmt.Sprintf("%016x", kv.Hash(key)), Partition: partition}
 	if utf8.Valid(key) {
 		doc.Key = string(key)
@@ -283,15 +291,15 @@ func (n *Node) Key(key []byte, deadline time.Time) api.Key {
 		doc.KeyBase64 = key
 	}
 	for i := range held {
-		doc.Owners = append(doc.Owners, n.keyOwner(&held[i]))
+		doc.Owners = append(doc.Owners, v.keyOwner(&held[i]))
 	}
 	return doc
 }
 
-func (n *Node) keyOwner(h *replicate.Holding) api.KeyOwner {
+func (v *view) keyOwner(h *replicate.Holding) api.KeyOwner {
 	o := api.KeyOwner{Node: h.Node, State: api.StateActive}
 	switch {
-	case h.Self && n.stopping.Load():
+	case h.Self && v.stopping.Load():
 		o.State = api.StateLeaving
 	case h.State == peer.Down:
 		o.State = api.StateDown

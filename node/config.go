@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"crypto/tls"
 	"errors"
 	"log/slog"
@@ -37,14 +38,17 @@ type Config struct {
 	// in any order.
 	Members []string
 
-	// Join are addresses (host:port) of members of a running cluster, instead of Members. With neither the node
-	// is a cluster of its own.
+	// Join are addresses (host:port) of members of a running cluster, instead of Members. With
+	// neither the node is a cluster of its own.
 	Join []string
 
-	// EvictAfter is how long a member has to be down, as a majority sees it, before it is taken off the ring; 0: never.
+	// EvictAfter is how long a member has to be down, as a majority sees it, before it is taken
+	// off the ring; 0: never.
 	EvictAfter time.Duration
 
-	// SyncRate bounds what the node fetches from others to hold what it owns, and hands over, in bytes a second. 0: 8 MiB, with which the slowest requests take about twice as long as before while two nodes join three on one machine of two cores; negative: no bound.
+	// SyncRate bounds what the node fetches from others to hold what it owns, and hands over, in
+	// bytes a second. 0: 8 MiB; negative: no bound. With 8 MiB the slowest requests take about
+	// twice as long while two nodes join three on one machine of two cores.
 	SyncRate int
 
 	// Listen is the host:port to bind; empty: Name's. It is not looked at
@@ -87,8 +91,8 @@ type Config struct {
 	// operating system: a test's way to cut and delay them.
 	Dial func(addr string, timeout time.Duration) (net.Conn, error)
 
-	// OpenFiles bounds the files that the node has open, and so its connections. 0: OpenFiles(), the limit of the
-	// process, for a node that is alone in it.
+	// OpenFiles bounds the files that the node has open, and so its connections. 0: OpenFiles(),
+	// the limit of the process, for a node that is alone in it.
 	OpenFiles int
 
 	AccessLog bool
@@ -96,6 +100,59 @@ type Config struct {
 
 	Log     *slog.Logger // nil: discards
 	Version string       // of the binary
+}
+
+const (
+	defaultReplicas   = 2
+	defaultPartitions = 1024
+	defaultGrace      = time.Hour
+	defaultHintBytes  = 64 << 20
+	defaultProbeEvery = 500 * time.Millisecond
+	defaultSyncRate   = 8 << 20
+)
+
+func (c *Config) setDefaults() {
+	if c.Replicas == 0 {
+		c.Replicas = defaultReplicas
+	}
+	if c.Partitions == 0 {
+		c.Partitions = defaultPartitions
+	}
+	if c.Weight == 0 {
+		c.Weight = 1
+	}
+	if c.Limits == (kv.Limits{}) {
+		c.Limits = kv.DefaultLimits()
+	}
+	if c.TombstoneGrace == 0 {
+		c.TombstoneGrace = defaultGrace
+	}
+	if c.HintBytes == 0 {
+		c.HintBytes = defaultHintBytes
+	}
+	if c.ProbeEvery == 0 {
+		c.ProbeEvery = defaultProbeEvery
+	}
+	switch {
+	case c.SyncRate == 0:
+		c.SyncRate = defaultSyncRate
+	case c.SyncRate < 0:
+		c.SyncRate = 0
+	}
+	if c.Listen == "" {
+		c.Listen = c.Name
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+}
+
+// ringSettings are what all nodes have to agree on.
+func (c *Config) ringSettings() ring.Settings {
+	return ring.Settings{
+		Partitions: c.Partitions, Replicas: c.Replicas,
+		Partitioner: cmp.Or(c.Partitioner, ring.DefaultPartitioner),
+	}
 }
 
 // canonicalNames has each name written in the one way by which it is compared.

@@ -2,6 +2,7 @@ package node
 
 import (
 	"fmt"
+	"log/slog"
 	"math"
 
 	"httpdhs/server"
@@ -46,13 +47,12 @@ func connBound(files int, profiler bool) (bound, error) {
 	return b, fmt.Errorf("only %d files may be open, and a node needs %d at least: raise the limit (ulimit -n 65536 in the shell that starts it, LimitNOFILE=65536 in a systemd unit)", files, least)
 }
 
-// logBound tells the bound. Of a node that shares the process with others, fewer connections are as usual.
-func (n *Node) logBound(alone bool) {
-	b := n.bound
+// tell logs the bound. Nodes that share their process have fewer connections than usual.
+func (b bound) tell(log *slog.Logger, alone bool) {
 	if usual := server.ConnsWithin(math.MaxInt); alone && b.conns < usual {
-		n.log.Warn("fewer connections than usual, since so few files may be open: raise the limit (ulimit -n, or LimitNOFILE= in a systemd unit)",
+		log.Warn("fewer connections than usual, since so few files may be open: raise the limit (ulimit -n, or LimitNOFILE= in a systemd unit)",
 			"max_connections", b.conns, "usual", usual, "open_files", b.files)
 		return
 	}
-	n.log.Info("connections are bounded", "max_connections", b.conns, "open_files", b.files)
+	log.Info("connections are bounded", "max_connections", b.conns, "open_files", b.files)
 }

@@ -45,8 +45,7 @@ func TestWarningOfFewConnections(t *testing.T) {
 	}
 	for alone, want := range map[bool]string{true: "level=WARN", false: "level=INFO"} {
 		var log strings.Builder
-		n := &Node{bound: b, log: slog.New(slog.NewTextHandler(&log, nil))}
-		n.logBound(alone)
+		b.tell(slog.New(slog.NewTextHandler(&log, nil)), alone)
 		if !strings.Contains(log.String(), want) {
 			t.Errorf("alone %v: %s", alone, log.String())
 		}

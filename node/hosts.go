@@ -34,9 +34,9 @@ const (
 // without a secret messages are taken from these alone.
 //
 // Names are looked up by one goroutine, run: when the members change, now and then, and for a host
-// that is not known. What comes from such a host waits for a moment, unless as many wait as
-// may: all of them may be strangers. So a node that has just joined, of which this one is about to hear, or that
-// has moved, is let in by its first message, or by one that it sends again.
+// that is not known. What comes from such a host waits for a moment, unless as many wait as may:
+// all of them may be strangers. A node that has moved, or has just joined, so that this node is
+// about to hear of it, is let in by its first message or by one that it sends again.
 type hosts struct {
 	names  func() []string // hosts of members, with repetitions
 	lookup func(ctx context.Context, host string) ([]netip.Addr, error)
@@ -103,8 +103,8 @@ func (h *hosts) look(ctx context.Context, lookups *sync.WaitGroup) {
 	h.knowLocked()
 }
 
-// find looks one name up. What is found counts at once; a name that cannot be looked up leads where it
-// led before.
+// find looks one name up. What is found counts at once. A name that cannot be looked up leads where
+// it led before.
 func (h *hosts) find(ctx context.Context, name string) {
 	select {
 	case h.slots <- struct{}{}:

@@ -6,12 +6,13 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"httpdhs/api"
 	"httpdhs/kv"
 	"httpdhs/membership"
-	"httpdhs/ring"
 	"httpdhs/server"
 	"httpdhs/wire"
 )
@@ -20,61 +21,64 @@ import (
 const helloTimeout = 2 * time.Second
 
 // newMembers makes the node's part in the membership.
-func (n *Node) newMembers() (err error) {
-	cfg := &n.cfg
-	settings := n.ringSettings()
-	n.members, err = membership.New(membership.Options{
+func (p *parts) newMembers() (err error) {
+	cfg := &p.cfg
+	settings := cfg.ringSettings()
+	p.members, err = membership.New(membership.Options{
 		Self:     wire.Member{Name: cfg.Name, Weight: cfg.Weight, Zone: cfg.Zone},
 		Static:   cfg.Members,
 		Join:     cfg.Join,
 		Settings: wire.Settings{Partitions: settings.Partitions, Replicas: settings.Replicas, Partitioner: settings.Partitioner},
-		Hello:    n.hello,
-		Log:      n.log,
+		Hello:    p.hello,
+		Log:      p.log,
 	})
 	return err
 }
 
-// startMembers has the membership talk to others. The topology follows it from now on.
-func (n *Node) startMembers() {
-	t := n.plane.Topology
-	n.members.Start(membership.Events{
+// roster follows the members for the topology, and changes them.
+type roster struct {
+	*parts
+	*life
+	evictions atomic.Int64  // of members, by this node
+	left      chan struct{} // closed when the node has left the cluster
+
+	mu      sync.Mutex
+	leaving bool // guarded by mu: the goroutine of leave was started
+}
+
+// start has the membership talk to others. The topology, and the hosts that are not nil, follow it
+// from now on.
+func (r *roster) start(h *hosts) {
+	t := r.plane.Topology
+	r.members.Start(membership.Events{
 		Live: t.Live, Overtaken: t.Overtaken, Heard: t.Heard,
 		Changed: func() {
-			if n.hosts != nil {
-				n.hosts.changed()
+			if h != nil {
+				h.changed()
 			}
-			if err := n.followMembers(); err != nil {
-				n.log.Error("the members make no ring", "error", err)
+			if err := r.follow(); err != nil {
+				r.log.Error("the members make no ring", "error", err)
 			}
 		},
 	})
 }
 
-// followMembers tells the topology who the members are, if this node is one of them.
-func (n *Node) followMembers() error {
-	now, member := n.members.Now()
+// follow tells the topology who the members are, if this node is one of them.
+func (r *roster) follow() error {
+	now, member := r.members.Now()
 	if !member {
 		return nil
 	}
-	return n.plane.Topology.SetMembers(now)
-}
-
-// ringSettings are what all nodes have to agree on.
-func (n *Node) ringSettings() ring.Settings {
-	s := ring.Settings{Partitions: n.cfg.Partitions, Replicas: n.cfg.Replicas, Partitioner: n.cfg.Partitioner}
-	if s.Partitioner == "" {
-		s.Partitioner = ring.DefaultPartitioner
-	}
-	return s
+	return r.plane.Topology.SetMembers(now)
 }
 
 // hello carries a hello to another node, over a connection of its own: it may be no member yet.
-func (n *Node) hello(ctx context.Context, addr string, request []byte) ([]byte, error) {
+func (p *parts) hello(ctx context.Context, addr string, request []byte) ([]byte, error) {
 	deadline, ok := ctx.Deadline()
 	if !ok {
 		deadline = time.Now().Add(helloTimeout)
 	}
-	t := n.dial(addr)
+	t := p.dial(addr)
 	defer context.AfterFunc(ctx, t.Abort)()
 	defer t.Abort() // closes the connection
 	answer, err := t.RoundTrip(nil, wire.AppendHello(nil, request), deadline)
@@ -87,22 +91,23 @@ func (n *Node) hello(ctx context.Context, addr string, request []byte) ([]byte, 
 // twinPause is the time between two looks for a twin.
 const twinPause = 2 * time.Second
 
-// lookForTwin ends serving if another process has this node's name, and answers there. It looks until the node is ready: the others count on who is at the
-// name, so a second one is never ready, and the first may have been down before.
-func (n *Node) lookForTwin() {
+// lookForTwin ends serving if another process has this node's name, and answers there. It looks
+// until the node is ready: the others count on who is at the name, so a second one is never ready,
+// and the first may have been down before.
+func (r *roster) lookForTwin(isReady func() (ok bool, reason string)) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	go func() {
 		select {
-		case <-n.quit:
+		case <-r.quit:
 			cancel()
 		case <-ctx.Done():
 		}
 	}()
-	for ready := false; !ready && ctx.Err() == nil; ready, _ = n.Ready() {
-		if err := n.members.Twin(ctx); err != nil {
-			n.log.Error("this node ends", "error", err)
-			n.fail(err)
+	for ready := false; !ready && ctx.Err() == nil; ready, _ = isReady() {
+		if err := r.members.Twin(ctx); err != nil {
+			r.log.Error("this node ends", "error", err)
+			r.fail(err)
 			return
 		}
 		select {
@@ -112,123 +117,119 @@ func (n *Node) lookForTwin() {
 	}
 }
 
-// mapOf is the member map, as the topology uses it.
-type mapOf struct{ *Node }
-
 // Differs implements topology.Members.
-func (n mapOf) Differs(name string) { n.members.Differs(name) }
+func (r *roster) Differs(name string) { r.members.Differs(name) }
 
 // Evict implements topology.Members: it removes a member that a majority has found dead.
-func (n mapOf) Evict(name string) {
-	if !slices.Contains(n.memberNames(), name) {
+func (r *roster) Evict(name string) {
+	if !slices.Contains(r.memberNames(), name) {
 		return // another of the majority was faster
 	}
-	if err := n.members.Remove(name); err != nil {
-		n.log.Debug("a dead member is not removed", "member", name, "error", err)
+	if err := r.members.Remove(name); err != nil {
+		r.log.Debug("a dead member is not removed", "member", name, "error", err)
 		return
 	}
-	n.evictions.Add(1)
-	n.log.Warn("a majority has found a member dead: it is removed", "member", name, "after", n.cfg.EvictAfter)
+	r.evictions.Add(1)
+	r.log.Warn("a majority has found a member dead: it is removed", "member", name, "after", r.cfg.EvictAfter)
 }
 
-// Leave implements server.Cluster: it begins to hand all that the node holds over to the others. When that is done the node is no member any
-// more, and Left is closed. It may be called again.
-func (n *Node) Leave() (api.Leaving, error) {
-	if n.stopping.Load() {
+// Leave implements server.Cluster: it begins to hand all that the node holds over to the others.
+// When that is done the node is no member any more, and left is closed. It may be called again.
+func (r *roster) Leave() (api.Leaving, error) {
+	if r.stopping.Load() {
 		return api.Leaving{}, kv.ErrStopping
 	}
-	if err := n.members.BeginLeave(); err != nil {
+	if err := r.members.BeginLeave(); err != nil {
 		return api.Leaving{}, fmt.Errorf("%w: %w", server.ErrCannotLeave, err)
 	}
-	n.leaveMu.Lock()
-	if !n.leaving {
-		n.leaving = true
-		n.serving.Go(n.leave)
+	r.mu.Lock()
+	if !r.leaving {
+		r.leaving = true
+		r.serving.Go(r.leave)
 	}
-	n.leaveMu.Unlock()
+	r.mu.Unlock()
 	return api.Leaving{
-		Node: n.cfg.Name, State: api.StateLeaving, Partitions: n.plane.Repairer.Leaving(), Bytes: n.store.Stats().Bytes,
+		Node: r.cfg.Name, State: api.StateLeaving, Partitions: r.plane.Repairer.Leaving(), Bytes: r.store.Stats().Bytes,
 		Message: "this node hands what it holds over to the others, and ends when that is done; " +
 			"GET /cluster at another node shows how far it is (moving, hand_over), and does not list it any more when it has left",
 	}, nil
 }
 
-// Left is closed when the node has left the cluster: all that is left to do is Shutdown.
-func (n *Node) Left() <-chan struct{} { return n.left }
-
 const leavePoll = 50 * time.Millisecond
 
 // leave waits until nothing is left to hand over, and says goodbye.
-func (n *Node) leave() {
-	n.log.Info("leaving: handing over what this node holds")
+func (r *roster) leave() {
+	r.log.Info("leaving: handing over what this node holds")
 	poll := time.NewTicker(leavePoll)
 	defer poll.Stop()
-	for n.plane.Repairer.Leaving() > 0 && n.isLeaving() {
+	for r.plane.Repairer.Leaving() > 0 && r.isLeaving() {
 		select {
 		case <-poll.C:
-		case <-n.quit:
+		case <-r.quit:
 			return
 		}
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), helloTimeout)
 	defer cancel()
-	if err := n.members.Left(ctx); errors.Is(err, membership.ErrNotLeaving) {
-		n.log.Warn("not leaving after all", "error", err)
-		n.leaveMu.Lock()
-		n.leaving = false // it may be asked again
-		n.leaveMu.Unlock()
+	if err := r.members.Left(ctx); errors.Is(err, membership.ErrNotLeaving) {
+		r.log.Warn("not leaving after all", "error", err)
+		r.mu.Lock()
+		r.leaving = false // it may be asked again
+		r.mu.Unlock()
 		return
 	} else if err != nil {
-		n.log.Warn("not all members could be told", "error", err)
+		r.log.Warn("not all members could be told", "error", err)
 	}
-	n.log.Info("left the cluster")
-	close(n.left)
+	r.log.Info("left the cluster")
+	close(r.left)
 }
 
-// isLeaving says whether the members take this node for one that leaves, still: of several that all leave, one stays.
-func (n *Node) isLeaving() bool {
-	return slices.ContainsFunc(n.members.All(), func(m wire.Member) bool {
-		return m.Name == n.cfg.Name && m.State != wire.Active
+// isLeaving says whether the members still take this node for one that leaves: if all leave, one
+// stays.
+func (p *parts) isLeaving() bool {
+	return slices.ContainsFunc(p.members.All(), func(m wire.Member) bool {
+		return m.Name == p.cfg.Name && m.State != wire.Active
 	})
 }
 
-// removePatience is how long a member that does not answer any more may take to be found down by who is asked to remove it.
+// removePatience is how long this node waits for a member that it is asked to remove, and that does
+// not answer any more, to be found down.
 const removePatience = 500 * time.Millisecond
 
-// Remove implements server.Cluster: it takes a member that is down off the ring. One that seems to be up is asked before it is refused: it
-// may have died since it was asked last.
-func (n *Node) Remove(name string) error {
+// Remove implements server.Cluster: it takes a member that is down off the ring. One that seems to
+// be up is asked before it is refused: it may have died since it was asked last.
+func (r *roster) Remove(name string) error {
 	name = wire.CanonicalAddr(name)
-	err := n.members.Remove(name)
+	err := r.members.Remove(name)
 	if errors.Is(err, membership.ErrLive) {
-		n.plane.Topology.Heard(name)
+		r.plane.Topology.Heard(name)
 		for end := time.Now().Add(removePatience); errors.Is(err, membership.ErrLive) && time.Now().Before(end); {
 			time.Sleep(leavePoll)
-			err = n.members.Remove(name)
+			err = r.members.Remove(name)
 		}
 	}
 	switch {
 	case errors.Is(err, membership.ErrUnknownMember):
-		return fmt.Errorf("%w: %q; the members are %s", server.ErrNoMember, name, strings.Join(n.memberNames(), ", "))
+		return fmt.Errorf("%w: %q; the members are %s", server.ErrNoMember, name, strings.Join(r.memberNames(), ", "))
 	case errors.Is(err, membership.ErrLive), errors.Is(err, membership.ErrSelf):
 		return fmt.Errorf("%w: %s; have it leave (httpdhs leave %s), or stop it first", server.ErrMemberUp, name, name)
 	case err != nil:
 		return err
 	}
-	n.log.Info("member removed", "member", name)
+	r.log.Info("member removed", "member", name)
 	return nil
 }
 
-func (n *Node) memberNames() (names []string) {
-	for _, m := range n.members.Members() {
+func (p *parts) memberNames() (names []string) {
+	for _, m := range p.members.Members() {
 		names = append(names, m.Name)
 	}
 	return names
 }
 
 // memberHosts are the hosts on which members are, or may be.
-func (n *Node) memberHosts() (all []string) {
-	for _, name := range append(n.memberNames(), n.cfg.Join...) {
+func (p *parts) memberHosts() (all []string) {
+	for _, name := range append(p.memberNames(), p.cfg.Join...) {
 		all = append(all, hostOf(name))
 	}
 	return all

@@ -8,42 +8,42 @@ import (
 )
 
 // metrics are the sources of a scrape: the counters that the parts keep.
-func (n *Node) metrics() metrics.Sources {
+func (v *view) metrics(r *roster, http func() server.Stats) metrics.Sources {
 	return metrics.Sources{
-		Version:   n.cfg.Version,
-		MaxMemory: n.cfg.MaxMemory,
-		Ready:     func() bool { ok, _ := n.Ready(); return ok },
-		Store:     n.store.Stats,
-		Steps:     n.store.Steps,
-		HTTP:      func() server.Stats { return n.server.Stats() }, // which is made with these
-		Calls:     &n.plane.Counters,
-		Repairs:   &n.plane.Repairer.Counters,
-		Peers:     n.plane.Topology.Peers,
-		Ring:      n.ringMetrics,
-		Members:   n.memberMetrics,
+		Version:   v.cfg.Version,
+		MaxMemory: v.cfg.MaxMemory,
+		Ready:     func() bool { ok, _ := v.Ready(); return ok },
+		Store:     v.store.Stats,
+		Steps:     v.store.Steps,
+		HTTP:      http,
+		Calls:     &v.plane.Counters,
+		Repairs:   &v.plane.Repairer.Counters,
+		Peers:     v.plane.Topology.Peers,
+		Ring:      v.ringMetrics,
+		Members:   func() metrics.Members { return v.memberMetrics(r.evictions.Load()) },
 	}
 }
 
-func (n *Node) ringMetrics() metrics.Ring {
-	table, target := n.plane.Topology.Rings()
+func (v *view) ringMetrics() metrics.Ring {
+	table, target := v.plane.Topology.Rings()
 	if table == nil {
 		return metrics.Ring{}
 	}
 	m := metrics.Ring{
 		Fingerprint: fmt.Sprintf("%016x", table.Fingerprint()),
 		Changing:    table.Fingerprint() != target.Fingerprint(),
-		HandOver:    n.handingOver(),
+		HandOver:    v.handingOver(),
 	}
-	if moving := describeMoving(n.plane.Repairer.Moving()); moving != nil {
+	if moving := describeMoving(v.plane.Repairer.Moving()); moving != nil {
 		m.FetchLeft, m.FetchBytesLeft = moving.Partitions-moving.Done, moving.BytesLeft
 	}
-	m.PrimaryPartitions, m.ReplicaPartitions = shares(table)(n.cfg.Name)
+	m.PrimaryPartitions, m.ReplicaPartitions = shares(table)(v.cfg.Name)
 	return m
 }
 
-func (n *Node) memberMetrics() metrics.Members {
-	m := metrics.Members{States: make(map[string]int), Evicted: n.evictions.Load()}
-	for _, member := range n.cluster().Nodes {
+func (v *view) memberMetrics(evicted int64) metrics.Members {
+	m := metrics.Members{States: make(map[string]int), Evicted: evicted}
+	for _, member := range v.cluster().Nodes {
 		m.States[member.State]++
 	}
 	return m

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"httpdhs/dataplane"
+	"httpdhs/api"
 	"httpdhs/internal/metrics"
 	"httpdhs/kv"
 	"httpdhs/membership"
@@ -27,81 +28,55 @@ import (
 	"httpdhs/topology"
 )
 
-const (
-	defaultReplicas   = 2
-	defaultPartitions = 1024
-	defaultGrace      = time.Hour
-	defaultHintBytes  = 64 << 20
-	defaultProbeEvery = 500 * time.Millisecond
-	defaultSyncRate   = 8 << 20
+// exchangeSlack is what a message between nodes may hold beyond the largest value.
+const exchangeSlack = 64 << 20
 
-	// exchangeSlack is what a message between nodes may hold beyond the
-	// largest value.
-	exchangeSlack = 64 << 20
-)
-
-// Node is a running member of a cluster.
+// Node is a running member of a cluster. view is what it tells of itself and the others, roster how
+// it follows and changes the members.
 type Node struct {
-	cfg     Config
-	log     *slog.Logger
-	started time.Time
-	bound   bound // of connections
+	*parts
+	life
+	view   *view
+	roster *roster
 
-	ringDoc  atomic.Pointer[ringDoc]
-	store    *shard.Store
-	members  *membership.Membership
-	plane    *dataplane.Plane
+	bound    bound // of connections
 	server   *server.Server
 	hosts    *hosts       // of members; nil: a secret tells who is one
 	pprof    *pprofServer // nil: none
 	listener net.Listener
-
-	stopping  atomic.Bool
-	quit      chan struct{} // closed when stopping begins
-	quitOnce  sync.Once
-	left      chan struct{} // closed when the node has left the cluster
-	leaveMu   sync.Mutex
-	leaving   bool // guarded by leaveMu: the goroutine of leave was started
-	handOver  atomic.Pointer[handOver]
-	evictions atomic.Int64 // of members, by this node
-	serving   sync.WaitGroup
-	failed    chan error // what ended serving, if not Shutdown
 }
 
-func (c *Config) setDefaults() {
-	if c.Replicas == 0 {
-		c.Replicas = defaultReplicas
+// parts are what a node is put together from. All are made before anything runs.
+type parts struct {
+	cfg     Config
+	log     *slog.Logger
+	store   *shard.Store
+	members *membership.Membership
+	plane   *dataplane.Plane
+}
+
+// life is how far the node has come.
+type life struct {
+	started  time.Time
+	stopping atomic.Bool
+	quit     chan struct{} // closed when stopping begins
+	quitOnce sync.Once
+	serving  sync.WaitGroup // what runs until the node stops
+	failed   chan error     // what ended serving, if not Shutdown
+}
+
+// fail delivers an error that ends serving, if none has before.
+func (l *life) fail(err error) {
+	select {
+	case l.failed <- err:
+	default:
 	}
-	if c.Partitions == 0 {
-		c.Partitions = defaultPartitions
-	}
-	if c.Weight == 0 {
-		c.Weight = 1
-	}
-	if c.Limits == (kv.Limits{}) {
-		c.Limits = kv.DefaultLimits()
-	}
-	if c.TombstoneGrace == 0 {
-		c.TombstoneGrace = defaultGrace
-	}
-	if c.HintBytes == 0 {
-		c.HintBytes = defaultHintBytes
-	}
-	if c.ProbeEvery == 0 {
-		c.ProbeEvery = defaultProbeEvery
-	}
-	switch {
-	case c.SyncRate == 0:
-		c.SyncRate = defaultSyncRate
-	case c.SyncRate < 0:
-		c.SyncRate = 0
-	}
-	if c.Listen == "" {
-		c.Listen = c.Name
-	}
-	if c.Log == nil {
-		c.Log = slog.New(slog.DiscardHandler)
-	}
+}
+
+// end begins the stopping.
+func (l *life) end() {
+	l.stopping.Store(true)
+	l.quitOnce.Do(func() { close(l.quit) })
 }
 
 // Open starts a node. It listens when Open returns, and is ready when Ready
@@ -118,9 +93,11 @@ func open(cfg Config) (_ *Node, err error) {
 	cfg.setDefaults()
 	cfg.canonicalNames()
 	n := &Node{
-		cfg: cfg, log: cfg.Log, started: time.Now(), failed: make(chan error, 1),
-		quit: make(chan struct{}), left: make(chan struct{}),
+		parts: &parts{cfg: cfg, log: cfg.Log},
+		life:  life{started: time.Now(), quit: make(chan struct{}), failed: make(chan error, 1)},
 	}
+	n.roster = &roster{parts: n.parts, life: &n.life, left: make(chan struct{})}
+	n.view = &view{parts: n.parts, life: &n.life}
 	if cfg.ClusterSecret == "" {
 		n.hosts = newHosts(n.memberHosts, n.quit)
 	}
@@ -128,7 +105,7 @@ func open(cfg Config) (_ *Node, err error) {
 		return nil, fmt.Errorf("probes %s apart: at most %s", cfg.ProbeEvery, topology.ProbeEveryMax)
 	}
 	// What the settings alone can be wrong in is said before anything is opened.
-	if _, err := ring.New([]ring.Node{{Name: cfg.Name, Weight: cfg.Weight, Zone: cfg.Zone}}, n.ringSettings()); err != nil {
+	if _, err := ring.New([]ring.Node{{Name: cfg.Name, Weight: cfg.Weight, Zone: cfg.Zone}}, cfg.ringSettings()); err != nil {
 		return nil, err
 	}
 	if err := checkMemory(&cfg); err != nil {
@@ -148,7 +125,7 @@ func open(cfg Config) (_ *Node, err error) {
 	}
 	n.logStart()
 	n.warnOpen()
-	n.startMembers() // before the topology, which asks it for hellos
+	n.roster.start(n.hosts) // before the topology, which asks it for hellos
 	n.plane.Start()
 	listener := n.listener
 	if cfg.ServerTLS != nil {
@@ -164,17 +141,9 @@ func open(cfg Config) (_ *Node, err error) {
 		n.serving.Go(n.hosts.run)
 	}
 	if len(cfg.Join) == 0 { // else whom it joins asks
-		n.serving.Go(n.lookForTwin)
+		n.serving.Go(func() { n.roster.lookForTwin(n.view.Ready) })
 	}
 	return n, nil
-}
-
-// fail delivers an error that ends serving, if none has before.
-func (n *Node) fail(err error) {
-	select {
-	case n.failed <- err:
-	default:
-	}
 }
 
 // wire makes the parts and hands each to those that need it.
@@ -204,8 +173,8 @@ func (n *Node) wire() (err error) {
 	}
 	n.plane, err = dataplane.New(&dataplane.Options{
 		Name:       cfg.Name,
-		Members:    mapOf{n},
-		Ring:       n.ringSettings(),
+		Members:    n.roster,
+		Ring:       cfg.ringSettings(),
 		Store:      n.store,
 		Clock:      kv.NewClock(0, wall.Now),
 		Wall:       wall,
@@ -219,12 +188,12 @@ func (n *Node) wire() (err error) {
 		Hello:      n.members.ServeHello,
 		Boot:       rand.Uint64() | 1,
 		Grace:      cfg.TombstoneGrace,
-		Describe:   n.describe,
+		Describe:   n.view.describe,
 	})
 	if err != nil {
 		return err
 	}
-	if err := n.followMembers(); err != nil {
+	if err := n.roster.follow(); err != nil {
 		return err
 	}
 	var peerHost func(addr netip.Addr, patience bool) bool
@@ -236,12 +205,12 @@ func (n *Node) wire() (err error) {
 		Log: n.log, AccessLog: cfg.AccessLog,
 		AuthToken: cfg.AuthToken, ClusterSecret: cfg.ClusterSecret, PeerHost: peerHost,
 		OwnHost:          n.ownHost(),
-		Metrics:          metrics.Handler(metrics.New(n.metrics())),
+		Metrics:          metrics.Handler(metrics.New(n.view.metrics(n.roster, func() server.Stats { return n.server.Stats() }))),
 		Console:          console.Handler(),
 		ConsolePaths:     console.Paths,
 		MaxConns:         n.bound.conns,
 		MaxExchangeBytes: cfg.Limits.MaxValueBytes + exchangeSlack,
-	}, n.plane, n, n.plane)
+	}, n.plane, cluster{n.view, n.roster}, n.plane)
 	if cfg.PprofAddr != "" {
 		if n.pprof, err = servePprof(cfg.PprofAddr, n.log); err != nil {
 			return err
@@ -267,19 +236,20 @@ func (n *Node) unwire() error {
 }
 
 // dial makes the transport to the node at addr.
-func (n *Node) dial(addr string) peer.Transport {
-	t := peer.NewHTTPTransport(addr, n.cfg.ClusterSecret, n.cfg.ClientTLS, n.cfg.Limits.MaxValueBytes)
-	t.Dial = n.cfg.Dial
+func (p *parts) dial(addr string) peer.Transport {
+	t := peer.NewHTTPTransport(addr, p.cfg.ClusterSecret, p.cfg.ClientTLS, p.cfg.Limits.MaxValueBytes)
+	t.Dial = p.cfg.Dial
 	return t
 }
 
 const (
-	// evictingPartitionBytes is what a partition needs for most of its memory to be values, where values are evicted: the pages of its two queues and its
-	// table.
+	// evictingPartitionBytes is what a partition needs, where values are evicted, for most of its
+	// memory to be values: the rest are the pages of its two queues and its table.
 	evictingPartitionBytes = 64 << 10
 
-	// evictingPartitionLeast is what it needs at all. One tombstone in it, which is not evicted, keeps 16 KiB: pages of its table, of what finds what is due,
-	// and of its queues. With hardly more, a delete or an expiry in each partition would fill the store until the end of their grace.
+	// evictingPartitionLeast is what it needs at all. One tombstone in it, which is not evicted,
+	// keeps 16 KiB: pages of its table, of what finds what is due, and of its queues. With hardly
+	// more, a delete or an expiry in each partition would fill the store for their grace.
 	evictingPartitionLeast = 32 << 10
 )
 
@@ -299,7 +269,7 @@ func eviction(cfg *Config) bool {
 // logStart tells the settings in effect.
 func (n *Node) logStart() {
 	cfg := &n.cfg
-	settings := n.ringSettings()
+	settings := cfg.ringSettings()
 	n.log.Info("node starts",
 		"name", cfg.Name, "listen", n.listener.Addr().String(), "version", cfg.Version,
 		"members", len(cfg.Members), "join", cfg.Join, "replicas", settings.Replicas,
@@ -309,7 +279,7 @@ func (n *Node) logStart() {
 		"sync_rate", cfg.SyncRate, "evict_after", cfg.EvictAfter, "tombstone_grace", cfg.TombstoneGrace,
 		"auth", cfg.AuthToken != "", "cluster_secret", cfg.ClusterSecret != "",
 		"tls", cfg.ServerTLS != nil, "pprof", cfg.PprofAddr)
-	n.logBound(cfg.OpenFiles == 0)
+	n.bound.tell(n.log, cfg.OpenFiles == 0)
 	if least := int64(cfg.Partitions) * evictingPartitionBytes; eviction(cfg) && cfg.MaxMemory < least {
 		n.log.Warn("so little memory makes a poor cache, since each partition takes some pages of its own: give --max-memory more, or the cluster fewer --partitions", "max_memory", cfg.MaxMemory, "partitions", cfg.Partitions, "good", least)
 	}
@@ -318,7 +288,8 @@ func (n *Node) logStart() {
 	}
 }
 
-// warnOpen says what anybody may do to a node that other machines reach, and what to set against that.
+// warnOpen says what anybody may do to a node that other machines reach, and what to set against
+// that.
 func (n *Node) warnOpen() {
 	if n.pprof != nil && !isLoopback(n.pprof.addr) {
 		n.log.Warn("WHOEVER REACHES THE PROFILER'S PORT may look into this process, and take its time: give --pprof-addr an address of the loopback", "listen", n.pprof.addr.String())
@@ -338,6 +309,18 @@ func (n *Node) warnOpen() {
 		n.log.Warn("WHOEVER REACHES THIS PORT may "+strings.Join(may, ", and ")+": set "+strings.Join(set, " and "), "listen", addr.String())
 	}
 }
+
+// Ready says whether the node serves its share of the keys, or else why not.
+func (n *Node) Ready() (ok bool, reason string) { return n.view.Ready() }
+
+// Cluster tells how the members are, and asks them until the deadline.
+func (n *Node) Cluster(deadline time.Time) api.Cluster { return n.view.Cluster(deadline) }
+
+// Ring is the partition table in use; not to be modified.
+func (n *Node) Ring() *api.Ring { return n.view.Ring() }
+
+// Left is closed when the node has left the cluster: all that is left to do is Shutdown.
+func (n *Node) Left() <-chan struct{} { return n.roster.left }
 
 // Failed delivers the error with which serving ended by itself.
 func (n *Node) Failed() <-chan error { return n.failed }
@@ -359,8 +342,7 @@ func (n *Node) URL() string {
 // the end of ctx it waits for nothing; the error says what was left. Members
 // take it as a restart: the node stays one of them.
 func (n *Node) Shutdown(ctx context.Context) error {
-	n.stopping.Store(true)
-	n.quitOnce.Do(func() { close(n.quit) })
+	n.end()
 	n.log.Info("node stops")
 	// Requests that wait for a peer could take all the time there is. After
 	// most of it the queues are handed over as far as they can be, and with
@@ -395,8 +377,7 @@ func fraction(ctx context.Context, num, den time.Duration) (context.Context, con
 
 // Kill drops the node as a crash does: nothing is drained, nobody is told.
 func (n *Node) Kill() {
-	n.stopping.Store(true)
-	n.quitOnce.Do(func() { close(n.quit) })
+	n.end()
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	n.plane.Close()

@@ -16,7 +16,7 @@ import (
 )
 
 const (
-	// pprofConns bounds the connections of the profiler. They are files of the node's: see connBound.
+	// pprofConns bounds the connections of the profiler. They are files of the node: see connBound.
 	pprofConns = 16
 
 	pprofHeaderBytes = 16 << 10
