@@ -77,6 +77,7 @@ var mayImport = map[string][]string{
 	"internal/testcert":   {},
 	"internal/ports":      {},
 	"internal/memnet":     {"wire"},
+	"internal/mutants":    {},
 	"internal/browser":    {"internal/poll"},
 	"test":                {},
 }

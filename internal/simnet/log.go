@@ -53,10 +53,14 @@ type nodeLog struct {
 	log   *eventLog
 	node  string
 	attrs string
+	slow  func() // nil: nothing of what follows. Lines of debugging take so long, and are not kept
 }
 
-func (h *nodeLog) Enabled(_ context.Context, level slog.Level) bool { return level >= slog.LevelInfo }
-func (h *nodeLog) WithGroup(string) slog.Handler                    { return h }
+func (h *nodeLog) Enabled(_ context.Context, level slog.Level) bool {
+	return level >= slog.LevelInfo || h.slow != nil
+}
+
+func (h *nodeLog) WithGroup(string) slog.Handler { return h }
 
 func (h *nodeLog) WithAttrs(attrs []slog.Attr) slog.Handler {
 	with := *h
@@ -67,6 +71,10 @@ func (h *nodeLog) WithAttrs(attrs []slog.Attr) slog.Handler {
 }
 
 func (h *nodeLog) Handle(_ context.Context, r slog.Record) error {
+	if r.Level < slog.LevelInfo {
+		h.slow()
+		return nil
+	}
 	var b strings.Builder
 	b.WriteString(r.Message)
 	b.WriteString(h.attrs)

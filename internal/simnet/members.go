@@ -156,7 +156,10 @@ func (s *sim) startMembers(run *running) {
 	t := run.plane.Topology
 	run.members.Start(membership.Events{
 		Live: t.Live, Overtaken: t.Overtaken, Heard: t.Heard,
-		Changed: func() { s.mustFollow(run) },
+		Changed: func() {
+			s.dawdle(run.node)
+			s.mustFollow(run)
+		},
 	})
 }
 
@@ -423,6 +426,8 @@ func (s *sim) discord() string {
 		}
 		now, next := run.plane.Topology.Rings()
 		switch {
+		case now == nil:
+			return fmt.Sprintf("%s has worked out no ring yet", run.name())
 		case !slices.Equal(known, names):
 			return fmt.Sprintf("the members are %v to %s, and %v run", known, run.name(), names)
 		case run.members.Digest() != first.members.Digest():

@@ -24,12 +24,16 @@ type node struct {
 	boots  chance
 	random *shared // for package membership and replicate
 	full   atomic.Bool
-	owner  bool     // it has had its share since it joined; guarded by network.mu
-	ever   bool     // it has had a share, be it before it was removed and joined again; guarded by network.mu
-	run    *running // nil: it is down; guarded by network.mu
-	gone   bool     // it is not to run: it is no member; guarded by network.mu
-	away   bool     // it is gone, and comes back; guarded by network.mu
-	ended  bool     // it is a member, and does not come back; guarded by network.mu
+
+	dawdles *shared
+	starts  chan struct{} // has a token while the node starts, or ends: time may pass meanwhile
+
+	owner bool     // it has had its share since it joined; guarded by network.mu
+	ever  bool     // it has had a share, be it before it was removed and joined again; guarded by network.mu
+	run   *running // nil: it is down; guarded by network.mu
+	gone  bool     // it is not to run: it is no member; guarded by network.mu
+	away  bool     // it is gone, and comes back; guarded by network.mu
+	ended bool     // it is a member, and does not come back; guarded by network.mu
 
 	last time.Duration // when it was last started; guarded by network.mu
 }
@@ -254,8 +258,8 @@ func (s *sim) mustStart(n *node) {
 
 // start starts a node, empty, if it is to run and does not.
 func (s *sim) start(n *node) error {
-	s.starts.Lock()
-	defer s.starts.Unlock()
+	n.starts <- struct{}{}
+	defer func() { <-n.starts }()
 	s.net.mu.Lock()
 	needless := n.gone || n.run != nil
 	s.net.mu.Unlock()
@@ -275,7 +279,7 @@ func (s *sim) start(n *node) error {
 	run.store = &notedStore{Store: inner, run: run, rec: s.rec, keys: make([][]string, s.shape.Partitions)}
 	o := dataplane.Options{
 		Name: n.name, Ring: s.table.Settings(), Store: run.store, Clock: run.clock, Wall: wall,
-		Limits: kv.DefaultLimits(), Log: slog.New(&nodeLog{log: s.log, node: n.name}),
+		Limits: kv.DefaultLimits(), Log: slog.New(s.logOf(n)),
 		Dial: func(to string) peer.Transport {
 			return &link{net: s.net, from: run, to: to, abort: make(chan struct{})}
 		},
@@ -295,12 +299,15 @@ func (s *sim) start(n *node) error {
 		return fmt.Errorf("cannot start %s: %w", n.name, err)
 	}
 	s.mustFollow(run)
+	s.dawdle(n)
 	s.net.mu.Lock()
 	n.run, n.last = run, run.since
 	s.net.mu.Unlock()
 	s.health.trouble()
+	s.dawdle(n)
 	if run.members != nil {
 		s.startMembers(run) // before the topology, which asks it for hellos
+		s.dawdle(n)
 	}
 	run.plane.Start()
 	s.log.add("%s starts, boot %x", n.name, boot)
@@ -322,6 +329,8 @@ func (s *sim) kill(run *running, how EventKind) {
 	if run == nil {
 		return
 	}
+	run.node.starts <- struct{}{}
+	defer func() { <-run.node.starts }()
 	s.health.trouble()
 	s.net.mu.Lock()
 	runs := run.node.run == run

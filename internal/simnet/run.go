@@ -35,6 +35,7 @@ type Shape struct {
 	Lead     time.Duration // of crowds before clients and faults come
 	Sizes    int           // how many bytes values may be longer than they need
 	Fetching time.Duration // that each message of a fetch takes: as more data does, and a low --sync-rate
+	Dawdles  time.Duration // that a node takes at most from one step of its start to the next; 0: none
 	AtOnce   bool          // clients begin before the nodes are in sync
 	RestTime time.Duration
 
@@ -48,7 +49,7 @@ type Shape struct {
 }
 
 // Draw draws the shape of a run.
-func Draw(seed uint64) Shape { return drawShape(seed, sided) }
+func Draw(seed uint64) Shape { return drawShape(seed, dawdling) }
 
 // era is what a seed draws: each draws what the one before does, and more. A
 // seed that has once found something goes on drawing what it drew then.
@@ -60,6 +61,7 @@ const (
 	together              // nodes keep their clocks together
 	crowded               // there are crowds, slow links, joiners that die, and replicas that are full
 	sided                 // there are long splits in three sides
+	dawdling              // time passes between the steps of a node's start
 )
 
 func drawShape(seed uint64, as era) Shape {
@@ -96,6 +98,9 @@ func drawShape(seed uint64, as era) Shape {
 	if as >= sided {
 		s.drawSides(newChance(seed, streamSides))
 	}
+	if as >= dawdling {
+		s.drawDawdles(newChance(seed, streamDawdles))
+	}
 	return s
 }
 
@@ -130,7 +135,6 @@ type sim struct {
 	works  sync.WaitGroup // operations under way
 	helps  sync.WaitGroup // the watch and the faults
 	acts   sync.WaitGroup // of the operators: members that are made to go
-	starts sync.Mutex     // held while a node starts, so that it does so once
 	ended  chan struct{}
 	apart  time.Duration
 	splits *splitWatch
@@ -196,6 +200,7 @@ func build(shape Shape) (*sim, error) {
 	for i, name := range shape.places() {
 		n := &node{
 			name: name, index: i, boots: newChance(shape.Seed, uint64(streamsPerNode*streamBoots+i)),
+			dawdles: &shared{c: newChance(shape.Seed, uint64(streamsPerNode*streamDawdles+i))}, starts: make(chan struct{}, 1),
 			random: &shared{c: newChance(shape.Seed, uint64(streamsPerNode*streamJitter+i))},
 		}
 		s.setClock(n, shape.Ahead[i])

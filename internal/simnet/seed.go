@@ -23,6 +23,7 @@ const (
 	streamFalter
 	streamSizes // and the client's number
 	streamSides
+	streamDawdles  // and the node's index
 	streamWays     = 1 << 16
 	streamsPerNode = 1 << 8
 )

@@ -1,0 +1,207 @@
+package mutants
+
+// A mutant is a bug of one line, and the test that finds it.
+type mutant struct {
+	bug      string // in words, as docs/design/mutants.md has it
+	file     string
+	from, to string // from is there once
+	in, test string // the package, and its test
+	seed     int    // of the simulation: the first of those that are tried
+}
+
+// seeds is how many seeds of the simulation are tried.
+const seeds = 60
+
+const simnet = "internal/simnet"
+
+var mutants = []mutant{
+	// Claims, and who counts on whom.
+	{
+		bug:  "a claim without the handshake",
+		file: "topology/claim.go",
+		from: "rings.state.Missing(x, c.t.mu.world()); missing {",
+		to:   "rings.state.Missing(x, c.t.mu.world()); missing && false {",
+		in:   "topology", test: "TestClaimWaitsForAllThatAreUp",
+	},
+	{
+		bug:  "a claim without the pull",
+		file: "topology/claim.go",
+		from: "if err := c.fetch(x, pull); err != nil {",
+		to:   "if err := error(nil); err != nil {",
+		in:   simnet, test: simulation,
+	},
+	{
+		bug:  "a peer is counted on while it is sent what was kept for it",
+		file: "topology/member.go",
+		from: "return m.peer.Delivered() &&",
+		to:   "return !m.down() &&",
+		in:   "topology", test: "TestMemberIsCountedOnOnceItHasWhatWasKept",
+	},
+	{
+		bug:  "a peer is counted on while the last of that is on its way",
+		file: "peer/peer.go",
+		from: "return p.State() == Up && !p.delivering",
+		to:   "return p.State() == Up",
+		in:   "topology", test: "TestMemberIsCountedOnOnceItHasWhatWasKept",
+	},
+	{
+		bug:  "a restarted peer is counted on while operations of before go on",
+		file: "topology/member.go",
+		from: " && m.belief.met < m.t.oldest.Load()",
+		in:   "topology", test: "TestRestartedMemberIsCountedOnOnceOperationsAreOver",
+	},
+	{
+		bug:  "a peer that answers a joiner before it has a view is never counted on",
+		file: "topology/heard.go",
+		from: metAlways, to: metWithAView,
+		in: "topology", test: "TestJoinerCountsOnWhoAnswersAtOnce",
+	},
+	{
+		bug:  "the same, in the simulation",
+		file: "topology/heard.go",
+		from: metAlways, to: metWithAView,
+		in: simnet, test: simulation,
+	},
+
+	// Being taken for down.
+	{
+		bug:  "an evicted member keeps its authority",
+		file: "topology/topology.go",
+		from: "Overtaken(reason string) { t.fence(reason) }",
+		to:   "Overtaken(reason string) {}",
+		in:   "topology", test: "TestOvertakenNodeHasNoAuthority",
+	},
+	{
+		bug:  "a member that was removed and came back is believed at once",
+		file: "topology/belief.go",
+		from: "remove() { b.suspicion++ }",
+		to:   "remove() {}",
+		in:   "topology", test: "TestSuspectedMemberHasToAcknowledge",
+	},
+	{
+		bug:  "what is said to be held is believed of a peer that was taken for down",
+		file: "topology/belief.go",
+		from: "return !down && b.ping.Acknowledged[b.self] == b.suspicion",
+		to:   "return !down",
+		in:   "topology", test: "TestSuspectedMemberHasToAcknowledge",
+	},
+	{
+		bug:  "the suspicion epoch does not grow when the peer is back",
+		file: "topology/belief.go",
+		from: "if b.suspicion > 0 {",
+		to:   "if false {",
+		in:   "topology", test: "TestSuspectedMemberHasToAcknowledge",
+	},
+	{
+		bug:  "a write is acknowledged though others have gone on meanwhile",
+		file: "replicate/write.go",
+		from: "case o.oldView, a.p.fence != a.board.Fence(), a.board.Lapsed():",
+		to:   "case o.oldView, a.board.Lapsed():",
+		in:   "replicate", test: "TestFencedOperationsAreNotAcknowledged",
+	},
+
+	// Rings.
+	{
+		bug:  "writes go to the ring that is read alone",
+		file: "placement/view.go",
+		from: "for i, t := range v.Writes {\n\t\t\tfor",
+		to:   "for i, t := range v.Writes[:1] {\n\t\t\tfor",
+		in:   simnet, test: simulation,
+	},
+	{
+		bug:  "a ring is let go of while others want it",
+		file: "rebalance/rebalance.go",
+		from: "wanted = append(wanted, m.Said.Wants...)",
+		to:   "_ = m",
+		in:   "rebalance", test: "TestRingsOfOthersAreWantedAndWritten",
+	},
+	{
+		bug:  "a node coordinates before it has heard of all",
+		file: "rebalance/rebalance.go",
+		from: "\treturn s.caught\n",
+		to:   "\treturn true\n",
+		in:   "rebalance", test: "TestNodeCoordinatesOnceItIsCountedOn",
+	},
+	{
+		bug:  "hand-over drops when one owner has confirmed",
+		file: "antientropy/handover.go",
+		from: "\t\t\treturn err\n\t\t}\n\t}\n\tif !g.own.store.DropIf",
+		to:   "\t\t\treturn err\n\t\t}\n\t\tbreak\n\t}\n\tif !g.own.store.DropIf",
+		in:   "dataplane", test: "TestNothingIsDroppedBeforeItsOwnersHaveIt",
+	},
+
+	// Conditions.
+	{
+		bug:  "a condition is decided before all read by the ring",
+		file: "rebalance/rebalance.go",
+		from: "m.Answered < s.readsAt || m.Said.Reads != s.reads) {",
+		to:   "m.Answered < s.readsAt) {",
+		in:   "rebalance", test: "TestConditionsAreDecidedOnceAllReadByTheSameRing",
+	},
+	{
+		bug:  "a condition is decided before all acknowledge the primary epoch",
+		file: "topology/primacy.go",
+		from: "if !t.primacy.acknowledged() {",
+		to:   "if false {",
+		in:   "dataplane", test: "TestPrimaryThatComesBackKnowsWhatOthersDecided",
+	},
+	{
+		bug:  "a condition is decided though an earlier owner is in sync",
+		file: "topology/primacy.go",
+		from: "if p.Up() && p.InSync() {\n\t\t\tt.Probe(p)",
+		to:   "if false {\n\t\t\tt.Probe(p)",
+		in:   "topology", test: "TestOnePrimary",
+	},
+
+	// Operations.
+	{
+		bug:  "w=all is acknowledged after one",
+		file: "replicate/operation.go",
+		from: "return o.required + o.extra }",
+		to:   "return min(1, o.required+o.extra) }",
+		in:   simnet, test: simulation,
+	},
+	{
+		bug:  "a quorum read is answered from one",
+		file: "replicate/quorum.go",
+		from: "required: uint8(op.Required), waiting",
+		to:   "required: 1, waiting",
+		in:   simnet, test: simulation,
+	},
+	{
+		bug:  "a read does not repair who is behind",
+		file: "replicate/quorum.go",
+		from: "extra, behind := 0, g.older()&^g.behind",
+		to:   "extra, behind := 0, ownerSet(0)",
+		in:   simnet, test: simulation,
+	},
+	{
+		bug:  "absence is believed of readers without authority while the ring changes",
+		file: "replicate/quorum.go",
+		from: "absent && o.acks == 0 || !g.found.Exists() && o.acks < o.required && a.v.Moving() {",
+		to:   "absent && o.acks == 0 {",
+		in:   simnet, test: "TestFoundSeeds",
+	},
+	{
+		bug:  "sync skips tombstones",
+		file: "antientropy/holdings.go",
+		from: "|| r.Collectable(now, h.grace) {",
+		to:   "|| r.Tombstone || now < 0 {",
+		in:   simnet, test: simulation,
+	},
+}
+
+const (
+	metAlways = `			t.mu.replaceView()
+		}
+		m.mu.Lock()
+		m.belief.met = last
+		m.mu.Unlock()
+`
+	metWithAView = `			t.mu.replaceView()
+			m.mu.Lock()
+			m.belief.met = last
+			m.mu.Unlock()
+		}
+`
+)
