@@ -75,6 +75,10 @@ else
 	SIMNET_FROM=$(FROM) SIMNET_SEEDS=$(SEEDS) go test ./internal/simnet -run '^TestSeeds$$' -count=1 -v -timeout 0
 endif
 
+.PHONY: mutants
+mutants: ## break the rules of the protocol, one line at a time: a test has to find each
+	MUTANTS=1 go test ./internal/mutants -count=1 -v -timeout 0
+
 .PHONY: fuzz
 fuzz: ## run each fuzz target for FUZZTIME (10s)
 	@grep -rEo --include='*_test.go' '^func Fuzz[A-Za-z0-9_]+' . | sort | while IFS=: read -r file target; do \

@@ -1,6 +1,7 @@
 package dataplane
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -75,4 +76,20 @@ func testReadersFirst(t *testing.T) {
 		c.nodes[i].plant(t, key, "newer", kv.VersionAt(time.Now()))
 	}
 	wantValue(t, c.nodes[3].get(key, kv.LevelOne), "newer")
+}
+
+// While the ring changes readers do not know together that a key is absent, unless as many have
+// authority as the level asks for: an owner to come may hold it.
+func TestAbsenceWhileTheRingChanges(t *testing.T) { bubble(t, testAbsenceWhileItChanges) }
+
+func testAbsenceWhileItChanges(t *testing.T) {
+	c, other := joiningCluster(t)
+	v, key := c.nodes[0].Board.View(), ""
+	for i := 0; key == "" || v.Partition(kv.Hash([]byte(key))) != v.Partition(kv.Hash([]byte(other))); i++ {
+		key = fmt.Sprint("new", i)
+	}
+	c.nodes[3].plant(t, key, "of an owner to come", kv.VersionAt(time.Now()))
+	c.nodes[0].forget()
+	defer c.nodes[0].remember()
+	wantOp(t, c.nodes[0].getWithin(50*time.Millisecond, key, kv.LevelAll), kv.ErrAbsenceUnknown)
 }

@@ -180,7 +180,7 @@ var mutants = []mutant{
 		file: "replicate/quorum.go",
 		from: "absent && o.acks == 0 || !g.found.Exists() && o.acks < o.required && a.v.Moving() {",
 		to:   "absent && o.acks == 0 {",
-		in:   simnet, test: "TestFoundSeeds",
+		in:   "dataplane", test: "TestAbsenceWhileTheRingChanges",
 	},
 	{
 		bug:  "sync skips tombstones",

@@ -18,6 +18,7 @@
 //
 // Some runs have crowds ([Crowd]): clients at all nodes that write the same few keys, before all faults and among them. Some have links that lag, for
 // minutes even, without being down; replicas that have no memory left for a while; and members that join and die before they have their share.
+// In some, nodes are slow to start: answers come before they know who the members are, or by which ring they go.
 //
 // What a seed fixes: the shape of the cluster, its clocks, the faults, the changes of members and their times, what each client asks of
 // whom and when, and the fate of the n-th message on each way between two nodes. What it does not fix: which of several
