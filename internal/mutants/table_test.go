@@ -162,6 +162,13 @@ var mutants = []mutant{
 		in:   simnet, test: simulation,
 	},
 	{
+		bug:  "a stale write is acknowledged",
+		file: "replicate/operation.go",
+		from: "case wire.Stale:\n\t\to.newer++",
+		to:   "case wire.Stale:\n\t\to.acks++",
+		in:   simnet, test: simulation,
+	},
+	{
 		bug:  "a quorum read is answered from one",
 		file: "replicate/quorum.go",
 		from: "required: uint8(op.Required), waiting",
