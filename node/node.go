@@ -15,8 +15,8 @@ import (
 	"sync/atomic"
 	"time"
 
-	"httpdhs/dataplane"
 	"httpdhs/api"
+	"httpdhs/dataplane"
 	"httpdhs/internal/metrics"
 	"httpdhs/kv"
 	"httpdhs/membership"
