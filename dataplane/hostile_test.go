@@ -63,7 +63,7 @@ func FuzzPeerAnswers(f *testing.F) {
 	f.Add(wire.AppendPing(nil, &wire.Ping{
 		Name: "node1", Boot: boot, Settings: "s", Wall: now.UnixMicro(), Machine: now.UnixMicro(), Number: 1, Dead: []string{"node0"},
 		Said:   rebalance.Statement{Seq: 3, Map: 1, Reads: 1, Writes: []rebalance.Ring{1, 2}, Wants: []rebalance.Ring{1, 2}, Holds: []rebalance.Ring{1}},
-		Moving: &wire.Moving{Done: 1, Partitions: 2, Bytes: 3, Seconds: 4}, Sees: map[uint64]wire.Sight{1: {Suspicion: 2, Live: true}}, Acknowledged: map[uint64]uint64{1: 1},
+		Moving: &wire.Moving{Done: 1, Partitions: 2, Bytes: 3, Seconds: 4}, Sees: wire.Sight{Boot: 1, Suspicion: 2, Live: true, Acknowledged: 1},
 	}))
 	f.Fuzz(func(t *testing.T, answer []byte) {
 		c := idleCluster(t, clusterOptions{nodes: 2, replicas: 2})

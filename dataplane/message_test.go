@@ -24,7 +24,7 @@ func seeds(f *testing.F) {
 	f.Add(answer)
 	f.Add(wire.AppendList(nil, &kv.ListRequest{From: 1, Limit: 10, Prefix: []byte("k")}, []uint16{0, 1, 255}))
 	f.Add(wire.AppendList(nil, &kv.ListRequest{Limit: 1, Values: true}, []uint16{65535}))
-	f.Add(wire.AppendPing(nil, &wire.Ping{Name: "node1", Boot: 7, Settings: "s", Sees: map[uint64]wire.Sight{1: {Suspicion: 2, Live: true}}}))
+	f.Add(wire.AppendPing(nil, &wire.Ping{Name: "node1", Boot: 7, Settings: "s", Sees: wire.Sight{Boot: 1, Suspicion: 2, Live: true}}))
 	f.Add(wire.AppendDigests(nil, wire.EachBucket, []int{3, 255}))
 	f.Add(wire.AppendPull(nil, &wire.Pull{Partition: 1, Buckets: allBuckets}))
 	f.Add([]byte{})

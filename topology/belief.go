@@ -13,9 +13,9 @@ import (
 // locks, I/O or a clock. Whether the member is down is its peer's state, and passed in.
 //
 // A member that was down here has missed what this node coordinated meanwhile, and what was kept
-// for it may have been dropped. Each such time is a suspicion epoch, which this node states in its
-// Sees. The member takes note by the fence: it gives up what it holds. Only afterwards it says in
-// Acknowledged that it has. Until then nothing that it says to hold is believed. The same goes the
+// for it may have been dropped. Each such time is a suspicion epoch, of which this node tells the
+// member in Sees. The member takes note by the fence: it gives up what it holds. Only afterwards it
+// says in Sees.Acknowledged that it has. Until then nothing that it says to hold is believed. The same goes the
 // other way round: suspectedBy and acknowledged are of the epochs in which the member suspected
 // this node.
 type belief struct {
@@ -52,7 +52,7 @@ func (b *belief) hear(ping *wire.Ping) (suspected bool) {
 	} else if ping.Number < b.ping.Number {
 		return false // overtaken by a later one
 	}
-	b.suspectedBy = max(b.suspectedBy, ping.Sees[b.self].Suspicion)
+	b.suspectedBy = max(b.suspectedBy, ping.Sees.Of(b.self).Suspicion)
 	b.ping = *ping
 	return b.acknowledged < b.suspectedBy
 }
@@ -119,7 +119,7 @@ func (b *belief) rest() past {
 
 // trusted says whether what the member says to hold may be believed.
 func (b *belief) trusted(down bool) bool {
-	return !down && b.ping.Acknowledged[b.self] == b.suspicion
+	return !down && b.ping.Sees.Of(b.self).Acknowledged == b.suspicion
 }
 
 // holds says whether the member has authority for a ring, and is trusted.

@@ -15,9 +15,8 @@ const self = 1 // boot of the node whose beliefs these are
 func says(boot, number, suspicion, acknowledged uint64) *wire.Ping {
 	return &wire.Ping{
 		Boot: boot, Number: number,
-		Sees:         map[uint64]wire.Sight{self: {Suspicion: suspicion}},
-		Acknowledged: map[uint64]uint64{self: acknowledged},
-		Said:         rebalance.Statement{Holds: []rebalance.Ring{7}},
+		Sees: wire.Sight{Boot: self, Suspicion: suspicion, Acknowledged: acknowledged},
+		Said: rebalance.Statement{Holds: []rebalance.Ring{7}},
 	}
 }
 

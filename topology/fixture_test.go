@@ -187,7 +187,7 @@ func (n *testNode) node(c *cluster, j int) *member { return n.find(c.table.Nodes
 
 // dead are the members that the node would have removed.
 func (n *testNode) dead() []string {
-	said := n.statement()
+	said := n.statement(nil)
 	return said.Dead
 }
 

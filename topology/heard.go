@@ -21,7 +21,7 @@ func (m *member) answered(said *answer) {
 	b.answeredTo = max(b.answeredTo, said.to)
 	epoch := b.suspicion
 	if back {
-		sight := ping.Sees[b.self]
+		sight := ping.Sees.Of(b.self)
 		suspected = suspected || sight.Suspicion > 0 && !sight.Counts
 	}
 	m.mu.Unlock()

@@ -106,7 +106,7 @@ func (m *member) asSeen(inTarget bool) rebalance.Peer {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	b, down := &m.belief, m.down()
-	sight := b.ping.Sees[b.self]
+	sight := b.ping.Sees.Of(b.self)
 	seen := rebalance.Peer{
 		Live:     !m.probed.Load() || !down || b.heardLately(time.Now()),
 		InTarget: inTarget, Answered: b.answeredTo, Believed: b.trusted(down),
@@ -120,19 +120,17 @@ func (m *member) asSeen(inTarget bool) rebalance.Peer {
 	return seen
 }
 
-// mention fills in what a ping says of the member.
-func (m *member) mention(p *wire.Ping) {
+// sight is what this node tells the member of how it sees it.
+func (m *member) sight() wire.Sight {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	b := &m.belief
 	if b.ping.Boot == 0 {
-		return
+		return wire.Sight{}
 	}
-	p.Sees[b.ping.Boot] = wire.Sight{
-		Suspicion: b.suspicion, Live: !m.down(), Counts: m.countsLocked(), PrimaryEpoch: m.acknowledgedEpochLocked(),
-	}
-	if b.acknowledged != 0 {
-		p.Acknowledged[b.ping.Boot] = b.acknowledged
+	return wire.Sight{
+		Boot: b.ping.Boot, Suspicion: b.suspicion, Live: !m.down(), Counts: m.countsLocked(),
+		PrimaryEpoch: m.acknowledgedEpochLocked(), Acknowledged: b.acknowledged,
 	}
 }
 

@@ -106,7 +106,7 @@ func (s *state) acknowledgeEpochs() (replaced bool) {
 		case b.ping.PrimaryEpoch != b.primary.epoch:
 			b.primary, replaced = primaryAck{epoch: b.ping.PrimaryEpoch, since: serial}, true
 		}
-		all = all && (m.down() || b.ping.Sees[b.self].PrimaryEpoch == s.primacy.epoch.Load())
+		all = all && (m.down() || b.ping.Sees.Of(b.self).PrimaryEpoch == s.primacy.epoch.Load())
 		m.mu.Unlock()
 	}
 	s.primacy.count(all, arrivals)

@@ -52,7 +52,7 @@ func testWaitsForWhoComesBack(t *testing.T) {
 	defer n.mu.Unlock()
 	look := func(epoch uint64) bool {
 		m.mu.Lock()
-		m.belief.ping.Sees = map[uint64]wire.Sight{m.belief.self: {PrimaryEpoch: epoch}}
+		m.belief.ping.Sees = wire.Sight{Boot: m.belief.self, PrimaryEpoch: epoch}
 		m.mu.Unlock()
 		for n.mu.acknowledgeEpochs() {
 			n.mu.rings.retire(n.board.View())

@@ -147,7 +147,7 @@ func (m *member) ask(deadline time.Time) (answer, error) {
 	told := m.belief.suspicion // before it is told
 	m.mu.Unlock()
 	began, stamped := time.Now(), m.t.clock.Reading()
-	self := m.t.statement()
+	self := m.t.statement(m)
 	msg, err := m.peer.Probe(wire.AppendPing(nil, &self), deadline)
 	if err != nil {
 		return answer{}, err

@@ -49,7 +49,7 @@ func TestMemberTakesPartOnceItIsAcknowledged(t *testing.T) {
 	log.peer = m.peer
 	top.board.SetInSync(true)
 	m.belief.ping.Boot, m.belief.suspicion = 7, 1
-	m.answered(&answer{told: 1, Ping: wire.Ping{Name: "other", Boot: 7, Number: 1, Sees: map[uint64]wire.Sight{self: {Suspicion: 1}}}})
+	m.answered(&answer{told: 1, Ping: wire.Ping{Name: "other", Boot: 7, Number: 1, Sees: wire.Sight{Boot: self, Suspicion: 1}}})
 	if want := "not in sync any more, while it is down"; !slices.Contains(log.lines, want) {
 		t.Errorf("the node says %q, want %q", log.lines, want)
 	}

@@ -13,10 +13,11 @@ func (t *Topology) ServePing(dst, request []byte) ([]byte, error) {
 	}
 	// One that is not accepted is left to the prober's pace: two that refuse each other would ask
 	// each other without end.
-	if m := t.find(ping.Name); m != nil && t.accepts(&ping) == nil {
+	m := t.find(ping.Name)
+	if m != nil && t.accepts(&ping) == nil {
 		m.asked(&ping)
 	}
-	self := t.statement()
+	self := t.statement(m)
 	return wire.AppendPing(dst, &self), nil
 }
 

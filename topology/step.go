@@ -10,20 +10,20 @@ import (
 	"httpdhs/wire"
 )
 
-// statement is what this node says of itself in a ping.
-func (t *Topology) statement() wire.Ping {
+// statement is what this node says of itself in a ping to a member; nil: to one that it does not
+// know.
+func (t *Topology) statement(to *member) wire.Ping {
 	p := wire.Ping{
 		Name: t.opt.Name, Boot: t.opt.Boot, Settings: t.settings,
 		Clock: t.clock.Last(), Wall: t.clock.Wall().UnixMicro(), Lead: t.clock.Lead().Microseconds(),
-		Sees: make(map[uint64]wire.Sight), Acknowledged: make(map[uint64]uint64),
 		PrimaryEpoch: t.primacy.epoch.Load(),
 	}
 	if t.opt.Wall != nil {
 		p.Machine = t.opt.Wall.Machine().UnixMicro()
 	}
 	// What it has acknowledged is looked up before what it holds: it gives that up first.
-	for _, m := range t.others() {
-		m.mention(&p)
+	if to != nil {
+		p.Sees = to.sight()
 	}
 	p.InSync = t.board.InSync()
 	t.opt.Describe(&p)

@@ -35,7 +35,7 @@ func FuzzMessages(f *testing.F) {
 	f.Add(AppendPing(nil, &Ping{
 		Name: "node1", Boot: 7, Settings: "s", Started: time.Unix(0, 0),
 		Said: rebalance.Statement{Seq: 3, Map: 1, Reads: 1, Writes: []rebalance.Ring{1, 2}},
-		Sees: map[uint64]Sight{1: {Suspicion: 2, Live: true}}, Acknowledged: map[uint64]uint64{1: 1},
+		Sees: Sight{Boot: 1, Suspicion: 2, Live: true, Acknowledged: 1},
 	}))
 	f.Fuzz(func(t *testing.T, msg []byte) {
 		before := bytes.Clone(msg)

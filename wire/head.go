@@ -10,7 +10,7 @@ import (
 // Format is the version of all messages, and Head the bytes of their heads: format and kind. Seals
 // have a version of their own.
 const (
-	Format = 3
+	Format = 4
 	Head   = 2
 )
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"math"
 	"reflect"
 	"strings"
@@ -23,7 +24,7 @@ func TestGoldenMessages(t *testing.T) {
 	batch = AppendRead(batch, []byte("key"))
 	batch = AppendCond(batch, &kv.Condition{Kind: kv.IfVersion, Versions: []kv.Version{1, 0xff}},
 		&kv.Record{Key: []byte("d"), Entry: kv.Entry{Version: 9, Tombstone: true}})
-	golden(t, "batch", batch, "0301"+"8877665544332211"+
+	golden(t, "batch", batch, "0401"+"8877665544332211"+
 		"61"+"10"+"01"+"02"+"0807060504030201"+"6b"+"7676"+
 		"72"+"03"+"6b6579"+
 		"63"+"03"+"02"+"0100000000000000"+"ff00000000000000"+"11"+"01"+"0900000000000000"+"64")
@@ -36,24 +37,24 @@ func TestGoldenMessages(t *testing.T) {
 	} {
 		answer = AppendResult(answer, &r)
 	}
-	golden(t, "answer", answer, "0301"+"0000000000000000"+
+	golden(t, "answer", answer, "0401"+"0000000000000000"+
 		"81"+"02"+"0700000000000000"+"03"+"04"+"0b"+"05"+"0800000000000000"+
 		"46"+"10"+"01"+"00"+"0100000000000000"+"6b"+"07"+"09"+"08")
 
 	list := AppendList(nil, &kv.ListRequest{From: 0x1234, Limit: 5, Values: true, Prefix: []byte("p")}, []uint16{1, 0x203})
-	golden(t, "listing", list, "0302"+"3412000000000000"+"05000000"+"01"+"01"+"70"+"0100"+"0302")
+	golden(t, "listing", list, "0402"+"3412000000000000"+"05000000"+"01"+"01"+"70"+"0100"+"0302")
 
 	ping := AppendPing(nil, &Ping{
 		Name: "n", Boot: 7, Settings: "s", Clock: 300, Wall: 1, Lead: -1, Machine: 2, InSync: true, Number: 3,
 		Said:         rebalance.Statement{Seq: 4, Map: 5, Reads: 6, Writes: []rebalance.Ring{6, 7}, Holds: []rebalance.Ring{6}},
 		PrimaryEpoch: 8, Moving: &Moving{Ring: "r", Partitions: 9, Done: 1, Bytes: 2, Seconds: 1}, HandOver: 10, Dead: []string{"d"},
-		Sees: map[uint64]Sight{11: {Suspicion: 12, Live: true, PrimaryEpoch: 13, Counts: true}}, Acknowledged: map[uint64]uint64{14: 15},
+		Sees: Sight{Boot: 11, Suspicion: 12, Live: true, PrimaryEpoch: 13, Counts: true, Acknowledged: 15},
 		Keys: 1, Bytes: 2, Tombstones: 3, Version: "v", Started: time.Unix(64, 1),
 		Memory: Memory{Live: 4, Dead: 5, Segments: 6, Index: 7, Max: 8, Evicted: 9, EvictedBytes: 10},
 	})
-	golden(t, "ping", ping, "0303"+"05"+"016e"+"07"+"0173"+"ac02"+"02"+"01"+"04"+"03"+
+	golden(t, "ping", ping, "0403"+"05"+"016e"+"07"+"0173"+"ac02"+"02"+"01"+"04"+"03"+
 		"04"+"05"+"06"+"020607"+"00"+"0106"+"08"+"0172"+"12"+"02"+"04"+"000000000000f03f"+"14"+"01"+"0164"+
-		"01"+"0b"+"03"+"0c"+"0d"+"01"+"0e"+"0f"+
+		"03"+"0b"+"0c"+"0d"+"0f"+
 		"02"+"04"+"06"+"08"+"0a"+"0c"+"0e"+"10"+"12"+"14"+"0176"+"8001"+"02")
 }
 
@@ -65,8 +66,8 @@ func TestPingsComeBack(t *testing.T) {
 		Stopping: true, Number: countMax, PrimaryEpoch: 8, HandOver: 9, Dead: []string{"node2", "node3"},
 		Said:   rebalance.Statement{Seq: 1, Map: 2, Reads: 3, Guess: true, Writes: []rebalance.Ring{4}, Wants: []rebalance.Ring{5}, Holds: []rebalance.Ring{6}},
 		Moving: &Moving{Ring: "r", Partitions: 1, Done: 2, Bytes: 3, Seconds: 0.5},
-		Sees:   map[uint64]Sight{1: {Suspicion: 2, Live: true, PrimaryEpoch: 3}, 4: {Counts: true}}, Acknowledged: map[uint64]uint64{5: 6, 7: 8},
-		Keys: 1, Bytes: 2, Tombstones: 3, Version: "1.0", Started: time.Unix(1_700_000_000, 123_456_789),
+		Sees:   Sight{Boot: math.MaxUint64, Suspicion: 2, Live: true, PrimaryEpoch: 3, Acknowledged: 4},
+		Keys:   1, Bytes: 2, Tombstones: 3, Version: "1.0", Started: time.Unix(1_700_000_000, 123_456_789),
 		Memory: Memory{Live: 1, Dead: 2, Segments: 3, Index: 4, Max: 5, Evicted: 6, EvictedBytes: 7},
 	}
 	msg := AppendPing(nil, &want)
@@ -156,9 +157,9 @@ func TestPingsAreBounded(t *testing.T) {
 		"number":                 func(p *Ping) { p.Number = countMax + 1 },
 		"statements":             func(p *Ping) { p.Said.Seq = math.MaxUint64 },
 		"epochs":                 func(p *Ping) { p.PrimaryEpoch = math.MaxUint64 },
-		"suspicions":             func(p *Ping) { p.Sees = map[uint64]Sight{1: {Suspicion: math.MaxUint64}} },
-		"acknowledged epoch":     func(p *Ping) { p.Sees = map[uint64]Sight{1: {}, 2: {PrimaryEpoch: countMax + 1}} },
-		"acknowledged suspicion": func(p *Ping) { p.Acknowledged = map[uint64]uint64{1: math.MaxUint64} },
+		"suspicions":             func(p *Ping) { p.Sees = Sight{Suspicion: math.MaxUint64} },
+		"acknowledged epoch":     func(p *Ping) { p.Sees = Sight{PrimaryEpoch: countMax + 1} },
+		"acknowledged suspicion": func(p *Ping) { p.Sees = Sight{Acknowledged: math.MaxUint64} },
 	} {
 		p := good
 		spoil(&p)
@@ -174,5 +175,30 @@ func TestBatchesTakeTheLongestKey(t *testing.T) {
 	r := kv.Record{Key: make([]byte, 1<<20+1), Entry: kv.Entry{Version: 1, Value: []byte("v")}}
 	if it, rest := item(t, AppendApply(nil, &r)); !bytes.Equal(it.Record.Key, r.Key) || len(rest) > 0 {
 		t.Error("another came back")
+	}
+}
+
+// A ping says nothing of third nodes that are well: its length is not that of the member list. The
+// longest that a node makes, in which all members are dead, is taken.
+func TestPingsDoNotGrowWithTheMembers(t *testing.T) {
+	var dead []string
+	for i := range MaxMembers {
+		dead = append(dead, fmt.Sprintf("%0*d", maxAddrBytes, i))
+	}
+	p := Ping{Name: dead[0], Boot: math.MaxUint64, Started: time.Unix(1<<33, 0), Sees: Sight{Boot: math.MaxUint64, Suspicion: countMax}}
+	if n := len(AppendPing(nil, &p)); n > 512 {
+		t.Errorf("a ping takes %d bytes", n)
+	}
+	p.Dead = dead
+	if _, err := ParsePing(AppendPing(nil, &p)); err != nil {
+		t.Errorf("with all members dead: %v", err)
+	}
+}
+
+// What is said of a process is nothing to the one that was started after it.
+func TestASightIsOfOneProcess(t *testing.T) {
+	s := Sight{Boot: 7, Suspicion: 2, Live: true, Counts: true, PrimaryEpoch: 3, Acknowledged: 4}
+	if s.Of(7) != s || s.Of(8) != (Sight{}) {
+		t.Errorf("it says %+v of that process, and %+v of another", s.Of(7), s.Of(8))
 	}
 }

@@ -8,7 +8,8 @@ import (
 	"httpdhs/rebalance"
 )
 
-// Ping is what a node tells of itself: in each probe, and in its answer to one.
+// Ping is what a node tells another of itself: in each probe, and in its answer to one. It says
+// nothing of third nodes but who is dead, so its length does not grow with the members.
 type Ping struct {
 	Name     string
 	Boot     uint64 // drawn at start: tells a restart from a pause
@@ -40,12 +41,8 @@ type Ping struct {
 	// Dead are the members that have been down to it for so long that it would have them removed.
 	Dead []string
 
-	// Sees is how it sees each peer that it has heard from, by the peer's boot.
-	Sees map[uint64]Sight
-
-	// Acknowledged has the suspicion epoch of each peer, by the peer's boot, that it has
-	// acknowledged: it knows that the peer has taken it for down, and has given up what it held.
-	Acknowledged map[uint64]uint64
+	// Sees is how it sees the node that it speaks to.
+	Sees Sight
 
 	Keys       int64
 	Bytes      int64
@@ -55,12 +52,26 @@ type Ping struct {
 	Started    time.Time
 }
 
-// Sight is how a node sees a peer: see "Being taken for down" in docs/design/membership.md.
+// Sight is how a node sees the peer that it speaks to: see "Being taken for down" in
+// docs/design/membership.md. It is of one process: another at that name takes nothing from it.
 type Sight struct {
+	Boot         uint64 // of the peer, as it last heard; 0: not yet, and all else is zero
 	Suspicion    uint64 // epoch; grows when it takes the peer for down, and when the peer is live again
 	Live         bool
 	PrimaryEpoch uint64 // of the peer, that it has acknowledged
 	Counts       bool   // it has delivered what it kept for the peer, and what began before it met the peer is over
+
+	// Acknowledged is the peer's suspicion epoch of the node that it has acknowledged: it knows that
+	// the peer has taken it for down, and has given up what it held.
+	Acknowledged uint64
+}
+
+// Of is what is said of the process of that boot: nothing, if another was meant.
+func (s Sight) Of(boot uint64) Sight {
+	if s.Boot != boot {
+		return Sight{}
+	}
+	return s
 }
 
 // Moving is how far a node is with fetching what it owns by a ring.
@@ -107,12 +118,5 @@ func (p *Ping) check() error {
 // most is the largest of all that a node counts. Of each the larger is the later, or is what has to
 // be acknowledged.
 func (p *Ping) most() uint64 {
-	most := max(p.Number, p.Said.Seq, p.PrimaryEpoch)
-	for _, sight := range p.Sees {
-		most = max(most, sight.Suspicion, sight.PrimaryEpoch)
-	}
-	for _, suspicion := range p.Acknowledged {
-		most = max(most, suspicion)
-	}
-	return most
+	return max(p.Number, p.Said.Seq, p.PrimaryEpoch, p.Sees.Suspicion, p.Sees.PrimaryEpoch, p.Sees.Acknowledged)
 }

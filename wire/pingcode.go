@@ -13,8 +13,8 @@ import (
 
 // A ping is the fields of [Ping] in their order: integers are varints, a string or a list has its
 // length first, and the flags say which of the optional parts follow. What comes after the last is
-// of a later version, and is not read. It is binary because each node sends and reads two a second
-// for each peer, and lists all peers in each.
+// of a later version, and is not read. It is binary because each node sends and reads some a second
+// for each peer.
 const (
 	pingInSync = 1 << iota
 	pingStopping
@@ -25,8 +25,9 @@ const (
 	sightLive   = 1 << 0
 	sightCounts = 1 << 1
 
-	// pingBytesMax bounds a ping: what a thousand members with the longest names take.
-	pingBytesMax = 1 << 20
+	// pingBytesMax bounds a ping: what naming all members as dead takes, with the longest names, and
+	// some more for the rest.
+	pingBytesMax = MaxMembers*(maxAddrBytes+2) + 4<<10
 
 	// statedMax bounds the rings of a kind in a statement. A node states RingsMax of them, and
 	// the one that it reads by.
@@ -78,14 +79,7 @@ func AppendPing(dst []byte, p *Ping) []byte {
 	for _, name := range p.Dead {
 		dst = appendString(dst, name)
 	}
-	dst = binary.AppendUvarint(dst, uint64(len(p.Sees)))
-	for boot, sight := range p.Sees {
-		dst = appendSight(binary.AppendUvarint(dst, boot), &sight)
-	}
-	dst = binary.AppendUvarint(dst, uint64(len(p.Acknowledged)))
-	for boot, suspicion := range p.Acknowledged {
-		dst = binary.AppendUvarint(binary.AppendUvarint(dst, boot), suspicion)
-	}
+	dst = appendSight(dst, &p.Sees)
 
 	m := &p.Memory
 	dst = appendVarints(dst, p.Keys, p.Bytes, p.Tombstones,
@@ -121,8 +115,10 @@ func appendSight(dst []byte, s *Sight) []byte {
 	if s.Counts {
 		flags |= sightCounts
 	}
-	dst = binary.AppendUvarint(append(dst, flags), s.Suspicion)
-	return binary.AppendUvarint(dst, s.PrimaryEpoch)
+	dst = binary.AppendUvarint(append(dst, flags), s.Boot)
+	dst = binary.AppendUvarint(dst, s.Suspicion)
+	dst = binary.AppendUvarint(dst, s.PrimaryEpoch)
+	return binary.AppendUvarint(dst, s.Acknowledged)
 }
 
 // ParsePing reads a ping. The error wraps ErrMalformed.
@@ -167,18 +163,7 @@ func (f *fields) ping(p *Ping) {
 	for range f.count(1) {
 		p.Dead = append(p.Dead, f.text())
 	}
-	if n := f.count(4); n > 0 {
-		p.Sees = make(map[uint64]Sight, n)
-		for range n {
-			p.Sees[f.uvarint()] = f.sight()
-		}
-	}
-	if n := f.count(2); n > 0 {
-		p.Acknowledged = make(map[uint64]uint64, n)
-		for range n {
-			p.Acknowledged[f.uvarint()] = f.uvarint()
-		}
-	}
+	p.Sees = f.sight()
 	p.Keys, p.Bytes, p.Tombstones = f.varint(), f.varint(), f.varint()
 	p.Memory = Memory{
 		Live: f.varint(), Dead: f.varint(), Segments: f.varint(), Index: f.varint(), Max: f.varint(),
@@ -272,5 +257,8 @@ func (f *fields) rings() (rings []rebalance.Ring) {
 
 func (f *fields) sight() Sight {
 	flags := f.flags(sightLive | sightCounts)
-	return Sight{Live: flags&sightLive != 0, Counts: flags&sightCounts != 0, Suspicion: f.uvarint(), PrimaryEpoch: f.uvarint()}
+	return Sight{
+		Live: flags&sightLive != 0, Counts: flags&sightCounts != 0,
+		Boot: f.uvarint(), Suspicion: f.uvarint(), PrimaryEpoch: f.uvarint(), Acknowledged: f.uvarint(),
+	}
 }
