@@ -65,8 +65,9 @@ type Options struct {
 	Random func() float64
 
 	// Describe fills in what the node tells of itself in a ping: Keys, Bytes, Tombstones, Memory,
-	// Version, Started, Stopping, HandOver.
-	Describe func(*wire.Ping)
+	// Version, Started, Stopping, HandOver. now: as they are, and not as
+	// they were a moment ago.
+	Describe func(p *wire.Ping, now bool)
 }
 
 // Plane is this node's part in the cluster. It does nothing before Topology.SetMembers.
@@ -88,9 +89,9 @@ func New(o *Options) (*Plane, error) {
 	p.Topology = topology.New(&topology.Options{
 		Name: o.Name, Boot: o.Boot, Ring: o.Ring, Board: p.Board, Clock: o.Clock, Wall: o.Wall, Log: o.Log,
 		Members: o.Members, Dial: o.Dial, QueueBytes: o.QueueBytes, ProbeEvery: o.ProbeEvery, EvictAfter: o.EvictAfter,
-		Describe: func(ping *wire.Ping) {
+		Describe: func(ping *wire.Ping, now bool) {
 			ping.Moving = p.Repairer.Moving()
-			o.Describe(ping)
+			o.Describe(ping, now)
 		},
 	})
 	p.Repairer = antientropy.New(&antientropy.Options{

@@ -167,7 +167,7 @@ func (c *cluster) boot(i int, boot uint64, o clusterOptions) *testNode {
 			return c.net.Link(n.name, to)
 		},
 		QueueBytes: o.queueBytes, ProbeEvery: o.probeEvery,
-		Boot: boot, Grace: time.Hour, Describe: func(*wire.Ping) {},
+		Boot: boot, Grace: time.Hour, Describe: func(*wire.Ping, bool) {},
 		EvictAfter: o.evictAfter,
 	})
 	if err == nil {

@@ -30,7 +30,7 @@ func TestWhatIsNoHello(t *testing.T) {
 		`{"format":2,"from":"b:1","members":[{"name":"b:1","weight":1,"state":"gone"}]}`:             "no state",
 		`{"format":2,"from":"b:1","members":[{"name":"b:1","weight":1,"version":1e300}]}`:            "version",
 		`{"format":2,"from":"b:1","members":[{"name":"b:1","weight":1,"version":9999999999999999}]}`: "version",
-		string(many): "more than 2048",
+		string(many): fmt.Sprintf("more than %d", wire.MaxMembers+wire.MaxRemoved),
 		string(long): "more than 128",
 		`{"format":2,"from":"b:1","join":["nowhere"]}`: "address to join",
 		strings.Repeat(" ", 4<<20+1):                   "at most",

@@ -12,6 +12,7 @@ import (
 	"httpdhs/peer"
 	"httpdhs/replicate"
 	"httpdhs/ring"
+	"httpdhs/shard"
 	"httpdhs/topology"
 	"httpdhs/wire"
 )
@@ -22,12 +23,33 @@ const (
 	reasonRecovering = "being sent the writes that it missed"
 )
 
+// counted is what the store counted at a moment.
+type counted struct {
+	at    time.Time
+	stats shard.Stats
+}
+
+// countEvery is how old the figures in a probe may be: to look at all partitions takes a while, and
+// in a large cluster a node sends and answers many probes a second.
+const countEvery = time.Second
+
+// stats are what the store counts, now or a moment ago.
+func (v *view) stats(now bool) *shard.Stats {
+	if last := v.counted.Load(); !now && last != nil && time.Since(last.at) < countEvery {
+		return &last.stats
+	}
+	count := &counted{time.Now(), v.store.Stats()}
+	v.counted.Store(count)
+	return &count.stats
+}
+
 // view is what a node tells of itself and the others, as documents and counters.
 type view struct {
 	*parts
 	*life
 	ringDoc  atomic.Pointer[ringDoc]
 	handOver atomic.Pointer[handOver]
+	counted  atomic.Pointer[counted]
 }
 
 // cluster implements server.Cluster.
@@ -36,9 +58,10 @@ type cluster struct {
 	*roster
 }
 
-// describe is what the node tells its peers of itself.
-func (v *view) describe(p *wire.Ping) {
-	s := v.store.Stats()
+// describe is what the node tells its peers of itself. now: as it is, and not as it was a moment
+// ago.
+func (v *view) describe(p *wire.Ping, now bool) {
+	s := v.stats(now)
 	p.Keys, p.Bytes, p.Tombstones = int64(s.Keys), s.Bytes, int64(s.Tombstones)
 	m := &s.Memory
 	p.Memory = wire.Memory{Live: m.Live, Dead: m.Dead, Segments: m.Segments, Index: m.Index, Max: v.cfg.MaxMemory,
@@ -85,7 +108,7 @@ func earlier(a, b time.Time) time.Time {
 
 // Cluster implements server.Cluster.
 func (v *view) Cluster(deadline time.Time) api.Cluster {
-	v.plane.Topology.Refresh(earlier(deadline, time.Now().Add(freshWithin)))
+	v.plane.Topology.Survey(earlier(deadline, time.Now().Add(freshWithin)))
 	return v.cluster()
 }
 
@@ -159,7 +182,7 @@ func (v *view) describeMember(member *wire.Member, peers map[string]topology.Sta
 
 func (v *view) describeSelf() api.Node {
 	var p wire.Ping
-	v.describe(&p)
+	v.describe(&p, true)
 	p.Moving = v.plane.Repairer.Moving()
 	m := fromPing(&p)
 	m.State = api.StateActive

@@ -57,6 +57,14 @@ func (b *belief) hear(ping *wire.Ping) (suspected bool) {
 	return b.acknowledged < b.suspectedBy
 }
 
+// news says whether a ping changes anything that a step of the protocol looks at. A statement of a
+// Seq is never another.
+func (b *belief) news(ping *wire.Ping) bool {
+	was := &b.ping
+	return ping.Boot != was.Boot || ping.Said.Seq != was.Said.Seq || ping.PrimaryEpoch != was.PrimaryEpoch ||
+		ping.Sees != was.Sees || !slices.Equal(ping.Dead, was.Dead)
+}
+
 // meet begins again with a member that was restarted, or is heard for the first time.
 func (b *belief) meet(boot uint64) {
 	switch {

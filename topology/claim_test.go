@@ -22,8 +22,7 @@ func (n *testNode) holdsTarget() bool {
 
 // countsOn says whether the node states that it counts on node j.
 func (n *testNode) countsOn(c *cluster, j int) bool {
-	sight := n.statement().Sees[n.Boot(n.node(c, j).peer)]
-	return sight.Counts
+	return n.node(c, j).sight().Counts
 }
 
 // A node claims no ring before all that are up have answered that they write to it: what one
@@ -109,7 +108,7 @@ func testOvertaken(t *testing.T) {
 		t.Fatal("it is not in sync already: the test shows nothing")
 	}
 	n.Overtaken("a test")
-	if said := n.statement(); n.board.InSync() || len(said.Said.Holds) > 0 {
+	if said := n.statement(nil, false); n.board.InSync() || len(said.Said.Holds) > 0 {
 		t.Errorf("it has authority for %d rings", len(said.Said.Holds))
 	}
 	c.net.Clear()

@@ -18,7 +18,8 @@ type clocks struct {
 	log    *slog.Logger
 	inSync func() bool
 
-	lag atomic.Pointer[lag] // of the member whose stamps may be furthest behind; nil: there are no others
+	looks pacer               // of looking at all members
+	lag   atomic.Pointer[lag] // of the member whose stamps may be furthest behind; nil: there are no others
 
 	mu       sync.Mutex // guards all below; members' locks may be taken under it
 	bound    bool       // the clock is ahead, and cannot be moved back so far

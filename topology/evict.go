@@ -40,14 +40,13 @@ func (s *state) electorate() *electorate {
 	}
 }
 
-// victims are the members that are to be removed: this node would have it so, and with it a
-// majority of those on the ring that is read.
-func (s *state) victims() (victims []string) {
+// victims are the dead that are to be removed: a majority of those on the ring that is read would
+// have it so.
+func (s *state) victims(e *electorate) (victims []string) {
 	if s.opt.Members == nil {
 		return nil
 	}
-	e := s.electorate()
-	for _, name := range e.dead() {
+	for _, name := range s.dead {
 		if e.majority(name, s.board.View().Read.Nodes()) {
 			victims = append(victims, name)
 		}

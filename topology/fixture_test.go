@@ -91,7 +91,7 @@ func (c *cluster) boot(i int, boot uint64, members wire.Members) *testNode {
 		Name: n.name, Boot: boot, Ring: c.table.Settings(), Board: placement.NewBoard(testPartitions, SilenceMax),
 		Clock: kv.NewClock(uint16(i), time.Now), Log: slog.New(slog.DiscardHandler),
 		Dial:       func(to string) peer.Transport { return c.net.Link(n.name, to) },
-		QueueBytes: 1 << 20, ProbeEvery: 3 * time.Millisecond, Describe: func(*wire.Ping) {},
+		QueueBytes: 1 << 20, ProbeEvery: 3 * time.Millisecond, Describe: func(*wire.Ping, bool) {},
 	})
 	if len(members.All) > 0 {
 		n.set(c.t, members)
@@ -187,7 +187,8 @@ func (n *testNode) node(c *cluster, j int) *member { return n.find(c.table.Nodes
 
 // dead are the members that the node would have removed.
 func (n *testNode) dead() []string {
-	said := n.statement(nil)
+	n.reconsider()
+	said := n.statement(nil, false)
 	return said.Dead
 }
 

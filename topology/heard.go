@@ -16,7 +16,7 @@ func (m *member) answered(said *answer) {
 		m.mu.Unlock()
 		return
 	}
-	met := ping.Boot != b.ping.Boot
+	met, news := ping.Boot != b.ping.Boot, back || b.news(ping) || b.answeredTo < said.to
 	suspected := b.hear(ping)
 	b.answeredTo = max(b.answeredTo, said.to)
 	epoch := b.suspicion
@@ -40,9 +40,10 @@ func (m *member) answered(said *answer) {
 	if met {
 		m.t.met(m)
 	}
-	m.concluded(ping.Said.Map)
+	m.concluded(ping.Said.Map, news)
 	if back {
-		m.probeSoon() // it has to be told
+		m.t.clocks.looks.hurry() // it counts from now on
+		m.probeSoon()            // it has to be told
 	}
 }
 
@@ -57,12 +58,13 @@ func (m *member) asked(p *wire.Ping) {
 		return
 	}
 	m.t.clock.Observe(p.Clock)
+	news := b.news(p)
 	suspected := b.hear(p)
 	m.mu.Unlock()
 	if suspected {
 		m.acknowledge(p.Boot)
 	}
-	m.concluded(p.Said.Map)
+	m.concluded(p.Said.Map, news || suspected)
 }
 
 // acknowledge raises the fence, for the member has taken this node for down. Only then this node
@@ -78,15 +80,19 @@ func (m *member) acknowledge(boot uint64) {
 	m.probeSoon() // it waits for that
 }
 
-// concluded goes on when what the member says is noted. digest is that of its member map.
-func (m *member) concluded(digest uint64) {
+// concluded goes on when what the member says is noted. digest is that of its member map. Most pings
+// bring no news, and a step looks at all members: without any it is taken once in a while, for what
+// is a matter of time.
+func (m *member) concluded(digest uint64, news bool) {
 	m.t.mu.Lock()
 	differs := digest != m.t.mu.roster.members.Digest
 	m.t.mu.Unlock()
 	if differs {
 		m.t.introduce(m.peer.Name())
 	}
-	m.t.reconsider()
+	if news || m.t.steps.due(m.t.opt.ProbeEvery) {
+		m.t.reconsider()
+	}
 }
 
 // introduce has hello said to a node that does not take this node for a member, or has another

@@ -25,6 +25,16 @@ const (
 	// changing.
 	unsettledProbe = 50 * time.Millisecond
 
+	// probesMost is how many probes a second a node sends by the clock at most. In a cluster of a
+	// hundred there are a hundred times as many. What has changed is told at once.
+	probesMost = 50
+
+	// probesAtOnce is how many probes of a node are under way at most, of members that are down, and
+	// of others. All nodes of a cluster tell
+	// all others what they conclude from the same event, and often they share a few machines. Were
+	// all probes sent at once, none would be answered in time, and be sent again.
+	probesAtOnce = 16
+
 	// flightStuck is how long a batch may be under way to a member that answers probes meanwhile,
 	// before it is sent again: an answer that is lost without a word would hold up all that comes
 	// after it until the batch is given up.
@@ -65,31 +75,67 @@ func (e *apartError) Error() string {
 // probeLoop asks the member how it is, for as long as it is one: often while this node waits for
 // others to get in sync.
 func (m *member) probeLoop() {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
 	for {
-		if pause, lapsed := m.t.board.Renew(); lapsed {
-			m.t.fence(fmt.Sprintf("it was stopped for %s", pause.Round(time.Millisecond)))
-		}
-		m.probe(time.Now().Add(probeTimeout))
-		pause := m.t.opt.ProbeEvery
-		switch {
-		case m.silent > 0 && !m.down():
-			pause = 0 // it hangs, and requests with it: know soon
-		case !m.t.board.Stable():
-			pause = min(pause, unsettledProbe)
-		}
 		select {
-		case <-time.After(pause):
+		case <-timer.C:
 		case <-m.poke:
 		case <-m.peer.Closing():
 			return
 		}
+		if pause, lapsed := m.t.board.Renew(); lapsed {
+			m.t.fence(fmt.Sprintf("it was stopped for %s", pause.Round(time.Millisecond)))
+		}
+		leave, ok := m.enter()
+		if !ok {
+			return
+		}
+		m.probe(time.Now().Add(probeTimeout))
+		leave()
+		timer.Reset(m.pause())
+	}
+}
+
+// pause is that until the next probe. It grows with the members, so that what a node sends does not.
+func (m *member) pause() time.Duration {
+	share := time.Duration(len(m.t.others())) * time.Second / probesMost
+	switch {
+	case m.silent > 0 && !m.down():
+		return 0 // it hangs, and requests with it: know soon
+	case m.t.board.Stable():
+		return max(m.t.opt.ProbeEvery, share)
+	default:
+		return max(min(m.t.opt.ProbeEvery, unsettledProbe), share)
+	}
+}
+
+// slots has a token for each probe that is under way, and room for as many as may be.
+type slots chan struct{}
+
+// enter waits until few enough probes are under way; leave is the end of that. ok: the peer is not
+// being closed. Members that are down keep no others waiting. One that hangs does not wait, nor
+// keeps others waiting: that many may, and each is to be found down as soon.
+func (m *member) enter() (leave func(), ok bool) {
+	in := m.t.probes
+	switch {
+	case m.down():
+		in = m.t.raises
+	case m.silent > 0:
+		return func() {}, true
+	}
+	select {
+	case in <- struct{}{}:
+		return func() { <-in }, true
+	case <-m.peer.Closing():
+		return nil, false
 	}
 }
 
 // probe asks once and draws the conclusion.
 func (m *member) probe(deadline time.Time) {
 	began := time.Now()
-	said, err := m.ask(deadline)
+	said, err := m.ask(deadline, false)
 	switch {
 	case err == nil:
 		m.silent = 0
@@ -122,12 +168,12 @@ func (m *member) probe(deadline time.Time) {
 }
 
 // refresh asks once, beside the prober, which draws the conclusion where there is no answer.
-func (m *member) refresh(deadline time.Time) error {
+func (m *member) refresh(deadline time.Time, figures bool) error {
 	if err := m.peer.Enter(deadline); err != nil {
 		return err
 	}
 	defer m.peer.Leave()
-	said, err := m.ask(deadline)
+	said, err := m.ask(deadline, figures)
 	if err == nil {
 		m.answered(&said)
 	}
@@ -141,13 +187,14 @@ type answer struct {
 	told uint64 // this node's suspicion epoch of the member when it asked
 }
 
-// ask sends a probe, and takes the time from its answer.
-func (m *member) ask(deadline time.Time) (answer, error) {
+// ask sends a probe, and takes the time from its answer. figures: that has them as they are now.
+func (m *member) ask(deadline time.Time, figures bool) (answer, error) {
 	m.mu.Lock()
 	told := m.belief.suspicion // before it is told
 	m.mu.Unlock()
 	began, stamped := time.Now(), m.t.clock.Reading()
-	self := m.t.statement(m)
+	self := m.t.statement(m, false)
+	self.Figures = figures
 	msg, err := m.peer.Probe(wire.AppendPing(nil, &self), deadline)
 	if err != nil {
 		return answer{}, err
@@ -158,8 +205,11 @@ func (m *member) ask(deadline time.Time) (answer, error) {
 	}
 	said := answer{ping, self.Said.Seq, told}
 	m.readClock(&ping, time.Since(began), stamped)
-	steered := m.t.clocks.steer(m.t.others())
-	m.t.clocks.follow(m.t.others())
+	steered := true
+	if first := !m.probed.Load(); first || m.t.clocks.looks.due(m.t.opt.ProbeEvery) {
+		steered = m.t.clocks.steer(m.t.others())
+		m.t.clocks.follow(m.t.others())
+	}
 	if ping.Name != m.peer.Name() {
 		// One node under two names would count as two replicas.
 		return said, fmt.Errorf("the node at %s says that it is %s", m.peer.Name(), ping.Name)

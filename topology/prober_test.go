@@ -22,7 +22,7 @@ func alone(t *testing.T, log slog.Handler, dial peer.Transport) (*Topology, *mem
 	top := New(&Options{
 		Name: "self", Boot: self, Ring: ring.Settings{Partitions: testPartitions, Replicas: 2},
 		Board: placement.NewBoard(testPartitions, SilenceMax), Clock: kv.NewClock(1, time.Now), Log: slog.New(log),
-		Dial: func(string) peer.Transport { return dial }, QueueBytes: 1 << 20, Describe: func(*wire.Ping) {},
+		Dial: func(string) peer.Transport { return dial }, QueueBytes: 1 << 20, Describe: func(*wire.Ping, bool) {},
 	})
 	return top, top.newMember("other", past{})
 }

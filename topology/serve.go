@@ -17,7 +17,7 @@ func (t *Topology) ServePing(dst, request []byte) ([]byte, error) {
 	if m != nil && t.accepts(&ping) == nil {
 		m.asked(&ping)
 	}
-	self := t.statement(m)
+	self := t.statement(m, ping.Figures)
 	return wire.AppendPing(dst, &self), nil
 }
 

@@ -12,6 +12,7 @@ type state struct {
 	rings   rings
 	roster  roster
 	make    func(name string, before past) *member
+	dead    []string      // members that this node would have removed; replaced, never modified
 	pings   uint64        // that were made
 	ready   chan struct{} // closed when this node may coordinate
 	started bool

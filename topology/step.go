@@ -11,8 +11,8 @@ import (
 )
 
 // statement is what this node says of itself in a ping to a member; nil: to one that it does not
-// know.
-func (t *Topology) statement(to *member) wire.Ping {
+// know. figures: those are counted anew.
+func (t *Topology) statement(to *member, figures bool) wire.Ping {
 	p := wire.Ping{
 		Name: t.opt.Name, Boot: t.opt.Boot, Settings: t.settings,
 		Clock: t.clock.Last(), Wall: t.clock.Wall().UnixMicro(), Lead: t.clock.Lead().Microseconds(),
@@ -26,11 +26,11 @@ func (t *Topology) statement(to *member) wire.Ping {
 		p.Sees = to.sight()
 	}
 	p.InSync = t.board.InSync()
-	t.opt.Describe(&p)
+	t.opt.Describe(&p, figures)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.mu.pings++
-	p.Number, p.Said, p.Dead = t.mu.pings, *t.mu.rings.state.Said(), t.mu.electorate().dead()
+	p.Number, p.Said, p.Dead = t.mu.pings, *t.mu.rings.state.Said(), t.mu.dead
 	return p
 }
 
@@ -47,6 +47,7 @@ func (t *Topology) Advance() {
 // reconsider takes a step of the protocol by what is known now, and tells the members if that
 // changes what this node states.
 func (t *Topology) reconsider() {
+	t.steps.done()
 	t.mu.Lock()
 	r := &t.mu.rings
 	if r.target == 0 || t.mu.ended {
@@ -57,7 +58,9 @@ func (t *Topology) reconsider() {
 	t.mu.step()
 	changed := r.state.Said().Seq != before || len(r.retired) < underWay || t.primacy.epoch.Load() != epoch
 	unknown := len(r.unknown) > 0
-	tell, victims := t.mu.roster.list, t.mu.victims()
+	e := t.mu.electorate()
+	t.mu.dead = e.dead()
+	tell, victims := t.mu.roster.list, t.mu.victims(e)
 	gone := t.mu.forget()
 	t.mu.Unlock()
 	if changed {

@@ -51,8 +51,9 @@ type Options struct {
 	EvictAfter time.Duration
 
 	// Describe fills in what the node tells of itself in a ping: Keys, Bytes, Tombstones, Memory,
-	// Version, Started, Stopping, Moving, HandOver.
-	Describe func(*wire.Ping)
+	// Version, Started, Stopping, Moving, HandOver. now: as they are, and not as
+	// they were a moment ago.
+	Describe func(p *wire.Ping, now bool)
 }
 
 // Topology is this node's view of the cluster: see the package comment.
@@ -65,6 +66,9 @@ type Topology struct {
 	primacy  primacy
 	reason   atomic.Pointer[error] // why this node is not in sync
 
+	steps  pacer         // of reconsider
+	probes slots         // of probes of members that are not down
+	raises slots         // of probes of members that are down
 	oldest atomic.Uint64 // serial of the oldest view that operations may still go by
 	claims claims
 
@@ -82,7 +86,7 @@ type Topology struct {
 // New makes a topology that knows no members. SetMembers tells it who they are, and Start begins to
 // talk to them.
 func New(o *Options) *Topology {
-	t := &Topology{opt: *o, settings: settingsName(&o.Ring), board: placement.Writer{Board: o.Board}, clock: o.Clock, quit: make(chan struct{})}
+	t := &Topology{opt: *o, settings: settingsName(&o.Ring), board: placement.Writer{Board: o.Board}, clock: o.Clock, quit: make(chan struct{}), probes: make(slots, probesAtOnce), raises: make(slots, probesAtOnce)}
 	t.claims.t = t
 	t.mu.state = state{
 		opt: &t.opt, board: t.board, primacy: &t.primacy, make: t.newMember,
@@ -219,7 +223,12 @@ func (t *Topology) Complete(p *peer.Peer) bool {
 
 // Refresh asks the peers that are not down how they are, until the deadline. It says whether all
 // have answered.
-func (t *Topology) Refresh(deadline time.Time) bool {
+func (t *Topology) Refresh(deadline time.Time) bool { return t.askAll(deadline, false) }
+
+// Survey is Refresh, and has them count anew what they tell of themselves.
+func (t *Topology) Survey(deadline time.Time) bool { return t.askAll(deadline, true) }
+
+func (t *Topology) askAll(deadline time.Time, figures bool) bool {
 	var all peer.Group
 	var silent atomic.Bool
 	for _, m := range t.others() {
@@ -227,7 +236,7 @@ func (t *Topology) Refresh(deadline time.Time) bool {
 			continue
 		}
 		all.Go(func() {
-			if m.refresh(deadline) != nil {
+			if m.refresh(deadline, figures) != nil {
 				silent.Store(true)
 			}
 		})

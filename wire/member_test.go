@@ -59,9 +59,9 @@ func TestCanonicalAddr(t *testing.T) {
 	}
 }
 
-// There are as many tags for versions as there may be members.
+// There are as many tags for versions as there may be members, at least.
 func TestMembersHaveATagEach(t *testing.T) {
-	if MaxMembers != kv.MaxTag+1 {
+	if MaxMembers > kv.MaxTag+1 {
 		t.Errorf("%d members, and %d tags", MaxMembers, kv.MaxTag+1)
 	}
 }

@@ -63,7 +63,7 @@ func TestGoldenMessages(t *testing.T) {
 func TestPingsComeBack(t *testing.T) {
 	want := Ping{
 		Name: "node1", Boot: math.MaxUint64, Settings: "--replicas=2", Clock: math.MaxUint64, Wall: 5, Lead: -6, Machine: 7,
-		Stopping: true, Number: countMax, PrimaryEpoch: 8, HandOver: 9, Dead: []string{"node2", "node3"},
+		Stopping: true, Figures: true, Number: countMax, PrimaryEpoch: 8, HandOver: 9, Dead: []string{"node2", "node3"},
 		Said:   rebalance.Statement{Seq: 1, Map: 2, Reads: 3, Guess: true, Writes: []rebalance.Ring{4}, Wants: []rebalance.Ring{5}, Holds: []rebalance.Ring{6}},
 		Moving: &Moving{Ring: "r", Partitions: 1, Done: 2, Bytes: 3, Seconds: 0.5},
 		Sees:   Sight{Boot: math.MaxUint64, Suspicion: 2, Live: true, PrimaryEpoch: 3, Acknowledged: 4},

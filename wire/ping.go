@@ -21,6 +21,10 @@ type Ping struct {
 	InSync   bool  // it holds all that it owns by the ring that it reads by
 	Stopping bool
 
+	// Figures asks for an answer with the figures below as they are now. Else they may be those of a
+	// moment ago: to count takes a while.
+	Figures bool
+
 	// Number grows with each ping of a boot: messages cross.
 	Number uint64
 

@@ -20,6 +20,7 @@ const (
 	pingStopping
 	pingMoving
 	pingGuess
+	pingFigures
 	pingFlags = iota
 
 	sightLive   = 1 << 0
@@ -52,6 +53,9 @@ func AppendPing(dst []byte, p *Ping) []byte {
 	}
 	if p.Said.Guess {
 		flags |= pingGuess
+	}
+	if p.Figures {
+		flags |= pingFigures
 	}
 	dst = append(dst, flags)
 	dst = appendString(dst, p.Name)
@@ -147,7 +151,7 @@ type fields struct {
 
 func (f *fields) ping(p *Ping) {
 	flags := f.flags(1<<pingFlags - 1)
-	p.InSync, p.Stopping = flags&pingInSync != 0, flags&pingStopping != 0
+	p.InSync, p.Stopping, p.Figures = flags&pingInSync != 0, flags&pingStopping != 0, flags&pingFigures != 0
 	p.Name, p.Boot, p.Settings = f.text(), f.uvarint(), f.text()
 	p.Clock, p.Wall, p.Lead, p.Machine = kv.Version(f.uvarint()), f.varint(), f.varint(), f.varint()
 	p.Number = f.uvarint()

@@ -20,8 +20,8 @@ type devCmd struct {
 	LogLevel string `default:"warn" enum:"debug,info,warn,error" help:"Least level to log: ${enum}."`
 }
 
-// devNodesMax is more than one process is good for.
-const devNodesMax = 64
+// devNodesMax is what a cluster may have.
+const devNodesMax = 50
 
 // devStopTimeout is short: nothing here is worth waiting for.
 const devStopTimeout = 3 * time.Second

@@ -81,7 +81,7 @@ var mutants = []mutant{
 	{
 		bug:  "what is said to be held is believed of a peer that was taken for down",
 		file: "topology/belief.go",
-		from: "return !down && b.ping.Acknowledged[b.self] == b.suspicion",
+		from: "return !down && b.ping.Sees.Of(b.self).Acknowledged == b.suspicion",
 		to:   "return !down",
 		in:   "topology", test: "TestSuspectedMemberHasToAcknowledge",
 	},

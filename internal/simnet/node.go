@@ -284,7 +284,7 @@ func (s *sim) start(n *node) error {
 			return &link{net: s.net, from: run, to: to, abort: make(chan struct{})}
 		},
 		QueueBytes: s.shape.QueueBytes, ProbeEvery: s.shape.ProbeEvery, Random: n.random.next,
-		Boot: boot, Grace: s.shape.Grace, Describe: func(*wire.Ping) {},
+		Boot: boot, Grace: s.shape.Grace, Describe: func(*wire.Ping, bool) {},
 	}
 	if s.shape.Store != nil {
 		o.Store = s.shape.Store(n.index, run.store)
