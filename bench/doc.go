@@ -17,9 +17,9 @@
 //     of a key are made on one connection, in order, and each value says which
 //     write it is of.
 //
-// It shares the cores with what it measures, so a request is a copy of one
-// made ahead with digits patched, nothing is allocated for it, and one thread
-// serves all connections. What that costs all the same is in the report.
+// It shares the cores with what it measures. So a request is a copy of one made ahead with digits
+// patched, nothing is allocated for it, and one thread serves all connections. The report says what
+// that still costs.
 //
 // From the outside in: run.go makes phases of a run (prefill, rounds, reading
 // back); phase.go gives each its workers and connections; worker.go is one

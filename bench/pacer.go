@@ -7,15 +7,13 @@ import (
 
 // pacer says when a worker's requests start.
 //
-// In a closed loop a request starts when there is room for it, so a server
-// that stalls is asked less, and the stall shows in as few samples as there
-// are connections: coordinated omission, as Gil Tene calls it ("How NOT to
-// Measure Latency", 2013). In an open loop requests are due at a fixed rate
-// whatever the server does; one that finds no room waits here, and its latency
-// is counted from when it was due.
+// In a closed loop a request starts when there is room for it, so a server that stalls is asked
+// less. The stall then shows in as few samples as there are connections: coordinated omission, as
+// Gil Tene calls it ("How NOT to Measure Latency", 2013). In an open loop requests are due at a
+// fixed rate, whatever the server does. One that finds no room waits here, and its latency counts
+// from when it was due.
 //
-// Times are nanoseconds of any clock that does not step. A pacer belongs to
-// one worker.
+// Times are nanoseconds of any clock that does not step. A pacer belongs to one worker.
 type pacer struct {
 	from, to int64 // the measured part; before from is warm-up
 	left     int64 // requests that may still start in the measured part

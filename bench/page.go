@@ -106,9 +106,9 @@ func cardsOf(m *Round, rounds int) []card {
 	return append(cards, card{"own CPU", cpuTime(m.CPU.SelfPerOp), fmt.Sprintf("an operation; %s of a core", percent(100*m.CPU.SelfShare))})
 }
 
-// distributionPlot shows how many requests took how long. Its horizontal axis
-// is the share of slower requests, each tick a tenth of the one before it, so
-// that the tail has as much room as the rest (as HdrHistogram plots it).
+// distributionPlot shows how many requests took how long. Its horizontal axis is the share of
+// slower requests. Each tick is a tenth of the one before it, so the tail has as much room as the
+// rest (as HdrHistogram plots it).
 func distributionPlot(m *Round) plot {
 	c := chart{title: "latency by percentile", x: axis{label: "percentile of requests", log: true, lo: 1, hi: 10}}
 	l := line{name: "latency", class: "c1"}

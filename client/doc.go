@@ -1,6 +1,6 @@
 // Package client is the Go client of httpdhs, a distributed hash table over HTTP. It knows which
-// node owns which key and sends each request there, goes on with other nodes when one is down, and
-// says after each error whether a write may have been done.
+// node owns which key and sends each request there. It goes on with other nodes when one is down.
+// After each error it says whether a write may have been done.
 //
 // # A first program
 //
@@ -92,8 +92,8 @@
 //
 // Any other refusal is about the request and will happen again: a value that is too large, or a
 // level of more replicas than there are. Nothing was written. errors.As finds the *StatusError of a
-// node's answer, whose Message says what to do. What would not arrive as it is, such as an empty key
-// or a line end in a content type, is an error of the client and is not sent.
+// node's answer, whose Message says what to do. What would not arrive as it is, such as an empty
+// key or a line end in a content type, is an error of the client and is not sent.
 //
 // A Loader is the exception: it repeats its records until a node has taken them.
 //
@@ -101,9 +101,9 @@
 //
 // Options.Timeout bounds each request with all its attempts, and the deadline of the context bounds
 // the call. The error then matches context.DeadlineExceeded, and ErrOutcomeUnknown if a write had
-// been sent. Get, Put and Delete are one request. A listing is one for each page, and a batch one or
-// more for each node. A node itself gives up an operation after 5 s: a longer Timeout leaves time
-// for further attempts, not for slower ones.
+// been sent. Get, Put and Delete are one request. A listing is one for each page, and a batch one
+// or more for each node. A node itself gives up an operation after 5 s: a longer Timeout leaves
+// time for further attempts, not for slower ones.
 //
 // A call whose context is cancelled returns at once. The error matches context.Canceled, and
 // ErrOutcomeUnknown if a write had been sent.

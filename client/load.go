@@ -86,14 +86,14 @@ func (c *Client) NewLoader(opts *LoadOptions) *Loader {
 // If some records failed, the error is ErrIncomplete, and the report says which. A *RecordError of
 // the sequence counts as such a record. Any other error ends the load early. If it is one of the
 // sequence, all records before it have their outcome. If it is one of the context or the cluster,
-// records that were not reached are neither loaded nor failed, and those that were on their way may
+// records that were not reached are neither loaded nor failed. Those that were on their way may
 // have been loaded.
 //
 // Load sends a block again until a node has taken it, so a record may be written twice. That, like
 // loading the same records again, does no harm unless somebody else writes their keys meanwhile.
 func (l *Loader) Load(ctx context.Context, records iter.Seq2[Record, error]) (LoadReport, error) {
-	// A lane that gives up ends the reading. The other lanes still wait for the answers to what they
-	// have sent: it is stored, so it counts.
+	// A lane that gives up ends the reading. The other lanes still wait for the answers to what
+	// they have sent: it is stored, so it counts.
 	reading, giveUp := context.WithCancelCause(ctx)
 	defer giveUp(nil)
 	plan := l.c.planLanes(ctx)
@@ -126,8 +126,8 @@ func (r *LoadReport) err() error {
 	return fmt.Errorf("%w: %d of %d failed, the first at %w", ErrIncomplete, r.Failed, r.Failed+r.Loaded, r.Errors[0])
 }
 
-// fill routes each record to its lane until the sequence ends or breaks off, or the reading is given
-// up.
+// fill routes each record to its lane until the sequence ends or breaks off, or the reading is
+// given up.
 func (l *Loader) fill(reading context.Context, plan *lanePlan, records iter.Seq2[Record, error]) error {
 	var enc encoder
 	n := int64(0)

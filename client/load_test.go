@@ -228,9 +228,9 @@ func TestLoadGivesUp(t *testing.T) {
 	}
 }
 
-// A file that breaks off ends the load with its error, which names the line. What was read before is
-// sent and counted: the blocks that are on their way then, and the one that is not full. An error that
-// wraps io.EOF is no end of the file.
+// A file that breaks off ends the load with its error, which names the line. What was read before
+// is sent and counted: the blocks that are on their way then, and the one that is not full. An
+// error that wraps io.EOF is no end of the file.
 func TestLoadOfBrokenFile(t *testing.T) {
 	target := newLoadTarget(2)
 	cluster := newFakeCluster(t, 2, func(node int, w http.ResponseWriter, r *http.Request) { target.take(t, node, w, r, nil) })
@@ -275,7 +275,8 @@ func TestLoadCountsWhatIsOnItsWay(t *testing.T) {
 	}
 }
 
-// A record that failed is counted also where the second node to which it is offered does not answer.
+// A record that failed is counted also where the second node to which it is offered does not
+// answer.
 func TestLoadCountsWhatFailedBeforeItGivesUp(t *testing.T) {
 	target := newLoadTarget(1)
 	cluster := newFakeCluster(t, 1, func(node int, w http.ResponseWriter, r *http.Request) {

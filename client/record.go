@@ -64,10 +64,10 @@ type ReadOptions struct {
 	MaxValueBytes int // largest value; 0: 8 MiB
 }
 
-// ReadRecords reads the records of a file while it is ranged over, once. It reads blocks of 256 KiB,
-// or of one record that is larger. The Value of a record that is kept keeps its block in memory. A
-// line that is no record, or one beyond the limits, is a *RecordError, and reading goes on. Any
-// other error ends it.
+// ReadRecords reads the records of a file while it is ranged over, once. It reads blocks of 256
+// KiB, or of one record that is larger. The Value of a record that is kept keeps its block in
+// memory. A line that is no record, or one beyond the limits, is a *RecordError, and reading goes
+// on. Any other error ends it.
 func ReadRecords(r io.Reader, f Format, opts *ReadOptions) iter.Seq2[Record, error] {
 	limits := kv.DefaultLimits()
 	if opts != nil && opts.MaxKeyBytes > 0 {

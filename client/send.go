@@ -52,8 +52,8 @@ func sleepTimer(ctx context.Context, d time.Duration) error {
 // send asks the candidates in turn until one answers. It returns the answer, a success, for the
 // caller to release. Nodes that did not answer lately are asked last. When all refuse for now (503
 // with Retry-After), it waits as they say and goes round again, as long as the time allows. A round
-// that takes as long as the one before has to fit. Otherwise a refusal would end as a timeout, and a
-// write that was not done as one that may have been.
+// that takes as long as the one before has to fit. Otherwise a refusal would end as a timeout, and
+// a write that was not done as one that may have been.
 func (c *Client) send(ctx context.Context, candidates []*endpoint, req *request) (*fasthttp.Response, error) {
 	if c.closed.Load() {
 		return nil, ErrClosed

@@ -186,8 +186,8 @@ func TestRingOfUnreachableNames(t *testing.T) {
 	}
 }
 
-// The ring is looked at again when it is old, and an unchanged one is not
-// fetched anew.
+// The client looks at the ring again when its copy is old. It does not fetch an unchanged ring a
+// second time.
 func TestRingIsLookedAtAgain(t *testing.T) {
 	cluster := newFakeCluster(t, 2, func(int, http.ResponseWriter, *http.Request) {})
 	c, _ := newClient(t, Options{Addrs: []string{cluster.nodes[0].addr}})

@@ -130,7 +130,7 @@ func ParseCondition(match, none TagField, into []Version) (Condition, error) {
 	case err != nil || !t.Given:
 		return Condition{}, err
 	case t.Some && t.Other != nil:
-		// It may be a tag that has lost its quotes: the write would not heed it.
+		// It may be a tag that has lost its quotes: the write would ignore it.
 		return Condition{}, fmt.Errorf("%s has %.80q, which is no entity tag: send each in its quotes, as it came", field.Name, t.Other)
 	case !t.Some:
 		// One that was meant to be conditional and has lost its tag on the way

@@ -74,11 +74,10 @@ func AppendRecord(dst []byte, r *Record) []byte {
 	return append(dst, r.Value...)
 }
 
-// DecodeRecord reads the record at the start of src and returns what follows
-// it. The record's slices alias src. The error is ErrShort where src ends
-// before the record does and more bytes can complete it, so that a reader of a stream knows to read on, and
-// ErrFormat for anything that AppendRecord does not write. Lengths are checked
-// against the limits before anything is taken from them.
+// DecodeRecord reads the record at the start of src and returns what follows it. The record's
+// slices alias src. The error is ErrShort where src ends before the record does and more bytes can
+// complete it: a reader of a stream reads on. It is ErrFormat for anything that AppendRecord does
+// not write. Lengths are checked against the limits before anything is taken from them.
 func DecodeRecord(src []byte, lim *Limits) (r Record, rest []byte, err error) {
 	if len(src) == 0 {
 		return r, nil, ErrShort

@@ -75,10 +75,9 @@ func ParseETag(s string) (v Version, ok bool) {
 	return Version(n), string(Version(n).AppendETag(buf[:0])) == s
 }
 
-// Clock stamps versions. Each Now is larger than every version that this
-// clock stamped or observed before, so a member that has seen a write always
-// stamps later ones above it, whatever its wall clock says. Safe for
-// concurrent use.
+// Clock stamps versions: a hybrid logical clock. Each Now is larger than every version that this
+// clock stamped or observed before. So a member that has seen a write always stamps later ones
+// above it, whatever its wall clock says. Safe for concurrent use.
 type Clock struct {
 	last atomic.Uint64 // the last version without its tag
 	tag  atomic.Uint64
@@ -128,8 +127,8 @@ func (v Version) Next() Version { return v + 1<<versionTagBits }
 // to every version that is stamped from then on.
 const MaxAhead = time.Minute
 
-// MaxApart is how far a node's clock may be from those of the members before it is moved there. Half
-// of it is what time daemons keep within on the worst of days.
+// MaxApart is how far a node's clock may be from those of the members before it is moved there.
+// Half of it is what time daemons keep within on the worst of days.
 const MaxApart = 500 * time.Millisecond
 
 // Observe makes every later Now larger than v. A version that is further than

@@ -5,9 +5,10 @@ import (
 	"time"
 )
 
-// Wall is a wall clock that does not jump. A node's versions and expiries hang on its clock, and a clock that an operator or a time daemon sets
-// while the node runs would take all that is stamped from then on with it. So a step of the clock is found by the monotonic clock and left
-// out; who knows better what time it is, from others, says so by Correct. Slow corrections of a time daemon are followed.
+// Wall is a wall clock that does not jump. A node's versions and expiries hang on its clock. If an
+// operator or a time daemon sets that clock while the node runs, all that is stamped from then on
+// would jump with it. So Wall finds a step by the monotonic clock and leaves it out. Who knows the
+// time better, from others, says so by Correct. Wall follows slow corrections of a time daemon.
 //
 // Safe for concurrent use.
 type Wall struct {
@@ -29,7 +30,8 @@ const (
 	refreshEvery = time.Second
 )
 
-// NewWall makes a wall clock of a clock that is read together with the time since some instant by a monotonic clock. nil: the system's.
+// NewWall makes a wall clock of a clock that is read together with the time since some instant by a
+// monotonic clock. nil: the system's.
 func NewWall(read func() (wall time.Time, since time.Duration)) *Wall {
 	if read == nil {
 		born := time.Now()

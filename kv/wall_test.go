@@ -28,8 +28,8 @@ func (m *machine) pass(d, more time.Duration) {
 	m.wall, m.since = m.wall.Add(d+more), m.since+d
 }
 
-// However far and in whatever direction a clock is set, and however long after the last look, time goes on as it did; and Correction says by how much
-// the machine's clock is off since.
+// However far and in whatever direction a clock is set, and however long after the last look, time
+// goes on as it did; and Correction says by how much the machine's clock is off since.
 func TestWallDoesNotJump(t *testing.T) {
 	for _, step := range []time.Duration{time.Hour, -time.Hour, 300 * time.Millisecond, -300 * time.Millisecond, 24 * 365 * time.Hour} {
 		for _, pause := range []time.Duration{0, time.Millisecond, time.Minute} {

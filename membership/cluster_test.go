@@ -19,8 +19,8 @@ import (
 
 const a, b, c = "a:1", "b:1", "c:1"
 
-// The same list to join at all nodes, started in any order and at any distance, makes one cluster, which the one with the smallest
-// name has founded.
+// The same list to join at all nodes, started in any order and at any distance, makes one cluster,
+// which the one with the smallest name has founded.
 func TestTheSameJoinListMakesOneClusterInAnyOrder(t *testing.T) {
 	for _, order := range [][]string{{a, b, c}, {a, c, b}, {b, a, c}, {b, c, a}, {c, a, b}, {c, b, a}} {
 		for _, apart := range []time.Duration{0, 300 * time.Millisecond, 20 * time.Second} {
@@ -51,8 +51,8 @@ func TestTheSameJoinListMakesOneClusterInAnyOrder(t *testing.T) {
 	}
 }
 
-// A node with a list to join does not found a cluster while an address of it is silent, though it has the smallest name, and says
-// what it waits for.
+// A node with a list to join does not found a cluster while an address of it is silent, though it
+// has the smallest name. It says what it waits for.
 func TestNobodyFoundsWhileAnAddressIsSilent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newLAN()
@@ -82,8 +82,9 @@ func TestNobodyFoundsWhileAnAddressIsSilent(t *testing.T) {
 	})
 }
 
-// A node that is to join by one that is joining itself, and that has the smaller name, does not found a cluster of its own: it looks where the other
-// looks, and both are in the cluster that is there. While that is out of reach, neither founds another.
+// A node that is to join by one that is joining itself, and that has the smaller name, does not
+// found a cluster of its own: it looks where the other looks, and both are in the cluster that is
+// there. While that is out of reach, neither founds another.
 func TestNobodyFoundsBesideWhatAnotherJoins(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newLAN()
@@ -111,7 +112,8 @@ func TestNobodyFoundsBesideWhatAnotherJoins(t *testing.T) {
 	})
 }
 
-// Nodes that join wait for their seed however late it starts. A seed that has only itself to join founds at once.
+// Nodes that join wait for their seed however late it starts. A seed that has only itself to join
+// founds at once.
 func TestTheSeedMayStartLast(t *testing.T) {
 	for what, join := range map[string][]string{"alone": nil, "itself": {a}} {
 		synctest.Test(t, func(t *testing.T) {
@@ -139,8 +141,8 @@ func TestTheSeedMayStartLast(t *testing.T) {
 	}
 }
 
-// When a node is formed, the one by whom it joined has its entry as it says it, be it new, restarted with another weight, or
-// remembered as removed.
+// When a node is formed, the one by whom it joined has its entry as it says it, be it new,
+// restarted with another weight, or remembered as removed.
 func TestWhoIsJoinedKnowsTheNewcomerFirst(t *testing.T) {
 	for what, before := range map[string][]wire.Member{
 		"new":         nil,
@@ -188,7 +190,8 @@ func mapOf(m *Membership) *Map {
 	return all
 }
 
-// Nodes whose settings differ do not join; both say which and what to do, and each only once for as long as nothing changes.
+// Nodes whose settings differ do not join; both say which and what to do, and each only once for as
+// long as nothing changes.
 func TestDifferentSettingsAreRefused(t *testing.T) {
 	for what, spoil := range map[string]func(*wire.Settings){
 		"partitions is 1024 at a:1 and 64 at b:1":       func(s *wire.Settings) { s.Partitions = 64 },
@@ -220,8 +223,8 @@ func TestDifferentSettingsAreRefused(t *testing.T) {
 	}
 }
 
-// A node that is asked under another name than its own says so, and neither map changes. As a place to join it may have
-// any name.
+// A node that is asked under another name than its own says so, and neither map changes. As a place
+// to join it may have any name.
 func TestANodeUnderAnotherName(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newLAN()
@@ -252,8 +255,8 @@ func TestANodeUnderAnotherName(t *testing.T) {
 	})
 }
 
-// Two nodes of one name do not join each other. An address to join that leads back to the node itself counts as the
-// node.
+// Two nodes of one name do not join each other. An address to join that leads back to the node
+// itself counts as the node.
 func TestTwoNodesOfOneName(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newLAN()
@@ -279,8 +282,8 @@ func TestTwoNodesOfOneName(t *testing.T) {
 	})
 }
 
-// A node that was removed by others while it was cut off is told so first, takes up its entry above that, and is a member
-// again everywhere.
+// A node that was removed by others while it was cut off is told so first, takes up its entry above
+// that, and is a member again everywhere.
 func TestAnEvictedNodeJoinsAnew(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newLAN()
@@ -332,8 +335,9 @@ func TestAnEvictedNodeJoinsAnew(t *testing.T) {
 	})
 }
 
-// A node that was a cluster of its own and meets one that it has not admitted, as a first node does that was started again without a list, is told so before it hears of
-// the members: others have gone on without it. Who is joined is not.
+// A node that was a cluster of its own may meet one that it has not admitted. A first node does
+// that was started again without a list. It is told so before it hears of the members: others have
+// gone on without it. The node that is joined is not told.
 func TestWhoWasAloneIsToldOfTheClusterFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newLAN()
@@ -377,8 +381,8 @@ func TestWhoWasAloneIsToldOfTheClusterFirst(t *testing.T) {
 	})
 }
 
-// A node that is removed by others while it leaves is told so first, and is a member again that leaves, until it has handed over what
-// it holds and says that it has left.
+// A node may be removed by others while it leaves. It is told so first. Then it is a member again
+// that leaves, until it has handed over what it holds and says that it has left.
 func TestALeavingNodeThatIsRemovedGoesOnLeaving(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newLAN()
@@ -418,8 +422,8 @@ func TestALeavingNodeThatIsRemovedGoesOnLeaving(t *testing.T) {
 	})
 }
 
-// A node that leaves is Leaving at all, then Removed at all who are up before Left returns; it stays away though it answers
-// on, and its name is free for a later life.
+// A node that leaves is Leaving at all, then Removed at all who are up before Left returns; it
+// stays away though it answers on, and its name is free for a later life.
 func TestLeave(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newLAN()
@@ -533,8 +537,8 @@ func TestRemove(t *testing.T) {
 	})
 }
 
-// A node that is down is looked for as long as it is a member, so that a split heals by itself, with what both sides have
-// changed meanwhile.
+// A node that is down is looked for as long as it is a member, so that a split heals by itself,
+// with what both sides have changed meanwhile.
 func TestAMemberThatIsDownIsLookedFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newLAN()
@@ -543,7 +547,8 @@ func TestAMemberThatIsDownIsLookedFor(t *testing.T) {
 		for _, name := range []string{a, b, c, "d:1"} {
 			o := w.options(name)
 			o.Static = []string{a, b, c, "d:1"}
-			// The data plane takes the other side for down, and still does when the split has healed.
+			// The data plane takes the other side for down, and still does when the split has
+			// healed.
 			o.Live = func(other string) bool { return side(name) == side(other) }
 			nodes = append(nodes, w.open(t, o))
 		}
@@ -569,7 +574,8 @@ func TestAMemberThatIsDownIsLookedFor(t *testing.T) {
 	})
 }
 
-// A member that comes up is found by those that were there, without a probe or a word of its own, and learns the map.
+// A member that comes up is found by those that were there, without a probe or a word of its own,
+// and learns the map.
 func TestWhoIsUpFindsWhoComesUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newLAN()
@@ -626,7 +632,8 @@ func TestDiffersIsCoalesced(t *testing.T) {
 	})
 }
 
-// A cluster that has all the members it may have takes in no other, but goes on talking to those it has.
+// A cluster that has all the members it may have takes in no other, but goes on talking to those it
+// has.
 func TestAFullClusterRefusesNewcomers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newLAN()

@@ -14,8 +14,8 @@ import (
 	"httpdhs/wire"
 )
 
-// What is no hello is refused with an error that says why, and changes nothing; one of another format is answered, so that
-// both sides can say what to do.
+// What is no hello is refused with an error that says why, and changes nothing; one of another
+// format is answered, so that both sides can say what to do.
 func TestWhatIsNoHello(t *testing.T) {
 	w := newLAN()
 	m := w.open(t, w.options(a))
@@ -49,7 +49,8 @@ func TestWhatIsNoHello(t *testing.T) {
 	}
 }
 
-// Nothing of a hello makes anything long that outlives it: neither an error, which is answered, nor the log.
+// Nothing of a hello makes anything long that outlives it: neither an error, which is answered, nor
+// the log.
 func TestLongHellosLeaveLittle(t *testing.T) {
 	const most = 3 << 10
 	w := newLAN()
@@ -79,8 +80,9 @@ func TestLongHellosLeaveLittle(t *testing.T) {
 	}
 }
 
-// Whoever makes names up, and reasons to be refused, does not fill the log with them: there is a line a second, which
-// says how many there were. A node that is refused for one reason has one line.
+// Whoever makes names up, and reasons to be refused, does not fill the log with them: there is a
+// line a second, which says how many there were. A node that is refused for one reason has one
+// line.
 func TestStrangersDoNotFillTheLog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newLAN()
@@ -178,8 +180,8 @@ func TestWhatIsNoAnswer(t *testing.T) {
 	}
 }
 
-// Whatever comes as a hello, the node stays up, its map keeps to its rules, it stays active in it, and what it answers is
-// a hello.
+// Whatever comes as a hello, the node stays up, its map keeps to its rules, it stays active in it,
+// and what it answers is a hello.
 func FuzzServeHello(f *testing.F) {
 	h := wire.Hello{From: b, To: a, Boot: 1, Formed: true, Settings: sameSettings, Members: []wire.Member{
 		{Name: a, Version: 3, State: wire.Removed, Weight: 1}, {Name: b, Version: 4, Weight: 2, Zone: "z"},

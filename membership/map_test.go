@@ -31,8 +31,8 @@ func merged(b bounds, lists ...[]wire.Member) *Map {
 	return m
 }
 
-// Whatever the order in which entries are merged, one by one or in lists, once or more often, the map is the same; and the
-// digest is the same if and only if the maps are.
+// Whatever the order in which entries are merged, one by one or in lists, once or more often, the
+// map is the same; and the digest is the same if and only if the maps are.
 func TestMergingIsCommutativeAssociativeAndIdempotent(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		list := entries(4)
@@ -104,7 +104,8 @@ func TestWhatIsForgotten(t *testing.T) {
 	}
 }
 
-// Maps that have to forget entries still become equal when all keep exchanging them, and stay within their bounds.
+// Maps that have to forget entries still become equal when all keep exchanging them, and stay
+// within their bounds.
 func TestMapsThatForgetStillConverge(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		b := bounds{members: rapid.IntRange(1, 3).Draw(t, "members"), removed: rapid.IntRange(1, 3).Draw(t, "removed")}

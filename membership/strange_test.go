@@ -15,8 +15,9 @@ import (
 	"httpdhs/wire"
 )
 
-// A node that nobody reaches at its name, or at whose name another process answers, does not become a member: it would always be down, or take the
-// other's place. It is told so, and the log says why. One that is reached joins.
+// A node that nobody reaches at its name, or at whose name another process answers, does not become
+// a member: it would always be down, or take the other's place. It is told so, and the log says
+// why. One that is reached joins.
 func TestANameHasToLeadBack(t *testing.T) {
 	w := newLAN()
 	var log logs
@@ -59,7 +60,8 @@ func TestANameHasToLeadBack(t *testing.T) {
 	}
 }
 
-// Who says hello as a node that wants to join learns nothing of what is at the name that it gives: neither by the answer nor by the time that it takes.
+// Who says hello as a node that wants to join learns nothing of what is at the name that it gives:
+// neither by the answer nor by the time that it takes.
 func TestStrangersLearnNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var there func(ctx context.Context) ([]byte, error)
@@ -96,8 +98,9 @@ func TestStrangersLearnNothing(t *testing.T) {
 	})
 }
 
-// However many say hello as nodes that want to join, few are looked for at once. The others are told at once to try again. Nodes that are members,
-// and were started again, are looked for beside them.
+// However many say hello as nodes that want to join, few are looked for at once. The others are
+// told at once to try again. Nodes that are members, and were started again, are looked for beside
+// them.
 func TestFewAreLookedFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var busy, again atomic.Int64
@@ -157,7 +160,8 @@ func TestFewAreLookedFor(t *testing.T) {
 	})
 }
 
-// A node finds out that another process answers at its name, whatever that calls itself; and says nothing where it reaches itself there, or nobody.
+// A node finds out that another process answers at its name, whatever that calls itself; and says
+// nothing where it reaches itself there, or nobody.
 func TestTwin(t *testing.T) {
 	w := newLAN()
 	self := w.open(t, w.options("a:1"))

@@ -52,9 +52,8 @@ func TestAnyNodeAnswersForAnyKey(t *testing.T) {
 	}
 }
 
-// Where there are fewer nodes than replicas each key is at every node, the
-// levels go by the replicas that there are, and the node that is left alone
-// goes on.
+// Where there are fewer nodes than replicas, each key is at every node. The levels go by the
+// replicas that there are, and the node that is left alone goes on.
 func TestFewerNodesThanReplicas(t *testing.T) {
 	t.Parallel()
 	for _, nodes := range []int{1, 2} {

@@ -69,10 +69,10 @@ func (w *writers) end(t *testing.T) {
 	}
 }
 
-// When one of three nodes is killed, no write at the others fails, every key
-// reads at both of them as it was last acknowledged, and when the node is
-// back, at its address and empty, what was written in its absence reaches its
-// own store from the queues, and what it had before from the other owners.
+// When one of three nodes is killed, no write at the others fails, and every key reads at both of
+// them as it was last acknowledged. Then the node is back, at its address and empty. What was
+// written in its absence reaches its own store from the queues, and what it had before from the
+// other owners.
 func TestKilledNode(t *testing.T) {
 	t.Parallel()
 	c := testcluster.Start(t, testcluster.Options{})

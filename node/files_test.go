@@ -36,8 +36,8 @@ func TestConnBound(t *testing.T) {
 	}
 }
 
-// A node that is alone in its process warns of fewer connections than usual. The nodes of one that is
-// there to try things out share its files, and do not.
+// A node that is alone in its process warns of fewer connections than usual. The nodes of one that
+// is there to try things out share its files, and do not.
 func TestWarningOfFewConnections(t *testing.T) {
 	b, err := connBound(20_000/3, false)
 	if err != nil {

@@ -137,8 +137,8 @@ func (p *pair) listen() {
 	p.nodes[0].serving.Go(func() { _ = p.nodes[0].server.Serve(local{ln}) })
 }
 
-// tell sends bytes to the first node, and the end of them, and returns the status of its first answer;
-// 0: there is none.
+// tell sends bytes to the first node, and the end of them, and returns the status of its first
+// answer; 0: there is none.
 func (p *pair) tell(message []byte) (status int) {
 	c, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: p.addr, Net: "unix"})
 	if err != nil {

@@ -23,9 +23,9 @@ func TestAPanicOfTheClientIsAnError(t *testing.T) {
 	}
 }
 
-// A client can store no expiry that no date can say. A node that runs an earlier build may hold one,
-// and send it: it is shown as the last that there is, wherever it is shown, and what is dumped can
-// be loaded again.
+// A client can store no expiry that no date can say. A node that runs an earlier build may hold
+// one, and send it: it is shown as the last that there is, wherever it is shown, and what is dumped
+// can be loaded again.
 func TestAnExpiryBeyondAllDates(t *testing.T) {
 	t.Parallel()
 	c := testcluster.Start(t, testcluster.Options{Nodes: 1})

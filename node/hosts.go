@@ -35,8 +35,8 @@ const (
 //
 // Names are looked up by one goroutine, run: when the members change, now and then, and for a host
 // that is not known. What comes from such a host waits for a moment, unless as many wait as may:
-// all of them may be strangers. A node that has moved, or has just joined, so that this node is
-// about to hear of it, is let in by its first message or by one that it sends again.
+// all of them may be strangers. So a node that has moved, or has just joined and that this node is
+// about to hear of, is let in. Its first message does it, or one that it sends again.
 type hosts struct {
 	names  func() []string // hosts of members, with repetitions
 	lookup func(ctx context.Context, host string) ([]netip.Addr, error)

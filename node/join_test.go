@@ -15,8 +15,9 @@ import (
 	"httpdhs/node"
 )
 
-// A fourth node joins a cluster that is written to, takes over a share of the data, and leaves again. All the while every
-// write is acknowledged, every key that was stored is found at every node, and at the end each is at its owners alone.
+// A fourth node joins a cluster that is written to, takes over a share of the data, and leaves
+// again. All the while every write is acknowledged, every key that was stored is found at every
+// node, and at the end each is at its owners alone.
 func TestJoinAndLeave(t *testing.T) {
 	t.Parallel()
 	c := testcluster.Start(t, testcluster.Options{})
@@ -71,8 +72,8 @@ func TestJoinAndLeave(t *testing.T) {
 	})
 }
 
-// While the ring changes, /cluster says so: what it is to become, who is to own how much, and what is on its way. Here it takes
-// minutes, since the newcomer fetches a KiB a second.
+// While the ring changes, /cluster says so: what it is to become, who is to own how much, and what
+// is on its way. Here it takes minutes, since the newcomer fetches a KiB a second.
 func TestClusterSaysThatTheRingChanges(t *testing.T) {
 	t.Parallel()
 	c := testcluster.Start(t, testcluster.Options{Configure: func(i int, cfg *node.Config) {
@@ -106,8 +107,9 @@ func TestClusterSaysThatTheRingChanges(t *testing.T) {
 	})
 }
 
-// A member that is down is removed at any node, and the others fill up the copies that went with it. One that is up, this node itself and
-// one that nobody knows are refused with the reason. What was removed and is started again joins anew.
+// A member that is down is removed at any node, and the others fill up the copies that went with
+// it. A member that is up, this node itself and one that nobody knows are refused with the reason.
+// A removed node that is started again joins as a new one.
 func TestRemoveANode(t *testing.T) {
 	t.Parallel()
 	c := testcluster.Start(t, testcluster.Options{Nodes: 4})
@@ -157,7 +159,8 @@ func TestTheOnlyMemberCannotLeave(t *testing.T) {
 	wantValue(t, c, "key", "value", joined)
 }
 
-// A majority removes a member that is dead for as long as --evict-after says, and the metrics of one of them tell.
+// A majority removes a member that is dead for as long as --evict-after says, and the metrics of
+// one of them tell.
 func TestEviction(t *testing.T) {
 	t.Parallel()
 	c := testcluster.Start(t, testcluster.Options{Configure: func(_ int, cfg *node.Config) { cfg.EvictAfter = 500 * time.Millisecond }})
@@ -179,8 +182,8 @@ func TestEviction(t *testing.T) {
 	})
 }
 
-// A node that waits to join says that it is part of no cluster, to whatever asks it for keys, that
-// nothing was done, and in one piece of JSON what keeps it from joining.
+// A node that waits to join tells whatever asks it for keys that it is part of no cluster, and that
+// nothing was done. It says in one piece of JSON what keeps it from joining.
 func TestNodeWithoutACluster(t *testing.T) {
 	t.Parallel()
 	c := testcluster.Start(t, testcluster.Options{Nodes: 2, Unready: true, Configure: func(i int, cfg *node.Config) {

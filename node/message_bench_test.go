@@ -11,8 +11,8 @@ import (
 	"httpdhs/wire"
 )
 
-// BenchmarkMessage carries a batch of records of 100 bytes to a node over the loopback, and its answer
-// back: what a seal adds is in the difference between with a secret and without.
+// BenchmarkMessage carries a batch of records of 100 bytes to a node over the loopback, and its
+// answer back: what a seal adds is in the difference between with a secret and without.
 func BenchmarkMessage(b *testing.B) {
 	for _, records := range []int{1, 100, 2000} {
 		for _, secret := range []string{"", theSecret} {

@@ -344,10 +344,9 @@ func (n *Node) URL() string {
 func (n *Node) Shutdown(ctx context.Context) error {
 	n.end()
 	n.log.Info("node stops")
-	// Requests that wait for a peer could take all the time there is. After
-	// most of it the queues are handed over as far as they can be, and with
-	// the coordinator closed whoever still waits is answered, while there is
-	// a connection to answer on.
+	// Requests that wait for a peer could take all the time there is. After most of it the queues
+	// are handed over as far as they can be. Then the data plane is closed. So whoever still waits
+	// is answered while there is a connection to answer on.
 	most, cancelMost := fraction(ctx, 3, 4)
 	defer cancelMost()
 	nearlyAll, cancelNearlyAll := fraction(ctx, 7, 8)

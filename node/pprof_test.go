@@ -61,8 +61,8 @@ func (c *profilerConn) ask(request string, headers ...string) (status int, err e
 
 const cmdline = "GET /debug/pprof/cmdline"
 
-// The profiler takes few connections, so that whoever reaches it does not take the node's files. One more is served
-// when another has ended. All ends with the node.
+// The profiler takes few connections, so that whoever reaches it does not take the node's files.
+// One more is served when another has ended. All ends with the node.
 func TestTheProfilerTakesFewConnections(t *testing.T) {
 	const most = 16
 	_, addr := withProfiler(t, new(lines))
@@ -96,7 +96,8 @@ func TestTheProfilerTakesFewConnections(t *testing.T) {
 	}
 }
 
-// A page of another origin cannot have the browser use the profiler, whatever the method; others can.
+// A page of another origin cannot have the browser use the profiler, whatever the method; others
+// can.
 func TestPagesDoNotProfile(t *testing.T) {
 	_, addr := withProfiler(t, new(lines))
 	const symbol, none = "POST /debug/pprof/symbol", "Content-Length: 0"

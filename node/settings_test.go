@@ -147,7 +147,8 @@ func TestTLS(t *testing.T) {
 	awaitDown(t, stranger, 0, "certificate", 2)
 }
 
-// A node that evicts is not started with so little memory that tombstones alone would fill it, and is told what to do; without eviction, or with enough, it is.
+// A node that evicts is not started with so little memory that tombstones alone would fill it, and
+// is told what to do; without eviction, or with enough, it is.
 func TestLittleMemoryForEviction(t *testing.T) {
 	t.Parallel()
 	for _, row := range []struct {

@@ -2,17 +2,19 @@ package rebalance
 
 import "testing"
 
-// A disturbance is put into the schedule in which each node does what it can, round by round, before the at-th action of that. Either another action comes first, or the
-// one that was due is stuck for two rounds. To go through all schedules with so many departures from a fair one reaches states at any depth (Emmi, Qadeer and
-// Rakamarić, Delay-Bounded Scheduling, 2011), where all schedules of so many actions end long before a ring has changed.
+// A disturbance is put into the schedule in which each node does what it can, round by round,
+// before the at-th action of that. Either another action comes first, or the one that was due is
+// stuck for two rounds. To go through all schedules with so many departures from a fair one reaches
+// states at any depth (Emmi, Qadeer and Rakamarić, Delay-Bounded Scheduling, 2011). All schedules
+// of so many actions would end long before a ring has changed.
 type disturbance struct {
 	at    int
 	other action
 	stuck bool
 }
 
-// disturbedRun goes through the schedule with the disturbances, in rising order. It returns how many actions were due, and those that might have come first at each
-// position from `from` on.
+// disturbedRun goes through the schedule with the disturbances, in rising order. It returns how
+// many actions were due, and those that might have come first at each position from `from` on.
 func disturbedRun(cfg *config, first []action, ds []disturbance, from int) (due int, others [][]action, fault string) {
 	m := newModel(cfg)
 	if err := m.heal(); err != nil {
@@ -123,8 +125,9 @@ func explore(cfg *config, first []action, ds []disturbance, from, step, k int, f
 	return runs
 }
 
-// Every schedule that departs once from a fair one, anywhere and in any way, holds all properties, while a node joins, leaves, or crashes.
-// Without REBALANCE_DEPARTURES, the number of departures, one is tried at few positions: make model tries all.
+// Every schedule that departs once from a fair one, anywhere and in any way, holds all properties,
+// while a node joins, leaves, or crashes. Without REBALANCE_DEPARTURES, the number of departures,
+// one is tried at few positions: make model tries all.
 func TestEveryDepartureFromAFairScheduleHoldsTheProperties(t *testing.T) {
 	for _, c := range []struct {
 		scenario string

@@ -6,7 +6,8 @@ import (
 	"testing"
 )
 
-// What the search has found once, made short: the protocol as it is holds in these orders of events, and as it was, it does not.
+// What the search has found once, made short: the protocol as it is holds in these orders of
+// events, and as it was, it does not.
 var foundOnce = []struct {
 	was                   mutation
 	what, scenario, trace string

@@ -12,9 +12,10 @@ func (m *model) failf(format string, args ...any) {
 
 // acknowledge takes note of a write that is answered as stored.
 //
-// It does not count if its coordinator was taken for down by somebody and has not heard of it yet: that is a split, in which either side goes
-// on by itself. For the same reason it does not count against a node that the coordinator takes, or took, for down, and that has not
-// raised its fence since.
+// It does not count if its coordinator was taken for down by somebody and has not heard of it yet:
+// that is a split, in which either side goes on by itself. For the same reason it does not count
+// against a node that the coordinator takes, or took, for down, and that has not raised its fence
+// since.
 func (m *model) acknowledge(n *node, o *op) {
 	if o.version <= m.acked[o.part].version {
 		return
@@ -41,7 +42,8 @@ func (m *model) excused(n *node, part int) bool {
 	return e.given && e.boot == n.boot && e.fence == n.fence
 }
 
-// inherit: who pulls from a node that does not know yet that others went on without it knows no more than that.
+// inherit: who pulls from a node that does not know yet that others went on without it knows no
+// more than that.
 func (m *model) inherit(n, from *node, part int) {
 	if a := &m.acked[part]; m.excused(from, part) && n.store[part] < a.version {
 		a.without[n.id] = excuse{true, n.boot, n.fence}
@@ -56,10 +58,12 @@ func (n *node) acknowledgedOf(by *node) int {
 	return n.peers[by.id].acknowledged
 }
 
-// share notes the partitions that a node has come to hold. It owns them from then on, and those of the first ring, even after a crash:
-// that is the loss of a replica. A node that has never had authority for a partition owns no copy that could be lost.
+// share notes the partitions that a node has come to hold. It owns them from then on, and those of
+// the first ring, even after a crash: that is the loss of a replica. A node that has never had
+// authority for a partition owns no copy that could be lost.
 //
-// A node that comes to hold what it reads by while nobody else has authority for anything founds the ring anew.
+// A node that comes to hold what it reads by while nobody else has authority for anything founds
+// the ring again.
 func (m *model) share(n *node) {
 	if n.joined && n.st.Holds(n.st.Reads()) && !m.othersHold(n) {
 		for x := range m.nodes {
@@ -97,7 +101,8 @@ func (m *model) othersHold(n *node) bool {
 	return false
 }
 
-// unshare: a node that joins anew owns nothing, unless somebody still reads by a ring that it is on.
+// unshare: a node that joins again owns nothing, unless somebody still reads by a ring that it is
+// on.
 func (m *model) unshare(n *node) {
 	for _, o := range m.nodes {
 		if o.running && o.joined && (mask(o.st.Reads()).has(n.id) || mask(o.st.said.Reads).has(n.id)) {
@@ -107,8 +112,8 @@ func (m *model) unshare(n *node) {
 	m.owned[n.id] = [parts]bool{}
 }
 
-// checkShares: who reads by a ring, and has authority for it, knows that each of its members has had its share. When all replicas have lost their memory nothing is
-// left that could be had.
+// checkShares: who reads by a ring, and has authority for it, knows that each of its members has
+// had its share. When all replicas have lost their memory nothing is left that could be had.
 func (m *model) checkShares(n *node) {
 	r := n.st.Reads()
 	for part := range parts {
@@ -120,8 +125,9 @@ func (m *model) checkShares(n *node) {
 	}
 }
 
-// found says whether somebody is asked for the partition who has the version. It is not promised where a ring has fewer nodes than replicas, and before
-// anybody has authority for what it reads by.
+// found says whether somebody is asked for the partition who has the version. It is not promised
+// where a ring has fewer nodes than replicas, and before anybody has authority for what it reads
+// by.
 func (m *model) found(part, version int) bool {
 	known := false
 	for _, n := range m.nodes {
@@ -138,8 +144,10 @@ func (m *model) found(part, version int) bool {
 	return !known
 }
 
-// lose is called after a crash: what only those had that have crashed is gone. That is a fault only if no more than replicas-1 have crashed that owned
-// something, nobody was falsely taken for down, and the cluster had as many members as replicas all the time. It is one too if nobody is asked who has it.
+// lose is called after a crash: what only those had that have crashed is gone. That is a fault only
+// if three things hold. No more than replicas-1 have crashed that owned something. Nobody was
+// falsely taken for down. The cluster had as many members as replicas all the time. It is a fault
+// too if nobody is asked who has it.
 func (m *model) lose() {
 	crashed := m.lost
 	for part := range m.acked {

@@ -7,7 +7,8 @@ import (
 	"strings"
 )
 
-// The searches: at random from a seed, with what was found made short, and the end of all faults, after which everything has to come to rest.
+// The searches: at random from a seed, with what was found made short, and the end of all faults,
+// after which everything has to come to rest.
 
 // weights is how often a verb is tried, out of their sum.
 var weights = [...]int{
@@ -15,8 +16,9 @@ var weights = [...]int{
 	states: 60, readies: 80, pulls: 80, claims: 60, handsOver: 60, drops: 40, suspects: 10, crashes: 2, restarts: 12, leaves: 3, leftBehind: 10, removes: 6,
 }
 
-// A chooser picks what happens next, by chance. What is likely differs from seed to seed, and some things are stuck for a while: a message, an operation or a claim that
-// takes much longer than all else is what schedules of equal chances hardly ever have (Groce et al., Swarm Testing, 2012).
+// A chooser picks what happens next, by chance. What is likely differs from seed to seed, and some
+// things are stuck for a while: a message, an operation or a claim that takes much longer than all
+// else is what schedules of equal chances hardly ever have (Groce et al., Swarm Testing, 2012).
 type chooser struct {
 	rng   *rand.Rand
 	sums  [len(weights)]int
@@ -33,7 +35,7 @@ func newChooser(rng *rand.Rand) *chooser {
 	return c
 }
 
-// shift draws anew what is stuck.
+// shift draws again what is stuck.
 func (c *chooser) shift() {
 	c.stuck = [len(weights)][nodesMax]mask{}
 	for range c.rng.IntN(8) {
@@ -79,7 +81,8 @@ func (c *chooser) pick(m *model) (action, bool) {
 	return action{}, false
 }
 
-// walk does so many actions by chance and then heals. It returns what happened until a property broke.
+// walk does so many actions by chance and then heals. It returns what happened until a property
+// broke.
 func walk(cfg *config, seed uint64, depth int) (trace []action, fault string) {
 	rng := rand.New(rand.NewPCG(seed, 0))
 	m := newModel(cfg)
@@ -129,7 +132,8 @@ func (m *model) atRandom(c *chooser, depth int, may func(action)) {
 	}
 }
 
-// disturbed goes through so many rounds in which each node does what it can, but for what is stuck for a while, and with other things in between.
+// disturbed goes through so many rounds in which each node does what it can, but for what is stuck
+// for a while, and with other things in between.
 func (m *model) disturbed(c *chooser, rounds int, may func(action)) {
 	often := 3 + c.rng.IntN(30)
 	for i := 0; i < rounds && m.fault == ""; i++ {
@@ -202,9 +206,11 @@ func shorten(cfg *config, seed uint64, trace []action, fault string) ([]action, 
 // roundsMax bounds in how many rounds everything comes to rest.
 const roundsMax = 40
 
-// heal ends all faults: who crashed is started anew, messages are delivered, and each node does what it can, round by round, until all is stable. If
-// the run abandons joiners, one that crashed before it had its share does not come back. It is removed when others see that it was joining; where those have just started
-// themselves, and do not see it, later, as each member that is dead is.
+// heal ends all faults. Who crashed is started again, messages are delivered, and each node does
+// what it can, round by round, until all is stable. If the run abandons joiners, one that crashed
+// before it had its share does not come back. It is removed when others see that it was joining.
+// Where those have just started themselves, they do not see it. Then it is removed later, as each
+// dead member is.
 func (m *model) heal() error {
 	m.left = budget{restarts: 100, removals: 100, joins: m.left.joins}
 	for x, n := range m.nodes {

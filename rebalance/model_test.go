@@ -6,17 +6,19 @@ import (
 	"slices"
 )
 
-// The model is a cluster of a few nodes around real States, with all that the protocol is told of them: member maps, probes and
-// their answers as messages of their own, operations, pulls, handing over, crashes. It has no goroutine, no clock and no chance: what may
-// happen next is a list of actions, of which a search picks. One key stands for a partition, so what a node has of it is one version.
+// The model is a cluster of a few nodes around real States, with all that the protocol is told of
+// them: member maps, probes and their answers as messages of their own, operations, pulls, handing
+// over, crashes. It has no goroutine, no clock and no chance: what may happen next is a list of
+// actions, of which a search picks. One key stands for a partition, so what a node has of it is one
+// version.
 
 const (
 	nodesMax = 4
 	parts    = 3
 )
 
-// order is who owns a partition: of a ring, the first members in this order, as many as there are replicas. The last node to come is the primary
-// of one partition and no owner of another.
+// order is who owns a partition: of a ring, the first members in this order, as many as there are
+// replicas. The last node to come is the primary of one partition and no owner of another.
 var order = [parts][nodesMax]int{{0, 1, 2, 3}, {3, 2, 1, 0}, {2, 0, 3, 1}}
 
 // A mask is a set of nodes; it is also the fingerprint of the ring that has them as its members.
@@ -43,7 +45,8 @@ type memberMap [nodesMax]entry
 
 func (m *memberMap) merge(o *memberMap) {
 	for x := range m {
-		// One version may be given twice, by a member that leaves and by one that removes it: the further state wins.
+		// One version may be given twice, by a member that leaves and by one that removes it: the
+		// further state wins.
 		if o[x].version > m[x].version || o[x].version == m[x].version && o[x].state > m[x].state {
 			m[x] = o[x]
 		}
@@ -84,8 +87,8 @@ type peer struct {
 	said     *Statement
 	answered uint64
 
-	// The suspicion epochs: of the peer, since its boot; of this node, as far as it has acknowledged
-	// them; and of the peer, as far as the peer says to have acknowledged them.
+	// The suspicion epochs: of the peer, since its boot; of this node, as far as it has
+	// acknowledged them; and of the peer, as far as the peer says to have acknowledged them.
 	suspicion, acknowledged, hasAcknowledged int
 
 	counts  bool // it counts on this node, in the epoch that is acknowledged
@@ -163,8 +166,8 @@ type ack struct {
 	without     [nodesMax]excuse
 }
 
-// An excuse says that a write was acknowledged while its coordinator took the node for down: it counts against the node once
-// the node has raised its fence.
+// An excuse says that a write was acknowledged while its coordinator took the node for down: it
+// counts against the node once the node has raised its fence.
 type excuse struct {
 	given       bool
 	boot, fence int
@@ -341,7 +344,8 @@ func (n *node) suspicionOf(o *node) int {
 	return 0
 }
 
-// over says whether the operations are over that began before the present boot of a peer was heard of.
+// over says whether the operations are over that began before the present boot of a peer was heard
+// of.
 func (m *model) over(n *node, p *peer) bool {
 	return m.cfg.broken == countsOnNewBootAtOnce || !slices.ContainsFunc(n.ops, func(o op) bool { return o.id <= p.before })
 }
@@ -378,7 +382,7 @@ func (m *model) merge(n *node, o *memberMap) {
 	switch was := before[n.id]; {
 	case *own == was || own.state == active:
 	case own.state == removed || was.state == active:
-		// It was removed, or it left before it was started anew: it joins anew.
+		// It was removed, or it left before it was started again: it joins as a new one.
 		m.unshare(n)
 		*own = entry{own.version + 1, active}
 		m.raiseFence(n)
@@ -454,8 +458,9 @@ func (m *model) hear(n *node, from int, msg *message) {
 	back := false
 	if msg.kind == answer {
 		p.answered = max(p.answered, msg.seq)
-		// One that was down is back when it answers a probe that told it so. The epoch grows at this
-		// end too: until it has acknowledged that, it may think that it got on without this node.
+		// One that was down is back when it answers a probe that told it so. The epoch grows at
+		// this end too: until it has acknowledged that, it may think that it got on without this
+		// node.
 		if p.status == down && msg.probed == p.suspicion {
 			p.status = recovering
 			if m.cfg.broken != countsOneEnd {

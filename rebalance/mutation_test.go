@@ -7,8 +7,8 @@ import (
 
 const unknownSeed = math.MaxUint64
 
-// Each of these rules is needed: a cluster that leaves one out breaks a property. It also shows that the search finds what is wrong. The seed is one
-// that finds it.
+// Each of these rules is needed: a cluster that leaves one out breaks a property. It also shows
+// that the search finds what is wrong. The seed is one that finds it.
 func TestEveryRuleIsNeeded(t *testing.T) {
 	for _, c := range []struct {
 		broken   mutation
@@ -26,7 +26,8 @@ func TestEveryRuleIsNeeded(t *testing.T) {
 
 		{downOwnersNotAwaited, "a member that went down before it had its share becomes an owner", "joiners", 10},
 
-		// Not found yet: the other rules cover for these in all that was searched. REBALANCE_MUTANT_SEEDS says how many seeds to try.
+		// Not found yet: the other rules cover for these in all that was searched.
+		// REBALANCE_MUTANT_SEEDS says how many seeds to try.
 		{mapsNotCompared, "a claim, or who reads by a ring, does not ask for equal member maps", "two joins", unknownSeed},
 		{alwaysBelieved, "what a member holds is believed though it does not know that it was down", "suspicion", unknownSeed},
 		{regardNotAwaited, "a node coordinates while others still take it for down", "everything", unknownSeed},

@@ -29,7 +29,8 @@ func setting(name string, otherwise int) int {
 	return otherwise
 }
 
-// Whatever happens, in whatever order, at random: all properties hold, and when the faults end everything comes to rest.
+// Whatever happens, in whatever order, at random: all properties hold, and when the faults end
+// everything comes to rest.
 func TestRandomSchedulesHoldTheProperties(t *testing.T) {
 	seeds, depth := setting("REBALANCE_SEEDS", 15), setting("REBALANCE_DEPTH", 600)
 	for name, cfg := range scenarios {

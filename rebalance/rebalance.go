@@ -5,12 +5,13 @@ import "slices"
 // Ring is the fingerprint of a ring; 0 is none.
 type Ring uint64
 
-// RingsMax bounds the rings that a node writes at a time. More are wanted only while members learn of several changes in
-// different orders; what is beyond the bound is not written yet, and so nobody gets authority for it yet.
+// RingsMax bounds the rings that a node writes at a time. More are wanted only while members learn
+// of several changes in different orders; what is beyond the bound is not written yet, and so
+// nobody gets authority for it yet.
 const RingsMax = 4
 
-// Statement is what a node says of itself to another: in each probe, and in each answer to one. A statement that was
-// made is never changed: its slices may be kept.
+// Statement is what a node says of itself to another: in each probe, and in each answer to one. A
+// statement that was made is never changed: its slices may be kept.
 type Statement struct {
 	Seq    uint64 // grows whenever the rest changes
 	Map    uint64 // digest of the member map
@@ -32,14 +33,15 @@ type Peer struct {
 	// Said is its latest statement; nil: none since it was last started.
 	Said *Statement
 
-	// Regards: it says that it takes this node for live, and its suspicion epoch of this node is the
-	// one that this node has acknowledged.
+	// Regards: it says that it takes this node for live, and its suspicion epoch of this node is
+	// the one that this node has acknowledged.
 	Regards bool
 
 	// Answered is the largest Seq of this node that it has answered.
 	Answered uint64
 
-	// Believed: what it says to hold may be believed, for it knows of every time that this node took it for down.
+	// Believed: what it says to hold may be believed, for it knows of every time that this node
+	// took it for down.
 	Believed bool
 }
 
@@ -56,7 +58,8 @@ type World struct {
 	// On says whether the member, or [Self], is on the ring.
 	On func(name string, r Ring) bool
 
-	// Gains says whether the member owns something in the target that it owns in none of these rings.
+	// Gains says whether the member owns something in the target that it owns in none of these
+	// rings.
 	Gains func(name string, rings []Ring) bool
 }
 
@@ -91,7 +94,8 @@ func (s *State) Said() *Statement {
 // Holds says whether there is authority for the ring.
 func (s *State) Holds(r Ring) bool { return contains(s.said.Holds, r) }
 
-// Step takes in what has become known. It changes Reads and Writes, of which the caller looks at Generation to know, and the statement.
+// Step takes in what has become known. It changes Reads and Writes, of which the caller looks at
+// Generation to know, and the statement.
 func (s *State) Step(w *World) {
 	s.choose(w)
 	s.want(w)
@@ -130,8 +134,9 @@ func (s *State) choose(w *World) {
 	}
 }
 
-// crowded says whether somebody, this node or a live member, has no room left to write the target: members read by so many rings, each having
-// settled on another of several targets that followed each other. Nobody would ever hold the target.
+// crowded says whether somebody, this node or a live member, has no room left to write the target:
+// members read by so many rings, each having settled on another of several targets that followed
+// each other. Nobody would ever hold the target.
 func (s *State) crowded(w *World) bool {
 	full := func(writes []Ring) bool { return len(writes) >= RingsMax && !contains(writes, w.Target) }
 	if full(s.writes) {
@@ -145,8 +150,8 @@ func (s *State) crowded(w *World) bool {
 	return false
 }
 
-// common is the least of the rings that somebody live reads by and all that are live hold: all that are crowded choose alike, and what nobody reads by any
-// more makes room. 0: there is none.
+// common is the least of the rings that somebody live reads by and all that are live hold: all that
+// are crowded choose alike, and what nobody reads by any more makes room. 0: there is none.
 func (s *State) common(w *World) (least Ring) {
 	read := appendNew(nil, s.reads)
 	for _, m := range w.Members {
@@ -166,9 +171,10 @@ func (s *State) common(w *World) (least Ring) {
 	return least
 }
 
-// nobodyHolds says whether neither this node nor any live member has authority for anything that it owns; of one that was not heard yet that is
-// not known. Members that have all just started, each with a member map of its own, or that have removed each other, read by a ring each: where
-// these are more than there is room for, there is nothing to stay with.
+// nobodyHolds says whether neither this node nor any live member has authority for anything that it
+// owns; of one that was not heard yet that is not known. Members that have all just started, each
+// with a member map of its own, or that have removed each other, read by a ring each: where these
+// are more than there is room for, there is nothing to stay with.
 func (s *State) nobodyHolds(w *World) bool {
 	holds := func(name string, rings []Ring) bool {
 		return slices.ContainsFunc(rings, func(r Ring) bool { return w.On(name, r) || !w.Known(r) })
@@ -181,9 +187,10 @@ func (s *State) nobodyHolds(w *World) bool {
 	return !holds(Self, s.said.Holds)
 }
 
-// heldByAll says whether every live member of the target, this node included, holds it, and there is one: a node that leaves owns nothing in the target and so holds it
-// at once, and while all others are down it would let go what it alone has. A member that is down holds nothing. It may stay an owner of what it owns, and becomes
-// one of nothing else.
+// heldByAll says whether every live member of the target, this node included, holds it, and there
+// is one: a node that leaves owns nothing in the target and so holds it at once, and while all
+// others are down it would let go what it alone has. A member that is down holds nothing. It may
+// stay an owner of what it owns, and becomes one of nothing else.
 func (s *State) heldByAll(w *World, target Ring) bool {
 	if !s.Holds(target) {
 		return false
@@ -201,8 +208,9 @@ func (s *State) heldByAll(w *World, target Ring) bool {
 	return some
 }
 
-// InUse are the rings by which this node reads, or a live member of that ring that knows the same members and has authority for what it reads by: who is on one of
-// them is an owner by it, and has held what it owns there. What one that joins reads by may be a guess.
+// InUse are the rings by which this node reads, or a live member of that ring that knows the same
+// members and has authority for what it reads by: who is on one of them is an owner by it, and has
+// held what it owns there. What one that joins reads by may be a guess.
 func (s *State) InUse(w *World) (rings []Ring) {
 	rings = appendNew(rings, s.reads)
 	for name, m := range w.Members {
@@ -213,8 +221,9 @@ func (s *State) InUse(w *World) (rings []Ring) {
 	return rings
 }
 
-// Established are the rings by which this node or a live member reads, without the guesses of those that have just started: who is on none of
-// them has never had its share. If all guess, it is what this node reads by. Unlike InUse it has rings for which authority was lost.
+// Established are the rings by which this node or a live member reads, without the guesses of those
+// that have just started: who is on none of them has never had its share. If all guess, it is what
+// this node reads by. Unlike InUse it has rings for which authority was lost.
 func (s *State) Established(w *World) (rings []Ring) {
 	if !s.guess {
 		rings = appendNew(rings, s.reads)
@@ -234,8 +243,9 @@ func (m *Peer) holds(r Ring) bool {
 	return m.Believed && m.Said != nil && contains(m.Said.Holds, r)
 }
 
-// adoptable is the ring by which a node without any authority should read: one that a live member reads by and has authority for. It is the present one if that is
-// such a ring, else the target, else the least, so that all choose alike.
+// adoptable is the ring by which a node without any authority should read: one that a live member
+// reads by and has authority for. It is the present one if that is such a ring, else the target,
+// else the least, so that all choose alike.
 func (s *State) adoptable(w *World) (best Ring) {
 	for _, m := range w.Members {
 		if !m.Live || m.Said == nil || !m.holds(m.Said.Reads) || !w.Known(m.Said.Reads) {
@@ -252,7 +262,8 @@ func (s *State) adoptable(w *World) (best Ring) {
 	return best
 }
 
-// guessed says whether all live members that read by a ring, and have authority for it, do so as a guess.
+// guessed says whether all live members that read by a ring, and have authority for it, do so as a
+// guess.
 func (s *State) guessed(w *World, r Ring) bool {
 	for _, m := range w.Members {
 		if m.Live && m.holds(r) && m.Said.Reads == r && !m.Said.Guess {
@@ -317,8 +328,8 @@ func (s *State) write(w *World) {
 	}
 }
 
-// catchesUp says whether every live member counts this node among the live, so that it claims nothing from now on without its answer, and whether all that
-// they want is written.
+// catchesUp says whether two things hold. Every live member counts this node among the live, so the
+// member claims nothing from now on without this node's answer. And all that they want is written.
 func (s *State) catchesUp(w *World) bool {
 	for _, m := range w.Members {
 		if m.Live && (m.Said == nil || !m.Regards || len(intersection(m.Said.Wants, s.writes)) < len(m.Said.Wants)) {
@@ -338,7 +349,8 @@ func (s *State) MayCoordinate(w *World) bool {
 	return s.caught
 }
 
-// Over says that the operations are over that began before the generation: what is read and written since can be stated.
+// Over says that the operations are over that began before the generation: what is read and written
+// since can be stated.
 func (s *State) Over(generation uint64) {
 	if generation != s.generation || s.said.Reads == s.reads && sameSet(s.said.Writes, s.writes) {
 		return
@@ -353,8 +365,8 @@ func (s *State) Over(generation uint64) {
 // Stated says whether all that is read and written is stated.
 func (s *State) Stated() bool { return s.said.Reads == s.reads && sameSet(s.said.Writes, s.writes) }
 
-// Missing is the first half of rule 3: the name of a member that stands against a claim of the ring, or "" if nobody does. A name that is not a
-// member's, Self, means this node itself.
+// Missing is the first half of rule 3: the name of a member that stands against a claim of the
+// ring, or "" if nobody does. A name that is not a member's, Self, means this node itself.
 func (s *State) Missing(r Ring, w *World) (name string, missing bool) {
 	since, ok := s.wanted[r]
 	if !ok || !contains(s.said.Writes, r) || s.said.Map != w.Map {
@@ -374,12 +386,12 @@ func (s *State) Missing(r Ring, w *World) (name string, missing bool) {
 // Self stands for this node where a member is named.
 const Self = "self"
 
-// Since names the time from which on the ring is wanted without a break, and no fence was raised; 0: it is not wanted. A claim takes it when
-// [State.Missing] finds nobody, and shows it at its end.
+// Since names the time from which on the ring is wanted without a break, and no fence was raised;
+// 0: it is not wanted. A claim takes it when [State.Missing] finds nobody, and shows it at its end.
 func (s *State) Since(r Ring) uint64 { return s.wanted[r] }
 
-// Claim gives authority for the ring: the second half of rule 3 is done. It does nothing if the ring is not wanted since then any more: who let it go
-// meanwhile may not be writing it again.
+// Claim gives authority for the ring: the second half of rule 3 is done. It does nothing if the
+// ring is not wanted since then any more: who let it go meanwhile may not be writing it again.
 func (s *State) Claim(r Ring, since uint64) {
 	if since == 0 || s.wanted[r] != since || s.Holds(r) {
 		return
@@ -399,7 +411,8 @@ func (s *State) Fence() {
 	}
 }
 
-// MayDecide says whether this node, where it is the primary by the ring that it reads by but others may be by other rings, may decide conditions.
+// MayDecide says whether this node, where it is the primary by the ring that it reads by but others
+// may be by other rings, may decide conditions.
 func (s *State) MayDecide(w *World) bool {
 	if s.said.Reads != s.reads || !s.Holds(s.reads) {
 		return false

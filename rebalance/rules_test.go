@@ -10,7 +10,8 @@ const (
 	newRing Ring = 7
 )
 
-// at is a world of one member, which is live, counts on this node and has answered all, and states what is given.
+// at is a world of one member, which is live, counts on this node and has answered all, and states
+// what is given.
 func at(target Ring, said *Statement) (*World, *Peer) {
 	b := &Peer{Live: true, InTarget: true, Counts: true, Regards: true, Believed: true, Answered: math.MaxUint64, Said: said}
 	w := &World{Map: 1, Target: target, Known: func(Ring) bool { return true }, Gains: func(string, []Ring) bool { return false }, On: func(string, Ring) bool { return true }}
@@ -20,7 +21,8 @@ func at(target Ring, said *Statement) (*World, *Peer) {
 
 func (w *World) set(b *Peer) { w.Members = map[string]Peer{"b": *b} }
 
-// holding is a State that reads by the old ring and holds it, as the member does whose world is returned.
+// holding is a State that reads by the old ring and holds it, as the member does whose world is
+// returned.
 func holding(t *testing.T) (*State, *World, *Peer) {
 	t.Helper()
 	s := new(State)
@@ -42,8 +44,8 @@ func sameRings(t *testing.T, what string, got []Ring, want ...Ring) {
 	}
 }
 
-// A new target is written and wanted at once, and stated when the operations of before are over, which is for the
-// present generation alone.
+// A new target is written and wanted at once, and stated when the operations of before are over,
+// which is for the present generation alone.
 func TestNewTargetIsWrittenAtOnceAndStatedWhenOperationsAreOver(t *testing.T) {
 	s, w, _ := holding(t)
 	before := s.Generation()
@@ -63,7 +65,8 @@ func TestNewTargetIsWrittenAtOnceAndStatedWhenOperationsAreOver(t *testing.T) {
 	}
 }
 
-// What another reads by is wanted, what another wants is written, and not any more when nobody does; one that is down does not count.
+// What another reads by is wanted, what another wants is written, and not any more when nobody
+// does; one that is down does not count.
 func TestRingsOfOthersAreWantedAndWritten(t *testing.T) {
 	s, w, b := holding(t)
 	b.Said = &Statement{Seq: 10, Map: 1, Reads: 5, Wants: []Ring{5, 6}}
@@ -80,7 +83,8 @@ func TestRingsOfOthersAreWantedAndWritten(t *testing.T) {
 	sameRings(t, "states", s.Said().Writes, oldRing)
 }
 
-// A ring whose members are not known is wanted by others in vain, and no more than RingsMax are written or wanted.
+// A ring whose members are not known is wanted by others in vain, and no more than RingsMax are
+// written or wanted.
 func TestUnknownRingsAndThoseBeyondTheBoundAreNotWritten(t *testing.T) {
 	s, w, b := holding(t)
 	b.Said = &Statement{Seq: 10, Map: 1, Reads: oldRing, Wants: []Ring{11, 12, 13, 14, 15}}
@@ -90,7 +94,8 @@ func TestUnknownRingsAndThoseBeyondTheBoundAreNotWritten(t *testing.T) {
 	sameRings(t, "writes", s.Writes(), oldRing, 12, 13, 14)
 }
 
-// A claim is in the way of nobody only when the member has answered what wants the ring, with the same map, writes it, and has delivered what it kept.
+// A claim is in the way of nobody only when the member has answered what wants the ring, with the
+// same map, writes it, and has delivered what it kept.
 func TestClaimWaitsForEachMember(t *testing.T) {
 	fresh := func() (*State, *World, *Peer) {
 		s, w, b := holding(t)
@@ -142,7 +147,8 @@ func TestClaimWaitsForEachMember(t *testing.T) {
 	}
 }
 
-// A claim that was begun does not end if the ring was let go and wanted again meanwhile, or if something was missed.
+// A claim that was begun does not end if the ring was let go and wanted again meanwhile, or if
+// something was missed.
 func TestClaimOfBeforeDoesNotCount(t *testing.T) {
 	s, w, _ := holding(t)
 	w.Target = newRing
@@ -171,7 +177,8 @@ func TestClaimOfBeforeDoesNotCount(t *testing.T) {
 	}
 }
 
-// The target is read by once each live member of it holds it and may be believed; what was read by goes on being wanted until that is stated.
+// The target is read by once each live member of it holds it and may be believed; what was read by
+// goes on being wanted until that is stated.
 func TestTargetIsReadByOnceAllHoldIt(t *testing.T) {
 	s, w, b := holding(t)
 	w.Target = newRing
@@ -204,7 +211,8 @@ func TestTargetIsReadByOnceAllHoldIt(t *testing.T) {
 	sameRings(t, "writes", s.Writes(), newRing)
 }
 
-// A node that leaves holds the target with nothing in it: it goes on reading by the old ring until a live member of the target holds that.
+// A node that leaves holds the target with nothing in it: it goes on reading by the old ring until
+// a live member of the target holds that.
 func TestLeavingNodeWaitsForAMemberOfTheTarget(t *testing.T) {
 	s, w, b := holding(t)
 	w.Target, w.Leaving, b.Live = newRing, true, false
@@ -224,8 +232,9 @@ func TestLeavingNodeWaitsForAMemberOfTheTarget(t *testing.T) {
 	}
 }
 
-// A member that is down takes no new ownership: the target is not read by before it owns all that it would own there by a ring in use. In use is what this node reads
-// by, and what a live member reads by that has authority for it and knows the same members.
+// A member that is down takes no new ownership: the target is not read by before it owns all that
+// it would own there by a ring in use. In use is what this node reads by, and what a live member
+// reads by that has authority for it and knows the same members.
 func TestMemberThatIsDownBecomesNoOwner(t *testing.T) {
 	const between Ring = 5
 	for _, c := range []struct {
@@ -261,7 +270,8 @@ func TestMemberThatIsDownBecomesNoOwner(t *testing.T) {
 	}
 }
 
-// A node without authority reads by what a member has authority for and reads by: what it reads by already, else the target, else the least.
+// A node without authority reads by what a member has authority for and reads by: what it reads by
+// already, else the target, else the least.
 func TestNodeWithoutAuthorityReadsAsOthersDo(t *testing.T) {
 	say := func(r Ring) Peer {
 		return Peer{Live: true, InTarget: true, Believed: true, Said: &Statement{Seq: 1, Reads: r, Holds: []Ring{r}}}
@@ -292,7 +302,8 @@ func TestNodeWithoutAuthorityReadsAsOthersDo(t *testing.T) {
 	}
 }
 
-// A node that has started, or has missed something, coordinates once every live member has been heard and counts it among the live, and all that they want is written.
+// A node that has started, or has missed something, coordinates once every live member has been
+// heard and counts it among the live, and all that they want is written.
 func TestNodeCoordinatesOnceItIsCountedOn(t *testing.T) {
 	s, w, b := holding(t)
 	if !s.MayCoordinate(w) {
@@ -328,7 +339,8 @@ func TestNodeCoordinatesOnceItIsCountedOn(t *testing.T) {
 	}
 }
 
-// Conditions are decided by a node that holds what it reads by and has stated it, once each live member has answered that and reads by the same.
+// Conditions are decided by a node that holds what it reads by and has stated it, once each live
+// member has answered that and reads by the same.
 func TestConditionsAreDecidedOnceAllReadByTheSameRing(t *testing.T) {
 	s, w, b := holding(t)
 	if !s.MayDecide(w) {
@@ -355,8 +367,10 @@ func TestConditionsAreDecidedOnceAllReadByTheSameRing(t *testing.T) {
 	}
 }
 
-// One that has just started reads by the target, and says that this is a guess: nobody takes the target's members for owners by that, and nor does it
-// itself while another reads by a ring. It goes on guessing with one that guesses, and ends when it follows one that does not, or when all hold the target.
+// One that has just started reads by the target, and says that this is a guess: nobody takes the
+// target's members for owners by that, and nor does it itself while another reads by a ring. It
+// goes on guessing with one that guesses, and ends when it follows one that does not, or when all
+// hold the target.
 func TestGuess(t *testing.T) {
 	start := func(said Statement) (*State, *World, *Peer) {
 		s := new(State)

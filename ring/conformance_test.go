@@ -18,8 +18,8 @@ func conformance(t *testing.T, test func(t *testing.T, partitioner string)) {
 	}
 }
 
-// anyCluster draws members and settings of all kinds: few or many nodes, even or uneven weights, no zones, even or
-// lopsided ones.
+// anyCluster draws members and settings of all kinds: few or many nodes, even or uneven weights, no
+// zones, even or lopsided ones.
 func anyCluster(t *rapid.T, partitioner string) ([]Node, Settings) {
 	n := rapid.IntRange(1, 24).Draw(t, "nodes")
 	maxWeight := rapid.SampledFrom([]int{1, 3, MaxWeight}).Draw(t, "maxWeight")
@@ -35,8 +35,9 @@ func anyCluster(t *rapid.T, partitioner string) ([]Node, Settings) {
 	return nodes, Settings{1 << rapid.IntRange(0, 9).Draw(t, "partitionBits"), rapid.IntRange(1, 7).Draw(t, "replicas"), partitioner}
 }
 
-// The owners of a partition are min(replicas, nodes) distinct nodes in min(replicas, zones) distinct zones, whatever
-// the weights and however lopsided the zones; and no node owns more than the bound of the share that this leaves it.
+// The owners of a partition are min(replicas, nodes) distinct nodes in min(replicas, zones)
+// distinct zones, whatever the weights and however lopsided the zones; and no node owns more than
+// the bound of the share that this leaves it.
 func TestOwnersAreDistinctAndInDistinctZones(t *testing.T) {
 	conformance(t, func(t *testing.T, partitioner string) {
 		rapid.Check(t, func(t *rapid.T) {
@@ -93,9 +94,10 @@ func TestOrderOfMembersMakesNoDifference(t *testing.T) {
 // atMost is the bound that users are promised, worked out in another way than the package does it.
 func atMost(fair float64) float64 { return max(1.05*fair, math.Ceil(fair-1e-9)) + 1e-9 }
 
-// With 3 to 100 nodes, even or weighted, in no zones or even ones, no node is above max(1.05 × fair, ceil(fair)) as a
-// primary, as another owner, or in all, where fair is its share by weight. (Weights and zones here never force more
-// upon a node: its share by weight of the replicas is at most 1, and so is its zone's.)
+// With 3 to 100 nodes, even or weighted, in no zones or even ones, no node is above max(1.05 ×
+// fair, ceil(fair)). That holds for it as a primary, as another owner, and in all. fair is its
+// share by weight. (Weights and zones here never force more upon a node: its share by weight of the
+// replicas is at most 1, and so is its zone's.)
 func TestBalance(t *testing.T) {
 	conformance(t, func(t *testing.T, partitioner string) {
 		for _, n := range []int{3, 4, 5, 7, 10, 16, 24, 31, 48, 64, 77, 100} {
@@ -135,8 +137,9 @@ func checkBalance(t *testing.T, nodes []Node, s Settings) {
 	}
 }
 
-// Zones win over balance: where one node is alone in its zone and two replicas must be in two zones, it owns all
-// partitions; the rest is shared evenly by the others, and primaries are shared evenly by all.
+// Zones win over balance: where one node is alone in its zone and two replicas must be in two
+// zones, it owns all partitions; the rest is shared evenly by the others, and primaries are shared
+// evenly by all.
 func TestZonesWinOverBalance(t *testing.T) {
 	conformance(t, func(t *testing.T, partitioner string) {
 		nodes := cluster(1, 10, 1, 0)
@@ -161,7 +164,8 @@ func TestZonesWinOverBalance(t *testing.T) {
 	})
 }
 
-// moved counts the (partition, owner) pairs of after that before does not have: the data to be copied.
+// moved counts the (partition, owner) pairs of after that before does not have: the data to be
+// copied.
 func moved(before, after *Table) (pairs int) {
 	b, a := before.Nodes(), after.Nodes()
 	for p := range after.Partitions() {
@@ -178,8 +182,9 @@ func moved(before, after *Table) (pairs int) {
 	return pairs
 }
 
-// movement returns how often the least possible is moved when one node joins n others, and when it leaves again: the
-// mean over several clusters. The least is the joiner's fair share, and what the leaver held.
+// movement returns how often the least possible is moved when one node joins n others, and when it
+// leaves again: the mean over several clusters. The least is the joiner's fair share, and what the
+// leaver held.
 func movement(t *testing.T, n, maxWeight, clusters int, s Settings) (join, leave float64) {
 	moves, fair, undo, held := 0, 0.0, 0, 0
 	for seed := range uint64(clusters) {
@@ -196,9 +201,10 @@ func movement(t *testing.T, n, maxWeight, clusters int, s Settings) (join, leave
 	return float64(moves) / fair, float64(undo) / float64(held)
 }
 
-// One node that joins or leaves moves on average at most 1.3 times the least possible, where a node's fair share is 50
-// partitions or more: up to 20 nodes with 1024 partitions, and 100 with 16384. Below that the rounding of the bound to
-// whole partitions costs more, at most 2.6 times the least. Modulus is exempt, and says so.
+// One node that joins or leaves moves on average at most 1.3 times the least possible, where a
+// node's fair share is 50 partitions or more: up to 20 nodes with 1024 partitions, and 100 with
+// 16384. Below that the rounding of the bound to whole partitions costs more, at most 2.6 times the
+// least. Modulus is exempt, and says so.
 func TestMovement(t *testing.T) {
 	conformance(t, func(t *testing.T, partitioner string) {
 		if partitioner == (modulus{}).Name() {
@@ -228,7 +234,8 @@ func TestMovement(t *testing.T) {
 	})
 }
 
-// A ranking has every node once, at rising cost, and a shorter look at it is the beginning of a longer one.
+// A ranking has every node once, at rising cost, and a shorter look at it is the beginning of a
+// longer one.
 func TestRankings(t *testing.T) {
 	conformance(t, func(t *testing.T, partitioner string) {
 		p, _ := Lookup(partitioner)

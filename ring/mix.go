@@ -2,20 +2,22 @@ package ring
 
 import "math/bits"
 
-// mix is a bijection of 64 bits in which every bit of the input reaches every bit of the output (the finaliser of
-// Steele, Lea and Flood, "Fast Splittable Pseudorandom Number Generators", 2014, with Stafford's constants).
+// mix is a bijection of 64 bits in which every bit of the input reaches every bit of the output. It
+// is the finaliser of Steele, Lea and Flood ("Fast Splittable Pseudorandom Number Generators",
+// 2014) with Stafford's constants.
 func mix(x uint64) uint64 {
 	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
 	x = (x ^ x>>27) * 0x94d049bb133111eb
 	return x ^ x>>31
 }
 
-// golden is 2^64 divided by the golden ratio: multiples of it are far apart, which makes a stream of seeds for mix.
+// golden is 2^64 divided by the golden ratio: multiples of it are far apart, which makes a stream
+// of seeds for mix.
 const golden = 0x9e3779b97f4a7c15
 
-// permutation is a pseudo-random permutation of the numbers below a power of two. It is how a node's luck is evened
-// out: drawing without replacement, a node meets every degree of luck exactly once, so that what it wins varies half
-// as much as with independent draws (docs/design/ring.md).
+// permutation is a pseudo-random permutation of the numbers below a power of two. It is how a
+// node's luck is evened out: drawing without replacement, a node meets every degree of luck exactly
+// once, so that what it wins varies half as much as with independent draws (docs/design/ring.md).
 type permutation struct {
 	mul   [3]uint64 // odd
 	add   [3]uint64
@@ -34,7 +36,8 @@ func newPermutation(seed uint64, size int) permutation {
 	return p
 }
 
-// at returns the place of x. Each step is a bijection of the masked bits: an odd factor, an addend, a shift.
+// at returns the place of x. Each step is a bijection of the masked bits: an odd factor, an addend,
+// a shift.
 func (p *permutation) at(x uint64) uint64 {
 	x = (x*p.mul[0] + p.add[0]) & p.mask
 	x ^= x >> p.shift
@@ -44,18 +47,20 @@ func (p *permutation) at(x uint64) uint64 {
 	return x ^ x>>p.shift
 }
 
-// stratified returns a fraction of 2^64 for x: a permutation's stratum, and within it a place by the low bits.
+// stratified returns a fraction of 2^64 for x: a permutation's stratum, and within it a place by
+// the low bits.
 func (p *permutation) stratified(x, within uint64) uint64 {
 	size := uint(bits.Len64(p.mask))
 	return p.at(x)<<(64-size) | within>>size
 }
 
-// logBits is how many bits after the point the logarithms below have: 6 bits before it remain for up to 64.
+// logBits is how many bits after the point the logarithms below have: 6 bits before it remain for
+// up to 64.
 const logBits = 57
 
-// negLog2 returns -log2((x+1)/2^64), near enough: it falls as x rises, and is off by less than 2^-10 of its value. It
-// is a table with straight lines between its points, and exists because the logarithm of package math may round
-// differently on another architecture.
+// negLog2 returns -log2((x+1)/2^64), near enough: it falls as x rises, and is off by less than
+// 2^-10 of its value. It is a table with straight lines between its points, and exists because the
+// logarithm of package math may round differently on another architecture.
 func negLog2(x uint64) uint64 {
 	x |= 1 // 0 has no logarithm
 	zeros := bits.LeadingZeros64(x)
@@ -74,8 +79,8 @@ var log2Table = func() (table [1025]uint64) {
 	return table
 }()
 
-// log2Mantissa returns log2(m/2^63) for m in [2^63, 2^64). Squaring doubles the logarithm: its next bit is whether
-// the square has reached 2.
+// log2Mantissa returns log2(m/2^63) for m in [2^63, 2^64). Squaring doubles the logarithm: its next
+// bit is whether the square has reached 2.
 func log2Mantissa(m uint64) (log uint64) {
 	for range logBits {
 		hi, lo := bits.Mul64(m, m) // m*m / 2^126 is in [1, 4)

@@ -5,9 +5,10 @@ import (
 	"slices"
 )
 
-// modulus deals the partitions out in turns: partition modulo nodes, where a node of weight w has w turns in the
-// cycle, spread evenly. It is for comparison and for fixed clusters: it has the best balance and is easy to follow
-// by hand, but it is exempt from least movement. When one node joins or leaves, nearly all partitions move.
+// modulus deals the partitions out in turns: partition modulo nodes, where a node of weight w has w
+// turns in the cycle, spread evenly. It is for comparison and for fixed clusters: it has the best
+// balance and is easy to follow by hand, but it is exempt from least movement. When one node joins
+// or leaves, nearly all partitions move.
 type modulus struct{}
 
 func (modulus) Name() string { return "modulus" }
@@ -41,7 +42,8 @@ func (modulus) Rank(nodes []Node, partitions int) Ranking {
 	return r
 }
 
-// alternateZones returns the node indices such that neighbours are of different zones for as long as there are any.
+// alternateZones returns the node indices such that neighbours are of different zones for as long
+// as there are any.
 func alternateZones(nodes []Node) []int {
 	nth := make([]int, len(nodes)) // of its zone
 	seen := make(map[string]int)

@@ -8,19 +8,23 @@ import (
 // DefaultPartitioner is the one that an empty Settings.Partitioner means.
 const DefaultPartitioner = "ring"
 
-// Partitioner decides which nodes a partition would like as its owners. The bounds on what a node may own, distinct
-// zones and primaries are not its business: they are the same for all, in the placement that follows.
+// Partitioner decides which nodes a partition would like as its owners. The bounds on what a node
+// may own, distinct zones and primaries are not its business: they are the same for all, in the
+// placement that follows.
 type Partitioner interface {
 	// Name is what --partitioner calls it.
 	Name() string
-	// Rank prepares the order of preference of each of the partitions. The nodes are valid and sorted by name.
+	// Rank prepares the order of preference of each of the partitions. The nodes are valid and
+	// sorted by name.
 	Rank(nodes []Node, partitions int) Ranking
 }
 
-// Ranking is a partition's order of preference over all nodes. It may keep scratch: one goroutine at a time.
+// Ranking is a partition's order of preference over all nodes. It may keep scratch: one goroutine
+// at a time.
 type Ranking interface {
-	// Append appends the first limit candidates of a partition to dst (all of them, if they are fewer), each node at
-	// most once, in order of rising cost. A larger limit must give the same beginning.
+	// Append appends the first limit candidates of a partition to dst (all of them, if they are
+	// fewer), each node at most once, in order of rising cost. A larger limit must give the same
+	// beginning.
 	Append(dst []Candidate, partition, limit int) []Candidate
 }
 
@@ -44,7 +48,8 @@ func compareCandidates(a, b Candidate) int {
 // partitioners are listed in the order in which Names shows them: the default first.
 var partitioners = []Partitioner{vnodes{}, rendezvous{}, modulus{}}
 
-// Lookup returns the partitioner of that name; empty means the default. The error names those that there are.
+// Lookup returns the partitioner of that name; empty means the default. The error names those that
+// there are.
 func Lookup(name string) (Partitioner, error) {
 	if name == "" {
 		name = DefaultPartitioner

@@ -5,14 +5,16 @@ import (
 	"slices"
 )
 
-// placement gives each partition its owners. It goes in rounds: in round r each partition that still lacks owners
-// asks its r-th candidate, unless the owners that it already has forbid that one (see allows). A node that is asked by
-// more than it has room for takes those that it costs least.
+// placement gives each partition its owners. It goes in rounds. In round r each partition that
+// still lacks owners asks its r-th candidate, unless the owners that it already has forbid that
+// candidate (see allows). A node that is asked by more than it has room for takes those that it
+// costs least.
 //
-// An owner once given is kept through the later rounds, and this is what holds movement down: what a partition has as
-// a first choice is never pushed out by what others have as a fallback, so that one node more or less changes first
-// choices that it wins or leaves, and otherwise only the few fallbacks. (Deferred acceptance, and any optimal
-// matching, push along chains through the whole table. docs/design/ring.md has the figures.)
+// An owner once given is kept through the later rounds. This is what holds movement down: a first
+// choice of one partition is never pushed out by a fallback of another. So one node more or less
+// changes the first choices that it wins or leaves, and otherwise only the few fallbacks. (Deferred
+// acceptance, and any optimal matching, push along chains through the whole table.
+// docs/design/ring.md has the figures.)
 type placement struct {
 	*members
 	ranking Ranking
@@ -27,7 +29,8 @@ func newPlacement(m *members, r Ranking) *placement {
 		owners: make([]uint16, m.partitions*m.replicas), count: make([]uint8, m.partitions), owned: make([]int, len(m.zone))}
 }
 
-// firstLook is by how many more than its replicas the candidates are that a partition looks up at first.
+// firstLook is by how many more than its replicas the candidates are that a partition looks up at
+// first.
 const firstLook = 6
 
 func (p *placement) run() {
@@ -79,7 +82,8 @@ func (p *placement) give(partition int, node uint16) {
 	p.owned[node]++
 }
 
-// candidate returns a partition's candidate of a round, and looks up more of them where the list is too short.
+// candidate returns a partition's candidate of a round, and looks up more of them where the list is
+// too short.
 func (p *placement) candidate(partition, round int) Candidate {
 	if round >= len(p.lists[partition]) {
 		p.lists[partition] = p.ranking.Append(nil, partition, min(4*round, len(p.owned)))
@@ -93,9 +97,9 @@ func (p *placement) given(partition int) []uint16 {
 	return p.owners[first : first+int(p.count[partition])]
 }
 
-// allows says whether a node may become an owner of a partition, next to those that it has, or instead of one of them
-// (-1 for none). A node is there once, a zone once where zones are enough, and places are kept for the groups of which
-// the partition has no owner yet.
+// allows says whether a node may become an owner of a partition, next to those that it has, or
+// instead of one of them (-1 for none). A node is there once, a zone once where zones are enough,
+// and places are kept for the groups of which the partition has no owner yet.
 func (p *placement) allows(partition int, node uint16, instead int) bool {
 	given := p.given(partition)
 	places := p.replicas - len(given) - 1 // after this one

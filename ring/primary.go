@@ -1,8 +1,9 @@
 package ring
 
-// choosePrimaries puts one owner of each partition first. It begins with the first that the placement gave, and then
-// shifts primaries between nodes until no node is above its bound as a primary, nor as another owner (which is to say
-// that it is a primary often enough). To shift moves no data: a partition keeps its owners.
+// choosePrimaries puts one owner of each partition first. It begins with the first that the
+// placement gave. Then it shifts primaries between nodes until no node is above its bound as a
+// primary, nor as another owner. (The second bound means that it is a primary often enough.) To
+// shift moves no data: a partition keeps its owners.
 //
 // Where no shift helps (owners that zones force can make it so) the bound on primaries yields.
 func choosePrimaries(m *members, owners []uint16) {
@@ -42,8 +43,8 @@ func (c *primaries) of(partition int) []uint16 {
 	return c.owners[partition*c.replicas : (partition+1)*c.replicas]
 }
 
-// shift takes one primary from a node (away) or gives it one, along the shortest chain of partitions that leads to a
-// node that can gain or lose one. It reports whether there is one.
+// shift takes one primary from a node (away) or gives it one, along the shortest chain of
+// partitions that leads to a node that can gain or lose one. It reports whether there is one.
 func (c *primaries) shift(start int, away bool) bool {
 	for i := range c.from {
 		c.from[i].partition = -1

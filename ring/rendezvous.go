@@ -6,10 +6,11 @@ import (
 	"github.com/zeebo/xxh3"
 )
 
-// rendezvous is highest random weight (Thaler and Ravishankar, "Using name-based mappings to increase hit rates",
-// 1998): every node draws a number for every partition, and the best draws own it. A draw u costs -ln(1-u)/weight, so
-// that a node wins by its weight (Schindelhauer and Schomaker, "Weighted distributed hash tables", 2005). A node's
-// draws for all partitions are a permutation of evenly spread values rather than independent ones.
+// rendezvous is highest random weight (Thaler and Ravishankar, "Using name-based mappings to
+// increase hit rates", 1998): every node draws a number for every partition, and the best draws own
+// it. A draw u costs -ln(1-u)/weight, so that a node wins by its weight (Schindelhauer and
+// Schomaker, "Weighted distributed hash tables", 2005). A node's draws for all partitions are a
+// permutation of evenly spread values rather than independent ones.
 type rendezvous struct{}
 
 func (rendezvous) Name() string { return "rendezvous" }
@@ -47,8 +48,8 @@ func (r *rendezvousRanking) Append(dst []Candidate, partition, limit int) []Cand
 	return r.appendFew(dst, p, limit)
 }
 
-// appendFew keeps the best candidates sorted while it goes through the nodes: nearly all fail on the worst of them,
-// and most of those before their cost is worked out.
+// appendFew keeps the best candidates sorted while it goes through the nodes: nearly all fail on
+// the worst of them, and most of those before their cost is worked out.
 func (r *rendezvousRanking) appendFew(dst []Candidate, p uint64, limit int) []Candidate {
 	start := len(dst)
 	worst := uint64(1<<64 - 1) // a draw (its upper bits) that is above it times the weight is too dear
@@ -74,8 +75,9 @@ func (r *rendezvousRanking) appendFew(dst []Candidate, p uint64, limit int) []Ca
 	return dst
 }
 
-// cheap is by how many bits a draw is shortened to be compared: worst times a weight must fit into 64 bits. A draw u
-// costs at least u (in the units of negLog2, u>>7) divided by the weight, since -log2(1-u) >= u.
+// cheap is by how many bits a draw is shortened to be compared: worst times a weight must fit into
+// 64 bits. A draw u costs at least u (in the units of negLog2, u>>7) divided by the weight, since
+// -log2(1-u) >= u.
 const cheap = 15
 
 func (d *draw) candidate(i int, p uint64) Candidate {

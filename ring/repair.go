@@ -1,9 +1,10 @@
 package ring
 
-// repair places what the rounds could not: a partition all of whose allowed nodes are full. It looks for the shortest
-// chain by which a full node hands one of its partitions on to another until one has room (an augmenting path, as in
-// Ford and Fulkerson; shortest, so that the exchanges of one chain do not get into each other's way). There always
-// is one, since the bounds are above shares that are a flow (see fairShares).
+// repair places what the rounds could not: a partition all of whose allowed nodes are full. A full
+// node hands one of its partitions on to another, and that one does the same, until one has room.
+// repair looks for the shortest such chain (an augmenting path, as in Ford and Fulkerson), so that
+// the exchanges of one chain do not get into each other's way. There always is one, since the
+// bounds are above shares that are a flow (see fairShares).
 type repair struct {
 	*placement
 	held [][]int // partitions by node

@@ -36,10 +36,11 @@ type Settings struct {
 	Partitioner string // one of Names; empty is DefaultPartitioner
 }
 
-// New computes the table of owners. The nodes may be in any order; they are copied. It returns an error that wraps
-// [ErrNodes] or [ErrSettings] and says what to change.
+// New computes the table of owners. The nodes may be in any order; they are copied. It returns an
+// error that wraps [ErrNodes] or [ErrSettings] and says what to change.
 //
-// It takes time in the order of partitions times replicas, plus what the partitioner needs to rank the nodes.
+// It takes time in the order of partitions times replicas, plus what the partitioner needs to rank
+// the nodes.
 func New(nodes []Node, s Settings) (*Table, error) {
 	if s.Partitioner == "" {
 		s.Partitioner = DefaultPartitioner

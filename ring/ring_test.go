@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// cluster returns n nodes whose names depend on the seed. Weights are 1 to maxWeight, zones are dealt out in turns
-// (0 zones: nodes state none).
+// cluster returns n nodes whose names depend on the seed. Weights are 1 to maxWeight, zones are
+// dealt out in turns (0 zones: nodes state none).
 func cluster(seed uint64, n, maxWeight, zones int) []Node {
 	random := rand.New(rand.NewPCG(seed, uint64(n)))
 	nodes := make([]Node, n)
@@ -83,8 +83,8 @@ func TestPartition(t *testing.T) {
 	}
 }
 
-// What a table says of itself: nodes by name, their indices, settings with the default filled in; and neither the
-// nodes that went in nor those that come out are the table's own.
+// What a table says of itself: nodes by name, their indices, settings with the default filled in;
+// and neither the nodes that went in nor those that come out are the table's own.
 func TestAccessors(t *testing.T) {
 	in := []Node{{"b:1", 2, "z"}, {"a:1", 1, ""}}
 	tab := table(t, in, Settings{Partitions: 16, Replicas: 3})
@@ -116,8 +116,8 @@ func TestHotPathAllocations(t *testing.T) {
 	}
 }
 
-// The fingerprint is the same on every release and machine (a golden value), the same in any order of nodes, and
-// another one when any field of a node or of the settings is.
+// The fingerprint is the same on every release and machine (a golden value), and in any order of
+// nodes. It is another one when any field of a node or of the settings is.
 func TestFingerprint(t *testing.T) {
 	nodes := []Node{{"a:1", 1, "x"}, {"b:1", 2, ""}, {"c:1", 1, "y"}}
 	s := Settings{64, 2, "ring"}
@@ -149,8 +149,8 @@ func TestFingerprint(t *testing.T) {
 	differs("modulus", func(n []Node, s *Settings) []Node { s.Partitioner = "modulus"; return n })
 }
 
-// Owners are the same on every release and machine that gives the same fingerprint: a digest of whole tables, golden.
-// When it has to change, fingerprintFormat has to change with it.
+// Owners are the same on every release and machine that gives the same fingerprint: a digest of
+// whole tables, golden. When it has to change, fingerprintFormat has to change with it.
 func TestGoldenOwners(t *testing.T) {
 	want := []uint64{0x13dacccc13c1587f, 0x820557d348cb50d4, 0x62682065b72f8d9d} // in the order of Names
 	for i, name := range Names() {

@@ -1,6 +1,7 @@
 package ring
 
-// members is what the placement knows of the nodes: their zones, and the bounds on what each may own.
+// members is what the placement knows of the nodes: their zones, and the bounds on what each may
+// own.
 type members struct {
 	partitions int
 	replicas   int   // owners a partition; at most the number of nodes
@@ -45,10 +46,10 @@ func newMembers(nodes []Node, partitions, replicas int) *members {
 	return m
 }
 
-// formGroups makes groups of what every partition must have an owner of: each zone, or, where zones are enough, each
-// whose share is the whole; and where they are not enough, each node whose share is the whole stands for its zone. A
-// partition keeps places for its groups. Without that, first choices would give them too little, and all of the
-// difference would be fallbacks.
+// formGroups makes groups of what every partition must have an owner of: each zone, or, where zones
+// are enough, each whose share is the whole; and where they are not enough, each node whose share
+// is the whole stands for its zone. A partition keeps places for its groups. Without that, first
+// choices would give them too little, and all of the difference would be fallbacks.
 func (m *members) formGroups(shares []share, zoneDone []bool) {
 	m.group = make([]int, len(shares))
 	ofZone := make([]int, m.zones)
@@ -79,14 +80,15 @@ func (m *members) formGroups(shares []share, zoneDone []bool) {
 	}
 }
 
-// share is how much of each partition a node should own, on average: an exact fraction. With at most 2^16 nodes of
-// weight 100 the denominator is below 2^23 (2^46 for a difference) and the numerator below 255 times that.
+// share is how much of each partition a node should own, on average: an exact fraction. With at
+// most 2^16 nodes of weight 100 the denominator is below 2^23 (2^46 for a difference) and the
+// numerator below 255 times that.
 type share struct{ num, den uint64 }
 
 func (s share) minus(t share) share { return share{s.num*t.den - t.num*s.den, s.den * t.den} }
 
-// bound returns the most partitions that a node with this share may own: 5 % above the fair number, which is rounded
-// up where that is more.
+// bound returns the most partitions that a node with this share may own: 5 % above the fair number,
+// which is rounded up where that is more.
 func (s share) bound(partitions int) int {
 	// Whole partitions and the rest apart, as the product may not fit into 64 bits.
 	whole, rest := s.num/s.den*uint64(partitions), s.num%s.den
@@ -97,13 +99,14 @@ func (s share) bound(partitions int) int {
 	return int(max(up, above))
 }
 
-// fairShares returns what each node should own of a partition: by weight, as even as the zones allow. The shares of a
-// partition's nodes sum up to its replicas; a node has at most 1 of it. With as many zones as replicas a zone has at
-// most 1 too; with fewer, a zone has at least 1. The zones that stopped there are returned as well.
+// fairShares returns what each node should own of a partition: by weight, as even as the zones
+// allow. The shares of a partition's nodes sum up to its replicas; a node has at most 1 of it. With
+// as many zones as replicas a zone has at most 1 too; with fewer, a zone has at least 1. The zones
+// that stopped there are returned as well.
 //
-// It is water-filling: all nodes rise together, by weight, and those that meet a limit stop there. These shares are
-// what makes the bounds feasible: to own that much of every partition alike is a flow within all limits, and where
-// there is a fractional flow there is one in whole partitions.
+// It is water-filling: all nodes rise together, by weight, and those that meet a limit stop there.
+// These shares are what makes the bounds feasible: to own that much of every partition alike is a
+// flow within all limits, and where there is a fractional flow there is one in whole partitions.
 func (m *members) fairShares(nodes []Node) (shares []share, zoneDone []bool) {
 	shares = make([]share, len(nodes))
 	zoneWeight := make([]int, m.zones)
@@ -141,7 +144,8 @@ func (m *members) fairShares(nodes []Node) (shares []share, zoneDone []bool) {
 	return shares, zoneDone
 }
 
-// zonesAtMost returns the zones that would have 1 or more if what is left were shared out by weight.
+// zonesAtMost returns the zones that would have 1 or more if what is left were shared out by
+// weight.
 func zonesAtMost(left int, zoneWeight []int, done []bool) (full []int) {
 	rest := 0
 	for z, weight := range zoneWeight {
@@ -157,8 +161,8 @@ func zonesAtMost(left int, zoneWeight []int, done []bool) (full []int) {
 	return full
 }
 
-// fillNodes shares out what is left among the nodes of the zones that are not done, at most 1 each, and returns the
-// zones that come out below 1.
+// fillNodes shares out what is left among the nodes of the zones that are not done, at most 1 each,
+// and returns the zones that come out below 1.
 func (m *members) fillNodes(nodes []Node, shares []share, left int, done []bool) (short []int) {
 	full := make([]bool, len(nodes))
 	zoneFull := make([]bool, m.zones)

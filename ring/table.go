@@ -29,24 +29,27 @@ func (t *Table) Settings() Settings { return t.settings }
 // Partitions returns how many partitions there are.
 func (t *Table) Partitions() int { return t.settings.Partitions }
 
-// Replicas returns how many owners each partition has: the replicas asked for, or all nodes where they are fewer.
+// Replicas returns how many owners each partition has: the replicas asked for, or all nodes where
+// they are fewer.
 func (t *Table) Replicas() int { return t.replicas }
 
 // Partition returns the partition of a key's hash: its high bits.
 func (t *Table) Partition(hash uint64) int { return int(hash >> t.shift) }
 
-// Owners returns the node indices of a partition's owners, the primary first. It does not allocate; the caller must
-// not modify it. The partition must be in [0, Partitions()).
+// Owners returns the node indices of a partition's owners, the primary first. It does not allocate;
+// the caller must not modify it. The partition must be in [0, Partitions()).
 func (t *Table) Owners(partition int) []uint16 {
 	end := (partition + 1) * t.replicas
 	return t.owners[end-t.replicas : end : end]
 }
 
-// Fingerprint names the table: two tables with the same fingerprint have the same members and settings, and so the
-// same owners. The bytes that it is the hash of are documented in fingerprint.go, and do not change between releases.
+// Fingerprint names the table: two tables with the same fingerprint have the same members and
+// settings, and so the same owners. The bytes that it is the hash of are documented in
+// fingerprint.go, and do not change between releases.
 func (t *Table) Fingerprint() uint64 { return t.fingerprint }
 
-// Counts returns for each node index how many partitions it is the primary of, and of how many it is another owner.
+// Counts returns for each node index how many partitions it is the primary of, and of how many it
+// is another owner.
 func (t *Table) Counts() (primary, replica []int) {
 	primary, replica = make([]int, len(t.nodes)), make([]int, len(t.nodes))
 	for p := range t.settings.Partitions {

@@ -6,17 +6,20 @@ import (
 	"github.com/zeebo/xxh3"
 )
 
-// sectors is how many virtual nodes a node has for each unit of its weight: one in each of so many equal sectors of
-// the circle. More even out what a node wins; 1024 is where the partitions, not the points, have become the grain.
+// sectors is how many virtual nodes a node has for each unit of its weight: one in each of so many
+// equal sectors of the circle. More even out what a node wins; 1024 is where the partitions, not
+// the points, have become the grain.
 const sectors = 1 << 10
 
-// vnodes is consistent hashing (Karger et al., "Consistent Hashing and Random Trees", 1997). Hashes are a circle of
-// 2^64 points; a node puts virtual nodes on it, and a partition, at the point where its hashes begin, likes the nodes
-// in the order in which it meets them clockwise. With the bounds that the placement holds it is consistent hashing
-// with bounded loads (Mirrokni, Thorup and Zadimoghaddam, 2016).
+// vnodes is consistent hashing (Karger et al., "Consistent Hashing and Random Trees", 1997). Hashes
+// are a circle of 2^64 points; a node puts virtual nodes on it, and a partition, at the point where
+// its hashes begin, likes the nodes in the order in which it meets them clockwise. With the bounds
+// that the placement holds it is consistent hashing with bounded loads (Mirrokni, Thorup and
+// Zadimoghaddam, 2016).
 //
-// Each unit of weight puts one point into each sector, and its places within the sectors are a permutation of evenly
-// spread ones: it is close to some partitions, far from others, and as lucky as any other.
+// Each unit of weight puts one point into each sector, and its places within the sectors are a
+// permutation of evenly spread ones: it is close to some partitions, far from others, and as lucky
+// as any other.
 type vnodes struct{}
 
 func (vnodes) Name() string { return "ring" }
@@ -42,8 +45,9 @@ type vnode struct {
 	node uint16
 }
 
-// circle walks the points of the ring. A sector's points are made and sorted when a walk reaches it; the two latest
-// are kept, since partitions are ranked in order and a walk rarely goes beyond the next sector.
+// circle walks the points of the ring. A sector's points are made and sorted when a walk reaches
+// it; the two latest are kept, since partitions are ranked in order and a walk rarely goes beyond
+// the next sector.
 type circle struct {
 	step   uint64 // between the beginnings of two partitions; 0 with one partition, which begins at 0
 	nodes  int

@@ -88,9 +88,8 @@ func batchAnswerFormat(accept []byte, in format.Format) format.Format {
 	return in
 }
 
-// batcher carries out a batch in chunks: so that a request of any length takes
-// a bounded call, and so that what gets will find is asked for in the order in
-// which there is room for it.
+// batcher carries out a batch in chunks. So a request of any length takes a bounded call. And
+// values that gets will find are asked for in the order in which there is room for them.
 type batcher struct {
 	store  Store
 	p      params

@@ -11,9 +11,8 @@ import (
 	"httpdhs/kv"
 )
 
-// repeatConn is a client that sends the same request so often, each when the
-// answer to the one before is there, and looks at no more of an answer than its
-// status. There is no system call in it.
+// repeatConn is a client that sends the same request so often, each when the answer to the one
+// before is there. It looks at no more of an answer than its status. There is no system call in it.
 type repeatConn struct {
 	net.Conn
 	request []byte

@@ -10,14 +10,14 @@ import (
 	"httpdhs/internal/seal"
 )
 
-// What nodes say to each other. A message is judged by its headers, of which its seal vouches for
-// the body too, before the body is read. So nobody but a node of the cluster makes this one hold
-// bytes on its account, and the bodies of peers have a budget of their own, which neither clients
-// nor strangers can take from them.
+// What nodes say to each other. A message is judged by its headers, before the body is read. The
+// seal among them vouches for the body too. So nobody but a node of the cluster makes this one hold
+// bytes on its account. The bodies of peers have a budget of their own, which neither clients nor
+// strangers can take from them.
 //
 // Without a secret anybody can make a seal. Then messages are taken from the hosts of members
-// alone. Hellos are taken from any, for by one a node becomes a member: those of other hosts have
-// a small budget, apart from that of members.
+// alone. Hellos are taken from any, because a node becomes a member by one. Those of other hosts
+// have a small budget, apart from that of members.
 
 var (
 	internalPrefix = []byte("/internal/")

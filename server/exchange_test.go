@@ -90,9 +90,9 @@ func TestExchange(t *testing.T) {
 	}
 }
 
-// Each message that is not one of the cluster to this node is refused with a status that does not
-// have its sender drop it, an error that says what to do, the end of the connection, and is
-// counted; nobody is asked to answer it.
+// A message that is not one of the cluster to this node is refused and counted, and nobody is asked
+// to answer it. Its status does not have its sender drop it. The error says what to do, and the
+// connection ends.
 func TestMessagesAreRefused(t *testing.T) {
 	for _, secret := range secrets {
 		f := start(t, Options{ClusterSecret: secret})
@@ -237,8 +237,8 @@ func TestExpectWithASeal(t *testing.T) {
 	f.refusesAtOnce(t, "POST /internal/exchange HTTP/1.1", m.header()+"\r\nExpect: 100-continue\r\nContent-Length: 5000\r\n", 403)
 }
 
-// Every reason for which a message is refused has a status, which is no fault of this node's, and
-// is not one for which the sender drops the message for good.
+// Every reason for which a message is refused has a status. It is no fault of this node's, and not
+// one for which the sender drops the message for good.
 func TestRefusalsAreTriedAgain(t *testing.T) {
 	for i := range messageFaults {
 		fault := &messageFaults[i]

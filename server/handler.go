@@ -61,9 +61,9 @@ func (s *Server) finish(ctx *fasthttp.RequestCtx, c *conn) {
 // sign puts this node's name on an answer.
 //
 // It also has caches ask before they use an answer of a client again, and proxies leave its bytes
-// and its entity tag alone, unless the writer of the value or the handler says otherwise. Without
-// it, caches guess from Last-Modified and go by Expires: they would give out what is overwritten
-// or deleted.
+// and its entity tag alone. The writer of the value or the handler may say otherwise. Without it,
+// caches guess from Last-Modified and go by Expires: they would give out what is overwritten or
+// deleted.
 func (s *Server) sign(h *fasthttp.ResponseHeader, forClient bool) {
 	h.SetCanonical(headerNode, s2b(s.opts.Name))
 	switch {

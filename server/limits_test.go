@@ -317,7 +317,8 @@ func TestAnswerBytes(t *testing.T) {
 	}
 }
 
-// The time that a slow body takes is not taken from the store's, which counts from when all of it is there.
+// The time that a slow body takes is not taken from the store's, which counts from when all of it
+// is there.
 func TestBodyDeadlineStartsLate(t *testing.T) {
 	f := start(t, Options{})
 	var deadline time.Time

@@ -34,17 +34,15 @@ const (
 
 // loader stores a stream of pairs.
 //
-// Of two blocks one is being read and parsed while the other is being stored:
-// that keeps the network, this node and the replicas busy at once. No two
-// blocks are ever stored at once, because the later of two pairs with the same
-// key has to win, wherever in the stream they are, and only within one Call
-// does the Store keep an order. (Lanes by hash, each with calls of its own,
-// would keep it too; they cost a copy of every pair into its lane and gain
-// nothing while a block holds thousands of pairs: the Store spreads a call
-// over all peers by itself.)
+// Of two blocks one is being read and parsed while the other is being stored: that keeps the
+// network, this node and the replicas busy at once. No two blocks are ever stored at once. The
+// later of two pairs with the same key has to win, wherever in the stream they are, and only within
+// one Call does the Store keep an order. (Lanes by hash, each with calls of its own, would keep it
+// too. They cost a copy of every pair into its lane. They gain nothing while a block holds
+// thousands of pairs, since the Store spreads a call over all peers by itself.)
 //
-// The goroutine that stores owns sent and what follows it, the one that reads
-// owns unread; a block is handed over with its channel.
+// The goroutine that stores owns sent and what follows it. The one that reads owns unread. A block
+// is handed over with its channel.
 type loader struct {
 	store   Store
 	write   kv.Level

@@ -12,9 +12,9 @@ import (
 	"httpdhs/internal/poll"
 )
 
-// A request that is cut, has no end or is none at all is answered with a 4xx or not at all, ends its
-// connection, stores nothing, and nothing after it is taken for a request. (What could be read in two ways is
-// in TestFraming.)
+// A request that is cut, has no end or is none at all is answered with a 4xx or not at all. It ends
+// its connection and stores nothing, and nothing after it is taken for a request. (What could be
+// read in two ways is in TestFraming.)
 func TestMalformed(t *testing.T) {
 	f := start(t, Options{})
 	big := strings.Repeat("a", 1<<20)

@@ -10,7 +10,8 @@ import (
 	"httpdhs/kv"
 )
 
-// A node that is asked to leave says at once what goes on, however often it is asked; one that cannot says why.
+// A node that is asked to leave says at once what goes on, however often it is asked; one that
+// cannot says why.
 func TestLeave(t *testing.T) {
 	f := start(t, Options{AuthToken: "s3cret"})
 	f.send("POST", "/cluster/leave", "").want(t, 401)
@@ -41,7 +42,8 @@ func TestLeave(t *testing.T) {
 	}
 }
 
-// A node that is down is removed by its name, which may be percent-encoded; the answer to any other name says what to do.
+// A node that is down is removed by its name, which may be percent-encoded; the answer to any other
+// name says what to do.
 func TestRemove(t *testing.T) {
 	f := start(t, Options{})
 	for _, name := range []string{"down:1", "down%3A1", "%64own:1", "[::1]:1", "%5B::1%5D%3a1"} {

@@ -100,7 +100,7 @@ func TestMaxConnsRace(t *testing.T) {
 		})
 	}
 	all.Wait()
-	// (A client that dials anew may be turned away, and then no answer counts.)
+	// (A client that dials again may be turned away, and then no answer counts.)
 	if did.Load() != answered.Load() || did.Load() == 0 {
 		t.Errorf("%d requests were done, %d answered", did.Load(), answered.Load())
 	}
@@ -234,8 +234,8 @@ func TestStalledMakeRoom(t *testing.T) {
 	}
 }
 
-// What is on its way is not taken for stalled because no tick of the clock has come for long: that it
-// waits begins when it does.
+// What is on its way is not taken for stalled because no tick of the clock has come for long: that
+// it waits begins when it does.
 func TestWhatComesIsNotStalled(t *testing.T) {
 	var now atomic.Int64
 	f := startWith(t, Options{MaxConns: 1}, func(s *Server) { s.clock.now = now.Load })
@@ -409,8 +409,8 @@ func TestConnsWithin(t *testing.T) {
 	}
 }
 
-// A connection whose client has sent something is waited for by nobody, also while its goroutine has
-// not looked yet: on a busy machine that may take long. It makes room for none.
+// A connection whose client has sent something is waited for by nobody, also while its goroutine
+// has not looked yet: on a busy machine that may take long. It makes room for none.
 func TestWhatIsInTheKernelCounts(t *testing.T) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

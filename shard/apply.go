@@ -184,9 +184,8 @@ func (s *Store) reserve(sh *shard, hash uint64, r *kv.Record, reserved int64) (g
 	return 0, false
 }
 
-// tombstoneRoom is how far tombstones may take a store beyond its bound, 5 % and
-// at least some pages, so that the bound stays one, whoever deletes keys that do
-// not exist.
+// tombstoneRoom is how far tombstones may take a store beyond its bound: 5 % and at least some
+// pages. So the bound stays a bound, whoever deletes keys that do not exist.
 func tombstoneRoom(maxBytes int64) int64 { return max(maxBytes/20, 64<<10) }
 
 // settle accounts for what the shard takes now, of which so much was reserved.

@@ -17,14 +17,13 @@ const (
 	chunkPages = 16384
 )
 
-// arena hands out runs of pages to the engines of one store. They lie outside
-// of the Go heap (on systems without sysReserve's means, in large pointer-free
-// objects on it), so the garbage collector neither scans them nor lets the
-// heap grow to twice their size. A page takes memory from its first write
-// until it is freed; what is handed out reads as zero.
+// arena hands out runs of pages to the engines of one store. They lie outside of the Go heap, so
+// the garbage collector neither scans them nor lets the heap grow to twice their size. (On systems
+// without sysReserve's means they lie in large pointer-free objects on it.) A page takes memory
+// from its first write until it is freed. What is handed out reads as zero.
 //
-// It is first fit, by address, of a few chunks that are searched: freed pages are given back to the system at
-// once, so what fragmentation leaves over is addresses and not memory.
+// It is first fit, by address, of a few chunks that are searched. Freed pages are given back to the
+// system at once, so what fragmentation leaves over is addresses and not memory.
 type arena struct {
 	mu     sync.Mutex // guards all below, never held across another lock
 	chunks []*chunk   // by address

@@ -27,15 +27,14 @@ func splitMix(x uint64) uint64 {
 	return x ^ x>>31
 }
 
-// Digests copies the partition's bucket digests to dst. A bucket is the eight
-// bits of the hash below those of the partition; its digest is the exclusive or
-// of a mix of hash and version over its entries, tombstones too, so it does not
-// depend on the order of changes, and an empty bucket has 0.
+// Digests copies the partition's bucket digests to dst. A bucket is the eight bits of the hash
+// below those of the partition. Its digest is the exclusive or of a mix of hash and version over
+// its entries, tombstones too. So it does not depend on the order of changes, and an empty bucket
+// has 0.
 //
-// Burying an expired value keeps its version and with it the digest. Removing
-// what is past its grace changes it: owners whose sweepers ran at different
-// times differ until both have swept, and have nothing to send each other for
-// it.
+// Burying an expired value keeps its version and with it the digest. Removing what is past its
+// grace changes it. Owners whose sweepers ran at different times differ until both have swept, and
+// have nothing to send each other for it.
 func (s *Store) Digests(partition int, dst *[Buckets]uint64) {
 	sh := &s.shards[partition]
 	sh.mu.Lock()

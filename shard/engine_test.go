@@ -60,8 +60,8 @@ func testEngine(t *testing.T, newEngine engineMaker) {
 	t.Run("memory", func(t *testing.T) { testEngineMemory(t, newEngine) })
 }
 
-// An engine is a map from hash and key to the last entry that was put, and its
-// scans are sorted by both, from any hash on and until fn ends them.
+// An engine is a map from hash and key to the last entry that was put. Its scans are sorted by
+// both, from any hash on and until fn ends them.
 func testEngineModel(t *testing.T, newEngine engineMaker) {
 	now := newFakeClock().Now()
 	rapid.Check(t, func(t *rapid.T) {

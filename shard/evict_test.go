@@ -172,9 +172,9 @@ func openEvicting(t testing.TB, c *fakeClock, partitions int, bound int64) *Stor
 	return open(t, c, Options{Partitions: partitions, MaxBytes: bound, Eviction: EvictS3FIFO, hash: kv.Hash})
 }
 
-// Under random writes of all kinds and sizes, alone and in batches, a store that evicts refuses
-// nothing, is within its bound after each, and holds what was written last, or
-// has counted it as evicted: nothing else goes, and nothing old comes back.
+// A store that evicts refuses nothing, under random writes of all kinds and sizes, alone and in
+// batches. It is within its bound after each. It holds what was written last, or has counted it as
+// evicted. Nothing else goes, and nothing old comes back.
 func TestEvictionModel(t *testing.T) {
 	for name, w := range map[string]struct {
 		partitions int

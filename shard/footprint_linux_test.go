@@ -15,10 +15,10 @@ import (
 	"httpdhs/kv"
 )
 
-// TestFootprint fills a store with SHARD_KEYS keys of 16 bytes and values of
-// 100, overwrites all three times with other sizes, deletes half, and prints
-// after each what it takes and how long the longest call took. SHARD_ENGINE=map
-// runs it on the reference engine. Its goals are asserted from ten million on.
+// TestFootprint fills a store with SHARD_KEYS keys of 16 bytes and values of 100, overwrites all
+// three times with other sizes, and deletes half. After each it prints what the store takes and how
+// long the longest call took. SHARD_ENGINE=map runs it on the reference engine. Its goals are
+// asserted from ten million on.
 func TestFootprint(t *testing.T) {
 	n, err := strconv.Atoi(os.Getenv("SHARD_KEYS"))
 	if err != nil {

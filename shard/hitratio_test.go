@@ -70,10 +70,10 @@ func (l *lru) use(key int) (hit bool) {
 
 func (n *lruNode) unlink() { n.prev.next, n.next.prev = n.next, n.prev }
 
-// With memory for a fifth of the data and zipfian reads that write what they
-// miss, a store finds at least what an exact LRU of the same bytes does, which
-// takes its records and slots to be as large as the store's, and nothing for
-// its list; or even nothing for more than keys and values (bare).
+// The store has memory for a fifth of the data, and zipfian reads write what they miss. It finds at
+// least what an exact LRU of the same bytes does. That LRU's records and slots are taken to be as
+// large as the store's, and its list to take nothing. Or it takes nothing for more than keys and
+// values (bare).
 func TestHitRatio(t *testing.T) {
 	const (
 		keys, keyBytes = 50_000, 16

@@ -197,9 +197,9 @@ func (m *mapEngine) Squeeze() bool { return false }
 
 func (m *mapEngine) Close() { *m = mapEngine{items: make(map[uint64]*item)} }
 
-// sortOrder brings all of order into order: it sorts what was appended since
-// the last time and merges it in from the back, so that a few new hashes cost
-// one pass over the old ones and no sort of them.
+// sortOrder brings all of order into order. It sorts what was appended since the last time and
+// merges it in from the back. So a few new hashes cost one pass over the old ones and no sort of
+// them.
 func (m *mapEngine) sortOrder() {
 	if m.sorted == len(m.order) {
 		return

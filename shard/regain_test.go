@@ -110,11 +110,11 @@ var zeros [100_000]byte
 // loaderKeyBytes is the length of a loader's keys.
 const loaderKeyBytes = 16
 
-// What deletes, smaller values and expiries free in a full store is there for
-// new keys at once, of any partition, with no sweeper: nine tenths of it, after
-// what tombstones take, what new keys take beyond their values, the next step
-// of the tables' growth, a 64th of what is held, and a page of each partition. The bound holds all the while, and no
-// delete and no smaller value is refused.
+// What deletes, smaller values and expiries free in a full store is there for new keys at once, of
+// any partition, with no sweeper. That is nine tenths of it, after these: what tombstones take,
+// what new keys take beyond their values, the next step of the tables' growth, a 64th of what is
+// held, and a page of each partition. The bound holds all the while, and no delete and no smaller
+// value is refused.
 func TestFreedMemoryIsUsableAtOnce(t *testing.T) {
 	fixed := func(n int) func(*rand.Rand) int { return func(*rand.Rand) int { return n } }
 	mixed := func(r *rand.Rand) int { return []int{10, 100, 1000, 10_000, 100_000}[min(r.IntN(40), 24)/6] }
@@ -179,8 +179,8 @@ func TestFreedMemoryIsUsableAtOnce(t *testing.T) {
 	}
 }
 
-// A write that finds no memory looks at a bounded number of records, whatever is
-// held and whether it succeeds, and one in a store with nothing to give at none.
+// A write that finds no memory looks at a bounded number of records, whatever is held and whether
+// it succeeds. In a store with nothing to give it looks at none.
 func TestRegainIsBounded(t *testing.T) {
 	hashes := 0
 	clock := newFakeClock()

@@ -231,14 +231,13 @@ func (s *Store) Get(dst []byte, hash uint64, key []byte) (e kv.Entry, buf []byte
 	return e, dst, ok
 }
 
-// Scan calls fn with each record of the partition whose hash is at least from,
-// tombstones and expired values too, in ascending order of hashes and, where
-// these are equal, of keys, until fn returns false. fn runs under the shard's
-// lock: it copies what it needs and returns, and calls nothing of the store.
-// The record and its slices are the engine's and valid in fn only.
+// Scan calls fn with each record of the partition whose hash is at least from, until fn returns
+// false. Tombstones and expired values are among them. The order is ascending by hash and, where
+// hashes are equal, by key. fn runs under the shard's lock: it copies what it needs and returns,
+// and calls nothing of the store. The record and its slices are the engine's and valid in fn only.
 //
-// A page, ended by fn, is consistent in itself. Between pages the partition
-// changes: entries that were there all along are met exactly once.
+// A page, ended by fn, is consistent in itself. Between pages the partition changes: entries that
+// were there all along are met exactly once.
 func (s *Store) Scan(partition int, from uint64, fn func(hash uint64, r *kv.Record) bool) {
 	sh := &s.shards[partition]
 	if p := s.place(from).partition; p > partition {
@@ -254,7 +253,8 @@ func (s *Store) Scan(partition int, from uint64, fn func(hash uint64, r *kv.Reco
 // Drop removes everything that the partition holds, without tombstones.
 func (s *Store) Drop(partition int) { s.drop(partition, nil) }
 
-// DropIf is Drop if the partition's digests are these, so that nothing was changed since they were taken. It says whether it was.
+// DropIf is Drop if the partition's digests are these, so that nothing was changed since they were
+// taken. It says whether it was.
 func (s *Store) DropIf(partition int, digests *[Buckets]uint64) bool {
 	return s.drop(partition, digests)
 }

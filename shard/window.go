@@ -101,10 +101,9 @@ func (s *Store) applyWindow(offers []kv.Offer) {
 	}
 }
 
-// applyLocked goes through the window's offers up to the first for which there
-// has to be evicted, and says how many these are, and whether the last was short
-// of room and is still to be merged. Eviction may take long, and the locks of
-// other shards, each alone: it is not for one who holds sixteen.
+// applyLocked goes through the window's offers up to the first that needs an eviction. It says how
+// many these are, and whether the last was short of room and is still to be merged. Eviction may
+// take long, and the locks of other shards, each alone: it is not for one who holds sixteen.
 func (s *Store) applyLocked(w *window, offers []kv.Offer) (done int, short bool) {
 	w.lock()
 	defer w.unlock()

@@ -12,8 +12,8 @@ import (
 	"httpdhs/internal/poll"
 )
 
-// networks is held to change those of the machine, and held together while there is a browser: it fails
-// what it has under way when they change.
+// networks is held to change those of the machine, and held together while there is a browser: it
+// fails what it has under way when they change.
 var networks sync.RWMutex
 
 func startBrowser(t *testing.T, flags ...string) *browser.Browser {
@@ -23,9 +23,9 @@ func startBrowser(t *testing.T, flags ...string) *browser.Browser {
 	return browser.Start(t, flags...)
 }
 
-// attack is a page's script: it sends what would write, to everything that writes, with every type
-// of content that a browser sends to another origin without asking there first, in every way that a
-// page has. It comes to how many requests that are.
+// attack is a page's script. It sends what would write, to everything that writes, in every way
+// that a page has. It uses every type of content that a browser sends to another origin without
+// asking there first. It comes to how many requests that are.
 const attack = `(async (node, first) => {
   const batch = '{"op":"put","key":"stolen","value":"x"}\n{"op":"delete","key":"kept"}\n';
   const targets = [["load-data", "stolen\tx\nkept\tx\n"], ["batch", batch], ["cluster/leave", "a"], ["internal/exchange", "a"],

@@ -66,7 +66,8 @@ const (
 	mostMembers   = 6
 )
 
-// draw draws what goes wrong in a round: mostly one thing, sometimes two or three that overlap. No more members lose their memory than replicas - 1.
+// draw draws what goes wrong in a round: mostly one thing, sometimes two or three that overlap. No
+// more members lose their memory than replicas - 1.
 func (x *chaos) draw() (mishaps []*mishap) {
 	budget, members := x.replicas-1, len(x.members)
 	free := slices.Clone(x.members)
@@ -173,7 +174,8 @@ type event struct {
 	do func()
 }
 
-// events are what has to be done for a mishap. What they begin may go on after them, until the cluster is at rest.
+// events are what has to be done for a mishap. What they begin may go on after them, until the
+// cluster is at rest.
 func (x *chaos) events(m *mishap) (events []event) {
 	at := func(t time.Duration, do func()) { events = append(events, event{t, do}) }
 	begin, end := m.at, m.at+m.lasts
@@ -209,7 +211,8 @@ func (x *chaos) events(m *mishap) (events []event) {
 	return events
 }
 
-// strike has mishaps happen, one thing after the other, and notes what they mean for what is promised.
+// strike has mishaps happen, one thing after the other, and notes what they mean for what is
+// promised.
 func (x *chaos) strike(mishaps []*mishap) {
 	x.window = &history.Window{From: x.crowd.now(), To: history.Never}
 	var events []event
@@ -285,7 +288,8 @@ func (x *chaos) join(node int) {
 	x.members = append(x.members, node)
 }
 
-// killJoiner kills a node that is joining. If it is an owner already, that is the loss of a member, and it is left alone where too many were lost.
+// killJoiner kills a node that is joining. If it is an owner already, that is the loss of a member,
+// and it is left alone where too many were lost.
 func (x *chaos) killJoiner(node int) {
 	x.f.pause(node) // what it is does not change any more
 	owner := slices.ContainsFunc(x.f.table(x.witness(node)).Nodes, func(n api.RingNode) bool { return n.Name == x.f.name(node) })
@@ -406,8 +410,8 @@ func (x *chaos) back(node int) {
 	}
 }
 
-// downs is how often nodes found each other down, by the name of the one that was found.
-func (x *chaos) downs() map[string]int {
+// timesDown is how often nodes found each other down, by the name of the one that was found.
+func (x *chaos) timesDown() map[string]int {
 	found := make(map[string]int)
 	for _, s := range x.f.ships {
 		x.f.mu.Lock()
@@ -428,9 +432,10 @@ func (x *chaos) downs() map[string]int {
 	return found
 }
 
-// unrest is how often nodes were found down since, of which the round did not say that they would be.
+// unrest is how often nodes were found down since, of which the round did not say that they would
+// be.
 func (x *chaos) unrest(since map[string]int, expected func(node int) bool) (n int) {
-	for name, times := range x.downs() {
+	for name, times := range x.timesDown() {
 		if !expected(x.f.index(name)) {
 			n += times - since[name]
 		}

@@ -11,7 +11,8 @@ import (
 	"httpdhs/kv"
 )
 
-// moves is how many copies have to move from one ring to another at the least: of each key one for each owner that it gets.
+// moves is how many copies have to move from one ring to another at the least: of each key one for
+// each owner that it gets.
 func (w *witness) moves(before, after api.Ring) (copies int64) {
 	owners := func(r *api.Ring, p uint64) (names []string) {
 		for _, n := range r.Owners[p] {
@@ -31,7 +32,8 @@ func (w *witness) moves(before, after api.Ring) (copies int64) {
 	return copies
 }
 
-// wantCopies waits until the nodes hold so many copies of each key, and nothing else: no more, because what moved was dropped where it was.
+// wantCopies waits until the nodes hold so many copies of each key, and nothing else: no more,
+// because what moved was dropped where it was.
 func (w *witness) wantCopies(copies int, nodes ...int) {
 	w.f.t.Helper()
 	live, uncertain := w.live()
@@ -44,7 +46,8 @@ func (w *witness) wantCopies(copies int, nodes ...int) {
 	})
 }
 
-// wantShares says that no node owns more than 1.05 of its share of the partitions, which is the bound of package ring.
+// wantShares says that no node owns more than 1.05 of its share of the partitions, which is the
+// bound of package ring.
 func (f *fleet) wantShares(nodes ...int) {
 	f.t.Helper()
 	r := f.table(nodes[0])
@@ -62,8 +65,8 @@ func (f *fleet) wantShares(nodes ...int) {
 	}
 }
 
-// concludeMove is conclude where members have changed: two copies of each key, shares that are fair,
-// and how much more was fetched than had to be.
+// concludeMove is conclude where members have changed: two copies of each key, shares that are
+// fair, and how much more was fetched than had to be.
 func (w *witness) concludeMove(what string, before api.Ring, nodes ...int) {
 	w.f.t.Helper()
 	least, fetched := w.moves(before, w.f.table(0)), w.f.sum(synced, nodes...)
@@ -73,7 +76,8 @@ func (w *witness) concludeMove(what string, before api.Ring, nodes ...int) {
 	w.report(what)
 }
 
-// report logs how requests went before and while something happened. It says nothing of right and wrong: the machine is not alone.
+// report logs how requests went before and while something happened. It says nothing of right and
+// wrong: the machine is not alone.
 func (w *witness) report(what string) {
 	before, n := w.p99(0)
 	while, m := w.p99(1)
@@ -82,9 +86,9 @@ func (w *witness) report(what string) {
 
 const synced = "httpdhs_coordinator_synced_records_total"
 
-// Two nodes join a cluster of three that is asked by clients all the time. No request fails, none is told that a key is not
-// there that is, or an older value; afterwards each node owns its share, each key has two copies, and hardly more was fetched than had to
-// be.
+// Two nodes join a cluster of three that is asked by clients all the time. No request fails, none
+// is told that a key is not there that is, or an older value; afterwards each node owns its share,
+// each key has two copies, and hardly more was fetched than had to be.
 func TestJoinUnderLoad(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t, 5)
@@ -108,8 +112,9 @@ func TestJoinUnderLoad(t *testing.T) {
 	w.concludeMove("two nodes join", before, 0, 1, 2, 3, 4)
 }
 
-// What holds when nodes join holds when one is killed and evicted: it does not answer, and after a while the majority goes on without it. Its keys
-// are copied from the replicas that are left, so that all have two copies again.
+// What holds when nodes join holds when one is killed and evicted: it does not answer, and after a
+// while the majority goes on without it. Its keys are copied from the replicas that are left, so
+// that all have two copies again.
 func TestEvictionUnderLoad(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t, 4, "--evict-after=3s")
@@ -133,8 +138,9 @@ func TestEvictionUnderLoad(t *testing.T) {
 	}
 }
 
-// A node that is killed and started again empty, under load and asked from the first moment that it answers, tells nobody that a key
-// is not there that is, and is told of none by the others; when it is ready it has all that it owns.
+// A node is killed and started again empty, under load, and asked from the first moment that it
+// answers. It tells nobody that a key is not there that is, and the others tell it of none. When it
+// is ready it has all that it owns.
 func TestRestartEmptyUnderLoad(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t, 3)
@@ -157,8 +163,8 @@ func TestRestartEmptyUnderLoad(t *testing.T) {
 	w.conclude(2, 0, 1, 2)
 }
 
-// Of three copies two are always left: nodes are killed one after the other, and each comes back empty and has all again before the next
-// goes. Nothing is lost.
+// Of three copies two are always left: nodes are killed one after the other, and each comes back
+// empty and has all again before the next goes. Nothing is lost.
 func TestKilledInTurn(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t, 3, "--replicas=3")
@@ -184,8 +190,9 @@ func TestKilledInTurn(t *testing.T) {
 	w.conclude(3, 0, 1, 2)
 }
 
-// All nodes are stopped in good order and started again, one by one, each ready before the next: the usual way to a new version. Nothing is lost,
-// and no request fails at those that run; whether the nodes know each other by a file or have joined.
+// All nodes are stopped in good order and started again, one by one, each ready before the next:
+// the usual way to a new version. Nothing is lost, and no request fails at those that run; whether
+// the nodes know each other by a file or have joined.
 func TestRollingRestart(t *testing.T) {
 	t.Parallel()
 	for _, how := range []string{"conf", "join"} {

@@ -88,8 +88,8 @@ func (p *consolePage) wantStored(key, value, contentType string) {
 }
 
 // Whoever looks at a key in the console and puts it again stores what was there, type and line ends
-// too: what is shown is in the editor. What is there already is not replaced or deleted unasked, nor
-// when somebody else has changed it since it was shown: then the page offers to load that.
+// too: what is shown is in the editor. What is there already is not replaced or deleted unasked,
+// nor when somebody else has changed it since it was shown: then the page offers to load that.
 func TestConsoleDestroysNothing(t *testing.T) {
 	t.Parallel()
 	c := shared.get(t)
@@ -193,8 +193,9 @@ func TestConsoleReplacesNothingUnseen(t *testing.T) {
 	p.shows("No such key.")
 }
 
-// A value with a Content-Encoding is shown as the browser decodes it, and replaced by what is in the
-// editor: plain, and said to be plain, unless it was the coded value itself that was in the editor.
+// A value with a Content-Encoding is shown as the browser decodes it, and replaced by what is in
+// the editor: plain, and said to be plain, unless it was the coded value itself that was in the
+// editor.
 func TestConsoleCodedValues(t *testing.T) {
 	t.Parallel()
 	c := shared.get(t)
@@ -249,8 +250,8 @@ func TestConsoleCodedValues(t *testing.T) {
 		}
 	}
 
-	// What is not coded as it says cannot be shown. It can be deleted and replaced all the same, and
-	// is not mixed up with what was in the editor before.
+	// What is not coded as it says cannot be shown. It can be deleted and replaced all the same,
+	// and is not mixed up with what was in the editor before.
 	for _, name := range []string{"gzip", "x-gzip", "br", "deflate"} {
 		p.set("value", "of another key")
 		send(t, c.addr(1), "PUT", "/db/"+key, "not coded", "Content-Type: "+kind, "Content-Encoding: "+name)
@@ -282,8 +283,8 @@ func TestConsoleCodedValues(t *testing.T) {
 	}
 }
 
-// A value that has gone since it was shown is said to have gone, not to have been changed, and is put
-// again as a new one.
+// A value that has gone since it was shown is said to have gone, not to have been changed, and is
+// put again as a new one.
 func TestConsoleSaysWhatHasGone(t *testing.T) {
 	t.Parallel()
 	c := shared.get(t)

@@ -23,7 +23,8 @@ import (
 	"httpdhs/internal/history"
 )
 
-// crowd is clients that ask all nodes for everything at once, at all levels, and note what they are told. Keys are of kinds:
+// crowd is clients that ask all nodes for everything at once, at all levels, and note what they are
+// told. Keys are of kinds:
 //
 //	still  loaded once and never changed: they are there throughout
 //	any    put, read and deleted, many of them
@@ -120,7 +121,8 @@ const (
 	briefKeys = 8
 )
 
-// doors are which nodes are asked. One that is stopped is asked by a few clients only: the others would soon all wait for it.
+// doors are which nodes are asked. One that is stopped is asked by a few clients only: the others
+// would soon all wait for it.
 type doors struct {
 	mu sync.Mutex // guards of
 	of []door
@@ -340,7 +342,8 @@ func (t *teller) batch(node int, w, r history.Level) {
 	}
 }
 
-// load loads some pairs. Of each that it does not complain about it is known that it is stored, by at least as many replicas as the level asks for.
+// load loads some pairs. Of each that it does not complain about it is known that it is stored, by
+// at least as many replicas as the level asks for.
 func (t *teller) load(node int, w history.Level) {
 	var body strings.Builder
 	ops := make([]history.Op, 5+t.rand.IntN(15)) // at most 20 are complained about

@@ -20,9 +20,9 @@ func wantAnswer(t *testing.T, c *cluster, i int, what string, a answer, status i
 	}
 }
 
-// PUT is 201 for a new key and 204 for one that it replaces, GET and HEAD tell
-// all that there is to tell of it, DELETE is 204 whether or not it was there;
-// the acknowledgements are counted and the entity tag names the version.
+// PUT is 201 for a new key and 204 for one that it replaces. GET and HEAD tell all that there is to
+// tell of it. DELETE is 204 whether or not it was there. The acknowledgements are counted and the
+// entity tag names the version.
 func TestPutGetDelete(t *testing.T) {
 	t.Parallel()
 	c := shared.get(t)
@@ -77,9 +77,9 @@ func TestPutGetDelete(t *testing.T) {
 	wantAnswer(t, c, 0, "PUT after", send(t, c.addr(0), "PUT", "/db/life", "again"), 201)
 }
 
-// What curl -d sends is a form: of one that begins with value= that field is
-// the value, decoded, and nothing else may be in it; any other body is the value as it is. The type of a
-// value is kept and given back, a form's never.
+// What curl -d sends is a form: of one that begins with value= that field is the value, decoded,
+// and nothing else may be in it; any other body is the value as it is. The type of a value is kept
+// and given back, a form's never.
 func TestFormsAndTypes(t *testing.T) {
 	t.Parallel()
 	c := shared.get(t)

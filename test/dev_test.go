@@ -86,8 +86,8 @@ func TestSecureFlags(t *testing.T) {
 	}
 }
 
-// Who asks a node that speaks TLS without it, or one that does not with it, or without its token, is
-// told so, and which flag to give. A write was not done then, and nothing is tried for long.
+// Who asks a node that speaks TLS without it, or one that does not with it, or without its token,
+// is told so, and which flag to give. A write was not done then, and nothing is tried for long.
 func TestCommandsSayWhichFlagIsMissing(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -40,7 +40,8 @@ func soakKeys() int {
 	return keys
 }
 
-// fleet is processes of the binary, any number of them, that come and go: by a conf file or by joining.
+// fleet is processes of the binary, any number of them, that come and go: by a conf file or by
+// joining.
 type fleet struct {
 	t     *testing.T
 	dir   string
@@ -164,7 +165,8 @@ func (f *fleet) join(by ...int) string {
 	return "--join=" + strings.Join(names, ",")
 }
 
-// start runs node i, at its place, with flags of its own; without any, with those that it was last started with.
+// start runs node i, at its place, with flags of its own; without any, with those that it was last
+// started with.
 func (f *fleet) start(i int, args ...string) {
 	f.t.Helper()
 	f.mu.Lock()
@@ -288,8 +290,8 @@ func (f *fleet) isReady(i int) error {
 	return err
 }
 
-// settled says why these nodes are not a cluster at rest: all ready, all active to each other, nobody else a member, one ring, and no other
-// to come.
+// settled says why these nodes are not a cluster at rest: all ready, all active to each other,
+// nobody else a member, one ring, and no other to come.
 func (f *fleet) settled(nodes ...int) error {
 	ring := ""
 	for _, i := range nodes {
@@ -321,7 +323,8 @@ func (f *fleet) awaitSettled(nodes ...int) {
 	f.eventually("the nodes are settled", func() error { return f.settled(nodes...) })
 }
 
-// awaitDown waits until each of the nodes knows that node j is down, or that it is no member any more.
+// awaitDown waits until each of the nodes knows that node j is down, or that it is no member any
+// more.
 func (f *fleet) awaitDown(j int, at ...int) {
 	f.t.Helper()
 	f.eventually(fmt.Sprintf("node %d is down", j), func() error { return isDown(f.name(j), f.view, at) })

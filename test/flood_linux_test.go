@@ -126,8 +126,8 @@ func (d *flood) end() {
 	d.all.Wait()
 }
 
-// watch is who must not be disturbed: the nodes, which see each other, and clients of the one that is
-// flooded.
+// watch is who must not be disturbed: the nodes, which see each other, and clients of the one that
+// is flooded.
 type watch struct {
 	f     *fleet
 	few   bool
@@ -199,8 +199,9 @@ func (w *watch) look(i int) {
 	w.looks++
 }
 
-// ask is a client that comes new, writes something and reads it. One that has not sent its request before
-// thousands of others have connected loses its connection: a test with as many clients may be as slow.
+// ask is a client that comes new, writes something and reads it. One that has not sent its request
+// before thousands of others have connected loses its connection: a test with as many clients may
+// be as slow.
 func (w *watch) ask(n int) {
 	path, value := fmt.Sprintf("/db/watched%d?timeout=30s", n%100), fmt.Sprint("value ", n)
 	a := ask(w.fresh, "PUT", w.f.url(0, path), value)
@@ -222,8 +223,8 @@ func (w *watch) ask(n int) {
 	}
 }
 
-// floodRounds is how often a flood may come until one disturbs nobody: where the processors are busy
-// with something else, a node may have been silent for that.
+// floodRounds is how often a flood may come until one disturbs nobody: where the processors are
+// busy with something else, a node may have been silent for that.
 var floodRounds = soaked(3, 1)
 
 // withstands has a node flooded, and says that nobody was disturbed.
@@ -314,8 +315,8 @@ func TestFloodOfAllKinds(t *testing.T) {
 	f.withstands(&flood{clients: soaked(3200, 10_800), total: soaked(6000, 40_000), sent: all})
 }
 
-// Nor, where few files may be open, the other nodes. Clients may be refused then, for more half bodies may
-// come in a quarter of a second than there are places: not half of them are.
+// Nor, where few files may be open, the other nodes. Clients may be refused then, for more half
+// bodies may come in a quarter of a second than there are places: not half of them are.
 func TestFloodWithFewFiles(t *testing.T) {
 	f := floodFleet(t, 256)
 	f.withstands(&flood{clients: 400, total: soaked(6000, 40_000), few: true, sent: all})

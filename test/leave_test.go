@@ -29,8 +29,9 @@ func (f *fleet) leaving(i int) (status int, stdout, stderr string) {
 	}
 }
 
-// All nodes are told to leave at the same moment, each by a command of its own. One of them stays, since somebody has to; each command says what became of
-// its node, and its status says the same: 0 for those that have left, 1 for the one that is still a member, with what to do about it.
+// All nodes are told to leave at the same moment, each by a command of its own. One of them stays,
+// since somebody has to; each command says what became of its node, and its status says the same: 0
+// for those that have left, 1 for the one that is still a member, with what to do about it.
 func TestAllAreToldToLeaveAtOnce(t *testing.T) {
 	t.Parallel()
 	for round := range soaked(1, 10) {
@@ -67,8 +68,8 @@ func TestAllAreToldToLeaveAtOnce(t *testing.T) {
 	}
 }
 
-// Three of five nodes are told to leave at the same moment, under load, each by a command of its own: all of them leave, all commands say so, and nothing is
-// lost on the way.
+// Three of five nodes are told to leave at the same moment, under load, each by a command of its
+// own: all of them leave, all commands say so, and nothing is lost on the way.
 func TestSeveralAreToldToLeaveAtOnce(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t, 5)
@@ -94,8 +95,9 @@ func TestSeveralAreToldToLeaveAtOnce(t *testing.T) {
 	w.conclude(2, 0, 1)
 }
 
-// A node that leaves waits for a member that is down, and its command goes on waiting: it says for whom, as status does, of each node that is up. When that
-// one is taken off the ring, or is back, the node leaves and the command ends well.
+// A node that leaves waits for a member that is down, and its command goes on waiting: it says for
+// whom, as status does, of each node that is up. When that one is taken off the ring, or is back,
+// the node leaves and the command ends well.
 func TestLeaveWaitsForAMemberThatIsDown(t *testing.T) {
 	t.Parallel()
 	for _, row := range []struct {

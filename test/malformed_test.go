@@ -52,10 +52,9 @@ var malformed = []struct {
 	{"garbage after a body", "PUT /db/ok HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\nokgarbage\r\n\r\n", true, 201},
 }
 
-// What is no request is answered with 4xx (505 for another version of HTTP) or by closing, and done with: no
-// part of it is taken for another request, nothing of it is stored, a client
-// that comes next is served, and the node keeps nothing of it, no connection
-// and no goroutine.
+// What is no request is answered with 4xx (505 for another version of HTTP) or by closing, and done
+// with. No part of it is taken for another request, nothing of it is stored, and the next client is
+// served. The node keeps nothing of it, no connection and no goroutine.
 func TestMalformedRequests(t *testing.T) {
 	t.Parallel()
 	c := startCluster(t)

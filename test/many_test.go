@@ -27,9 +27,9 @@ func readLoaded(t *testing.T, a answer) (doc loaded) {
 	return doc
 }
 
-// Each of the formats is loaded by its type, with POST as with PUT and with
-// its length told or not, tab-separated values where no type or curl's default
-// is given; a line that is wrong is told by its number and stops no other.
+// Each of the formats is loaded by its type, with POST as with PUT and with its length told or not.
+// Tab-separated values are taken where no type or curl's default is given. A line that is wrong is
+// told by its number and stops no other.
 func TestLoadFormats(t *testing.T) {
 	t.Parallel()
 	c := shared.get(t)

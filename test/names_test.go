@@ -10,8 +10,9 @@ import (
 	"httpdhs/internal/poll"
 )
 
-// Names of hosts are the same in upper and lower case: nodes whose files write them differently are one cluster, in which each is known by one name, and
-// by which it can be called as anybody writes it.
+// Names of hosts are the same in upper and lower case: nodes whose files write them differently are
+// one cluster, in which each is known by one name, and by which it can be called as anybody writes
+// it.
 func TestNamesInAnyCase(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t, 3)
@@ -36,8 +37,9 @@ func TestNamesInAnyCase(t *testing.T) {
 	f.awaitSettled(0, 1)
 }
 
-// A node that is started with the --advertise of another, and knows the members by a file, so that nobody admits it, ends by itself and says why, when the other
-// runs, or once it does; before that it answers nobody. The cluster is not disturbed.
+// A node is started with the --advertise of another, and knows the members by a file, so nobody
+// admits it. It ends by itself and says why, when the other runs, or once it does. Before that it
+// answers nobody. The cluster is not disturbed.
 func TestImpostor(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t, 3)

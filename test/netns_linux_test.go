@@ -13,8 +13,9 @@ import (
 	"testing"
 )
 
-// lan is a network of its own for the nodes of a fleet, each in a network namespace, as on a machine of its own. Each has two interfaces:
-// by one the nodes reach each other over a router, which does with each packet as it is told; by the other the test reaches them.
+// lan is a network of its own for the nodes of a fleet, each in a network namespace, as on a
+// machine of its own. Each has two interfaces: by one the nodes reach each other over a router,
+// which does with each packet as it is told; by the other the test reaches them.
 type lan struct {
 	t      *testing.T
 	prefix string // of all that is made
@@ -124,7 +125,8 @@ func (l *lan) make(a, b int) (err error) {
 	return err
 }
 
-// remove takes all away. With a namespace goes what is in it, but only when the kernel has come to it: so the cables go first.
+// remove takes all away. With a namespace goes what is in it, but only when the kernel has come to
+// it: so the cables go first.
 func (l *lan) remove() {
 	for i := range l.nodes {
 		_ = l.do("link del %s", l.cable(i)) // it may not have been made, as what follows
@@ -160,7 +162,8 @@ func (l *lan) split(sides ...int) {
 // heal puts it together again.
 func (l *lan) heal() { l.split(make([]int, l.nodes)...) }
 
-// deafen has what node i sends to node j get lost on the way, without a word to either, while what j sends to i arrives.
+// deafen has what node i sends to node j get lost on the way, without a word to either, while what
+// j sends to i arrives.
 func (l *lan) deafen(i, j int) { l.router.set(i, j, fate{cut: true}) }
 
 // mend ends what deafen began.

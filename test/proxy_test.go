@@ -22,7 +22,8 @@ const (
 
 var moods = map[mood]string{honest: "well", mute: "mute", failing: "answering 500", raving: "answering garbage", slow: "slow"}
 
-// slowness is what a slow proxy adds to each message in each direction: a hundred times what it takes without.
+// slowness is what a slow proxy adds to each message in each direction: a hundred times what it
+// takes without.
 const slowness = 20 * time.Millisecond
 
 // proxy stands in front of a node, for all who speak to it.

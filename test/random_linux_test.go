@@ -19,11 +19,14 @@ import (
 	"httpdhs/internal/history"
 )
 
-// Nodes are killed, stopped in good order, and stopped as they are, links between them get slow, lose packets or are cut, nodes join, are killed while they
-// join, leave and are removed, at random, while clients ask all nodes for everything. Nothing breaks what docs/guarantees.md promises, as package history
-// checks it, and what is broken is whole again in a bounded time: all members active, nothing kept for anybody, and every owner of a key with the same version.
+// Faults happen at random while clients ask all nodes for everything. Nodes are killed, stopped in
+// good order, and stopped as they are. Links between them get slow, lose packets or are cut. Nodes
+// join, are killed while they join, leave and are removed. Nothing breaks what docs/guarantees.md
+// promises, as package history checks it. What is broken is whole again in a bounded time: all
+// members active, nothing kept for anybody, and every owner of a key with the same version.
 //
-// With make soak it goes on for SOAK_MINUTES. SOAK_SEED repeats what is drawn, but not how the machine interleaves it.
+// With make soak it goes on for SOAK_MINUTES. SOAK_SEED repeats what is drawn, but not how the
+// machine interleaves it.
 func TestRandomFaults(t *testing.T) {
 	if os.Getenv("SOAK") == "" {
 		t.Skip("faults at random take their time: make soak RUN=RandomFaults")
@@ -38,7 +41,8 @@ func TestRandomFaults(t *testing.T) {
 	x.judge()
 }
 
-// Where two of three nodes are killed at once, of which the checker is told of one, it finds that keys with two replicas are lost.
+// Where two of three nodes are killed at once, of which the checker is told of one, it finds that
+// keys with two replicas are lost.
 func TestRandomFaultsControl(t *testing.T) {
 	t.Parallel()
 	x := newChaos(t, 1, 3)
@@ -69,7 +73,8 @@ func soakMinutes() time.Duration {
 	return time.Duration(minutes) * time.Minute
 }
 
-// chaos is a cluster to which things happen at random, the clients that ask it, and what came of it. All but what mu guards is the test's own goroutine's.
+// chaos is a cluster to which things happen at random, the clients that ask it, and what came of
+// it. All but what mu guards is the test's own goroutine's.
 type chaos struct {
 	t        *testing.T
 	f        *fleet
@@ -100,7 +105,8 @@ type chaos struct {
 	told    []string       // some of them
 }
 
-// newChaos runs as many nodes as fit into a cluster of five, with places for more, in a network of their own if that can be made.
+// newChaos runs as many nodes as fit into a cluster of five, with places for more, in a network of
+// their own if that can be made.
 func newChaos(t *testing.T, seed uint64, places int, flags ...string) *chaos {
 	t.Helper()
 	x := &chaos{
@@ -166,11 +172,11 @@ func (x *chaos) stock() {
 func (x *chaos) round(mishaps []*mishap) {
 	x.rounds++
 	began := time.Now()
-	downs := x.downs()
+	downs := x.timesDown()
 	calm := x.span(soaked(200*time.Millisecond, time.Second), soaked(500*time.Millisecond, 4*time.Second))
 	time.Sleep(calm) // so long nothing goes wrong: nothing is waited for
 	unrest := x.unrest(downs, nobody)
-	downs = x.downs()
+	downs = x.timesDown()
 	x.strike(mishaps)
 	if x.sabotage != nil {
 		x.sabotage()
@@ -178,7 +184,7 @@ func (x *chaos) round(mishaps []*mishap) {
 	rest := x.rest()
 	x.window.To = x.crowd.now()
 	unrest += x.unrest(downs, x.mayBeDown)
-	downs = x.downs()
+	downs = x.timesDown()
 	time.Sleep(calm) // the same: nothing is waited for
 	unrest += x.unrest(downs, nobody)
 
@@ -216,8 +222,9 @@ func (x *chaos) mayBeDown(node int) bool {
 	return away || x.window.Split || slices.ContainsFunc(x.wasAway, func(a history.Away) bool { return a.Node == node })
 }
 
-// closeWindow notes who was away. Where nodes found others down of which nothing was wrong, they have a fault, or the machine had no time for them. The test knows
-// that by its own wait for the machine; what is then not answered is nobody's fault.
+// closeWindow notes who was away. Where nodes found others down of which nothing was wrong, they
+// have a fault, or the machine had no time for them. The test knows that by its own wait for the
+// machine; what is then not answered is nobody's fault.
 func (x *chaos) closeWindow(unrest int) {
 	x.mu.Lock()
 	for node, since := range x.awaySince {
@@ -265,7 +272,8 @@ func (x *chaos) wasStarved() int {
 	return x.starved
 }
 
-// check judges a round, and counts. It returns how many violations there are, and the first of each property.
+// check judges a round, and counts. It returns how many violations there are, and the first of each
+// property.
 func (x *chaos) check(s *history.Segment) (found int, first []history.Violation) {
 	for i := range s.Ops {
 		o := &s.Ops[i]

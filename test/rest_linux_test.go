@@ -16,7 +16,8 @@ import (
 	"httpdhs/internal/poll"
 )
 
-// patiently waits for something that has to become so, and tells if it does not. It returns how long that took, and what was the matter last.
+// patiently waits for something that has to become so, and tells if it does not. It returns how
+// long that took, and what was the matter last.
 func (x *chaos) patiently(property string, cond func() error) (took time.Duration, last error) {
 	began := time.Now()
 	starved, end := x.wasStarved(), began.Add(3*time.Minute)
@@ -42,7 +43,8 @@ func (x *chaos) patiently(property string, cond func() error) (took time.Duratio
 	return took, last
 }
 
-// rest waits until the cluster is at rest, and has been for longer than nodes take to find that it is not.
+// rest waits until the cluster is at rest, and has been for longer than nodes take to find that it
+// is not.
 func (x *chaos) rest() time.Duration {
 	const hearTime = 2 * time.Second
 	since := time.Now()

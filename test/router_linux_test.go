@@ -149,7 +149,8 @@ func (l *link) send(done <-chan struct{}) {
 	}
 }
 
-// next is the first packet that waits, if it is due, or how long it has to wait yet; less than 0: there is none.
+// next is the first packet that waits, if it is due, or how long it has to wait yet; less than 0:
+// there is none.
 func (l *link) next() (p []byte, wait time.Duration, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -168,8 +169,9 @@ func (l *link) next() (p []byte, wait time.Duration, ok bool) {
 	return first.data, 0, true
 }
 
-// newTUN makes a network interface whose other end is a file: what is sent by it is read from there, packet by packet, and what is written
-// there arrives by it. It is gone when the file is closed.
+// newTUN makes a network interface whose other end is a file: what is sent by it is read from
+// there, packet by packet, and what is written there arrives by it. It is gone when the file is
+// closed.
 func newTUN(name string) (*os.File, error) {
 	fd, err := syscall.Open("/dev/net/tun", syscall.O_RDWR|syscall.O_NONBLOCK|syscall.O_CLOEXEC, 0)
 	if err != nil {

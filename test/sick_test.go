@@ -38,8 +38,10 @@ func (w *witness) rate(over time.Duration) float64 {
 
 const queueMax = 64 << 20 // node.Config.HintBytes
 
-// One of four nodes is sick towards the others: it takes what they send and says nothing, or answers 500, or garbage, or very late. No request at the
-// others fails or is left without an answer, nothing that is answered is wrong, and what they keep for it stays within its bound. When it is well again it has all.
+// One of four nodes is sick towards the others: it takes what they send and says nothing, or
+// answers 500, or garbage, or very late. No request at the others fails or is left without an
+// answer, nothing that is answered is wrong, and what they keep for it stays within its bound. When
+// it is well again it has all.
 func TestSickPeer(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t, 4)
@@ -102,7 +104,8 @@ func (w *witness) fill(i, j int) {
 	}
 }
 
-// A node that is very slow holds up those who write its keys, and nobody else: the rate of requests for other keys is logged, with and without.
+// A node that is very slow holds up those who write its keys, and nobody else: the rate of requests
+// for other keys is logged, with and without.
 func TestSlowPeerHoldsUpItsOwnKeysAlone(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t, 4)
@@ -126,8 +129,8 @@ func TestSlowPeerHoldsUpItsOwnKeysAlone(t *testing.T) {
 	w.nothingWrong()
 }
 
-// A node that is stopped for two seconds as it is, or starved of the processor for a while, is not removed, and no request at the others fails; one
-// that is killed is soon seen to be down by all.
+// A node that is stopped for two seconds as it is, or starved of the processor for a while, is not
+// removed, and no request at the others fails; one that is killed is soon seen to be down by all.
 func TestPausedNode(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t, 4, "--evict-after=3s")

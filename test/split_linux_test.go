@@ -7,12 +7,12 @@ import (
 	"time"
 )
 
-// written is what was written on the sides of a split, and may be there after it: by key the last value that was acknowledged, and later ones
-// of unknown outcome. An empty value is a delete.
+// written is what was written on the sides of a split, and may be there after it: by key the last
+// value that was acknowledged, and later ones of unknown outcome. An empty value is a delete.
 type written map[string][]string
 
-// over writes or deletes keys at a node, at level one, and notes what came of it. A key of which no replica is at the node's side is
-// refused, as it should be, and may appear all the same.
+// over writes or deletes keys at a node, at level one, and notes what came of it. A key of which no
+// replica is at the node's side is refused, as it should be, and may appear all the same.
 func (m written) over(w *witness, i int, method, prefix string, keys int, value string) (refused int) {
 	for k := range keys {
 		key := fmt.Sprintf("%s%d", prefix, k)
@@ -32,7 +32,8 @@ func (m written) over(w *witness, i int, method, prefix string, keys int, value 
 	return refused
 }
 
-// agreed says which of the keys that were written are not the same at all of the nodes, or not as they may be.
+// agreed says which of the keys that were written are not the same at all of the nodes, or not as
+// they may be.
 func (m written) agreed(w *witness, at ...int) error {
 	for key, may := range m {
 		first := ""
@@ -55,9 +56,10 @@ func (m written) agreed(w *witness, at ...int) error {
 	return nil
 }
 
-// The network is split: nodes reach those of their own side alone. All sides go on, with what they have; no side that is no majority removes a node, and
-// a majority only one that was away for long enough. After the split all agree: what was written at either side is there, of two writes to the same
-// key the later, and what was deleted stays deleted.
+// The network is split: nodes reach those of their own side alone. All sides go on, with what they
+// have; no side that is no majority removes a node, and a majority only one that was away for long
+// enough. After the split all agree: what was written at either side is there, of two writes to the
+// same key the later, and what was deleted stays deleted.
 func TestSplit(t *testing.T) {
 	if testing.Short() {
 		t.Skip("a split takes its time")

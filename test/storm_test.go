@@ -6,9 +6,10 @@ import (
 	"testing"
 )
 
-// Changes overlap and fail: a node joins and is killed while it fetches, and comes back empty; another joins by it alone before it is part of the cluster;
-// one of the old ones is stopped and started in the middle. No request fails at those that run, nothing is wrong, and at last all is as if it had
-// been done one by one.
+// Changes overlap and fail: a node joins and is killed while it fetches, and comes back empty;
+// another joins by it alone before it is part of the cluster; one of the old ones is stopped and
+// started in the middle. No request fails at those that run, nothing is wrong, and at last all is
+// as if it had been done one by one.
 func TestChangesOverlap(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t, 5, "--sync-rate="+soaked("256KiB", "1MiB")) // so that a change is not over before the next
@@ -51,8 +52,8 @@ func (f *fleet) count(i int, name string) float64 {
 	return f.metrics(i)[name]
 }
 
-// A node leaves: it is asked to the end, hands over what it holds, and ends by itself. Nothing is lost, no request fails, and hardly more is
-// fetched by the others than has to be.
+// A node leaves: it is asked to the end, hands over what it holds, and ends by itself. Nothing is
+// lost, no request fails, and hardly more is fetched by the others than has to be.
 func TestLeaveUnderLoad(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t, 4)
@@ -97,8 +98,9 @@ func (f *fleet) awaitLeft(i int) {
 	}
 }
 
-// Two nodes leave while a third is joining, and one of those that stay is killed and comes back empty. Nothing is lost, and nothing is wrong, for one
-// memory is lost between two states at rest, and there are two copies.
+// Two nodes leave while a third is joining, and one of those that stay is killed and comes back
+// empty. Nothing is lost, and nothing is wrong, for one memory is lost between two states at rest,
+// and there are two copies.
 func TestLeavesOverlap(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t, 6, "--sync-rate="+soaked("256KiB", "1MiB"))

@@ -49,12 +49,13 @@ func wireSeed() uint64 {
 	return rand.Uint64()
 }
 
-// Nothing that comes over the wire ends a node, makes a handler panic, or is answered with a
-// status of 5xx other than 503, and 505 for another version of HTTP, be it a request of a client, a message between nodes without the
-// secret or with another, in a cluster that has one, or, in one that has none, any message at
-// all. Afterwards the nodes see each other up, and what was stored is there. Without a secret
-// whoever is on a member's host may speak for a node, and say of it what hinders the next change of
-// the ring: there no more is promised than that.
+// Nothing that comes over the wire ends a node or makes a handler panic. Nothing is answered with a
+// status of 5xx but 503, and 505 for another version of HTTP. That holds for requests of clients.
+// It holds for messages between nodes without the secret or with another, in a cluster that has
+// one. And it holds for any message at all in a cluster that has none. Afterwards the nodes see
+// each other up, and what was stored is there. Without a secret whoever is on a member's host may
+// speak for a node, and say of it what hinders the next change of the ring. There no more is
+// promised than that.
 func TestWireFuzz(t *testing.T) {
 	t.Parallel()
 	for _, secret := range []bool{true, false} {
@@ -80,9 +81,8 @@ func TestWireFuzz(t *testing.T) {
 	}
 }
 
-// A node that answers others with anything at all, be it to a probe, a hello, a write, a read or
-// a listing, ends none of them, and harms none past its own end: once it was started again, all
-// is well.
+// A node may answer others with anything at all, to a probe, a hello, a write, a read or a listing.
+// It ends none of them, and harms none past its own end: once it was started again, all is well.
 func TestWireAnswers(t *testing.T) {
 	t.Parallel()
 	w := startWire(t, true)
@@ -317,7 +317,8 @@ func interesting(rng *rand.Rand, b byte) byte {
 	return some[rng.IntN(len(some))]
 }
 
-// misread are pieces of requests that readers of HTTP differ about, or that are taken for one another.
+// misread are pieces of requests that readers of HTTP differ about, or that are taken for one
+// another.
 var misread = []string{
 	"\r\n", "\n", "\r", "\r\r\n", "\r\n ", "\r\n\t", "\r\n\r\n", "\n\n", ": ", ":", " : ", " :", " HTTP/1.1", " HTTP/1.0", " HTTP/1.9", " HTTP/2.0", " HTTP/9.9", "Host: ",
 	"Content-Length: ", "Content-Length: 5\r\nContent-Length: ", "Content-Length : ", "Transfer-Encoding: chunked\r\nContent-Length: ", "Transfer-Encoding: ",

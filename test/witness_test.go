@@ -17,8 +17,9 @@ import (
 	"time"
 )
 
-// witness is clients that know what they were told, and judge by it what they are told later. Each key is one client's,
-// which writes it, reads it and deletes it, at any node and one after the other: so it knows what has to be there.
+// witness is clients that know what they were told, and judge by it what they are told later. Each
+// key is one client's, which writes it, reads it and deletes it, at any node and one after the
+// other: so it knows what has to be there.
 type witness struct {
 	f      *fleet
 	prefix string // of its keys
@@ -26,7 +27,8 @@ type witness struct {
 	state  []known
 	only   [][]int // by client: the keys that it asks for; nil: all of its own
 
-	// doubtful says that of a key that is deleted a 503 may be answered, that it may exist: a node is down, and who is up was taken for down itself.
+	// doubtful says that of a key that is deleted a 503 may be answered, that it may exist: a node
+	// is down, and who is up was taken for down itself.
 	doubtful bool
 	doubts   atomic.Int64 // how many were
 
@@ -42,7 +44,8 @@ type witness struct {
 	latencies [][]time.Duration // by phase
 }
 
-// known is what is known of a key: the last write that was acknowledged, and those of which nobody knows what came of them.
+// known is what is known of a key: the last write that was acknowledged, and those of which nobody
+// knows what came of them.
 type known struct {
 	acked version
 	maybe []version
@@ -215,7 +218,8 @@ func (w *witness) read(i, k int) {
 	}
 }
 
-// mayBe says whether v can be what is there: the last that was acknowledged, or one of unknown outcome. All deletes are alike.
+// mayBe says whether v can be what is there: the last that was acknowledged, or one of unknown
+// outcome. All deletes are alike.
 func (s *known) mayBe(v version) bool {
 	same := func(o version) bool { return o == v || o.deleted && v.deleted }
 	return same(s.acked) || slices.ContainsFunc(s.maybe, same)
@@ -337,7 +341,8 @@ func (w *witness) conclude(copies int, nodes ...int) {
 	}
 }
 
-// nothingWrong fails the test if anything was lost, older than it may be, or made up; nothingFailed, if any request had no answer that counts.
+// nothingWrong fails the test if anything was lost, older than it may be, or made up;
+// nothingFailed, if any request had no answer that counts.
 func (w *witness) nothingWrong()  { w.f.t.Helper(); some(w.f.t, "answers were wrong", w.wrong) }
 func (w *witness) nothingFailed() { w.f.t.Helper(); some(w.f.t, "requests failed", w.failed) }
 

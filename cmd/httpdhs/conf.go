@@ -70,7 +70,8 @@ func parseConf(name string, r io.Reader) ([]confLine, error) {
 	return nodes, nil
 }
 
-// unspecified says whether a host is 0.0.0.0 or ::, which stand for all addresses of a machine and lead to none.
+// unspecified says whether a host is 0.0.0.0 or ::, which stand for all addresses of a machine and
+// lead to none.
 func unspecified(host string) bool {
 	ip := net.ParseIP(host)
 	return ip != nil && ip.IsUnspecified()

@@ -31,8 +31,9 @@ func (leaveCmd) Help() string {
 const (
 	leavePoll = 200 * time.Millisecond
 
-	// leaveSilenceMax is how long a node that leaves may give no answer, while others have it for a member or do not answer either, before
-	// it is given up: a moment before its goodbye gets around it is silent for a good reason.
+	// leaveSilenceMax is how long a node that leaves may give no answer, while others have it for a
+	// member or do not answer either, before it is given up: a moment before its goodbye gets
+	// around it is silent for a good reason.
 	leaveSilenceMax = 10 * time.Second
 
 	// leaveAskTimeout bounds one question to the node that leaves: it may have ended.
@@ -82,7 +83,8 @@ func (cmd *leaveCmd) Run(ctx context.Context, term *terminal) error {
 	return nil
 }
 
-// find connects to the node, which is at --to or at its name, and returns the cluster as it sees it. No other node is asked to leave.
+// find connects to the node, which is at --to or at its name, and returns the cluster as it sees
+// it. No other node is asked to leave.
 func (cmd *leaveCmd) find(ctx context.Context) (*client.Client, *api.Cluster, error) {
 	c, doc, err := cmd.ask(ctx)
 	var status *client.StatusError
@@ -138,8 +140,9 @@ func namesOf(doc *api.Cluster) (names []string) {
 	return names
 }
 
-// follow waits until the node is no member any more, and returns how many members there are then. It asks the others, for the node ends; and the node
-// itself, which c asks, where they do not say that it is leaving: they may all have left, or be down.
+// follow waits until the node is no member any more, and returns how many members there are then.
+// It asks the others, for the node ends; and the node itself, which c asks, where they do not say
+// that it is leaving: they may all have left, or be down.
 func (cmd *leaveCmd) follow(ctx context.Context, term *terminal, c *client.Client, leaving *api.Leaving, before *api.Cluster) (left int, err error) {
 	var text atomic.Pointer[string]
 	say := func(s string) { text.Store(&s) }
@@ -199,8 +202,9 @@ type otherNodes struct {
 	c     *client.Client // of names; nil where there are none
 }
 
-// ask returns the cluster as one of them sees it; nil: none answers. Those that were down by what was known last are asked after the others: one may be back, have
-// taken what there was, and be the only one that knows of it. An error is of the flags.
+// ask returns the cluster as one of them sees it; nil: none answers. Those that were down by what
+// was known last are asked after the others: one may be back, have taken what there was, and be the
+// only one that knows of it. An error is of the flags.
 func (o *otherNodes) ask(ctx context.Context, last *api.Cluster) (doc *api.Cluster, err error) {
 	var names, down []string
 	for _, n := range last.Nodes {
@@ -257,16 +261,18 @@ func startOf(doc *api.Cluster, name string) time.Time {
 	return time.Time{}
 }
 
-// leaveWatch draws the conclusions from what is said of a node that leaves. Nobody but the node itself says that it is a member that does not leave: what
-// others know may be old. That it is none is said by others, unless the node itself says that it is: one that has just been started may not know all.
+// leaveWatch draws the conclusions from what is said of a node that leaves. Nobody but the node
+// itself says that it is a member that does not leave: what others know may be old. That it is none
+// is said by others, unless the node itself says that it is: one that has just been started may not
+// know all.
 type leaveWatch struct {
 	name   string
 	boot   time.Time // when the process was started that is leaving; zero: not known
 	silent time.Time // since when it has not answered and is still a member as others see it, if they answer; zero: that is not so
 }
 
-// see takes the cluster as another member sees it and as the node itself does; nil: no answer. It returns whether the node has left; an error
-// says that it will not, or that nobody can be asked.
+// see takes the cluster as another member sees it and as the node itself does; nil: no answer. It
+// returns whether the node has left; an error says that it will not, or that nobody can be asked.
 func (w *leaveWatch) see(elsewhere, own *api.Cluster, now time.Time) (gone bool, err error) {
 	if n := nodeOf(own, w.name); n != nil {
 		w.silent = time.Time{}
@@ -295,7 +301,8 @@ func (w *leaveWatch) see(elsewhere, own *api.Cluster, now time.Time) (gone bool,
 	return false, nil
 }
 
-// leaveText says how far a node that leaves is. The others fetch first, and then it makes sure that they have all.
+// leaveText says how far a node that leaves is. The others fetch first, and then it makes sure that
+// they have all.
 func leaveText(doc *api.Cluster, name string) string {
 	var parts []string
 	if n := nodeOf(doc, name); n != nil {
@@ -313,7 +320,8 @@ func leaveText(doc *api.Cluster, name string) string {
 	return strings.Join(parts, "; ")
 }
 
-// waitsFor says that a node that leaves waits for one that is down, and what can be done: that one may be who is to take what there is.
+// waitsFor says that a node that leaves waits for one that is down, and what can be done: that one
+// may be who is to take what there is.
 func waitsFor(n *api.Node) string {
 	return fmt.Sprintf("waits for %s, which is down%s: start it again, or take it off the ring: httpdhs remove %s", n.Name, since(n.DownSince), n.Name)
 }

@@ -17,7 +17,8 @@ import (
 	"httpdhs/node"
 )
 
-// leave waits until the others do not list the node any more, and what it held is with them. The last one cannot leave.
+// leave waits until the others do not list the node any more, and what it held is with them. The
+// last one cannot leave.
 func TestLeaveCommand(t *testing.T) {
 	nodes, names := startCluster(t, 3)
 	for i := range 50 {
@@ -47,8 +48,8 @@ func TestLeaveCommand(t *testing.T) {
 	expect(t, exitError, "", "the only active member cannot leave", "leave", names[0])
 }
 
-// A node that has not joined a cluster, because nobody on its list is up, has nothing to leave. The command says so, and not that the node is a member, or that
-// one has to stay.
+// A node that has not joined a cluster, because nobody on its list is up, has nothing to leave. The
+// command says so, and not that the node is a member, or that one has to stay.
 func TestLeaveCommandOfANodeThatHasNotJoined(t *testing.T) {
 	n, err := node.Open(node.Config{Name: fmt.Sprint("127.0.0.1:", freePort(t)), Join: []string{fmt.Sprint("127.0.0.1:", freePort(t))}})
 	if err != nil {
@@ -86,7 +87,8 @@ func TestRemoveCommand(t *testing.T) {
 	}
 }
 
-// A node that has left is taken down at once, and with the last of them the program ends; the others go on.
+// A node that has left is taken down at once, and with the last of them the program ends; the
+// others go on.
 func TestNodesThatLeaveEnd(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
@@ -122,8 +124,10 @@ func TestNodesThatLeaveEnd(t *testing.T) {
 	}
 }
 
-// What others say and what the node says decide together whether it has left: that it is a member still and does not leave is its own word alone, for that of
-// others may be old, and so is that it is one, against another that has just been started. A moment without an answer is part of leaving, a long one is not.
+// Whether the node has left follows from what others say and what it says itself. That it is still
+// a member and does not leave is believed of the node alone: what others say may be old. The node
+// is also believed that it is a member, against another that has just been started. A moment
+// without an answer is part of leaving. A long one is not.
 func TestLeaveWatch(t *testing.T) {
 	boot := time.Unix(500, 0)
 	doc := func(state string) *api.Cluster {
@@ -174,7 +178,8 @@ func TestLeaveWatch(t *testing.T) {
 	}
 }
 
-// A node may end as soon as the one is back that it waited for, before it has said so: then that one is asked.
+// A node may end as soon as the one is back that it waited for, before it has said so: then that
+// one is asked.
 func TestLeaveAsksWhoWasDown(t *testing.T) {
 	var goes, stays *httptest.Server
 	var asked atomic.Int64
@@ -222,7 +227,8 @@ func changing() *api.Cluster {
 	}
 }
 
-// While the ring changes, status says to what, who owns how much then, and what is on its way; what a node that is down last said of that does not count.
+// While the ring changes, status says to what, who owns how much then, and what is on its way; what
+// a node that is down last said of that does not count.
 func TestStatusOfAChange(t *testing.T) {
 	var out bytes.Buffer
 	if err := printStatus(&out, changing(), time.Unix(0, 0)); err != nil {

@@ -132,9 +132,9 @@ func run(args []string, in io.Reader, out, stderr io.Writer) (status int) {
 	return exitError
 }
 
-// AfterApply is called by kong. What is given has to say something: empty, --join starts a cluster of one,
-// --auth-token-file lets everybody in, and --bind takes all addresses. It is most often a variable of a
-// script that is not set.
+// AfterApply is called by kong. What is given has to say something: empty, --join starts a cluster
+// of one, --auth-token-file lets everybody in, and --bind takes all addresses. It is most often a
+// variable of a script that is not set.
 func (*commands) AfterApply(parsed *kong.Context) error {
 	for _, f := range parsed.Flags() {
 		value := reflect.ValueOf(parsed.FlagValue(f))

@@ -58,7 +58,8 @@ func (cmd *ringCmd) Run(ctx context.Context, term *terminal) error {
 // errNoCluster is of a node that knows no ring: it waits for one that it is to join.
 var errNoCluster = fmt.Errorf("%w; httpdhs status says why, or ask another node", kv.ErrNoCluster)
 
-// printRing counts the partitions of each node. While the ring changes, it also says who is to own how many.
+// printRing counts the partitions of each node. While the ring changes, it also says who is to own
+// how many.
 func printRing(out io.Writer, doc *api.Ring, cluster *api.Cluster) error {
 	primaries, replicas, copies := make([]int, len(doc.Nodes)), make([]int, len(doc.Nodes)), 0
 	for _, owners := range doc.Owners {

@@ -99,8 +99,9 @@ func findSelf(file string, nodes []confLine, advertise string, port int, m *mach
 		file, fits[0].number, fits[0].addr, fits[1].number, fits[1].addr)
 }
 
-// wantApart says which two lines are one node, as far as addresses tell: a node under two names would count as two replicas. Only lines with the same port
-// can be; a host that cannot be looked up now is taken for one of its own.
+// wantApart says which two lines are one node, as far as addresses tell: a node under two names
+// would count as two replicas. Only lines with the same port can be; a host that cannot be looked
+// up now is taken for one of its own.
 func wantApart(file string, nodes []confLine, m *machine) error {
 	sharing := make(map[int]int) // by port: how many lines have it
 	for _, n := range nodes {

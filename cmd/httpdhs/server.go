@@ -265,11 +265,11 @@ func (f *logFlags) logger(term *terminal) *slog.Logger {
 	return slog.New(slog.NewTextHandler(term.err, opts))
 }
 
-// untilOver waits for the signal that ends ctx and takes the nodes down, all
-// at the same time (one after the other, the last would wait for peers that
-// are gone), for at most timeout. A second signal means that even this is too
-// slow: it has its default effect again, which is the end of the process.
-// A node that leaves the cluster is taken down when it has; the last of them ends the wait.
+// untilOver waits for the signal that ends ctx, and then takes the nodes down, for at most timeout.
+// It does so at the same time with all: one after the other, the last would wait for peers that are
+// gone. A second signal has its default effect, which ends the process. Whoever sends one finds
+// even this too slow. A node that leaves the cluster is taken down when it has left. The last of
+// them ends the wait.
 func untilOver(ctx context.Context, timeout time.Duration, nodes ...*node.Node) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()

@@ -92,7 +92,8 @@ func printWaits(out io.Writer, doc *api.Cluster, leaving *api.Node) {
 	}
 }
 
-// movingText says how far a node is with what it fetches. There is more to say once something has been fetched.
+// movingText says how far a node is with what it fetches. There is more to say once something has
+// been fetched.
 func movingText(m *api.Moving) string {
 	text := fmt.Sprintf("%d of %s", m.Done, counted(m.Partitions, "partition"))
 	if m.Done == 0 {

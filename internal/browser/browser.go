@@ -186,8 +186,8 @@ func (b *Browser) Open(url string) *Page {
 	return p
 }
 
-// Eval evaluates an expression in the page, waits for it if it is a promise, and reads what comes
-// of it, by way of JSON, into the value that result points to; nil: nobody wants it.
+// Eval evaluates an expression in the page, and waits for it if it is a promise. It reads the
+// result, by way of JSON, into the value that result points to. With nil nobody wants it.
 func (p *Page) Eval(expression string, result any) {
 	p.b.t.Helper()
 	if err := p.eval(expression, result); err != nil {

@@ -2,10 +2,9 @@
 // /batch take them, and writes the results of a batch. It knows TSV, CSV,
 // NDJSON and the binary records of package kv.
 //
-// A Reader takes the stream in blocks. All that it reads from a block aliases
-// the block's memory, so a block may be read from the network while the
-// operations of the one before are still being carried out, and TSV and binary
-// records cost no allocation at all.
+// A Reader takes the stream in blocks. All that it reads from a block aliases the block's memory.
+// So a block may be read from the network while the operations of the one before are still being
+// carried out. TSV and binary records cost no allocation at all.
 //
 // What holds for every format:
 //

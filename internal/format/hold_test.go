@@ -9,9 +9,9 @@ import (
 	"httpdhs/kv"
 )
 
-// A block takes no more than twice what has arrived, or what an empty one begins with, and has asked
-// for all of it. When that is refused, what has arrived is read, and the stream breaks off with the
-// refusal.
+// A block takes no more than twice what has arrived, or what an empty one begins with, and has
+// asked for all of it. When that is refused, what has arrived is read, and the stream breaks off
+// with the refusal.
 func TestBlocksGrowWithWhatArrives(t *testing.T) {
 	const pairs = 20_000
 	in := strings.Repeat("key\tvalue\n", pairs)

@@ -83,13 +83,11 @@ func (o *object) only(known memberSet) error {
 	return nil
 }
 
-// object is the members of one line: what their strings say, not nil where
-// they are there.
+// object is the members of one line: what their strings say, not nil where they are there.
 //
-// encoding/json decides what a line means. It allocates about ten times a
-// line, so a line of the plain shape that programs write (members that are
-// strings without \u escapes) is read by scan instead, in place, and any other
-// is left to encoding/json. A fuzz test holds that both say the same.
+// encoding/json decides what a line means. It allocates about ten times a line. So scan reads a
+// line of the plain shape that programs write in place: members that are strings without \u
+// escapes. Any other line is left to encoding/json. A fuzz test holds that both say the same.
 type object struct {
 	member  [members][]byte
 	escaped [members]bool // holds escapes that are still to be undone

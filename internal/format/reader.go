@@ -85,14 +85,13 @@ type Reader struct {
 
 // decoder reads one item of a format.
 type decoder interface {
-	// decode reads the item at the start of src, which is not empty, into op
-	// (all but its hash), and returns its length, or one of the codes below
-	// instead, and the number of lines that it is. last says that nothing
-	// follows src. src may be changed, but only where the item is taken.
+	// decode reads the item at the start of src, which is not empty, into op (all but its hash). It
+	// returns the item's length, or one of the codes below instead, and how many lines it has. last
+	// says that nothing follows src. src may be changed, but only where the item is taken.
 	//
-	// A decision must depend on no more of src than the format's longest item
-	// (plus a byte), so that it does not depend on the size of the blocks. A
-	// length beyond src means that what follows belongs to it and is dropped.
+	// A decision must depend on no more of src than the format's longest item (plus a byte), so
+	// that it does not depend on the size of the blocks. A length beyond src means that what
+	// follows belongs to it and is dropped.
 	decode(src []byte, last bool, op *kv.Op) (n, lines int64, err error)
 
 	// bytesMax is the length of the longest item that is not refused unseen.

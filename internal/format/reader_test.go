@@ -234,7 +234,8 @@ func TestNDJSON(t *testing.T) {
 }
 
 // Half a character, in an escape, is refused as bytes are that are not UTF-8: encoding/json makes
-// U+FFFD of it, and of two keys one. A line that has no other fault is refused for it wherever it is.
+// U+FFFD of it, and of two keys one. A line that has no other fault is refused for it wherever it
+// is.
 func TestNDJSONHalfCharacters(t *testing.T) {
 	f := func(in string, want ...string) {
 		t.Helper()

@@ -10,24 +10,28 @@ import (
 
 // Properties are what is demanded, by name.
 //
-//	lost    What is there at the end is the last acknowledged write of its key, or one that may have come after it; unless as
-//	        many members lost their memory, from that write on, as had acknowledged it.
-//	once    A write takes effect once: when it is over, and another that began after that was acknowledged, a read that has
-//	        to see that one does not find the former. Of reads of a majority the later does not find less.
-//	absent  A key that exists is not said to be absent, by a read that has to see it or by a create that succeeds.
-//	value   What is read was written under that key, by a write that had begun, and since the last rest, or was there then.
+//	lost    At the end a key has its last acknowledged write, or one that may have come after it.
+//	        Not so if as many members lost their memory since that write as had acknowledged it.
+//	once    A write takes effect once. When it is over, and a later write was acknowledged, a read
+//	        that has to see the later one does not find the former. Of reads of a majority the later
+//	        does not find less.
+//	absent  A key that exists is not said to be absent, by a read that has to see it or by a create
+//	        that succeeds.
+//	value   What is read was written under that key, by a write that had begun, and since the last
+//	        rest, or was there then.
 //	stamp   A value has the same ETag wherever it is seen, and before and after.
 //	expiry  What is expired is not read.
-//	create  Of several creates of a key, with no delete that can be between, one succeeds; of several writes under the same
-//	        If-Match too. A create is not refused where there was nothing.
-//	error   Nothing fails but for a fault: at rest nothing fails; while members stop, start, join and leave, nothing fails at
-//	        the others that needs no more replicas than are left, but for conditional writes.
+//	create  Of several creates of a key, with no delete that can be between, one succeeds. So does
+//	        one of several writes under the same If-Match. No create is refused where nothing was.
+//	error   Nothing fails but for a fault. At rest nothing fails. While members stop, start, join
+//	        and leave, nothing fails at the others that needs no more replicas than are left.
+//	        Conditional writes are excepted.
 //	acks    At rest a write at level live is acknowledged by all replicas.
 //	agree   At the end all nodes answer the same, and list the keys that there are, each once.
 //	copies  At the end all owners of a key hold the same version.
 //
-// A read has to see a write that was acknowledged before it began where docs/guarantees.md says so; visible is that
-// page in code.
+// Where docs/guarantees.md says so, a read has to see a write that was acknowledged before the read
+// began. visible is that page in code.
 var Properties = []string{"lost", "once", "absent", "value", "stamp", "expiry", "create", "error", "acks", "agree", "copies"}
 
 // Violation is a property that does not hold.
@@ -206,8 +210,8 @@ func (c *checker) lostSince(t time.Duration) (n int) {
 // acked is how many replicas are known to have the write.
 func (c *checker) acked(w *Op) int { return max(w.Acks, w.Level.required(c.s.Replicas)) }
 
-// visible says whether a read of r replicas that begins after the write was acknowledged has to find it, or a newer one.
-// Late is one that ended after the faults began.
+// visible says whether a read of r replicas that begins after the write was acknowledged has to
+// find it, or a newer one. Late is one that ended after the faults began.
 func (c *checker) visible(w *Op, r int, late bool) bool {
 	n, win := c.s.Replicas, c.s.Window
 	everyone := w.Level == Live || w.Level == All
@@ -257,7 +261,8 @@ func (c *checker) values(k *keyed) {
 	}
 }
 
-// reads checks what reads at a level found, or creates that succeeded, against the writes that they have to see.
+// reads checks what reads at a level found, or creates that succeeded, against the writes that they
+// have to see.
 func (c *checker) reads(k *keyed, level Level, late bool) {
 	var seen, there prefix // of the writes that have to be seen, and of those that are puts
 	for _, w := range k.byEnd {
@@ -296,7 +301,8 @@ func (c *checker) replaced(k *keyed, o *Op, value string, after *prefix) {
 	}
 }
 
-// vanished tells of a read that finds nothing though a put has to be seen that nothing can have deleted.
+// vanished tells of a read that finds nothing though a put has to be seen that nothing can have
+// deleted.
 func (c *checker) vanished(k *keyed, o *Op, puts *prefix) {
 	begin, w := puts.before(o.Begin)
 	if until, _ := k.gone.before(o.End); w != nil && begin > until {
@@ -304,7 +310,8 @@ func (c *checker) vanished(k *keyed, o *Op, puts *prefix) {
 	}
 }
 
-// majorities checks reads of a majority against each other: unless a memory was lost, or members changed, between them.
+// majorities checks reads of a majority against each other: unless a memory was lost, or members
+// changed, between them.
 func (c *checker) majorities(k *keyed) {
 	win := c.s.Window
 	if win == nil || !win.forgetful() {
@@ -332,7 +339,8 @@ func (c *checker) neverBack(k *keyed, from, to time.Duration) {
 		}
 	}
 	sorted := seen.sorted()
-	// What a majority was seen to have is followed by whatever another read that began later finds, or does not find.
+	// What a majority was seen to have is followed by whatever another read that began later finds,
+	// or does not find.
 	var follows prefix
 	for _, o := range reads {
 		if o.Outcome == Done || o.Outcome == Absent {

@@ -8,8 +8,9 @@ import (
 	"time"
 )
 
-// A history of one key is written as words: an operation is "kind:value@begin-end", then what differs from the usual after commas. Times are in
-// milliseconds. The usual is: at level live, or one for a read; done; with all acks.
+// A history of one key is written as words: an operation is "kind:value@begin-end", then what
+// differs from the usual after commas. Times are in milliseconds. The usual is: at level live, or
+// one for a read; done; with all acks.
 func story(t *testing.T, text string) (ops []Op) {
 	t.Helper()
 	for word := range strings.FieldsSeq(text) {

@@ -1,14 +1,17 @@
-// Package history judges what the clients of a cluster were told: whether their requests and the answers can have come
-// from a cluster that keeps the promises of docs/guarantees.md. It looks at nothing inside of the nodes; internal/simnet,
-// which does, has a checker that goes by versions and by what each memory held.
+// Package history judges what the clients of a cluster were told. Can their requests and the
+// answers have come from a cluster that keeps the promises of docs/guarantees.md? It looks at
+// nothing inside of the nodes. internal/simnet does: its checker goes by versions and by what each
+// memory held.
 //
-// A Segment is what happened between two moments at which the cluster was at rest and no request was under way, with at
-// most one Window in which faults were at work. So each segment begins with values that all replicas hold, and what was
-// open at its end is decided: a history of any length is judged piece by piece, in bounded memory.
+// A Segment is what happened between two moments of rest, at which no request was under way. It has
+// at most one Window in which faults were at work. So each segment begins with values that all
+// replicas hold, and what was open at its end is decided. A history of any length is judged piece
+// by piece, in bounded memory.
 //
-// Each value is written once. That makes it simple to say what may be read: a write is known to be over when it was
-// answered, or when its value was first read; a write that begins after that, and is acknowledged, replaces it; and what
-// was replaced is not read again by anybody who has to see the later write.
+// Each value is written once. That makes it simple to say what may be read. A write is known to be
+// over when it was answered, or when its value was first read. A write that begins after that, and
+// is acknowledged, replaces it. Whoever has to see the later write does not read the earlier one
+// any more.
 //
 // All functions are pure. A Segment is not changed.
 package history
@@ -20,7 +23,8 @@ import (
 	"time"
 )
 
-// Never is the end of a write whose outcome is unknown: it may take effect at any time of its segment, or not at all.
+// Never is the end of a write whose outcome is unknown: it may take effect at any time of its
+// segment, or not at all.
 const Never = time.Duration(math.MaxInt64)
 
 // Kind is what an operation does.
@@ -67,7 +71,8 @@ func (o Outcome) String() string {
 	return [...]string{"unknown", "done", "absent", "refused", "failed"}[o]
 }
 
-// Op is one operation of a client, with all that the client knows of it. Times are since the start of the run.
+// Op is one operation of a client, with all that the client knows of it. Times are since the start
+// of the run.
 type Op struct {
 	Kind     Kind
 	How      string // by which request: "put", "batch put", "load", …
@@ -139,7 +144,8 @@ type Window struct {
 	Away      []Away
 }
 
-// forgetful says whether quorums promise little: a memory was lost, or the owners of keys have changed.
+// forgetful says whether quorums promise little: a memory was lost, or the owners of keys have
+// changed.
 func (w *Window) forgetful() bool { return w.Changed || len(w.Lost) > 0 }
 
 // WasAway says whether the node that was asked for an operation did not run as it should meanwhile.

@@ -181,8 +181,8 @@ func TestErrorsHaveAStatus(t *testing.T) {
 	}
 }
 
-// Packages that start goroutines are in the table of ARCHITECTURE.md, which says who waits for them,
-// and their tests look for goroutines that are left behind. What does not ship is left out.
+// Packages that start goroutines are in the table of ARCHITECTURE.md, which says who waits for
+// them, and their tests look for goroutines that are left behind. What does not ship is left out.
 func TestGoroutinesHaveAnOwner(t *testing.T) {
 	starts, looks := map[string]bool{}, map[string]bool{}
 	for _, f := range sources(t) {

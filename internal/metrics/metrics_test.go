@@ -119,8 +119,8 @@ func TestNoSourceNoMetric(t *testing.T) {
 	}
 }
 
-// A scrape over HTTP has our metrics, the runtime's and the process's, and
-// reads the sources anew each time.
+// A scrape over HTTP has our metrics, the runtime's and the process's. Each scrape reads the
+// sources again.
 func TestHandler(t *testing.T) {
 	keys := 7
 	h := Handler(New(Sources{Store: func() shard.Stats { return shard.Stats{Keys: keys} }}))

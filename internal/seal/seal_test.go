@@ -69,7 +69,8 @@ func (x *exchange) openAnswer() error {
 	return x.here.OpenAnswer(&x.asked, x.answer, x.status, x.answerBody)
 }
 
-// What was sealed is opened, with a secret and without, whatever the body; and seals are used again.
+// What was sealed is opened, with a secret and without, whatever the body; and seals are used
+// again.
 func TestMessagesComeThrough(t *testing.T) {
 	for _, secret := range secrets {
 		for _, body := range []string{"", "b", strings.Repeat("body", 10_000)} {

@@ -32,9 +32,9 @@ func Build(dir string, flags ...string) (string, error) {
 	return binary, nil
 }
 
-// LookAtSources looks at all files that the binary may be made of. A test that runs the binary calls
-// it, for go test keeps a result until a file changes that the test has looked at, and sees none of
-// what go build reads. TestMain is too early: looks are noted from m.Run on.
+// LookAtSources looks at all files that the binary may be made of. A test that runs the binary
+// calls it. go test keeps a result until a file changes that the test has looked at, and it does
+// not see what go build reads. TestMain is too early: looks are noted from m.Run on.
 func LookAtSources() error { return look() }
 
 // look looks once: what is noted is noted for all tests of the process.

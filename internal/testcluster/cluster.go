@@ -2,10 +2,10 @@
 // nodes that speak HTTP over the loopback, each of which can be stopped,
 // killed, started again empty, and cut off from the others.
 //
-// The nodes know each other by a static list; more can join them, and leave. Their ports are open before the
-// first of them starts, so names are known and nothing is guessed. What they
-// say to each other goes through links that the cluster can cut; what a test
-// asks of them does not, so a node that is cut off can still be asked.
+// The nodes know each other by a static list; more can join them, and leave. Their ports are open
+// before the first of them starts, so names are known and nothing is guessed. What they say to each
+// other goes through links that the cluster can cut; what a test asks of them does not, so a node
+// that is cut off can still be asked.
 //
 // Nothing here waits in hope: Start, Restart and Heal return when the nodes
 // say that it is so, and Eventually waits for whatever else a test needs, each

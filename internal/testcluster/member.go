@@ -10,7 +10,8 @@ import (
 	"httpdhs/internal/syncbuf"
 )
 
-// Join starts one more node, which joins the others, and returns its number. It does not wait: see AwaitReady and AwaitRing.
+// Join starts one more node, which joins the others, and returns its number. It does not wait: see
+// AwaitReady and AwaitRing.
 func (c *Cluster) Join() int {
 	c.t.Helper()
 	ln, err := ports.Listen()
@@ -27,7 +28,8 @@ func (c *Cluster) Join() int {
 	return i
 }
 
-// Leave asks node i to leave, waits until it has, and takes it down. The others may still be about to hear of it.
+// Leave asks node i to leave, waits until it has, and takes it down. The others may still be about
+// to hear of it.
 func (c *Cluster) Leave(i int) {
 	c.t.Helper()
 	n := c.Node(i)
@@ -48,7 +50,8 @@ func (c *Cluster) Leave(i int) {
 	}
 }
 
-// AwaitRing waits until each node that runs has these members and no others, all active, and reads by one ring, which is not changing.
+// AwaitRing waits until each node that runs has these members and no others, all active, and reads
+// by one ring, which is not changing.
 func (c *Cluster) AwaitRing(members ...int) {
 	c.t.Helper()
 	want := make(map[string]bool)

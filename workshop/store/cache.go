@@ -37,7 +37,8 @@ func lacksEviction(h *house) string {
 	return ""
 }
 
-// partitionsFor is the default number of partitions, or fewer where the bound leaves each less than the 64 KiB that are good for one.
+// partitionsFor is the default number of partitions, or fewer where the bound leaves each less than
+// the 64 KiB that are good for one.
 func partitionsFor(bound int64) int {
 	partitions := 1024
 	for partitions > 1 && bound < int64(partitions)*(64<<10) {

@@ -1,20 +1,23 @@
-// Command store measures what the store of the real binary costs: memory for
-// keys of 16 bytes with values of 100, what is given back, latency against the
-// number of keys, stalls while it grows and compacts, garbage collection, and
-// how well a bounded node does as a cache. Beside it, where it is installed, runs
-// redis-server with the same data. It prints a table for each section and, with
-// --out, writes them as a page.
+// Command store measures what the store of the real binary costs:
+//
+//   - memory for keys of 16 bytes with values of 100, and what is given back
+//   - latency against the number of keys
+//   - stalls while it grows and compacts, and garbage collection
+//   - how well a bounded node does as a cache
+//
+// Beside it, where it is installed, runs redis-server with the same data. It prints a table for
+// each section and, with --out, writes them as a page.
 //
 // The sections run one after the other, and the two servers of a comparison of
 // memory do too, so that only one of them holds the data. All processes are
 // started here, on 127.0.0.1, and end with it; each run is bounded in what it
 // does or in time.
 //
-// From the outside in: sections.go lists what is measured, memory.go, latency.go,
-// stall.go, steps.go, cache.go and before.go measure it, node.go and redis.go speak to the
-// two servers, data.go makes what they store, and page.go writes the page. A
-// section runs on the main goroutine; the loader, the probe and the sampler of
-// memory are goroutines of their section, which waits for them.
+// From the outside in: sections.go lists what is measured, and memory.go, latency.go, stall.go,
+// steps.go, cache.go and before.go measure it. node.go and redis.go speak to the two servers,
+// data.go makes what they store, and page.go writes the page. A section runs on the main goroutine.
+// The loader, the probe and the sampler of memory are goroutines of their section, which waits for
+// them.
 //
 //	go run ./workshop/store --binary bin/httpdhs --out docs/benchmarks-store.md
 package main

@@ -14,9 +14,9 @@ const (
 	probeEvery = time.Millisecond
 )
 
-// stalls watches each server with a probe while it grows, while values are
-// overwritten in place, which is to neither grow nor compact, and while they
-// are overwritten with other sizes. All three loads have the same rate.
+// stalls watches each server with a probe under three loads: while it grows, while values are
+// overwritten in place, and while they are overwritten with other sizes. In the second it is to
+// neither grow nor compact. All three loads have the same rate.
 func stalls(h *house) error {
 	for round := range h.rounds {
 		h.Now("stalls: round %d of %d", round+1, h.rounds)
