@@ -1,6 +1,6 @@
 // Package antientropy makes this node hold what it is to hold, and nothing else. It compares the
-// digests of partitions with other owners, fetches the records of the buckets that differ (a pull),
-// and gives away the partitions that this node does not own.
+// digests of partitions with other owners, and fetches the records of the buckets that differ (a
+// pull). It hands over the partitions that this node does not own.
 //
 // Merging decides what is kept. So a pull never undoes a write, needs no lock on a partition, and
 // may be broken off at any point: what has come is not fetched again. Fetching and handing over are

@@ -24,12 +24,12 @@ type giver struct {
 	log      *slog.Logger
 }
 
-// handOver gives what this node holds of partitions that it does not own to those who do, and drops
-// it once all of them have confirmed it: rule 5 of docs/design/membership.md. It returns how many
+// handOver gives the partitions that this node holds and does not own to their owners. It drops
+// each once all owners have confirmed it: rule 5 of docs/design/membership.md. It returns how many
 // such partitions are left.
 //
-// Most often there is nothing to send: the new owners have pulled it all, and digests are all that
-// is exchanged.
+// Most often there is nothing to send: the new owners have pulled it all, and only digests are
+// exchanged.
 func (g *giver) handOver() (left int) {
 	v := g.board.View()
 	for part := range v.Partitions() {
@@ -90,8 +90,8 @@ func (g *giver) push(p *peer.Peer, partition int, buckets wire.Buckets) error {
 	return nil
 }
 
-// deliver sends records past the queue, and returns an error unless the peer has stored each of
-// them, as an owner, or holds a newer one.
+// deliver sends records past the queue. It returns an error unless the peer, as an owner, has
+// stored each of them or holds a newer one.
 func (g *giver) deliver(p *peer.Peer, msg []byte, items int) error {
 	if items == 0 {
 		return nil

@@ -28,8 +28,8 @@ type puller struct {
 	moving   atomic.Pointer[wire.Moving] // nil: nothing is fetched for a claim
 }
 
-// pull fetches what a claim needs of each source, while it is wanted. Doubtful are the partitions
-// of which none that was asked because it has authority has it still.
+// pull fetches what a claim needs of each source, while it is wanted. A partition is doubtful if a
+// source that was asked for its authority has lost it, and no other such source has it.
 func (p *puller) pull(task *placement.Pull) (doubtful []int, err error) {
 	m, began := wire.Moving{Ring: task.Ring}, time.Now()
 	for i := range task.From {
@@ -105,7 +105,7 @@ func (p *puller) pullFrom(o remote, partitions []int) (full error) {
 	return full
 }
 
-// compare returns the partitions of which o has other digests.
+// compare returns the partitions whose digests at o are others.
 func (p *puller) compare(o remote, partitions []int) (differ []int, err error) {
 	theirs, err := o.digests(wire.WholePartitions, partitions)
 	if err != nil {

@@ -7,14 +7,13 @@ import (
 	"sync/atomic"
 )
 
-// ledger knows what the nodes should hold: of each key the last write that was
-// acknowledged, and every write of which nobody knows what came of it.
+// ledger knows what the nodes should hold: of each key the last acknowledged write, and every write
+// whose outcome nobody knows.
 //
-// Each value carries a stamp: the run, its key and a number that no other
-// write of the run has. So whatever is found later says which write it is of.
-// The writes of one key are made on one connection, in the order of their
-// numbers (see space.choose); so no two workers touch the same element of
-// acked at a time.
+// Each value carries a stamp: the run, its key and a number that no other write of the run has. So
+// whatever is found later says which write it is of. The writes of one key are made on one
+// connection, in the order of their numbers (see space.choose). So no two workers touch the same
+// element of acked at a time.
 type ledger struct {
 	run   uint32
 	seq   atomic.Uint64

@@ -178,8 +178,8 @@ func (l *line) draw(b *strings.Builder, px, py func(float64) float64) {
 	}
 }
 
-// draw is the chart for wide pages and for narrow ones, of which the style
-// shows one: scaled down, the text of the one would be too small to read.
+// draw is the chart twice, for wide pages and for narrow ones. The style shows one of them: a chart
+// that is scaled down has text too small to read.
 func (c *chart) draw() htmltemplate.HTML {
 	var legend strings.Builder
 	if len(c.lines) > 1 {

@@ -94,8 +94,8 @@ func (r *response) parseStatus(lines []byte) ([]byte, error) {
 	return lines[n+1:], nil
 }
 
-// parseField reads a line of the head. Names are told apart by their length
-// first, which settles it for most.
+// parseField reads a line of the head. Names are told apart by their length first, which is enough
+// for most.
 func (r *response) parseField(line []byte) error {
 	colon := bytes.IndexByte(line, ':')
 	if colon < 1 {

@@ -33,7 +33,7 @@ func hangingNode(t *testing.T, path string, n int) (cluster *fakeCluster, asked 
 	return cluster, asked
 }
 
-// call is something that a client does, of which the node that it asks first is silent at a path.
+// call is something that a client does. The node that it asks first is silent at a path.
 type call struct {
 	path string
 	do   func(context.Context, *Client) error

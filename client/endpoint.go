@@ -19,9 +19,8 @@ const (
 	backoffMax = 16 * time.Second
 )
 
-// endpoint is a node as seen from here: its connections, and whether it
-// answered lately. Without the latter every request for a node that is off
-// the network would pay the dial timeout again.
+// endpoint is a node as seen from here: its connections, and whether it answered lately. If nobody
+// noted that, every request for a node that is off the network would pay the dial timeout again.
 type endpoint struct {
 	addr string
 	host *fasthttp.HostClient

@@ -45,8 +45,7 @@ type lanePlan struct {
 
 func (p *lanePlan) lane(key []byte) *lane { return p.lanes[p.ofPartition[kv.Hash(key)>>p.shift]] }
 
-// planLanes gives every node its lanes and deals the partitions of which it is
-// the primary out to them.
+// planLanes gives every node its lanes, and deals out to them the partitions whose primary it is.
 func (c *Client) planLanes(ctx context.Context) *lanePlan {
 	r := c.current(ctx)
 	nodes, partitions := r.seeds, unringed

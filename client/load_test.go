@@ -35,7 +35,7 @@ func newLoadTarget(nodes int) *loadTarget {
 	}
 }
 
-// take stores a block; records of which refuse says so fail.
+// take stores a block. Records that refuse picks fail.
 func (l *loadTarget) take(t *testing.T, node int, w http.ResponseWriter, r *http.Request, refuse func(key string) bool) {
 	l.mu.Lock()
 	l.blocks[node]++
@@ -161,9 +161,9 @@ func TestLoadOutlivesANode(t *testing.T) {
 	samePairs(t, target.pairs, want)
 }
 
-// Errors name lines of the file, be they from reading it or from the nodes,
-// and none of them stops the others. A record that one node refuses is
-// offered to another before it counts as failed.
+// Errors name lines of the file, whether they come from reading it or from the nodes. None of them
+// stops the others. A record that one node refuses is offered to another before it counts as
+// failed.
 func TestLoadNamesLines(t *testing.T) {
 	target := newLoadTarget(2)
 	cluster := newFakeCluster(t, 2, func(node int, w http.ResponseWriter, r *http.Request) {

@@ -27,8 +27,8 @@ func (c *fakeCluster) ringOf(fingerprint string, nodes ...int) {
 	}
 }
 
-// A client goes with the cluster: to nodes that have joined, and on without those that have left,
-// be it the one that it was given.
+// A client goes with the cluster: to nodes that have joined, and on without those that have left.
+// The node that it was given may be one of these.
 func TestClientFollowsTheRing(t *testing.T) {
 	cluster := newFakeCluster(t, 3, func(_ int, w http.ResponseWriter, _ *http.Request) { reply(w, 200, "v") })
 	cluster.ringOf("first", 0)

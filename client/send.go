@@ -123,9 +123,8 @@ func (a *attempts) round(candidates []*endpoint) (*fasthttp.Response, error) {
 	return nil, errGoOn
 }
 
-// one asks one node. A repeatable request that has somewhere else to go gets
-// half of the time that is left here, so that a node that hangs does not take
-// it all.
+// one asks one node. A repeatable request that has somewhere else to go gets half of the time that
+// is left. So a node that hangs does not take it all.
 func (a *attempts) one(e *endpoint, last bool) (*fasthttp.Response, error) {
 	if err := a.ctx.Err(); err != nil {
 		return nil, err

@@ -41,7 +41,7 @@ func Hash(key []byte) uint64 { return xxh3.Hash(key) }
 // HashString is Hash of a key that is a string.
 func HashString(key string) uint64 { return xxh3.HashString(key) }
 
-// Exists says whether the entry is anything at all, be it a tombstone.
+// Exists says whether there is an entry at all. A tombstone is one.
 func (e *Entry) Exists() bool { return e.Version != 0 }
 
 // Live says whether a reader at the time nowMillis (Unix milliseconds) sees a

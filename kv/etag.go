@@ -115,8 +115,8 @@ func coded(tag []byte) bool {
 	return ours
 }
 
-// ParseCondition reads the condition of a write from its If-Match and its
-// If-None-Match, of which it takes one. The versions go into the memory of into.
+// ParseCondition reads the condition of a write from its If-Match and its If-None-Match. It takes
+// one of them. The versions go into the memory of into.
 func ParseCondition(match, none TagField, into []Version) (Condition, error) {
 	if len(match.Lines) > 0 && len(none.Lines) > 0 {
 		return Condition{}, fmt.Errorf("a write takes %s or %s, not both", match.Name, none.Name)

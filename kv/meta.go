@@ -6,10 +6,9 @@ import (
 	"unicode/utf8"
 )
 
-// Meta is what is kept beside a value and given back with it: the media type,
-// and the fields of HTTP that say how the value is cached and coded. It is one
-// string of bytes, so that what stores and carries records need not know its
-// parts.
+// Meta is what is kept beside a value and given back with it: the media type, and the fields of
+// HTTP that say how the value is cached and coded. It is one string of bytes, so code that stores
+// and carries records need not know its parts.
 //
 //	media type                  empty: application/octet-stream
 //	"\n" 'c' Cache-Control      if there is one

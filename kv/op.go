@@ -156,8 +156,8 @@ func (c *Call) Reset() {
 	*c = Call{Ops: c.Ops[:0], Buf: c.Buf[:0]}
 }
 
-// ListRequest asks for a page of the cluster's keys in the order of their
-// hashes, which is the same at every node and does not change.
+// ListRequest asks for a page of the cluster's keys in the order of their hashes. That order is the
+// same at every node and does not change.
 type ListRequest struct {
 	Prefix   []byte
 	From     uint64 // the first hash of the page

@@ -124,9 +124,9 @@ func TestDecodeRecordRefuses(t *testing.T) {
 	}
 }
 
-// Whatever comes in, decoding does not panic and takes no more than the limits
-// allow; what it takes encodes to the bytes that it was, each proper prefix of
-// which is short; and what is short can be completed.
+// Whatever comes in, decoding does not panic and takes no more than the limits allow. What it takes
+// encodes to the bytes that it was. Each proper prefix of these is short, and what is short can be
+// completed.
 func FuzzDecodeRecord(f *testing.F) {
 	for _, r := range []Record{
 		{[]byte("k"), Entry{Version: 1, Value: []byte("v")}},

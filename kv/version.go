@@ -14,10 +14,9 @@ import (
 //	             the logical counter
 //	bits  9..0   tag of the member that stamped it
 //
-// The counter doubles as the fraction so that two writes of one client through
-// two nodes of one machine, microseconds apart, are ordered as they were made:
-// with a counter that restarts each millisecond they would be ordered by
-// chance. Zero is no version: nothing was ever written.
+// The counter doubles as the fraction. So two writes of one client through two nodes of one
+// machine, microseconds apart, are ordered as they were made. With a counter that restarts each
+// millisecond they would be ordered by chance. Zero is no version: nothing was ever written.
 type Version uint64
 
 const (

@@ -21,7 +21,7 @@ func (m *machine) read() (time.Time, time.Duration) {
 	return m.wall, m.since
 }
 
-// pass lets time go by, of which the wall clock shows so much more or less.
+// pass lets time d go by. The wall clock shows so much more or less.
 func (m *machine) pass(d, more time.Duration) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -84,7 +84,7 @@ func TestWallIsCorrected(t *testing.T) {
 	}
 }
 
-// A correction that is made while another reads the clock counts as well as that one, and so does a
+// A correction that is made while another reads the clock counts as well as the other. So does a
 // look at the time meanwhile.
 func TestWallIsCorrectedMeanwhile(t *testing.T) {
 	m := newMachine()

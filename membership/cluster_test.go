@@ -19,8 +19,8 @@ import (
 
 const a, b, c = "a:1", "b:1", "c:1"
 
-// The same list to join at all nodes, started in any order and at any distance, makes one cluster,
-// which the one with the smallest name has founded.
+// The same list to join at all nodes, started in any order and at any distance, makes one cluster.
+// The node with the smallest name has founded it.
 func TestTheSameJoinListMakesOneClusterInAnyOrder(t *testing.T) {
 	for _, order := range [][]string{{a, b, c}, {a, c, b}, {b, a, c}, {b, c, a}, {c, a, b}, {c, b, a}} {
 		for _, apart := range []time.Duration{0, 300 * time.Millisecond, 20 * time.Second} {
@@ -82,9 +82,9 @@ func TestNobodyFoundsWhileAnAddressIsSilent(t *testing.T) {
 	})
 }
 
-// A node that is to join by one that is joining itself, and that has the smaller name, does not
-// found a cluster of its own: it looks where the other looks, and both are in the cluster that is
-// there. While that is out of reach, neither founds another.
+// A node is to join by one that is joining itself, and has the smaller name. It does not found a
+// cluster of its own: it looks where the other looks, and both are in the cluster that is there.
+// While that is out of reach, neither founds another.
 func TestNobodyFoundsBesideWhatAnotherJoins(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newLAN()
@@ -141,8 +141,8 @@ func TestTheSeedMayStartLast(t *testing.T) {
 	}
 }
 
-// When a node is formed, the one by whom it joined has its entry as it says it, be it new,
-// restarted with another weight, or remembered as removed.
+// When a node is formed, the node by whom it joined has its entry as it says it: new, restarted
+// with another weight, or remembered as removed.
 func TestWhoIsJoinedKnowsTheNewcomerFirst(t *testing.T) {
 	for what, before := range map[string][]wire.Member{
 		"new":         nil,
@@ -282,8 +282,8 @@ func TestTwoNodesOfOneName(t *testing.T) {
 	})
 }
 
-// A node that was removed by others while it was cut off is told so first, takes up its entry above
-// that, and is a member again everywhere.
+// A node that was removed by others while it was cut off is told so first. It takes up its entry
+// above that, and is a member again everywhere.
 func TestAnEvictedNodeJoinsAnew(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newLAN()

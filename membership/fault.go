@@ -12,7 +12,7 @@ import (
 	"httpdhs/wire"
 )
 
-// toldMax bounds the nodes of which a fault is known: names may be made up.
+// toldMax bounds how many nodes have a known fault: names may be made up.
 const toldMax = 2 * wire.MaxMembers
 
 // fault is something that may be wrong with any node. It is logged of a node when the reason

@@ -27,7 +27,7 @@ func newCalls(a *asker) *calls {
 	return &calls{asker: a, slots: make(chan struct{}, callsMax), busy: make(map[string]bool)}
 }
 
-// close waits for the calls under way, of which the context is done, and begins no other.
+// close waits for the calls under way, whose context is done, and begins no other.
 func (c *calls) close() {
 	c.mu.Lock()
 	c.closed = true

@@ -32,9 +32,9 @@ func newHost(a *asker) *host {
 	}
 }
 
-// ServeHello answers a hello that came over HTTP. What it learns is in the map before it answers,
-// so that a node that has joined is known to whom it joined. A refusal is an answer too. The error
-// wraps [wire.ErrBadHello] or is [ErrClosed].
+// ServeHello answers a hello that came over HTTP. What it learns is in the map before it answers.
+// So the node that a joiner asked knows it when the joiner has its answer. A refusal is an answer
+// too. The error wraps [wire.ErrBadHello] or is [ErrClosed].
 func (m *Membership) ServeHello(request []byte) (answer []byte, err error) {
 	if m.asker.ctx.Err() != nil {
 		return nil, ErrClosed

@@ -151,8 +151,8 @@ func (s *state) absorbLocked(entries []wire.Member) {
 	switch {
 	case !s.formed || s.intent == wire.Removed:
 	case own.State == wire.Removed:
-		// A node that is leaving becomes a member again too, while it has something to hand over.
-		// Only members learn to whom.
+		// A leaving node that has something to hand over becomes a member again too. Only members
+		// learn whom to give it to.
 		s.behind = "others have removed it"
 	case s.alone:
 		// It did not admit them: they are a cluster, and it was started again without a list, or

@@ -91,8 +91,8 @@ type Config struct {
 	// operating system: a test's way to cut and delay them.
 	Dial func(addr string, timeout time.Duration) (net.Conn, error)
 
-	// OpenFiles bounds the files that the node has open, and so its connections. 0: OpenFiles(),
-	// the limit of the process, for a node that is alone in it.
+	// OpenFiles bounds the files that the node has open, and so its connections. 0 is OpenFiles(),
+	// the limit of the process. That is right for a node that is alone in its process.
 	OpenFiles int
 
 	AccessLog bool

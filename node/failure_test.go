@@ -221,9 +221,8 @@ func TestCutOffAndHealed(t *testing.T) {
 	c.AwaitReady()
 }
 
-// A peer that takes connections and never answers delays requests until it is
-// found out, and fails none of them; then it is as one that is down. When it
-// speaks again it gets what it missed.
+// A peer that takes connections and never answers delays requests until it is found out, and fails
+// none of them. Then it is as one that is down. When it speaks again it gets what it missed.
 func TestSilentPeer(t *testing.T) {
 	t.Parallel()
 	c := testcluster.Start(t, testcluster.Options{})

@@ -8,9 +8,9 @@ import (
 	"httpdhs/server"
 )
 
-// What the node has open beside the connections to it: at least filesOwn, and a part of what
-// there is, of which most are connections to other nodes, up to 16 to each. Among filesOwn are the
-// 8 nodes, at a time, that want to join and are looked for: anybody can bring that about.
+// What the node has open beside the connections to it: at least filesOwn, and a share of all files.
+// Most of these are connections to other nodes, up to 16 to each. Among filesOwn are up to 8 at a
+// time to nodes that want to join and are looked for: anybody can bring that about.
 const (
 	filesOwn   = 64
 	filesShare = 8
@@ -25,8 +25,8 @@ type bound struct {
 	files int // that the node may have open; 0: not known
 }
 
-// connBound works the bound out from how many files the node may have open, 0 if that is not
-// known, and whether there is a profiler.
+// connBound works out the bound. files is how many files the node may have open, 0 if that is not
+// known. profiler says whether there is one.
 func connBound(files int, profiler bool) (bound, error) {
 	b := bound{conns: server.ConnsWithin(math.MaxInt), files: files}
 	if files == 0 {

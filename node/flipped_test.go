@@ -22,7 +22,7 @@ import (
 
 const theSecret = "0123456789 only the nodes know 9876543210"
 
-// pair is two nodes, of which the second writes to the first, and what it says.
+// pair is two nodes, the second of which writes to the first, and what it says.
 type pair struct {
 	t     *testing.T
 	nodes [2]*Node
@@ -217,9 +217,9 @@ func (p *pair) unchanged() {
 	}
 }
 
-// Of 20,000 messages between nodes of which some bits have flipped on the way, wherever these are,
-// none has an effect that it would not have had: no key is there that nobody wrote, no value is
-// another, no member is made up, and the nodes go on seeing each other.
+// Of 20,000 messages between nodes some bits flip on the way, wherever these are. None has an
+// effect that it would not have had. No key is there that nobody wrote, no value is another, no
+// member is made up, and the nodes go on seeing each other.
 func TestFlippedBits(t *testing.T) {
 	const flips = 20_000
 	for _, secret := range []string{"", theSecret} {
@@ -272,8 +272,8 @@ func TestFlippedBits(t *testing.T) {
 	}
 }
 
-// What one node says to another says nothing of the secret, in no spelling; and another node, be it
-// one of the same cluster, does not take it.
+// What one node says to another reveals nothing of the secret, in no spelling. Another node does
+// not take it, even one of the same cluster.
 func TestMessagesAreForOneNode(t *testing.T) {
 	p, other := newPair(t, theSecret), newPair(t, theSecret)
 	p.mu.Lock()

@@ -122,8 +122,8 @@ func TestHostsFollowTheMembers(t *testing.T) {
 	})
 }
 
-// A host of which a node is about to hear, since its node has just joined another, waits for that;
-// who says hello waits for nothing.
+// A node is about to hear of a host, since that host's node has just joined another. What comes
+// from the host waits for that. Who says hello waits for nothing.
 func TestHostsThatAreHeardOfSoon(t *testing.T) {
 	withHosts(t, func(t *testing.T, f *fakeNames, has func(string, bool)) {
 		f.set("a", "10.0.0.1")

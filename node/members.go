@@ -192,8 +192,8 @@ func (p *parts) isLeaving() bool {
 	})
 }
 
-// removePatience is how long this node waits for a member that it is asked to remove, and that does
-// not answer any more, to be found down.
+// removePatience is for a member that this node is asked to remove, and that does not answer any
+// more. The node waits so long for it to be found down.
 const removePatience = 500 * time.Millisecond
 
 // Remove implements server.Cluster: it takes a member that is down off the ring. One that seems to

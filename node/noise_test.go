@@ -54,8 +54,8 @@ func (c *noisyConn) Write(p []byte) (int, error) {
 	return c.Conn.Write(p)
 }
 
-// Where bits flip on the way between nodes, what was written gets to all owners all the same,
-// nothing is dropped, and nothing else is there.
+// Where bits flip on the way between nodes, what was written still gets to all owners. Nothing is
+// dropped, and nothing else is there.
 func TestBitsFlipOnTheWay(t *testing.T) {
 	t.Parallel()
 	n := &noise{rng: rand.New(rand.NewPCG(1, 2))}

@@ -61,8 +61,8 @@ func servePprof(addr string, log *slog.Logger) (*pprofServer, error) {
 	return s, nil
 }
 
-// ownPages refuses what a page of another origin has a browser send. That it may
-// not read the answer is not enough: a profile costs time, be it got with GET.
+// ownPages refuses what a page of another origin has a browser send. That the page may not read the
+// answer is not enough: a profile costs time, even by GET.
 func ownPages(h http.Handler) http.Handler {
 	posts := http.NewCrossOriginProtection()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

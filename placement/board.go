@@ -130,8 +130,8 @@ type Source struct {
 	Partitions []int
 }
 
-// Puller fetches what a claim needs. Doubtful are the partitions of which none that was asked
-// because it has authority has it still.
+// Puller fetches what a claim needs. A partition is doubtful if a source that was asked for its
+// authority has lost it, and no other such source has it.
 type Puller func(*Pull) (doubtful []int, err error)
 
 // Pull is what a claim needs fetched before this node has authority for a ring.

@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// lease is what authority hangs on. Each prober renews it when it asks its peer how it is. A pause
-// between all of them together means that the process was stopped, or starved of processor time,
-// for so long that others may have taken it for down.
+// lease is what authority depends on. Each prober renews it when it asks its peer how it is. If
+// none of them renews it for long, the process was stopped, or starved of processor time. Others
+// may have taken it for down by then.
 type lease struct {
 	lasts time.Duration
 	born  time.Time

@@ -34,8 +34,8 @@ type View struct {
 	retired atomic.Bool  // another one has taken its place
 }
 
-// NewView makes the view of these rings, the first of which is read. find returns the peer of a
-// name that is not self.
+// NewView makes the view of these rings. The first of them is the ring that is read. find returns
+// the peer of a name that is not self.
 func NewView(generation, serial uint64, writes []*ring.Table, self string, find func(name string) *peer.Peer) *View {
 	v := &View{
 		Generation: generation, Serial: serial,

@@ -2,9 +2,9 @@ package rebalance
 
 import "testing"
 
-// Where a member has no room left to write the target, those that hold a ring in common, by which
-// somebody reads, go back to it: the least of them, so that all choose alike. Otherwise each stays
-// with what it reads by.
+// A member may have no room left to write the target. Then those that hold a ring in common, by
+// which somebody reads, go back to it: the least of them, so that all choose alike. Otherwise each
+// stays with what it reads by.
 func TestCrowdedMembersMeetInACommonRing(t *testing.T) {
 	const target = Ring(9)
 	world := func(writes []Ring, holds ...Ring) *World {
@@ -31,8 +31,8 @@ func TestCrowdedMembersMeetInACommonRing(t *testing.T) {
 }
 
 // Members that start at once, each with a map of its own, read by more rings than there is room
-// for, and have authority for none: they go on by the target. While anybody has authority for what
-// it owns, or may have it and was not heard yet, or there is room, each stays.
+// for, and have authority for none. They go on by the target. Each stays while there is room. Each
+// stays too while anybody has authority for what it owns, or may have it and was not heard yet.
 func TestCrowdedMembersWithoutAuthorityMeetInTheTarget(t *testing.T) {
 	const target, without = Ring(9), Ring(7) // c is not on that ring
 	full := []Ring{3, 4, 5, 6}

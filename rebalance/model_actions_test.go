@@ -149,8 +149,9 @@ func (m *model) orphan(n *node, part int) bool {
 	return n.store[part] > 0 && !m.ownersOf(n.st.Writes(), part).has(n.id)
 }
 
-// sources are who a partition is pulled from: live believed owners with authority by any ring, else
-// all who are live and all owners by the rings that are written, if they are still members.
+// sources are the nodes that a partition is pulled from: live believed owners with authority by any
+// ring. Without any it is all who are live and all owners by the rings that are written, if they
+// are still members.
 func (m *model) sources(n *node, part int) (set mask, authority bool) {
 	m.each(n.others(), func(y int) {
 		p := &n.peers[y]

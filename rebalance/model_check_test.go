@@ -12,8 +12,8 @@ func (m *model) failf(format string, args ...any) {
 
 // acknowledge takes note of a write that is answered as stored.
 //
-// It does not count if its coordinator was taken for down by somebody and has not heard of it yet:
-// that is a split, in which either side goes on by itself. For the same reason it does not count
+// It does not count if its coordinator was taken for down by somebody and has not heard of it yet.
+// That is a split, in which either side goes on by itself. For the same reason it does not count
 // against a node that the coordinator takes, or took, for down, and that has not raised its fence
 // since.
 func (m *model) acknowledge(n *node, o *op) {

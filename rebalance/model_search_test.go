@@ -17,8 +17,8 @@ var weights = [...]int{
 }
 
 // A chooser picks what happens next, by chance. What is likely differs from seed to seed, and some
-// things are stuck for a while: a message, an operation or a claim that takes much longer than all
-// else is what schedules of equal chances hardly ever have (Groce et al., Swarm Testing, 2012).
+// things are stuck for a while. Schedules of equal chances hardly ever have a message, an operation
+// or a claim that takes much longer than all else (Groce et al., Swarm Testing, 2012).
 type chooser struct {
 	rng   *rand.Rand
 	sums  [len(weights)]int
@@ -132,8 +132,8 @@ func (m *model) atRandom(c *chooser, depth int, may func(action)) {
 	}
 }
 
-// disturbed goes through so many rounds in which each node does what it can, but for what is stuck
-// for a while, and with other things in between.
+// disturbed goes through so many rounds. In each of them each node does what it can, except what is
+// stuck for a while, and other things happen in between.
 func (m *model) disturbed(c *chooser, rounds int, may func(action)) {
 	often := 3 + c.rng.IntN(30)
 	for i := 0; i < rounds && m.fault == ""; i++ {

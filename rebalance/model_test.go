@@ -6,11 +6,11 @@ import (
 	"slices"
 )
 
-// The model is a cluster of a few nodes around real States, with all that the protocol is told of
-// them: member maps, probes and their answers as messages of their own, operations, pulls, handing
+// The model is a cluster of a few nodes around real States. It has all that the protocol is told
+// of: member maps, probes and their answers as messages of their own, operations, pulls, handing
 // over, crashes. It has no goroutine, no clock and no chance: what may happen next is a list of
-// actions, of which a search picks. One key stands for a partition, so what a node has of it is one
-// version.
+// actions, and a search picks among them. One key stands for a partition, so what a node has of it
+// is one version.
 
 const (
 	nodesMax = 4

@@ -40,7 +40,7 @@ type Peer struct {
 	// Answered is the largest Seq of this node that it has answered.
 	Answered uint64
 
-	// Believed: what it says to hold may be believed, for it knows of every time that this node
+	// Believed: what it says to hold may be believed. It has acknowledged every time that this node
 	// took it for down.
 	Believed bool
 }
@@ -94,8 +94,8 @@ func (s *State) Said() *Statement {
 // Holds says whether there is authority for the ring.
 func (s *State) Holds(r Ring) bool { return contains(s.said.Holds, r) }
 
-// Step takes in what has become known. It changes Reads and Writes, of which the caller looks at
-// Generation to know, and the statement.
+// Step takes in what has become known. It changes the statement, Reads and Writes. The caller looks
+// at Generation to know whether the latter two have changed.
 func (s *State) Step(w *World) {
 	s.choose(w)
 	s.want(w)
@@ -134,9 +134,9 @@ func (s *State) choose(w *World) {
 	}
 }
 
-// crowded says whether somebody, this node or a live member, has no room left to write the target:
-// members read by so many rings, each having settled on another of several targets that followed
-// each other. Nobody would ever hold the target.
+// crowded says whether somebody, this node or a live member, has no room left to write the target.
+// It happens when several targets followed each other, and members read by so many of them. Nobody
+// would ever hold the target.
 func (s *State) crowded(w *World) bool {
 	full := func(writes []Ring) bool { return len(writes) >= RingsMax && !contains(writes, w.Target) }
 	if full(s.writes) {
@@ -188,9 +188,9 @@ func (s *State) nobodyHolds(w *World) bool {
 }
 
 // heldByAll says whether every live member of the target, this node included, holds it, and there
-// is one: a node that leaves owns nothing in the target and so holds it at once, and while all
-// others are down it would let go what it alone has. A member that is down holds nothing. It may
-// stay an owner of what it owns, and becomes one of nothing else.
+// is at least one. A leaving node owns nothing in the target and so holds it at once: while all
+// others are down, it would let go what it alone has. A member that is down holds nothing. It may
+// stay an owner of what it owns, but must not gain anything.
 func (s *State) heldByAll(w *World, target Ring) bool {
 	if !s.Holds(target) {
 		return false
@@ -208,9 +208,10 @@ func (s *State) heldByAll(w *World, target Ring) bool {
 	return some
 }
 
-// InUse are the rings by which this node reads, or a live member of that ring that knows the same
-// members and has authority for what it reads by: who is on one of them is an owner by it, and has
-// held what it owns there. What one that joins reads by may be a guess.
+// InUse are the ring that this node reads by, and those that live members of that ring read by.
+// Such a member knows the same members and has authority for what it reads by. Who is on one of
+// these rings is an owner by it, and has held what it owns there. What a joiner reads by may be a
+// guess.
 func (s *State) InUse(w *World) (rings []Ring) {
 	rings = appendNew(rings, s.reads)
 	for name, m := range w.Members {
@@ -411,8 +412,8 @@ func (s *State) Fence() {
 	}
 }
 
-// MayDecide says whether this node, where it is the primary by the ring that it reads by but others
-// may be by other rings, may decide conditions.
+// MayDecide says whether this node may decide conditions. It is the primary by the ring that it
+// reads by, but others may be by other rings.
 func (s *State) MayDecide(w *World) bool {
 	if s.said.Reads != s.reads || !s.Holds(s.reads) {
 		return false

@@ -94,8 +94,9 @@ func TestUnknownRingsAndThoseBeyondTheBoundAreNotWritten(t *testing.T) {
 	sameRings(t, "writes", s.Writes(), oldRing, 12, 13, 14)
 }
 
-// A claim is in the way of nobody only when the member has answered what wants the ring, with the
-// same map, writes it, and has delivered what it kept.
+// A claim waits for a live member until four conditions are met. The member has answered the
+// statement that wants the ring, has the same map, writes to the ring, and has delivered what it
+// kept.
 func TestClaimWaitsForEachMember(t *testing.T) {
 	fresh := func() (*State, *World, *Peer) {
 		s, w, b := holding(t)
@@ -147,8 +148,8 @@ func TestClaimWaitsForEachMember(t *testing.T) {
 	}
 }
 
-// A claim that was begun does not end if the ring was let go and wanted again meanwhile, or if
-// something was missed.
+// A claim that was begun does not end if the ring was let go and wanted again meanwhile, or if the
+// fence was raised.
 func TestClaimOfBeforeDoesNotCount(t *testing.T) {
 	s, w, _ := holding(t)
 	w.Target = newRing
@@ -302,8 +303,8 @@ func TestNodeWithoutAuthorityReadsAsOthersDo(t *testing.T) {
 	}
 }
 
-// A node that has started, or has missed something, coordinates once every live member has been
-// heard and counts it among the live, and all that they want is written.
+// A node that has started, or has raised its fence, coordinates on three conditions. Every live
+// member has been heard. Each counts it among the live. And all that they want is written.
 func TestNodeCoordinatesOnceItIsCountedOn(t *testing.T) {
 	s, w, b := holding(t)
 	if !s.MayCoordinate(w) {
@@ -339,8 +340,8 @@ func TestNodeCoordinatesOnceItIsCountedOn(t *testing.T) {
 	}
 }
 
-// Conditions are decided by a node that holds what it reads by and has stated it, once each live
-// member has answered that and reads by the same.
+// A node that decides conditions holds what it reads by and has stated it. Each live member has
+// answered that and reads by the same ring.
 func TestConditionsAreDecidedOnceAllReadByTheSameRing(t *testing.T) {
 	s, w, b := holding(t)
 	if !s.MayDecide(w) {

@@ -15,9 +15,9 @@ func mix(x uint64) uint64 {
 // of seeds for mix.
 const golden = 0x9e3779b97f4a7c15
 
-// permutation is a pseudo-random permutation of the numbers below a power of two. It is how a
-// node's luck is evened out: drawing without replacement, a node meets every degree of luck exactly
-// once, so that what it wins varies half as much as with independent draws (docs/design/ring.md).
+// permutation is a pseudo-random permutation of the numbers below a power of two. It evens out a
+// node's luck: drawing without replacement, a node meets every degree of luck exactly once. So what
+// it wins varies half as much as with independent draws (docs/design/ring.md).
 type permutation struct {
 	mul   [3]uint64 // odd
 	add   [3]uint64

@@ -97,9 +97,9 @@ func (p *placement) given(partition int) []uint16 {
 	return p.owners[first : first+int(p.count[partition])]
 }
 
-// allows says whether a node may become an owner of a partition, next to those that it has, or
-// instead of one of them (-1 for none). A node is there once, a zone once where zones are enough,
-// and places are kept for the groups of which the partition has no owner yet.
+// allows says whether a node may become an owner of a partition, next to its present owners or
+// instead of one of them (-1 for none). A node is there once, and a zone once where zones are
+// enough. Places are kept for the groups of which the partition has no owner yet.
 func (p *placement) allows(partition int, node uint16, instead int) bool {
 	given := p.given(partition)
 	places := p.replicas - len(given) - 1 // after this one

@@ -105,8 +105,8 @@ func (s share) bound(partitions int) int {
 // that stopped there are returned as well.
 //
 // It is water-filling: all nodes rise together, by weight, and those that meet a limit stop there.
-// These shares are what makes the bounds feasible: to own that much of every partition alike is a
-// flow within all limits, and where there is a fractional flow there is one in whole partitions.
+// These shares make the bounds feasible. To own that much of every partition alike is a flow within
+// all limits, and where there is a fractional flow there is one in whole partitions.
 func (m *members) fairShares(nodes []Node) (shares []share, zoneDone []bool) {
 	shares = make([]share, len(nodes))
 	zoneWeight := make([]int, m.zones)

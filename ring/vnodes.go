@@ -17,9 +17,9 @@ const sectors = 1 << 10
 // that the placement holds it is consistent hashing with bounded loads (Mirrokni, Thorup and
 // Zadimoghaddam, 2016).
 //
-// Each unit of weight puts one point into each sector, and its places within the sectors are a
-// permutation of evenly spread ones: it is close to some partitions, far from others, and as lucky
-// as any other.
+// Each unit of weight puts one point into each sector. Its places within the sectors are a
+// permutation of evenly spread ones. So it is close to some partitions, far from others, and as
+// lucky as any other.
 type vnodes struct{}
 
 func (vnodes) Name() string { return "ring" }

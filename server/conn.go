@@ -36,9 +36,9 @@ const (
 	waitGone  // the same, and the connection was closed to make room
 )
 
-// conn is a client's connection. It notes what it is doing and since when,
-// for the sweep and for makeRoom to judge: two atomic stores where deadlines
-// would cost two timer changes a request.
+// conn is a client's connection. It notes what it is doing and since when, for the sweep and for
+// makeRoom to judge. That takes two atomic stores a request, where deadlines would cost two timer
+// changes.
 type conn struct {
 	net.Conn
 	srv *Server
@@ -208,10 +208,9 @@ var longAgo = time.Unix(1, 0)
 // bounds for how long.
 const lingerBytesMax = 64 << 20
 
-// Close closes the connection. If the client may still be sending, a plain
-// close would reset the connection and the client would lose the answer that
-// says what is wrong: so the sending side is closed first, and what still
-// comes is read and dropped, within bounds, until the client closes too.
+// Close closes the connection. If the client may still be sending, a plain close would reset the
+// connection, and the client would lose the answer that says what is wrong. So the sending side is
+// closed first. What still comes is read and dropped, within bounds, until the client closes too.
 func (c *conn) Close() error {
 	c.release() // the answer is written; the wait below needs no memory
 	if c.linger && !c.eof {
@@ -229,8 +228,8 @@ func (c *conn) Close() error {
 	return c.Conn.Close()
 }
 
-// reset closes the connection so that nothing is left of it in the kernel, which would go on for
-// minutes to offer the client what it does not take.
+// reset closes the connection so that nothing is left of it in the kernel. Else the kernel would
+// offer the client for minutes what it does not take.
 func (c *conn) reset() error {
 	bare := bareConn(c.Conn)
 	if tcp, ok := bare.(*net.TCPConn); ok {

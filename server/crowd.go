@@ -9,20 +9,20 @@ import (
 )
 
 // Who may be connected. Options.MaxConns bounds the connections of clients; those of nodes are
-// beside them. For a client beyond the bound another connection is closed, of those that wait
-// for their client and of which nothing is in the kernel either:
+// beside them. For a client beyond the bound another connection is closed. It is one that waits for
+// its client, with nothing of it in the kernel either:
 //
 //	idle     between two requests
 //	begun    nothing came yet, or a head that is not complete
 //	stalled  a body that has stopped coming, or an answer that has stopped being taken
 //
-// Of these three the one that has the most members loses the one that has waited longest: who
-// makes a crowd of connections closes its own. Nothing else is closed: neither a request that is
-// under way nor a connection of a node.
+// Of these three kinds the largest loses the connection that has waited longest. So whoever makes a
+// crowd of connections closes its own. Nothing else is closed: neither a request that is under way
+// nor a connection of a node.
 //
-// A connection is a node's once it has carried a message of one. So that one may begin when all
-// places are taken and nothing can be closed, some connections are let in at the door: of these a
-// client gets a 503, and the one that has stood there longest goes when the door is full.
+// A connection is a node's once it has carried a message of one. A node's may begin when all places
+// are taken and nothing can be closed, so some connections are let in at the door. A client at the
+// door gets a 503. The connection that has stood there longest goes when the door is full.
 const (
 	waitsIdle = iota
 	waitsBegun
@@ -39,9 +39,9 @@ const (
 	// milliseconds: longer than a packet takes round the world.
 	stalledAfter = 250
 
-	// victimsFor is how long what a search has found is gone by, in milliseconds, and batchShare
-	// the part of MaxConns that one search finds: looking at all connections for each that is
-	// accepted would leave no time to accept them.
+	// What a search has found is used for victimsFor, in milliseconds. One search finds batchShare
+	// of MaxConns: looking at all connections for each that is accepted would leave no time to
+	// accept them.
 	victimsFor, batchShare = 1000, 8
 
 	// searchRate bounds how many connections are looked at in a millisecond by searches that do not
@@ -89,14 +89,14 @@ func FilesOf(maxConns int) int {
 	return maxConns + 2*k.maxBeside()
 }
 
-// ConnsWithin is the default of MaxConns, or, if that is less, the most with which a server has
-// no more than these files open for connections.
+// ConnsWithin is the default of MaxConns, or the most connections with which a server has no more
+// than these files open, if that is less.
 func ConnsWithin(files int) int {
 	return sort.Search(defaultMaxConns, func(n int) bool { return FilesOf(n+1) > files })
 }
 
-// letIn takes a connection in, and another one out to make room for it, if it has to: that one
-// is for the caller to close, without the lock, since it waits for its goroutine.
+// letIn takes a connection in, and another one out to make room for it, if it has to. The caller
+// closes that other one, without the lock, since closing waits for its goroutine.
 func (k *crowd) letIn(c *conn, now int64) (gone victim, in bool) {
 	if k.clients() >= k.max {
 		gone = k.makeRoom(now)

@@ -99,12 +99,13 @@ func (k *keys) get(ctx *fasthttp.RequestCtx, sc *scratch) error {
 	return nil
 }
 
-// appendLastModified writes, into dst, the time of a version; if that is after
-// the Date of the answer, this Date (RFC 9110, section 8.8.2.1). A version can
-// be ahead of this node's clock, and the Date is behind it: fasthttp renews it
-// once a second, writes it itself, and shows it in a header that is written. To
-// look there is a tenth of what HTTP costs a read, so the last Date that was
-// seen is kept: what is not after that one is not after a later one.
+// appendLastModified writes, into dst, the time of a version. If that is after the Date of the
+// answer, it writes this Date (RFC 9110, section 8.8.2.1).
+//
+// A version can be ahead of this node's clock, and the Date is behind it: fasthttp renews it once a
+// second, writes it itself, and shows it in a header that is written. To look there is a tenth of
+// what HTTP costs a read. So the last Date that was seen is kept: what is not after that one is not
+// after a later one.
 func (k *keys) appendLastModified(dst []byte, h *fasthttp.ResponseHeader, at, now time.Time) []byte {
 	const lagMax, dateSize = time.Minute, len("Mon, 02 Jan 2006 15:04:05 GMT")
 	seen := k.dateSeen.Load()

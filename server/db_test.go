@@ -56,9 +56,8 @@ func TestPutGetDelete(t *testing.T) {
 	f.send("HEAD", "/db/k", "").want(t, 404)
 }
 
-// Last-Modified is never after Date, be the version of this very moment or of a
-// clock that is ahead, and be this node's own clock one that was set back; else
-// it is the version's time.
+// Last-Modified is the version's time, but never after Date. The version may be of this very moment
+// or of a clock that is ahead, and this node's own clock may have been set back.
 func TestLastModified(t *testing.T) {
 	f := start(t, Options{})
 	for i, ahead := range []time.Duration{0, time.Second, time.Hour, -30 * time.Second, -30 * time.Second, -time.Hour, time.Second, time.Hour} {

@@ -56,8 +56,8 @@ func (m *message) opened(a answer) error {
 
 var secrets = []string{"", "ours"}
 
-// A message is answered, and so is a hello, whoever is asked by it; the answer has a seal that is
-// good, and so has each refusal.
+// A message is answered, and so is a hello, whoever asks. The answer has a good seal, and so has
+// each refusal.
 func TestExchange(t *testing.T) {
 	for _, secret := range secrets {
 		f := start(t, Options{MaxExchangeBytes: 1 << 20, ClusterSecret: secret})
@@ -211,7 +211,7 @@ func TestHostsOfMembers(t *testing.T) {
 	}
 }
 
-// A long hello is refused, be it of a member.
+// A long hello is refused, even one of a member.
 func TestHellosAreShort(t *testing.T) {
 	f := start(t, Options{})
 	m := f.message(make([]byte, helloBytesMax+1))

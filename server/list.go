@@ -94,9 +94,8 @@ func appendCursor(dst []byte, hash uint64) []byte {
 	return append(dst, hex...)
 }
 
-// lister walks through the keys in the order of their hashes. Pages of the
-// store are bounded in records alone, so it asks for few at a time when they
-// come with values, and cuts them by size.
+// lister walks through the keys in the order of their hashes. Pages of the store are bounded in
+// records alone. So it asks for few at a time when they come with values, and cuts them by size.
 type lister struct {
 	store Store
 	p     params

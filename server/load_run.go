@@ -23,8 +23,8 @@ const (
 	// would else make a Call many times as large as the block.
 	loadOpsMax = 8 << 10
 
-	// loadPatience is how many blocks in a row may fail from end to end, each
-	// after its timeout, before the rest of the stream is refused unstored.
+	// loadPatience is how many blocks in a row may fail from end to end, each after its timeout.
+	// Then the rest of the stream is refused unstored.
 	loadPatience = 3
 
 	// The waits before a block's overloaded operations are tried again.
@@ -241,9 +241,9 @@ func (l *loader) storeBlock(b *loadBlock) {
 	l.count(b)
 }
 
-// overloaded gathers the operations to try again, and says whether there are
-// any: those of which nothing was done, and each later one on the same key,
-// done or not, so that the last of them stays the last.
+// overloaded gathers the operations to try again, and says whether there are any. These are the
+// operations of which nothing was done, and each later one on the same key, done or not. So the
+// last of them stays the last.
 func (b *loadBlock) overloaded() bool {
 	b.again.Reset()
 	b.index = b.index[:0]

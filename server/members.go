@@ -24,8 +24,8 @@ func (k *cluster) leave(ctx *fasthttp.RequestCtx, _ *scratch) error {
 	return document(ctx, doc)
 }
 
-// judgeNode reads the name of a member. It is taken from the target as it was sent, like a key,
-// since it holds a colon, and brackets where it is an IPv6 address.
+// judgeNode reads the name of a member. The name is taken from the target as it was sent, like a
+// key, because it holds a colon, and brackets where it is an IPv6 address.
 func (k *cluster) judgeNode(ctx *fasthttp.RequestCtx, sc *scratch) (err error) {
 	path, _ := splitTarget(ctx.Request.Header.RequestURI())
 	if sc.key, err = unescape(sc.key[:0], path[len(nodesPrefix):], false); err != nil {

@@ -42,8 +42,8 @@ const (
 	maxListLimit     = 10_000
 )
 
-// parse reads the query of a resource that has the parameters known. Another
-// one is an error, and so is one that comes twice.
+// parse reads the query of a resource that has the parameters known. A parameter that is not known,
+// or that comes twice, is an error.
 func (o *Options) parse(query []byte, known []string) (params, error) {
 	seen := uint(0)
 	p := params{timeout: o.DefaultTimeout, limit: defaultListLimit, all: true}

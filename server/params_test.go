@@ -6,9 +6,9 @@ import (
 	"testing"
 )
 
-// A parameter that a resource does not have, be it of another resource or
-// misspelt, and one that comes twice, is a 400 that names what there is; nothing
-// is done. What a resource has it takes.
+// A parameter that a resource does not have is a 400 that names what there is, and nothing is done.
+// It may be one of another resource or misspelt. The same goes for one that comes twice. What a
+// resource has it takes.
 func TestParametersOfEachResource(t *testing.T) {
 	f := start(t, Options{})
 	good := map[string]string{"w": "one", "r": "one", "ttl": "1h", "timeout": "1s", "prefix": "a", "limit": "9", "cursor": "0000000000000000", "values": "1"}

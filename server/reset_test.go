@@ -16,9 +16,9 @@ import (
 	"httpdhs/kv"
 )
 
-// A client that does not take its answer is reset: nothing is left of the answer in the kernel. So
-// it is where it makes room and where it has taken too long, with TLS and without, and where it
-// does not go away after the last answer.
+// A client that does not take its answer is reset: nothing is left of the answer in the kernel.
+// That holds where it makes room and where it has taken too long, with TLS and without. It holds
+// too where the client does not go away after the last answer.
 func TestWhatIsNotTakenIsDropped(t *testing.T) {
 	_, pair := testcert.New(t)
 	for _, over := range []string{"TCP", "TLS"} {

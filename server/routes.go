@@ -47,9 +47,9 @@ const (
 	bodyStreamed                // the same, and is done with what it has read before it reads on
 )
 
-// serve judges a request and has it answered. It is the one place that says in which order: what
-// can be refused is refused before any of the body is waited for, and nothing is told, or done,
-// before it is known who asks.
+// serve judges a request and has it answered. It alone says in which order. What can be refused is
+// refused before any of the body is waited for. Nothing is told, or done, before it is known who
+// asks.
 func (r *routes) serve(ctx *fasthttp.RequestCtx) error {
 	if err := r.gate.strangerFault(ctx); err != nil {
 		return err

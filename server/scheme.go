@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// A client that speaks TLS to a node that does not, or the other way round, would
-// learn nothing from the answer that its first bytes deserve. So both are told.
+// A client may speak TLS to a node that does not, or the other way round. It would learn nothing
+// from the answer that its first bytes deserve. So this file tells it, in words that it can read.
 
 var (
 	errSpeaksTLS   = errors.New("a client speaks TLS, and this node does not: give it --tls-cert, or the client http://")

@@ -11,13 +11,13 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-// Any page that a user opens may have the browser send requests to nodes that
-// the browser can reach, those on the user's own machine above all. The browser
-// keeps the answer from the page, but a write has been done by then. And a page
-// whose name is made to point to this node (DNS rebinding) is of the node's own
-// origin for the browser, and reads the answers too. This file refuses both, by
-// what browsers say of each request and no page can change. Other clients say
-// nothing of it and are let through.
+// Any page that a user opens may have the browser send requests to nodes that the browser can
+// reach, above all to those on the user's own machine. The browser keeps the answer from the page,
+// but a write has been done by then. A page whose name is made to point to this node (DNS
+// rebinding) is of the node's own origin for the browser, and reads the answers too.
+//
+// This file refuses both, by what browsers say of each request and no page can change. Other
+// clients say nothing of it and are let through.
 
 var (
 	headerOrigin    = []byte("Origin")

@@ -19,9 +19,9 @@ var writes = []struct{ method, target, body string }{
 	{"PATCH", "/nowhere", "x"},
 }
 
-// What the page of another origin has a browser send changes nothing, whatever
-// else is right or wrong with it, and its refusal says what to do. That goes for
-// what only one of the two headers shows, and for other ports of the same host.
+// What the page of another origin has a browser send changes nothing, whatever else is right or
+// wrong with it. Its refusal says what to do. That goes for what only one of the two headers shows,
+// and for other ports of the same host.
 func TestForeignPagesDoNotWrite(t *testing.T) {
 	for _, foreign := range [][]string{
 		{"Origin: http://evil.example"},

@@ -6,24 +6,22 @@ import (
 	"httpdhs/kv"
 )
 
-// Apply merges a copy of the record into what is held, by
-// kv.Entry.Supersedes: the same records leave the same state in any order and
-// any number.
+// Apply merges a copy of the record into what is held, by kv.Entry.Supersedes. The same records
+// leave the same state in any order and any number.
 //
-// A record that is collectable now (kv.Entry.Collectable) is not stored, be
-// there an older one or nothing: its deletion no longer counts, and a peer
-// that still sends it must not keep it alive. That is kv.Stale, or kv.Same if
-// it is held and not swept yet.
+// A record that is collectable now (kv.Entry.Collectable) is not stored, whether there is an older
+// one or nothing. Its deletion no longer counts, and a peer that still sends it must not keep it
+// alive. That is kv.Stale, or kv.Same if it is held and not swept yet.
 //
-// The error is kv.ErrNoMemory, and nothing was changed, where the write needs
-// more than it frees and Options.MaxBytes has no room for the difference, nor
-// could be made any: from what is dead or expired, in bounded steps, or, with
-// Options.Eviction, from values. For tombstones there is a little more room
-// (tombstoneRoom), or a node that is full could not be told to delete what it
-// lacks. A record without
-// a version is kv.ErrFormat. With an error the outcome means nothing; the rest
-// of the answer still tells what is held. After Close, which holds nothing, the
-// error is kv.ErrStopping.
+// The error is kv.ErrNoMemory, and nothing was changed, where the write needs more than it frees
+// and Options.MaxBytes has no room for the difference. Room is made first, if it can be: from what
+// is dead or expired, in bounded steps, or, with Options.Eviction, from values. For tombstones
+// there is a little more room (tombstoneRoom), or a node that is full could not be told to delete
+// what it lacks.
+//
+// A record without a version is kv.ErrFormat. With an error the outcome means nothing; the rest of
+// the answer still tells what is held. After Close, which holds nothing, the error is
+// kv.ErrStopping.
 func (s *Store) Apply(hash uint64, r *kv.Record) (kv.Applied, error) {
 	return s.merge(hash, r, terms{})
 }

@@ -84,7 +84,7 @@ func TestApplyWantsVersion(t *testing.T) {
 	}
 }
 
-// What is past its grace is not stored, be there nothing or something older.
+// What is past its grace is not stored, whether there is nothing or something older.
 func TestApplyRefusesCollectable(t *testing.T) {
 	clock := newFakeClock()
 	s := open(t, clock, Options{})

@@ -30,9 +30,9 @@ type arena struct {
 	newest *chunk     // of these; nil: it was given back
 }
 
-// searchesMax is how many chunks are searched in vain for a run of pages before
-// it is taken from the newest, or from a new one: a search of one that is all
-// holes takes 60 µs, and there is a chunk for each 64 MiB.
+// searchesMax is how many chunks are searched in vain for a run of pages before it is taken from
+// the newest, or from a new one. To search one that is all holes takes 60 µs, and there is a chunk
+// for each 64 MiB.
 const searchesMax = 4
 
 // chunk is one reservation.

@@ -18,10 +18,10 @@ const (
 	// a change makes dead: enough to keep up even so.
 	compactRatio = 8
 
-	// A step looks at this many bytes: above a hundred microseconds only
-	// where records are tiny. It is put off until it is worth its beginning, which
-	// is the misses of the cache for the table, the victim and the open segment:
-	// at 4 KiB an overwrite with another size takes a quarter more.
+	// A step looks at this many bytes. It takes above a hundred microseconds only where records are
+	// tiny. It is put off until it is worth its beginning, which is the cache misses for the table,
+	// the victim and the open segment. At 4 KiB an overwrite with another size takes a quarter
+	// more.
 	compactStepMin = 16 << 10
 	compactStepMax = 32 << 10
 

@@ -46,9 +46,9 @@ const (
 	duesLeast = 8
 )
 
-// dueQueue is a binary heap of dues, the earliest at 0, in pages, so that no
-// growth copies it. The first page doubles until it is one: a store has many
-// shards, of which most may have few tombstones.
+// dueQueue is a binary heap of dues, the earliest at 0. It lies in pages, so that no growth copies
+// it. The first page doubles until it has the full size: most of a store's many shards may have few
+// tombstones.
 type dueQueue struct {
 	arena *arena
 	pages [][]due // in memory of the arena, but for a first that is less than a page

@@ -17,9 +17,9 @@ func raise(slot *uint64) {
 	}
 }
 
-// thins says whether the next record is to be put into a smaller table. An
-// engine that evicts does that when it grows or is told to, and not whenever it
-// shrinks, so that both tables together are reserved before they are there.
+// thins says whether the next record is to be put into a smaller table. An engine that evicts does
+// that when it grows or is told to, and not whenever it shrinks. So both tables together are
+// reserved before they are there.
 func (e *packedEngine) thins() bool {
 	if e.log.fifo == nil || e.old.slots != nil || !e.table.sparse(e.n+1) {
 		return false

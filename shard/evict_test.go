@@ -26,9 +26,9 @@ func drainedOf(l *log, number int) drain {
 	return drain{}
 }
 
-// checkFifo holds the queues of an engine that evicts to its segments: each is
-// in one queue, tombstones alone are in that which is kept, the bytes of the
-// queues are those of their records, and before a cursor there are none.
+// checkFifo holds the queues of an engine that evicts to its segments. Each segment is in one
+// queue, and tombstones alone are in the one that is kept. The bytes of the queues are those of
+// their records, and before a cursor there are none.
 func checkFifo(t fatalT, e *packedEngine) {
 	t.Helper()
 	f := e.log.fifo

@@ -119,9 +119,8 @@ func (s *Store) over() int64 { return s.accounted.Load() - s.maxBytes }
 // fair is what a shard would take if all took as much, at the bound.
 func (s *Store) fair() int64 { return s.maxBytes / int64(len(s.shards)) }
 
-// evictOwn makes room for a record in its own shard and reserves it, if the
-// shard is of a size that it can be asked to. It says how much is missing
-// otherwise. The caller holds the shard's lock.
+// evictOwn makes room for a record in its own shard and reserves it, if the shard is large enough
+// to be asked. Otherwise it says how much is missing. The caller holds the shard's lock.
 func (s *Store) evictOwn(sh *shard, hash uint64, r *kv.Record, reserved int64) (growth, missing int64) {
 	for range ownSteps {
 		growth = s.growth(sh, hash, r)

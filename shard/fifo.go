@@ -2,14 +2,14 @@ package shard
 
 import "httpdhs/kv"
 
-// S3-FIFO (Yang, Zhang, Qiu, Yue, Rashmi, "FIFO queues are all you need for
-// cache eviction", SOSP 2023) over segments. Its queues are lists of segments:
-// what is new is in the small queue, what was used there more than once, or
-// came back soon after it was evicted, is in the main one. Records are evicted
-// from the oldest segment of a queue, in the order in which they lie there; one
-// that is spared is copied to the youngest segment of the main queue. So each
-// segment on which eviction has worked is empty, and its pages are given back
-// as the work goes on: evicting is compacting.
+// S3-FIFO (Yang, Zhang, Qiu, Yue, Rashmi, "FIFO queues are all you need for cache eviction", SOSP
+// 2023) over segments. Its queues are lists of segments. What is new is in the small queue. What
+// was used there more than once, or came back soon after it was evicted, is in the main one.
+//
+// Records are evicted from the oldest segment of a queue, in the order in which they lie there. One
+// that is spared is copied to the youngest segment of the main queue. So each segment on which
+// eviction has worked is empty, and its pages are given back as the work goes on: evicting is
+// compacting.
 //
 // Beyond the two queues of the paper there is one for tombstones, which are not
 // evicted and would otherwise be met, and copied, again and again.

@@ -81,9 +81,9 @@ func (it *item) set(r *kv.Record) {
 	}
 }
 
-// reuse returns an empty buffer with room for n bytes: buf if it has the room
-// and would not leave more than a quarter of itself unused, which for the
-// smallest size classes is not worth a new one.
+// reuse returns an empty buffer with room for n bytes. It is buf if that has the room and would not
+// leave more than a quarter of itself unused. For the smallest size classes a quarter is not worth
+// a new buffer.
 func reuse(buf []byte, n int) []byte {
 	const smallBytes = 64
 	if c := cap(buf); n <= c && (c <= smallBytes || n >= c-c/4) {

@@ -32,8 +32,8 @@ func (e *packedEngine) Scan(from uint64, fn func(hash uint64, r *kv.Record) bool
 	s.fn = nil // it may hold on to much
 }
 
-// touchedSlots is how many slots' records are loaded at once: about as many
-// misses of the cache as a processor has under way.
+// touchedSlots is how many slots' records are loaded at once: about as many cache misses as a
+// processor has under way.
 const touchedSlots = 16
 
 // touchRecords loads the beginnings of the records of the next slots of a table,

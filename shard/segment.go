@@ -14,9 +14,8 @@ const (
 	// get one of their own.
 	segmentsMax = 1 << (locationBits - placeBits)
 
-	// A segment is a power of two in size, a 32nd of what the shard holds and
-	// at least 16 of the records that it is made for: what is open or unused
-	// at an end is little of the whole.
+	// A segment is a power of two in size: a 32nd of what the shard holds, and at least 16 of the
+	// records that it is made for. So what is open or unused at an end is little of the whole.
 	segmentMaxBytes   = 1 << placeBits
 	segmentsPerShard  = 32
 	recordsPerSegment = 16

@@ -20,8 +20,8 @@ type shard struct {
 	counts counts
 	closed bool // the engine is empty and stays so
 
-	// dues has the hash and the time of every entry of which something is due
-	// one day, and some of such that were replaced: prune bounds these.
+	// dues has the hash and the time of every entry for which something is due one day. It also has
+	// some that were replaced: prune bounds these.
 	dues dueQueue
 	hand int // the next of dues to be looked at by prune
 

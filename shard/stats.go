@@ -32,7 +32,7 @@ type counts struct {
 	keys, tombstones int
 	bytes            int64
 
-	// timed is the entries of which something is due one day; see dueAt.
+	// timed is how many entries have something due one day; see dueAt.
 	timed int
 }
 

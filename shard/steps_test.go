@@ -14,9 +14,8 @@ type tickClock struct{ read time.Duration }
 
 func (c *tickClock) now() time.Duration { c.read++; return c.read }
 
-// Every kind of step is timed, each once: with two readings of the clock, so that
-// one that is part of another counts as that alone. What is no step reads no
-// clock.
+// Every kind of step is timed, each once, with two readings of the clock. So a step that is part of
+// another counts as the outer one alone. What is no step reads no clock.
 func TestStepsAreTimed(t *testing.T) {
 	for _, o := range []Options{{MaxBytes: 1 << 20, Eviction: EvictS3FIFO}, {}} {
 		t.Run(o.Eviction.String(), func(t *testing.T) {

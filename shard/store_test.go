@@ -128,7 +128,7 @@ func TestScanPages(t *testing.T) {
 	sameHeld(t, "pages", got, want)
 }
 
-// A scan may begin at any hash, be it of another partition.
+// A scan may begin at any hash, even one of another partition.
 func TestScanFromAnyHash(t *testing.T) {
 	s := open(t, newFakeClock(), Options{Partitions: 4, hash: kv.Hash})
 	for i := range 100 {

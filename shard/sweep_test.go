@@ -94,8 +94,8 @@ func (e watchedEngine) Scan(from uint64, fn func(uint64, *kv.Record) bool) {
 	e.engine.Scan(from, fn)
 }
 
-// A sweep looks at what is due and at nothing else, holds the lock for a
-// bounded number of entries, and misses none, those of one hash included.
+// A sweep looks at what is due and at nothing else. It holds the lock for a bounded number of
+// entries, and misses none, those of one hash included.
 func TestSweepFollowsWhatIsDue(t *testing.T) {
 	clock := newFakeClock()
 	scans := 0
@@ -143,8 +143,8 @@ func TestSweepFollowsWhatIsDue(t *testing.T) {
 	}
 }
 
-// A key that is written again and again with a time to live does not fill the
-// queue of what is due, be its times new or the same.
+// A key that is written again and again with a time to live does not fill the queue of what is due,
+// whether its times are new or the same.
 func TestDuesAreBounded(t *testing.T) {
 	for name, after := range map[string]func(i int) time.Duration{
 		"later":      func(i int) time.Duration { return time.Hour + time.Duration(i)*time.Millisecond },

@@ -2,11 +2,10 @@ package shard
 
 import "httpdhs/kv"
 
-// A window is the part of a batch that is merged under locks that are taken
-// once. It is as long as misses of the cache can overlap (a processor has some
-// ten to twenty under way), and no longer: whoever else wants one of its shards
-// waits for all of it, which is some microseconds. With large values that
-// would be the time to copy them, so their bytes bound it too.
+// A window is the part of a batch that is merged under locks that are taken once. It is as long as
+// cache misses can overlap (a processor has some ten to twenty under way), and no longer. Whoever
+// else wants one of its shards waits for all of it, which is some microseconds. With large values
+// that would be the time to copy them, so their bytes bound it too.
 const (
 	windowOffers = 16
 	windowBytes  = 64 << 10
@@ -43,9 +42,9 @@ func windowOf(offers []kv.Offer) int {
 	return len(offers)
 }
 
-// Touch loads what a Get of these hashes, or a write to them, will look at
-// first, so that their misses of the cache overlap. It is a hint, for a caller
-// who is about to come with some sixteen of them one after the other.
+// Touch loads what a Get of these hashes, or a write to them, will look at first, so that their
+// cache misses overlap. It is a hint, for a caller who is about to come with some sixteen of them
+// one after the other.
 func (s *Store) Touch(hashes []uint64) {
 	for len(hashes) > 1 {
 		n := min(len(hashes), windowOffers)

@@ -432,8 +432,7 @@ func (x *chaos) timesDown() map[string]int {
 	return found
 }
 
-// unrest is how often nodes were found down since, of which the round did not say that they would
-// be.
+// unrest is how often nodes were found down since that the round did not expect to be.
 func (x *chaos) unrest(since map[string]int, expected func(node int) bool) (n int) {
 	for name, times := range x.timesDown() {
 		if !expected(x.f.index(name)) {

@@ -70,9 +70,9 @@ func newCluster(dir string, flags ...string) (*cluster, error) {
 	return c, c.awaitReady()
 }
 
-// sharedCluster is the one of all tests that do no harm: it runs from the first
-// of those that run at the same time to the last, so a test that is repeated
-// meets nothing of what it left before.
+// sharedCluster is the one cluster of all tests that do no harm. It runs from the first of those
+// that run at the same time to the last. So a test that is repeated meets nothing of what it left
+// before.
 type sharedCluster struct {
 	mu    sync.Mutex // guards all
 	users int

@@ -103,7 +103,7 @@ func (c *crowd) take() (ops []history.Op) {
 	return ops
 }
 
-// keys are those of which it can be said what they are at the end.
+// keys are those whose state at the end is known.
 func (c *crowd) keys() (keys []string) {
 	for kind, n := range map[string]int{"still": c.still, "any": c.any, "hot": hotKeys, "new": newKeys, "swap": swapKeys} {
 		for i := range n {
@@ -342,8 +342,8 @@ func (t *teller) batch(node int, w, r history.Level) {
 	}
 }
 
-// load loads some pairs. Of each that it does not complain about it is known that it is stored, by
-// at least as many replicas as the level asks for.
+// load loads some pairs. Each that it does not complain about is stored, by at least as many
+// replicas as the level asks for.
 func (t *teller) load(node int, w history.Level) {
 	var body strings.Builder
 	ops := make([]history.Op, 5+t.rand.IntN(15)) // at most 20 are complained about

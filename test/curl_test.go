@@ -83,8 +83,8 @@ func TestCurlUpload(t *testing.T) {
 	}
 }
 
-// curl shows why a body was refused: also one that it has begun to send, and
-// of which the node wants no more.
+// curl shows why a body was refused. It does so too when it has begun to send the body, and the
+// node wants no more of it.
 func TestCurlShowsRefusals(t *testing.T) {
 	t.Parallel()
 	token := filepath.Join(t.TempDir(), "token")

@@ -188,9 +188,8 @@ func TestConditions(t *testing.T) {
 	do(0, "PUT", "four", 201, "If-None-Match: *")
 }
 
-// The levels of reads and writes that a key's replicas can meet are met, and
-// tell so; what is none, or cannot ever be met, is 400, and so is a timeout
-// beyond the bound.
+// Levels of reads and writes that a key's replicas can meet are met, and the answer tells so. What
+// is no level, or can never be met, is 400. So is a timeout beyond the bound.
 func TestLevelsAndTimeouts(t *testing.T) {
 	t.Parallel()
 	c := shared.get(t)

@@ -86,8 +86,9 @@ func TestSecureFlags(t *testing.T) {
 	}
 }
 
-// Who asks a node that speaks TLS without it, or one that does not with it, or without its token,
-// is told so, and which flag to give. A write was not done then, and nothing is tried for long.
+// A command that misses a flag for TLS or the token is told so, and which flag to give. The node
+// may speak TLS and the command not, or the other way round. A write was not done then, and nothing
+// is tried for long.
 func TestCommandsSayWhichFlagIsMissing(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

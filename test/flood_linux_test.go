@@ -28,7 +28,7 @@ func underLimit(files int) []string {
 	return []string{"sh", "-c", fmt.Sprintf(`ulimit -n %d && exec "$@"`, files), "sh"}
 }
 
-// floodFleet is three nodes, of which the first may have so many files open; 0: as many as this
+// floodFleet is three nodes. The first may have so many files open, or with 0 as many as this
 // process.
 func floodFleet(t *testing.T, files int) *fleet {
 	t.Helper()
@@ -58,8 +58,8 @@ var halfBodies = []string{
 }
 
 // flood has this many clients connect to a node, send what sent says and wait for the end of the
-// connection, again and again, until so many have been sent. A client that is kept out tries
-// again.
+// connection. They do so again and again, until so many have been sent. A client that is kept out
+// tries again.
 type flood struct {
 	clients, total int
 	few            bool // files: some clients may be refused

@@ -12,10 +12,9 @@ import (
 	"httpdhs/internal/seal"
 )
 
-// Without a secret nodes on hosts of their own take messages from each other's alone: from another
-// host the same message is 403, while that one is served as a client. A node on a new host joins
-// all the same, and nobody takes another for down meanwhile: it would have to compare all that it
-// holds.
+// Without a secret nodes on hosts of their own take messages from each other's hosts alone. From
+// another host the same message is 403, while that host is served as a client. A node on a new host
+// can join. Nobody takes another for down meanwhile: it would have to compare all that it holds.
 func TestHostsOfMembers(t *testing.T) {
 	t.Parallel()
 	f, _ := newLAN(t, 4)

@@ -95,9 +95,9 @@ func TestSeveralAreToldToLeaveAtOnce(t *testing.T) {
 	w.conclude(2, 0, 1)
 }
 
-// A node that leaves waits for a member that is down, and its command goes on waiting: it says for
-// whom, as status does, of each node that is up. When that one is taken off the ring, or is back,
-// the node leaves and the command ends well.
+// A node that leaves waits for a member that is down, and its command goes on waiting. The command
+// says for whom, and so does status at each node that is up. When the member that is down is taken
+// off the ring, or is back, the node leaves and the command ends well.
 func TestLeaveWaitsForAMemberThatIsDown(t *testing.T) {
 	t.Parallel()
 	for _, row := range []struct {

@@ -10,9 +10,8 @@ import (
 	"httpdhs/internal/poll"
 )
 
-// Names of hosts are the same in upper and lower case: nodes whose files write them differently are
-// one cluster, in which each is known by one name, and by which it can be called as anybody writes
-// it.
+// Names of hosts are the same in upper and lower case. Nodes whose files write them differently are
+// one cluster. In it each is known by one name, and can be called by it as anybody writes it.
 func TestNamesInAnyCase(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t, 3)

@@ -7,13 +7,14 @@ import (
 	"time"
 )
 
-// What a node sends to another, or to all others, gets lost without a word, and what these send
-// to it arrives. For connections that is a cut. The two go on without each other; the rest goes
-// on with both, or without the node whose words are all lost: no request at these fails, is left
-// without an answer, or is answered wrongly (while the cut ends, some of keys that are deleted
-// are answered with 503: who has them cannot tell yet whether it has missed something), and no
-// member is removed. When the way is open again all agree: every write that was acknowledged is
-// there, of those at the two sides of the cut too.
+// What a node sends to another, or to all others, gets lost without a word, and what these send to
+// it arrives. For connections that is a cut. The two go on without each other. The rest goes on
+// with both, or without the node whose words are all lost.
+//
+// At the rest no request fails, is left without an answer, or is answered wrongly, and no member is
+// removed. One exception: while the cut ends, some deleted keys are answered with 503, because who
+// has them cannot tell yet whether it has missed something. When the way is open again all agree.
+// Every write that was acknowledged is there, also those at the two sides of the cut.
 func TestOneWay(t *testing.T) {
 	if testing.Short() {
 		t.Skip("a cut takes its time")

@@ -41,8 +41,8 @@ func TestRandomFaults(t *testing.T) {
 	x.judge()
 }
 
-// Where two of three nodes are killed at once, of which the checker is told of one, it finds that
-// keys with two replicas are lost.
+// Two of three nodes are killed at once, and the checker is told of one. It finds that keys with
+// two replicas are lost.
 func TestRandomFaultsControl(t *testing.T) {
 	t.Parallel()
 	x := newChaos(t, 1, 3)
@@ -222,9 +222,9 @@ func (x *chaos) mayBeDown(node int) bool {
 	return away || x.window.Split || slices.ContainsFunc(x.wasAway, func(a history.Away) bool { return a.Node == node })
 }
 
-// closeWindow notes who was away. Where nodes found others down of which nothing was wrong, they
-// have a fault, or the machine had no time for them. The test knows that by its own wait for the
-// machine; what is then not answered is nobody's fault.
+// closeWindow notes who was away. If nodes found others down that had no fault, either they have a
+// fault, or the machine had no time for them. The test knows the second by its own wait for the
+// machine. What is then not answered is nobody's fault.
 func (x *chaos) closeWindow(unrest int) {
 	x.mu.Lock()
 	for node, since := range x.awaySince {

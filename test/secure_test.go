@@ -32,10 +32,10 @@ func (f *fleet) secret(name, text string) string {
 	return "--cluster-secret-file=" + file
 }
 
-// Over TLS and with a secret nodes come and go as they do without: one joins, one is killed and
-// comes back empty, one is stopped and started, one leaves, and no request fails nor is anything
-// wrong. Nodes with another secret, or none, that want to join or have all members in their file,
-// are refused, which both sides say, and disturb nothing.
+// Over TLS and with a secret nodes come and go as they do without. One joins, one is killed and
+// comes back empty, one is stopped and started, one leaves. No request fails and nothing is wrong.
+// Nodes with another secret, or none, may want to join, or have all members in their file. They are
+// refused, which both sides say, and disturb nothing.
 func TestSecureChurn(t *testing.T) {
 	t.Parallel()
 	f, ca := newSecureFleet(t, 6)

@@ -18,7 +18,7 @@ func (f *fleet) owns(r *api.Ring, node int, key string) bool {
 	return slices.ContainsFunc(r.Owners[p], func(n uint16) bool { return r.Nodes[n].Name == f.name(node) })
 }
 
-// without leaves the clients the keys of which a node is no owner.
+// without leaves the clients the keys that a node does not own.
 func (w *witness) without(node int) {
 	r := w.f.table(0)
 	w.only = make([][]int, clients)
@@ -39,8 +39,8 @@ func (w *witness) rate(over time.Duration) float64 {
 const queueMax = 64 << 20 // node.Config.HintBytes
 
 // One of four nodes is sick towards the others: it takes what they send and says nothing, or
-// answers 500, or garbage, or very late. No request at the others fails or is left without an
-// answer, nothing that is answered is wrong, and what they keep for it stays within its bound. When
+// answers 500, or garbage, or very late. At the others no request fails or is left without an
+// answer, and nothing that is answered is wrong. What they keep for it stays within its bound. When
 // it is well again it has all.
 func TestSickPeer(t *testing.T) {
 	t.Parallel()
@@ -130,7 +130,7 @@ func TestSlowPeerHoldsUpItsOwnKeysAlone(t *testing.T) {
 }
 
 // A node that is stopped for two seconds as it is, or starved of the processor for a while, is not
-// removed, and no request at the others fails; one that is killed is soon seen to be down by all.
+// removed, and no request at the others fails. One that is killed is soon seen to be down by all.
 func TestPausedNode(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t, 4, "--evict-after=3s")

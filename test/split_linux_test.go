@@ -11,8 +11,8 @@ import (
 // value that was acknowledged, and later ones of unknown outcome. An empty value is a delete.
 type written map[string][]string
 
-// over writes or deletes keys at a node, at level one, and notes what came of it. A key of which no
-// replica is at the node's side is refused, as it should be, and may appear all the same.
+// over writes or deletes keys at a node, at level one, and notes what came of it. A key that has no
+// replica at the node's side is refused, as it should be, and may appear all the same.
 func (m written) over(w *witness, i int, method, prefix string, keys int, value string) (refused int) {
 	for k := range keys {
 		key := fmt.Sprintf("%s%d", prefix, k)

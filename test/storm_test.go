@@ -99,8 +99,8 @@ func (f *fleet) awaitLeft(i int) {
 }
 
 // Two nodes leave while a third is joining, and one of those that stay is killed and comes back
-// empty. Nothing is lost, and nothing is wrong, for one memory is lost between two states at rest,
-// and there are two copies.
+// empty. Nothing is lost, and nothing is wrong: one memory is lost between two states at rest, and
+// there are two copies.
 func TestLeavesOverlap(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t, 6, "--sync-rate="+soaked("256KiB", "1MiB"))

@@ -18,8 +18,8 @@ import (
 )
 
 // witness is clients that know what they were told, and judge by it what they are told later. Each
-// key is one client's, which writes it, reads it and deletes it, at any node and one after the
-// other: so it knows what has to be there.
+// key belongs to one client, which writes it, reads it and deletes it, at any node and one after
+// the other. So it knows what has to be there.
 type witness struct {
 	f      *fleet
 	prefix string // of its keys
@@ -44,8 +44,8 @@ type witness struct {
 	latencies [][]time.Duration // by phase
 }
 
-// known is what is known of a key: the last write that was acknowledged, and those of which nobody
-// knows what came of them.
+// known is what is known of a key: the last acknowledged write, and those whose outcome nobody
+// knows.
 type known struct {
 	acked version
 	maybe []version
@@ -329,8 +329,8 @@ func (w *witness) verifySome(i, from, to int) error {
 	return nil
 }
 
-// conclude reads all back at the nodes, and fails the test for what is lost or wrong, for requests
-// that failed, and for another number of copies of a key; 0: as many as there are.
+// conclude reads all back at the nodes. It fails the test for what is lost or wrong, for requests
+// that failed, and for another number of copies of a key than copies. With 0 any number is right.
 func (w *witness) conclude(copies int, nodes ...int) {
 	w.f.t.Helper()
 	w.verify(nodes...)

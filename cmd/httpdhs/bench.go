@@ -226,8 +226,7 @@ func watchBench(w io.Writer, c *bench.Config) *progress {
 	})
 }
 
-// Help lists the flags of a run below those of bench, of which it is the
-// default.
+// Help lists the flags of a run below those of bench. A run is what bench does by default.
 func (benchCmd) Help() string {
 	var b strings.Builder
 	b.WriteString("Without a command it is run:\n\n")

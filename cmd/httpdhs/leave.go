@@ -31,9 +31,9 @@ func (leaveCmd) Help() string {
 const (
 	leavePoll = 200 * time.Millisecond
 
-	// leaveSilenceMax is how long a node that leaves may give no answer, while others have it for a
-	// member or do not answer either, before it is given up: a moment before its goodbye gets
-	// around it is silent for a good reason.
+	// leaveSilenceMax is how long a leaving node may give no answer before follow gives it up. The
+	// others have it for a member meanwhile, or do not answer either. Silence for a moment is
+	// normal: the node ends before its goodbye gets around.
 	leaveSilenceMax = 10 * time.Second
 
 	// leaveAskTimeout bounds one question to the node that leaves: it may have ended.
@@ -141,8 +141,8 @@ func namesOf(doc *api.Cluster) (names []string) {
 }
 
 // follow waits until the node is no member any more, and returns how many members there are then.
-// It asks the others, for the node ends; and the node itself, which c asks, where they do not say
-// that it is leaving: they may all have left, or be down.
+// It asks the others, because the node ends. It also asks the node itself, through c, where the
+// others do not say that it is leaving: they may all have left, or be down.
 func (cmd *leaveCmd) follow(ctx context.Context, term *terminal, c *client.Client, leaving *api.Leaving, before *api.Cluster) (left int, err error) {
 	var text atomic.Pointer[string]
 	say := func(s string) { text.Store(&s) }
@@ -320,8 +320,8 @@ func leaveText(doc *api.Cluster, name string) string {
 	return strings.Join(parts, "; ")
 }
 
-// waitsFor says that a node that leaves waits for one that is down, and what can be done: that one
-// may be who is to take what there is.
+// waitsFor says that a leaving node waits for one that is down, and what can be done. The node that
+// is down may be the one that takes over what the leaving node holds.
 func waitsFor(n *api.Node) string {
 	return fmt.Sprintf("waits for %s, which is down%s: start it again, or take it off the ring: httpdhs remove %s", n.Name, since(n.DownSince), n.Name)
 }

@@ -178,8 +178,8 @@ func TestLeaveWatch(t *testing.T) {
 	}
 }
 
-// A node may end as soon as the one is back that it waited for, before it has said so: then that
-// one is asked.
+// A node may end as soon as the node that it waited for is back, before it has said that it has
+// left. Then the one that is back is asked.
 func TestLeaveAsksWhoWasDown(t *testing.T) {
 	var goes, stays *httptest.Server
 	var asked atomic.Int64

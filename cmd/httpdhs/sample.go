@@ -10,11 +10,11 @@ import (
 )
 
 // sample yields the records of a load that needs no file: all Unicode characters with their names,
-// U+1F600 and GRINNING FACE.
+// such as U+1F600 and GRINNING FACE.
 //
-// It skips characters that have no name of their own: what is not assigned, and what the Unicode
-// data describe as a kind ("<control>", and the ranges of ideographs and syllables that are
-// numbered rather than named).
+// It skips characters that have no name of their own. These are not assigned, or the Unicode data
+// describe them as a kind: "<control>", and the ranges of ideographs and syllables that are
+// numbered rather than named.
 func sample(yield func(client.Record, error) bool) {
 	for r := range unicode.MaxRune + 1 {
 		name := runenames.Name(r)

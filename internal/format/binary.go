@@ -70,12 +70,12 @@ func (d binaryDecoder) decode(src []byte, last bool, op *kv.Op) (n, lines int64,
 	return n, 1, nil
 }
 
-// sizeOf reads the head of the item at the start of src and returns the size
-// of the item, also where the error says that it is beyond the limits. Other
-// errors are kv.ErrShort, if src ends within the head, and kv.ErrFormat.
+// sizeOf reads the head of the item at the start of src and returns the size of the item, also
+// where the error says that it is beyond the limits. Other errors are kv.ErrShort, if src ends
+// within the head, and kv.ErrFormat.
 //
-// kv.DecodeRecord cannot say how much to skip of a record that it refuses, so
-// the layout documented there is read here once more, as far as the lengths.
+// kv.DecodeRecord cannot say how much to skip of a record that it refuses. So the layout documented
+// there is read here once more, as far as the lengths.
 func (d binaryDecoder) sizeOf(src []byte) (int64, error) {
 	const (
 		format, formatMask               = 0x10, 0xf0

@@ -8,15 +8,13 @@ import (
 	"httpdhs/kv"
 )
 
-// csvDecoder reads records of RFC 4180 with two fields, key and value. There
-// is no header.
+// csvDecoder reads records of RFC 4180 with two fields, key and value. There is no header.
 //
-// encoding/csv would keep all of a stream in which one quote is not closed,
-// and lose it. Here a record with a quote that is wrong, or not closed within
-// what the limits allow or before the end of the stream, spoils its first line
-// only: the lines that the open quote had run over are read again, each as a
-// record. Each of them is then looked at twice at most, because the next quote
-// that could run over them is behind them.
+// encoding/csv would keep all of a stream in which one quote is not closed, and lose it. Here a
+// faulty quote spoils only the first line of its record. A quote is also faulty if it is not closed
+// within what the limits allow, or before the end of the stream. The lines that the open quote had
+// run over are read again, each as a record. Each is looked at twice at most, because the next
+// quote that could run over them is behind them.
 type csvDecoder struct{ max int } // of a record in which every quote is doubled
 
 var (

@@ -12,9 +12,9 @@ import (
 	"httpdhs/kv"
 )
 
-// fuzzReader holds what is true of every format and every stream: no panic,
-// bounded blocks (readAll looks at them), and the same outcome with any size
-// of the blocks and any number of operations taken from each.
+// fuzzReader holds what is true of every format and every stream. There is no panic, and blocks are
+// bounded (readAll looks at them). The outcome is the same with any size of the blocks and any
+// number of operations taken from each.
 func fuzzReader(f *testing.F, format Format, ops bool) {
 	f.Fuzz(func(t *testing.T, in []byte, size uint8, take uint8) {
 		opt := Options{Limits: testLimits, Ops: ops}

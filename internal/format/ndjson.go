@@ -11,9 +11,9 @@ import (
 	"httpdhs/kv"
 )
 
-// jsonOverheadMax is what a line may take beyond its key and its value, each
-// byte of which may be written as an escape of jsonEscapeMax bytes: member
-// names, metadata, a condition, and white space.
+// jsonOverheadMax is what a line may take beyond its key and its value: member names, metadata, a
+// condition, and white space. Each byte of key and value may be written as an escape of
+// jsonEscapeMax bytes.
 const (
 	jsonOverheadMax = 16 << 10
 	jsonEscapeMax   = len(`\u0000`)

@@ -135,10 +135,9 @@ func NewReader(f Format, src io.Reader, opt Options) *Reader {
 	return r
 }
 
-// Fill moves what Next has left of the block before into b and fills b from
-// the stream. The block before must be unchanged until Fill returns, and may
-// be b itself. The error is io.EOF at the end of the stream, or what the
-// stream broke off with, once every item that is complete has been read.
+// Fill moves what Next has left of the block before into b, and fills b from the stream. The block
+// before must be unchanged until Fill returns, and may be b itself. Once every complete item has
+// been read, the error is io.EOF at the end of the stream, or what the stream broke off with.
 func (r *Reader) Fill(b *Block) error {
 	if r.err != nil && (r.short || len(r.rest) == 0) {
 		return r.err

@@ -10,10 +10,10 @@ import (
 
 // Properties are what is demanded, by name.
 //
-//	lost    At the end a key has its last acknowledged write, or one that may have come after it.
+//	lost    At the end a key has its last acknowledged write, or one that may have come later.
 //	        Not so if as many members lost their memory since that write as had acknowledged it.
-//	once    A write takes effect once. When it is over, and a later write was acknowledged, a read
-//	        that has to see the later one does not find the former. Of reads of a majority the later
+//	once    A write takes effect once. After it is over and a later write was acknowledged, who
+//	        has to see the later one does not find the former. Of reads of a majority the later
 //	        does not find less.
 //	absent  A key that exists is not said to be absent, by a read that has to see it or by a create
 //	        that succeeds.
@@ -43,7 +43,7 @@ func (v Violation) String() string { return v.Property + ": " + v.What }
 // apart is how far a client's clock and those of the nodes are apart at the most.
 const apart = 250 * time.Millisecond
 
-// Check says which properties do not hold of a segment, each time that one does not.
+// Check returns every violation of a property in a segment.
 func Check(s *Segment) []Violation {
 	c := &checker{s: s}
 	keys := c.byKey()
@@ -66,7 +66,7 @@ func Check(s *Segment) []Violation {
 	return c.found
 }
 
-// AtRest says of agree and copies whether they hold, for who waits until they do.
+// AtRest checks agree and copies alone, for a caller that waits until they hold.
 func AtRest(s *Segment) []Violation {
 	c := &checker{s: s}
 	c.atRest()

@@ -1,8 +1,8 @@
 // Package memnet carries messages between nodes of one process, for tests. A hook may stand between
 // two nodes: it answers in the place of one, holds messages up, or breaks the way.
 //
-// Concurrency: all methods are safe. Each round trip but those of a short link runs in a goroutine,
-// which Wait waits for, also when whoever sent the message has given up.
+// Concurrency: all methods are safe. Each round trip but those of a short link runs in a goroutine.
+// Wait waits for it, also when whoever sent the message has given up.
 package memnet
 
 import (

@@ -5,8 +5,8 @@
 // again. So ports come in blocks. Who listens on the first port of a block owns the others, and the
 // kernel gives the block back when that process ends, however it ends.
 //
-// The ports are below those that operating systems give to outgoing connections: none of these
-// takes one while a node is down.
+// The ports are below those that operating systems give to outgoing connections. So no such
+// connection takes one while a node is down.
 //
 // Safe for concurrent use.
 package ports

@@ -12,9 +12,9 @@
 // makes one who does not know the secret, and the secret itself is never sent.
 //
 // The tags of a seal are over its other fields, and one of these is a digest of the body. So a
-// receiver knows from the headers alone, before it reads the body, whether a message is one of
-// the cluster, for whom it is and how long; and the body cannot be another afterwards. It is the
-// shape of RFC 9421 (HTTP Message Signatures) with RFC 9530 (Digest Fields).
+// receiver knows from the headers alone whether a message is one of the cluster, for whom it is and
+// how long. The body cannot be another afterwards. It is the shape of RFC 9421 (HTTP Message
+// Signatures) with RFC 9530 (Digest Fields).
 //
 // A request has a random nonce, so that no two have the same seal, and an answer is to one alone.
 // Nothing here keeps a request from being sent again: docs/operations.md says what that can do.
@@ -197,7 +197,7 @@ func sizesOf(mode byte) sizes {
 	return sizes{sha256.Size, checkBytes + macBytes}
 }
 
-// split returns the fields above the tags of a seal, of which so many bytes precede the sum.
+// split returns the fields above the tags of a seal. So many bytes of them precede the sum.
 func split(b []byte, before int) ([]byte, error) {
 	switch {
 	case len(b) < nonceAt:

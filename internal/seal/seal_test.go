@@ -86,8 +86,8 @@ func TestMessagesComeThrough(t *testing.T) {
 	}
 }
 
-// A request and an answer that differ in one bit, wherever it is, from what was sealed are told
-// from those of another secret, and are not opened.
+// A request or an answer that differs in one bit, wherever it is, from what was sealed is not
+// opened. It is told from one with another secret.
 func TestOneBitOpensNothing(t *testing.T) {
 	for _, secret := range secrets {
 		x := newExchange(t, secret, "some body", "some answer")

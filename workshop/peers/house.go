@@ -99,8 +99,8 @@ func (p *peer) missing(look func(string) (string, error)) string {
 	return ""
 }
 
-// startRedis starts one redis for the rates, with the keys that they ask for,
-// one with a replica, and one for bulk loads, which starts empty each time.
+// startRedis starts three: one redis for the rates, with the keys that they ask for, one with a
+// replica, and one for bulk loads. The last starts empty each time.
 func (h *house) startRedis() (err error) {
 	if h.redis, err = h.Redis(); err != nil {
 		return err

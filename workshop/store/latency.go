@@ -13,8 +13,8 @@ const loadShare = 0.7
 // workloads that are measured at nodes.
 var workloads = []bench.Workload{bench.Get, bench.Put}
 
-// latency measures GET and PUT at a rate, in a node with few keys and in one
-// with all of them, and what the garbage collector of the latter takes.
+// latency measures GET and PUT at a rate, in a node with few keys and in one with all of them. For
+// the second it also measures what the garbage collector takes.
 func latency(h *house) error {
 	few, err := h.startNode()
 	if err != nil {

@@ -14,9 +14,9 @@ import (
 	"httpdhs/workshop/rig"
 )
 
-// A run of the real binary with few keys measures every section that can be
-// measured, and its page has a figure in each row of these; it checks by itself
-// that a server holds what it was loaded with.
+// A run of the real binary with few keys measures every section that can be measured, and its page
+// has a figure in each row of these. The run checks by itself that a server holds what it was
+// loaded with.
 func TestRunMeasuresAll(t *testing.T) {
 	binary, page := buildNode(t), filepath.Join(t.TempDir(), "page.md")
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
