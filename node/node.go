@@ -102,7 +102,7 @@ func open(cfg Config) (_ *Node, err error) {
 		n.hosts = newHosts(n.memberHosts, n.quit)
 	}
 	if cfg.ProbeEvery > topology.ProbeEveryMax {
-		return nil, fmt.Errorf("probes %s apart: at most %s", cfg.ProbeEvery, topology.ProbeEveryMax)
+		return nil, fmt.Errorf("ProbeEvery is %s, want at most %s", cfg.ProbeEvery, topology.ProbeEveryMax)
 	}
 	// What the settings alone can be wrong in is said before anything is opened.
 	if _, err := ring.New([]ring.Node{{Name: cfg.Name, Weight: cfg.Weight, Zone: cfg.Zone}}, cfg.ringSettings()); err != nil {
@@ -117,7 +117,7 @@ func open(cfg Config) (_ *Node, err error) {
 	}
 	if n.listener = cfg.Listener; n.listener == nil {
 		if n.listener, err = net.Listen("tcp", cfg.Listen); err != nil {
-			return nil, fmt.Errorf("cannot listen on %s: %w", cfg.Listen, err)
+			return nil, fmt.Errorf("cannot listen on %s: %w; give another --port, or --bind", cfg.Listen, err)
 		}
 	}
 	if err := n.wire(); err != nil {

@@ -37,7 +37,7 @@ type pprofServer struct {
 func servePprof(addr string, log *slog.Logger) (*pprofServer, error) {
 	ln, err := net.Listen("tcp", addr)
 	if err != nil {
-		return nil, fmt.Errorf("cannot listen on %s for pprof: %w", addr, err)
+		return nil, fmt.Errorf("cannot listen on %s for pprof: %w; give another --pprof-addr", addr, err)
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("/debug/pprof/", pprof.Index)

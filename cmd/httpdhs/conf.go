@@ -54,7 +54,7 @@ func parseConf(name string, r io.Reader) ([]confLine, error) {
 		}
 		key := strings.ToLower(net.JoinHostPort(host, strconv.Itoa(port)))
 		if first := seen[key]; first != 0 {
-			return nil, fmt.Errorf("%s:%d: %s is already in line %d", name, number, text, first)
+			return nil, fmt.Errorf("%s:%d: %s is already in line %d: leave one of them out", name, number, text, first)
 		}
 		seen[key] = number
 		nodes = append(nodes, confLine{number: number, addr: text, host: host, port: port})
@@ -95,7 +95,7 @@ func splitHostPort(addr string) (host string, port int, err error) {
 		return "", 0, fmt.Errorf("%q is not host:port", addr)
 	}
 	if host == "" {
-		return "", 0, fmt.Errorf("%q has no host", addr)
+		return "", 0, fmt.Errorf("%q has no host: write host:port", addr)
 	}
 	if len(host) > hostBytesMax {
 		return "", 0, fmt.Errorf("%q is not host:port: the host has %d bytes, want at most %d", addr[:16]+"…", len(host), hostBytesMax)

@@ -19,12 +19,12 @@ func TestParseConf(t *testing.T) {
 		{"port zero", "a:0\n", "", `f:1: "a:0" has a bad port: want 1 to 65535`},
 		{"port too large", "a:65536\n", "", `f:1: "a:65536" has a bad port: want 1 to 65535`},
 		{"port with a name", "a:http\n", "", `f:1: "a:http" has a bad port: want 1 to 65535`},
-		{"no host", ":1234\n", "", `f:1: ":1234" has no host`},
+		{"no host", ":1234\n", "", `f:1: ":1234" has no host: write host:port`},
 		{"bare IPv6", "::1:1234\n", "", `f:1: "::1:1234" is not host:port: too many colons in address`},
 		{"URL", "http://a:1\n", "", `f:1: "http://a:1" is not host:port: too many colons in address`},
 		{"two on a line", "a:1 b:2\n", "", `f:1: "a:1 b:2" is not host:port: too many colons in address`},
 		{"space", "a b:2\n", "", `f:1: "a b:2" is not host:port: "a b" is no host`},
-		{"twice", "a:1\nb:1\nA:1\n", "", "f:3: A:1 is already in line 1"},
+		{"twice", "a:1\nb:1\nA:1\n", "", "f:3: A:1 is already in line 1: leave one of them out"},
 		{"nothing", "# none yet\n", "", "f: no nodes: write one host:port a line"},
 		{"endless line", "a:1\n" + strings.Repeat("x", 1<<17), "", "f:2: the line is too long for a host:port"},
 	} {
@@ -78,7 +78,7 @@ func TestFindSelf(t *testing.T) {
 		{"localhost:1 10.0.0.6:1 box:1", "", "", "f: lines 1 (localhost:1) and 3 (box:1) both fit this node; say which with --advertise"},
 		{"localhost:1 box:1", "box:1", "box:1", ""},
 		{"localhost:1 other.example.org:7", "other.example.org:7", "other.example.org:7", ""},
-		{"localhost:1", "localhost:9", "", "f: no line is --advertise localhost:9"},
+		{"localhost:1", "localhost:9", "", "f: no line is --advertise localhost:9: add it, or give --advertise as a line has it"},
 	} {
 		nodes, err := parseConf("f", strings.NewReader(strings.ReplaceAll(tc.file, " ", "\n")))
 		if err != nil {

@@ -77,7 +77,7 @@ func (cmd *devCmd) listen() (listeners []net.Listener, err error) {
 		ln, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", cmd.Port+i))
 		if err != nil {
 			closeAll(listeners)
-			return nil, fmt.Errorf("cannot listen on port %d: %w", cmd.Port+i, err)
+			return nil, fmt.Errorf("cannot listen on port %d: %w; another --port moves all %s", cmd.Port+i, err, counted(cmd.Nodes, "node"))
 		}
 		listeners = append(listeners, ln)
 	}

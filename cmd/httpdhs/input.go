@@ -66,7 +66,7 @@ func openFile(name string) (f *os.File, size int64, err error) {
 	}
 	info, err := f.Stat()
 	if err == nil && info.IsDir() {
-		err = fmt.Errorf("%s is a directory", name)
+		err = fmt.Errorf("%s is a directory: give a file", name)
 	}
 	if err != nil {
 		f.Close()

@@ -23,7 +23,7 @@ type securityFlags struct {
 func (f *securityFlags) check() error {
 	switch {
 	case (f.TLSCert == "") != (f.TLSKey == ""):
-		return errors.New("--tls-cert and --tls-key go together")
+		return errors.New("--tls-cert and --tls-key go together: give both, or neither")
 	case f.TLSCA != "" && f.TLSCert == "":
 		return errors.New("--tls-ca needs --tls-cert and --tls-key")
 	}
@@ -62,7 +62,7 @@ func clientTLS(file string) (*tls.Config, error) {
 	}
 	cfg.RootCAs = x509.NewCertPool()
 	if !cfg.RootCAs.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("--tls-ca %s holds no certificate in PEM", file)
+		return nil, fmt.Errorf("--tls-ca %s holds no certificate in PEM: give the file of the CA (it begins with -----BEGIN CERTIFICATE-----)", file)
 	}
 	return cfg, nil
 }
@@ -79,10 +79,10 @@ func readSecret(flag, file string) (string, error) {
 	}
 	secret := strings.TrimSpace(string(data))
 	if secret == "" {
-		return "", fmt.Errorf("%s %s is empty", flag, file)
+		return "", fmt.Errorf("%s %s is empty: write one line into it", flag, file)
 	}
 	if strings.ContainsAny(secret, "\r\n") {
-		return "", fmt.Errorf("%s %s has more than one line", flag, file)
+		return "", fmt.Errorf("%s %s has more than one line: leave one in it", flag, file)
 	}
 	return secret, nil
 }

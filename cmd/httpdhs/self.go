@@ -81,7 +81,7 @@ func findSelf(file string, nodes []confLine, advertise string, port int, m *mach
 				return n.addr, nil
 			}
 		}
-		return "", fmt.Errorf("%s: no line is --advertise %s", file, advertise)
+		return "", fmt.Errorf("%s: no line is --advertise %s: add it, or give --advertise as a line has it", file, advertise)
 	}
 	var fits []confLine
 	for _, n := range nodes {

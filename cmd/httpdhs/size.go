@@ -62,7 +62,7 @@ func (s *byteSize) UnmarshalText(text []byte) error {
 		return fmt.Errorf("%q is no size: use a number of bytes, or one with KiB, MiB or GiB", in)
 	}
 	if n *= float64(unit); n >= math.MaxInt64 {
-		return fmt.Errorf("%q is too large", in)
+		return fmt.Errorf("%q is too large: want less than 8 EiB", in)
 	}
 	*s = byteSize(n)
 	return nil

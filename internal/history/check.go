@@ -12,11 +12,11 @@ import (
 //
 //	lost    At the end a key has its last acknowledged write, or one that may have come later.
 //	        Not so if as many members lost their memory since that write as had acknowledged it.
-//	once    A write takes effect once. After it is over and a later write was acknowledged, who
-//	        has to see the later one does not find the former. Of reads of a majority the later
-//	        does not find less.
-//	absent  A key that exists is not said to be absent, by a read that has to see it or by a create
-//	        that succeeds.
+//	once    A write takes effect once. After it is over and a later write was acknowledged, a
+//	        read that has to see the later one does not find the former. Of reads of a majority
+//	        the later does not find less.
+//	absent  A key that exists is not said to be absent, by a read that has to see it or by a
+//	        create that succeeds.
 //	value   What is read was written under that key, by a write that had begun, and since the last
 //	        rest, or was there then.
 //	stamp   A value has the same ETag wherever it is seen, and before and after.
