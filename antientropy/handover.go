@@ -118,8 +118,8 @@ func (g *giver) deliver(p *peer.Peer, msg []byte, items int) error {
 	return nil
 }
 
-// Leaving says how much of what this node holds it has still to hand over: 0 when a node that
-// leaves may go.
+// Leaving counts the partitions that this node has still to hand over: it owns them, or holds
+// records of them. At 0 a leaving node may go.
 func (r *Repairer) Leaving() (partitions int) {
 	v := r.board.View()
 	if v == nil {
@@ -133,8 +133,8 @@ func (r *Repairer) Leaving() (partitions int) {
 	return partitions
 }
 
-// HandingOver says of how many partitions this node is an owner, or holds records, that it does not
-// own by the ring to come.
+// HandingOver counts the partitions that this node does not own by the ring to come, and of which
+// it is an owner now or holds records.
 func (r *Repairer) HandingOver() (partitions int) {
 	v, target := r.board.View(), r.topology.Target()
 	if v == nil || target == nil {

@@ -28,7 +28,7 @@ func (h *holdings) digest(partition int) uint64 {
 }
 
 // scan goes through the records of some buckets that count still, in the order of their hashes, as
-// many as take wants. It never asks to end between records of one hash: where it is told to stop,
+// many as take wants. It never asks to end between records of one hash. Where it is told to stop,
 // next is the hash to go on from.
 func (h *holdings) scan(of *wire.Pull, take func(r *kv.Record) (full bool)) (next uint64, more bool) {
 	now, last, full := h.clock.Wall().UnixMilli(), uint64(0), false

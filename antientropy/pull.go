@@ -63,8 +63,8 @@ func (p *puller) pull(task *placement.Pull) (doubtful []int, err error) {
 	return slices.DeleteFunc(doubtful, func(part int) bool { return sure[part] }), nil
 }
 
-// pullChunk fetches what one source holds of some partitions. doubt: it has no authority any more.
-// What it holds counts all the same; it may lack what it has refused.
+// pullChunk fetches what one source holds of some partitions. doubt says that the source has no
+// authority any more. What it holds counts all the same, but it may lack what it has refused.
 func (p *puller) pullChunk(task *placement.Pull, s *placement.Source, chunk []int) (doubt bool, err error) {
 	err = p.pullFrom(p.remote(s.Peer, s.Sure), chunk)
 	if doubt = errors.Is(err, errNoAuthority); doubt {

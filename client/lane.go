@@ -34,9 +34,8 @@ const (
 	unringed = 1 << 10
 )
 
-// lanePlan says which lane a key takes. It stays as it is for a whole load,
-// also when the ring changes meanwhile: the order of a key's records depends
-// on it, the place where they go does not.
+// lanePlan says which lane a key takes. It stays as it is for a whole load, also when the ring
+// changes meanwhile. The order of a key's records depends on it; the place where they go does not.
 type lanePlan struct {
 	lanes       []*lane
 	ofPartition []int

@@ -73,8 +73,8 @@ func (e *Entry) Collectable(nowMillis int64, grace time.Duration) bool {
 // milliseconds. Clients can store none beyond it; an earlier build may have.
 const ExpiresMax = 253402300799999
 
-// ExpiryTime is an expiry as it is shown. One beyond what can be written is shown as the last
-// that can.
+// ExpiryTime is an expiry as it is shown. One beyond the latest that can be written is shown as the
+// latest.
 func ExpiryTime(expires int64) time.Time { return time.UnixMilli(min(expires, ExpiresMax)).UTC() }
 
 // Bury turns the entry into the tombstone of itself: same version, same
@@ -90,11 +90,10 @@ func (e *Entry) equal(o *Entry) bool {
 		(e.Tombstone || bytes.Equal(e.Meta, o.Meta) && bytes.Equal(e.Value, o.Value))
 }
 
-// Supersedes is the merge rule: whether e takes the place of old. It is a
-// strict total order on different entries, so merging by it is commutative,
-// associative and idempotent. The higher version wins; at equal versions,
-// which do not occur while members' tags differ, a tombstone beats a value,
-// and else the larger encoded record wins.
+// Supersedes is the merge rule: whether e takes the place of old. It is a strict total order on
+// different entries, so merging by it is commutative, associative and idempotent. The higher
+// version wins. At equal versions, which do not occur while members' tags differ, a tombstone beats
+// a value. Between two of a kind the larger encoded record wins.
 func (e *Entry) Supersedes(old *Entry) bool {
 	if e.Version != old.Version {
 		return e.Version > old.Version

@@ -60,11 +60,10 @@ func (m Meta) Fields() (f Fields) {
 	return f
 }
 
-// Append makes the Meta of the fields, in what it appends to dst; but a media
-// type alone is its own Meta, and is not copied. All that clients say of values
-// goes through it: it empties the fields that say nothing of a value, and are not
-// kept. The error wraps ErrMetaControl, ErrMetaTooLong or ErrMetaNotUTF8 and says
-// which field it is about.
+// Append makes the Meta of the fields, in what it appends to dst. But a media type alone is its own
+// Meta, and is not copied. All that clients say of values goes through it: it empties the fields
+// that say nothing of a value, and are not kept. The error wraps ErrMetaControl, ErrMetaTooLong or
+// ErrMetaNotUTF8 and says which field it is about.
 //
 // What is not UTF-8 is refused, though HTTP would carry it: in JSON, and so in a
 // dump, it would come out as something else. Types, directives and codings are

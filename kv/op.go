@@ -18,9 +18,8 @@ const (
 	LevelLive   Level = -3 // every replica that is up, at least one; writes only
 )
 
-// Required is the number of replicas of replicas that the level asks for.
-// LevelLive asks for one that is certain; who is up is the coordinator's to
-// say.
+// Required is how many of so many replicas the level asks for. For LevelLive it is the one that is
+// certain: the coordinator knows who is up.
 func (l Level) Required(replicas int) int {
 	switch l {
 	case LevelQuorum:

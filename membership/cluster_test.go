@@ -284,7 +284,7 @@ func TestTwoNodesOfOneName(t *testing.T) {
 
 // A node that was removed by others while it was cut off is told so first. It takes up its entry
 // above that, and is a member again everywhere.
-func TestAnEvictedNodeJoinsAnew(t *testing.T) {
+func TestAnEvictedNodeJoinsAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newLAN()
 		var nodes []*Membership

@@ -15,8 +15,8 @@ import (
 // toldMax bounds how many nodes have a known fault: names may be made up.
 const toldMax = 2 * wire.MaxMembers
 
-// fault is something that may be wrong with any node. It is logged of a node when the reason
-// changes, and once a second at most, since names and reasons may be a stranger's.
+// fault is something that may be wrong with any node. It is logged for a node when the reason
+// changes. It is logged once a second at most, since a stranger may make up names and reasons.
 type fault struct {
 	log     *slog.Logger
 	level   slog.Level

@@ -110,7 +110,7 @@ func (m *Membership) callbackLoop() {
 
 func (m *Membership) callBack() {
 	if behind := m.overtaken(); behind != "" {
-		m.log.Warn("others have gone on without this node: joining anew", "reason", behind)
+		m.log.Warn("others have gone on without this node: joining again", "reason", behind)
 		if m.events.Overtaken != nil {
 			m.events.Overtaken(behind)
 		}

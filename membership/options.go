@@ -47,11 +47,11 @@ type Options struct {
 	pace pace // zero: defaultPace
 }
 
-// Events are what is built on a membership: it tells of changes, and asks who is up. Any of them
-// may be nil.
+// Events are what is built on a membership: the membership tells it of changes, and asks it who is
+// up. Any of them may be nil.
 //
-// Changed, Overtaken and Heard are called by one goroutine, one at a time, after what they tell of,
-// and for several changes once. None may call Close.
+// Changed, Overtaken and Heard are called by one goroutine, one at a time, after what they tell of.
+// One call may tell of several changes. None may call Close.
 type Events struct {
 	// Live says whether a member is taken for up; nil: none is.
 	Live func(name string) bool

@@ -94,7 +94,7 @@ func (c *calls) converse(name string) {
 	}
 }
 
-// seekLoop looks for members that are down, for as long as they are members: so a split heals by
+// seekLoop looks for members that are down, for as long as they are members. So a split heals by
 // itself.
 func (c *calls) seekLoop() {
 	for from := 0; ; {

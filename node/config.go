@@ -71,9 +71,9 @@ type Config struct {
 	Eviction       string        // at MaxMemory: none or s3-fifo, which needs one; empty: none
 	TombstoneGrace time.Duration // how long a delete is remembered; 0: 1h
 
-	// HintBytes bounds the writes kept for each peer that does not take them:
-	// when it is full, the oldest of a peer that is down are dropped, and
-	// requests to one that is up are refused. 0: 64 MiB.
+	// HintBytes bounds the hints kept for each peer, the writes that it does not take. When it is
+	// full, the oldest of a peer that is down are dropped, and requests to one that is up are
+	// refused. 0: 64 MiB.
 	HintBytes int
 
 	// ProbeEvery is the time between two questions to a peer of how it is.

@@ -10,8 +10,8 @@ import (
 )
 
 const (
-	// hostsEvery is the time between two look-ups of the members' names, by which addresses that a
-	// name leads to no more are forgotten.
+	// hostsEvery is the time between two look-ups of the members' names. They forget addresses that
+	// a name leads to no more.
 	hostsEvery = time.Minute
 
 	// hostsPause is how old a look-up has to be for a host that is not known to bring on another: a

@@ -92,8 +92,8 @@ func (p *parts) hello(ctx context.Context, addr string, request []byte) ([]byte,
 const twinPause = 2 * time.Second
 
 // lookForTwin ends serving if another process has this node's name, and answers there. It looks
-// until the node is ready: the others count on who is at the name, so a second one is never ready,
-// and the first may have been down before.
+// until the node is ready. The others count on who is at the name, so a second node of that name is
+// never ready; and the first may have been down before.
 func (r *roster) lookForTwin(isReady func() (ok bool, reason string)) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()

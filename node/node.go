@@ -337,10 +337,9 @@ func (n *Node) URL() string {
 	return scheme + n.listener.Addr().String()
 }
 
-// Shutdown stops the node: it is not ready any more, accepts nothing more,
-// answers what it is asked, hands over what its queues hold, and lets go. Past
-// the end of ctx it waits for nothing; the error says what was left. Members
-// take it as a restart: the node stays one of them.
+// Shutdown stops the node. It is not ready any more, accepts nothing more, answers what it is
+// asked, hands over what its queues hold, and lets go. Past the end of ctx it waits for nothing;
+// the error says what was left. Members take it as a restart: the node stays one of them.
 func (n *Node) Shutdown(ctx context.Context) error {
 	n.end()
 	n.log.Info("node stops")

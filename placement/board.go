@@ -68,8 +68,8 @@ func (b *Board) Leave(v *View) {
 // Passing says whether the view is on its way out: what it could not do, the next may.
 func (b *Board) Passing(v *View) bool { return b.view.Load() != v || v.Moving() }
 
-// Holds says whether this node has authority for a partition: what it lacks does not exist, but for
-// what it has refused.
+// Holds says whether this node has authority for a partition. Then what it lacks does not exist,
+// except what it has refused.
 func (b *Board) Holds(partition int) bool {
 	held := *b.held.Load()
 	return partition < len(held) && held[partition] && !b.lease.lapsed()
@@ -81,7 +81,7 @@ func (b *Board) Whole(partition int) bool { return b.Holds(partition) && !b.Refu
 // Lapsed says that this node may have been taken for down, and has not looked yet whether it was.
 func (b *Board) Lapsed() bool { return b.lease.lapsed() }
 
-// Fence counts how often others went on without this node. What began at another count is not to be
+// Fence counts how often others went on without this node. What began at another count must not be
 // acknowledged as it is.
 func (b *Board) Fence() uint64 { return b.fence.Load() }
 
@@ -111,8 +111,8 @@ func (b *Board) Wake() {
 	}
 }
 
-// Restarted says that a peer was restarted: it forgot what it knew of this node and what it kept
-// for it, so this node may lack something that all others have.
+// Restarted says that a peer was restarted. The peer forgot what it knew of this node and what it
+// kept for it, so this node may lack something that all others have.
 func (b *Board) Restarted() bool { return b.restarted.Load() }
 
 // Compared says that this node has looked, or is about to. It returns what Restarted was.

@@ -1,5 +1,5 @@
-// Package placement is what this node goes by now: who owns a partition, by which peers the owners
-// are reached, whether this node has authority for it, and what it has refused of it.
+// Package placement is what this node goes by now: who owns a partition, which peers lead to the
+// owners, whether this node has authority for it, and what it has refused of it.
 //
 // The topology works that out and writes it on a [Board]. Operations and anti-entropy read it
 // there, without a lock and without waiting. An operation goes by one [View] from its beginning to

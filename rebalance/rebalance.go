@@ -6,7 +6,7 @@ import "slices"
 type Ring uint64
 
 // RingsMax bounds the rings that a node writes at a time. More are wanted only while members learn
-// of several changes in different orders; what is beyond the bound is not written yet, and so
+// of several changes in different orders. What is beyond the bound is not written yet, and so
 // nobody gets authority for it yet.
 const RingsMax = 4
 
@@ -172,9 +172,10 @@ func (s *State) common(w *World) (least Ring) {
 }
 
 // nobodyHolds says whether neither this node nor any live member has authority for anything that it
-// owns; of one that was not heard yet that is not known. Members that have all just started, each
-// with a member map of its own, or that have removed each other, read by a ring each: where these
-// are more than there is room for, there is nothing to stay with.
+// owns. While a live member was not heard yet, that is not known, and the answer is no. Members may
+// each read by a ring of their own: all have just started with a member map of their own, or have
+// removed each other. Where these rings are more than there is room for, there is nothing to stay
+// with.
 func (s *State) nobodyHolds(w *World) bool {
 	holds := func(name string, rings []Ring) bool {
 		return slices.ContainsFunc(rings, func(r Ring) bool { return w.On(name, r) || !w.Known(r) })
@@ -223,7 +224,7 @@ func (s *State) InUse(w *World) (rings []Ring) {
 }
 
 // Established are the rings by which this node or a live member reads, without the guesses of those
-// that have just started: who is on none of them has never had its share. If all guess, it is what
+// that have just started. Who is on none of them has never had its share. If all guess, it is what
 // this node reads by. Unlike InUse it has rings for which authority was lost.
 func (s *State) Established(w *World) (rings []Ring) {
 	if !s.guess {

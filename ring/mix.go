@@ -59,8 +59,8 @@ func (p *permutation) stratified(x, within uint64) uint64 {
 const logBits = 57
 
 // negLog2 returns -log2((x+1)/2^64), near enough: it falls as x rises, and is off by less than
-// 2^-10 of its value. It is a table with straight lines between its points, and exists because the
-// logarithm of package math may round differently on another architecture.
+// 2^-10 of its value. It is a table with straight lines between its points. The logarithm of
+// package math may round differently on another architecture.
 func negLog2(x uint64) uint64 {
 	x |= 1 // 0 has no logarithm
 	zeros := bits.LeadingZeros64(x)

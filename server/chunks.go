@@ -74,9 +74,9 @@ func readLine(in *bufio.Reader, tooLong error) ([]byte, error) {
 	return line[:len(line)-2], nil
 }
 
-// isChunkExt says whether b is chunk extensions (RFC 9112, section 7.1.1), ";name" or
-// ";name=value" of tokens and quoted strings. Nothing is made of them, but who reads them in
-// another way finds another end of the chunk.
+// isChunkExt says whether b is chunk extensions (RFC 9112, section 7.1.1), ";name" or ";name=value"
+// of tokens and quoted strings. They have no effect. But whoever reads them in another way finds
+// another end of the chunk.
 func isChunkExt(b []byte) bool {
 	for len(b) > 0 {
 		if b[0] != ';' {

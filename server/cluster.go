@@ -45,8 +45,8 @@ func (k *cluster) key(ctx *fasthttp.RequestCtx, sc *scratch) error {
 	return document(ctx, k.of.Key(sc.key, time.Now().Add(sc.params.timeout)))
 }
 
-// ringCache is the partition table as it is sent: clients ask for it whenever
-// it may have changed, and it seldom has.
+// ringCache is the partition table as it is sent. Clients ask for it whenever it may have changed,
+// and it seldom has.
 type ringCache struct {
 	last atomic.Pointer[ringDocument]
 }

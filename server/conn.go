@@ -43,11 +43,11 @@ type conn struct {
 	net.Conn
 	srv *Server
 
-	// phase and wait have a phase or a kind of waiting in the low bits, and the clock of its
-	// beginning above. The connection's goroutine writes them, the sweep and makeRoom read them.
-	// A wait ends by a swap alone. This goroutine ends it when it has read or written something,
-	// the sweep when it took too long, makeRoom to close the connection. So nothing is cut but a
-	// wait, and no wait by a look at the one before it.
+	// phase and wait have a phase or a kind of waiting in the low bits, and above these the time at
+	// which it began. The connection's goroutine writes them; the sweep and makeRoom read them. A
+	// wait ends by a swap alone. This goroutine ends it when it has read or written something, the
+	// sweep when it took too long, makeRoom to close the connection. So nothing but a wait is cut,
+	// and none is cut for what was seen of an earlier one.
 	phase atomic.Int64
 	wait  atomic.Int64
 	body  atomic.Int64 // bytes read since the handler began

@@ -11,7 +11,7 @@ import (
 
 // What a request holds in memory while its client is waited for, to send a body or to take an
 // answer, is counted here alone. The size of the buffers counts, not what is in use of them: a
-// scratch comes from a pool, with what earlier requests have left in it.
+// scratch comes from a pool, with buffers that earlier requests made large.
 
 // freeBytes is up to where a buffer is not counted: as many as there are connections fit, and
 // what is asked for most costs nothing.

@@ -89,9 +89,9 @@ var (
 	nodesPrefix      = []byte("/cluster/nodes/")
 )
 
-// find is the endpoint of a request. The paths that end in a key, or in the name of a node, are
-// taken from the target as it was sent: fasthttp and its router would decode and tidy them, and a
-// key is any bytes. That keeps the hot path off the router.
+// find is the endpoint of a request. Paths that end in a key, or in the name of a node, are taken
+// from the target as it was sent. fasthttp and its router would decode and tidy them, and a key is
+// any bytes. That also keeps the hot path off the router.
 func (r *routes) find(ctx *fasthttp.RequestCtx, sc *scratch) (e *endpoint, rawKey, query []byte) {
 	path, query := splitTarget(ctx.Request.Header.RequestURI())
 	switch {
@@ -203,7 +203,7 @@ func newRoutes(o *Options, b *budgets) *routes {
 		opts: o, budgets: b, others: router.New(),
 		gate: gate{name: o.Name, knows: o.OwnHost, token: o.AuthToken},
 	}
-	// A redirect would send a write somewhere else; a path is what it is.
+	// A redirect would send a write somewhere else. No path stands for another.
 	r.others.RedirectTrailingSlash, r.others.RedirectFixedPath, r.others.HandleOPTIONS = false, false, false
 	r.others.NotFound = found(endpoint{refusal: errNoRoute})
 	r.others.MethodNotAllowed = found(endpoint{anyQuery: true, judge: methodNotAllowed})

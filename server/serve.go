@@ -108,8 +108,8 @@ func (c *conn) takeHead(h *fasthttp.RequestHeader, scan *head, b []byte) error {
 		return errRequestLine // they do not agree on where it ends: so will others
 	}
 	if _, host, _ := splitAbsolute(h.RequestURI()); scan.named && !bytes.EqualFold(host, h.Host()) {
-		// The target counts (RFC 9112, section 3.2.2), but who goes by the Host header, as
-		// strangerFault does, would be led by the nose.
+		// The target counts (RFC 9112, section 3.2.2). But who goes by the Host header, as
+		// strangerFault does, would be misled.
 		return errOtherHost
 	}
 	c.has = scan.has

@@ -26,7 +26,7 @@ var (
 	localhostEnd = []byte(".localhost")
 )
 
-// gate refuses who may not ask: pages of other sites, and who has no token.
+// gate refuses pages of other sites, and clients without the token.
 type gate struct {
 	name  string                 // of this node
 	knows func(host string) bool // Options.OwnHost
@@ -88,11 +88,10 @@ func (g *gate) ownHost(host []byte) bool {
 	return g.knows(strings.ToLower(string(hostName(host))))
 }
 
-// FixedHost says whether nobody has a say in where a Host header, port included,
-// leads: it is an IP address, localhost, or a name that ends in .localhost (RFC
-// 6761, section 6.3). Other names without a dot are none: whoever answers LLMNR or
-// NetBIOS in the user's network, or gives out its search domain, leads them where
-// they like.
+// FixedHost says whether nobody can change where a Host header, port included, leads. It is an IP
+// address, localhost, or a name that ends in .localhost (RFC 6761, section 6.3). Other names
+// without a dot are not fixed. Whoever answers LLMNR or NetBIOS in the user's network, or gives out
+// its search domain, leads them where they like.
 func FixedHost(host []byte) bool {
 	name := hostName(host)
 	if len(name) == 0 {

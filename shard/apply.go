@@ -39,8 +39,8 @@ type terms struct {
 	cond *kv.Condition // nil: none
 	sync bool          // see ApplySync
 
-	// window is that of a caller who holds the locks of other shards: no room is
-	// made then, neither for the record, which is missing it, nor to trim.
+	// window is set by a caller who holds the locks of other shards. No room is made then, neither
+	// for the record, which is reported missing, nor to trim.
 	window bool
 }
 
@@ -52,10 +52,10 @@ func (s *Store) merge(hash uint64, r *kv.Record, o terms) (kv.Applied, error) {
 	return a, err
 }
 
-// mergeShort is merge for a write for which so many bytes are missing and that
-// its own shard could not make room for. One at a time takes memory from all
-// shards, each under its own lock, until what it has reserved is there: others
-// may not take it meanwhile, so it gets it. a is what the first try found.
+// mergeShort is merge for a write that lacks so many bytes, for which its own shard could not make
+// room. One such write at a time takes memory from all shards, each under its own lock, until what
+// it has reserved is there. Others may not take it meanwhile, so it gets it. a is what the first
+// try found.
 func (s *Store) mergeShort(hash uint64, r *kv.Record, o terms, a kv.Applied, missing int64) (_ kv.Applied, err error) {
 	if int64(roundToPages(recordSize(r))+leastBytes) > s.maxBytes {
 		return a, kv.ErrNoMemory // move and evict nothing for what will never fit
@@ -86,10 +86,9 @@ func (s *Store) mergeShort(hash uint64, r *kv.Record, o terms, a kv.Applied, mis
 	}
 }
 
-// try merges a record for which so much is reserved. Where that is not enough
-// and the shard cannot make room, it says how much is missing, and nothing was
-// merged; what was reserved is then still so, as it is where the record is not
-// stored.
+// try merges a record for which so much is reserved. Where that is not enough and the shard cannot
+// make room, it says how much is missing, and nothing was merged. The reservation then stays, as it
+// does where the record is not stored.
 func (s *Store) try(hash uint64, r *kv.Record, o terms, reserved int64) (a kv.Applied, missing int64, err error) {
 	place := s.place(hash)
 	sh := &s.shards[place.partition]
@@ -159,9 +158,8 @@ func (s *Store) growth(sh *shard, hash uint64, r *kv.Record) int64 {
 	return growth
 }
 
-// reserve accounts for what a Put of r will take beyond what is reserved, if
-// there is room for it, and returns the sum.
-// Writes to several shards at once never exceed the bound together; where one
+// reserve accounts for what a Put of r will take beyond what is reserved, if there is room for it,
+// and returns the sum. Writes to several shards at once never exceed the bound together. Where one
 // of them would still fit, all may be refused.
 func (s *Store) reserve(sh *shard, hash uint64, r *kv.Record, reserved int64) (growth int64, ok bool) {
 	if s.maxBytes == 0 {

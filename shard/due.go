@@ -12,9 +12,8 @@ import (
 // neverDue is the time of what never ends.
 const neverDue = math.MaxInt64
 
-// dueAt is when the sweeper has next to look at an entry, Unix milliseconds: a
-// value is buried at its expiry, a tombstone is removed as soon as it is
-// kv.Entry.Collectable.
+// dueAt is when the sweeper has next to look at an entry, in Unix milliseconds. A value is buried
+// at its expiry. A tombstone is removed as soon as it is kv.Entry.Collectable.
 func dueAt(e *kv.Entry, grace time.Duration) int64 {
 	switch {
 	case e.Tombstone:

@@ -56,11 +56,10 @@ type engine interface {
 type evictor interface {
 	engine
 
-	// Evict does a step of making room: it forgets values until so many bytes
-	// of memory are free, or a bounded amount of work is done, and says whether
-	// it did anything. Those that have expired by now go whether they were used
-	// or not; tombstones stay. It calls forget with each before it goes; forget
-	// does not call the engine, and the record is valid in it only.
+	// Evict does a step of making room, and says whether it did anything. It forgets values until
+	// so many bytes of memory are free, or a bounded amount of work is done. Values that have
+	// expired by now go whether they were used or not; tombstones stay. It calls forget with each
+	// before it goes. forget does not call the engine, and the record is valid in it only.
 	Evict(now, bytes int64, forget func(hash uint64, r *kv.Record)) (did bool)
 
 	// Thin begins to give back what the index has too much, if it needs at most

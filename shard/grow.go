@@ -92,9 +92,8 @@ func shedSlots(slots int) int {
 	return min(max(slots/8/slotsPerPage, 1), 16) * slotsPerPage
 }
 
-// tablesBytes is what two tables take together at most while the one is moved to
-// the other: the new one takes memory as the old one gives it back, but for a
-// piece, and what is within reach.
+// tablesBytes is what two tables take together at most while one is moved to the other. The new one
+// takes memory as the old one gives it back, except for a piece, and what is within reach.
 func tablesBytes(slots, old int) int {
 	const reach = 2 * slotsPerPage
 	return min(slots+old, max(slots, old)+shedSlots(old)+reach) * slotBytes

@@ -143,7 +143,7 @@ func (s *Store) regain(steps int64) (left int64) {
 	return steps
 }
 
-// giver is the shard that gives next, and the rank of what it has.
+// giver is the shard that gives next, with the rank of what it has to give.
 func (s *Store) giver(now int64) (giver *shard, best int32) {
 	for i := range s.gifts {
 		g := &s.gifts[i]

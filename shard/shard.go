@@ -85,7 +85,7 @@ func (s *shard) empty(engine engine) (old engine, held int64) {
 		s.gift.set(neverDue, &Memory{})
 	}
 	if s.evictions != nil {
-		s.evictions.mark = 0 // it has to be filled anew
+		s.evictions.mark = 0 // it has to be filled again
 	}
 	return old, held
 }

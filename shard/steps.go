@@ -6,9 +6,8 @@ import (
 	"time"
 )
 
-// StepKind is a kind of the work that a store does beside what it is asked for,
-// a bounded piece at a time. A call waits for the steps that it makes, and others
-// for the lock meanwhile.
+// StepKind is a kind of the work that a store does beside what it is asked for, a bounded piece at
+// a time. A call waits for the steps that it makes. Others wait for the lock meanwhile.
 type StepKind int
 
 const (

@@ -11,12 +11,11 @@ const (
 	windowBytes  = 64 << 10
 )
 
-// ApplyAll is Apply, or ApplyIf where an offer has a condition, of each of the
-// offers, those of one key in their order. Each has an answer of its own. The
-// locks of a window's shards are taken once, in the order of the partitions:
-// offers that come in that order take a shard's lock once for all of them, and
-// any order will do. Where Options.Eviction has to make room for one of them,
-// they are given back and taken again around it. It allocates nothing.
+// ApplyAll is Apply, or ApplyIf where an offer has a condition, for each of the offers. Those of
+// one key are applied in their order. Each has an answer of its own. The locks of a window's shards
+// are taken once, in the order of the partitions. Offers that come in that order take a shard's
+// lock once for all of them, and any order will do. Where Options.Eviction has to make room for one
+// of them, the locks are given back and taken again around it. It allocates nothing.
 func (s *Store) ApplyAll(offers []kv.Offer) {
 	for len(offers) > 0 {
 		n := windowOf(offers)
@@ -59,8 +58,8 @@ func (s *Store) Touch(hashes []uint64) {
 	}
 }
 
-// window is the keys of a window, and where they are, in the order of their
-// partitions and those of one in their own.
+// window is the keys of a window, and where they are. They are in the order of their partitions,
+// and within one in the order of the offers.
 type window struct {
 	n      int
 	hashes [windowOffers]uint64 // as they came
@@ -151,9 +150,9 @@ func (s *Store) group(w *window) {
 	}
 }
 
-// lock takes the locks in ascending order of partitions, as all who take more
-// than one do, so that nobody waits in a circle. It looks at what lies beside
-// each lock first: to take one waits for its cache line, to look does not.
+// lock takes the locks in ascending order of partitions, as all do who take more than one, so that
+// nobody waits in a circle. It looks at what lies beside each lock first. To take a lock waits for
+// its cache line; to look does not.
 func (w *window) lock() {
 	for _, sh := range w.shards[:w.n] {
 		if sh != nil {

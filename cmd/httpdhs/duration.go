@@ -28,7 +28,8 @@ func (t *ttl) UnmarshalText(text []byte) error {
 }
 
 // decodeDuration reads the time.Duration of a flag, zero or more, with days and weeks too. A number
-// without a unit is refused, with the unit that is likely meant: nobody can tell what it is to be.
+// without a unit is refused, since nobody can tell what it means. The error names the unit that is
+// likely meant.
 func decodeDuration(ctx *kong.DecodeContext, target reflect.Value) error {
 	text, err := textOf(ctx)
 	if err != nil {

@@ -123,8 +123,8 @@ func (cmd *loadCmd) checkName(head []byte, unpacked bool) error {
 	return nil
 }
 
-// peek looks at the start of src without taking it. Where src breaks off behind the start of it,
-// who reads on gets the error.
+// peek looks at the start of src without taking it. Where src breaks off behind its start, the
+// error comes to whoever reads on.
 func peek(src io.Reader) (io.Reader, []byte, error) {
 	buffered := bufio.NewReaderSize(src, format.SniffBytes)
 	head, err := buffered.Peek(format.SniffBytes)

@@ -22,9 +22,9 @@ var sizeUnits = map[string]int64{
 }
 
 // Decode reads the size of a flag; kong calls it. A number without a unit that is less than the
-// flag's tag least is more likely one of the unit in its tag meant: 64 for --max-memory is 64MiB,
-// and not 64 bytes, which hold nothing. Who means bytes writes 64B. A large number is one of bytes,
-// and too few where the flag's check says so: nobody means 1000000MiB.
+// flag's tag least is more likely one of the unit in its tag meant. So 64 for --max-memory is taken
+// to mean 64MiB, and not 64 bytes, which hold nothing. Who means bytes writes 64B. A large number
+// is a number of bytes, since nobody means 1000000MiB. The flag's check says if it is too few.
 func (s *byteSize) Decode(ctx *kong.DecodeContext) error {
 	text, err := textOf(ctx)
 	if err != nil {

@@ -83,7 +83,7 @@ func printMoves(out io.Writer, doc *api.Cluster) {
 	}
 }
 
-// printWaits says for whom a node that leaves waits with what it has to hand over.
+// printWaits says which nodes a leaving node waits for with what it has to hand over.
 func printWaits(out io.Writer, doc *api.Cluster, leaving *api.Node) {
 	for _, n := range doc.Nodes {
 		if leaving.State == api.StateLeaving && n.State == api.StateDown {

@@ -109,8 +109,8 @@ func firstLine(head []byte) (line []byte, whole bool) {
 	return bytes.TrimRight(line, " \r"), found || len(head) < SniffBytes
 }
 
-// opensArray says whether a line is the start of a JSON array of objects, arrays or strings, and
-// not a key in brackets.
+// opensArray says whether a line is the start of a JSON array of objects, arrays or strings. A key
+// in brackets is not.
 func opensArray(line []byte) bool {
 	rest := bytes.TrimLeft(line[1:], " ")
 	return len(rest) == 0 || bytes.IndexByte([]byte(`{["]`), rest[0]) >= 0
