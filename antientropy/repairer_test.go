@@ -220,8 +220,8 @@ func TestSourcesHaveToBeWhatTheyWere(t *testing.T) {
 	}
 }
 
-// A claim's pull says which partitions are in doubt, ends when the ring is not wanted any more, and
-// tells how far it is.
+// A claim's pull says which partitions are in doubt, and tells how far it is. It ends when the ring
+// is not wanted any more.
 func TestPullOfAClaim(t *testing.T) {
 	_, nodes := newNodes(t)
 	a, b := nodes[0], nodes[1]

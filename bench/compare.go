@@ -19,9 +19,8 @@ type Comparison struct {
 	Different []string `json:"different_settings,omitempty"`
 }
 
-// Ratio is one figure of both. Ratio is of the medians, B's to A's; Min and
-// Max are what it is at least and at most by the spread over the rounds. They
-// are 0 where A's figure is.
+// Ratio is one figure of both. Ratio is of the medians, B's to A's. Min and Max are the least and
+// the most that it is by the spread over the rounds. They are 0 where A's figure is.
 type Ratio struct {
 	Figure string  `json:"figure"`
 	A      Spread  `json:"a"`

@@ -73,7 +73,8 @@ func (b *batchTarget) serve(node int, w http.ResponseWriter, r *http.Request) {
 	b.sizes[node] = append(b.sizes[node], bytes.Count(body, []byte("\n")))
 }
 
-// inBinary is lines of results in their binary form, and a byte that is none for what is no line.
+// inBinary is lines of results in their binary form. For a line that is none it has a byte that is
+// no result.
 func inBinary(lines []byte) (out []byte) {
 	for line := range bytes.Lines(lines) {
 		var a struct {

@@ -63,8 +63,8 @@ func TestClientFollowsTheRing(t *testing.T) {
 	get(key, 2)
 	get(key, 2)
 
-	// One that is gone before the client has heard of it costs one request its way, and then the
-	// ring is looked at again.
+	// A member may be gone before the client has heard of it. That costs one request its way, and
+	// then the client looks at the ring again.
 	cluster.ringOf("again", 1)
 	cluster.nodes[2].Close()
 	get(key, 1)

@@ -93,8 +93,8 @@ func TestClockBurst(t *testing.T) {
 	}
 }
 
-// No two stamps are equal: of one clock used by many, nor of two clocks that
-// stand at the same time.
+// No two stamps are equal. That holds for one clock used by many, and for two clocks that stand at
+// the same time.
 func TestClockUnique(t *testing.T) {
 	wall := func() time.Time { return time.UnixMilli(1_700_000_000_000) }
 	clocks := []*Clock{NewClock(1, wall), NewClock(2, wall)}

@@ -574,8 +574,8 @@ func TestAMemberThatIsDownIsLookedFor(t *testing.T) {
 	})
 }
 
-// A member that comes up is found by those that were there, without a probe or a word of its own,
-// and learns the map.
+// The members that were there find one that comes up, without a probe or a word of its own, and it
+// learns the map.
 func TestWhoIsUpFindsWhoComesUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newLAN()

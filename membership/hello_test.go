@@ -49,8 +49,8 @@ func TestWhatIsNoHello(t *testing.T) {
 	}
 }
 
-// Nothing of a hello makes anything long that outlives it: neither an error, which is answered, nor
-// the log.
+// A hello leaves nothing long behind it: neither an error, which is answered, nor a line in the
+// log.
 func TestLongHellosLeaveLittle(t *testing.T) {
 	const most = 3 << 10
 	w := newLAN()

@@ -89,8 +89,8 @@ func TestMembersInAnyOrder(t *testing.T) {
 	}
 }
 
-// Of writers that all want to be the first, at all nodes at once, one is, and
-// every other one hears that it is not.
+// Writers at all nodes at once want to be the first. One is, and every other one hears that it is
+// not.
 func TestOneWriterIsFirst(t *testing.T) {
 	t.Parallel()
 	c := testcluster.Start(t, testcluster.Options{})

@@ -14,9 +14,9 @@ import (
 	"httpdhs/kv"
 )
 
-// Nothing that a node started may run after it was closed, but for what
-// fasthttp starts and nobody can end: its one clock for Date headers, and a
-// client's sleep of 30 s before it looks whether it has connections left.
+// Nothing that a node started may run after it was closed, except what fasthttp starts and nobody
+// can end. That is its one clock for Date headers, and a client's sleep of 30 s before it looks
+// whether it has connections left.
 func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m,
 		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.updateServerDate.func1"),

@@ -102,8 +102,8 @@ func TestHostsOfMembersAreKnown(t *testing.T) {
 	})
 }
 
-// A host whose node has just joined, or has just moved, is let in by its first message; one that
-// a name leads to no more is forgotten, but for a name that cannot be looked up.
+// A host whose node has just joined, or has just moved, is let in by its first message. A host that
+// no name leads to any more is forgotten, unless its name cannot be looked up.
 func TestHostsFollowTheMembers(t *testing.T) {
 	withHosts(t, func(t *testing.T, f *fakeNames, has func(string, bool)) {
 		f.set("a", "10.0.0.1")
@@ -167,7 +167,7 @@ func TestStrangersMakeFewLookups(t *testing.T) {
 }
 
 // However many strangers ask at once, few of them are kept waiting, and so have a connection that
-// cannot be closed. A node that has just joined is let in all the same, when it asks again.
+// cannot be closed. A node that has just joined is let in when it asks again.
 func TestFewStrangersWait(t *testing.T) {
 	withHosts(t, func(t *testing.T, f *fakeNames, has func(string, bool)) {
 		var waiting atomic.Int64

@@ -11,9 +11,9 @@ import (
 	"httpdhs/node"
 )
 
-// A node on the loopback answers to its own name, those of the other members
-// and that of its machine, and to no other: a web page could have another name
-// lead to it. So does its profiler, but to addresses and localhost alone.
+// A node on the loopback answers to its own name, those of the other members and that of its
+// machine. It answers to no other: a web page could have another name lead to it. Its profiler does
+// the same, but answers to addresses and localhost alone.
 func TestNamesOnTheLoopback(t *testing.T) {
 	t.Parallel()
 	profiler, err := ports.Take(1)

@@ -73,8 +73,8 @@ func awaitDown(t *testing.T, c *testcluster.Cluster, j int, why string, at ...in
 	})
 }
 
-// A node that has the wrong cluster secret, or none, is not a member: those who
-// know the secret say that it is down and why, and so does it of them.
+// A node that has the wrong cluster secret, or none, is not a member. Those who know the secret say
+// that it is down and why, and it says so of them.
 func TestWrongClusterSecret(t *testing.T) {
 	t.Parallel()
 	for _, secret := range []string{"", "a guess"} {

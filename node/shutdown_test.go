@@ -60,9 +60,8 @@ func TestShutdownUnderLoad(t *testing.T) {
 	}
 }
 
-// A node that is told to stop answers every request that it has taken, also
-// those that wait for a peer that does not answer: before its time is over,
-// they hear that they have to look elsewhere.
+// A node that is told to stop answers every request that it has taken. Some of them wait for a peer
+// that does not answer. Before the node's time is over, they hear that they have to look elsewhere.
 func TestShutdownAnswersWhoWaits(t *testing.T) {
 	t.Parallel()
 	c := testcluster.Start(t, testcluster.Options{})

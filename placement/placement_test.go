@@ -36,7 +36,7 @@ func idle(name string) *peer.Peer {
 }
 
 // The owners of a partition are those by the ring that is read, in its order, and then those by the
-// other rings, each once; this node is an owner of a partition if it is by any ring.
+// other rings, each once. This node is an owner of a partition if it is one by any ring.
 func TestOwnersAreThoseOfAllRings(t *testing.T) {
 	reads, next := table(t, 0, 1, 2), table(t, 1, 2, 3)
 	for self := range 4 {
@@ -68,8 +68,7 @@ func TestOwnersAreThoseOfAllRings(t *testing.T) {
 	}
 }
 
-// A view that was replaced is idle when the last operation that went by it has left, and that wakes
-// who waits for it.
+// A superseded view is idle when its last operation has left it. That wakes whoever waits for it.
 func TestReplacedViewLivesUntilItIsLeft(t *testing.T) {
 	b := Writer{NewBoard(partitions, time.Second)}
 	first := NewView(1, 1, []*ring.Table{table(t, 0, 1)}, "node0", idle)

@@ -65,7 +65,7 @@ func disturbedRun(cfg *config, first []action, ds []disturbance, from int) (due 
 	return due, others, ""
 }
 
-// enabled are all actions that are possible, but for one.
+// enabled are all possible actions except one.
 func (m *model) enabled(but action) (all []action) {
 	for v := range weights {
 		for x := range nodesMax {

@@ -125,7 +125,7 @@ func (m *model) checkShares(n *node) {
 	}
 }
 
-// found says whether somebody is asked for the partition who has the version. It is not promised
+// found says whether some node that has the version is asked for the partition. It is not promised
 // where a ring has fewer nodes than replicas, and before anybody has authority for what it reads
 // by.
 func (m *model) found(part, version int) bool {

@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// The searches: at random from a seed, with what was found made short, and the end of all faults,
-// after which everything has to come to rest.
+// The searches go at random from a seed, and make short what they find. At the end all faults end,
+// and everything has to come to rest.
 
 // weights is how often a verb is tried, out of their sum.
 var weights = [...]int{

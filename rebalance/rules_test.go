@@ -44,8 +44,8 @@ func sameRings(t *testing.T, what string, got []Ring, want ...Ring) {
 	}
 }
 
-// A new target is written and wanted at once, and stated when the operations of before are over,
-// which is for the present generation alone.
+// A new target is written and wanted at once. It is stated when the operations from before are
+// over, and that counts for the present generation alone.
 func TestNewTargetIsWrittenAtOnceAndStatedWhenOperationsAreOver(t *testing.T) {
 	s, w, _ := holding(t)
 	before := s.Generation()

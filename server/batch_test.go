@@ -31,8 +31,8 @@ func doBatch(t *testing.T, addr, query, ops string, want ...string) {
 	}
 }
 
-// There is one result an operation, at its place, also for what is malformed;
-// operations on one key take effect in their order.
+// There is one result an operation, at its place, also for what is malformed. Operations on one key
+// take effect in their order.
 func TestBatch(t *testing.T) {
 	addr, m := serveMany(t, Options{})
 	doBatch(t, addr, "?w=all&r=quorum", strings.Join([]string{

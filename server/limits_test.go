@@ -158,9 +158,9 @@ func TestInFlightBytes(t *testing.T) {
 	}
 }
 
-// What counts is what a request holds in memory, and not how much of that it uses: a large buffer
-// that a request before has left is counted, or dropped, while a client is waited for, whatever it
-// is waited for. And no body takes more than it counts, however it has grown.
+// What counts is what a request holds in memory, and not how much of that it uses. A large buffer
+// that an earlier request has left is counted, or dropped, whenever a client is waited for. And no
+// body takes more than it counts, however it has grown.
 func TestWhatIsHeldCounts(t *testing.T) {
 	const size = 520_000
 	f := start(t, Options{MaxInFlightBytes: 8 * size, MaxAnswerBytes: 8 * size})

@@ -250,7 +250,7 @@ func TestWhatComesIsNotStalled(t *testing.T) {
 	readAnswer(t, bufio.NewReader(upload), "PUT").want(t, 201)
 }
 
-// A client that speaks TLS to a node without gets its answer, and makes room for others while it
+// A client that speaks TLS to a node without it gets its answer. It makes room for others while it
 // takes its time to read that.
 func TestWhoSpeaksTLSMakesRoom(t *testing.T) {
 	f := start(t, Options{MaxConns: 1})
@@ -262,9 +262,9 @@ func TestWhoSpeaksTLSMakesRoom(t *testing.T) {
 	}
 }
 
-// The connection of a node is not closed to make room, and takes no client's place. There are so
-// many of them and no more, and what was refused is none, nor what has only said hello: that may be
-// a stranger's.
+// The connection of a node is not closed to make room, and takes no client's place. Their number is
+// bounded. A connection whose message was refused is none of them, nor is one that has only said
+// hello: that may be a stranger's.
 func TestPeersAreKept(t *testing.T) {
 	f := start(t, Options{MaxConns: 16})
 	f.limits.header = time.Hour

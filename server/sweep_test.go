@@ -16,9 +16,9 @@ type deadlineConn struct {
 
 func (c *deadlineConn) SetReadDeadline(time.Time) error { c.ended = true; return nil }
 
-// A connection that goes on while the sweep looks at it is not judged by what it was beside what it
-// is: the wait for a request that has come is no wait for the body that streams after it. One that
-// waits still is ended.
+// A connection that goes on while the sweep looks at it is not judged by a mix of two moments. The
+// wait for a request that has come is no wait for the body that streams after it. A connection that
+// still waits is ended.
 func TestSweepJudgesOneMoment(t *testing.T) {
 	s := &Server{room: room{limits: defaultTimeouts()}}
 	s.clock.now = s.clock.Load

@@ -108,8 +108,8 @@ func TestApplyRefusesCollectable(t *testing.T) {
 	}
 }
 
-// The bound refuses what needs more memory, changes nothing then, and stands
-// in the way of neither deletes nor writes that need no more.
+// The bound refuses what needs more memory, and changes nothing then. It hinders neither deletes
+// nor writes that need no more.
 func TestMaxBytes(t *testing.T) {
 	clock := newFakeClock()
 	const room = entryOverheadBytes + 1 + 100 // for key a and 100 bytes

@@ -131,8 +131,8 @@ func (f *follower) age(key string, buried bool) {
 	}
 }
 
-// compare holds the store to what it would hold, but for as many values as it
-// says that it has evicted.
+// compare holds the store to what it would hold, less as many values as it says that it has
+// evicted.
 func (f *follower) compare() {
 	f.t.Helper()
 	checkBooks(f.t, f.store)

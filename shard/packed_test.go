@@ -152,7 +152,7 @@ func packedSteps(t *testing.T) int {
 
 func upTo(n int) func(*rand.Rand) int { return func(r *rand.Rand) int { return r.IntN(n) } }
 
-// mostly draws sizes below small, but for one in a hundred below large.
+// mostly draws sizes below small, and one in a hundred below large.
 func mostly(small, large int) func(*rand.Rand) int {
 	return func(r *rand.Rand) int {
 		if r.IntN(100) == 0 {

@@ -20,9 +20,8 @@ func offersOf(n, valueBytes int, version kv.Version) []kv.Offer {
 	return offers
 }
 
-// Calls that take many locks, in the opposite order of each other, do not wait
-// for each other in a circle, and lose nothing; nor do those who take one beside
-// them, and those who only touch.
+// Calls that take many locks, in the opposite order of each other, do not wait for each other in a
+// circle, and lose nothing. Nor do those who take one beside them, and those who only touch.
 func TestApplyAllDoesNotLockUp(t *testing.T) {
 	s := open(t, newFakeClock(), Options{Partitions: 64, hash: kv.Hash})
 	const n, rounds = 200, 100
@@ -119,9 +118,8 @@ func TestApplyAllDoesNotAllocate(t *testing.T) {
 	}
 }
 
-// While many locks are held nothing is evicted: the first record that is short of
-// room ends the window, and is merged, as all others are, once the locks are
-// given back.
+// While many locks are held nothing is evicted. The first record that is short of room ends the
+// window. It is merged, as all others are, once the locks are given back.
 func TestWindowDoesNotEvict(t *testing.T) {
 	s := openEvicting(t, newFakeClock(), 4, 1<<20)
 	fill := offersOf(6000, 150, 1)

@@ -88,8 +88,9 @@ func (p *consolePage) wantStored(key, value, contentType string) {
 }
 
 // Whoever looks at a key in the console and puts it again stores what was there, type and line ends
-// too: what is shown is in the editor. What is there already is not replaced or deleted unasked,
-// nor when somebody else has changed it since it was shown: then the page offers to load that.
+// too: what is shown is in the editor. What is there already is not replaced or deleted unasked.
+// Nor is it when somebody else has changed it since it was shown: then the page offers to load
+// that.
 func TestConsoleDestroysNothing(t *testing.T) {
 	t.Parallel()
 	c := shared.get(t)

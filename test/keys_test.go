@@ -60,9 +60,9 @@ func escaped(key string) string {
 	return b.String()
 }
 
-// A key is the bytes after /db/, decoded once and otherwise as they are: it is
-// found under whatever spelling of the same bytes, at every node, and keys
-// that are other bytes, however much alike, are other keys.
+// A key is the bytes after /db/, decoded once and otherwise as they are. It is found under whatever
+// spelling of the same bytes, at every node. Keys that are other bytes, however much alike, are
+// other keys.
 func TestKeysAreBytes(t *testing.T) {
 	t.Parallel()
 	c := shared.get(t)

@@ -14,8 +14,8 @@ import (
 )
 
 // lan is a network of its own for the nodes of a fleet, each in a network namespace, as on a
-// machine of its own. Each has two interfaces: by one the nodes reach each other over a router,
-// which does with each packet as it is told; by the other the test reaches them.
+// machine of its own. Each has two interfaces. By one the nodes reach each other over a router,
+// which does with each packet as it is told. By the other the test reaches them.
 type lan struct {
 	t      *testing.T
 	prefix string // of all that is made

@@ -63,7 +63,7 @@ func startProxy(t *testing.T, at, to string) *proxy {
 	return p
 }
 
-// become changes the mood. Connections stay, but for those that were told nonsense.
+// become changes the mood. Connections stay, except those that were told nonsense.
 func (p *proxy) become(m mood) {
 	if was := mood(p.mood.Swap(int32(m))); was != honest && was != slow {
 		p.hangUp()

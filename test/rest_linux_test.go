@@ -160,7 +160,7 @@ func (x *chaos) all(node int, keys []string) (map[string]history.Found, error) {
 	return found, nil
 }
 
-// list is what a node lists, but for the keys that expire.
+// list is what a node lists, without the keys that expire.
 func (x *chaos) list(node int) (keys []string, err error) {
 	a := ask(x.crowd.web, http.MethodGet, x.f.url(node, "/db"), "", "Accept", "application/x-ndjson")
 	if a.status != http.StatusOK {

@@ -32,8 +32,7 @@ func (m written) over(w *witness, i int, method, prefix string, keys int, value 
 	return refused
 }
 
-// agreed says which of the keys that were written are not the same at all of the nodes, or not as
-// they may be.
+// agreed says which of the written keys differ between the nodes, or are not as they may be.
 func (m written) agreed(w *witness, at ...int) error {
 	for key, may := range m {
 		first := ""

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// Changes overlap and fail: a node joins and is killed while it fetches, and comes back empty;
-// another joins by it alone before it is part of the cluster; one of the old ones is stopped and
+// Changes overlap and fail. A node joins and is killed while it fetches, and comes back empty.
+// Another joins by it alone before it is part of the cluster. One of the old ones is stopped and
 // started in the middle. No request fails at those that run, nothing is wrong, and at last all is
 // as if it had been done one by one.
 func TestChangesOverlap(t *testing.T) {

@@ -91,8 +91,8 @@ func TestFindSelf(t *testing.T) {
 	}
 }
 
-// Two lines of a --conf file that lead to one address and port are one node, be they names,
-// addresses, or ways to write one; where a host cannot be looked up, or only the port is the same,
+// Two lines of a --conf file that lead to one address and port are one node. They may be names,
+// addresses, or ways to write one. Where a host cannot be looked up, or only the port is the same,
 // nothing is said.
 func TestLinesApart(t *testing.T) {
 	self := &machine{lookup: func(host string) []net.IP {

@@ -47,7 +47,7 @@ func TestLoadDataRecognises(t *testing.T) {
 	}
 }
 
-// Of a packed file that is cut short, what is there is loaded and counted, and the line where it
+// A packed file that is cut short is loaded and counted as far as it goes, and the line where it
 // breaks off is named.
 func TestLoadDataOfACutFile(t *testing.T) {
 	startCluster(t, 2)

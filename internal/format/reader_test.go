@@ -233,7 +233,7 @@ func TestNDJSON(t *testing.T) {
 		`1 put "aaaaaaaa"="bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"`)
 }
 
-// Half a character, in an escape, is refused as bytes are that are not UTF-8: encoding/json makes
+// Half a character, in an escape, is refused like bytes that are not UTF-8: encoding/json makes
 // U+FFFD of it, and of two keys one. A line that has no other fault is refused for it wherever it
 // is.
 func TestNDJSONHalfCharacters(t *testing.T) {

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// Two processes that take ports at the same time are never given the same, nor one on which
-// something listens. A pool is a process's.
+// Two processes that take ports at the same time are never given the same one, nor one on which
+// something listens. A pool belongs to one process.
 func TestPortsBelongToOne(t *testing.T) {
 	const some = 300 // of several blocks
 	foreign := make(map[int]bool)

@@ -1,6 +1,6 @@
-// Command baseline is what httpdhs is measured against: a bare fasthttp server
-// behind fasthttp/router that speaks the requests of /db/{key} and stores
-// nothing. Whatever a store costs is what it is slower than this by.
+// Command baseline is what httpdhs is measured against. It is a bare fasthttp server behind
+// fasthttp/router that speaks the requests of /db/{key} and stores nothing. What a store is slower
+// than this by is what it costs.
 //
 //	GET /db/{key}   200 and 100 bytes, the same for every key
 //	PUT /db/{key}   204, after the body was read

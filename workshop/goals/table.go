@@ -31,9 +31,8 @@ var rows = []rig.Row{
 	{Number: "4", What: "by wrk: PUT at one of three, two replicas / E", Figure: "wrk put any", Beside: "wrk put E", Goal: 0.60},
 }
 
-// printTable prints the goals. A goal is for the ratio, but that of p99/p50:
-// there it is for what was measured, and E's tells what the machine makes of a
-// server that stores nothing.
+// printTable prints the goals. A goal is for the ratio, except that of p99/p50. There it is for
+// what was measured, and E's tells what the machine makes of a server that stores nothing.
 func printTable(w io.Writer, samples rig.Samples) error {
 	fmt.Fprintf(w, "%d cores, %s/%s, %s; medians of %d rounds; rows \"by wrk\": wrk -t1 -c64, else httpdhs bench\n\n",
 		runtime.NumCPU(), runtime.GOOS, runtime.GOARCH, runtime.Version(), samples.Rounds())

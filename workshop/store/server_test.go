@@ -58,8 +58,8 @@ func TestReplies(t *testing.T) {
 	}
 }
 
-// Of a read-through a hit is a value that was there; a miss and an update are
-// stored; and a write that redis has no room for is refused and no failure.
+// In a read-through a hit is a value that was there, and a miss and an update are stored. A write
+// that redis has no room for is refused and no failure.
 func TestReadThroughRedis(t *testing.T) {
 	s := &redis{data: answering(t, "$1\r\nx\r\n"+"$-1\r\n"+"+OK\r\n"+"-OOM command not allowed\r\n")}
 	hits, refused, err := s.readThrough([]sized{{1, 5}, {2, 5}}, []sized{{3, 5}})

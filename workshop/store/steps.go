@@ -22,9 +22,9 @@ const (
 	controlWords = 1 << 15
 )
 
-// steps runs the store alone, in this process and on one thread with the
-// collector off, and asks it how long its steps took: by the time that its thread was
-// on a processor, and by the clock on the wall, in alternation.
+// steps runs the store alone, in this process and on one thread with the collector off, and asks it
+// how long its steps took. It measures by the time that its thread was on a processor, and by the
+// clock on the wall, in alternation.
 func steps(h *house) error {
 	began := time.Now()
 	for round := range h.rounds {
