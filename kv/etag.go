@@ -59,10 +59,10 @@ type Tags struct {
 // ParseTags reads a field. The versions go into the memory of into. Tags that none of our nodes
 // made are left out: they never match.
 //
-// Where the comparison is strong, two tags are an error: a weak tag, and one that a proxy made of
-// ours when it compressed the value. They would never match either, and whoever sends them does not
-// know that. Where the comparison is weak, a weak tag is its strong one. A "*" stands alone: with
-// anything beside it, it is an error.
+// Where the comparison is strong, two kinds of tags are an error: a weak tag, and one that a proxy
+// made of ours when it compressed the value. They would never match either, and whoever sends them
+// does not know that. Where the comparison is weak, a weak tag counts as its strong one. A "*"
+// stands alone: with anything beside it, it is an error.
 func ParseTags(f TagField, strong bool, into []Version) (Tags, error) {
 	t := Tags{Given: len(f.Lines) > 0, Versions: into[:0]}
 	list := f.Tags()

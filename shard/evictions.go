@@ -161,10 +161,10 @@ func (s *Store) evictAny() {
 
 // ApplySync is Apply of a record that another owner holds, as a comparison of the two has shown.
 // Owners evict differently: what one has evicted the other still offers, and would offer for ever.
-// So one case is not stored, and is kv.Stale with Current 0: nothing is held under the key, and the
-// record's version is not above the highest that the partition has evicted. Whatever two stores
-// hold, no record is stored in one of them twice this way, so they come to rest. Tombstones are no
-// different from values here.
+// So a record is not stored, and is kv.Stale with Current 0, if two things hold. Nothing is held
+// under its key, and its version is not above the highest that the partition has evicted. Whatever
+// two stores hold, no record is stored in one of them twice this way, so they come to rest.
+// Tombstones are no different from values here.
 //
 // What is written, or kept for this node while it was down, goes to Apply.
 func (s *Store) ApplySync(hash uint64, r *kv.Record) (kv.Applied, error) {
