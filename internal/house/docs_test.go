@@ -35,7 +35,7 @@ func comments(t *testing.T) (texts []text) {
 	for _, f := range sources(t) {
 		var b strings.Builder
 		for _, group := range f.file.Comments {
-			b.WriteString(group.Text())
+			b.WriteString(group.Text() + "\n")
 		}
 		texts = append(texts, text{f.path, b.String()})
 	}
@@ -132,8 +132,8 @@ func anchors(body string) (all []string) {
 	return all
 }
 
-// Files and folders that are named are there: a path from the root or, of a bare Go file, one in the
-// package of the comment or, for a document, in any.
+// Files and folders that are named are there: a path from the root or, of a bare Go file, one in
+// the package of the comment or, for a document, in any.
 func TestFilesThatAreNamedExist(t *testing.T) {
 	bare := map[string]bool{}
 	for _, f := range sources(t) {
@@ -289,8 +289,8 @@ func TestMakeTargetsThatAreNamedExist(t *testing.T) {
 // fileEndings are those of files that documents name, and that may begin as a package is called.
 var fileEndings = []string{"go", "crt", "key"}
 
-// Names of the code that a document writes as `package.Name` are there, and what a comment writes as
-// package.Name, or Type.Name of its own package.
+// Names of the code that a document writes as `package.Name` are there, and what a comment writes
+// as package.Name, or Type.Name of its own package.
 func TestIdentifiersThatAreNamedExist(t *testing.T) {
 	declared := map[string]map[string]bool{}
 	for _, f := range sources(t) {
