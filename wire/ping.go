@@ -21,8 +21,8 @@ type Ping struct {
 	InSync   bool  // it holds all that it owns by the ring that it reads by
 	Stopping bool
 
-	// Figures asks for an answer with the figures below as they are now. Else they may be those of a
-	// moment ago: to count takes a while.
+	// Figures asks for an answer with the figures below as they are now. Else they may be those of
+	// a moment ago: to count takes a while.
 	Figures bool
 
 	// Number grows with each ping of a boot: messages cross.
@@ -65,8 +65,8 @@ type Sight struct {
 	PrimaryEpoch uint64 // of the peer, that it has acknowledged
 	Counts       bool   // it has delivered what it kept for the peer, and what began before it met the peer is over
 
-	// Acknowledged is the peer's suspicion epoch of the node that it has acknowledged: it knows that
-	// the peer has taken it for down, and has given up what it held.
+	// Acknowledged is the peer's suspicion epoch of the node that it has acknowledged: it knows
+	// that the peer has taken it for down, and has given up what it held.
 	Acknowledged uint64
 }
 

@@ -15,7 +15,8 @@ import (
 //	ring    u64 fingerprint
 //	answer  JSON, an array of ring.Node; null if the ring is not known
 
-// ringBytesMax bounds an answer: what many more members than there may be take, with the longest names.
+// ringBytesMax bounds an answer: what many more members than there may be take, with the longest
+// names.
 const ringBytesMax = 1 << 20
 
 // AppendRing makes a question for who is on a ring.

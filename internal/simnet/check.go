@@ -8,8 +8,9 @@ import (
 	"httpdhs/kv"
 )
 
-// What a history has to have, in the words of docs/guarantees.md. N is the number of replicas. "Acknowledged" is a write
-// that was answered with success, "before" is that one had ended when the other began, "newer" is by version.
+// What a history has to have, in the words of docs/guarantees.md. N is the number of replicas.
+// "Acknowledged" is a write that was answered with success, "before" is that one had ended when the
+// other began, "newer" is by version.
 //
 //	acks      When a write is answered with a acknowledgements, a owners of its key have stored it, or something newer.
 //	lost      An acknowledged write is held by all owners at the end, or something newer is, unless all owners that
@@ -56,7 +57,8 @@ import (
 
 // Rules change what is demanded. The zero value is what is promised.
 type Rules struct {
-	// AssumeStrict demands strict and back of all operations, whatever their levels: a control, which must fail.
+	// AssumeStrict demands strict and back of all operations, whatever their levels: a control,
+	// which must fail.
 	AssumeStrict bool
 }
 
@@ -237,8 +239,8 @@ func (c *checker) reads(k *keyed) {
 	}
 }
 
-// acked is of how many replicas by any ring it is known that they have the write: which they were that acknowledged it is
-// not known, and while members change there are more of them.
+// acked is of how many replicas by any ring it is known that they have the write: which they were
+// that acknowledged it is not known, and while members change there are more of them.
 func (c *checker) acked(w *Op) int {
 	if c.h.Changed {
 		return w.Required
@@ -246,7 +248,8 @@ func (c *checker) acked(w *Op) int {
 	return w.Acks
 }
 
-// steady says whether what is promised of quorums holds between two operations: where members change, while no split is.
+// steady says whether what is promised of quorums holds between two operations: where members
+// change, while no split is.
 func (c *checker) steady(a, b *Op) bool { return !c.h.Changed || c.h.calm(a.Begin, b.End) }
 
 func (c *checker) last(k *keyed) {
@@ -320,7 +323,8 @@ func (c *checker) absent(k *keyed) {
 	}
 }
 
-// mayBeGone says whether what w has put may be deleted or expired, or replaced by what expires, when r ends.
+// mayBeGone says whether what w has put may be deleted or expired, or replaced by what expires,
+// when r ends.
 func (c *checker) mayBeGone(k *keyed, w, r *Op) bool {
 	return slices.ContainsFunc(k.ops, func(o *Op) bool {
 		if o.Kind == kv.OpGet || o.Begin > r.End || o.Outcome == Failed || o.Outcome == ConditionFailed {

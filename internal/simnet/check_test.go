@@ -8,7 +8,8 @@ import (
 	"httpdhs/kv"
 )
 
-// made is a history made by hand: one key, "k", with three replicas, at a, b and c; times are in seconds.
+// made is a history made by hand: one key, "k", with three replicas, at a, b and c; times are in
+// seconds.
 type made struct{ h History }
 
 func newMade() *made {
@@ -61,8 +62,8 @@ func (m *made) held(v kv.Version, value string, nodes ...string) *made {
 	return m
 }
 
-// want fails unless exactly these properties are found broken. Those of the end are looked at only where something is
-// said of the end.
+// want fails unless exactly these properties are found broken. Those of the end are looked at only
+// where something is said of the end.
 func (m *made) want(t *testing.T, properties ...string) {
 	t.Helper()
 	if len(m.h.Held) == 0 {
@@ -97,7 +98,8 @@ func absent(v kv.Version, required int) Op {
 	return Op{Kind: kv.OpGet, Outcome: Absent, Version: v, Required: required}
 }
 
-// A write counts as acknowledged by as many as have stored it, or something newer, when it is answered.
+// A write counts as acknowledged by as many as have stored it, or something newer, when it is
+// answered.
 func TestCheckAcks(t *testing.T) {
 	newMade().op(1, 3, put(5, "x", 2)).stored(2, 5, "a", "b").want(t)
 	newMade().op(1, 3, put(5, "x", 2)).stored(2, 5, "a").stored(2, 6, "b").want(t)
@@ -107,8 +109,8 @@ func TestCheckAcks(t *testing.T) {
 	newMade().op(1, 3, put(5, "x", 2)).stored(2, 5, "a").stored(4, 5, "b").want(t, "acks")
 }
 
-// A quorum read meets what a quorum has acknowledged, also in a split; a weaker one need not, and no read need when an
-// owner lost its memory, or when they were at the same time.
+// A quorum read meets what a quorum has acknowledged, also in a split; a weaker one need not, and
+// no read need when an owner lost its memory, or when they were at the same time.
 func TestCheckStrict(t *testing.T) {
 	start := func(acks int) *made {
 		return newMade().stored(1, 4, "a", "b", "c").stored(2, 5, "a", "b").
@@ -156,8 +158,8 @@ func TestCheckLast(t *testing.T) {
 	start().event(2, Lost, "a", 0).event(2, Lost, "b", 0).stored(2, 4, "b", "c").op(2, 3, put(4, "y", 2)).want(t)
 }
 
-// "No such key" is not said of a key that was acknowledged at level live, unless it may be deleted or expired, the
-// network is split, or all that had it lost their memory.
+// "No such key" is not said of a key that was acknowledged at level live, unless it may be deleted
+// or expired, the network is split, or all that had it lost their memory.
 func TestCheckAbsent(t *testing.T) {
 	start := func() *made {
 		w := put(5, "x", 2)
@@ -230,8 +232,8 @@ func TestCheckValue(t *testing.T) {
 	expired.want(t)
 }
 
-// What was acknowledged is there at the end, unless all that stored it lost their memory, of whom one that said that it is in
-// sync again has it again.
+// What was acknowledged is there at the end, unless all that stored it lost their memory, of whom
+// one that said that it is in sync again has it again.
 func TestCheckLost(t *testing.T) {
 	start := func() *made { return newMade().stored(0.5, 5, "a", "b").op(0, 1, put(5, "x", 2)) }
 	all := []string{"a", "b", "c"}
@@ -248,7 +250,8 @@ func TestCheckLost(t *testing.T) {
 	listed(start().event(2, Dropped, "a", 0).event(2, Dropped, "b", 0).stored(3, 4, all...).held(4, "w", all...)).want(t, "lost")
 }
 
-// At the end all owners hold the newest that any memory has, nobody else does, and all nodes answer and list that.
+// At the end all owners hold the newest that any memory has, nobody else does, and all nodes answer
+// and list that.
 func TestCheckEnd(t *testing.T) {
 	start := func() *made { return newMade().stored(0.5, 5, "a", "b", "c").op(0, 1, put(5, "x", 3)) }
 	read := found(5, "x", 1)

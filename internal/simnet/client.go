@@ -49,8 +49,8 @@ func (s *sim) newClient(id int) *client {
 	}
 }
 
-// work asks until the end. What is drawn for an operation does not depend on how those before have ended, but for
-// the version of a condition.
+// work asks until the end. What is drawn for an operation does not depend on how those before have
+// ended, but for the version of a condition.
 func (c *client) work(end time.Time) {
 	c.begun = end.Add(-c.s.shape.Span)
 	for {
@@ -113,7 +113,8 @@ func (c *client) draw(n *node) Op {
 	return o
 }
 
-// timeAt is the time that a client goes by who asks the node: where nodes keep their clocks together, the right one.
+// timeAt is the time that a client goes by who asks the node: where nodes keep their clocks
+// together, the right one.
 func (c *client) timeAt(n *node) time.Time {
 	if c.s.shape.Kept {
 		return time.Now()
@@ -142,7 +143,8 @@ func (c *client) level(kind kv.OpKind, u float64) kv.Level {
 	return kv.LevelAll
 }
 
-// batch makes more operations of the same kind and level, on all plain keys, to be asked in the same call.
+// batch makes more operations of the same kind and level, on all plain keys, to be asked in the
+// same call.
 func (c *client) batch(first Op) (ops []Op) {
 	for _, key := range plainKeys {
 		o := first
@@ -161,8 +163,8 @@ func (c *client) batch(first Op) (ops []Op) {
 // patience is how long past its deadline a client waits for an answer.
 const patience = 200 * time.Millisecond
 
-// ask has a node carry out operations in one call, and waits for its answer. A node that is down refuses, which is
-// noted nowhere.
+// ask has a node carry out operations in one call, and waits for its answer. A node that is down
+// refuses, which is noted nowhere.
 func (c *client) ask(n *node, ops []Op, timeout time.Duration) {
 	run := c.s.net.at(n.name)
 	if run == nil {

@@ -8,20 +8,24 @@ import (
 	"httpdhs/kv"
 )
 
-// Clocks go one of two ways. In half of the runs nodes go by what their machines' clocks read, which are seconds apart, are
-// set, and go wrong by minutes: no node has that, but what is promised of order must not hang on clocks. In the other half they
-// go by a [kv.Wall] that package replicate keeps with the others', as every node does. Then the machines are right, but for one, which is
-// wrong from the start, or is set while its node runs, by up to an hour; and all that is promised of time is demanded.
+// Clocks go one of two ways. In half of the runs nodes go by what their machines' clocks read,
+// which are seconds apart, are set, and go wrong by minutes: no node has that, but what is promised
+// of order must not hang on clocks. In the other half they go by a [kv.Wall] that package replicate
+// keeps with the others', as every node does. Then the machines are right, but for one, which is
+// wrong from the start, or is set while its node runs, by up to an hour; and all that is promised
+// of time is demanded.
 
 const (
 	// rightWithin is how far the clocks of machines that are right are from the run's time.
 	rightWithin = 200 * time.Millisecond
 
-	// timelyWithin is how far a node in sync may be from the run's time: within half a second it leaves its clock as it is, of machines that are right within
-	// rightWithin; and what it reads of another's clock is off by half of the time that the answer took.
+	// timelyWithin is how far a node in sync may be from the run's time: within half a second it
+	// leaves its clock as it is, of machines that are right within rightWithin; and what it reads
+	// of another's clock is off by half of the time that the answer took.
 	timelyWithin = time.Second
 
-	// meetTime is how long members that are new to each other may take until each knows what the others' clocks read.
+	// meetTime is how long members that are new to each other may take until each knows what the
+	// others' clocks read.
 	meetTime = time.Second
 
 	// lookAgainIn is between the two looks of the operator.
@@ -69,8 +73,8 @@ func (s *sim) keep(run *running) (wall *kv.Wall) {
 	return wall
 }
 
-// lookAgain has an operator look at the clocks a second time: a node may have gone on with what it heard
-// of others before those were started anew.
+// lookAgain has an operator look at the clocks a second time: a node may have gone on with what it
+// heard of others before those were started anew.
 func (s *sim) lookAgain() {
 	select {
 	case <-time.After(lookAgainIn):
@@ -79,8 +83,8 @@ func (s *sim) lookAgain() {
 	}
 }
 
-// setRight has an operator start nodes anew that have stamped so far ahead that others do not take them for members. That needs
-// times in which too few nodes ran.
+// setRight has an operator start nodes anew that have stamped so far ahead that others do not take
+// them for members. That needs times in which too few nodes ran.
 func (s *sim) setRight() {
 	s.clocks.mu.Lock()
 	few := s.clocks.few
@@ -113,7 +117,8 @@ type clockWatch struct {
 	untimely []Untimely
 }
 
-// cannotTell notes that a node that has just started, and knows no time but its machine's, may hear few of the others.
+// cannotTell notes that a node that has just started, and knows no time but its machine's, may hear
+// few of the others.
 func (w *clockWatch) cannotTell() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -145,7 +150,8 @@ func (s *sim) lookAtClocks() {
 	}
 }
 
-// clocksApart says whether nodes that keep their clocks together have not: too few ran to tell who is wrong.
+// clocksApart says whether nodes that keep their clocks together have not: too few ran to tell who
+// is wrong.
 func (s *sim) clocksApart() bool {
 	if !s.shape.Kept {
 		return false

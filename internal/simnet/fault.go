@@ -37,11 +37,13 @@ func (k FaultKind) String() string {
 // splits says whether nodes may not be able to talk to each other as they should.
 func (k FaultKind) splits() bool { return k <= Wild }
 
-// lagMost is how long messages there and back may take until a node may be taken for down, which misses four probes in a row then: less than a probe
-// waits for its answer, by what messages take anyway.
+// lagMost is how long messages there and back may take until a node may be taken for down, which
+// misses four probes in a row then: less than a probe waits for its answer, by what messages take
+// anyway.
 const lagMost = 500 * time.Millisecond
 
-// splits says whether nodes may not be able to talk to each other as they should while the fault lasts.
+// splits says whether nodes may not be able to talk to each other as they should while the fault
+// lasts.
 func (f *Fault) splits() bool { return f.Kind.splits() || f.Kind == Lagging && f.roundTrip() > lagMost }
 
 // roundTrip is what a fault that lags adds to the time of a question and its answer.
@@ -122,9 +124,9 @@ func (f *Fault) mark(from, to string, w *way) {
 	}
 }
 
-// Profile is which kinds of faults a run has at all. Seeds take different ones: with all of them on all the time, runs
-// would be alike, and the guarantees that hold only while the network is whole would never be looked at (Groce et al.,
-// "Swarm Testing", 2012).
+// Profile is which kinds of faults a run has at all. Seeds take different ones: with all of them on
+// all the time, runs would be alike, and the guarantees that hold only while the network is whole
+// would never be looked at (Groce et al., "Swarm Testing", 2012).
 type Profile []FaultKind
 
 // drawProfile draws the kinds of a run.

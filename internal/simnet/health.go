@@ -145,7 +145,8 @@ func (s *sim) lookAtMembers(runs []*running) (members, down int, fine bool) {
 }
 
 // hadShare says whether a member that does not run has ever had its share, as far as others have
-// heard: then it is an owner. So it is if it was removed, and has joined again before the ring went on without it.
+// heard: then it is an owner. So it is if it was removed, and has joined again before the ring went
+// on without it.
 func (s *sim) hadShare(name string, runs []*running) bool {
 	s.net.mu.Lock()
 	owner, ever := s.net.nodes[name].owner, s.net.nodes[name].ever

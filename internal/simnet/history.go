@@ -11,7 +11,8 @@ import (
 	"httpdhs/kv"
 )
 
-// Never is the end of an operation whose outcome nobody learned: it may take effect at any time, or not at all.
+// Never is the end of an operation whose outcome nobody learned: it may take effect at any time, or
+// not at all.
 const Never = time.Duration(math.MaxInt64)
 
 // Outcome is how an operation ended for the client that asked for it.
@@ -29,7 +30,8 @@ func (o Outcome) String() string {
 	return [...]string{"unknown", "ok", "absent", "condition failed", "failed"}[o]
 }
 
-// Op is one operation of a client, with all that the client knows of it. Times are since the start of the run.
+// Op is one operation of a client, with all that the client knows of it. Times are since the start
+// of the run.
 type Op struct {
 	ID, Client int
 	Node       string // that was asked
@@ -96,7 +98,8 @@ const (
 	Gone                     // it has handed over all that it held, and left
 )
 
-// Event is what a node's memory went through. Those of one History are in the order in which they happened.
+// Event is what a node's memory went through. Those of one History are in the order in which they
+// happened.
 type Event struct {
 	At        time.Duration
 	Kind      EventKind
@@ -147,9 +150,9 @@ type History struct {
 	Ops    []Op // in the order of their begin
 	Events []Event
 
-	// Splits are the times in which some node could not talk to another as it should, each with the time after it until
-	// the nodes had found together again. In them guarantees hold that are about what nodes hold, and not
-	// those about what they know of each other.
+	// Splits are the times in which some node could not talk to another as it should, each with the
+	// time after it until the nodes had found together again. In them guarantees hold that are
+	// about what nodes hold, and not those about what they know of each other.
 	Splits []Span
 
 	Healthy  []Health // for the property "reason" of check.go
@@ -164,7 +167,8 @@ type History struct {
 	Few      bool // and at some time too few ran to tell which
 	Untimely []Untimely
 
-	// What was found at the end. Rest is why the cluster did not come to rest in time; empty: it did.
+	// What was found at the end. Rest is why the cluster did not come to rest in time; empty: it
+	// did.
 	Rest    string
 	Held    []Held
 	Differs []string            // partitions that have other digests at one owner than at another

@@ -90,8 +90,9 @@ func (s *Shape) drawMembers(c chance) {
 // detectTime is how long it takes until all find down whom they do not reach.
 const detectTime = 4 * time.Second
 
-// drawSides draws a split in three sides, none of which need be a majority, for so long that each would
-// remove the others. No operator removes anybody: sides that have removed each other stay apart.
+// drawSides draws a split in three sides, none of which need be a majority, for so long that each
+// would remove the others. No operator removes anybody: sides that have removed each other stay
+// apart.
 func (s *Shape) drawSides(c chance) {
 	byHand := func(ch *Change) bool { return ch.Kind == Remove || ch.Kind == Expel }
 	if s.Members == nil || s.Members.EvictAfter == 0 || slices.ContainsFunc(s.Members.Changes, byHand) {
@@ -182,8 +183,9 @@ func (s *sim) anyFormed() bool {
 	return slices.ContainsFunc(s.runs(), func(run *running) bool { return run.members.Formed() })
 }
 
-// introduce says what a node that starts is told of the others. A list of all members is right only as long as nobody
-// has joined or gone; else it gets some that are part of the cluster. If there are none, all that are to run: they found one.
+// introduce says what a node that starts is told of the others. A list of all members is right only
+// as long as nobody has joined or gone; else it gets some that are part of the cluster. If there
+// are none, all that are to run: they found one.
 func (s *sim) introduce(n *node) (static, join []string) {
 	var formed, all []string
 	outdated := false
@@ -257,7 +259,8 @@ func (s *sim) setGone(n *node, gone bool) {
 	n.gone, n.away, n.ended, n.owner = gone, false, false, n.owner && gone
 }
 
-// about is the node that a change can be about: from its place on. Two at least are left of those that are to run.
+// about is the node that a change can be about: from its place on. Two at least are left of those
+// that are to run.
 func (s *sim) about(ch *Change) *node {
 	s.net.mu.Lock()
 	defer s.net.mu.Unlock()
@@ -367,7 +370,8 @@ func (s *sim) remove(victim *node, end time.Time) {
 	}
 }
 
-// isMember says whether a node that runs has the name on its map still: who removed it may have died before it told.
+// isMember says whether a node that runs has the name on its map still: who removed it may have
+// died before it told.
 func (s *sim) isMember(name string) bool {
 	return slices.ContainsFunc(s.runs(), func(run *running) bool {
 		known, ok := run.members.Now()
@@ -375,7 +379,8 @@ func (s *sim) isMember(name string) bool {
 	})
 }
 
-// heal has an operator start nodes anew that have nobody to join: those that they know are gone, or have never been there.
+// heal has an operator start nodes anew that have nobody to join: those that they know are gone, or
+// have never been there.
 func (s *sim) heal() {
 	if s.shape.Members == nil {
 		return
@@ -401,8 +406,8 @@ func (s *sim) heal() {
 	}
 }
 
-// discord says which members do not agree on who the members are, or by which ring they go; empty: they do, and the ring is
-// that of all who run.
+// discord says which members do not agree on who the members are, or by which ring they go; empty:
+// they do, and the ring is that of all who run.
 func (s *sim) discord() string {
 	var first *running
 	var names []string

@@ -22,8 +22,8 @@ type timeoutError struct{}
 func (timeoutError) Error() string { return "no answer in time" }
 func (timeoutError) Timeout() bool { return true }
 
-// way is how messages fare from one node to another. Questions go one way and answers the other, so a way that is cut
-// breaks the questions of one node and the answers of the other.
+// way is how messages fare from one node to another. Questions go one way and answers the other, so
+// a way that is cut breaks the questions of one node and the answers of the other.
 type way struct {
 	cut     bool
 	silent  bool    // what is lost is lost without a word, and not with a broken connection
@@ -36,8 +36,8 @@ type way struct {
 	lag     time.Duration
 }
 
-// fate is what is drawn for a message and its answer before anything is known of the way: always as many numbers, so
-// that the n-th message on a way has the same fate whatever the faults are.
+// fate is what is drawn for a message and its answer before anything is known of the way: always as
+// many numbers, so that the n-th message on a way has the same fate whatever the faults are.
 type fate struct {
 	out, back, again                   time.Duration
 	lossOut, lossBack, twice, bad, err float64
@@ -81,8 +81,9 @@ func (n *network) way(from, to string) way {
 	return n.ways[[2]string{from, to}]
 }
 
-// course is what draws fates from one stream: messages of one kind on one way. Kinds are apart so that what one is
-// about, such as a search for drift at a random peer, does not change the fate of the others.
+// course is what draws fates from one stream: messages of one kind on one way. Kinds are apart so
+// that what one is about, such as a search for drift at a random peer, does not change the fate of
+// the others.
 type course struct {
 	from, to string
 	kind     byte
@@ -173,8 +174,8 @@ func (w *link) Abort() {
 	w.abort = make(chan struct{})
 }
 
-// RoundTrip implements peer.Transport. A node that is stopped neither sends nor hears; one that is dead does not
-// either.
+// RoundTrip implements peer.Transport. A node that is stopped neither sends nor hears; one that is
+// dead does not either.
 func (w *link) RoundTrip(dst, message []byte, deadline time.Time) ([]byte, error) {
 	w.mu.Lock()
 	abort := w.abort
@@ -235,7 +236,8 @@ func (n *network) trip(from, to string, msg []byte, f *fate) reply {
 		first := n.at(to)
 		n.hands.do(&n.moves, func() {
 			time.Sleep(f.again)
-			// A connection ends with the process that it leads to: who starts anew, and has forgotten who has left, does not hear it from then.
+			// A connection ends with the process that it leads to: who starts anew, and has
+			// forgotten who has left, does not hear it from then.
 			if n.at(to) == first && !n.way(from, to).cut {
 				n.deliver(to, bytes.Clone(msg))
 			}

@@ -58,8 +58,9 @@ type running struct {
 
 func (r *running) name() string { return r.node.name }
 
-// door is what a stopped node's goroutines wait at, wherever they touch what is outside of them: the network and the
-// store. A process that is stopped does not do more than that: it is stopped with what it has in hand.
+// door is what a stopped node's goroutines wait at, wherever they touch what is outside of them:
+// the network and the store. A process that is stopped does not do more than that: it is stopped
+// with what it has in hand.
 type door struct {
 	mu    sync.Mutex    // guards all below
 	shut  chan struct{} // closed and nil when it opens
@@ -104,8 +105,8 @@ func (d *door) stopped() (now bool, times int) {
 	return d.shut != nil, d.stops
 }
 
-// notedStore is a node's store. It tells the recorder what is stored, under a lock that makes the order of what it
-// tells that of what was done.
+// notedStore is a node's store. It tells the recorder what is stored, under a lock that makes the
+// order of what it tells that of what was done.
 type notedStore struct {
 	*shard.Store
 	run *running
@@ -138,8 +139,8 @@ func (s *notedStore) apply(hash uint64, r *kv.Record, cond *kv.Condition, do fun
 	return a, err
 }
 
-// full says whether the node has no memory for a record that the store would take: a new one, or one that is larger than what is
-// held. There is always room for tombstones.
+// full says whether the node has no memory for a record that the store would take: a new one, or
+// one that is larger than what is held. There is always room for tombstones.
 func (s *notedStore) full(hash uint64, r *kv.Record, cond *kv.Condition) (a kv.Applied, full bool) {
 	if !s.run.node.full.Load() || r.Tombstone {
 		return a, false
@@ -323,8 +324,8 @@ func (s *sim) members() wire.Members {
 	return m
 }
 
-// kill ends a node as a crash does, or one that has left: from one instant on nothing comes out of it, and its memory is
-// gone. nil: there is none.
+// kill ends a node as a crash does, or one that has left: from one instant on nothing comes out of
+// it, and its memory is gone. nil: there is none.
 func (s *sim) kill(run *running, how EventKind) {
 	if run == nil {
 		return

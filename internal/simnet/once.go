@@ -69,8 +69,8 @@ func (c *checker) comesBack(k *keyed, r *Op, wrote map[*Op]*Op, seen, later []*O
 }
 
 // binds is how many replicas have what an operation found or wrote. A read has as many store it as
-// it asked, but a full one refuses: then only those have it that acknowledged the write. While these
-// are down, a later read may miss it: guarantees.md, "Reads".
+// it asked, but a full one refuses: then only those have it that acknowledged the write. While
+// these are down, a later read may miss it: guarantees.md, "Reads".
 func (c *checker) binds(k *keyed, o *Op) int {
 	switch w := k.puts[o.Value]; {
 	case o.Kind != kv.OpGet:

@@ -16,19 +16,20 @@ const (
 	// watchEvery is how often the watch looks at the nodes.
 	watchEvery = 20 * time.Millisecond
 
-	// settleTime is how long the nodes have to be on good terms to count as settled: two probes of everybody by
-	// everybody, so that what they know of each other is from then.
+	// settleTime is how long the nodes have to be on good terms to count as settled: two probes of
+	// everybody by everybody, so that what they know of each other is from then.
 	settleTime = 1500 * time.Millisecond
 
-	// hearTime is how long after a split nodes may take to hear of what others did without them: what is lost of a
-	// probe that was under way, the pause to the next, and its way.
+	// hearTime is how long after a split nodes may take to hear of what others did without them:
+	// what is lost of a probe that was under way, the pause to the next, and its way.
 	hearTime = 2 * time.Second
 )
 
 // splitWatch knows when the network was split.
 //
-// A split is over when nodes have had the time to hear of it. Where a node also lost its memory meanwhile, or
-// its clock was wrong, those are two faults at once, and it is over when all nodes are in sync and on good terms.
+// A split is over when nodes have had the time to hear of it. Where a node also lost its memory
+// meanwhile, or its clock was wrong, those are two faults at once, and it is over when all nodes
+// are in sync and on good terms.
 type splitWatch struct {
 	log *eventLog
 
@@ -57,8 +58,9 @@ func (w *splitWatch) turn(on, two bool) {
 	w.whole, w.fine = -1, -1
 }
 
-// look takes in how things are: whether a message hangs that was lost in the split, whether a node is down or never was
-// in sync, and whether all nodes are on good terms. It says whether the network is split.
+// look takes in how things are: whether a message hangs that was lost in the split, whether a node
+// is down or never was in sync, and whether all nodes are on good terms. It says whether the
+// network is split.
 func (w *splitWatch) look(stuck, fresh, fine bool) (split bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -131,7 +133,8 @@ func (s *sim) watch() {
 	}
 }
 
-// noteSynced notes that a node is in sync, the first time, and where members change each time that it is by another ring.
+// noteSynced notes that a node is in sync, the first time, and where members change each time that
+// it is by another ring.
 func (s *sim) noteSynced(run *running, synced map[*running]uint64) {
 	e, by := Event{Kind: InSync, Node: run.name()}, uint64(1)
 	var now *ring.Table
@@ -182,8 +185,8 @@ func (s *sim) quarrel() string {
 	return ""
 }
 
-// rest waits until the cluster is at rest: all nodes are in sync and on good terms, and all owners of a partition have
-// the same digests. It says why not, when the time for it is over.
+// rest waits until the cluster is at rest: all nodes are in sync and on good terms, and all owners
+// of a partition have the same digests. It says why not, when the time for it is over.
 func (s *sim) rest() (why string) {
 	calm := 0
 	for end := time.Now().Add(s.shape.RestTime); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
@@ -212,7 +215,8 @@ func (s *sim) rest() (why string) {
 	return why
 }
 
-// tellStatements logs what the nodes last heard of each other: what keeps them from coming to rest is in there.
+// tellStatements logs what the nodes last heard of each other: what keeps them from coming to rest
+// is in there.
 func (s *sim) tellStatements() {
 	for _, run := range s.runs() {
 		for _, p := range run.plane.Topology.Peers() {
@@ -228,7 +232,8 @@ func (s *sim) settle() {
 	}
 }
 
-// differs are the partitions of which owners hold different records, and those that a node holds without owning them.
+// differs are the partitions of which owners hold different records, and those that a node holds
+// without owning them.
 func (s *sim) differs() (all []string) {
 	runs := s.runs()
 	for part := range s.table.Partitions() {
@@ -252,7 +257,8 @@ func (s *sim) differs() (all []string) {
 	return all
 }
 
-// expire waits until all that has a time to live is expired by every clock: what is left does not change any more.
+// expire waits until all that has a time to live is expired by every clock: what is left does not
+// change any more.
 func (s *sim) expire() {
 	var last int64
 	s.rec.mu.Lock()

@@ -39,7 +39,8 @@ type Shape struct {
 	AtOnce   bool          // clients begin before the nodes are in sync
 	RestTime time.Duration
 
-	// Members is how members come and go; nil: they stay as they are, and nobody asks package membership.
+	// Members is how members come and go; nil: they stay as they are, and nobody asks package
+	// membership.
 	Members *Coming
 
 	// Store stands between a node and its store. Tests lie with it.
@@ -104,7 +105,8 @@ func drawShape(seed uint64, as era) Shape {
 	return s
 }
 
-// places are the names of all nodes that there may be: those of the beginning, then those that may join.
+// places are the names of all nodes that there may be: those of the beginning, then those that may
+// join.
 func (s *Shape) places() (all []string) {
 	if s.Members == nil {
 		return names(s.Nodes)
@@ -249,8 +251,8 @@ func (s *sim) setClock(n *node, ahead time.Duration) {
 	s.apart = max(s.apart, ahead.Abs())
 }
 
-// work has the clients work while faults come and go. It returns when all faults are over and every operation that
-// a node has taken has ended.
+// work has the clients work while faults come and go. It returns when all faults are over and every
+// operation that a node has taken has ended.
 func (s *sim) work() {
 	var clients sync.WaitGroup
 	clients.Go(func() { s.crowds(time.Now()) })

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// Streams of random numbers: each part of a run draws from its own, so that what one draws does not change what
-// another gets.
+// Streams of random numbers: each part of a run draws from its own, so that what one draws does not
+// change what another gets.
 const (
 	streamShape = iota + 1
 	streamFaults
@@ -56,8 +56,9 @@ func (s *shared) next() float64 {
 	return s.c.Float64()
 }
 
-// Flush empties the pools of the packages that are simulated, in which a timer or a channel may lie that belongs to a
-// bubble that has ended: what a sync.Pool has is gone after the second collection.
+// Flush empties the pools of the packages that are simulated, in which a timer or a channel may lie
+// that belongs to a bubble that has ended: what a sync.Pool has is gone after the second
+// collection.
 func Flush() {
 	runtime.GC()
 	runtime.GC()

@@ -66,8 +66,9 @@ func envInt(t *testing.T, name string, otherwise int) int {
 	return n
 }
 
-// Whatever the faults that a seed brings, everything that is promised holds. Each block of seeds runs in a process of
-// its own with one processor: so a seed that fails does so again, and what dies takes little with it.
+// Whatever the faults that a seed brings, everything that is promised holds. Each block of seeds
+// runs in a process of its own with one processor: so a seed that fails does so again, and what
+// dies takes little with it.
 func TestSeeds(t *testing.T) {
 	if os.Getenv(envChild) != "" {
 		t.Skip("it is the child")
@@ -111,7 +112,8 @@ func (b *blocks) take() (first, count int) {
 	return first, count
 }
 
-// run runs some seeds in a process of their own, and goes on after one that took its process with it.
+// run runs some seeds in a process of their own, and goes on after one that took its process with
+// it.
 func (b *blocks) run(t *testing.T, first, count int) {
 	for at := first; at < first+count; {
 		ran := 0
@@ -141,8 +143,8 @@ func (b *blocks) run(t *testing.T, first, count int) {
 	}
 }
 
-// child runs TestChild in another process and hands over its lines. One that is silent for long is made to say where
-// its goroutines are.
+// child runs TestChild in another process and hands over its lines. One that is silent for long is
+// made to say where its goroutines are.
 func child(t *testing.T, env string, line func(string)) {
 	t.Helper()
 	cmd := exec.Command(os.Args[0], "-test.run=^TestChild$", "-test.v", "-test.timeout=0")
