@@ -80,7 +80,8 @@ func TestPauseGrowsWithTheMembers(t *testing.T) {
 	top.opt.ProbeEvery = time.Second / 2
 	top.board.SetStable(true)
 	for members, want := range map[int]time.Duration{
-		1: time.Second / 2, 25: time.Second / 2, 50: time.Second, wire.MaxMembers - 1: (wire.MaxMembers - 1) * time.Second / probesMost,
+		1: time.Second / 2, 12: time.Second / 2, 25: time.Second, wire.MaxMembers - 1: (wire.MaxMembers - 1) * time.Second / probesMost,
+		1000: pauseMax,
 	} {
 		top.mu.roster.list = slices.Repeat([]*member{m}, members)
 		got := m.pause()

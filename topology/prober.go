@@ -25,15 +25,17 @@ const (
 	// changing.
 	unsettledProbe = 50 * time.Millisecond
 
-	// probesMost is how many probes a second a node sends by the clock at most. In a cluster of a
-	// hundred there are a hundred times as many. What has changed is told at once.
-	probesMost = 50
+	// probesMost is how many probes a second a node sends by the clock, where a pause of pauseMax is
+	// long enough for that: with it a member that hangs is noticed within five seconds still, and the
+	// lease does not lapse. What has changed is told at once.
+	probesMost = 25
+	pauseMax   = 2 * time.Second
 
-	// probesAtOnce is how many probes of a node are under way at most, of members that are down, and
-	// of others. All nodes of a cluster tell
+	// probesAtOnce is how many probes of a node are under way at most, of members that are down, of
+	// those that hang, and of others. All nodes of a cluster tell
 	// all others what they conclude from the same event, and often they share a few machines. Were
 	// all probes sent at once, none would be answered in time, and be sent again.
-	probesAtOnce = 16
+	probesAtOnce = 8
 
 	// flightStuck is how long a batch may be under way to a member that answers probes meanwhile,
 	// before it is sent again: an answer that is lost without a word would hold up all that comes
@@ -99,14 +101,14 @@ func (m *member) probeLoop() {
 
 // pause is that until the next probe. It grows with the members, so that what a node sends does not.
 func (m *member) pause() time.Duration {
-	share := time.Duration(len(m.t.others())) * time.Second / probesMost
+	share := min(time.Duration(len(m.t.others()))*time.Second/probesMost, pauseMax)
 	switch {
 	case m.silent > 0 && !m.down():
 		return 0 // it hangs, and requests with it: know soon
 	case m.t.board.Stable():
 		return max(m.t.opt.ProbeEvery, share)
 	default:
-		return max(min(m.t.opt.ProbeEvery, unsettledProbe), share)
+		return max(min(m.t.opt.ProbeEvery, unsettledProbe), share/2)
 	}
 }
 
@@ -114,15 +116,15 @@ func (m *member) pause() time.Duration {
 type slots chan struct{}
 
 // enter waits until few enough probes are under way; leave is the end of that. ok: the peer is not
-// being closed. Members that are down keep no others waiting. One that hangs does not wait, nor
-// keeps others waiting: that many may, and each is to be found down as soon.
+// being closed. Members that are down, and those that hang, wait for each other and keep nobody else
+// waiting.
 func (m *member) enter() (leave func(), ok bool) {
 	in := m.t.probes
 	switch {
 	case m.down():
 		in = m.t.raises
 	case m.silent > 0:
-		return func() {}, true
+		in = m.t.urges
 	}
 	select {
 	case in <- struct{}{}:

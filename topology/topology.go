@@ -67,8 +67,9 @@ type Topology struct {
 	reason   atomic.Pointer[error] // why this node is not in sync
 
 	steps  pacer         // of reconsider
-	probes slots         // of probes of members that are not down
-	raises slots         // of probes of members that are down
+	probes slots         // of members that answer
+	urges  slots         // of those that have left the last without an answer
+	raises slots         // of those that are down
 	oldest atomic.Uint64 // serial of the oldest view that operations may still go by
 	claims claims
 
@@ -86,7 +87,7 @@ type Topology struct {
 // New makes a topology that knows no members. SetMembers tells it who they are, and Start begins to
 // talk to them.
 func New(o *Options) *Topology {
-	t := &Topology{opt: *o, settings: settingsName(&o.Ring), board: placement.Writer{Board: o.Board}, clock: o.Clock, quit: make(chan struct{}), probes: make(slots, probesAtOnce), raises: make(slots, probesAtOnce)}
+	t := &Topology{opt: *o, settings: settingsName(&o.Ring), board: placement.Writer{Board: o.Board}, clock: o.Clock, quit: make(chan struct{}), probes: make(slots, probesAtOnce), urges: make(slots, probesAtOnce), raises: make(slots, probesAtOnce)}
 	t.claims.t = t
 	t.mu.state = state{
 		opt: &t.opt, board: t.board, primacy: &t.primacy, make: t.newMember,
