@@ -26,9 +26,8 @@ const (
 	sightLive   = 1 << 0
 	sightCounts = 1 << 1
 
-	// pingBytesMax bounds a ping: what naming all members as dead takes, with the longest names,
-	// and some more for the rest.
-	pingBytesMax = MaxMembers*(maxAddrBytes+2) + 4<<10
+	// pingBytesMax bounds a ping. To name all members as dead takes less, with the longest names.
+	pingBytesMax = 32 << 10
 
 	// statedMax bounds the rings of a kind in a statement. A node states RingsMax of them, and
 	// the one that it reads by.
