@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"httpdhs/internal/memnet"
+	"httpdhs/internal/poll"
 	"httpdhs/kv"
 	"httpdhs/peer"
 )
@@ -147,7 +148,7 @@ func testRefusalsEnd(t *testing.T) {
 	hash := kv.Hash([]byte(key))
 	n := c.nodes[2]
 	n.Board.Refuse(hash, kv.VersionAt(time.Now()))
-	eventuallySlow(t, "the note is gone", func() bool { return !n.behindAnywhere() })
+	poll.True(t, "the note is gone", func() bool { return !n.behindAnywhere() })
 	if got := n.Repairer.Pulled.Load(); got > 0 {
 		t.Errorf("it has fetched %d records that it does not own", got)
 	}
@@ -174,7 +175,7 @@ func testFullJoiner(t *testing.T) {
 	c.readable(t, key, large("value"), kv.LevelOne, kv.LevelQuorum, kv.LevelAll)
 	wantOp(t, c.nodes[1].del(key, kv.LevelAll), nil)
 	for _, n := range c.nodes {
-		eventuallySlow(t, n.name+" reads by the ring of the joiner", func() bool {
+		poll.True(t, n.name+" reads by the ring of the joiner", func() bool {
 			now, next := n.Topology.Rings()
 			return now == next && len(now.Nodes()) == 4 && n.Board.InSync()
 		})
@@ -216,7 +217,7 @@ func testAllRefuse(t *testing.T) {
 		wantOp(t, n.getWithin(time.Millisecond, none, kv.LevelOne), kv.ErrNotFound)
 	}
 	for i := range 2 {
-		eventuallySlow(t, "notes are forgotten", func() bool { return !c.nodes[i].behindAnywhere() })
+		poll.True(t, "notes are forgotten", func() bool { return !c.nodes[i].behindAnywhere() })
 	}
 	c.readable(t, key, "old", kv.LevelOne, kv.LevelAll)
 }
@@ -258,7 +259,7 @@ func testFullHeals(t *testing.T) {
 		wantValue(t, full.get(key, kv.LevelOne), value)
 	}
 	wantOp(t, c.nodes[2].del(ballast, kv.LevelAll), nil)
-	eventuallySlow(t, "the replica has room and is whole", func() bool {
+	poll.True(t, "the replica has room and is whole", func() bool {
 		for _, key := range keys {
 			if !full.has(key, value) {
 				return false
@@ -326,10 +327,10 @@ func testBehindNoAuthority(t *testing.T) {
 	c.waitDrained(1)
 	c.cut(2)
 	c.kill(1)
-	eventually(t, "node1 is down", func() bool { return c.nodes[0].peer(1).State() == peer.Down })
+	poll.True(t, "node1 is down", func() bool { return c.nodes[0].peer(1).State() == peer.Down })
 	n := c.boot(1, 999, o)
 	c.net.Between("node1", "node2", memnet.FailWith(memnet.ErrReset))
-	eventually(t, "the full node sees node1", func() bool { return c.nodes[0].peer(1).State() != peer.Down })
+	poll.True(t, "the full node sees node1", func() bool { return c.nodes[0].peer(1).State() != peer.Down })
 	for range 5 {
 		time.Sleep(time.Second)
 		if o := n.get(key, kv.LevelOne); o.Err != kv.ErrAbsenceUnknown && o.Err != kv.ErrUnavailable {
@@ -338,19 +339,19 @@ func testBehindNoAuthority(t *testing.T) {
 	}
 	c.net.Between("node1", "node2", nil)
 	c.heal(2)
-	eventuallySlow(t, "node1 is in sync", n.Board.InSync)
+	poll.True(t, "node1 is in sync", n.Board.InSync)
 	c.readable(t, key, large("new"), kv.LevelOne)
 	// Both others lose their memory, and with it the value: the full node is left with a note of
 	// it.
 	for _, i := range []int{1, 2} {
 		c.kill(i)
-		eventually(t, "it is down", func() bool { return c.nodes[0].peer(i).State() == peer.Down })
+		poll.True(t, "it is down", func() bool { return c.nodes[0].peer(i).State() == peer.Down })
 	}
 	for _, i := range []int{1, 2} {
 		c.boot(i, uint64(2000+i), o)
 	}
 	for _, i := range []int{1, 2} {
-		eventuallySlow(t, "it is in sync", c.nodes[i].Board.InSync)
+		poll.True(t, "it is in sync", c.nodes[i].Board.InSync)
 	}
 	c.readable(t, key, "", kv.LevelOne, kv.LevelQuorum)
 }
@@ -363,14 +364,4 @@ func (n *testNode) behindAnywhere() bool {
 		}
 	}
 	return false
-}
-
-// eventuallySlow is eventually for what sync brings about, at its pace.
-func eventuallySlow(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	for end := time.Now().Add(5 * 10 * time.Second); !ok(); time.Sleep(time.Second) {
-		if time.Now().After(end) {
-			t.Fatalf("it does not come true that %s", what)
-		}
-	}
 }

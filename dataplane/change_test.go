@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"httpdhs/internal/memnet"
+	"httpdhs/internal/poll"
 	"httpdhs/kv"
 	"httpdhs/peer"
 	"httpdhs/ring"
@@ -47,11 +48,11 @@ func (c *cluster) awaitRing(m wire.Members) {
 		if n == nil {
 			continue
 		}
-		eventually(c.t, n.name+" has changed over", func() bool {
+		poll.True(c.t, n.name+" has changed over", func() bool {
 			now, next := n.Topology.Rings()
 			return now.Fingerprint() == want.Fingerprint() && next.Fingerprint() == want.Fingerprint() && n.Board.Stable()
 		})
-		eventually(c.t, n.name+" has let go of what it does not own", func() bool {
+		poll.True(c.t, n.name+" has let go of what it does not own", func() bool {
 			self, on := want.Index(n.name)
 			for part := range want.Partitions() {
 				owns := on && slices.Contains(want.Owners(part), uint16(self))
@@ -263,7 +264,7 @@ func testRecordForAnother(t *testing.T) {
 		t.Errorf("it answers %d, %v", r.Code, err)
 	}
 	c.nodes[2].Board.Wake()
-	eventually(t, "the owners have it, and nobody else", func() bool {
+	poll.True(t, "the owners have it, and nobody else", func() bool {
 		return c.nodes[0].has(key, "v") && c.nodes[1].has(key, "v") && !c.nodes[2].held(key).Exists()
 	})
 }
@@ -278,13 +279,13 @@ func testNothingDropped(t *testing.T) {
 	c.cut(1)
 	c.nodes[2].plant(t, key, "v", planted(1))
 	c.nodes[2].Board.Wake()
-	eventually(t, "the owner that is up has it", func() bool { return c.nodes[0].has(key, "v") })
+	poll.True(t, "the owner that is up has it", func() bool { return c.nodes[0].has(key, "v") })
 	time.Sleep(5 * time.Second)
 	if !c.nodes[2].has(key, "v") {
 		t.Fatal("dropped, and one owner never had it")
 	}
 	c.heal(1)
-	eventually(t, "both owners have it, and nobody else", func() bool {
+	poll.True(t, "both owners have it, and nobody else", func() bool {
 		return c.nodes[0].has(key, "v") && c.nodes[1].has(key, "v") && !c.nodes[2].held(key).Exists()
 	})
 }
@@ -311,5 +312,5 @@ func testOnceItIsHeard(t *testing.T) {
 		t.Error("it does not say why")
 	}
 	c.net.Clear()
-	eventually(t, "it coordinates", func() bool { return n.put("key", "v", kv.LevelLive).Err == nil })
+	poll.True(t, "it coordinates", func() bool { return n.put("key", "v", kv.LevelLive).Err == nil })
 }

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"httpdhs/internal/poll"
 	"httpdhs/kv"
 )
 
@@ -95,7 +96,7 @@ func TestMostClocksAreFollowed(t *testing.T) {
 		c, clocks := clockedCluster(t, -1, 0)
 		clocks[0].set(10 * time.Second)
 		clocks[1].set(10 * time.Second)
-		eventually(t, "all go by what most say", func() bool {
+		poll.True(t, "all go by what most say", func() bool {
 			for _, n := range c.nodes {
 				if off := time.Until(n.clock.Wall()); off < 9*time.Second || off > 11*time.Second {
 					return false

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"httpdhs/internal/memnet"
+	"httpdhs/internal/poll"
 	"httpdhs/kv"
 	"httpdhs/peer"
 	"httpdhs/wire"
@@ -103,7 +104,7 @@ func testCondAnswerLost(t *testing.T) {
 		if !c.nodes[0].has(key, "v") {
 			t.Errorf("%d answers lost: the primary does not hold it", lost)
 		}
-		eventually(t, "node0 is up and in sync", func() bool { return n.peer(0).Up() && n.peer(0).InSync() })
+		poll.True(t, "node0 is up and in sync", func() bool { return n.peer(0).Up() && n.peer(0).InSync() })
 	}
 
 	// Another writer comes between: the first try may have won, so it is not
@@ -138,7 +139,7 @@ func testNextOwnerDecides(t *testing.T) {
 	wantOp(t, c.nodes[2].do(condOp(key, "w", kv.IfPresent), kv.LevelOne), kv.ErrUnavailable)
 	c.heal(1)
 	c.heal(0)
-	eventually(t, "the primary has it", func() bool { return c.nodes[0].has(key, "v") })
+	poll.True(t, "the primary has it", func() bool { return c.nodes[0].has(key, "v") })
 }
 
 // An owner that started empty cannot decide, and says so when it is asked

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"httpdhs/internal/memnet"
+	"httpdhs/internal/poll"
 	"httpdhs/peer"
 )
 
@@ -65,9 +66,9 @@ func testMoments(t *testing.T) {
 	c.kill(0)
 	for began := time.Now(); time.Since(began) < 2*evictAfter; time.Sleep(2 * time.Second) {
 		c.net.Between("node1", "node2", memnet.FailWith(memnet.ErrReset))
-		eventually(t, "node2 is down for a moment", func() bool { return c.nodes[1].peer(2).State() == peer.Down })
+		poll.True(t, "node2 is down for a moment", func() bool { return c.nodes[1].peer(2).State() == peer.Down })
 		c.net.Between("node1", "node2", nil)
-		eventually(t, "node2 is back", func() bool { return c.nodes[1].peer(2).State() != peer.Down })
+		poll.True(t, "node2 is back", func() bool { return c.nodes[1].peer(2).State() != peer.Down })
 	}
 	if !evicted.Load() {
 		t.Error("the dead node is still a member")
@@ -124,12 +125,12 @@ func testJoinersOfSides(t *testing.T) {
 	c.cutSides(side)
 	for _, joins := range []int{2, 3} {
 		member := c.nodes[side[joins]]
-		eventually(t, "the other side is down", func() bool { return member.peer(1-side[joins]).State() == peer.Down })
+		poll.True(t, "the other side is down", func() bool { return member.peer(1-side[joins]).State() == peer.Down })
 		o.members = []int{0, 1, joins}
 		joiner := c.boot(joins, uint64(100+joins), o)
 		member.set(t, c.members(o.members...))
 		for _, n := range []*testNode{member, joiner} {
-			eventually(t, n.name+" reads by the ring of three", func() bool { now, next := n.Topology.Rings(); return now == next && len(now.Nodes()) == 3 })
+			poll.True(t, n.name+" reads by the ring of three", func() bool { now, next := n.Topology.Rings(); return now == next && len(now.Nodes()) == 3 })
 		}
 	}
 	time.Sleep(2 * evictAfter)
@@ -155,7 +156,7 @@ func TestJoinersHaveNoVoteWhateverTheirSideIs(t *testing.T) {
 			c, side := newCluster(t, o), []int{0, 1, 0, 1}
 			c.cutSides(side)
 			for n := range 2 {
-				eventually(t, "the other side is down", func() bool { return c.nodes[n].peer(1-n).State() == peer.Down })
+				poll.True(t, "the other side is down", func() bool { return c.nodes[n].peer(1-n).State() == peer.Down })
 			}
 			meanwhile(c, side)
 			for _, joins := range []int{2, 3} {
@@ -180,7 +181,7 @@ func TestJoinersHaveNoVoteWhateverTheirSideIs(t *testing.T) {
 		split(t, func(*cluster, []int) {}, func(c *cluster) {
 			c.net.Between("node0", "node1", nil)
 			c.net.Between("node1", "node0", nil)
-			eventually(t, "they have met", func() bool { return c.nodes[0].peer(1).State() != peer.Down && c.nodes[1].peer(0).State() != peer.Down })
+			poll.True(t, "they have met", func() bool { return c.nodes[0].peer(1).State() != peer.Down && c.nodes[1].peer(0).State() != peer.Down })
 		})
 	})
 }
@@ -214,7 +215,7 @@ func testInThePlace(t *testing.T, dies bool) {
 	}
 	for _, i := range []int{0, 1, 3} {
 		n := c.nodes[i]
-		eventually(t, n.name+" reads by the ring of four", func() bool { now, next := n.Topology.Rings(); return now == next && len(now.Nodes()) == 4 })
+		poll.True(t, n.name+" reads by the ring of four", func() bool { now, next := n.Topology.Rings(); return now == next && len(now.Nodes()) == 4 })
 	}
 	if dies {
 		c.kill(3)

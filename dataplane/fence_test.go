@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"httpdhs/internal/memnet"
+	"httpdhs/internal/poll"
 	"httpdhs/kv"
 	"httpdhs/peer"
 	"httpdhs/topology"
@@ -79,10 +80,10 @@ func testStopped(t *testing.T) {
 	// Probers that sleep for so long are as if the process had been stopped.
 	c := newCluster(t, clusterOptions{nodes: 3, replicas: 2, probeEvery: 2 * topology.SilenceMax})
 	n := c.nodes[0]
-	eventually(t, "no ring is changing", n.Board.Stable)
-	eventually(t, "it does not trust itself after a pause", func() bool { return !n.Board.InSync() })
+	poll.True(t, "no ring is changing", n.Board.Stable)
+	poll.True(t, "it does not trust itself after a pause", func() bool { return !n.Board.InSync() })
 	fence := n.Board.Fence()
-	eventually(t, "it has been through another pass", func() bool { return n.Board.Fence() > fence && n.Board.InSync() })
+	poll.True(t, "it has been through another pass", func() bool { return n.Board.Fence() > fence && n.Board.InSync() })
 }
 
 // A clock far ahead is not followed, whoever brings it: a message, a record, a
@@ -168,7 +169,7 @@ func testMissedThroughRestarted(t *testing.T) {
 	for _, link := range [][2]string{{"node0", "node1"}, {"node1", "node0"}} {
 		c.net.Between(link[0], link[1], memnet.FailWith(memnet.ErrReset))
 	}
-	eventually(t, "node1 takes node0 for down", func() bool { return c.nodes[1].peer(0).State() == peer.Down })
+	poll.True(t, "node1 takes node0 for down", func() bool { return c.nodes[1].peer(0).State() == peer.Down })
 	c.nodes[1].mustPut(t, key, "v", kv.LevelLive)
 	if c.nodes[0].has(key, "v") {
 		t.Fatal("node0 has it: the test shows nothing")
@@ -177,7 +178,7 @@ func testMissedThroughRestarted(t *testing.T) {
 	c.net.Clear()
 	c.boot(1, 77, clusterOptions{})
 	began := time.Now()
-	eventually(t, "node0 has what it missed", func() bool { return c.nodes[0].has(key, "v") })
+	poll.True(t, "node0 has what it missed", func() bool { return c.nodes[0].has(key, "v") })
 	if waited := time.Since(began); waited > 10*time.Second/2 {
 		t.Errorf("it took %v of virtual time: it was chance that found it", waited)
 	}
@@ -200,10 +201,10 @@ func TestDecisionThatOthersHaveGoneOnWithout(t *testing.T) {
 			c.net.Between(names[n], names[0], memnet.FailWith(errors.New("connection refused")))
 		}
 		for _, n := range []int{1, 2} {
-			eventually(t, "it is seen down", func() bool { return c.nodes[n].peer(0).State() == peer.Down })
+			poll.True(t, "it is seen down", func() bool { return c.nodes[n].peer(0).State() == peer.Down })
 		}
 		second := c.nodes[2].do(condOp(key, "second", kv.IfAbsent), kv.LevelLive).Err
-		eventually(t, "it has heard of that", func() bool { return c.nodes[0].Board.Fence() > 0 })
+		poll.True(t, "it has heard of that", func() bool { return c.nodes[0].Board.Fence() > 0 })
 		c.net.Clear()
 		writes.Open()
 		done.Wait()

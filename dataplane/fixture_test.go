@@ -12,6 +12,7 @@ import (
 	"go.uber.org/goleak"
 
 	"httpdhs/internal/memnet"
+	"httpdhs/internal/poll"
 	"httpdhs/kv"
 	"httpdhs/peer"
 	"httpdhs/placement"
@@ -232,13 +233,13 @@ func (c *cluster) rest() {
 		if n == nil {
 			continue
 		}
-		eventually(c.t, n.name+" is in sync", n.Board.InSync)
+		poll.True(c.t, n.name+" is in sync", n.Board.InSync)
 		for _, other := range c.nodes {
 			if other == nil {
 				continue
 			}
 			if p := n.peerNamed(other.name); p != nil {
-				eventually(c.t, n.name+" sees "+other.name+" up and in sync", func() bool { return p.Up() && p.InSync() })
+				poll.True(c.t, n.name+" sees "+other.name+" up and in sync", func() bool { return p.Up() && p.InSync() })
 			}
 		}
 	}
@@ -305,19 +306,7 @@ func (c *cluster) waitState(i int, want peer.State) {
 		if n == nil || n.peer(i) == nil {
 			continue
 		}
-		eventually(c.t, fmt.Sprintf("%s sees node%d %v", n.name, i, want), func() bool { return n.peer(i).State() == want })
-	}
-}
-
-func eventually(t fatalT, what string, ok func() bool) {
-	t.Helper()
-	end, pause := time.Now().Add(patience), 200*time.Microsecond
-	for !ok() {
-		if time.Now().After(end) {
-			t.Fatalf("it does not come true that %s", what)
-		}
-		time.Sleep(pause)
-		pause = min(2*pause, 5*time.Millisecond)
+		poll.True(c.t, fmt.Sprintf("%s sees node%d %v", n.name, i, want), func() bool { return n.peer(i).State() == want })
 	}
 }
 

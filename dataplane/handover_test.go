@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"httpdhs/internal/memnet"
+	"httpdhs/internal/poll"
 	"httpdhs/kv"
 )
 
@@ -54,7 +55,7 @@ func testHandOverKeeps(t *testing.T) {
 	if _, err := c.nodes[2].store.Apply(hash, &record); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "all is handed over", func() bool { return c.nodes[2].Repairer.HandingOver() == 0 })
+	poll.True(t, "all is handed over", func() bool { return c.nodes[2].Repairer.HandingOver() == 0 })
 	if _, _, ok := c.nodes[2].store.Get(nil, hash, record.Key); ok {
 		t.Error("it is not dropped once all owners have it")
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"httpdhs/internal/memnet"
+	"httpdhs/internal/poll"
 	"httpdhs/kv"
 	"httpdhs/peer"
 	"httpdhs/topology"
@@ -82,7 +83,7 @@ func testHedge(t *testing.T) {
 		}
 		hang.Open()
 		c.net.Between("node2", "node0", nil)
-		eventually(t, "the owner has answered", func() bool { return !n.peer(0).Late() })
+		poll.True(t, "the owner has answered", func() bool { return !n.peer(0).Late() })
 		hang = memnet.NewGate(t)
 		c.net.Between("node2", "node1", memnet.OnBatches(hang.Hold))
 		if d := took(func() { wantValue(t, n.get(keys[0], kv.LevelOne), "v") }); d != 0 {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"httpdhs/internal/memnet"
+	"httpdhs/internal/poll"
 	"httpdhs/kv"
 	"httpdhs/rebalance"
 	"httpdhs/ring"
@@ -42,7 +43,7 @@ func TestNoPingIsTheLast(t *testing.T) {
 		t.Errorf("it is answered with %d bytes, %v", len(answer), err)
 	}
 	before := n.Topology.Peers()[0].Ping.Number
-	eventually(t, "pings are heard", func() bool { return n.Topology.Peers()[0].Ping.Number > before })
+	poll.True(t, "pings are heard", func() bool { return n.Topology.Peers()[0].Ping.Number > before })
 	if number := n.Topology.Peers()[0].Ping.Number; number > 1<<48 {
 		t.Errorf("the last that was heard has the number %d", number)
 	}

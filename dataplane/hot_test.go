@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"httpdhs/internal/poll"
 	"httpdhs/kv"
 )
 
@@ -59,7 +60,7 @@ func testHotKey(t *testing.T, level kv.Level, replicas, ops int) {
 	}
 	all.Wait()
 	for i := range replicas {
-		eventually(t, fmt.Sprintf("node%d holds what node0 holds", i), func() bool {
+		poll.True(t, fmt.Sprintf("node%d holds what node0 holds", i), func() bool {
 			return c.nodes[i].held(key).Version == c.nodes[0].held(key).Version
 		})
 	}

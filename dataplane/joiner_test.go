@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"httpdhs/internal/memnet"
+	"httpdhs/internal/poll"
 	"httpdhs/kv"
 	"httpdhs/peer"
 	"httpdhs/rebalance"
@@ -73,11 +74,11 @@ func testJoinerDies(t *testing.T) {
 	}
 	join(103)
 	for _, n := range c.nodes[:3] {
-		eventually(t, n.name+" holds the ring that is to be", n.holdsTarget)
+		poll.True(t, n.name+" holds the ring that is to be", n.holdsTarget)
 	}
 	c.kill(3)
 	for _, n := range c.nodes[:3] {
-		eventually(t, n.name+" finds it down", func() bool { return n.peerNamed("node3").State() == peer.Down })
+		poll.True(t, n.name+" finds it down", func() bool { return n.peerNamed("node3").State() == peer.Down })
 	}
 	time.Sleep(4 * time.Second)
 	for _, n := range c.nodes[:3] {
@@ -91,12 +92,12 @@ func testJoinerDies(t *testing.T) {
 	if early {
 		t.Error("it is removed at once")
 	}
-	eventually(t, "it is removed", func() bool { mu.Lock(); defer mu.Unlock(); return evicted["node3"] })
+	poll.True(t, "it is removed", func() bool { mu.Lock(); defer mu.Unlock(); return evicted["node3"] })
 	c.kill(2)
 	found("a joiner and an owner are down")
 	for _, n := range c.nodes[:2] {
 		n.set(t, c.members(0, 1, 2))
-		eventually(t, n.name+" is at rest", func() bool { now, next := n.Topology.Rings(); return now == next && len(now.Nodes()) == 3 })
+		poll.True(t, n.name+" is at rest", func() bool { now, next := n.Topology.Rings(); return now == next && len(now.Nodes()) == 3 })
 	}
 	found("the joiner is removed")
 	time.Sleep(2 * 5 * time.Second)
@@ -109,7 +110,7 @@ func testJoinerDies(t *testing.T) {
 	c.net.Clear()
 	join(203)
 	for _, n := range []*testNode{c.nodes[0], c.nodes[1], c.nodes[3]} {
-		eventually(t, n.name+" reads by the ring of the joiner", func() bool {
+		poll.True(t, n.name+" reads by the ring of the joiner", func() bool {
 			now, next := n.Topology.Rings()
 			return now == next && len(now.Nodes()) == 4 && n.Board.InSync()
 		})
@@ -126,7 +127,7 @@ func testOwnerDown(t *testing.T) {
 	c, keys := withKeys(t, o)
 	c.kill(3)
 	for _, n := range c.nodes[:3] {
-		eventually(t, n.name+" finds it down", func() bool { return n.peerNamed("node3").State() == peer.Down })
+		poll.True(t, n.name+" finds it down", func() bool { return n.peerNamed("node3").State() == peer.Down })
 	}
 	leaving := c.members()
 	leaving.All[2].State = wire.Leaving
@@ -190,7 +191,7 @@ func testJoinerRemoved(t *testing.T, then func(*testing.T, *cluster, clusterOpti
 	}
 	time.Sleep(time.Second)
 	c.kill(2)
-	eventually(t, "node0 finds it down", func() bool { return c.nodes[0].peerNamed("node2").State() == peer.Down })
+	poll.True(t, "node0 finds it down", func() bool { return c.nodes[0].peerNamed("node2").State() == peer.Down })
 	c.kill(1)
 	time.Sleep(time.Second)
 	then(t, c, o)

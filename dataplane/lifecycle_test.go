@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"httpdhs/internal/memnet"
+	"httpdhs/internal/poll"
 	"httpdhs/kv"
 	"httpdhs/peer"
 )
@@ -135,7 +136,7 @@ func testDifferentRings(t *testing.T) {
 	a.kill(0)
 	a.net.Put("node0", b.nodes[0].Plane)
 	b.net.Put("node1", a.nodes[1].Plane)
-	eventually(t, "they see each other down", func() bool {
+	poll.True(t, "they see each other down", func() bool {
 		return a.nodes[1].peer(0).State() == peer.Down && b.nodes[0].peer(1).State() == peer.Down
 	})
 	var pings atomic.Int32

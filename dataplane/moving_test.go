@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"httpdhs/internal/poll"
 	"httpdhs/kv"
 	"httpdhs/peer"
 )
@@ -26,7 +27,7 @@ func joiningCluster(t *testing.T) (c *cluster, key string) {
 		n.set(t, c.members())
 	}
 	for _, n := range c.nodes[:3] {
-		eventually(t, n.name+" holds the ring that is to be", n.holdsTarget)
+		poll.True(t, n.name+" holds the ring that is to be", n.holdsTarget)
 	}
 	for _, k := range keys {
 		v := c.nodes[0].Board.View()
@@ -56,7 +57,7 @@ func testOwnersToCome(t *testing.T) {
 	}
 	// One that is down is not waited for.
 	c.kill(3)
-	eventually(t, "node3 is down", func() bool { return c.nodes[0].peerNamed("node3").State() == peer.Down })
+	poll.True(t, "node3 is down", func() bool { return c.nodes[0].peerNamed("node3").State() == peer.Down })
 	c.nodes[1].plant(t, key, "newest", newer+1<<20)
 	wantValue(t, c.nodes[0].get(key, kv.LevelAll), "newest")
 }

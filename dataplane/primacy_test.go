@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"httpdhs/internal/memnet"
+	"httpdhs/internal/poll"
 	"httpdhs/kv"
 	"httpdhs/peer"
 	"httpdhs/wire"
@@ -23,7 +24,7 @@ func TestPrimaryThatComesBackKnowsWhatOthersDecided(t *testing.T) {
 				names := []string{c.nodes[0].name, c.nodes[1].name, c.nodes[2].name}
 				c.kill(1)
 				for _, n := range []int{0, 2} {
-					eventually(t, "it is seen down", func() bool { return c.nodes[n].peer(1).State() == peer.Down })
+					poll.True(t, "it is seen down", func() bool { return c.nodes[n].peer(1).State() == peer.Down })
 				}
 				writes, news := memnet.NewGate(t), memnet.NewGate(t)
 				tells := func(msg []byte) bool {
@@ -49,7 +50,7 @@ func TestPrimaryThatComesBackKnowsWhatOthersDecided(t *testing.T) {
 					})
 				}
 				c.boot(1, 99, clusterOptions{})
-				eventually(t, "it is in sync", c.nodes[1].Board.InSync)
+				poll.True(t, "it is in sync", c.nodes[1].Board.InSync)
 				for _, n := range []int{0, 2} {
 					if p := c.nodes[n].peer(1); !p.Up() || p.InSync() {
 						t.Fatalf("%s takes it for %v, in sync %v", names[n], p.State(), p.InSync())
@@ -61,7 +62,7 @@ func TestPrimaryThatComesBackKnowsWhatOthersDecided(t *testing.T) {
 				both.Go(func() { created[0] = c.nodes[2].do(condOp(key, "first", kv.IfAbsent), kv.LevelLive).Err })
 				writes.Wait(t, 1)
 				news.Open()
-				eventually(t, "all know that it is in sync", func() bool { return c.nodes[0].peer(1).InSync() && c.nodes[2].peer(1).InSync() })
+				poll.True(t, "all know that it is in sync", func() bool { return c.nodes[0].peer(1).InSync() && c.nodes[2].peer(1).InSync() })
 				both.Go(func() { created[1] = c.nodes[coordinator].do(condOp(key, "second", kv.IfAbsent), kv.LevelLive).Err })
 				time.Sleep(100 * time.Millisecond)
 				writes.Open()
@@ -81,10 +82,10 @@ func TestEpochDoesNotWaitForWhoIsNotReached(t *testing.T) {
 		n := c.nodes[0]
 		c.net.Between("node0", "node1", memnet.FailWith(memnet.ErrReset))
 		c.net.Between("node1", "node0", memnet.FailWith(memnet.ErrReset))
-		eventually(t, "they are down to each other", func() bool { return n.peer(1).State() == peer.Down && c.nodes[1].peer(0).State() == peer.Down })
+		poll.True(t, "they are down to each other", func() bool { return n.peer(1).State() == peer.Down && c.nodes[1].peer(0).State() == peer.Down })
 		time.Sleep(6 * time.Second)
 		n.Topology.Overtaken("it was stopped")
-		eventually(t, "it is in sync again", n.Board.InSync)
+		poll.True(t, "it is in sync again", n.Board.InSync)
 		c.net.Between("node1", "node0", nil)
 		time.Sleep(time.Second)
 		wantOp(t, n.do(condOp(c.keyOwnedBy(0, 0, 1, 2), "v", kv.IfAbsent), kv.LevelLive), nil)

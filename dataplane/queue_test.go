@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"httpdhs/internal/memnet"
+	"httpdhs/internal/poll"
 	"httpdhs/kv"
 )
 
@@ -26,7 +27,7 @@ func testHints(t *testing.T) {
 	c.nodes[0].mustPut(t, key, "missed", kv.LevelLive)
 	wantOp(t, c.nodes[0].del(gone, kv.LevelLive), nil)
 	c.heal(1)
-	eventually(t, "node1 has what it missed", func() bool { return c.nodes[1].has(key, "missed") && c.nodes[1].held(gone).Tombstone })
+	poll.True(t, "node1 has what it missed", func() bool { return c.nodes[1].has(key, "missed") && c.nodes[1].held(gone).Tombstone })
 	if d := c.nodes[0].peer(1).DroppedRecords.Load(); d != 0 {
 		t.Errorf("%d records were dropped", d)
 	}
@@ -47,6 +48,6 @@ func testTruncatedAnswersOfReads(t *testing.T) {
 		}))
 		wantValue(t, c.nodes[2].get(key, kv.LevelOne), "some value") // from node1
 		c.net.Between("node2", "node0", nil)
-		eventually(t, "node0 is up", c.nodes[2].peer(0).Up)
+		poll.True(t, "node0 is up", c.nodes[2].peer(0).Up)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"pgregory.net/rapid"
 
 	"httpdhs/internal/memnet"
+	"httpdhs/internal/poll"
 	"httpdhs/kv"
 )
 
@@ -125,7 +126,7 @@ func (c *cluster) syncAllPairs() {
 		n.writer().Restart()
 		n.Board.Wake()
 	}
-	eventually(c.t, "all owners have the same", func() bool {
+	poll.True(c.t, "all owners have the same", func() bool {
 		for part := range c.table.Partitions() {
 			owners := c.table.Owners(part)
 			for _, i := range owners[1:] {

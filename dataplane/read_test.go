@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"httpdhs/internal/memnet"
+	"httpdhs/internal/poll"
 	"httpdhs/kv"
 	"httpdhs/peer"
 )
@@ -174,7 +175,7 @@ func testReadFailsOver(t *testing.T) {
 		}
 		wantOp(t, n.get(absent, kv.LevelOne), kv.ErrNotFound) // node1 is in sync
 		c.net.Between("node2", "node0", nil)
-		eventually(t, "node0 is up", n.peer(0).Up)
+		poll.True(t, "node0 is up", n.peer(0).Up)
 	}
 	c.cut(0)
 	wantValue(t, n.get(key, kv.LevelOne), "v")

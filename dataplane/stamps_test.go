@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"httpdhs/internal/poll"
 	"httpdhs/kv"
 )
 
@@ -13,7 +14,7 @@ func TestStampsFollowTheClockAhead(t *testing.T) {
 		const ahead = 200 * time.Millisecond
 		c := newCluster(t, clusterOptions{nodes: 3, replicas: 2, skew: map[int]time.Duration{1: ahead}})
 		for i, n := range c.nodes {
-			eventually(t, n.name+" stamps by the clock of node1", func() bool {
+			poll.True(t, n.name+" stamps by the clock of node1", func() bool {
 				return n.clock.Reading().Sub(c.nodes[1].clock.Wall()).Abs() < 5*time.Millisecond
 			})
 			want := time.Now()

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"httpdhs/internal/memnet"
+	"httpdhs/internal/poll"
 	"httpdhs/peer"
 )
 
@@ -51,7 +52,7 @@ func testARefusalIsTheReason(t *testing.T) {
 	c := newCluster(t, clusterOptions{nodes: 2, replicas: 2})
 	c.net.Toward("node1", memnet.FailWith(errUnknown))
 	n := c.nodes[0]
-	eventually(t, "the peer is down", func() bool { return n.Topology.Peers()[0].State == peer.Down })
+	poll.True(t, "the peer is down", func() bool { return n.Topology.Peers()[0].State == peer.Down })
 	if why := n.Topology.Peers()[0].Reason; !strings.Contains(why.Error(), "403") {
 		t.Errorf("it is down, for %v", why)
 	}

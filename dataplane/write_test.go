@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"httpdhs/internal/memnet"
+	"httpdhs/internal/poll"
 	"httpdhs/kv"
 	"httpdhs/peer"
 )
@@ -63,7 +64,7 @@ func TestWriteLevelsCountReplicasThatStored(t *testing.T) {
 				c.heal(2 - i)
 			}
 			for i := range 3 {
-				eventually(t, fmt.Sprintf("node%d has the last write (%v)", i, last.Err), func() bool { return c.nodes[i].has(key, "last") })
+				poll.True(t, fmt.Sprintf("node%d has the last write (%v)", i, last.Err), func() bool { return c.nodes[i].has(key, "last") })
 			}
 		})
 	}
@@ -83,7 +84,7 @@ func testLevelAllWaitsForTheSlowest(t *testing.T) {
 	slow.Wait(t, 1)
 	done := make(chan kv.Op, 1)
 	go func() { done <- c.nodes[0].put(key, "all", kv.LevelAll) }()
-	eventually(t, "the quick replica has it", func() bool { return c.nodes[1].has(key, "all") })
+	poll.True(t, "the quick replica has it", func() bool { return c.nodes[1].has(key, "all") })
 	select {
 	case o := <-done:
 		t.Fatalf("answered (%v) while node2 holds %q", o.Err, c.nodes[2].held(key).Value)
@@ -144,7 +145,7 @@ func testLiveDoesNotWaitForWhoeverRecovers(t *testing.T) {
 	}
 	done := make(chan kv.Op, 1)
 	go func() { done <- c.nodes[0].put(key, "all", kv.LevelAll) }()
-	eventually(t, "node1 has it", func() bool { return c.nodes[1].has(key, "all") })
+	poll.True(t, "node1 has it", func() bool { return c.nodes[1].has(key, "all") })
 	hold.Open()
 	if o := <-done; o.Err != nil || o.Acks != 3 {
 		t.Fatalf("all: %v, %d acks", o.Err, o.Acks)
@@ -182,7 +183,7 @@ func testLaterWriteWinsWhateverTheClocksSay(t *testing.T) {
 			}
 			wantOp(t, <-done, nil)
 			for i := range 3 {
-				eventually(t, fmt.Sprintf("node%d has the later write (w=%d, slow %q)", i, w, slow),
+				poll.True(t, fmt.Sprintf("node%d has the later write (w=%d, slow %q)", i, w, slow),
 					func() bool { return c.nodes[i].has(key, "late") })
 			}
 			if n := behind.Restamps.Load(); n != 1 {
@@ -232,7 +233,7 @@ func testReplicaWithoutMemory(t *testing.T) {
 	done := make(chan kv.Op, 1)
 	go func() { done <- c.nodes[0].put(key, "v", kv.LevelQuorum) }()
 	hold.Wait(t, 1)
-	eventually(t, "node1 has refused it", func() bool { return c.nodes[0].peer(1).SentRecords.Load() > refusals })
+	poll.True(t, "node1 has refused it", func() bool { return c.nodes[0].peer(1).SentRecords.Load() > refusals })
 	hold.Open()
 	wantOp(t, <-done, nil)
 }
@@ -262,7 +263,7 @@ func testOverloadHasNoEffect(t *testing.T) {
 		t.Errorf("%d overloads counted, want 3", n)
 	}
 	hold.Open()
-	eventually(t, "the queue is empty", func() bool { return c.nodes[0].Topology.Drain(t.Context()) == nil })
+	poll.True(t, "the queue is empty", func() bool { return c.nodes[0].Topology.Drain(t.Context()) == nil })
 	for i, n := range c.nodes {
 		if n.has(shared, "over") || n.held(remote).Exists() {
 			t.Errorf("node%d holds what was refused", i)

@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"httpdhs/internal/poll"
 	"httpdhs/wire"
 )
 
@@ -35,7 +36,7 @@ func TestTheSameJoinListMakesOneClusterInAnyOrder(t *testing.T) {
 					nodes = append(nodes, w.open(t, o))
 					time.Sleep(apart)
 				}
-				eventually(t, "all three are one cluster", func() bool {
+				poll.True(t, "all three are one cluster", func() bool {
 					for _, m := range nodes {
 						for _, other := range nodes {
 							m.Differs(other.id.name)
@@ -316,14 +317,14 @@ func TestAnEvictedNodeJoinsAgain(t *testing.T) {
 			t.Fatal(err)
 		}
 		nodes[0].Differs(b)
-		eventually(t, "the other is told", func() bool { return stateOf(nodes[1], c) == "removed" })
+		poll.True(t, "the other is told", func() bool { return stateOf(nodes[1], c) == "removed" })
 		removed := versionOf(nodes[0], c)
 		mu.Lock()
 		calls = nil
 		mu.Unlock()
 		w.setCut(nil)
 		nodes[2].Differs(a)
-		eventually(t, "all agree", func() bool { nodes[0].Differs(b); return agree(3, nodes...) })
+		poll.True(t, "all agree", func() bool { nodes[0].Differs(b); return agree(3, nodes...) })
 		mu.Lock()
 		defer mu.Unlock()
 		if len(calls) < 2 || calls[0] != "overtaken removed" || slices.Contains(calls[1:], "changed removed") {
@@ -361,7 +362,7 @@ func TestWhoWasAloneIsToldOfTheClusterFirst(t *testing.T) {
 		o := w.options(b)
 		o.Join = []string{a}
 		other := w.open(t, o)
-		eventually(t, "it joins", func() bool { return agree(2, first, other) })
+		poll.True(t, "it joins", func() bool { return agree(2, first, other) })
 		synctest.Wait()
 		if slices.Contains(calls, "overtaken 2") || slices.Contains(calls, "overtaken 1") {
 			t.Errorf("who was joined was called back: %q", calls)
@@ -370,7 +371,7 @@ func TestWhoWasAloneIsToldOfTheClusterFirst(t *testing.T) {
 		calls = nil
 		again := founder()
 		other.Differs(a)
-		eventually(t, "they meet", func() bool { return agree(2, again, other) })
+		poll.True(t, "they meet", func() bool { return agree(2, again, other) })
 		synctest.Wait()
 		mu.Lock()
 		defer mu.Unlock()
@@ -400,15 +401,15 @@ func TestALeavingNodeThatIsRemovedGoesOnLeaving(t *testing.T) {
 		if err := nodes[2].BeginLeave(); err != nil {
 			t.Fatal(err)
 		}
-		eventually(t, "it leaves", func() bool { nodes[0].Differs(c); return agree(3, nodes...) && stateOf(nodes[0], c) == "leaving" })
+		poll.True(t, "it leaves", func() bool { nodes[0].Differs(c); return agree(3, nodes...) && stateOf(nodes[0], c) == "leaving" })
 		w.setCut(func(from, to string) bool { return (from == c) != (to == c) })
 		if err := nodes[0].Remove(c); err != nil {
 			t.Fatal(err)
 		}
 		w.setCut(nil)
 		nodes[2].Differs(a)
-		eventually(t, "it is told", func() bool { return len(told) == 1 })
-		eventually(t, "it leaves again", func() bool {
+		poll.True(t, "it is told", func() bool { return len(told) == 1 })
+		poll.True(t, "it leaves again", func() bool {
 			nodes[0].Differs(b)
 			return agree(3, nodes...) && stateOf(nodes[1], c) == "leaving"
 		})
@@ -440,7 +441,7 @@ func TestLeave(t *testing.T) {
 		if err := m.BeginLeave(); err != nil {
 			t.Fatal(err)
 		}
-		eventually(t, "all know that it leaves", func() bool {
+		poll.True(t, "all know that it leaves", func() bool {
 			return stateOf(nodes[0], c) == "leaving" && stateOf(nodes[1], c) == "leaving" && agree(3, nodes...)
 		})
 		if err := m.Left(t.Context()); err != nil {
@@ -464,7 +465,7 @@ func TestLeave(t *testing.T) {
 		o.Join = []string{a}
 		again := w.open(t, o)
 		joins(t, again)
-		eventually(t, "it is back", func() bool { nodes[0].Differs(b); return agree(3, nodes[0], nodes[1], again) })
+		poll.True(t, "it is back", func() bool { nodes[0].Differs(b); return agree(3, nodes[0], nodes[1], again) })
 	})
 }
 
@@ -505,7 +506,7 @@ func TestSomebodyStays(t *testing.T) {
 		}
 		w.setCut(nil)
 		nodes[1].Differs(a)
-		eventually(t, "one stays and both know", func() bool {
+		poll.True(t, "one stays and both know", func() bool {
 			nodes[0].Differs(b)
 			return agree(2, nodes...) && stateOf(nodes[1], a) == "active" && stateOf(nodes[0], b) == "leaving"
 		})
@@ -533,7 +534,7 @@ func TestRemove(t *testing.T) {
 		if err := nodes[0].Remove(c); err != nil {
 			t.Errorf("remove again: %v", err)
 		}
-		eventually(t, "both know", func() bool { return agree(2, nodes...) })
+		poll.True(t, "both know", func() bool { return agree(2, nodes...) })
 	})
 }
 
@@ -566,7 +567,7 @@ func TestAMemberThatIsDownIsLookedFor(t *testing.T) {
 			t.Errorf("looked for %d times in ten minutes", n)
 		}
 		w.setCut(nil)
-		eventually(t, "all agree", func() bool {
+		poll.True(t, "all agree", func() bool {
 			nodes[0].Differs(b)
 			nodes[2].Differs("d:1")
 			return agree(4, nodes...)
@@ -595,7 +596,7 @@ func TestWhoIsUpFindsWhoComesUp(t *testing.T) {
 		o.Live = func(string) bool { return false }
 		again := w.open(t, o)
 		joins(t, again)
-		eventually(t, "both agree", func() bool { return agree(2, seed, again) })
+		poll.True(t, "both agree", func() bool { return agree(2, seed, again) })
 		if entry, _ := mapOf(seed).Get(b); entry.Zone != "z" {
 			t.Errorf("its entry is %+v", entry)
 		}

@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"httpdhs/internal/poll"
 	"httpdhs/wire"
 )
 
@@ -209,7 +210,7 @@ func FuzzServeHello(f *testing.F) {
 				t.Error(err)
 			}
 		}
-		eventually(t, "the node is active", func() bool { return stateOf(m, a) == "active" })
+		poll.True(t, "the node is active", func() bool { return stateOf(m, a) == "active" })
 		m.Close()
 	})
 }

@@ -10,9 +10,9 @@ import (
 	"testing"
 	"time"
 
-	"httpdhs/wire"
-
 	"go.uber.org/goleak"
+
+	"httpdhs/wire"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -132,16 +132,6 @@ func (w *lan) open(t *testing.T, o settings) *Membership {
 func (w *lan) kill(m *Membership) {
 	w.put(m.id.name, nil)
 	m.Close()
-}
-
-// eventually waits until what holds. In a bubble of synctest the time it takes is no time.
-func eventually(t *testing.T, what string, holds func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(60 * time.Second); !holds(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("after a minute it is not so that %s", what)
-		}
-	}
 }
 
 // joins waits until the node is part of a cluster.

@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"httpdhs/internal/poll"
 	"httpdhs/wire"
 )
 
@@ -38,17 +39,17 @@ func TestANameHasToLeadBack(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		eventually(t, name+" is told why", func() bool {
+		poll.True(t, name+" is told why", func() bool {
 			err := stranger.Ready()
 			return err != nil && strings.Contains(err.Error(), "does not find this node at "+name)
 		})
-		eventually(t, "the log says what was found at "+name, func() bool { return log.count(wants) == 1 })
+		poll.True(t, "the log says what was found at "+name, func() bool { return log.count(wants) == 1 })
 		if _, known := founder.m.Get(name); known {
 			t.Errorf("%s is a member", name)
 		}
 		if name == "b:1" {
 			w.put(name, stranger)
-			eventually(t, name+" joins once it is reached", stranger.Formed)
+			poll.True(t, name+" joins once it is reached", stranger.Formed)
 		}
 		stranger.Close()
 		if name == "b:1" {

@@ -32,15 +32,6 @@ func bubble(t *testing.T, test func(t *testing.T)) {
 	synctest.Test(t, test)
 }
 
-func eventually(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	for end := time.Now().Add(patience); !ok(); time.Sleep(time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("it does not come true that %s", what)
-		}
-	}
-}
-
 // store is the other end: it takes whatever comes, and notes it.
 type store struct {
 	mu      sync.Mutex

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"httpdhs/internal/memnet"
+	"httpdhs/internal/poll"
 	"httpdhs/kv"
 	"httpdhs/wire"
 )
@@ -35,7 +36,7 @@ func testGather(t *testing.T) {
 		}
 	}
 	hold.Open()
-	eventually(t, "all are stored", func() bool { return w.all(t, wire.Stored) })
+	poll.True(t, "all are stored", func() bool { return w.all(t, wire.Stored) })
 	if got := p.node.batches; len(got) != 2 || len(got[0]) != 1 || len(got[1]) != records || most.Load() != 1 {
 		t.Errorf("%d batches, want one of 1 and one of %d; %d at once", len(got), records, most.Load())
 	}
@@ -73,7 +74,7 @@ func testFirstInFirstOut(t *testing.T) {
 	p.toward(nil)
 	p.MarkBack(false)
 	queue(50)
-	eventually(t, "it is up", p.Up)
+	poll.True(t, "it is up", p.Up)
 	queue(50)
 	if err := p.Drain(t.Context()); err != nil {
 		t.Fatal(err)
@@ -100,8 +101,8 @@ func testRecordsAlone(t *testing.T) {
 	flying := handOut(t, p.Peer, 1)
 	p.toward(memnet.FailWith(memnet.ErrReset))
 	hold.Open() // the next batch breaks
-	eventually(t, "it is down", func() bool { return p.State() == Down })
-	eventually(t, "who waits is told", func() bool { return flying.all(t, wire.FailedDown) })
+	poll.True(t, "it is down", func() bool { return p.State() == Down })
+	poll.True(t, "who waits is told", func() bool { return flying.all(t, wire.FailedDown) })
 	p.hint(1, 1)
 	p.mu.Lock()
 	for _, b := range p.queue.batches {
@@ -120,7 +121,7 @@ func testRecordsAlone(t *testing.T) {
 	if kept, ok := p.MarkBack(false); !ok || kept == 0 {
 		t.Errorf("%d bytes were kept, down before: %v", kept, ok)
 	}
-	eventually(t, "it is up, and has all", func() bool { return p.Delivered() && len(p.node.keys()) == 3 })
+	poll.True(t, "it is up, and has all", func() bool { return p.Delivered() && len(p.node.keys()) == 3 })
 	if d := p.DroppedRecords.Load(); d != 0 {
 		t.Errorf("%d records were dropped", d)
 	}
@@ -141,7 +142,7 @@ func testHintsAreBounded(t *testing.T) {
 		}
 	}
 	p.MarkBack(false)
-	eventually(t, "it is up", p.Delivered)
+	poll.True(t, "it is up", p.Delivered)
 	got, dropped := p.node.keys(), int(p.DroppedRecords.Load())
 	if len(got)+dropped != records || len(got) < 75 || got[0] != string(record(dropped, 0).Key) {
 		t.Errorf("%d kept from %s on, and %d dropped of %d", len(got), got[0], dropped, records)
@@ -157,14 +158,14 @@ func testRefused(t *testing.T) {
 	p.toward(memnet.FailWith(fmt.Errorf("%w: 400", ErrRefused)))
 	w := newWaiting()
 	p.Apply(record(0, 1), w.ticket(), true, false)
-	eventually(t, "who waits is told", func() bool { return w.all(t, wire.FailedDown) })
-	eventually(t, "it is dropped", func() bool { return p.DroppedRecords.Load() == 1 })
+	poll.True(t, "who waits is told", func() bool { return w.all(t, wire.FailedDown) })
+	poll.True(t, "it is dropped", func() bool { return p.DroppedRecords.Load() == 1 })
 	if p.SendErrors.Load() != 1 || !p.Up() {
 		t.Errorf("%d errors, %v", p.SendErrors.Load(), p.State())
 	}
 	p.toward(nil)
 	p.Apply(record(1, 1), w.ticket(), true, false)
-	eventually(t, "the next arrives", func() bool { return slices.Equal(p.node.keys(), []string{"000001"}) })
+	poll.True(t, "the next arrives", func() bool { return slices.Equal(p.node.keys(), []string{"000001"}) })
 	if !p.Delivered() {
 		t.Error("the peer is up and nothing is kept for it, but it does not count")
 	}
@@ -189,14 +190,14 @@ func TestAnswerThatIsNone(t *testing.T) {
 			p.toward(memnet.AnswerWith(answer))
 			w := newWaiting()
 			p.Apply(record(0, 1), w.ticket(), true, false)
-			eventually(t, "it is down", func() bool { return p.State() == Down })
+			poll.True(t, "it is down", func() bool { return p.State() == Down })
 			// One result too many is found out after the one that counts.
 			if !w.all(t, wire.FailedDown) && len(answer) != wire.BatchHead+2 {
 				t.Errorf("answer %q counts", answer)
 			}
 			p.toward(nil)
 			p.MarkBack(false)
-			eventually(t, "the record arrives", func() bool { return len(p.node.keys()) == 1 })
+			poll.True(t, "the record arrives", func() bool { return len(p.node.keys()) == 1 })
 		})
 	}
 }
@@ -211,7 +212,7 @@ func testOnceMore(t *testing.T) {
 	p.toward(memnet.LoseReply(1))
 	w := newWaiting()
 	p.Apply(record(0, 1), w.ticket(), true, false)
-	eventually(t, "it is stored", func() bool { return w.all(t, wire.Stored) })
+	poll.True(t, "it is stored", func() bool { return w.all(t, wire.Stored) })
 	refuse := wire.AppendResult(wire.OpenBatch(nil), &wire.Result{Code: wire.ConditionFailed})
 	var tries atomic.Int32
 	p.toward(func([]byte, func() ([]byte, error)) ([]byte, error) {
@@ -222,7 +223,7 @@ func testOnceMore(t *testing.T) {
 	})
 	w = newWaiting()
 	p.Decide(&kv.Condition{Kind: kv.IfAbsent}, record(1, 1), w.ticket(), false)
-	eventually(t, "its outcome is unknown", func() bool { return w.all(t, wire.FailedDown) })
+	poll.True(t, "its outcome is unknown", func() bool { return w.all(t, wire.FailedDown) })
 	if tries.Load() != 2 || !p.Up() {
 		t.Errorf("%d tries, and it is %v", tries.Load(), p.State())
 	}
@@ -251,7 +252,7 @@ func testFewPast(t *testing.T) {
 	hold.Wait(t, asksMax)
 	w := newWaiting()
 	p.Apply(record(0, 1), w.ticket(), true, false)
-	eventually(t, "a batch is not held up", func() bool { return w.all(t, wire.Stored) })
+	poll.True(t, "a batch is not held up", func() bool { return w.all(t, wire.Stored) })
 	hold.Open()
 	for range asked {
 		if err := <-done; err != nil {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"httpdhs/internal/memnet"
+	"httpdhs/internal/poll"
 	"httpdhs/kv"
 	"httpdhs/wire"
 )
@@ -49,8 +50,8 @@ func TestEveryTicketIsResolvedOnce(t *testing.T) {
 				hold.Wait(t, 1)
 				waiting := handOut(t, p.Peer, 50)
 				fate(p, hold)
-				eventually(t, "all that was in flight is resolved", func() bool { return flying.resolved(t) })
-				eventually(t, "all that waited is resolved", func() bool { return waiting.resolved(t) })
+				poll.True(t, "all that was in flight is resolved", func() bool { return flying.resolved(t) })
+				poll.True(t, "all that waited is resolved", func() bool { return waiting.resolved(t) })
 			})
 		})
 	}
@@ -97,7 +98,7 @@ func testUpAfterCarried(t *testing.T) {
 	p.MarkBack(false)
 	b.tickets = b.tickets[:0]
 	p.delivered(b, nil)
-	eventually(t, "it is up", p.Up)
+	poll.True(t, "it is up", p.Up)
 }
 
 // A flight that fails after its peer went down and came back says nothing of the peer.
@@ -116,7 +117,7 @@ func testFailureFromBefore(t *testing.T) {
 	p.MarkBack(false)
 	p.toward(nil)
 	hold.Open()
-	eventually(t, "the record arrives", func() bool { return len(p.node.keys()) == 1 })
+	poll.True(t, "the record arrives", func() bool { return len(p.node.keys()) == 1 })
 	if p.falls != 1 {
 		t.Errorf("it went down %d times", p.falls)
 	}
@@ -139,7 +140,7 @@ func testCarriedReads(t *testing.T) {
 	if !p.CarryReads(time.Now().Add(PatienceFloor)) {
 		t.Error("it was not late")
 	}
-	eventually(t, "it is answered", func() bool { return w.all(t, wire.Absent) })
+	poll.True(t, "it is answered", func() bool { return w.all(t, wire.Absent) })
 	if tries.Load() < 2 {
 		t.Error("it was not sent again")
 	}
@@ -151,7 +152,7 @@ func testCarriedReads(t *testing.T) {
 		t.Error("a record was carried with the reads")
 	}
 	hold.Open()
-	eventually(t, "both are answered", func() bool { return w.resolved(t) })
+	poll.True(t, "both are answered", func() bool { return w.resolved(t) })
 }
 
 // FuzzAnswer: a sender takes any bytes for an answer without harm. Every ticket is resolved at most

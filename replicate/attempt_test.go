@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"httpdhs/internal/memnet"
+	"httpdhs/internal/poll"
 	"httpdhs/kv"
 	"httpdhs/peer"
 )
@@ -130,7 +131,7 @@ func testKeptStamp(t *testing.T) {
 	n.board.Renew()
 	for _, i := range []int{1, 2} {
 		n.peers[i].MarkBack(false)
-		eventually(t, c.nodes[i].name+" has what was kept for it", func() bool { return string(c.nodes[i].held(key).Value) == "X" })
+		poll.True(t, c.nodes[i].name+" has what was kept for it", func() bool { return string(c.nodes[i].held(key).Value) == "X" })
 		n.peers[i].SetInSync(true)
 	}
 	c.nodes[1].mustPut(t, key, "Y", kv.LevelAll)

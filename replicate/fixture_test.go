@@ -183,15 +183,6 @@ func (n *testNode) Exchange(dst, msg []byte) ([]byte, error) {
 // shortCut has the node talk to another without a network.
 func (n *testNode) shortCut(i int) { n.links[i].Short.Store(true) }
 
-func eventually(t testing.TB, what string, ok func() bool) {
-	t.Helper()
-	for end := time.Now().Add(patience); !ok(); time.Sleep(time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("it does not come true that %s", what)
-		}
-	}
-}
-
 // keyOwnedBy is a key whose owners are these, in this order.
 func (c *cluster) keyOwnedBy(owners ...int) string {
 	c.t.Helper()

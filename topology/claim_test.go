@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"httpdhs/internal/memnet"
+	"httpdhs/internal/poll"
 	"httpdhs/kv"
 	"httpdhs/peer"
 	"httpdhs/wire"
@@ -38,7 +39,7 @@ func testClaimWaitsForAll(t *testing.T) {
 		t.Error("it has authority for a ring of members that another has not heard of")
 	}
 	c.nodes[1].set(t, c.members(2, 2))
-	eventually(t, "it has authority once the other has", n.holdsTarget)
+	poll.True(t, "it has authority once the other has", n.holdsTarget)
 }
 
 // A member that was down is counted on once it has been sent all that was kept for it, and gets no
@@ -50,7 +51,7 @@ func testHasWhatWasKept(t *testing.T) {
 	n, back := c.nodes[0], c.nodes[2]
 	for _, other := range c.nodes[:2] {
 		c.net.Between(other.name, back.name, memnet.FailWith(memnet.ErrReset))
-		eventually(t, "it is down", other.node(c, 2).down)
+		poll.True(t, "it is down", other.node(c, 2).down)
 	}
 	kept := kv.Record{Key: []byte("key"), Entry: kv.Entry{Version: kv.VersionAt(time.Now()), Value: []byte("value")}}
 	n.node(c, 2).peer.Apply(&kept, peer.Ticket{}, false, false)
@@ -68,7 +69,7 @@ func testHasWhatWasKept(t *testing.T) {
 	}
 	records.Open()
 	c.rest()
-	eventually(t, "it is counted on", func() bool { return n.countsOn(c, 2) })
+	poll.True(t, "it is counted on", func() bool { return n.countsOn(c, 2) })
 }
 
 // A member that was restarted is counted on once the operations are over that began before it was
@@ -83,14 +84,14 @@ func testOnceOperationsAreOver(t *testing.T) {
 	began := n.board.Enter()
 	c.kill(2)
 	back := c.boot(2, 777, c.members(-1, 1))
-	eventually(t, "it is heard", func() bool { return n.Boot(n.node(c, 2).peer) == 777 && n.node(c, 2).peer.Up() })
+	poll.True(t, "it is heard", func() bool { return n.Boot(n.node(c, 2).peer) == 777 && n.node(c, 2).peer.Up() })
 	time.Sleep(claimTime)
 	if n.countsOn(c, 2) || back.board.InSync() {
 		t.Error("it is counted on, or in sync, while an operation goes on that may count on its earlier life")
 	}
 	n.board.Leave(began)
 	c.rest()
-	eventually(t, "it is counted on", func() bool { return n.countsOn(c, 2) })
+	poll.True(t, "it is counted on", func() bool { return n.countsOn(c, 2) })
 }
 
 // A node that others have gone on without, as one that was evicted, or was a cluster of its own,
@@ -102,7 +103,7 @@ func testOvertaken(t *testing.T) {
 	n := c.nodes[0]
 	for other := 1; other <= 2; other++ { // or it would claim again at once
 		c.cut(0, other)
-		eventually(t, "it is down", n.node(c, other).down)
+		poll.True(t, "it is down", n.node(c, other).down)
 	}
 	if !n.board.InSync() {
 		t.Fatal("it is not in sync already: the test shows nothing")

@@ -11,6 +11,7 @@ import (
 	"go.uber.org/goleak"
 
 	"httpdhs/internal/memnet"
+	"httpdhs/internal/poll"
 	"httpdhs/kv"
 	"httpdhs/peer"
 	"httpdhs/placement"
@@ -20,24 +21,12 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// patience bounds every wait of these tests: only a test that fails takes so long.
-const patience = time.Minute
-
 const testPartitions = 64
 
 // bubble runs a test in a time of its own, which passes only when all goroutines wait.
 func bubble(t *testing.T, test func(t *testing.T)) {
 	t.Helper()
 	synctest.Test(t, test)
-}
-
-func eventually(t testing.TB, what string, ok func() bool) {
-	t.Helper()
-	for end := time.Now().Add(patience); !ok(); time.Sleep(time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("it does not come true that %s", what)
-		}
-	}
 }
 
 // cluster is a number of topologies in this process. They hold nothing, so there is nothing to pull
@@ -151,12 +140,12 @@ func (c *cluster) rest() {
 		if n == nil {
 			continue
 		}
-		eventually(c.t, n.name+" is in sync", n.board.InSync)
+		poll.True(c.t, n.name+" is in sync", n.board.InSync)
 		for _, other := range c.nodes {
 			if other == nil || other == n {
 				continue
 			}
-			eventually(c.t, n.name+" sees "+other.name+" up and in sync", func() bool {
+			poll.True(c.t, n.name+" sees "+other.name+" up and in sync", func() bool {
 				m := n.find(other.name)
 				return m != nil && m.peer.Up() && m.peer.InSync()
 			})

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"httpdhs/internal/memnet"
+	"httpdhs/internal/poll"
 	"httpdhs/rebalance"
 	"httpdhs/ring"
 	"httpdhs/wire"
@@ -20,7 +21,7 @@ func testNotHeardBetween(t *testing.T) {
 	c := newCluster(t, 3)
 	c.net.Toward("node2", memnet.FailWith(memnet.ErrReset))
 	for _, n := range c.nodes[:2] {
-		eventually(t, "it is down", n.node(c, 2).down)
+		poll.True(t, "it is down", n.node(c, 2).down)
 	}
 	c.net.Clear()
 	c.rest() // now node2 has something to acknowledge
@@ -30,7 +31,7 @@ func testNotHeardBetween(t *testing.T) {
 			n.set(t, c.members(2, digest))
 		}
 		for _, n := range c.nodes[:2] {
-			eventually(t, "the member is forgotten", func() bool { return n.find("node2") == nil })
+			poll.True(t, "the member is forgotten", func() bool { return n.find("node2") == nil })
 		}
 		if digest == 4 {
 			c.net.Toward("node2", nil)
@@ -40,7 +41,7 @@ func testNotHeardBetween(t *testing.T) {
 		}
 	}
 	for _, n := range c.nodes {
-		eventually(t, n.name+" reads by the ring of all again", func() bool {
+		poll.True(t, n.name+" reads by the ring of all again", func() bool {
 			now, next := n.Rings()
 			return now == next && len(now.Nodes()) == 3 && n.board.InSync()
 		})
@@ -63,7 +64,7 @@ func testNotDeadAtOnce(t *testing.T) {
 	}
 	c.cut(0, 2)
 	c.cut(1, 2)
-	eventually(t, "it is down", n.node(c, 2).down)
+	poll.True(t, "it is down", n.node(c, 2).down)
 	dead(0)
 	time.Sleep(2 * time.Second)
 	dead(1)
@@ -87,7 +88,7 @@ func testTableIsKept(t *testing.T) {
 	members.All = append(members.All, wire.Member{Name: "node3", Weight: 1}) // which never runs
 	c.nodes[1].set(t, members)
 	var wanted rebalance.Ring
-	eventually(t, "the ring that another wants is written", func() bool {
+	poll.True(t, "the ring that another wants is written", func() bool {
 		n.mu.Lock()
 		defer n.mu.Unlock()
 		for _, x := range n.mu.rings.state.Writes() {
@@ -179,7 +180,7 @@ func testGivenUp(t *testing.T) {
 	for _, node := range c.nodes {
 		node.set(t, leaving)
 	}
-	eventually(t, "it has had nothing", func() bool {
+	poll.True(t, "it has had nothing", func() bool {
 		for _, part := range before {
 			if n.claims.hadAll([]int{part}) {
 				return false
@@ -200,12 +201,12 @@ func testCountsOnWhoAnswersAtOnce(t *testing.T) {
 	n.mu.Lock()
 	m := n.mu.member("node0")
 	n.mu.Unlock()
-	eventually(t, "the member answers", func() bool {
+	poll.True(t, "the member answers", func() bool {
 		m.mu.Lock()
 		defer m.mu.Unlock()
 		return m.belief.ping.Boot != 0 && !m.down()
 	})
 	n.set(t, c.members(-1, 1))
-	eventually(t, "it counts on it", func() bool { return n.countsOn(c, 0) })
+	poll.True(t, "it counts on it", func() bool { return n.countsOn(c, 0) })
 	c.rest()
 }

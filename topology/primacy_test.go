@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"httpdhs/internal/poll"
 	"httpdhs/wire"
 )
 
@@ -19,7 +20,7 @@ func testAfterADoubt(t *testing.T) {
 		defer m.mu.Unlock()
 		return m.acknowledgedEpochLocked()
 	}
-	eventually(t, "its epoch is acknowledged", func() bool { return acknowledged() != 0 })
+	poll.True(t, "its epoch is acknowledged", func() bool { return acknowledged() != 0 })
 	n.mu.Lock() // nobody else judges meanwhile
 	look := func(inSync bool) {
 		m.peer.SetInSync(inSync)
@@ -35,7 +36,7 @@ func testAfterADoubt(t *testing.T) {
 	}
 	n.mu.Unlock()
 	n.board.Leave(began)
-	eventually(t, "its epoch is acknowledged again", func() bool { return acknowledged() != 0 })
+	poll.True(t, "its epoch is acknowledged again", func() bool { return acknowledged() != 0 })
 }
 
 // An epoch that began while a member was down is acknowledged by that one too before anything is
@@ -46,7 +47,7 @@ func testWaitsForWhoComesBack(t *testing.T) {
 	c := newCluster(t, 3)
 	n, m := c.nodes[0], c.nodes[0].node(c, 1)
 	c.cut(0, 1)
-	eventually(t, "it is down", m.down)
+	poll.True(t, "it is down", m.down)
 	time.Sleep(2 * askedFor)
 	n.mu.Lock() // nobody else judges meanwhile
 	defer n.mu.Unlock()

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"httpdhs/internal/memnet"
+	"httpdhs/internal/poll"
 	"httpdhs/kv"
 	"httpdhs/peer"
 	"httpdhs/placement"
@@ -111,7 +112,7 @@ func testFoundDownAndUp(t *testing.T) {
 	before := c.nodes[0].board.Fence() + c.nodes[1].board.Fence()
 	c.kill(2)
 	for _, n := range c.nodes[:2] {
-		eventually(t, n.name+" finds it down", func() bool { return !n.Live("node2") })
+		poll.True(t, n.name+" finds it down", func() bool { return !n.Live("node2") })
 	}
 	if c.nodes[0].board.Fence()+c.nodes[1].board.Fence() != before {
 		t.Error("others give up their authority for one that is down")
@@ -131,7 +132,7 @@ func TestOnePrimary(t *testing.T) { bubble(t, testOnePrimary) }
 func testOnePrimary(t *testing.T) {
 	c := newCluster(t, 3)
 	for part := range testPartitions {
-		eventually(t, "one decides", func() bool {
+		poll.True(t, "one decides", func() bool {
 			n := 0
 			for _, node := range c.nodes {
 				if node.MayDecide(part) {
