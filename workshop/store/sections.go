@@ -28,11 +28,14 @@ var sections = []section{
 	},
 	{
 		"2", "Memory", "redis",
-		"Values of 100 bytes are loaded; then every key is overwritten three times, with values of 60 to 140 bytes that the\n" +
-			"pass and the key decide, and the worst of the three counts; then half of the keys are deleted. *Beyond* is what the\n" +
-			"store says that it takes (`/cluster`: segments and index; redis: `used_memory` less that at its start), less keys and\n" +
-			"values, for each key. *Resident* is that of the whole process (`smaps_rollup`), once it no longer falls. A deleted key is\n" +
-			"remembered for `--tombstone-grace`; redis remembers none, and is asked for `MEMORY PURGE` each time.",
+		"Values of 100 bytes are loaded. Then every key is overwritten three times, with values of 60 to 140\n" +
+			"bytes that the pass and the key decide. The worst of the three passes counts. Then half of the keys\n" +
+			"are deleted.\n" +
+			"\n" +
+			"*Beyond* is what the store says that it takes, less keys and values, for each key. (`/cluster`:\n" +
+			"segments and index; redis: `used_memory` less that at its start.) *Resident* is that of the whole\n" +
+			"process (`smaps_rollup`), once it no longer falls. A deleted key is remembered for\n" +
+			"`--tombstone-grace`. redis remembers none, and is asked for `MEMORY PURGE` each time.",
 		[]rig.Row{
 			{Number: "2", What: "loaded: bytes a key beyond key and value", Figure: "loaded beyond", Beside: "redis loaded beyond", Goal: 24, Most: true, Itself: true},
 			{Number: "2", What: "loaded: resident, MB", Figure: "loaded MB", Beside: "redis loaded MB"},
@@ -47,35 +50,42 @@ var sections = []section{
 	},
 	{
 		"3", "Latency against the number of keys", "few keys",
-		"An open loop at 70 % of the highest rate that a closed loop found at the slower of two nodes, one with all keys and\n" +
-			"one with few, in alternation. 64 connections. The collector's share is of the processor time that the node with all keys\n" +
-			"took meanwhile; its objects are those on the Go heap after a collection.",
+		"Two nodes in alternation, one with all keys and one with few, 64 connections. A closed loop finds\n" +
+			"the highest rate of the slower one. The latencies are those of an open loop at 70 % of that. The\n" +
+			"collector's share is of the processor time that the node with all keys took meanwhile. Its objects\n" +
+			"are those on the Go heap after a collection.",
 		latencyRows(), nothing, latency,
 	},
 	{
 		"3", "Stalls", "redis",
-		"A probe on one connection reads a key each millisecond (open loop: what is due while it waits counts from then)\n" +
-			"while 200,000 records a second are written. Overwriting in place neither grows nor compacts: what is longest there is\n" +
-			"what the processors' sharing makes of it, and the other rows are to be read beside it.",
+		"A probe on one connection reads a key each millisecond, while 200,000 records a second are written.\n" +
+			"It is an open loop: what is due while it waits counts from then. Overwriting in place neither grows\n" +
+			"nor compacts. So its longest GET shows what sharing the processors costs. Read the other rows\n" +
+			"beside it.",
 		stallRows(), nothing, stalls,
 	},
 	{
 		"6", "Steps", "on the wall clock",
-		"What the store does beside what it is asked for it does in steps, which it times (`httpdhs_store_step_seconds`). Here it runs\n" +
-			"alone, in the process that measures, on one thread, with the collector off: all keys are stored, overwritten with other\n" +
-			"sizes, half are deleted, and swept; then all are stored where a fifth has room, and the rest is evicted. The figures are of the thread's CPU\n" +
-			"time, which other processes do not lengthen, but interrupts do; beside them those of the clock on the wall, from runs in\n" +
-			"alternation; the work that is the same each time says what the machine adds. The p99.9 are bounds of buckets that double.",
+		"The store does its own work in steps, which it times (`httpdhs_store_step_seconds`). Here it runs\n" +
+			"alone, in the process that measures, on one thread, with the collector off. All keys are stored and\n" +
+			"overwritten with other sizes, and half are deleted and swept. Then all are stored where a fifth has\n" +
+			"room, and the rest is evicted.\n" +
+			"\n" +
+			"The figures are of the thread's CPU time. Other processes do not lengthen it, but interrupts do.\n" +
+			"Beside them are those of the wall clock, from runs in alternation. The work that is the same each\n" +
+			"time says what the machine adds. The p99.9 are bounds of buckets that double.",
 		stepRows(), lacksThreadTime, steps,
 	},
 	{
 		"4", "As a cache", "redis",
 		"`--max-memory` (redis: `maxmemory`, `allkeys-lru`) is a fifth of the data, and `--eviction` is\n" +
-			"`s3-fifo`. Keys are asked for by a Zipf distribution (0.99), the same ones of both; each that is not\n" +
-			"there is stored, and 5 % of operations are writes. As many operations as there are keys come before what is measured, and as\n" +
-			"many are measured: 100 in a `/batch`, or pipelined. Memory is looked at fifty times a second from the start, and the\n" +
-			"most is shown: what the server says it takes, and what is resident beyond that of an empty process, buffers for\n" +
-			"requests among it.",
+			"`s3-fifo`. Keys are asked for by a Zipf distribution (0.99), the same ones of both. Each that is not\n" +
+			"there is stored, and 5 % of operations are writes. As many operations as there are keys come before\n" +
+			"the measurement, and as many are measured: 100 in a `/batch`, or pipelined.\n" +
+			"\n" +
+			"Memory is looked at fifty times a second from the start, and the most is shown. That is what the\n" +
+			"server says it takes, and what is resident beyond an empty process, buffers for requests\n" +
+			"included.",
 		[]rig.Row{
 			{Number: "4", What: "hits, % of reads", Figure: "hit %", Beside: "redis hit %"},
 			{Number: "4", What: "most that was taken, over the bound", Figure: "taken of bound", Beside: "redis taken of bound", Goal: 1.05, Most: true, Itself: true},
