@@ -162,7 +162,7 @@ func withKeys(t *testing.T, o clusterOptions) (*cluster, []string) {
 }
 
 // Nodes join and leave under traffic, heard of in any order: no key that exists is missed at any
-// node at any time, no write fails, and in the end each key has as many copies as it should, at its
+// node at any time, and no write fails. In the end each key has as many copies as it should, at its
 // owners and nowhere else.
 func TestNodesJoinAndLeave(t *testing.T) {
 	for seed := range uint64(4) { // slow or not, and one change in the middle of another or not

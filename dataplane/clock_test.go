@@ -199,9 +199,9 @@ func TestNodeWithAWrongClockStampsNothingBeforeItKnows(t *testing.T) {
 	}
 }
 
-// A node that starts with a wrong clock does not go on without the others, as if they were down,
-// while it does not know yet that it is its own clock that is wrong: what it acknowledges they
-// have, and they miss nothing.
+// A node that starts with a wrong clock does not know yet that its own clock is wrong. It does not
+// go on without the others, as if they were down: what it acknowledges they have, and they miss
+// nothing.
 func TestNodeWithAWrongClockDoesNotGoOnAlone(t *testing.T) {
 	for _, by := range []time.Duration{time.Hour, -time.Hour} {
 		bubble(t, func(t *testing.T) {

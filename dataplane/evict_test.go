@@ -186,7 +186,7 @@ func TestJoinersHaveNoVoteWhateverTheirSideIs(t *testing.T) {
 	})
 }
 
-// A joiner in the place of a node that died does not keep that one a member, be it that the joiner
+// A joiner in the place of a node that died does not keep that node a member, even if the joiner
 // dies too.
 func TestJoinerInThePlaceOfTheDead(t *testing.T) {
 	for name, dies := range map[string]bool{"it lives": false, "it dies too": true} {

@@ -72,8 +72,8 @@ func testCutOff(t *testing.T) {
 	}
 }
 
-// A node that was stopped for so long that others may have taken it for down
-// does not trust itself, from the first request on, before any of them tells it.
+// A node was stopped for so long that others may have taken it for down. It does not trust itself
+// from the first request on, before any of them tells it.
 func TestStoppedNodeDoesNotTrustItself(t *testing.T) { bubble(t, testStopped) }
 
 func testStopped(t *testing.T) {

@@ -28,10 +28,10 @@ func delayed(by time.Duration) memnet.Hook {
 	})
 }
 
-// A read of level one whose owner stops is answered by the next one after a small multiple of
-// what that owner took before, and does not wait until it is found down: alone, in a call of
-// many, and while others wait. While the owner owes an answer, reads ask the other first and do
-// not wait at all. When it has answered it is asked again.
+// A read of level one whose owner stops is answered by the next owner, after a small multiple of
+// what the first took before. It does not wait until that is found down: alone, in a call of many,
+// and while others wait. While the owner owes an answer, reads ask the other first and do not wait
+// at all. When it has answered it is asked again.
 func TestReadAsksTheNextOwnerOfOneThatHangs(t *testing.T) { bubble(t, testHedge) }
 
 func testHedge(t *testing.T) {

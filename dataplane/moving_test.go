@@ -62,8 +62,8 @@ func testOwnersToCome(t *testing.T) {
 	wantValue(t, c.nodes[0].get(key, kv.LevelAll), "newest")
 }
 
-// An owner that is only written to, and has authority by the ring to come or by the one before, is
-// asked after those of the ring that is read, even if it is this node itself.
+// An owner that is only written to may have authority by the ring to come, or by the one before. It
+// is asked after those of the ring that is read, even if it is this node itself.
 func TestOwnersOfTheRingThatIsReadAreAskedFirst(t *testing.T) { bubble(t, testReadersFirst) }
 
 func testReadersFirst(t *testing.T) {

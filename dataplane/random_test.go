@@ -15,12 +15,11 @@ import (
 	"httpdhs/kv"
 )
 
-// Whatever is done at three nodes whose clocks are as far apart as is believed, and whatever
-// faults there are on the ways between them: when these are over and the queues
-// are empty, the owners of each key hold the same, and that is the last write
-// that all owners acknowledged, or one that was not acknowledged and may appear
-// at any time. A write that was refused as an overload, or for
-// its condition, never appears.
+// Whatever is done at three nodes whose clocks are as far apart as is believed, and whatever faults
+// there are on the ways between them: when these are over and the queues are empty, the owners of
+// each key hold the same. That is the last write that all owners acknowledged, or one that was not
+// acknowledged and may appear at any time. A write that was refused as an overload, or for its
+// condition, never appears.
 func TestReplicasConverge(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		var stopped any // by rapid, which wants to hear of it on its own stack

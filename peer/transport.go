@@ -7,10 +7,9 @@ import (
 
 // Transport carries messages to one other node.
 type Transport interface {
-	// RoundTrip sends a message and appends the answer to dst. The error wraps
-	// ErrRefused when the peer said that the message is not one it takes,
-	// ErrStranger when it takes none of this node, and is a Timeout() error
-	// when the deadline passed. It keeps neither slice.
+	// RoundTrip sends a message and appends the answer to dst. The error wraps ErrRefused when the
+	// peer does not take such a message, and ErrStranger when it takes none of this node. It is a
+	// Timeout() error when the deadline passed. It keeps neither slice.
 	RoundTrip(dst, message []byte, deadline time.Time) ([]byte, error)
 
 	// Abort breaks every RoundTrip under way and closes the connections; later

@@ -26,8 +26,8 @@ func (n *testNode) end(p *pending, a *attempt) {
 	n.finish(p, a.call)
 }
 
-// A call of which the first write has to be stamped again, because its coordinator's clock is
-// behind, while the second, after the clock has caught up, has not, still ends with the second.
+// The first write of a call has to be stamped again, because its coordinator's clock is behind. The
+// second has not, since the clock has caught up. The call still ends with the second.
 func TestRestampKeepsTheOrderOfACall(t *testing.T) { bubble(t, testRestampOrder) }
 
 func testRestampOrder(t *testing.T) {

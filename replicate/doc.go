@@ -1,9 +1,9 @@
 // Package replicate makes the owners of a key agree: it carries out the operations of clients.
 //
-// A [Coordinator] takes a kv.Call, stamps its writes, applies what this node owns to its own store
-// and hands the rest to the queues of the peers that own it, then waits until each operation has
-// reached its level. A [Lister] goes through the keys of the cluster. [Coordinator.ServeBatch] is
-// the other end: it carries out what peers send.
+// A [Coordinator] takes a kv.Call and stamps its writes. It applies what this node owns to its own
+// store, and hands the rest to the queues of the peers that own it. Then it waits until each
+// operation has reached its level. A [Lister] goes through the keys of the cluster.
+// [Coordinator.ServeBatch] is the other end: it carries out what peers send.
 //
 // Who owns what may change at any time. An operation goes by one placement.View, and where that
 // could not bring it to its level by the next, until its deadline: the coordinator alone tries an

@@ -12,8 +12,8 @@ const orderFrom = 64
 
 // order is in which the operations of a call are gone through: that of their partitions, and within
 // one partition their own. Operations of one partition, one after the other, are merged under one
-// lock and meet a shard that is in the cache already, here and, since they are queued in this
-// order, at the other owners. A few stay as they are.
+// lock and meet a shard that is in the cache already. They are queued in this order, so the same
+// holds at the other owners. A few stay as they are.
 type order struct {
 	ops    []int32 // in order; none: as they are in the call
 	places []int32 // of operations in order; none: each is at its own

@@ -15,9 +15,9 @@ import (
 // A member that was down here has missed what this node coordinated meanwhile, and what was kept
 // for it may have been dropped. Each such time is a suspicion epoch, of which this node tells the
 // member in Sees. The member takes note by the fence: it gives up what it holds. Only afterwards it
-// says in Sees.Acknowledged that it has. Until then nothing that it says to hold is believed. The same goes the
-// other way round: suspectedBy and acknowledged are of the epochs in which the member suspected
-// this node.
+// says in Sees.Acknowledged that it has. Until then nothing that it says to hold is believed. The
+// same goes the other way round: suspectedBy and acknowledged are of the epochs in which the member
+// suspected this node.
 type belief struct {
 	self uint64 // boot of this node
 

@@ -80,9 +80,9 @@ func (m *member) acknowledge(boot uint64) {
 	m.probeSoon() // it waits for that
 }
 
-// concluded goes on when what the member says is noted. digest is that of its member map. Most pings
-// bring no news, and a step looks at all members: without any it is taken once in a while, for what
-// is a matter of time.
+// concluded goes on when what the member says is noted. digest is that of its member map. Most
+// pings bring no news, and a step looks at all members: without any it is taken once in a while,
+// for what is a matter of time.
 func (m *member) concluded(digest uint64, news bool) {
 	m.t.mu.Lock()
 	differs := digest != m.t.mu.roster.members.Digest

@@ -12,7 +12,7 @@ import (
 	"httpdhs/wire"
 )
 
-// A member that is removed, comes back, and is removed again before it has answered, is still told
+// A member is removed, comes back, and is removed again before it has answered. It is still told
 // how often it was suspected in its first life, and is believed when it comes back again: what it
 // has acknowledged would be more than ever was.
 func TestMemberThatWasNotHeardBetweenTwoRemovals(t *testing.T) { bubble(t, testNotHeardBetween) }
@@ -78,8 +78,9 @@ func testNotDeadAtOnce(t *testing.T) {
 	dead(1)
 }
 
-// The table of a ring that is written because another wants it is kept, also when an equal one has
-// taken its place meanwhile, as one that was asked for does: the next view is made of it.
+// The table of a ring that is written because another wants it is kept. That holds also when an
+// equal one has taken its place meanwhile, as one that was asked for does: the next view is made of
+// it.
 func TestTableOfARingThatIsWrittenIsKept(t *testing.T) { bubble(t, testTableIsKept) }
 
 func testTableIsKept(t *testing.T) {
@@ -136,9 +137,9 @@ func testRingKnownWhileAskedFor(t *testing.T) {
 	}
 }
 
-// Who is on a ring that a node has not heard of is asked of a member that writes it, not of one
-// that wants it for that one's sake and has not heard of it either: two of those would ask each
-// other for ever.
+// A node asks who is on a ring that it has not heard of. It asks a member that writes the ring, not
+// one that wants it for that member's sake and has not heard of it either: two of those would ask
+// each other for ever.
 func TestWhoIsOnARingIsAskedOfOneThatKnows(t *testing.T) {
 	const unheard = rebalance.Ring(4711)
 	for knows := range 2 {

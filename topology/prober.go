@@ -25,9 +25,9 @@ const (
 	// changing.
 	unsettledProbe = 50 * time.Millisecond
 
-	// probesMost is how many probes a second a node sends by the clock, where a pause of pauseMax is
-	// long enough for that: with it a member that hangs is noticed within five seconds still, and the
-	// lease does not lapse. What has changed is told at once.
+	// probesMost is how many probes a second a node sends by the clock, where a pause of pauseMax
+	// is long enough for that: with it a member that hangs is noticed within five seconds still,
+	// and the lease does not lapse. What has changed is told at once.
 	probesMost = 25
 	pauseMax   = 2 * time.Second
 
@@ -99,7 +99,8 @@ func (m *member) probeLoop() {
 	}
 }
 
-// pause is that until the next probe. It grows with the members, so that what a node sends does not.
+// pause is that until the next probe. It grows with the members, so that what a node sends does
+// not.
 func (m *member) pause() time.Duration {
 	share := min(time.Duration(len(m.t.others()))*time.Second/probesMost, pauseMax)
 	switch {
@@ -116,8 +117,8 @@ func (m *member) pause() time.Duration {
 type slots chan struct{}
 
 // enter waits until few enough probes are under way; leave is the end of that. ok: the peer is not
-// being closed. Members that are down, and those that hang, wait for each other and keep nobody else
-// waiting.
+// being closed. Members that are down, and those that hang, wait for each other and keep nobody
+// else waiting.
 func (m *member) enter() (leave func(), ok bool) {
 	in := m.t.probes
 	switch {

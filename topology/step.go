@@ -11,7 +11,7 @@ import (
 )
 
 // statement is what this node says of itself in a ping to a member; nil: to one that it does not
-// know. figures: those are counted anew.
+// know. figures: those are counted now.
 func (t *Topology) statement(to *member, figures bool) wire.Ping {
 	p := wire.Ping{
 		Name: t.opt.Name, Boot: t.opt.Boot, Settings: t.settings,

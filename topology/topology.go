@@ -226,7 +226,7 @@ func (t *Topology) Complete(p *peer.Peer) bool {
 // have answered.
 func (t *Topology) Refresh(deadline time.Time) bool { return t.askAll(deadline, false) }
 
-// Survey is Refresh, and has them count anew what they tell of themselves.
+// Survey is Refresh, and has them count what they tell of themselves.
 func (t *Topology) Survey(deadline time.Time) bool { return t.askAll(deadline, true) }
 
 func (t *Topology) askAll(deadline time.Time, figures bool) bool {

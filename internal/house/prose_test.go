@@ -82,7 +82,7 @@ func TestSentencesAreShort(t *testing.T) {
 
 var (
 	paragraphEnd = regexp.MustCompile(`\n\s*(?:\n\s*)*(?:[-*+]|\d+\.) |\n\s*\n|\n#[^\n]*|\n(?:   |\t)[^\n]*`)
-	sentenceEnd  = regexp.MustCompile(`[.!?:;](?:\s+|$)`)
+	sentenceEnd  = regexp.MustCompile(`[.!?:;][*_")\]]*(?:\s+|$)`)
 
 	linkTarget = regexp.MustCompile(`\]\([^)]*\)`)
 )

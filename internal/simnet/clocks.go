@@ -74,7 +74,7 @@ func (s *sim) keep(run *running) (wall *kv.Wall) {
 }
 
 // lookAgain has an operator look at the clocks a second time: a node may have gone on with what it
-// heard of others before those were started anew.
+// heard of others before those were restarted.
 func (s *sim) lookAgain() {
 	select {
 	case <-time.After(lookAgainIn):
@@ -83,7 +83,7 @@ func (s *sim) lookAgain() {
 	}
 }
 
-// setRight has an operator start nodes anew that have stamped so far ahead that others do not take
+// setRight has an operator restart nodes that have stamped so far ahead that others do not take
 // them for members. That needs times in which too few nodes ran.
 func (s *sim) setRight() {
 	s.clocks.mu.Lock()

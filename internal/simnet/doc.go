@@ -9,11 +9,11 @@
 // in check.go.
 //
 // The nodes are real: replicate.Coordinator over shard.Store, with real queues, probers and sync.
-// What is ours is the transport, the wall clocks, the door in front of a node (a node that is
-// stopped lets nobody in or out), and a layer around each store that notes what was stored when.
-// Run has to be called in a bubble of testing/synctest: time passes when all goroutines wait, so a
-// minute of faults takes some milliseconds. Only one bubble at a time may run in a process, and
-// [Flush] belongs between two of them, since package replicate pools what has timers.
+// What is ours is the transport, the wall clocks, and the door in front of a node: a node that is
+// stopped lets nobody in or out. A layer around each store notes what was stored when. Run has to
+// be called in a bubble of testing/synctest: time passes when all goroutines wait, so a minute of
+// faults takes some milliseconds. Only one bubble at a time may run in a process, and [Flush]
+// belongs between two of them, since package replicate pools what has timers.
 //
 // In about half of the runs members come and go too ([Coming]): nodes join through members that are
 // up, leave, are removed by an operator or by a majority, and come back. Then each node has a real
@@ -26,13 +26,13 @@
 // In some, nodes are slow to start: answers come before they know who the members are, or by which
 // ring they go.
 //
-// What a seed fixes: the shape of the cluster, its clocks, the faults, the changes of members and
-// their times, what each client asks of whom and when, and the fate of the n-th message on each way
-// between two nodes. What it does not fix: which of several goroutines that are ready at the same
-// instant goes first, and which case of a select that has several wins. As delays have the grain of
-// a nanosecond, few things happen at the same instant; the tests run each seed with GOMAXPROCS=1
-// and without asynchronous preemption, which removes most of the rest. Of 12 seeds 11 repeated to
-// the last answer.
+// What a seed fixes: the shape of the cluster, its clocks, the faults, and the changes of members
+// and their times. It fixes what each client asks of whom and when, and the fate of the n-th
+// message on each way between two nodes. What it does not fix: which of several goroutines that are
+// ready at the same instant goes first, and which case of a select that has several wins. As delays
+// have the grain of a nanosecond, few things happen at the same instant; the tests run each seed
+// with GOMAXPROCS=1 and without asynchronous preemption, which removes most of the rest. Of 12
+// seeds 11 repeated to the last answer.
 //
 // Concurrency: Run starts goroutines and waits for all of them. A History is for one goroutine.
 package simnet

@@ -54,7 +54,7 @@ const (
 	expelTime   = 3 * time.Second        // that an operator tries to remove one that runs
 	leavePoll   = 50 * time.Millisecond
 	tellTime    = 2 * time.Second // a node that leaves has to tell the others
-	formTime    = 5 * time.Second // until an operator starts a node anew that has found nobody
+	formTime    = 5 * time.Second // until an operator restarts a node that has found nobody
 )
 
 // drawMembers draws how members come and go, if they do, and changes the shape accordingly.
@@ -379,7 +379,7 @@ func (s *sim) isMember(name string) bool {
 	})
 }
 
-// heal has an operator start nodes anew that have nobody to join: those that they know are gone, or
+// heal has an operator restart nodes that have nobody to join: those that they know are gone, or
 // have never been there.
 func (s *sim) heal() {
 	if s.shape.Members == nil {
