@@ -23,9 +23,6 @@ func TestMain(m *testing.M) {
 		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.(*HostClient).connsCleaner"))
 }
 
-// patience bounds every wait of these tests: only a test that fails takes so long.
-const patience = time.Minute
-
 // bubble runs a test in a time of its own, which passes only when all goroutines wait.
 func bubble(t *testing.T, test func(t *testing.T)) {
 	t.Helper()

@@ -93,12 +93,12 @@ func (c *claims) claim(x rebalance.Ring, pull placement.Puller) error {
 		return fmt.Errorf("%w: %w", placement.ErrNotInSync, placement.ErrNoRoom)
 	}
 	fence := c.t.board.Fence()
-	since, err := c.handshake(x)
-	if err != nil {
-		return err
+	if _, err := c.handshake(x); err != nil {
+		return err // by what is known: nobody need be asked
 	}
 	c.t.Refresh(time.Now().Add(probeTimeout)) // what they said before a pause is over
-	if since, err = c.handshake(x); err != nil {
+	since, err := c.handshake(x)
+	if err != nil {
 		return err
 	}
 	if err := c.fetch(x, pull); err != nil {
