@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"httpdhs/internal/seal"
+	nodewire "httpdhs/wire"
 )
 
 // Without a secret nodes on hosts of their own take messages from each other's hosts alone. From
@@ -33,7 +34,7 @@ func TestHostsOfMembers(t *testing.T) {
 		}
 	}
 
-	batch := "\x03\x01\x00\x00\x00\x00\x00\x00\x00\x00" // of nothing
+	batch := string(rune(nodewire.Format)) + "\x01\x00\x00\x00\x00\x00\x00\x00\x00" // of nothing
 	for i := range 4 {
 		if a := send(t, f.ships[i].ask, "PUT", "/db/key", "value"); !a.ok() {
 			t.Errorf("a client at node %d: %d %s", i, a.status, a.body)
@@ -42,7 +43,7 @@ func TestHostsOfMembers(t *testing.T) {
 		if status != 403 || !strings.Contains(body, "--cluster-secret-file") {
 			t.Errorf("a message to node %d from another host: %d %s", i, status, body)
 		}
-		status, body = fromHere(t, f.ships[i].ask, "/internal/hello", seal.Hello, f.name(i), "\x03\x07?")
+		status, body = fromHere(t, f.ships[i].ask, "/internal/hello", seal.Hello, f.name(i), string(rune(nodewire.Format))+"\x07?")
 		if status != 400 || !strings.Contains(body, "hello") {
 			t.Errorf("a hello to node %d that is none, from another host: %d %s", i, status, body)
 		}
