@@ -231,3 +231,20 @@ func TestWhenARoundIsDecided(t *testing.T) {
 }
 
 var _ peer.Waiter = (*pending)(nil)
+
+// What an answer was held back for fails if it cannot wait so long. While the ring changes that is
+// every write, also one that as many owners have as there are replicas: these may be of two rings.
+func TestWhatWasHeldBackFails(t *testing.T) {
+	for _, moving := range []bool{false, true} {
+		call := kv.Call{Ops: []kv.Op{{Kind: kv.OpPut, Record: kv.Record{Key: []byte("k"), Entry: kv.Entry{Version: 7}}, Replicas: 2}}}
+		p := acquirePending(&call)
+		p.moving = moving
+		p.begin(0, &operation{round: round{required: 1, acks: 2}})
+		p.end(0, nil)
+		held := p.lastPartial(&call) != 0
+		p.failPartial(&call, kv.ErrTimeout)
+		if failed := p.state(0).err != nil; held != moving || failed != held {
+			t.Errorf("moving %t: held back %t, and it fails: %t", moving, held, failed)
+		}
+	}
+}

@@ -57,33 +57,36 @@ func waits(call *kv.Call) bool {
 	return false
 }
 
-// lastPartial is the last stamp that the call has written or found, and that fewer than all owners
-// may have. While the ring changes owners may be unknown, and it is of all that the call has
-// written. 0: there is none.
+// partial is the stamp of what an operation has written or found, if fewer than all owners may have
+// it. While the ring changes owners may be unknown: then it is any write. 0: there is none.
+func (p *pending) partial(op *kv.Op, o *operation) kv.Version {
+	switch {
+	case !o.ended || o.err != nil:
+		return 0
+	case op.Kind == kv.OpGet && op.Required > 1:
+		return p.reading(o).found.Version
+	case op.Kind != kv.OpGet && (p.moving || int(o.have()) < op.Replicas):
+		return op.Version
+	}
+	return 0
+}
+
+// lastPartial is the last stamp of the call that is partial; 0: there is none.
 func (p *pending) lastPartial(call *kv.Call) (stamped kv.Version) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for i := range call.Ops {
-		op, o := &call.Ops[i], p.at(i)
-		switch {
-		case !o.ended || o.err != nil:
-		case op.Kind == kv.OpGet && op.Required > 1:
-			stamped = max(stamped, p.reading(o).found.Version)
-		case op.Kind != kv.OpGet && (p.moving || int(o.have()) < op.Replicas):
-			stamped = max(stamped, op.Version)
-		}
+		stamped = max(stamped, p.partial(&call.Ops[i], p.at(i)))
 	}
 	return stamped
 }
 
-// failPartial fails what lastPartial is about.
+// failPartial fails the operations of the call that are partial.
 func (p *pending) failPartial(call *kv.Call, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for i := range call.Ops {
-		op, o := &call.Ops[i], p.at(i)
-		found := op.Kind == kv.OpGet && op.Required > 1
-		if o.err == nil && (found || op.Kind != kv.OpGet && int(o.have()) < op.Replicas) {
+		if o := p.at(i); p.partial(&call.Ops[i], o) != 0 {
 			o.err = err
 		}
 	}
