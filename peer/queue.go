@@ -10,9 +10,9 @@ import (
 )
 
 const (
-	// BatchBytes is where a batch is full and the next one opens. A record larger than that has a
-	// batch to itself. Beyond some hundred records a larger batch saves nothing more and delays its
-	// first.
+	// BatchBytes is where a batch is full and the next one opens: the head of an item may go beyond
+	// it. A record larger than that has a batch to itself. Beyond some hundred records a larger
+	// batch saves nothing more and delays its first.
 	BatchBytes = 256 << 10
 
 	// keepBatchBytes is the largest buffer that goes back to the pool.

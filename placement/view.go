@@ -9,7 +9,8 @@ import (
 )
 
 // View is what an operation goes by: the owners of each partition, and the peers behind them. It is
-// replaced as a whole when the rings change, and never modified.
+// replaced as a whole when the rings change. But for the count of operations that go by it, it is
+// never modified.
 //
 // The owners of a partition are those of all rings that are written, each once. Those by the ring
 // that is read come first, in its order, so the primary is the first of all. While no change of the

@@ -6,14 +6,14 @@
 // [Coordinator.ServeBatch] is the other end: it carries out what peers send.
 //
 // Who owns what may change at any time. An operation goes by one placement.View, and where that
-// could not bring it to its level by the next, until its deadline: the coordinator alone tries an
-// operation again. What this package needs to know of the cluster besides is [Topology].
+// could not bring it to its level by the next, until its deadline: the coordinator and the lister
+// alone try again. What this package needs to know of the cluster besides is [Topology].
 //
 //	coordinator.go  a call: attempts, and what comes of it
 //	attempt.go      one attempt, by one view
 //	pending.go      what a call waits for; operation.go, where one operation stands
 //	write.go, decide.go, read.go, quorum.go   the phases of an operation
-//	bulk.go         writes of a call that are merged together
+//	bulk.go         writes of a call that are merged together; order.go, in which order
 //	hedge.go        reads that ask one more owner
 //	outwait.go      answers that wait for the clocks of others
 //	replica.go      this node's own store

@@ -24,10 +24,11 @@ type pending struct {
 	buf      []byte      // values that peers have sent
 	max      int         // bytes of them; 0: no bound
 
+	order order // of operations: it does not change once the first ticket is handed out
+
 	// Of Do alone.
 	fence    uint64        // when the attempt began
 	moving   bool          // the ring was changing in an attempt
-	order    order         // of operations
 	merging  *merging      // of calls of many operations; nil: it had none yet
 	patience time.Duration // when reads ask one more owner; 0: never
 	timer    *time.Timer
@@ -54,7 +55,7 @@ func acquirePending(call *kv.Call) *pending {
 // keepBytes is the most memory that a pooled pending keeps for values.
 const keepBytes = 1 << 20
 
-// release gives up one reference; the caller holds mu, which is unlocked.
+// releaseLocked gives up one reference; the caller holds mu, which is unlocked.
 func (p *pending) releaseLocked() {
 	p.refs--
 	last := p.refs == 0
@@ -140,9 +141,9 @@ func (p *pending) found(i int) (operation, reading) {
 	return *o, *p.reading(o)
 }
 
-// begin opens the next round of operation i with waiting tickets, of which
-// acks are already acknowledged: nobody else touches the operation until the
-// first of the tickets is handed out. It returns the ticket to hand out.
+// begin opens the next round of operation i: next says how many tickets wait, and how many owners
+// have acknowledged already. Nobody else touches the operation until the first of the tickets is
+// handed out. It returns the ticket to hand out.
 func (p *pending) begin(i int, next *operation) peer.Ticket {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -9,7 +9,7 @@
 //	members.go    who is a member, and who was
 //	member.go     one of them: the way to it, and the belief in it
 //	belief.go     what is known of a member, and how far it is trusted: pure
-//	prober.go     asks one member, again and again
+//	prober.go     asks one member, again and again; pacer.go, what is done once in a while
 //	heard.go      what follows when one has said something
 //	step.go       a step of the protocol by which rings change
 //	rings.go      the rings that are known, and who is on them
@@ -32,7 +32,7 @@
 //     and before whoever took it for down takes part again.
 //
 // Concurrency: all exported methods are safe. Topology.mu guards the rings and who is a member. A
-// member's mu may be taken under it, and a peer's under that. No lock is held across I/O or a
-// callback. Goroutines: a prober a member, which its peer runs and waits for, and one that closes a
-// peer that is no member any more; Close waits for all.
+// member's mu may be taken under it, and a peer's under that. No lock is held across I/O, but for a
+// line of the log. Goroutines: a prober a member, which its peer runs and waits for, and one that
+// closes a peer that is no member any more; Close waits for all.
 package topology
