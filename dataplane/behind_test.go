@@ -97,8 +97,8 @@ func testRefusedRepair(t *testing.T) {
 	}
 }
 
-// A quorum read has found a write that only one replica took. Another quorum read finds it while
-// all replicas are up, also when those that refused it answer first.
+// A quorum read has found a write that only one replica took. While all replicas are up another
+// quorum read finds it too, even if those that refused it answer first.
 func TestQuorumReadOfARefusedWriteDoesNotGoBack(t *testing.T) { bubble(t, testRefusedNotBack) }
 
 func testRefusedNotBack(t *testing.T) {

@@ -161,8 +161,8 @@ func withKeys(t *testing.T, o clusterOptions) (*cluster, []string) {
 	return c, keys
 }
 
-// Nodes join and leave under traffic, heard of in any order: no key that exists is missed at any
-// node at any time, and no write fails. In the end each key has as many copies as it should, at its
+// Nodes join and leave under traffic, heard of in any order. No node ever says of a key that exists
+// that it does not. No write fails. In the end each key has as many copies as it should, at its
 // owners and nowhere else.
 func TestNodesJoinAndLeave(t *testing.T) {
 	for seed := range uint64(4) { // slow or not, and one change in the middle of another or not

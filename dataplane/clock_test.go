@@ -199,9 +199,9 @@ func TestNodeWithAWrongClockStampsNothingBeforeItKnows(t *testing.T) {
 	}
 }
 
-// A node that starts with a wrong clock does not know yet that its own clock is wrong. It does not
-// go on without the others, as if they were down: what it acknowledges they have, and they miss
-// nothing.
+// A node that starts with a wrong clock does not know yet that the wrong clock is its own. It does
+// not go on without the others meanwhile, as if they were down. They have what it acknowledges, and
+// lack nothing.
 func TestNodeWithAWrongClockDoesNotGoOnAlone(t *testing.T) {
 	for _, by := range []time.Duration{time.Hour, -time.Hour} {
 		bubble(t, func(t *testing.T) {

@@ -186,8 +186,8 @@ func TestJoinersHaveNoVoteWhateverTheirSideIs(t *testing.T) {
 	})
 }
 
-// A joiner in the place of a node that died does not keep that node a member, even if the joiner
-// dies too.
+// A joiner that takes the place of a dead node does not keep the dead node a member, even if the
+// joiner dies too.
 func TestJoinerInThePlaceOfTheDead(t *testing.T) {
 	for name, dies := range map[string]bool{"it lives": false, "it dies too": true} {
 		t.Run(name, func(t *testing.T) { bubble(t, func(t *testing.T) { testInThePlace(t, dies) }) })

@@ -28,10 +28,10 @@ func delayed(by time.Duration) memnet.Hook {
 	})
 }
 
-// A read of level one whose owner stops is answered by the next owner, after a small multiple of
-// what the first took before. It does not wait until that is found down: alone, in a call of many,
-// and while others wait. While the owner owes an answer, reads ask the other first and do not wait
-// at all. When it has answered it is asked again.
+// The owner that a read of level one asks stops. The next owner answers after a small multiple of
+// what the first took before. The read does not wait until the first is found down. That holds for
+// a read alone, in a call of many, and while others wait. While the first owes an answer, reads ask
+// the other first and do not wait at all. When it has answered it is asked again.
 func TestReadAsksTheNextOwnerOfOneThatHangs(t *testing.T) { bubble(t, testHedge) }
 
 func testHedge(t *testing.T) {

@@ -62,8 +62,9 @@ func testOwnersToCome(t *testing.T) {
 	wantValue(t, c.nodes[0].get(key, kv.LevelAll), "newest")
 }
 
-// An owner that is only written to may have authority by the ring to come, or by the one before. It
-// is asked after those of the ring that is read, even if it is this node itself.
+// Readers are asked first: the owners by the ring that is read. An owner that is only written to is
+// asked after them, even if it has authority by the next ring or by the previous one, and is this
+// node itself.
 func TestOwnersOfTheRingThatIsReadAreAskedFirst(t *testing.T) { bubble(t, testReadersFirst) }
 
 func testReadersFirst(t *testing.T) {

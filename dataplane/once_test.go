@@ -10,10 +10,9 @@ import (
 	"httpdhs/wire"
 )
 
-// A write has one place in the order of its key. A read has found it, and a later write has
-// replaced it at all owners. Then no read of a quorum finds it again, however long its coordinator
-// takes to reach the owners. The coordinator succeeds too: its write was done, and then
-// overwritten.
+// A write has one place in the order of its key. A read has found it, and then a later write has
+// replaced it at all owners. No quorum read finds it again, however long its coordinator takes to
+// reach the owners. The coordinator succeeds too: its write was done, and then overwritten.
 func TestReplacedWriteStaysReplaced(t *testing.T) {
 	for _, coordinator := range []int{0, 3} { // an owner, and none
 		for _, level := range []kv.Level{kv.LevelLive, kv.LevelOne, kv.LevelQuorum, kv.LevelAll} {
@@ -102,8 +101,8 @@ func wantRead(t *testing.T, o kv.Op, value string) {
 	wantValue(t, o, value)
 }
 
-// A write that one owner has stored keeps its stamp, though an owner that holds something newer has
-// answered first. The one that stored it holds something newer by the time its answer comes.
+// A write that one owner has stored keeps its stamp, even if another owner, which holds something
+// newer, answers first. The owner that stored it also holds something newer when its answer comes.
 func TestSlowAnswerOfAnOwnerThatStoredCounts(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		for _, level := range []kv.Level{kv.LevelOne, kv.LevelLive, kv.LevelAll} {

@@ -15,9 +15,9 @@ import (
 	"httpdhs/kv"
 )
 
-// Whatever is done at three nodes whose clocks are as far apart as is believed, and whatever faults
-// there are on the ways between them: when these are over and the queues are empty, the owners of
-// each key hold the same. That is the last write that all owners acknowledged, or one that was not
+// Anything is done at three nodes, whose clocks are as far apart as is believed. There are faults
+// on the ways between them. When these are over and the queues are empty, the owners of each key
+// hold the same. That is the last write that all owners acknowledged, or one that was not
 // acknowledged and may appear at any time. A write that was refused as an overload, or for its
 // condition, never appears.
 func TestReplicasConverge(t *testing.T) {

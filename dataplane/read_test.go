@@ -155,7 +155,7 @@ func testLateAnswer(t *testing.T) {
 }
 
 // A read of level one goes on to the next owner when one fails, is down, or hangs until it is found
-// down. It says it is unavailable only when none is left.
+// down. It fails as unavailable only when none is left.
 func TestReadFailsOver(t *testing.T) { bubble(t, testReadFailsOver) }
 
 func testReadFailsOver(t *testing.T) {

@@ -42,7 +42,7 @@ func TestNewClusterIsInSyncWhenAllAreUp(t *testing.T) {
 }
 
 // A member that is restarted starts empty. It is not in sync before it holds all that it owns
-// again, what was written meanwhile too. Until then nobody takes a key for absent because it lacks
+// again, with what was written meanwhile. Until then nobody takes a key for absent because it lacks
 // it.
 func TestRestartedMemberFillsUp(t *testing.T) { bubble(t, testRestartedMember) }
 

@@ -7,13 +7,13 @@ import (
 
 // Transport carries messages to one other node.
 type Transport interface {
-	// RoundTrip sends a message and appends the answer to dst. The error wraps ErrRefused when the
-	// peer does not take such a message, and ErrStranger when it takes none of this node. It is a
-	// Timeout() error when the deadline passed. It keeps neither slice.
+	// RoundTrip sends a message and appends the answer to dst. It keeps neither slice. The error
+	// wraps ErrRefused when the peer refuses this message, and ErrStranger when it takes none of
+	// this node. When the deadline has passed, the error is a Timeout() error.
 	RoundTrip(dst, message []byte, deadline time.Time) ([]byte, error)
 
-	// Abort breaks every RoundTrip under way and closes the connections; later
-	// ones open new connections.
+	// Abort breaks every RoundTrip under way and closes the connections. Later RoundTrips open new
+	// ones.
 	Abort()
 }
 

@@ -26,8 +26,8 @@ func (n *testNode) end(p *pending, a *attempt) {
 	n.finish(p, a.call)
 }
 
-// The first write of a call has to be stamped again, because its coordinator's clock is behind. The
-// second has not, since the clock has caught up. The call still ends with the second.
+// The coordinator's clock is behind, so the first write of a call has to be stamped again. The
+// second need not be, as the clock has caught up by then. The call still ends with the second.
 func TestRestampKeepsTheOrderOfACall(t *testing.T) { bubble(t, testRestampOrder) }
 
 func testRestampOrder(t *testing.T) {

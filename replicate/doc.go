@@ -1,13 +1,14 @@
 // Package replicate makes the owners of a key agree: it carries out the operations of clients.
 //
 // A [Coordinator] takes a kv.Call and stamps its writes. It applies what this node owns to its own
-// store, and hands the rest to the queues of the peers that own it. Then it waits until each
-// operation has reached its level. A [Lister] goes through the keys of the cluster.
-// [Coordinator.ServeBatch] is the other end: it carries out what peers send.
+// store, and queues the rest for the peers that own it. Then it waits until each operation has
+// reached its level. A [Lister] goes through the keys of the cluster. [Coordinator.ServeBatch] is
+// the other end: it carries out what peers send.
 //
-// Who owns what may change at any time. An operation goes by one placement.View, and where that
-// could not bring it to its level by the next, until its deadline: the coordinator and the lister
-// alone try again. What this package needs to know of the cluster besides is [Topology].
+// Who owns what may change at any time. An attempt at an operation goes by one placement.View.
+// Where that could not bring it to its level, the next attempt goes by the next view, until the
+// deadline. The coordinator alone tries an operation again. [Topology] is what else this package
+// needs to know of the cluster.
 //
 //	coordinator.go  a call: attempts, and what comes of it
 //	attempt.go      one attempt, by one view
@@ -22,11 +23,11 @@
 //
 // Invariants:
 //
-//   - A write is acknowledged by owners alone; what comes to another node is kept and handed over.
+//   - Owners alone acknowledge a write. What comes to another node is kept and handed over.
 //   - An operation has no effect after kv.ErrOverloaded. After any other failure of a write it may
 //     still appear.
 //   - A waiter that gave up leaves its tickets to be resolved later.
-//   - No lock is held across I/O, and none of a queue together with one of a waiter.
+//   - No lock is held across I/O. The lock of a queue and that of a waiter are never held together.
 //
 // Concurrency: all exported methods are safe. pending.mu guards where the operations of one call
 // stand. The package has no goroutines but those of a request that asks several peers at once.

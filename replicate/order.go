@@ -10,10 +10,10 @@ import (
 // orderFrom is how many operations are worth ordering.
 const orderFrom = 64
 
-// order is in which the operations of a call are gone through: that of their partitions, and within
-// one partition their own. Operations of one partition, one after the other, are merged under one
-// lock and meet a shard that is in the cache already. They are queued in this order, so the same
-// holds at the other owners. A few stay as they are.
+// order is the order in which a call's operations are gone through: by partition, and within a
+// partition as they are in the call. Operations of one partition then follow each other. They are
+// merged under one lock and find their shard in the cache. They are queued in this order too, so
+// the same holds at the other owners. A few operations are not ordered.
 type order struct {
 	ops    []int32 // in order; none: as they are in the call
 	places []int32 // of operations in order; none: each is at its own

@@ -90,9 +90,9 @@ func (a reads) send(p *peer.Peer, key []byte, t peer.Ticket, hedged bool) bool {
 	return true
 }
 
-// candidate is the owner to ask next: this node before others, and those in sync before those that
-// are not. Those that answer as fast as usual come before those that are late, and those by the
-// ring that is read before the rest; -1: none is left that is up.
+// candidate is the owner to ask next; -1: none is left that is up. This node comes before others,
+// owners in sync before those that are not, and owners that answer as fast as usual before late
+// ones. Readers come before the rest.
 func (a reads) candidate(partition int, asked ownerSet) int {
 	second := -1
 	first, late := -1, -1

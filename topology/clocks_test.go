@@ -17,8 +17,8 @@ func TestMiddle(t *testing.T) {
 }
 
 // Where most members are heard and the machines in the middle agree, it is what those say. Else
-// nodes that go by the same time keep it. One that has just started takes that of the others. Those
-// that have all just started, or all not, meet in the middle.
+// nodes that go by the same time keep it. One that has just started takes that of the others. Nodes
+// that have all just started, or of which none has, meet in the middle.
 func TestWhatTheTimeIs(t *testing.T) {
 	h := time.Hour
 	for name, c := range map[string]struct {

@@ -13,8 +13,8 @@ import (
 )
 
 // A member is removed, comes back, and is removed again before it has answered. It is still told
-// how often it was suspected in its first life, and is believed when it comes back again: what it
-// has acknowledged would be more than ever was.
+// how often it was suspected in its first life. So it is believed when it comes back again. Else it
+// would have acknowledged more epochs than ever were.
 func TestMemberThatWasNotHeardBetweenTwoRemovals(t *testing.T) { bubble(t, testNotHeardBetween) }
 
 func testNotHeardBetween(t *testing.T) {
@@ -78,9 +78,9 @@ func testNotDeadAtOnce(t *testing.T) {
 	dead(1)
 }
 
-// The table of a ring that is written because another wants it is kept. That holds also when an
-// equal one has taken its place meanwhile, as one that was asked for does: the next view is made of
-// it.
+// A ring is written because another node wants it. Its table is kept, as the next view is made of
+// it. That holds even if an equal table has taken its place meanwhile, as one that was asked for
+// does.
 func TestTableOfARingThatIsWrittenIsKept(t *testing.T) { bubble(t, testTableIsKept) }
 
 func testTableIsKept(t *testing.T) {
@@ -137,9 +137,9 @@ func testRingKnownWhileAskedFor(t *testing.T) {
 	}
 }
 
-// A node asks who is on a ring that it has not heard of. It asks a member that writes the ring, not
-// one that wants it for that member's sake and has not heard of it either: two of those would ask
-// each other for ever.
+// A node that has not heard of a ring asks who is on it. It asks a member that writes the ring. It
+// does not ask one that only wants it for the writer's sake, and has not heard of it either. Two of
+// those would ask each other for ever.
 func TestWhoIsOnARingIsAskedOfOneThatKnows(t *testing.T) {
 	const unheard = rebalance.Ring(4711)
 	for knows := range 2 {

@@ -7,12 +7,13 @@ import (
 	"httpdhs/placement"
 )
 
-// A node that comes to be in sync is the primary again of keys on whose conditions another has
-// decided until then. That other decides on while it has not heard of it. Two primaries would let
+// A node that comes to be in sync is the primary of some keys again. Another node has decided their
+// conditions until then, and goes on to do so while it has not heard of it. Two primaries would let
 // two creates of one key succeed. So each time that a node comes to be in sync it begins a primary
-// epoch, which it tells the others. It decides nothing before each that is up has acknowledged the
-// epoch. That one takes it for in sync, and so asks nobody else and decides nothing in its place;
-// and what it coordinated before it did so is over, and delivered.
+// epoch, which it tells the others. It decides nothing before each node that is up has acknowledged
+// the epoch. A node that has acknowledged it takes the beginner for in sync, and so asks nobody
+// else and decides nothing in its place. What it coordinated before it did so is over, and
+// delivered.
 
 // primacy is this node's part in that.
 type primacy struct {

@@ -8,62 +8,64 @@ import (
 	"httpdhs/kv"
 )
 
-// What a history has to have, in the words of docs/guarantees.md. N is the number of replicas.
-// "Acknowledged" is a write that was answered with success, "before" is that one had ended when the
-// other began, "newer" is by version.
+// What a history has to have, in the words of docs/guarantees.md. N is the number of replicas. A
+// write is acknowledged if it was answered with success. An operation is before another if it had
+// ended when the other began. Newer is by version.
 //
 //	acks      When a write is answered with a acknowledgements, a owners of its key have stored
 //	          it, or something newer.
-//	lost      An acknowledged write is held by all owners at the end, or something newer is,
-//	          unless all owners that had stored it lost their memory. An owner that lost its
-//	          memory and said afterwards that it is in sync counts as holding it, if another still
-//	          held it then and the network was not split.
+//	lost      At the end all owners hold an acknowledged write, or something newer. Not so if all
+//	          owners that had stored it lost their memory. An owner that lost its memory, and
+//	          said afterwards that it is in sync, counts as holding it. That takes another that
+//	          still held it then, and no split.
 //	strict    A read that asks r replicas, after a write that had a acknowledgements, meets that
-//	          write or a newer one where a + r > N, split or not, unless an owner of the key lost
-//	          its memory before the read had ended.
-//	back      Of two reads with r1 + r2 > N the later one does not find less than the earlier one,
-//	          with the same exception. These two also mean that no deleted key comes back to a
-//	          strict read.
-//	last      Of two acknowledged writes at levels other than one, the later is the newer, however
-//	          the clocks are set, unless the network is split during the later one or the earlier
-//	          one is lost as above, or they are mixed: the primary that decides a condition may
-//	          not have an unconditional write yet that others have. If the earlier one was
-//	          acknowledged by fewer than all owners, that takes clocks that are kept together.
-//	absent    "No such key" is not said of a key with an acknowledged write at level live, or with
-//	          a + r > N, before the read, which was not, or not surely not, deleted or expired
-//	          since; unless the network is split during the read, or the write is lost as above.
-//	create    Of all writes under If-None-Match: * to a key that is never deleted one succeeds,
-//	          and of those under the same If-Match one; unless the network is split during the
-//	          later one, or an owner lost its memory before that and the earlier one was not
-//	          acknowledged by all.
+//	          write or a newer one where a + r > N, split or not. Not so if an owner of the key
+//	          lost its memory before the read had ended. While members change, only without a
+//	          split.
+//	back      Of two reads with r1 + r2 > N the later one does not find less than the earlier
+//	          one. Exceptions as for strict. These two also mean that no deleted key comes back
+//	          to a strict read.
+//	last      Of two acknowledged writes at levels other than one, the later is the newer,
+//	          however the clocks are set. Not so if the network is split during the later one, or
+//	          the earlier one is lost as above. Nor if the later one alone has a condition: the
+//	          primary that decides it may not have yet what others have. If fewer than all owners
+//	          acknowledged the earlier one, that takes clocks that are kept together.
+//	absent    "No such key" is not said of a key with an acknowledged write before the read, at
+//	          level live or with a + r > N. Not so if the write was, or may have been, deleted or
+//	          expired since. Nor if the network is split during the read, or the write is lost as
+//	          above.
+//	create    Of all writes under If-None-Match: * to a key that is never deleted one succeeds.
+//	          So does one of those under the same If-Match. Not so if the network is split during
+//	          the later one. Nor if an owner lost its memory before that, and not all owners had
+//	          acknowledged the earlier one.
 //	once      A write has one place in the order of its key. What was seen, and then replaced or
-//	          deleted, is not read again, where of the three (who saw it, by whom it was replaced,
-//	          and the read) each meets the next by a + r > N. Exceptions as for strict; at rest, a
-//	          write that is not lost has replaced for good what was seen before it. An outcome
-//	          that is unknown may appear late, and once.
+//	          deleted, is not read again. That holds where each of the three meets the next, by
+//	          a + r > N: who saw it, who replaced it, and the read. Exceptions as for strict. At
+//	          rest, a write that is not lost has replaced for good what was seen before it. An
+//	          outcome that is unknown may appear late, and once.
 //	reason    While the cluster is healthy, and has been for a while, no operation with time
-//	          enough fails or has an unknown outcome. Owners that are down are a reason if too few
-//	          are left for the level, and for absence that is not known; so is a full node for a
-//	          put that must be stored there, and a queue's bound that a few operations reach. A
+//	          enough fails or has an unknown outcome. Owners that are down are a reason, if too
+//	          few are left for the level, or for absence to be known. A full node is one for a
+//	          put that must be stored there. So is a queue's bound that a few operations reach. A
 //	          node that died before it had its share is no reason.
-//	value     What a read finds was written, under that key, by an operation that had begun; it is
-//	          not expired.
-//	time      Where the nodes keep their clocks together, and one machine's is wrong: a node in
-//	          sync goes by a time, and an acknowledged write is stamped with one, that is right
-//	          within a second, unless fewer than three nodes have run.
+//	value     What a read finds was written, under that key, by an operation that had begun. It
+//	          is not expired.
+//	time      Where the nodes keep their clocks together, and one machine's is wrong: the time
+//	          that a node in sync goes by is right within a second. So is the stamp of an
+//	          acknowledged write. Not so if fewer than three nodes have run.
 //	late      A call is answered at its deadline, unless the node was stopped meanwhile.
 //
 // And of the end, when all faults are over:
 //
 //	rest      The cluster comes to rest in a bounded time: all nodes in sync, all queues empty,
 //	          all owners of a partition with the same digests.
-//	copies    Each key is held by its owners and by nobody else, and by all of them the same: the
-//	          newest version of those that any memory has, so also the newest of the writes that
-//	          were acknowledged or whose outcome is unknown, as far as they have survived.
+//	copies    Each key is held by its owners and by nobody else. All of them hold the newest
+//	          version that any memory has. So that is also the newest of the writes that were
+//	          acknowledged, or whose outcome is unknown, as far as they have survived.
 //	deleted   No node answers with a value of a key of which a newer delete was acknowledged,
 //	          unless that is lost.
-//	agree     Every node answers every key with that, at every level, and lists the keys that have
-//	          a value, each once.
+//	agree     Every node answers every key with that, at every level, and lists the keys that
+//	          have a value, each once.
 
 // Rules change what is demanded. The zero value is what is promised.
 type Rules struct {
@@ -390,7 +392,7 @@ func (c *checker) values(k *keyed) {
 			c.tell("value", "%v: another expiry than that of %v", r, put)
 		case r.Expires != 0 && c.h.Epoch.Add(r.Begin-c.h.Apart).UnixMilli() > r.Expires:
 			c.tell("value", "%v: it is expired", r)
-		case put.Outcome == OK && put.Version < r.Version: // less: it has a second stamp since
+		case put.Outcome == OK && put.Version < r.Version: // less: it was stamped again since
 			c.tell("value", "%v: a newer version than %v", r, put)
 		}
 	}

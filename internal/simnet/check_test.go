@@ -158,8 +158,8 @@ func TestCheckLast(t *testing.T) {
 	start().event(2, Lost, "a", 0).event(2, Lost, "b", 0).stored(2, 4, "b", "c").op(2, 3, put(4, "y", 2)).want(t)
 }
 
-// "No such key" is not said of a key that was acknowledged at level live. Exceptions are a key that
-// may be deleted or expired, a split, and that all that had it lost their memory.
+// "No such key" is not said of a key that was acknowledged at level live. It may be said where the
+// key may be deleted or expired, the network is split, or all that had it lost their memory.
 func TestCheckAbsent(t *testing.T) {
 	start := func() *made {
 		w := put(5, "x", 2)

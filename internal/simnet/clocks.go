@@ -8,12 +8,12 @@ import (
 	"httpdhs/kv"
 )
 
-// Clocks go one of two ways. In half of the runs nodes go by what their machines' clocks read,
-// which are seconds apart, are set, and go wrong by minutes: no node has that, but what is promised
-// of order must not hang on clocks. In the other half they go by a [kv.Wall] that package replicate
-// keeps with the others', as every node does. Then the machines are right, but for one, which is
-// wrong from the start, or is set while its node runs, by up to an hour; and all that is promised
-// of time is demanded.
+// Clocks go one of two ways. In half of the runs nodes go by what their machines' clocks read.
+// These are seconds apart, are set, and go wrong by minutes. No real node does so, but what is
+// promised of order must not hang on clocks. In the other half they go by a [kv.Wall] that package
+// topology keeps with the others', as every real node does. Then the machines are right, but for
+// one. It is wrong from the start, or is set while its node runs, by up to an hour. All that is
+// promised of time is demanded.
 
 const (
 	// rightWithin is how far the clocks of machines that are right are from the run's time.
@@ -73,8 +73,8 @@ func (s *sim) keep(run *running) (wall *kv.Wall) {
 	return wall
 }
 
-// lookAgain has an operator look at the clocks a second time: a node may have gone on with what it
-// heard of others before those were restarted.
+// lookAgain has an operator look at the clocks a second time. A node may have gone on with what it
+// heard of others before those were started again.
 func (s *sim) lookAgain() {
 	select {
 	case <-time.After(lookAgainIn):

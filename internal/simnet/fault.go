@@ -124,9 +124,9 @@ func (f *Fault) mark(from, to string, w *way) {
 	}
 }
 
-// Profile is which kinds of faults a run has at all. Seeds take different ones: with all of them on
-// all the time, runs would be alike (Groce et al., "Swarm Testing", 2012). The guarantees that hold
-// only while the network is whole would never be looked at.
+// Profile is which kinds of faults a run has at all. Seeds take different ones (Groce et al.,
+// "Swarm Testing", 2012). With all kinds on all the time, runs would be alike. And the guarantees
+// that hold only while the network is whole would never be looked at.
 type Profile []FaultKind
 
 // drawProfile draws the kinds of a run.

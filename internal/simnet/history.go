@@ -45,13 +45,13 @@ type Op struct {
 	Expires    int64
 
 	Begin, End time.Duration
-	Until      time.Duration // when the client was answered, also that the outcome is unknown; 0: it was not
+	Until      time.Duration // when the client was answered, if only "outcome unknown"; 0: it was not
 	Timeout    time.Duration // how long the client left the node
 	Outcome    Outcome
 	Version    kv.Version // of a write that is OK; of what a get found, a tombstone's too
 	Acks       int
 	Err        string
-	Late       time.Duration // how long past its deadline the node answered, had it not been stopped meanwhile
+	Late       time.Duration // how long past its deadline the node answered, without a stop meanwhile
 	Final      bool          // made when all faults were over and the cluster was at rest
 }
 

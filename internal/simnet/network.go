@@ -236,8 +236,8 @@ func (n *network) trip(from, to string, msg []byte, f *fate) reply {
 		first := n.at(to)
 		n.hands.do(&n.moves, func() {
 			time.Sleep(f.again)
-			// A connection ends with the process that it leads to: who restarts, and has forgotten
-			// who has left, does not hear it from then.
+			// A connection ends with the process that it leads to. A node that was restarted, and
+			// has forgotten who has left, does not hear from before.
 			if n.at(to) == first && !n.way(from, to).cut {
 				n.deliver(to, bytes.Clone(msg))
 			}

@@ -27,8 +27,8 @@ const (
 
 // splitWatch knows when the network was split.
 //
-// A split is over when nodes have had the time to hear of it. Where a node also lost its memory
-// meanwhile, or its clock was wrong, those are two faults at once. It is over when all nodes are in
+// A split is over when nodes have had the time to hear of it. Two faults come at once where a node
+// also lost its memory meanwhile, or its clock was wrong. Then it is over when all nodes are in
 // sync and on good terms.
 type splitWatch struct {
 	log *eventLog
