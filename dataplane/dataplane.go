@@ -1,10 +1,11 @@
 // Package dataplane puts together what nodes do together: the topology, anti-entropy and
-// operations, each of which knows the others by a small interface alone, if at all. A node, the
-// simulator and tests open one.
+// operations. A part knows another by a small interface alone, or not at all. A node, the simulator
+// and tests each make a [Plane].
 //
-// Messages of other nodes come in by Exchange and Hello, and go to whom their kind is for.
+// Messages of other nodes come in by Exchange and Hello. Each goes to the part that its kind is
+// for.
 //
-// Concurrency: all methods are safe. Close ends and waits for all goroutines of the parts.
+// Concurrency: all methods are safe. Close ends all goroutines of the parts, and waits for them.
 package dataplane
 
 import (
@@ -36,7 +37,7 @@ type Options struct {
 	Ring   ring.Settings
 	Store  Store
 	Clock  *kv.Clock
-	Wall   *kv.Wall // what Clock reads, to be kept with the others'; nil: it is left alone
+	Wall   *kv.Wall // what Clock reads, to be kept with the others' clocks; nil: it is left alone
 	Limits kv.Limits
 	Log    *slog.Logger
 	Grace  time.Duration // of tombstones
@@ -51,11 +52,11 @@ type Options struct {
 	// 0: no bound.
 	SyncRate int
 
-	// EvictAfter is how long a member has to be down before this node would have it removed; 0: it
-	// never would.
+	// EvictAfter is how long a member has to be down before this node votes to remove it; 0: it
+	// never does.
 	EvictAfter time.Duration
 
-	// Members is where the member map is kept; nil: nowhere, it stays as it is.
+	// Members is where the member map is kept; nil: nowhere, and it stays as it is.
 	Members topology.Members
 
 	// Hello answers a hello; nil: none is answered.
@@ -65,8 +66,8 @@ type Options struct {
 	Random func() float64
 
 	// Describe fills in what the node tells of itself in a ping: Keys, Bytes, Tombstones, Memory,
-	// Version, Started, Stopping, HandOver. now: as they are, and not as
-	// they were a moment ago.
+	// Version, Started, Stopping, HandOver. With now the figures are as they are; without, they may
+	// be those of a moment ago.
 	Describe func(p *wire.Ping, now bool)
 }
 
@@ -124,8 +125,8 @@ func (p *Plane) Close() {
 	p.Repairer.Close()
 }
 
-// Exchange answers a message of another node; the answer is appended to dst.
-// An error means that the message is not one that a node sends.
+// Exchange answers a message of another node. The answer is appended to dst. An error means that no
+// node sends such a message.
 func (p *Plane) Exchange(dst, request []byte) ([]byte, error) {
 	kind, body, err := wire.Split(request)
 	if err != nil {
@@ -156,7 +157,8 @@ func (p *Plane) Exchange(dst, request []byte) ([]byte, error) {
 	return dst, fmt.Errorf("%w: kind %d", wire.ErrMalformed, kind)
 }
 
-// Hello answers a hello, and nothing else: Exchange for those who may be no members yet.
+// Hello answers a hello, and no other message. It is Exchange for nodes that may not be members
+// yet.
 func (p *Plane) Hello(dst, request []byte) ([]byte, error) {
 	switch kind, _, err := wire.Split(request); {
 	case err != nil:

@@ -15,10 +15,10 @@ func (p *Peer) Overloaded() bool {
 	return p.queue.bytes >= p.queue.limit
 }
 
-// Apply queues a record. The ticket is taken (true) when the peer takes part: it is up, or
-// recovering and the caller waits for it all the same. Otherwise the record stays as a hint, and
-// the ticket is the caller's to resolve. With carry the caller is going to call Carry next, so
-// nobody is woken.
+// Apply queues a record. The ticket is taken (true) when the peer takes part: it is up, or it is
+// recovering and live is false. Otherwise the caller resolves the ticket. The record stays as a
+// hint then, unless the peer is closed. With carry the caller is going to call Carry next, so the
+// sender is not woken.
 func (p *Peer) Apply(r *kv.Record, t Ticket, live, carry bool) (taken bool) {
 	p.mu.Lock()
 	if p.closed {
@@ -43,7 +43,8 @@ func (p *Peer) Apply(r *kv.Record, t Ticket, live, carry bool) (taken bool) {
 	return taken
 }
 
-// Read queues a read; false: the peer is down and the ticket the caller's.
+// Read queues a read. False: the peer is down or closed, and the caller resolves the ticket. For
+// carry see Apply.
 func (p *Peer) Read(key []byte, t Ticket, carry bool) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -57,7 +58,7 @@ func (p *Peer) Read(key []byte, t Ticket, carry bool) bool {
 	return true
 }
 
-// Decide queues a conditional write; false: as Read.
+// Decide queues a conditional write. The result is as that of Read.
 func (p *Peer) Decide(c *kv.Condition, r *kv.Record, t Ticket, carry bool) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -71,16 +72,16 @@ func (p *Peer) Decide(c *kv.Condition, r *kv.Record, t Ticket, carry bool) bool 
 	return true
 }
 
-// wakeLocked wakes the sender if there is something to send and nobody sends:
-// whoever does looks again when the flight is over.
+// wakeLocked wakes the sender if there is something to send and no batch is in flight. Who sends
+// one looks again when its flight is over.
 func (p *Peer) wakeLocked() {
 	if p.flight == nil && (p.State() != Down || p.closed) {
 		p.work.Signal()
 	}
 }
 
-// trimLocked keeps the queue of a peer that does not keep up within its bound;
-// the tickets are to be resolved without the lock.
+// trimLocked keeps the queue of a peer that is not up within its bound. The caller resolves the
+// tickets without the lock.
 func (p *Peer) trimLocked() []Ticket {
 	batches := len(p.queue.batches)
 	records, tickets := p.queue.trim()

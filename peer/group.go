@@ -2,16 +2,16 @@ package peer
 
 import "sync"
 
-// Group has several peers asked at the same time for one caller. A panic in one of the askers is
-// raised again in the caller's goroutine, by Wait: what asks for a client is a handler, whose
-// panics are counted and answered, and end nothing.
+// Group has several peers asked at the same time for one caller. Wait raises a panic of one of the
+// askers again in the caller's goroutine. There a handler of a client's request counts and answers
+// it, and the process goes on.
 type Group struct {
 	group    sync.WaitGroup
 	mu       sync.Mutex
 	panicked any // guarded by mu
 }
 
-// Go does one of them.
+// Go runs f, which asks one of them, in a goroutine.
 func (g *Group) Go(f func()) {
 	g.group.Go(func() {
 		defer func() {
@@ -25,7 +25,7 @@ func (g *Group) Go(f func()) {
 	})
 }
 
-// Wait waits for all.
+// Wait waits until all have returned.
 func (g *Group) Wait() {
 	g.group.Wait()
 	g.mu.Lock()

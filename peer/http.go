@@ -15,8 +15,8 @@ import (
 	"httpdhs/wire"
 )
 
-// Where a node takes messages of other nodes. Hellos have a path of their own: who sends one may
-// be no member yet, and need not know the name of the node that it asks.
+// Where a node takes messages of other nodes. Hellos have a path of their own: their sender may not
+// be a member yet, and need not know the name of the node that it asks.
 const (
 	exchangePath = "/internal/exchange"
 	helloPath    = "/internal/hello"
@@ -38,9 +38,8 @@ const (
 
 var errClosed = errors.New("the peer closed the connection")
 
-// HTTPTransport carries messages as POST requests over pooled keep-alive
-// connections. It seals them, and takes no answer without a seal that is
-// good: see package seal.
+// HTTPTransport carries messages as POST requests over pooled keep-alive connections. It seals
+// them, and takes no answer without a good seal: see package seal.
 type HTTPTransport struct {
 	// Dial, when set before the first message, opens the connections instead
 	// of the operating system.
@@ -54,9 +53,10 @@ type HTTPTransport struct {
 	conns map[*trackedConn]struct{}
 }
 
-// NewHTTPTransport makes a transport to the node at addr (host:port), which is also its name but
-// for hellos. The secret, if there is one, is that of the cluster; with config the connection is
-// TLS. The largest value, maxValue, bounds an answer: what its head announces is allocated at once.
+// NewHTTPTransport makes a transport to the node at addr (host:port). The address is also the name
+// of the node, but for hellos. The secret is that of the cluster; empty: it has none. With config
+// the connection is TLS. maxValue is the most bytes that a value may have. It bounds an answer,
+// since what the answer's head announces is allocated at once.
 func NewHTTPTransport(addr, secret string, config *tls.Config, maxValue int) *HTTPTransport {
 	t := &HTTPTransport{name: addr, sealer: seal.New(secret), conns: make(map[*trackedConn]struct{})}
 	t.client = &fasthttp.HostClient{
@@ -152,8 +152,8 @@ func (t *HTTPTransport) roundTrip(dst, message []byte, deadline time.Time) ([]by
 	return append(dst, resp.Body()...), nil
 }
 
-// judge says what is wrong with an answer. Nothing is believed of one whose seal is not good, that
-// the message is refused for good least of all.
+// judge says what is wrong with an answer. Nothing is believed of one whose seal is not good, least
+// of all that the peer will never take the message.
 func (t *HTTPTransport) judge(resp *fasthttp.Response, sealed *seal.Seal) error {
 	code, body := resp.StatusCode(), resp.Body()
 	err := t.sealer.OpenAnswer(sealed, resp.Header.Peek(seal.Header), code, body)
@@ -181,8 +181,8 @@ func (t *HTTPTransport) judge(resp *fasthttp.Response, sealed *seal.Seal) error 
 	return said
 }
 
-// excerpt is what an error's body says, fit for a log line and for an answer of this node's own,
-// where JSON in JSON could not be read; of another body it is the start.
+// excerpt is what an error's body says, as plain text: it goes into log lines and answers of this
+// node, where JSON in JSON could not be read. Of any other body it is the start.
 func excerpt(body []byte) string {
 	var doc struct{ Error string }
 	if json.Unmarshal(body, &doc) == nil && doc.Error != "" {

@@ -6,7 +6,7 @@ import (
 )
 
 const (
-	// PatienceFloor is the least patience: what the scheduler and the collector of garbage take at
+	// PatienceFloor is the least patience. The scheduler and the garbage collector take as long at
 	// times.
 	PatienceFloor = 5 * time.Millisecond
 
@@ -32,9 +32,9 @@ func (l *latency) init() {
 // begin notes that a batch takes off.
 func (l *latency) begin(at time.Time) { l.owed.CompareAndSwap(0, max(1, int64(at.Sub(l.base)))) }
 
-// end notes what became of it. What had no answer in time is sent again, and owed since the
-// beginning. An answer that took longer than the delay counts as twice that: a pause moves the
-// estimate little, and a slower network moves it within a few batches.
+// end notes what became of it. A batch without an answer in time is sent again, and the peer owes
+// the answer since the first time. An answer that took longer than the delay counts as twice the
+// delay. So a pause moves the estimate little, and a slower network moves it within a few batches.
 func (l *latency) end(began time.Time, err error) {
 	if err != nil && IsTimeout(err) {
 		return
@@ -54,10 +54,10 @@ func (l *latency) end(began time.Time, err error) {
 	l.delay.Store(int64(max(PatienceFloor, 2*(l.mean+4*l.deviation))))
 }
 
-// Patience is how long a read waits for the peer before it asks another.
+// Patience is how long a read waits for the peer before it asks another one.
 func (l *latency) Patience() time.Duration { return time.Duration(l.delay.Load()) }
 
-// Late says whether the peer owes an answer for longer than that.
+// Late says whether the peer has owed an answer for longer than its Patience.
 func (l *latency) Late() bool {
 	since := l.owed.Load()
 	return since != 0 && int64(time.Since(l.base))-since > l.delay.Load()

@@ -9,9 +9,9 @@ import (
 	"httpdhs/kv"
 )
 
-// asksMax bounds the messages past the queue, such as listings, that are under way: fewer than a
-// transport has connections, or a burst of them would look to the sender and the prober like a peer
-// that is down.
+// asksMax bounds the messages past the queue that are under way, such as listings. They are fewer
+// than a transport has connections. Else the sender and the prober would take a peer for down in a
+// burst of them.
 const asksMax = 12
 
 // abortEvery is how often a line that is being closed breaks what was begun on it in the meantime.
@@ -32,7 +32,7 @@ func newLine(t Transport) line {
 	return line{transport: t, asks: make(chan struct{}, asksMax), quit: make(chan struct{})}
 }
 
-// Ask sends a message past the queue, when there are few others.
+// Ask sends a message past the queue. It first waits until fewer than asksMax others are under way.
 func (l *line) Ask(msg []byte, deadline time.Time) ([]byte, error) {
 	if err := l.Enter(deadline); err != nil {
 		return nil, err
@@ -41,14 +41,14 @@ func (l *line) Ask(msg []byte, deadline time.Time) ([]byte, error) {
 	return l.transport.RoundTrip(nil, msg, deadline)
 }
 
-// Probe sends a message at once, however many others there are.
+// Probe sends a message past the queue at once, however many others are under way.
 func (l *line) Probe(msg []byte, deadline time.Time) ([]byte, error) {
 	answer, _, err := l.send(nil, msg, deadline, func() bool { return !l.closing() })
 	return answer, err
 }
 
-// send sends a message, and once more on a new connection where one broke, while that is worth
-// trying. It says whether it did.
+// send sends a message. Where the connection broke it sends it once more on a new one, if that is
+// worth trying. again says whether it did.
 func (l *line) send(dst, msg []byte, deadline time.Time, worth func() bool) (answer []byte, again bool, err error) {
 	answer, err = l.transport.RoundTrip(dst, msg, deadline)
 	if err == nil || IsTimeout(err) || errors.Is(err, ErrRefused) || errors.Is(err, ErrStranger) || !worth() {
@@ -58,7 +58,7 @@ func (l *line) send(dst, msg []byte, deadline time.Time, worth func() bool) (ans
 	return answer, true, err
 }
 
-// Enter waits for the right to send a message past the queue; Leave gives it back.
+// Enter waits for the right to send a message past the queue. Leave gives it back.
 func (l *line) Enter(deadline time.Time) error {
 	select {
 	case l.asks <- struct{}{}:
@@ -77,7 +77,7 @@ func (l *line) Enter(deadline time.Time) error {
 	}
 }
 
-// Leave is the end of what Enter began.
+// Leave gives back the right that Enter got.
 func (l *line) Leave() {
 	l.done.Done()
 	<-l.asks
@@ -95,8 +95,8 @@ func (l *line) begin() error {
 	return nil
 }
 
-// Go runs f in a goroutine that Close waits for. f ends when Closing is closed, and soon after a
-// message that it has under way is broken.
+// Go runs f in a goroutine that Close waits for. f has to end when Closing is closed. A message
+// that it has under way is broken off then.
 func (l *line) Go(f func()) { l.done.Go(f) }
 
 // Closing is closed when the peer is being closed.
@@ -119,8 +119,8 @@ func (l *line) hangUp() {
 	close(l.quit)
 }
 
-// abortUntilDone waits for all that goes by the line, and breaks what is under way, also what was
-// begun after the first look.
+// abortUntilDone breaks all that is under way on the line and waits for its end. It does so again
+// for what was begun in the meantime.
 func (l *line) abortUntilDone() {
 	done := make(chan struct{})
 	go func() {

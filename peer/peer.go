@@ -15,11 +15,11 @@ import (
 type State uint8
 
 const (
-	// Down: it does not answer, or not as a member of this cluster. Its queue
-	// is kept. Every peer is down until it has answered once.
+	// Down: it does not answer, or not as a member of this cluster. Its queue is kept. Every peer
+	// is down until it has answered once.
 	Down State = iota
-	// Recovering: it answers again and is being sent what was kept for it. Writes
-	// at level live do not wait for it, and reads go elsewhere if they can.
+	// Recovering: it answers again and is being sent its hints. Writes at level live do not wait
+	// for it, and reads go elsewhere if they can.
 	Recovering
 	// Up: it takes part in everything.
 	Up
@@ -42,13 +42,14 @@ func (s *standing) Up() bool { return s.State() == Up }
 // InSync says whether the peer holds all that readers ask it for, as far as this node knows.
 func (s *standing) InSync() bool { return s.inSync.Load() }
 
-// SetInSync says so. The caller excludes MarkDown meanwhile, after which it is not.
+// SetInSync sets that. The caller makes sure that no MarkDown runs at the same time: a peer that
+// was marked down is not in sync.
 func (s *standing) SetInSync(yes bool) { s.inSync.Store(yes) }
 
 // Detector decides whether a peer is down. It is called without a lock of the peer.
 type Detector interface {
 	Broke(reason error) // a batch could not be delivered
-	CameUp()            // a peer that was recovering has been sent what was kept for it
+	CameUp()            // a peer that was recovering is up: one batch of hints is left at most
 }
 
 // Options are what a peer is made of.
@@ -137,9 +138,9 @@ type Fall struct {
 	waiting []Ticket
 }
 
-// MarkDown says that the peer is down, and why: what it was sent stays in the queue, as hints. It
-// is quick, so a caller may hold locks of its own, which it gives back before it calls Finish. On a
-// peer that is being closed it does nothing: this node has broken what was under way.
+// MarkDown says that the peer is down, and why. The records in its queue stay there as hints. It is
+// quick, so a caller may hold locks of its own. It has to give them back before it calls Finish. On
+// a peer that is being closed MarkDown does nothing: this node itself broke what was under way.
 func (p *Peer) MarkDown(reason error) Fall {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -161,7 +162,8 @@ func (p *Peer) MarkDown(reason error) Fall {
 	return f
 }
 
-// Finish fails all that waits for the peer. The batch in flight fails and comes back as hints.
+// Finish fails all that waits for the peer. The batch in flight fails, and its records become
+// hints.
 func (f Fall) Finish() {
 	if f.news {
 		f.peer.log.Warn("peer down", "reason", f.reason)
@@ -172,9 +174,9 @@ func (f Fall) Finish() {
 	}
 }
 
-// MarkBack says that a peer that was down answers again. It is recovering until it has been sent
-// what was kept for it; fresh, it is up at once if that is nothing. kept is how many bytes that
-// are. ok: it was down.
+// MarkBack says that a peer that was down answers again. It is recovering until at most one batch
+// of its hints is left to be sent. If fresh is true and there are no hints, it is up at once. kept
+// is how many bytes of hints there are. ok says whether it was down.
 func (p *Peer) MarkBack(fresh bool) (kept int, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -199,15 +201,15 @@ func (p *Peer) Closed() bool {
 	return p.closed
 }
 
-// Delivered says whether the peer is up, and has been sent what was kept for it while it was down.
+// Delivered says whether the peer is up, and none of its hints is left to be sent or in flight.
 func (p *Peer) Delivered() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.State() == Up && !p.delivering
 }
 
-// Queued and Finished say when all is delivered that is queued now: once Finished is what Queued
-// was. Both count batches since the peer was made.
+// Queued counts the batches that were queued since the peer was made. What is queued now is
+// delivered once Finished has reached it.
 func (p *Peer) Queued() uint64 {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -218,15 +220,16 @@ func (p *Peer) Queued() uint64 {
 	return n
 }
 
-// Finished: see Queued.
+// Finished counts the batches since the peer was made of which nothing is left to be sent.
 func (p *Peer) Finished() uint64 {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.finished
 }
 
-// Unstick breaks the flight of a batch that was long under way when a probe began that has been
-// answered. It is sent again then, which does no harm; once, for it may just be slow.
+// Unstick is told that a probe was answered, and when it began. It breaks off a batch that had been
+// in flight for longer than after by then. The batch is sent again, which does no harm. It breaks
+// off no batch twice, for that one may just be slow.
 func (p *Peer) Unstick(probed time.Time, after time.Duration) {
 	p.mu.Lock()
 	stuck := p.flight != nil && p.flight != p.broken && probed.Sub(p.flight.began) > after

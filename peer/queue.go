@@ -19,14 +19,14 @@ const (
 	keepBatchBytes = 2 * BatchBytes
 )
 
-// Waiter waits for the results of tickets. It is told each once, by any goroutine, without a lock
-// of the peer. The result is not its own once it returns.
+// Waiter waits for the results of tickets. Resolve is called once for each, by any goroutine,
+// without a lock of the peer. Once Resolve has returned, it must not use the result any more.
 type Waiter interface {
 	Resolve(t Ticket, r *wire.Result)
 }
 
-// Ticket is a place in a batch: whom to tell the result, and what it is about, which is the
-// waiter's. The zero ticket is a hint's or a repair's, which nobody waits for.
+// Ticket is a place in a batch: whom to tell the result, and what it is about. The latter is for
+// the waiter alone. Nobody waits for the zero ticket: it is that of a hint or a repair.
 type Ticket struct {
 	Waiter Waiter
 	Op     int32  // operation of the waiter
@@ -75,8 +75,8 @@ func releaseBatch(b *batch) {
 	batches.Put(b)
 }
 
-// orphan leaves a batch of hints. The tickets are appended to dst, for the caller to resolve when
-// it holds no lock, and what asks is taken out.
+// orphan leaves hints alone in a batch: reads and conditional writes are taken out. The tickets are
+// appended to dst. The caller resolves them when it holds no lock.
 func (b *batch) orphan(dst []Ticket) []Ticket {
 	for i, t := range b.tickets {
 		if t.Waiter != nil {
@@ -215,8 +215,8 @@ func (q *queue) unpop(b *batch) {
 	q.bytes += len(b.buf) - wire.BatchHead
 }
 
-// trim drops the oldest batches until the queue is within its limit. It says
-// how many records that were, and whose tickets are the caller's to resolve.
+// trim drops the oldest batches until the queue is within its limit. It returns how many records
+// that were, and their tickets, which the caller resolves.
 func (q *queue) trim() (records int, tickets []Ticket) {
 	for q.bytes > q.limit && len(q.batches) > 0 {
 		b := q.pop()
@@ -227,8 +227,7 @@ func (q *queue) trim() (records int, tickets []Ticket) {
 	return records, tickets
 }
 
-// orphan leaves hints alone in the queue; the tickets are the caller's to
-// resolve.
+// orphan leaves hints alone in the queue. The caller resolves the tickets.
 func (q *queue) orphan() (tickets []Ticket) {
 	all := q.take()
 	for _, b := range all {

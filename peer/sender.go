@@ -13,14 +13,14 @@ import (
 // before that.
 const batchTimeout = 10 * time.Second
 
-// Carry sends what is queued in the goroutine of a caller who would only wait for it, if nobody
-// sends just now: a lone request is spared two changes of goroutine, to the sender and back. It
-// does not take longer than the caller has time; what has no answer by then is left to the sender.
+// Carry sends the oldest batch in the caller's goroutine, if no batch is in flight. That spares a
+// lone request two changes of goroutine, to the sender and back. Carry returns at the deadline at
+// the latest. What has no answer by then is left to the sender.
 func (p *Peer) Carry(deadline time.Time) { p.carryWhile(deadline, func(*batch) bool { return true }) }
 
-// CarryReads is Carry for a caller who has something else to do after the deadline, which is soon.
-// It says whether that came first. Reads alone are so sent a second time, for which that is
-// nothing.
+// CarryReads is Carry for a caller that does something else after the deadline, which is soon. late
+// says that the deadline came before the answer. The sender then sends the batch a second time, so
+// only a batch of reads is carried: it does them no harm.
 func (p *Peer) CarryReads(deadline time.Time) (late bool) {
 	return p.carryWhile(deadline, func(b *batch) bool { return b.reads == len(b.tickets) })
 }
@@ -111,9 +111,9 @@ func (p *Peer) deliver(b *batch, deadline time.Time) (err error) {
 	return err
 }
 
-// answered resolves the tickets of b by the peer's answer, and takes the items
-// that it answers out of b: what is left is to be sent again. An answer that
-// is none is an error; tickets that it resolved before that are zero then.
+// answered resolves the tickets of b by the peer's answer, and takes the items that it answers out
+// of b. What is left is to be sent again. An answer that is malformed is an error. The tickets that
+// it resolved before that are zero then.
 func (p *Peer) answered(b *batch, answer []byte) error {
 	clock, body, err := wire.SplitBatch(answer)
 	if err != nil {
@@ -151,9 +151,9 @@ func (p *Peer) answered(b *batch, answer []byte) error {
 	return nil
 }
 
-// delivered ends the flight of b. What is left of it goes back in front: as it
-// is when the peer wants the rest again, as hints when the peer failed, not at
-// all when the peer will never take it.
+// delivered ends the flight of b. What is left of it goes back in front. It stays as it is when the
+// peer wants the rest again, and becomes hints when the peer failed. It is dropped when the peer
+// will never take it.
 func (p *Peer) delivered(b *batch, err error) {
 	refused := errors.Is(err, ErrRefused)
 	if err != nil {
@@ -199,8 +199,7 @@ func (p *Peer) failure() wire.Code {
 	return wire.FailedDown
 }
 
-// Drain waits until a peer that takes part has taken all that is queued for
-// it, it is down, or ctx is done.
+// Drain waits until the peer has taken all that is queued for it, or is down, or ctx is done.
 func (p *Peer) Drain(ctx context.Context) error {
 	defer context.AfterFunc(ctx, func() {
 		p.mu.Lock()
@@ -218,7 +217,7 @@ func (p *Peer) Drain(ctx context.Context) error {
 	return nil
 }
 
-// Close ends the peer: what waits is failed, what was not sent is gone. It may be called again.
+// Close ends the peer. What waits for it fails. What was not sent is lost. It may be called again.
 func (p *Peer) Close() {
 	p.mu.Lock()
 	if p.closed {

@@ -17,15 +17,14 @@ type Transport interface {
 	Abort()
 }
 
-// ErrRefused is for a message that the peer will never take: sending it again
-// is of no use.
+// ErrRefused is for a message that the peer will never take. Sending it again is of no use.
 var ErrRefused = errors.New("the peer refuses the message")
 
-// ErrStranger is for a message to a peer that does not take this node for one
-// of its cluster. It may just not have heard of it yet.
+// ErrStranger is for a message to a peer that does not take this node for one of its cluster. The
+// peer may just not have heard of it yet.
 var ErrStranger = errors.New("the peer takes this node for a stranger")
 
-// IsTimeout says whether an error is that a deadline passed.
+// IsTimeout says whether the error is that a deadline has passed.
 func IsTimeout(err error) bool {
 	var t interface{ Timeout() bool }
 	return errors.As(err, &t) && t.Timeout()

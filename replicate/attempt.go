@@ -6,7 +6,8 @@ import (
 )
 
 // attempt is one attempt at the operations of a call, by one view. Its methods are the steps that
-// all operations share; writes, decisions, reads, quorums, bulk and hedges have those of a phase.
+// all operations share. writes, decisions, reads, quorums, bulk and hedges have the steps of a
+// phase.
 type attempt struct {
 	*Coordinator
 	v    *placement.View
@@ -120,8 +121,8 @@ func (a *attempt) overloaded(op *kv.Op) bool {
 	return false
 }
 
-// advance looks at every operation that is decided, which are all unless the
-// deadline has passed, and says whether any is on its way again.
+// advance looks at every operation that is decided: all are, unless the deadline has passed. It
+// says whether any is on its way again.
 func (a *attempt) advance() (again bool) {
 	for k := range a.call.Ops {
 		i := a.p.order.nth(k)

@@ -14,11 +14,10 @@ type merging struct {
 	hashes [touchMax]uint64 // scratch of touch
 }
 
-// startAll puts the operations of a call on their way, in the order of their
-// partitions if there are many. Unconditional writes to keys that this node owns are
-// merged some at a time; whatever else meets a key of which a write is
-// gathered has this merged first, so that the operations on a key take effect in
-// their order.
+// startAll puts the operations of a call on their way, in the order of their partitions if there
+// are many. Unconditional writes to keys that this node owns are gathered, and merged some at a
+// time. Any other operation on the key of a gathered write has that merged first. So the operations
+// on a key take effect in their order.
 func (a bulk) startAll() {
 	if len(a.call.Ops) == 1 {
 		a.start(0)

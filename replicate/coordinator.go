@@ -27,22 +27,22 @@ type Store interface {
 // Topology is what operations ask of the cluster, besides what is on the placement.Board.
 type Topology interface {
 	// Await waits until this node may coordinate: it has heard from all members that are up. The
-	// error says why it may not, and nothing was done.
+	// error says why it may not. Nothing was done then.
 	Await(deadline time.Time) error
 
 	// MayDecide says whether this node may decide conditions on a partition.
 	MayDecide(partition int) bool
 
-	// Probe has a peer asked at once how it is.
+	// Probe has a peer probed at once.
 	Probe(p *peer.Peer)
 
-	// Complete says whether a peer is to be asked for what only an owner that lacks nothing knows.
+	// Complete says whether a peer may be asked for what only an owner that lacks nothing knows.
 	Complete(p *peer.Peer) bool
 
 	// Refresh asks all peers that are not down how they are, and says whether all have answered.
 	Refresh(deadline time.Time) bool
 
-	// Behind bounds by how much the stamps of members may be behind this node's; not known: there
+	// Behind bounds by how much the stamps of members may be behind this node's. Not known: there
 	// are no other members.
 	Behind(now time.Time) (most time.Duration, known bool)
 }
@@ -83,8 +83,8 @@ func New(o *Options) (*Coordinator, error) {
 	return c, nil
 }
 
-// Close ends all that waits for a moment of its own; what waits for peers ends when they are
-// closed. Operations that wait get an answer, and later ones are refused.
+// Close ends every wait between two attempts and for clocks. What waits for a peer ends when the
+// peer is closed. Operations that wait get an answer, and later ones are refused.
 func (c *Coordinator) Close() {
 	c.stopped.Store(true)
 	c.closing.Do(func() { close(c.quit) })
@@ -93,8 +93,8 @@ func (c *Coordinator) Close() {
 // Partitions is the number of partitions.
 func (c *Coordinator) Partitions() int { return c.board.Partitions() }
 
-// Do carries out the operations of the call and returns when each has its
-// outcome, at the deadline at the latest. It keeps nothing of the call.
+// Do carries out the operations of the call. It returns when each has its outcome, at the deadline
+// at the latest. It keeps nothing of the call.
 func (c *Coordinator) Do(call *kv.Call) {
 	if err := c.admit(call.Deadline); err != nil {
 		for i := range call.Ops {
@@ -123,7 +123,7 @@ func (c *Coordinator) admit(deadline time.Time) error {
 	return c.topology.Await(deadline)
 }
 
-// retryPause is how long an operation waits for the ring to change over before another attempt.
+// retryPause is how long an operation waits before another attempt, for the ring to change over.
 const retryPause = 10 * time.Millisecond
 
 // pause waits a moment before another attempt; false: there is no time left, or the node stops.
@@ -153,8 +153,7 @@ func (c *Coordinator) failure() *wire.Result {
 	return &resultUnasked
 }
 
-// finish takes the results over into the call, and leaves tickets that are
-// still under way to themselves.
+// finish takes the results over into the call. Tickets that are still under way are resolved later.
 func (c *Coordinator) finish(p *pending, call *kv.Call) {
 	now := c.clock.Wall().UnixMilli()
 	p.mu.Lock()

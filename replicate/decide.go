@@ -5,15 +5,15 @@ import (
 	"httpdhs/wire"
 )
 
-// decisionsMax bounds how often the primary is asked to decide a condition without a pause. It
+// decisionsMax bounds how often the primary is asked to decide a condition without a pause: it
 // refuses a stamp below what it holds.
 const decisionsMax = 16
 
-// start has a conditional write decided by the key's primary: the first owner that is up and in
-// sync, and not among those that declined, which were asked and said that they may not decide. The
-// primary stores it in the same step, under the key's lock; then the other owners store the same
-// version. A primary that is asked twice, since a connection broke, finds the version there and
-// says that it is stored.
+// start has the key's primary decide a conditional write: the first owner that is up and in sync.
+// Owners in declined are passed over: they were asked, and said that they may not decide. The
+// primary stores the write in the same step, under the key's lock. Then the other owners store the
+// same version. A primary that is asked twice, since a connection broke, finds the version there
+// and says that it is stored.
 func (a decisions) start(i int, declined ownerSet) {
 	op := &a.call.Ops[i]
 	stamp(op, a.clock.Now())

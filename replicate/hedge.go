@@ -10,14 +10,14 @@ import (
 // first answer with authority decides the round, so the later one no longer counts. And while an
 // owner owes an answer for that long, reads that begin ask others first, which costs nothing.
 //
-// Two bounds keep hedges from feeding an overload. They are at most 1/hedgeShare of the reads of
-// this node, of which hedgeBurst may be saved up. And the delay follows what each peer takes.
+// Two bounds keep hedges from feeding an overload. Hedges are at most 1/hedgeShare of the reads of
+// this node, and hedgeBurst of them may be saved up. And the delay follows what each peer takes.
 const (
 	hedgeShare = 20
 	hedgeBurst = 256
 
-	// hedgeCost is what the hedge of a read takes of the budget that was carried: the batch is
-	// broken off, and its sender sends it once more.
+	// hedgeCost is what a hedge takes of the budget if its read was carried: the batch is broken
+	// off, and the sender sends it once more.
 	hedgeCost = 2
 )
 

@@ -12,11 +12,10 @@ import (
 	"httpdhs/wire"
 )
 
-// A listing goes through the partitions in their order, and through each in
-// the order of the hashes: since the partition is the hash's high bits, that
-// is the order of all hashes. So one number says where a page ended, at any
-// node. A page asks one owner of each partition of a window that is expected
-// to hold about as much as the page may.
+// A listing goes through the partitions in their order, and through each in the order of the
+// hashes. The partition is the hash's high bits, so that is the order of all hashes. So one number
+// says where a page ended, at any node. A page takes a window of partitions that is expected to
+// hold about as much as the page may. It asks one owner of each of them.
 
 // listBytes bounds the answer of one node, past its first record.
 const listBytes = 4 << 20
@@ -35,10 +34,10 @@ type source struct {
 // errBehind is for an owner that has refused something of a partition.
 var errBehind = errors.New("the replica has refused what it has no room for")
 
-// Lister goes through the keys of the cluster.
+// Lister lists the keys of the cluster.
 type Lister struct{ c *Coordinator }
 
-// NewLister makes one of the node of a coordinator.
+// NewLister makes a lister for the coordinator's node.
 func NewLister(c *Coordinator) *Lister { return &Lister{c} }
 
 // List returns a page of the cluster's keys that readers see.

@@ -17,7 +17,8 @@ type Holding struct {
 	Err   error    // why it could not be asked
 }
 
-// Locate asks all owners of a key what they hold; primary first.
+// Locate asks all owners of a key what they hold. It returns them in their order, the first owner
+// first. held is nil if this node may not coordinate before the deadline.
 func (c *Coordinator) Locate(key []byte, deadline time.Time) (partition int, held []Holding) {
 	if c.topology.Await(deadline) != nil {
 		return 0, nil

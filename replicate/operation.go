@@ -27,8 +27,8 @@ const (
 	phaseRepair              // owners that answered with less store what was read
 )
 
-// operation is where one operation stands. It goes through rounds, in each of which owners are
-// asked. What each result touches comes first. What reads find is apart, in reading: most
+// operation is where one operation stands. It goes through rounds, and in each round owners are
+// asked. What each result touches comes first. What reads find is apart, in reading, since most
 // operations of a large call are writes.
 type operation struct {
 	round
@@ -51,9 +51,9 @@ type round struct {
 	newer    uint8 // owners that hold something newer
 	gone     uint8 // owners that are down, of those that readers ask
 
-	// While the ring changes there are more owners than those that readers ask, the first so many.
-	// extra is how many of them are up: acknowledgements of as many more are asked for, so that by
-	// each ring the level is met.
+	// The first so many owners are those that readers ask. While the ring changes there are more.
+	// extra is how many of these are up. So many more acknowledgements are asked for, so that the
+	// level is met by each ring.
 	readers uint8
 	extra   uint8
 

@@ -11,9 +11,8 @@ import (
 	"httpdhs/wire"
 )
 
-// pending is one Do under way: what its operations wait for. Tickets of peer
-// queues point to it, so it lives until the last of them is resolved, which
-// may be after Do has returned.
+// pending is one Do under way: what its operations wait for. Tickets in the queues of peers point
+// to it. So it lives until the last of them is resolved, which may be after Do has returned.
 type pending struct {
 	mu       sync.Mutex  // guards all to max
 	refs     int         // unresolved tickets, and one for Do
@@ -108,9 +107,9 @@ func (p *pending) decideLocked(o *operation) {
 	}
 }
 
-// at is where operation i stands. The states of many operations lie in the order in which these are
-// gone through, here and, since they are queued so, by those who resolve their tickets: there are
-// more of them than a cache holds.
+// at is where operation i stands. The states of many operations are more than a cache holds. So
+// they lie in the order in which the operations are gone through. That is also the order in which
+// they are queued, and so in which their tickets are resolved.
 func (p *pending) at(i int) *operation { return &p.ops[p.order.place(i)] }
 
 // expect makes room for what get i finds.

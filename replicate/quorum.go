@@ -27,10 +27,10 @@ func (a quorums) start(i int) {
 	}
 }
 
-// answered draws the conclusion when enough owners have answered, and
-// has those that are behind store what was read, before the answer where the
-// level needs it: so a later read of the same level never goes back (Attiya,
-// Bar-Noy, Dolev, "Sharing Memory Robustly in Message-Passing Systems", 1995).
+// answered draws the conclusion when enough owners have answered. It has those that are behind
+// store what was read, before the read is answered where the level needs that. So a later read of
+// the same level never goes back (Attiya, Bar-Noy, Dolev, "Sharing Memory Robustly in
+// Message-Passing Systems", 1995).
 func (a quorums) answered(i int, _ *operation) {
 	op := &a.call.Ops[i]
 	o, g := a.p.found(i)
@@ -102,9 +102,9 @@ func (a quorums) repair(i int, o *operation, g *reading) {
 
 // repaired draws the conclusion when the owners that were behind have answered.
 //
-// One that refused to store what was read does not fail the read: see placement.Refusals. An
-// acknowledged write is at w owners without the repair. Another one may be at fewer, and those that
-// refused it say so to whoever reads next, who then looks for it at all owners that are up.
+// An owner that refused to store what was read does not fail the read: see placement.Refusals. An
+// acknowledged write is at w owners without the repair. Another write may be at fewer. Those that
+// refused it say so to the next reader, which then looks for it at all owners that are up.
 func (a quorums) repaired(i int, o *operation) {
 	if o.have()+o.refused < o.enough() {
 		a.p.giveUp(i, kv.ErrUnavailable, o.oldView || a.board.Passing(a.v))

@@ -7,15 +7,14 @@ import (
 	"httpdhs/peer"
 )
 
-// start asks one owner after the other until one that has authority has
-// answered.
+// start asks one owner after the other, until one with authority has answered.
 func (a reads) start(i int) {
 	next := operation{round: round{phase: phaseRead, required: 1}}
 	a.askNext(i, &next, new(reading))
 }
 
-// askNext asks the next owner that was not asked yet. What owners that have no
-// authority have answered so far is in g.
+// askNext asks the next owner that was not asked yet. g has what owners without authority have
+// answered so far.
 func (a reads) askNext(i int, o *operation, g *reading) {
 	op := &a.call.Ops[i]
 	partition := a.v.Partition(op.Hash)
@@ -65,8 +64,8 @@ func (a reads) readOwn(op *kv.Op, partition, k int, o *operation, g *reading) (w
 	return whole
 }
 
-// send has a peer read the key; false: it is down. Where another owner could be asked as well, a
-// lone read is not carried for longer than it waits before it does so.
+// send has a peer read the key; false: it is down. A lone read is carried. Where another owner
+// could be asked as well, it is carried no longer than the read waits before it asks that one.
 func (a reads) send(p *peer.Peer, key []byte, t peer.Ticket, hedged bool) bool {
 	alone := len(a.call.Ops) == 1
 	carry := alone && (!hedged || a.hedged.has(hedgeCost))
@@ -134,12 +133,11 @@ func (a reads) candidate(partition int, asked ownerSet) int {
 	return second
 }
 
-// askedAll draws the conclusion when no owner is left to ask and none of those
-// that answered has authority. A value is answered. So is absence, if all owners
-// have authority but for what they have refused: none of them holds that. Else
-// absence is not known, even if all owners say so and hold a tombstone: a node
-// that is no owner may still keep a newer write for them. When all owners are up
-// one of them soon has authority.
+// askedAll draws the conclusion when no owner is left to ask and none of those that answered has
+// authority. A value is answered. So is absence, if all owners have authority but for what they
+// have refused: none of them holds that. Else absence is not known, even if all owners say so and
+// hold a tombstone. A node that is no owner may still keep a newer write for them. When all owners
+// are up one of them soon has authority.
 func (a reads) askedAll(i int, o *operation, g *reading, owners int) {
 	switch {
 	case g.found.Live(a.clock.Wall().UnixMilli()), int(count(g.whole)) == owners:

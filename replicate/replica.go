@@ -103,9 +103,9 @@ func (r *replica) read(dst []byte, partition int, hash uint64, key []byte) (wire
 	return result, dst
 }
 
-// gatherMax is how many writes are gathered before they are merged together: so many that the store
-// can take them by partitions and have their misses of the cache overlap, so few that the other
-// owners do not wait for them.
+// gatherMax is how many writes are gathered before they are merged together. They are so many that
+// the store can take them by partitions, and its cache misses overlap. They are so few that the
+// other owners do not wait for them.
 const gatherMax = 32
 
 // gathered are writes that are not merged yet. Whoever gathers them keeps what they are of.

@@ -8,9 +8,9 @@ import (
 	"httpdhs/wire"
 )
 
-// answerBytes is where an answer to a batch is full: the next read ends it, and
-// is sent again together with all that follows it, so that items take effect
-// in their order. An answer has at least one value, however large.
+// answerBytes is where an answer to a batch is full: the next read ends it. That read is sent
+// again, with all that follows it, so that items take effect in their order. An answer has at least
+// one value, however large.
 const answerBytes = 8 << 20
 
 // serving is what ServeBatch would otherwise allocate: the store is behind an

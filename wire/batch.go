@@ -30,8 +30,8 @@ const (
 	ItemCond  ItemKind = 'c'
 )
 
-// Code is the outcome of one item. The codes from FailedDown on never travel: they are what the
-// sending side makes of a peer that did not answer.
+// Code is the outcome of one item. The codes from FailedDown on never travel: the sending node
+// makes them up for a peer that did not answer.
 type Code uint8
 
 const (
@@ -70,7 +70,7 @@ type Result struct {
 	Record      kv.Record  // of Found; aliases the answer
 }
 
-// OpenBatch starts a batch or its answer; the clock is set before it is sent.
+// OpenBatch starts a batch, or the answer to one. SetClock has to set its clock before it is sent.
 func OpenBatch(dst []byte) []byte {
 	return append(appendHead(dst, KindBatch), 0, 0, 0, 0, 0, 0, 0, 0)
 }
@@ -117,7 +117,7 @@ func AppendCond(dst []byte, c *kv.Condition, r *kv.Record) []byte {
 	return kv.AppendRecord(dst, r)
 }
 
-// Item is one decoded item of a batch. Its slices alias the batch, and the versions of Cond the
+// Item is one decoded item of a batch. Its slices alias the batch. The versions of Cond alias the
 // scratch that was passed in.
 type Item struct {
 	Kind   ItemKind

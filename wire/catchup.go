@@ -5,7 +5,7 @@ import (
 	"fmt"
 )
 
-// The messages by which owners are compared, and records fetched:
+// The messages that compare owners and fetch records:
 //
 //	digests  u8 level, u16 partitions to the end
 //	answer   u64 boot, u8 authority, then a partition each: u64 (level 0: all
@@ -13,9 +13,9 @@ import (
 //	pull     u16 partition, u64 from, 256 bits of buckets
 //	answer   u64 boot, u8 authority, u8 more, u64 next, records to the end
 //
-// The boot is there because a peer that was restarted since its last probe has nothing, and looks
-// as if it had nothing new. Authority is for all the partitions that were asked for: a peer that
-// was chosen for it may have lost it since.
+// The boot tells of a peer that was restarted since its last probe: it holds nothing, and looks as
+// if it had nothing new. Authority is for all the partitions that were asked for. A peer that was
+// chosen for its authority may have lost it since.
 const (
 	// DigestBuckets is how many digests there are of a partition.
 	DigestBuckets = 256
@@ -47,7 +47,8 @@ func (d *Digests) Whole() (sum uint64) {
 	return sum
 }
 
-// Differ are the buckets that the other owner has other digests of. theirs are DigestBuckets.
+// Differ are the buckets for which another owner has another digest. theirs has DigestBuckets
+// elements.
 func (d *Digests) Differ(theirs []uint64) (differ Buckets) {
 	for b, digest := range theirs[:DigestBuckets] {
 		if digest != d[b] {
@@ -66,11 +67,11 @@ func (b *Buckets) Has(bucket int) bool { return b[bucket/8]&(1<<(bucket%8)) != 0
 // Any says whether a bucket is in the set.
 func (b *Buckets) Any() bool { return *b != Buckets{} }
 
-// Bucket is where a hash is among the buckets of its partition: the eight bits below those that
-// are the partition.
+// Bucket is the bucket of a hash in its partition: the eight bits below those that are the
+// partition.
 func Bucket(hash uint64, partitions int) int { return int(hash * uint64(partitions) >> 56) }
 
-// Origin is what an answer says of who made it.
+// Origin is what an answer says of the node that made it.
 type Origin struct {
 	Boot      uint64 // of its process
 	Authority bool   // it lacks nothing of what was asked for
@@ -92,7 +93,7 @@ func splitOrigin(answer []byte, kind Kind, least int) (o Origin, body []byte, er
 	return Origin{Boot: binary.LittleEndian.Uint64(body), Authority: body[8] != 0}, body[9:], nil
 }
 
-// AppendDigests makes a question for digests.
+// AppendDigests appends a question for digests to dst.
 func AppendDigests(dst []byte, level Level, partitions []int) []byte {
 	dst = append(appendHead(dst, KindDigests), byte(level))
 	for _, p := range partitions {
@@ -155,7 +156,7 @@ type Pull struct {
 	Buckets   Buckets
 }
 
-// AppendPull makes the question.
+// AppendPull appends the question to dst.
 func AppendPull(dst []byte, p *Pull) []byte {
 	dst = binary.LittleEndian.AppendUint16(appendHead(dst, KindPull), uint16(p.Partition))
 	dst = binary.LittleEndian.AppendUint64(dst, p.From)
@@ -187,7 +188,8 @@ func OpenPulled(dst []byte, o Origin) []byte {
 	return append(appendOrigin(dst, KindPull, o), 0, 0, 0, 0, 0, 0, 0, 0, 0)
 }
 
-// CutPulled notes in a whole answer that it was full, and from which hash on to ask again.
+// CutPulled notes in an answer with all its records that it was full, and from which hash on to ask
+// again.
 func CutPulled(answer []byte, next uint64) {
 	answer[originHead] = 1
 	binary.LittleEndian.PutUint64(answer[originHead+1:], next)

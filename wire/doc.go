@@ -1,8 +1,8 @@
 // Package wire is what nodes say to each other: every message, how it is encoded, and what is
 // checked when it is decoded.
 //
-// A message is a format byte, a kind byte and a body; an answer is a message too. Integers are
-// little endian. Over HTTP each has a seal beside it, which is package seal's.
+// A message is a format byte, a kind byte and a body. An answer is a message too. Integers are
+// little endian. Over HTTP each message has a seal beside it: see package seal.
 //
 //	batch    operations, and their results      batch.go
 //	list     a part of a page of keys           list.go
@@ -12,8 +12,8 @@
 //	ring     who is on a ring                   ring.go
 //	hello    the map of the members             hello.go
 //
-// Nothing here is believed: a length is checked before anything is taken by it, a list is bounded,
-// and a number that no node says is refused. What decodes aliases the message.
+// Nothing in a message is believed. A length is checked before anything is taken by it. A list is
+// bounded. A number that no node says is refused. What is decoded aliases the message.
 //
-// Concurrency: none, these are functions and values.
+// Concurrency: none. These are functions and values.
 package wire

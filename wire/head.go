@@ -7,8 +7,8 @@ import (
 	"httpdhs/kv"
 )
 
-// Format is the version of all messages, and Head the bytes of their heads: format and kind. Seals
-// have a version of their own.
+// Format is the version of all messages. Head is how many bytes their heads have: format and kind.
+// Seals have a version of their own.
 const (
 	Format = 4
 	Head   = 2
@@ -30,8 +30,8 @@ const (
 // ErrMalformed is wrapped by the error for a message that no node of this version makes.
 var ErrMalformed = errors.New("malformed message")
 
-// limits bound what is taken from a peer before the node's own limits are looked at, so that nodes
-// with different limits can still talk.
+// limits bound what is decoded of a peer's message. They are wider than any node's own limits,
+// which are looked at later, so that nodes with different limits can still talk.
 var limits = kv.Limits{MaxKeyBytes: 1 << 30, MaxValueBytes: 1 << 30}
 
 func appendHead(dst []byte, kind Kind) []byte {
@@ -49,7 +49,7 @@ func Split(msg []byte) (kind Kind, body []byte, err error) {
 	return Kind(msg[1]), msg[Head:], nil
 }
 
-// KindOf is the kind of a message that this side has made, which has a head.
+// KindOf is the kind of a message that this node has made. The message has to have a head.
 func KindOf(msg []byte) Kind { return Kind(msg[1]) }
 
 // expect takes the head off a message of the kind, which is at least so long.

@@ -24,19 +24,19 @@ const (
 	JoinMax = 128
 )
 
-// ErrBadHello is wrapped by the error for what is no hello.
+// ErrBadHello is wrapped by the error for a message that is no valid hello.
 var ErrBadHello = errors.New("bad hello")
 
-// Settings are equal at all members of a cluster, or they could not agree on who owns a key. A
-// hello compares them.
+// Settings have to be equal at all members of a cluster. Else the members could not agree on who
+// owns a key. Nodes compare them by hellos.
 type Settings struct {
 	Partitions  int    `json:"partitions"`
 	Replicas    int    `json:"replicas"`
 	Partitioner string `json:"partitioner"`
 }
 
-// Differ says which settings are not the same as those of the node called name, and what to do; ""
-// if all are.
+// Differ says which settings differ from there, which are those of the node called name, and what
+// to do. here is this node's name. "": all are the same.
 func (s Settings) Differ(here, name string, there Settings) string {
 	var parts []string
 	add := func(setting string, mine, theirs any) {
@@ -53,7 +53,7 @@ func (s Settings) Differ(here, name string, there Settings) string {
 	return strings.Join(parts, ", ") + ": start both with the same"
 }
 
-// Hello is the message, in both directions. It is JSON, so that a later version can add to it.
+// Hello is a hello, or the answer to one. It is JSON, so that a later version can add to it.
 type Hello struct {
 	Format   int        `json:"format"`
 	From     string     `json:"from"`
@@ -67,8 +67,8 @@ type Hello struct {
 	Who      bool       `json:"who,omitempty"`     // the asker only wants to know who is there
 }
 
-// Lists of a message, cut off at the most that there may be: three bytes of it would else become
-// fifty of memory.
+// Lists of a message. They are cut off at the most that there may be: else three bytes of a message
+// would become fifty of memory.
 type (
 	memberList []Member
 	joinList   []string
@@ -117,15 +117,15 @@ func (h *Hello) Encode() []byte {
 	return data
 }
 
-// HelloFormatError says that a hello is of another version.
+// HelloFormatError is the version of a hello that this node does not speak.
 type HelloFormatError int
 
 func (f HelloFormatError) Error() string {
 	return fmt.Sprintf("its messages have format %d, this node's %d: run the same version at both", int(f), HelloFormat)
 }
 
-// DecodeHello reads and checks the body of a message. The error wraps [ErrBadHello], or is a
-// [HelloFormatError]. No error, and no field of a hello but its lists, is long: both are kept and
+// DecodeHello reads and checks the body of a hello. The error wraps [ErrBadHello], or is a
+// [HelloFormatError]. Errors are short, and so is each field but the lists: they are kept and
 // logged.
 func DecodeHello(data []byte) (*Hello, error) {
 	if len(data) > helloBytesMax {
@@ -181,7 +181,7 @@ func (h *Hello) validate() error {
 // badHello is an [ErrBadHello]. What is wrong may quote what came.
 func badHello(err error) error { return fmt.Errorf("%w: %s", ErrBadHello, Brief(err.Error())) }
 
-// Brief is a text that came from outside, fit to be kept and logged.
+// Brief makes a text that came from outside fit to be kept and logged.
 func Brief(text string) string {
 	return strings.ToValidUTF8(text[:min(len(text), reasonBytesMax)], "?")
 }
@@ -196,11 +196,11 @@ func (h *Hello) Entry(name string) (Member, bool) {
 	return Member{}, false
 }
 
-// AppendHello makes a message of the body of a hello.
+// AppendHello appends a message with the body of a hello to dst.
 func AppendHello(dst, hello []byte) []byte { return append(appendHead(dst, KindHello), hello...) }
 
-// SplitHello takes the body of a hello out of a message.
+// SplitHello returns the body of a message that is a hello.
 func SplitHello(msg []byte) ([]byte, error) { return expect(msg, KindHello, Head) }
 
-// IsHello says whether a message that this side has made is a hello.
+// IsHello says whether a message that this node has made is a hello.
 func IsHello(msg []byte) bool { return len(msg) >= Head && Kind(msg[1]) == KindHello }

@@ -21,11 +21,11 @@ const (
 	listHead = Head + 1 + 8
 )
 
-// Partitions are those that a question names, u16 each. They exist, and are no more than it may
-// name.
+// Partitions are the partitions that a question names, u16 each. They exist, and are no more than a
+// question may name.
 type Partitions []byte
 
-// Next takes the first one off. There has to be one.
+// Next takes the first partition off. There has to be one.
 func (p *Partitions) Next() (partition int) {
 	partition = int(binary.LittleEndian.Uint16(*p))
 	*p = (*p)[2:]
@@ -46,7 +46,7 @@ func parsePartitions(list []byte, all, most int) (Partitions, error) {
 	return Partitions(list), nil
 }
 
-// AppendList makes a question for a part of a page. The deadline does not travel.
+// AppendList appends a question for a part of a page to dst. The deadline does not travel.
 func AppendList(dst []byte, req *kv.ListRequest, partitions []uint16) []byte {
 	dst = appendHead(dst, KindList)
 	dst = binary.LittleEndian.AppendUint64(dst, req.From)
@@ -87,7 +87,7 @@ func ParseList(body []byte, partitions int) (req kv.ListRequest, of Partitions, 
 type Listing struct {
 	Authority bool   // for all the partitions
 	Behind    bool   // something newer was refused in one of them
-	More      bool   // the answer was full
+	More      bool   // the answer was full,
 	Next      uint64 // and the page goes on from this hash
 	Records   []byte // encoded; see DecodeRecord
 }
@@ -97,7 +97,7 @@ func OpenListing(dst []byte) []byte {
 	return append(appendHead(dst, KindList), 0, 0, 0, 0, 0, 0, 0, 0, 0)
 }
 
-// Finish writes what is known of the answer once all records are in it.
+// Finish writes all but the records into the answer. It is called once all records are in it.
 func (l *Listing) Finish(answer []byte) {
 	flags := byte(0)
 	if l.Authority {

@@ -24,15 +24,15 @@ const (
 	MaxZoneBytes = 64
 	maxAddrBytes = 253 + len(":65535") // the longest name of the domain name system, and a port
 
-	// MaxVersion is the largest version that is taken from outside: an integer that JSON keeps in
+	// MaxVersion is the largest version that is taken from outside. JSON keeps integers up to it in
 	// all languages. With one change a millisecond it is reached in 285,000 years.
 	MaxVersion = 1<<53 - 1
 )
 
-// ErrBadMember is wrapped by the error for an entry that cannot be one.
+// ErrBadMember is wrapped by the error for an entry that is not valid.
 var ErrBadMember = errors.New("bad member")
 
-// State is where a member is in its life. A larger one wins at equal versions.
+// State is where a member is in its life. Of two entries of the same version the larger state wins.
 type State uint8
 
 const (
@@ -69,8 +69,8 @@ func (s *State) UnmarshalText(text []byte) error {
 	return fmt.Errorf("%w: %.20q is no state: want active, leaving or removed", ErrBadMember, text)
 }
 
-// Member is an entry of the member map: the one shape that a member has, from the message that
-// brings it to the ring that it is on.
+// Member is an entry of the member map. It is the one shape that a member has, from the message
+// that brings it to the ring that it is on.
 type Member struct {
 	Name    string `json:"name"`    // host:port at which the others reach it over HTTP
 	Version uint64 `json:"version"` // the higher one of a name wins; 0: from a list, never met
@@ -79,13 +79,13 @@ type Member struct {
 	Zone    string `json:"zone,omitempty"`
 }
 
-// Members are the members of a cluster, of which a map of entries tells.
+// Members are the members of a cluster, as a member map has them.
 type Members struct {
 	All    []Member // active and leaving ones
 	Digest uint64   // of the map: equal where the maps are
 }
 
-// Has says whether the name is a member's.
+// Has says whether there is a member of that name.
 func (m *Members) Has(name string) bool {
 	return slices.ContainsFunc(m.All, func(o Member) bool { return o.Name == name })
 }
@@ -136,8 +136,8 @@ func CheckAddr(addr string) error {
 	return nil
 }
 
-// CanonicalAddr is the one way to write a host:port, by which a node is known: the name of a host
-// in lower case, for the domain name system does not tell cases apart (RFC 4343), and an IP address
+// CanonicalAddr is the one way to write a host:port. A node is known by it. The name of a host is
+// in lower case, as the domain name system does not tell cases apart (RFC 4343). An IP address is
 // as RFC 5952 has it. Two names of one host, or its name and its address, stay two. What is no
 // host:port is returned as it is.
 func CanonicalAddr(addr string) string {
@@ -151,9 +151,9 @@ func CanonicalAddr(addr string) string {
 	return net.JoinHostPort(strings.ToLower(host), port)
 }
 
-// AppendTo appends the fixed encoding of an entry: what the digest is made of, and what decides
-// between two entries of one name. The version comes first and the state second, so that the
-// larger encoding is the one that wins.
+// AppendTo appends the fixed encoding of an entry to dst. The digest is made of it, and it decides
+// between two entries of one name. The version comes first and the state second, so that the larger
+// encoding wins.
 func (m Member) AppendTo(dst []byte) []byte {
 	dst = binary.BigEndian.AppendUint64(dst, m.Version)
 	dst = append(dst, byte(m.State))

@@ -15,11 +15,11 @@ import (
 //	ring    u64 fingerprint
 //	answer  JSON, an array of ring.Node; null if the ring is not known
 
-// ringBytesMax bounds an answer: what many more members than there may be take, with the longest
-// names.
+// ringBytesMax bounds an answer. It has room for many more members than there may be, with the
+// longest names.
 const ringBytesMax = 1 << 20
 
-// AppendRing makes a question for who is on a ring.
+// AppendRing appends a question for who is on a ring to dst.
 func AppendRing(dst []byte, r rebalance.Ring) []byte {
 	return binary.LittleEndian.AppendUint64(appendHead(dst, KindRing), uint64(r))
 }
@@ -32,7 +32,7 @@ func ParseRing(body []byte) (rebalance.Ring, error) {
 	return rebalance.Ring(binary.LittleEndian.Uint64(body)), nil
 }
 
-// AppendNodes makes an answer.
+// AppendNodes appends an answer to dst. nil nodes: the ring is not known.
 func AppendNodes(dst []byte, nodes []ring.Node) []byte {
 	answer, err := json.Marshal(nodes)
 	if err != nil {
