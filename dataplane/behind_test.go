@@ -46,9 +46,9 @@ func (c *cluster) readable(t *testing.T, key, want string, levels ...kv.Level) {
 	}
 }
 
-// A replica without memory for a write fails no read of its key, at any level and any node, and
-// nobody is answered with the value from before: not by the replica that refused it either. The
-// write itself is refused, and counts who has it.
+// A replica without memory for a write fails no read of its key, at any level and any node. Nobody
+// is answered with the value from before, not even by the replica that refused the write. The write
+// itself is refused, and counts who has it.
 func TestFullReplicaFailsNoRead(t *testing.T) {
 	for _, replicas := range []int{2, 3} {
 		t.Run(fmt.Sprint(replicas, " replicas"), func(t *testing.T) {
@@ -78,8 +78,8 @@ func TestFullReplicaFailsNoRead(t *testing.T) {
 	}
 }
 
-// What only a repair brings to a full replica does not fail the read either, and the replica says
-// from then on that it is behind. So does one whose limits are lower.
+// A full replica that refuses a read repair does not fail the read either. It says from then on
+// that it is behind. So does a replica whose limits are lower.
 func TestRefusedRepairFailsNoRead(t *testing.T) { bubble(t, testRefusedRepair) }
 
 func testRefusedRepair(t *testing.T) {
@@ -137,8 +137,8 @@ func testRefusedNotAbsent(t *testing.T) {
 	c.readable(t, key, large("new"), kv.LevelOne, kv.LevelQuorum, kv.LevelAll)
 }
 
-// What a node refused of a partition that it does not own any more it neither fetches nor
-// remembers.
+// A node neither fetches nor remembers what it refused of a partition that it does not own any
+// more.
 func TestRefusalsEndWithOwnership(t *testing.T) { bubble(t, testRefusalsEnd) }
 
 func testRefusalsEnd(t *testing.T) {
@@ -182,7 +182,7 @@ func testFullJoiner(t *testing.T) {
 	}
 }
 
-// A write that full replicas refuse, and that the other one cannot store under its first stamp, is
+// Full replicas refuse a write, and the other replica cannot store it under its first stamp. It is
 // stored under the second, if that meets the level.
 func TestFullReplicasLeaveAWriteToTheOther(t *testing.T) { bubble(t, testLeftToTheOther) }
 
@@ -222,8 +222,8 @@ func testAllRefuse(t *testing.T) {
 	c.readable(t, key, "old", kv.LevelOne, kv.LevelAll)
 }
 
-// When there is room, a replica fetches what it has refused, and answers with it again. A note
-// past the bound of a partition is no other.
+// When there is room, a replica fetches what it has refused, and answers with it again. So it does
+// with notes past the bound of a partition.
 func TestFullReplicaHeals(t *testing.T) { bubble(t, testFullHeals) }
 
 func testFullHeals(t *testing.T) {
@@ -269,7 +269,7 @@ func testFullHeals(t *testing.T) {
 	})
 }
 
-// A listing has what a replica without memory for it lacks, from another owner, at any node.
+// What a replica lacks for want of memory, a listing has from another owner, at any node.
 func TestListingPassesAFullReplica(t *testing.T) { bubble(t, testListingFull) }
 
 func testListingFull(t *testing.T) {
@@ -294,7 +294,7 @@ func testListingFull(t *testing.T) {
 	}
 }
 
-// A condition on a key that its primary is behind at is not decided by the value from before.
+// A primary that is behind at a key does not decide a condition on it by the value from before.
 func TestConditionAtAFullPrimary(t *testing.T) { bubble(t, testConditionFull) }
 
 func testConditionFull(t *testing.T) {
@@ -314,9 +314,9 @@ func testConditionFull(t *testing.T) {
 	c.readable(t, fresh, large("new"), kv.LevelOne)
 }
 
-// A node that lost its memory does not come to know from a replica that is behind alone what
-// there is, while another owner that is down may hold it. With that one up again, or where all
-// owners are up and none has it, it does.
+// A node lost its memory, and the only owner that is up is behind. From that owner alone the node
+// does not learn what there is, while an owner that is down may hold it. It does once the latter is
+// up again, or where all owners are up and none has it.
 func TestBehindIsNoAuthority(t *testing.T) { bubble(t, testBehindNoAuthority) }
 
 func testBehindNoAuthority(t *testing.T) {
@@ -364,4 +364,14 @@ func (n *testNode) behindAnywhere() bool {
 		}
 	}
 	return false
+}
+
+// eventuallySlow is eventually for what anti-entropy brings about, at its pace.
+func eventuallySlow(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for end := time.Now().Add(5 * 10 * time.Second); !ok(); time.Sleep(time.Second) {
+		if time.Now().After(end) {
+			t.Fatalf("it does not come true that %s", what)
+		}
+	}
 }

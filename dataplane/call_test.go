@@ -53,8 +53,8 @@ func testCallOrder(t *testing.T) {
 	}
 }
 
-// What was decided in time counts, though another operation of the call is not
-// decided at the deadline: its own outcome is a timeout.
+// An operation that was decided in time counts, even if another one of the call is not decided at
+// the deadline. That one alone times out.
 func TestOperationsOfACallHaveTheirOwnOutcome(t *testing.T) { bubble(t, testOwnOutcome) }
 
 func testOwnOutcome(t *testing.T) {

@@ -248,8 +248,8 @@ func TestOneCreatesWhileTheRingChanges(t *testing.T) {
 	}
 }
 
-// A record that comes to a node that does not own it, from one that has not heard of the change, is
-// not acknowledged, but kept and handed over.
+// A node that has not heard of a change sends a record to one that does not own it any more. The
+// latter does not acknowledge it, but keeps it and hands it over.
 func TestRecordForAnotherIsHandedOver(t *testing.T) { bubble(t, testRecordForAnother) }
 
 func testRecordForAnother(t *testing.T) {
@@ -269,7 +269,7 @@ func testRecordForAnother(t *testing.T) {
 	})
 }
 
-// What a node holds for others is not dropped before all of them have it: while one is down it
+// A node does not drop what it holds for others before all of them have it. While one is down it
 // stays.
 func TestNothingIsDroppedBeforeItsOwnersHaveIt(t *testing.T) { bubble(t, testNothingDropped) }
 
@@ -290,9 +290,9 @@ func testNothingDropped(t *testing.T) {
 	})
 }
 
-// A node that was just started, whose questions are answered but whom the others do not reach,
-// coordinates nothing: what they do meanwhile does not wait for it. It says so, and begins when
-// they take note of it.
+// A node has just started. Its questions are answered, but the others do not reach it. It
+// coordinates nothing, since what they do meanwhile does not wait for it. It says so, and begins
+// when they take note of it.
 func TestStartedNodeCoordinatesOnceItIsHeard(t *testing.T) { bubble(t, testOnceItIsHeard) }
 
 func testOnceItIsHeard(t *testing.T) {

@@ -60,8 +60,8 @@ func wantTimely(t *testing.T, c *cluster, key string) {
 	}
 }
 
-// A clock that is set by an hour while the node runs moves nothing: not what the node stamps, not
-// what it takes for expired, not its place among the members.
+// A machine's clock that is set by an hour while the node runs changes nothing: not what the node
+// stamps, not what it takes for expired, not its place among the members.
 func TestClockThatIsSetMovesNothing(t *testing.T) {
 	for _, by := range []time.Duration{time.Hour, -time.Hour} {
 		bubble(t, func(t *testing.T) {
@@ -107,8 +107,8 @@ func TestMostClocksAreFollowed(t *testing.T) {
 	})
 }
 
-// A node whose machine is wrong keeps the time that the others have told it when they are not there
-// any more: it would else stamp what nobody believes when they meet again.
+// A node whose machine is wrong keeps the time that the others have told it, also when they are
+// gone. Else it would stamp what nobody believes when they meet again.
 func TestNodeWithAWrongClockKeepsTheTimeAlone(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c, _ := clockedCluster(t, 1, time.Hour)
@@ -242,8 +242,8 @@ func TestReadingOutlivesACorrection(t *testing.T) {
 	})
 }
 
-// Versions that a member stamps ahead of the time, as far as they are believed, put no other
-// member's clock ahead: it would believe what is still further ahead, and so on.
+// A member stamps versions ahead of the time, no further than is believed. They put no other
+// member's clock ahead. Else that member would believe what is still further ahead, and so on.
 func TestVersionsAheadMoveNoClock(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c, _ := clockedCluster(t, -1, 0)

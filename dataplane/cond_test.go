@@ -20,10 +20,9 @@ func condOp(key, value string, kind kv.ConditionKind, versions ...kv.Version) kv
 	return o
 }
 
-// Of many that create the same key on the condition that it is absent, through
-// all nodes at once, exactly one succeeds, and its value is what every replica
-// holds; the others are told that the condition does not hold. A key that was
-// deleted is absent again.
+// Many create the same key on the condition that it is absent, through all nodes at once. Exactly
+// one succeeds, and every replica holds its value. The others are told that the condition does not
+// hold. A key that was deleted is absent again.
 func TestOneOfManyCreates(t *testing.T) { bubble(t, testOneOfManyCreates) }
 
 func testOneOfManyCreates(t *testing.T) {
@@ -84,10 +83,9 @@ func testConditionsOnVersions(t *testing.T) {
 	}
 }
 
-// When the primary's answer is lost after it has stored the write, the write
-// is asked for again under the same version: that is a success, and never the
-// false word that the condition did not hold. Where the second answer is lost
-// as well the outcome is unknown.
+// The primary's answer is lost after it has stored the write. The write is asked for again under
+// the same version. It succeeds: it is never said, wrongly, that the condition did not hold. Where
+// the second answer is lost as well the outcome is unknown.
 func TestConditionalWriteWhoseAnswerIsLost(t *testing.T) { bubble(t, testCondAnswerLost) }
 
 func testCondAnswerLost(t *testing.T) {
@@ -189,9 +187,8 @@ func testCondAhead(t *testing.T) {
 	}
 }
 
-// An owner that holds something newer than what the primary has decided was
-// written to meanwhile: the write was done and then overwritten, so it counts
-// there as stored.
+// An owner that holds something newer than what the primary has decided was written to meanwhile.
+// The write was done there and then overwritten, so it counts as stored.
 func TestConditionalWriteThatIsOvertaken(t *testing.T) { bubble(t, testCondOvertaken) }
 
 func testCondOvertaken(t *testing.T) {
@@ -206,9 +203,9 @@ func testCondOvertaken(t *testing.T) {
 	}
 }
 
-// A condition is decided by the primary alone: a node that is asked past one that it knows to be up
-// and in sync, by an earlier ring or over a link that is broken, does not decide; once that one is
-// down the next owner does.
+// The primary alone decides a condition. Another owner may be asked past it, by an earlier ring or
+// over a broken link. That owner does not decide while it knows the primary to be up and in sync.
+// Once the primary is down the next owner does.
 func TestOnlyThePrimaryDecides(t *testing.T) { bubble(t, testOnlyThePrimary) }
 
 func testOnlyThePrimary(t *testing.T) {
@@ -229,7 +226,7 @@ func testOnlyThePrimary(t *testing.T) {
 }
 
 // A write whose condition does not hold tells the version of the value that is there, whichever
-// node decides it and is asked; none if there is no value, be there a tombstone.
+// node decides it and is asked. It tells none if there is no value, even if there is a tombstone.
 func TestFailedConditionTellsWhatIsThere(t *testing.T) { bubble(t, testFailedConditionTells) }
 
 func testFailedConditionTells(t *testing.T) {

@@ -75,8 +75,8 @@ func testMoments(t *testing.T) {
 	}
 }
 
-// A split that leaves no majority removes nobody, neither while it lasts nor when it is over: those
-// who hear from others again count no time in which they did not.
+// A split that leaves no majority removes nobody, neither while it lasts nor when it is over. Nodes
+// that hear from others again do not count the time in which they did not.
 func TestSplitWithoutMajorityEvictsNobody(t *testing.T) { bubble(t, testNoMajority) }
 
 func testNoMajority(t *testing.T) {

@@ -15,10 +15,9 @@ import (
 	"httpdhs/wire"
 )
 
-// A member that was cut off, with its memory kept, has missed what the others
-// acknowledged meanwhile, and their queues may have dropped it. Once they talk
-// again nobody says that such a key is absent, at any node: neither the member
-// itself, nor others that would ask it, nor a listing; and a key that exists is
+// A member that was cut off, with its memory kept, lacks what the others acknowledged meanwhile.
+// Their queues may have dropped it. Once they talk again no node says that such a key is absent:
+// neither the member itself, nor others that would ask it, nor a listing. And a key that exists is
 // not created again.
 func TestCutOffMemberIsAskedOnlyWhenItHasCaughtUp(t *testing.T) { bubble(t, testCutOff) }
 
@@ -184,8 +183,8 @@ func testMissedThroughRestarted(t *testing.T) {
 	}
 }
 
-// A primary that has decided a condition while others took it for down, and went on without it,
-// does not acknowledge that when it has heard of it: of two creates one succeeds.
+// A primary decided a condition while others took it for down and went on without it. When it has
+// heard of that, it does not acknowledge the write. Of two creates one succeeds.
 func TestDecisionThatOthersHaveGoneOnWithout(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := newCluster(t, clusterOptions{nodes: 3, replicas: 2})

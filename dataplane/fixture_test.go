@@ -22,8 +22,8 @@ import (
 	"httpdhs/wire"
 )
 
-// What fasthttp starts and nobody can end is no leak of this package's: its one clock for Date
-// headers, and a client's sleep before it looks whether it has connections left.
+// What fasthttp starts and nobody can end is no leak of this package's. It has one clock for Date
+// headers, and a client sleeps before it looks whether it has connections left.
 func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m,
 		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.updateServerDate.func1"),
@@ -56,7 +56,7 @@ type fatalT interface {
 	Fatalf(format string, args ...any)
 }
 
-// cluster is a number of coordinators in this process.
+// cluster is a number of nodes in this process: a plane each.
 type cluster struct {
 	t     testing.TB
 	net   *memnet.Network

@@ -159,10 +159,10 @@ func testHedgesFollow(t *testing.T) {
 	}
 }
 
-// A write does not wait for a replica that hangs longer than it takes to find it down: the pause
-// between two probes and four that have no answer. At a quorum that others make up it does not
-// wait at all. A condition waits as long for a primary that hangs, which may have decided it; the
-// next owner decides those that come then, as soon as all have found the first one down.
+// A write waits for a replica that hangs until that is found down, at most: the pause between two
+// probes and four that have no answer. It does not wait at all for a quorum that others make up. A
+// condition waits as long for a primary that hangs, which may have decided it. The next owner
+// decides later conditions, as soon as all have found the primary down.
 func TestWriteWaitsForTheDetectorAtMost(t *testing.T) {
 	const every = 500 * time.Millisecond
 	for phase := range 3 {
@@ -232,8 +232,8 @@ func testShortStop(t *testing.T) {
 	}
 }
 
-// A read that may ask another owner carries no writes: broken off and sent again, a write would
-// not know any more what it replaced.
+// A read that may ask another owner carries no writes. A write that is broken off and sent again
+// would not know any more what it replaced.
 func TestHedgedReadCarriesNoWrites(t *testing.T) { bubble(t, testCarriesReads) }
 
 func testCarriesReads(t *testing.T) {

@@ -15,9 +15,9 @@ import (
 	"httpdhs/wire"
 )
 
-// What is to be answered is bounded whatever is asked: a question that names partitions again and
-// again is refused. Two bytes of it would else make 2 KiB of answer, and a message as long as one
-// may be 64 GiB.
+// An answer is bounded whatever is asked: a question that names partitions again and again is
+// refused. Else two bytes of it would make 2 KiB of answer, and a message of the greatest length 64
+// GiB.
 func TestQuestionsNameFewPartitions(t *testing.T) {
 	c := idleCluster(t, clusterOptions{nodes: 2, replicas: 2})
 	n := c.boot(0, 1, clusterOptions{})
@@ -32,8 +32,8 @@ func TestQuestionsNameFewPartitions(t *testing.T) {
 	}
 }
 
-// A ping with a number that no node has reached leaves the pings that come after it heard: else one
-// would make a node deaf to a peer until that is started again.
+// After a ping with a number that no node has reached, later pings are still heard. Else one ping
+// would make a node deaf to a peer until that is restarted.
 func TestNoPingIsTheLast(t *testing.T) {
 	c := newCluster(t, clusterOptions{nodes: 2, replicas: 2})
 	n := c.nodes[0]

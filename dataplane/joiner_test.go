@@ -30,11 +30,10 @@ func noPulls(msg []byte, pass func() ([]byte, error)) ([]byte, error) {
 	return pass()
 }
 
-// A node that dies before it has fetched its share owns nothing: the others go on to read by the
-// ring without it, and when one more of them dies each key is found at its other owner. After a
-// while a majority removes the joiner, whatever EvictAfter says, so that the ring is at rest; an
-// owner that is down is not removed so soon. The joiner joins again when it is back, and has its
-// share then.
+// A node that dies before it has fetched its share owns nothing. The others go on to read by the
+// ring without it. When one more of them dies each key is found at its other owner. After a while a
+// majority removes the joiner, whatever EvictAfter says, so that the ring is at rest. An owner that
+// is down is not removed so soon. The joiner joins again when it is back, and has its share then.
 func TestJoinerThatDiesOwnsNothing(t *testing.T) { bubble(t, testJoinerDies) }
 
 func testJoinerDies(t *testing.T) {
@@ -154,9 +153,8 @@ func testOwnerDown(t *testing.T) {
 	}
 }
 
-// A joiner that died before it had its share is removed also where too few are left that know so: a
-// member that was started again takes the word of one that was not, and one that was removed has no
-// vote.
+// A joiner that died before it had its share is removed, even where too few are left that know so.
+// A member that was restarted takes the word of one that was not. One that was removed has no vote.
 func TestJoinerIsRemovedWhoeverElseIsGone(t *testing.T) {
 	for name, then := range map[string]func(t *testing.T, c *cluster, o clusterOptions){
 		"the other is started again": func(t *testing.T, c *cluster, o clusterOptions) {
@@ -201,8 +199,8 @@ func testJoinerRemoved(t *testing.T, then func(*testing.T, *cluster, clusterOpti
 	}
 }
 
-// While all members leave, which is until one of them finds that it has to stay, the ring is the
-// one that is.
+// While all members leave, the ring stays as it is. That ends when one of them finds that it has to
+// stay.
 func TestWhileAllLeaveTheRingStays(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := newCluster(t, clusterOptions{nodes: 2, replicas: 2})

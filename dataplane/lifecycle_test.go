@@ -15,9 +15,8 @@ import (
 	"httpdhs/peer"
 )
 
-// After a drain every peer that is up has all that was queued for it, also what
-// nobody waited for. A drain does not wait for peers that are down, and ends
-// with its context.
+// After a drain every peer that is up has all that was queued for it, with what nobody waited for.
+// A drain does not wait for peers that are down, and ends with its context.
 func TestDrainHandsEverythingOver(t *testing.T) { bubble(t, testDrain) }
 
 func testDrain(t *testing.T) {
@@ -158,8 +157,8 @@ func testDifferentRings(t *testing.T) {
 	b.net.Put("node1", nil)
 }
 
-// A node that answers under another's address is not that other: it would
-// count as two replicas.
+// A node that answers at another's address is not taken for that other: it would count as two
+// replicas.
 func TestNodeUnderAnothersAddress(t *testing.T) { bubble(t, testAnothersAddress) }
 
 func testAnothersAddress(t *testing.T) {

@@ -81,9 +81,9 @@ func wantKeys(t *testing.T, what string, got []string, err error, want []string)
 	}
 }
 
-// A listing shows each key that a reader sees exactly once, in the order of
-// the hashes, whatever the node, the limit and the prefix; with values if they
-// are asked for; none that is deleted or expired.
+// A listing shows each key that a reader sees exactly once, in the order of the hashes, whatever
+// the node, the limit and the prefix. It has values if they are asked for. It shows no key that is
+// deleted or expired.
 func TestListingIsCompleteAndInOrder(t *testing.T) { bubble(t, testListing) }
 
 func testListing(t *testing.T) {
@@ -114,9 +114,8 @@ func testListing(t *testing.T) {
 	}
 }
 
-// An owner that fails while it is asked for its part of a page, or is found not
-// to be in sync, is replaced by another owner; where there is none, the listing
-// fails rather than to leave keys out.
+// An owner fails while it is asked for its part of a page, or is found not to be in sync. Another
+// owner is asked in its place. Where there is none, the listing fails and leaves no keys out.
 func TestListingAsksAnotherOwner(t *testing.T) { bubble(t, testListingAsksAnother) }
 
 func testListingAsksAnother(t *testing.T) {

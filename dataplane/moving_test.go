@@ -11,9 +11,9 @@ import (
 	"httpdhs/peer"
 )
 
-// joiningCluster is one in which node3 has joined and cannot fetch its share: all write to it, and
-// nobody reads by the ring with it. key is owned by node0 and node1 by the ring that is read, and
-// by node3 too by the other.
+// joiningCluster is a cluster that node3 has joined, and cannot fetch its share. All write to it,
+// and nobody reads by the ring with it. key is owned by node0 and node1 by the ring that is read.
+// By the other ring node3 owns it too.
 func joiningCluster(t *testing.T) (c *cluster, key string) {
 	t.Helper()
 	o := clusterOptions{nodes: 4, replicas: 2, members: []int{0, 1, 2}, probeEvery: 100 * time.Millisecond}
@@ -43,8 +43,8 @@ func joiningCluster(t *testing.T) (c *cluster, key string) {
 	return nil, ""
 }
 
-// What a read of several owners has found is at the owners to come as well when it is answered:
-// others may read by their ring already.
+// What a read of several owners has found is also at the owners by the target when the read is
+// answered. Others may read by that ring already.
 func TestReadReachesOwnersToCome(t *testing.T) { bubble(t, testOwnersToCome) }
 
 func testOwnersToCome(t *testing.T) {
@@ -80,8 +80,8 @@ func testReadersFirst(t *testing.T) {
 	wantValue(t, c.nodes[3].get(key, kv.LevelOne), "newer")
 }
 
-// While the ring changes readers do not know together that a key is absent, unless as many have
-// authority as the level asks for: an owner to come may hold it.
+// While the ring changes readers together do not know that a key is absent, since an owner by the
+// target may hold it. They do if as many have authority as the level asks for.
 func TestAbsenceWhileTheRingChanges(t *testing.T) { bubble(t, testAbsenceWhileItChanges) }
 
 func testAbsenceWhileItChanges(t *testing.T) {

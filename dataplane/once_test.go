@@ -125,8 +125,8 @@ func TestSlowAnswerOfAnOwnerThatStoredCounts(t *testing.T) {
 	})
 }
 
-// A write that is tried again, because an owner goes by a newer ring, does not meet itself: a new
-// key is new, and one that was there was there.
+// A write is tried again because an owner goes by a newer ring. It does not take what it stored
+// before for an earlier value: whether the key existed is told as it was.
 func TestTriedAgainAWriteDoesNotMeetItself(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := newCluster(t, clusterOptions{nodes: 3, replicas: 2})

@@ -49,8 +49,8 @@ func (n *testNode) held(key string) *kv.Entry {
 	return &e
 }
 
-// forget takes the node's authority away, as if it had just started, for it and for whom it
-// answers: others do not hear of it. remember gives it back.
+// forget takes the node's authority away, as if it had just started. The node and those it answers
+// go by that, but others do not hear of it. remember gives it back.
 func (n *testNode) forget() {
 	n.writer().SetHeld(nil)
 	n.writer().SetInSync(false)

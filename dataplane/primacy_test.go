@@ -13,8 +13,8 @@ import (
 	"httpdhs/wire"
 )
 
-// A primary that comes to be in sync decides nothing as long as what another has decided in its
-// place is on its way to it: of two creates one succeeds.
+// A primary comes to be in sync. It decides nothing while what another has decided in its place is
+// on its way to it. Of two creates one succeeds.
 func TestPrimaryThatComesBackKnowsWhatOthersDecided(t *testing.T) {
 	for name, coordinator := range map[string]int{"asked by one that knows": 0, "itself asked": 1} {
 		t.Run(name, func(t *testing.T) {
@@ -75,7 +75,8 @@ func TestPrimaryThatComesBackKnowsWhatOthersDecided(t *testing.T) {
 	}
 }
 
-// A member that asks, but is not reached, does not hold up what the primary decides in a new epoch.
+// A member that probes the primary, but is not reached, does not hold up what the primary decides
+// in a new epoch.
 func TestEpochDoesNotWaitForWhoIsNotReached(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := newCluster(t, clusterOptions{nodes: 3, replicas: 3})

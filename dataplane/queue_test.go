@@ -33,8 +33,8 @@ func testHints(t *testing.T) {
 	}
 }
 
-// An answer of another length than the batch has no effect on the reads of
-// others: each get is answered with its own key's value, whatever came before.
+// An answer that has not as many results as the batch has items has no effect on the reads of
+// others. Each get is answered with its own key's value, whatever came before.
 func TestTruncatedAnswersOfReads(t *testing.T) { bubble(t, testTruncatedAnswersOfReads) }
 
 func testTruncatedAnswersOfReads(t *testing.T) {

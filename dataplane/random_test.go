@@ -101,8 +101,8 @@ func converge(t *testing.T, rt *rapid.T) (wrong string) {
 	for i := range c.nodes {
 		c.waitDrained(i)
 	}
-	// What one owner alone was told, such as a conditional write whose answer
-	// was lost, is found by sync.
+	// What one owner alone was told, such as a conditional write whose answer was lost, is found by
+	// anti-entropy.
 	c.syncAllPairs()
 	for _, key := range keys {
 		owners := c.ownersOf(key)

@@ -14,9 +14,9 @@ import (
 // versions of records that tests plant, in order.
 func planted(n int) kv.Version { return kv.VersionAt(time.Now().Add(-time.Hour)) + kv.Version(n)<<20 }
 
-// A read of a level that meets a replica with something newer answers that,
-// and has stored it at as many replicas as the level names before it answers;
-// the others get it later. A newer delete wins over an older value.
+// A read that meets a replica with something newer answers that. Before it answers it has stored it
+// at as many replicas as the level names. The others get it later. A newer delete wins over an
+// older value.
 func TestNewestWinsAndStaleReplicasAreRepaired(t *testing.T) {
 	type holding struct {
 		value string // empty: a delete
@@ -69,9 +69,8 @@ func TestNewestWinsAndStaleReplicasAreRepaired(t *testing.T) {
 	}
 }
 
-// A quorum read that has answered with a write is never followed by one that
-// does not know it, whichever replicas answer: what one replica alone holds is
-// stored at a second one before it is told.
+// Once a quorum read has answered with a write, no later one misses it, whichever replicas answer.
+// What one replica alone holds is stored at a second one before the read is answered.
 func TestQuorumReadsNeverGoBack(t *testing.T) { bubble(t, testQuorumReadsNeverGoBack) }
 
 func testQuorumReadsNeverGoBack(t *testing.T) {
@@ -107,8 +106,8 @@ func testQuorumReadsNeverGoBack(t *testing.T) {
 	}
 }
 
-// An answer that comes after an operation was concluded does not change what
-// it found, while the call still waits for others.
+// An answer that comes after an operation has ended does not change what the operation found, while
+// the call still waits for others.
 func TestLateAnswerDoesNotChangeWhatWasFound(t *testing.T) { bubble(t, testLateAnswer) }
 
 func testLateAnswer(t *testing.T) {
@@ -184,9 +183,9 @@ func testReadFailsOver(t *testing.T) {
 	wantOp(t, n.get(key, 3), kv.ErrLevel)
 }
 
-// That a key is absent is said only by an owner in sync: one that is not in sync
-// is believed when it has a value, not when it has none, nor a delete. All owners
-// together are not believed either: another node may keep a record for them.
+// Only an owner in sync may say that a key is absent. An owner that is not in sync is believed when
+// it has a value, but not when it has none, or a tombstone. All such owners together are not
+// believed either: another node may keep a record for them.
 func TestAbsenceIsKnownOrNotSaid(t *testing.T) { bubble(t, testAbsence) }
 
 func testAbsence(t *testing.T) {
@@ -235,8 +234,7 @@ func testAbsence(t *testing.T) {
 	}
 }
 
-// What a node that is not in sync fetches from another owner for a client, it
-// keeps.
+// A node that is not in sync keeps what it fetches from another owner for a client.
 func TestUnsyncedNodeKeepsWhatItFetched(t *testing.T) { bubble(t, testUnsyncedNodeKeeps) }
 
 func testUnsyncedNodeKeeps(t *testing.T) {
@@ -251,7 +249,7 @@ func testUnsyncedNodeKeeps(t *testing.T) {
 	}
 }
 
-// A value whose time is over is absent at once, at every level and node.
+// A value that has expired is absent at once, at every level and node.
 func TestExpiredIsAbsent(t *testing.T) { bubble(t, testExpired) }
 
 func testExpired(t *testing.T) {

@@ -28,8 +28,8 @@ func TestStampsFollowTheClockAhead(t *testing.T) {
 	})
 }
 
-// A write at quorum that begins after another was answered wins over it, whichever owner had
-// missed that one, and though the nodes know each other's clocks badly.
+// A write at quorum that begins after another was answered wins over it. That holds whichever owner
+// lacks the other, and though the nodes know each other's clocks badly.
 func TestLaterQuorumWriteWins(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		const slow = 50 * time.Millisecond
@@ -56,7 +56,7 @@ func TestLaterQuorumWriteWins(t *testing.T) {
 	})
 }
 
-// A node whose clock is so far behind that it does not believe what the owners hold cannot stamp a
+// A node's clock is so far behind that it does not believe what the owners hold. It cannot stamp a
 // write above that, and does not claim success.
 func TestWriteBelowWhatIsBelievedFails(t *testing.T) {
 	bubble(t, func(t *testing.T) {

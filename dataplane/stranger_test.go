@@ -14,8 +14,8 @@ import (
 // errUnknown is what a peer answers to a node that it does not know.
 var errUnknown = fmt.Errorf("%w: node1 answers 403", peer.ErrStranger)
 
-// A node that is a stranger to a peer says hello, by which it is none any more, and does not take
-// the peer for down meanwhile: that one would give up what it holds.
+// A node that is a stranger to a peer says hello, and then is none any more. It does not take the
+// peer for down meanwhile: else the peer would give up what it holds.
 func TestStrangersSayHello(t *testing.T) { bubble(t, testStrangersSayHello) }
 
 func testStrangersSayHello(t *testing.T) {

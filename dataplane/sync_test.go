@@ -83,9 +83,8 @@ func testRestartedMember(t *testing.T) {
 	}
 }
 
-// When all members are restarted nobody holds anything, and they are in sync
-// once all are up. While one is missing, the keys that it may hold are not said
-// to be absent.
+// When all members are restarted nobody holds anything. They are in sync once all are up. While one
+// is missing, nobody says of a key that it may hold that the key is absent.
 func TestAllRestarted(t *testing.T) { bubble(t, testAllRestarted) }
 
 func testAllRestarted(t *testing.T) {
@@ -110,8 +109,8 @@ func testAllRestarted(t *testing.T) {
 	wantOp(t, c.nodes[1].get(key, kv.LevelOne), kv.ErrNotFound)
 }
 
-// What a fault has lost at one owner, a record or a delete, is found and put
-// right without anybody asking for the key.
+// What a fault has lost at one owner, a record or a delete, is found and put right, though nobody
+// asks for the key.
 func TestDriftIsRepaired(t *testing.T) { bubble(t, testDrift) }
 
 func testDrift(t *testing.T) {

@@ -9,9 +9,8 @@ import (
 	"httpdhs/kv"
 )
 
-// A waiter that gives up gets its answer at its deadline, and an answer that
-// comes later has no effect: neither on it nor on another call that has taken
-// over its memory.
+// A waiter that gives up gets its answer at its deadline. An answer that comes later has no effect
+// on it, nor on another call that has taken over its memory.
 func TestAnswersThatComeTooLate(t *testing.T) { bubble(t, testAnswersThatComeTooLate) }
 
 func testAnswersThatComeTooLate(t *testing.T) {

@@ -18,10 +18,9 @@ type levelCase struct {
 	required int
 }
 
-// Each level is met by exactly those replicas that it names: those that are
-// down never count, though the record is kept for them; a level that cannot be
-// met is refused without waiting for its deadline, and live waits for nobody
-// who is down.
+// Exactly the replicas that a level names meet it. Those that are down never count, though the
+// record is kept for them. A level that cannot be met is refused without waiting for its deadline.
+// Live does not wait for replicas that are down.
 func TestWriteLevelsCountReplicasThatStored(t *testing.T) {
 	levels := func(one, two, three error) []levelCase {
 		return []levelCase{
@@ -70,8 +69,8 @@ func TestWriteLevelsCountReplicasThatStored(t *testing.T) {
 	}
 }
 
-// With level all a write is not answered before the slowest replica has stored
-// it, and with level one it is answered without.
+// At level all a write is not answered before the slowest replica has stored it. At level one it
+// is.
 func TestLevelAllWaitsForTheSlowest(t *testing.T) { bubble(t, testLevelAllWaitsForTheSlowest) }
 
 func testLevelAllWaitsForTheSlowest(t *testing.T) {
@@ -97,9 +96,8 @@ func testLevelAllWaitsForTheSlowest(t *testing.T) {
 	}
 }
 
-// A replica that dies while a write is under way to it no longer counts: live
-// ends with the acks of the others, all fails, and neither waits for its
-// deadline.
+// A replica that dies while a write is under way to it no longer counts. A write at level live ends
+// with the acks of the others, and one at level all fails. Neither waits for its deadline.
 func TestReplicaThatDiesInFlight(t *testing.T) { bubble(t, testReplicaThatDiesInFlight) }
 
 func testReplicaThatDiesInFlight(t *testing.T) {
@@ -119,8 +117,8 @@ func testReplicaThatDiesInFlight(t *testing.T) {
 	}
 }
 
-// A peer that is recovering, since more is kept for it than it was sent yet,
-// takes writes, but live does not wait for it; all does.
+// A peer is recovering: more is kept for it than it was sent yet. It takes writes. Live does not
+// wait for it, and all does.
 func TestLiveDoesNotWaitForWhoeverRecovers(t *testing.T) {
 	bubble(t, testLiveDoesNotWaitForWhoeverRecovers)
 }
@@ -153,10 +151,9 @@ func testLiveDoesNotWaitForWhoeverRecovers(t *testing.T) {
 	c.waitState(2, peer.Up)
 }
 
-// A write that is made after another wins at every replica, be the clock of
-// its coordinator far behind that of the other's: at every level that
-// meets the earlier write, whichever replicas answer first, and also where one
-// owner is slower than those that have something newer.
+// A write that is made after another wins at every replica, even if its coordinator's clock is far
+// behind the other's. That holds at every level that meets the earlier write, whichever replicas
+// answer first. It also holds where one owner is slower than those that have something newer.
 func TestLaterWriteWinsWhateverTheClocksSay(t *testing.T) {
 	bubble(t, testLaterWriteWinsWhateverTheClocksSay)
 }
@@ -193,8 +190,8 @@ func testLaterWriteWinsWhateverTheClocksSay(t *testing.T) {
 	}
 }
 
-// Whether a write replaced something is what was there before it, also where
-// the write was sent twice because the first answer was lost.
+// A write tells whether a value was there before it, also where it was sent twice because the first
+// answer was lost.
 func TestExistedIsWhatWasThereBefore(t *testing.T) { bubble(t, testExistedIsWhatWasThereBefore) }
 
 func testExistedIsWhatWasThereBefore(t *testing.T) {
@@ -216,8 +213,8 @@ func testExistedIsWhatWasThereBefore(t *testing.T) {
 	}
 }
 
-// A replica without memory fails a write that needs it, with the reason; one
-// that the level does not need does not.
+// A replica without memory fails a write whose level needs that replica, and the error says why. It
+// does not fail a write whose level does not need it.
 func TestReplicaWithoutMemory(t *testing.T) { bubble(t, testReplicaWithoutMemory) }
 
 func testReplicaWithoutMemory(t *testing.T) {
@@ -238,8 +235,8 @@ func testReplicaWithoutMemory(t *testing.T) {
 	wantOp(t, <-done, nil)
 }
 
-// An operation that is refused as an overload has no effect anywhere; one that
-// does not go through the full queue is carried out.
+// An operation that is refused as an overload has no effect anywhere. One that does not go through
+// the full queue is carried out.
 func TestOverloadHasNoEffect(t *testing.T) { bubble(t, testOverloadHasNoEffect) }
 
 func testOverloadHasNoEffect(t *testing.T) {

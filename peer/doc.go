@@ -16,7 +16,7 @@
 //   - A record leaves a queue for one of three reasons. The peer has acknowledged it. Or the peer
 //     called its batch malformed. Or the peer is not up and its queue is at its bound: then the
 //     oldest records are dropped, and counted.
-//   - A message is sent a second time where a connection broke, for a peer that was restarted closes
+//   - A message is sent a second time where a connection broke: a peer that was restarted has closed
 //     those it had. That happens once. Any further try is the caller's decision.
 //
 // Concurrency: all exported methods are safe. mu guards the queue, its flight and the state. No

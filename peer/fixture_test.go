@@ -15,8 +15,8 @@ import (
 	"httpdhs/wire"
 )
 
-// What fasthttp starts and nobody can end is no leak of this package's: its one clock for Date
-// headers, and a client's sleep before it looks whether it has connections left.
+// What fasthttp starts and nobody can end is no leak of this package's. It has one clock for Date
+// headers, and a client sleeps before it looks whether it has connections left.
 func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m,
 		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.updateServerDate.func1"),

@@ -5,9 +5,9 @@ import (
 	"testing"
 )
 
-// A panic in one of several things that are done at once is raised where they are waited for,
-// when all of them are over: in a handler, which counts it, and not in a goroutine where it would
-// end the process.
+// Several things are done at once, and one of them panics. The panic is raised where they are
+// waited for, when all of them are over. That is in a handler, which counts it. In a goroutine of
+// its own it would end the process.
 func TestPanicsAreTheCallers(t *testing.T) {
 	var all Group
 	var done atomic.Int32

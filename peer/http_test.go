@@ -111,8 +111,8 @@ func (a *answering) ask(message string) ([]byte, error) {
 
 var theSecrets = []string{"", "between the nodes"}
 
-// An answer counts if it has the seal of an answer to that request, with that status and that
-// body. That a message is refused for good, which drops a batch, is believed of no other.
+// An answer counts if it has the seal of an answer to that request, with that status and that body.
+// No other answer is believed that the peer will never take a message: that drops a batch.
 func TestAnswersCountWithTheirSeal(t *testing.T) {
 	for _, secret := range theSecrets {
 		a := newAnswering(t, secret)
@@ -207,8 +207,8 @@ func TestHellosHaveTheirPath(t *testing.T) {
 	}
 }
 
-// Of 5,000 answers of which a bit or some are other than they were sent, wherever these are, each
-// counts as it was sent, or as none.
+// In each of 5,000 answers a bit or some, anywhere, are other than they were sent. Each answer
+// counts as it was sent, or does not count.
 func TestFlippedBitsInAnswers(t *testing.T) {
 	const flips = 2500
 	for _, secret := range theSecrets {
@@ -239,8 +239,8 @@ func TestFlippedBitsInAnswers(t *testing.T) {
 }
 
 // A peer that was restarted has closed all connections that a node has to it. The first message on
-// one fails, and the next goes over a new one: one failure is tried again, and two would be a peer
-// that is down.
+// one fails, and the next goes over a new one. After one failure a message is tried again. After
+// two the peer would be down.
 func TestOneBrokenConnectionSpoilsAll(t *testing.T) {
 	const pooled = 5
 	a := newAnswering(t, "")

@@ -14,8 +14,8 @@ import (
 	"httpdhs/wire"
 )
 
-// While one batch is in flight, what comes gathers, however much it is, into the one that follows;
-// two are never in flight at once.
+// While one batch is in flight, what comes gathers in the next one, however much it is. Two are
+// never in flight at once.
 func TestRecordsGatherWhileABatchIsInFlight(t *testing.T) { bubble(t, testGather) }
 
 func testGather(t *testing.T) {
@@ -149,8 +149,8 @@ func testHintsAreBounded(t *testing.T) {
 	}
 }
 
-// A batch that the peer will never take is dropped and counted, who waits for it is told, and what
-// follows is delivered: one that the peer cannot read must not block the queue for ever.
+// A batch that the peer will never take is dropped and counted, and its waiters are told. What
+// follows is delivered: a batch that the peer cannot read must not block the queue for ever.
 func TestBatchThatThePeerRefuses(t *testing.T) { bubble(t, testRefused) }
 
 func testRefused(t *testing.T) {
@@ -171,8 +171,8 @@ func testRefused(t *testing.T) {
 	}
 }
 
-// An answer that is none, whatever its bytes, fails who waits and loses nothing: the records are
-// sent again.
+// An answer that is malformed, whatever its bytes, fails the waiters and loses nothing: the records
+// are sent again.
 func TestAnswerThatIsNone(t *testing.T) {
 	good := wire.OpenBatch(nil)
 	for _, answer := range [][]byte{
@@ -202,9 +202,9 @@ func TestAnswerThatIsNone(t *testing.T) {
 	}
 }
 
-// A peer that was restarted has closed the connections that there were: a message that one of them
-// was used for is sent once more, and a conditional write that is refused then may have won the
-// first time.
+// A peer that was restarted has closed the connections that there were. A message that one of them
+// was used for is sent once more. A conditional write that is refused then may have won the first
+// time.
 func TestAMessageIsSentOnceMore(t *testing.T) { bubble(t, testOnceMore) }
 
 func testOnceMore(t *testing.T) {

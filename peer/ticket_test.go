@@ -57,8 +57,8 @@ func TestEveryTicketIsResolvedOnce(t *testing.T) {
 	}
 }
 
-// Tickets of records that are dropped at the bound of the queue of a peer that recovers are
-// resolved too.
+// A recovering peer's queue is at its bound, and records are dropped. Their tickets are resolved
+// too.
 func TestTicketsDroppedAtTheBoundAreResolved(t *testing.T) { bubble(t, testTicketsDropped) }
 
 func testTicketsDropped(t *testing.T) {
@@ -196,9 +196,9 @@ func FuzzAnswer(f *testing.F) {
 	})
 }
 
-// BenchmarkQueue is the way of a record through a peer's queue, without the peer: it is appended to
-// the open batch, the batch is taken off, its acknowledgement resolves the tickets. A figure is for
-// a record.
+// BenchmarkQueue is the way of a record through a peer's queue, without the peer. The record is
+// appended to the open batch, the batch is taken off, and its acknowledgement resolves the tickets.
+// A figure is for a record.
 func BenchmarkQueue(b *testing.B) {
 	for _, records := range []int{1, 64, 256} {
 		b.Run(fmt.Sprintf("records=%d", records), func(b *testing.B) {

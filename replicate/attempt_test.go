@@ -71,8 +71,9 @@ func testRestampOrder(t *testing.T) {
 	}
 }
 
-// A later write of a call that is tried again, and that an owner has stored before, keeps its place
-// after an earlier one that nobody has stored: that one gets no second stamp above it.
+// A call has two writes of a key. Nobody has stored the earlier one. An owner has stored the later
+// one, which is tried again. The later one keeps its place: the earlier one gets no second stamp
+// above it.
 func TestRetryKeepsTheOrderOfACall(t *testing.T) { bubble(t, testRetryOrder) }
 
 func testRetryOrder(t *testing.T) {
@@ -109,8 +110,8 @@ func testRetryOrder(t *testing.T) {
 	}
 }
 
-// A write that is kept for owners that are down is delivered when they are back, and may be read
-// and replaced then. An attempt that follows gives it no second stamp: it would take effect twice.
+// A write that is kept for owners that are down is delivered when they are back. It may be read and
+// replaced then. A later attempt gives it no second stamp, or it would take effect twice.
 func TestWriteKeptForOwnersThatAreDownKeepsItsStamp(t *testing.T) { bubble(t, testKeptStamp) }
 
 func testKeptStamp(t *testing.T) {
@@ -167,8 +168,8 @@ func testDecisionAfterAttempts(t *testing.T) {
 	wantOp(t, call.Ops[0], nil)
 }
 
-// What owners acknowledged to a node before a fence is not acknowledged by it: the write is tried
-// again, and a condition that the node has let pass has an unknown outcome.
+// Owners acknowledged a write to a node before a fence. The node does not acknowledge it: the write
+// is tried again. A condition that the node has let pass has an unknown outcome.
 func TestFencedOperationsAreNotAcknowledged(t *testing.T) { bubble(t, testFenced) }
 
 func testFenced(t *testing.T) {
@@ -191,8 +192,8 @@ func testFenced(t *testing.T) {
 	}
 }
 
-// No more than one read in twenty asks a second owner, but for what may be saved up: and no more
-// than that may be, however many reads there were.
+// No more than one read in twenty asks a second owner, but for hedges that were saved up. These are
+// bounded too, however many reads there were.
 func TestHedgesAreBounded(t *testing.T) {
 	var reads Counters
 	b := budget{earned: &reads.Reads}

@@ -10,8 +10,8 @@ import (
 	"httpdhs/kv"
 )
 
-// mergePage orders what the sources found, cuts at the limit, but never between
-// equal hashes, and leaves out what is past the point where one was cut short.
+// mergePage orders what the sources found. It cuts at the limit, but never between equal hashes. It
+// leaves out what is past the point where one source was cut short.
 func TestMergePage(t *testing.T) {
 	var all []kv.Record
 	for i := range 20 {
@@ -47,8 +47,9 @@ func TestMergePage(t *testing.T) {
 	check("equal hashes at the end", mergePage(twins[:7], 5, 0, false, false), twins[:7], 0, false)
 }
 
-// A peer that was taken for down is not asked for a listing, whatever it would say; one that came
-// to be in sync a moment ago, and has not said so yet, is, since its answer says whether it is.
+// A peer that was taken for down is not asked for a listing, whatever it would say. A peer that
+// came to be in sync a moment ago, and has not said so yet, is asked: its answer says whether it
+// is.
 func TestListingAsksWhoIsComplete(t *testing.T) { bubble(t, testListingComplete) }
 
 func testListingComplete(t *testing.T) {

@@ -64,7 +64,7 @@ func (a reads) readOwn(op *kv.Op, partition, k int, o *operation, g *reading) (w
 	return whole
 }
 
-// send has a peer read the key; false: it is down. A lone read is carried. Where another owner
+// send has a peer read the key; false: it is down. A lone read may be carried. Where another owner
 // could be asked as well, it is carried no longer than the read waits before it asks that one.
 func (a reads) send(p *peer.Peer, key []byte, t peer.Ticket, hedged bool) bool {
 	alone := len(a.call.Ops) == 1

@@ -44,8 +44,8 @@ func newBelief(self uint64, before past, now time.Time) belief {
 	return belief{self: self, past: before, downSince: now, upSince: now}
 }
 
-// hear takes note of what the member says of itself. suspected: it has taken this node for down,
-// and others, the member at least, have gone on without this node.
+// hear takes note of what the member says of itself. suspected: it has taken this node for down. So
+// others, the member at least, have gone on without this node.
 func (b *belief) hear(ping *wire.Ping) (suspected bool) {
 	if ping.Boot != b.ping.Boot {
 		b.meet(ping.Boot)
@@ -57,8 +57,8 @@ func (b *belief) hear(ping *wire.Ping) (suspected bool) {
 	return b.acknowledged < b.suspectedBy
 }
 
-// news says whether a ping changes anything that a step of the protocol looks at. A statement of a
-// Seq is never another.
+// news says whether a ping changes anything that a step of the protocol looks at. Two statements of
+// the same Seq are the same.
 func (b *belief) news(ping *wire.Ping) bool {
 	was := &b.ping
 	return ping.Boot != was.Boot || ping.Said.Seq != was.Said.Seq || ping.PrimaryEpoch != was.PrimaryEpoch ||
@@ -135,16 +135,16 @@ func (b *belief) holds(r rebalance.Ring, down bool) bool {
 	return b.trusted(down) && slices.Contains(b.ping.Said.Holds, r)
 }
 
-// heardLately says whether the member has asked this node a moment ago how it is: one direction may
-// be broken.
+// heardLately says whether the member has probed this node a moment ago. It may be so for one that
+// is down, as one direction may be broken.
 func (b *belief) heardLately(now time.Time) bool {
 	return b.ping.Boot != 0 && !b.asked.IsZero() && now.Sub(b.asked) < askedFor
 }
 
-// askedFor is how long a member that this node takes for down, but that asks this node how it is,
-// stands in the way of a claim.
+// askedFor is how long after its last probe of this node a member that is down here stands in the
+// way of a claim.
 const askedFor = 3 * time.Second
 
-// heldUp says whether an answer that the member takes part again comes too soon: one that is down
-// is there again when it has been told of this epoch.
+// heldUp says whether it is too soon for the member to take part again: one that is down has to be
+// told of this epoch before.
 func (b *belief) heldUp(down bool, told uint64) bool { return down && told != b.suspicion }

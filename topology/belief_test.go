@@ -81,7 +81,7 @@ func TestLateMessagesSayNothing(t *testing.T) {
 }
 
 // A member that was found down before it was ever heard begins with one suspicion, which it has to
-// acknowledge; and one whose name was removed before is told how often it was suspected then.
+// acknowledge. A member whose name was removed before is told how often it was suspected then.
 func TestWhatWasBeforeCounts(t *testing.T) {
 	now := time.Now()
 	b := newBelief(self, past{}, now)
@@ -127,7 +127,7 @@ func TestAnswersFromBeforeTheFallComeTooLate(t *testing.T) {
 	}
 }
 
-// Contact for a moment does not make another absence, nor a moment of absence an end to contact.
+// A moment of contact does not end an absence, and a moment of absence does not end contact.
 func TestMomentsDoNotCount(t *testing.T) {
 	const evict = 20 * time.Second
 	start := time.Now()

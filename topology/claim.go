@@ -25,9 +25,9 @@ type claims struct {
 	noRoom time.Time // when a claim last found too little room
 }
 
-// Claim gets this node authority for each ring that it wants and has none for. The error says why
-// one is still unclaimed. It wraps placement.ErrNotInSync where nothing broke and it is worth
-// trying again soon.
+// Claim gets this node authority for each ring that it wants and has none for. The error says why a
+// ring is still unclaimed. It wraps placement.ErrNotInSync where nothing broke and another try is
+// worth it soon.
 func (t *Topology) Claim(pull placement.Puller) error {
 	var early, failed error
 	for _, x := range t.claims.unclaimed() {
@@ -75,8 +75,8 @@ func (c *claims) wants(x rebalance.Ring) bool {
 }
 
 // hadAll says whether this node has had authority for the partitions since it was started, and has
-// been an owner of them since. Then it lacks what it has missed, and knows what it refused of that.
-// Of one that it has not had, it may have no room for anything.
+// been an owner of them since. Then what it lacks is what it missed since, and it knows what it
+// refused of that. For a partition that it has not had it may have no room at all.
 func (c *claims) hadAll(partitions []int) bool {
 	c.t.mu.Lock()
 	defer c.t.mu.Unlock()
@@ -158,13 +158,14 @@ func (c *claims) handshake(x rebalance.Ring) (since uint64, err error) {
 	return c.t.mu.rings.state.Since(x), nil
 }
 
-// sources are the partitions to pull for a ring, by whom to pull them from: all owners that are up
-// and have authority for the partition by any ring. Where there is none, all owners have to be up,
-// by all rings that are written, but those that are no members any more. And all members that are
-// up are asked, for one may keep what it was sent when it was an owner: then nobody holds more.
+// sources are the partitions to pull for a ring, by the peers to pull them from. These are all
+// owners that are up and have authority for the partition by any ring. Where there is none, all
+// owners by all rings that are written have to be up, but those that are no members any more. Then
+// all members that are up are asked, since one may keep what it was sent when it was an owner.
+// Nobody else holds more.
 //
-// Of the partitions in doubtful, all that are asked if there are any, nobody has authority,
-// whatever is said.
+// If doubtful is not empty, only its partitions are pulled. Nobody is believed to have authority
+// for them.
 func (c *claims) sources(x rebalance.Ring, doubtful []int) (from []placement.Source, err error) {
 	c.t.mu.Lock()
 	defer c.t.mu.Unlock()
@@ -258,7 +259,7 @@ func (s *state) partSources(v *placement.View, partition int, authority func(nod
 	return all, err
 }
 
-// learn asks who is on the rings that others want and this node has not heard of.
+// learn asks others who is on the rings that they want and this node does not know.
 func (c *claims) learn() error {
 	c.t.mu.Lock()
 	ask := make(map[rebalance.Ring]*member, len(c.t.mu.rings.unknown))

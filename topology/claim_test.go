@@ -26,8 +26,8 @@ func (n *testNode) countsOn(c *cluster, j int) bool {
 	return n.node(c, j).sight().Counts
 }
 
-// A node claims no ring before all that are up have answered that they write to it: what one
-// acknowledges that does not would be missed.
+// A node claims no ring before all that are up have answered that they write to it. Else it would
+// miss what a node acknowledges that does not write to it.
 func TestClaimWaitsForAllThatAreUp(t *testing.T) { bubble(t, testClaimWaitsForAll) }
 
 func testClaimWaitsForAll(t *testing.T) {
@@ -42,8 +42,8 @@ func testClaimWaitsForAll(t *testing.T) {
 	poll.True(t, "it has authority once the other has", n.holdsTarget)
 }
 
-// A member that was down is counted on once it has been sent all that was kept for it, and gets no
-// authority before: it would say of what is on its way that it does not exist.
+// A member that was down is counted on once it has been sent all its hints. It gets no authority
+// before: else it would say of what is on its way that it does not exist.
 func TestMemberIsCountedOnOnceItHasWhatWasKept(t *testing.T) { bubble(t, testHasWhatWasKept) }
 
 func testHasWhatWasKept(t *testing.T) {
@@ -73,7 +73,7 @@ func testHasWhatWasKept(t *testing.T) {
 }
 
 // A member that was restarted is counted on once the operations are over that began before it was
-// heard: what they have stored at its earlier life is lost.
+// heard. What they have stored at its earlier process is lost.
 func TestRestartedMemberIsCountedOnOnceOperationsAreOver(t *testing.T) {
 	bubble(t, testOnceOperationsAreOver)
 }
@@ -94,8 +94,8 @@ func testOnceOperationsAreOver(t *testing.T) {
 	poll.True(t, "it is counted on", func() bool { return n.countsOn(c, 2) })
 }
 
-// A node that others have gone on without, as one that was evicted, or was a cluster of its own,
-// gives up all authority, whoever has told it. It gets it again by a claim.
+// Others may have gone on without a node: it was evicted, or was a cluster of its own. It gives up
+// all authority, whoever has told it. It gets it again by a claim.
 func TestOvertakenNodeHasNoAuthority(t *testing.T) { bubble(t, testOvertaken) }
 
 func testOvertaken(t *testing.T) {

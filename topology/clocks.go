@@ -26,7 +26,7 @@ type clocks struct {
 	followed time.Time  // when the lead of its stamps was last looked at
 }
 
-// sample is what a peer said of the time, and when that was by this process's monotonic clock: so
+// sample is what a peer said of the time, and when that was by this process's monotonic clock. So
 // it stays right when this node's clock is moved.
 type sample struct {
 	machine     time.Time // by its machine's clock
@@ -82,9 +82,9 @@ func (s *sample) beside(here time.Time) (r reading, ok bool) {
 }
 
 // steer moves this node's clock to what the clocks of the members say, its own among them, if it is
-// too far from that. So one machine whose clock is wrong, or is set while the node runs, does not
-// put its time on anything; and where most of the clocks move, the nodes follow. It is not done
-// before all members were asked: a few are no median.
+// too far from that. So a machine whose clock is wrong, or is set while the node runs, does not put
+// its time on anything. Where most of the clocks move, the nodes follow. steer does nothing before
+// all members were asked: a few are no median.
 func (c *clocks) steer(members []*member) (done bool) {
 	if c.wall == nil {
 		return true
@@ -124,11 +124,12 @@ func (c *clocks) steer(members []*member) (done bool) {
 // apart is how far a node is from what the time is, by the readings, of which the first is its own,
 // in a cluster of so many members.
 //
-// The time is what the machines in the middle read, where most of the members are heard and those
-// in the middle agree. Else nobody can tell which machines are right: one of two may be wrong, and
-// a node that is cut off may be wrong itself. Then the nodes keep the time by which they go,
-// whatever their machines say. If they do not go by the same, those that have just started, and so
-// have stamped nothing, go to the others, and else they meet in the middle.
+// Where most of the members are heard and the machines in the middle agree, the time is what those
+// read. Else nobody can tell which machines are right: one of two may be wrong, and a node that is
+// cut off may be wrong itself. Then the nodes keep the time by which they go, whatever their
+// machines say. If they do not go by the same time, those that have just started take that of the
+// others, as they have stamped nothing. If all have just started, or none has, they meet in the
+// middle.
 func apart(read []reading, members int) time.Duration {
 	var machines, nodes, established []time.Duration
 	for i := range read {
@@ -149,12 +150,12 @@ func apart(read []reading, members int) time.Duration {
 }
 
 // leastAhead bounds how far a clock is moved back, by the readings, of which the first is the
-// node's own: what it has stamped, or if it has just started, what the others have, stays within
-// half of what is believed. Where all have gone by a time far ahead and are set right, all would
-// else refuse all. So their clocks stand still until the time is there.
+// node's own. What the node has stamped stays within half of what is believed. For a node that has
+// just started, that is what the others have stamped. Where all have gone by a time far ahead and
+// are set right, all would else refuse all. So their clocks stand still until the time is there.
 //
-// Only one that has just started may be put ahead by it. If what is seen ahead, and believed, put
-// clocks ahead, what is further ahead would be believed next, without end.
+// leastAhead may put ahead only a node that has just started. If what is seen ahead, and believed,
+// put clocks ahead, what is further ahead would be believed next, without end.
 func leastAhead(read []reading) time.Duration {
 	const most = kv.MaxAhead / 2
 	least := min(read[0].stamped-most, 0)

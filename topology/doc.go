@@ -1,10 +1,11 @@
-// Package topology is what the cluster is, as this node sees it: who is a member and is reached,
-// by which rings is read and written, for what this node has authority, and what time it is.
+// Package topology is what the cluster is, as this node sees it. It knows who is a member and is
+// reached, and by which rings nodes read and write. It knows for what this node has authority, and
+// what time it is.
 //
 // Each member has a prober, which asks it how it is. The answer is what the member states of
-// itself: rings, clocks, whom it takes for down. What follows is worked out in one place, step:
-// package rebalance says by which rings to go, and the conclusions are written on the
-// placement.Board, by which operations and anti-entropy go. The topology sees no operation.
+// itself: rings, clocks, whom it takes for down. One place, step, works out what follows. Package
+// rebalance says by which rings to go. step writes the conclusions on the placement.Board, and
+// operations and anti-entropy go by that. The topology sees no operation.
 //
 //	members.go    who is a member, and who was
 //	member.go     one of them: the way to it, and the belief in it
@@ -24,15 +25,15 @@
 //
 // Invariants:
 //
-//   - A peer goes down, and comes back, under the mu of its member: what this node states of it is
-//     never half of before and half of after.
-//   - What a member says to hold is believed only if it has acknowledged every time that this node
-//     took it for down.
-//   - This node acknowledges that it was taken for down after it gave up what it holds (the fence),
-//     and before whoever took it for down takes part again.
+//   - A peer goes down, and comes back, under the mu of its member. So what this node states of it
+//     is never half of before and half of after.
+//   - What a member says to hold is believed only if it has acknowledged every suspicion epoch:
+//     each time that this node took it for down.
+//   - This node acknowledges that it was taken for down after it gave up what it holds (the fence).
+//     It does so before the node that took it for down takes part again.
 //
 // Concurrency: all exported methods are safe. Topology.mu guards the rings and who is a member. A
-// member's mu may be taken under it, and a peer's under that. No lock is held across I/O, but for a
-// line of the log. Goroutines: a prober a member, which its peer runs and waits for, and one that
-// closes a peer that is no member any more; Close waits for all.
+// member's mu may be taken under it, and a peer's under that. No lock is held across I/O or a
+// callback. Each member has a prober goroutine, which its peer runs and waits for. Another
+// goroutine closes a peer that is no member any more. Close waits for all.
 package topology

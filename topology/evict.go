@@ -14,8 +14,8 @@ import (
 // join.
 const joinerEvictAfter = 5 * time.Second
 
-// absenceMax is how long a voter may be down without being taken for cut off: a majority would else
-// never agree on who is dead while connections of its own break now and then.
+// absenceMax is how long a voter may be down without being taken for cut off. Else a majority would
+// never agree on who is dead while its own connections break now and then.
 func absenceMax(evictAfter time.Duration) time.Duration {
 	if evictAfter > 0 {
 		return min(evictAfter, joinerEvictAfter) / 4
@@ -40,8 +40,8 @@ func (s *state) electorate() *electorate {
 	}
 }
 
-// victims are the dead that are to be removed: a majority of those on the ring that is read would
-// have it so.
+// victims are the dead that are to be removed: those against whom a majority of the nodes on the
+// ring that is read votes.
 func (s *state) victims(e *electorate) (victims []string) {
 	if s.opt.Members == nil {
 		return nil
@@ -54,8 +54,7 @@ func (s *state) victims(e *electorate) (victims []string) {
 	return victims
 }
 
-// dead are the members that have been down to this node for so long that it would have them
-// removed.
+// dead are the members that have been down to this node for so long that it votes to remove them.
 func (e *electorate) dead() (names []string) {
 	for i := range e.members.All {
 		entry := &e.members.All[i]
@@ -76,12 +75,12 @@ func (e *electorate) after(m *wire.Member) time.Duration {
 	return after
 }
 
-// majority says whether a majority would have the member removed.
+// majority says whether a majority votes to remove the member.
 //
 // A side of a split that is no majority removes no owner, neither while the split lasts nor when it
 // is over. So a vote counts only if this node has heard from the voter for as long as the victim
-// has to be down. And one side must not become a majority by nodes that join it: who came onto the
-// ring after the victim went down is not counted.
+// has to be down. And a side must not become a majority by nodes that join it. So a node that came
+// onto the ring after the victim went down is not counted.
 func (e *electorate) majority(victim string, readers []ring.Node) bool {
 	at := slices.IndexFunc(e.members.All, func(m wire.Member) bool { return m.Name == victim })
 	after, joining, lost := e.after(&e.members.All[at]), e.rings.joining(victim), e.byName[victim].wasLost()
@@ -107,7 +106,7 @@ func (m *member) wasLost() time.Time {
 	return m.belief.lostSince
 }
 
-// wouldEvict says whether the member, which is not down, would have another removed.
+// wouldEvict says whether the member, which is not down, votes to remove another.
 func (m *member) wouldEvict(name string) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()

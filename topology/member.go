@@ -80,7 +80,7 @@ func (m *member) rise(boot, epoch uint64) (kept int) {
 
 func (m *member) down() bool { return m.peer.State() == peer.Down }
 
-// probeSoon makes the prober ask now, for something else says that the member is there.
+// probeSoon makes the prober ask now, since something else says that the member is there.
 func (m *member) probeSoon() {
 	select {
 	case m.poke <- struct{}{}:
@@ -88,8 +88,8 @@ func (m *member) probeSoon() {
 	}
 }
 
-// countsLocked says whether this node counts on the member: it is up, it has been sent all that was
-// kept for it, and the operations are over that began before this node heard of its boot.
+// countsLocked says whether this node counts on the member. The member is up and was sent all its
+// hints. And the operations are over that began before this node heard of its boot.
 func (m *member) countsLocked() bool {
 	return m.peer.Delivered() && m.belief.met < m.t.oldest.Load()
 }
@@ -141,7 +141,7 @@ type Status struct {
 	Reason error     // why it is down
 	Since  time.Time // when it was found down; only while it is
 	Ping   wire.Ping // what it last said of itself; Boot is 0 before that
-	Queued int       // bytes
+	Queued int       // bytes that wait for it
 
 	*peer.Counters
 }

@@ -53,7 +53,8 @@ func (r *roster) drop(gone []*member) {
 }
 
 // SetMembers tells the topology who the members are. It begins to talk to those that are new, and
-// to change over to their ring.
+// to change over to the ring of the active ones. The error says why there can be no such ring. Then
+// nothing is changed.
 func (t *Topology) SetMembers(to wire.Members) error {
 	var active []ring.Node
 	for _, m := range to.All {
@@ -97,8 +98,8 @@ func (s *state) compare(to *wire.Members) {
 	}
 }
 
-// member is the member of that name, made when it is new; nil: it is this node, or none is
-// made any more.
+// member is the member of that name. It is made when it is new. nil: it is this node, or the
+// topology has ended.
 func (s *state) member(name string) *member {
 	m, ok := s.roster.byName[name]
 	if ok || name == s.opt.Name || s.ended {
@@ -115,8 +116,8 @@ func (s *state) member(name string) *member {
 	return m
 }
 
-// forget lets go of what no ring and no member needs any more: the members are the caller's
-// to close.
+// forget lets go of what no ring and no member needs any more. The caller closes the members that
+// are gone.
 func (s *state) forget() (gone []*member) {
 	v := s.board.View()
 	if len(s.rings.retired) > 0 || !s.rings.state.Stated() {
@@ -147,8 +148,8 @@ func (m *member) readmitted() {
 	m.belief.readmit(time.Now())
 }
 
-// clockTag is what a member marks its versions with: its name's hash, or the next number that is
-// free after those of the names before. Members that know the same members have different tags.
+// clockTag is what a member marks its versions with. It is the hash of its name, or the next number
+// that the names before leave free. Members that know the same members have different tags.
 func clockTag(all []wire.Member, self string) uint16 {
 	names := make([]string, len(all))
 	for i := range all {

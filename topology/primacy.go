@@ -117,9 +117,9 @@ func (s *state) acknowledgeEpochs() (replaced bool) {
 	return replaced
 }
 
-// MayDecide says whether this node may decide conditions on a partition: it is the primary, the
-// first owner that is up and in sync. While the ring changes, the primary by one ring may be
-// another than by the next: then it takes more. See docs/design/membership.md.
+// MayDecide says whether this node may decide conditions on a partition. It has to be the primary:
+// the first owner that is up and in sync. While the ring changes, two rings may have different
+// primaries. Then it takes more: see docs/design/membership.md.
 func (t *Topology) MayDecide(partition int) bool {
 	v := t.board.View() // the present one: an operation may go by an earlier
 	readers := v.Readers(partition)

@@ -90,8 +90,8 @@ func (r *rings) owned(name string, x rebalance.Ring) []bool {
 	return owned
 }
 
-// wonder notes which rings a live member wants that this node does not know. Who writes one knows
-// it. Others want it for that one's sake, and may not know it either.
+// wonder notes which rings a live member wants that this node does not know. A member that writes a
+// ring knows it. Others want it for the writer's sake, and may not know it either.
 func (r *rings) wonder(name string, said *rebalance.Statement) {
 	for _, x := range said.Wants {
 		if asked := r.unknown[x]; r.tables[x] == nil && (asked == "" || slices.Contains(said.Writes, x) || said.Reads == x) {
@@ -122,8 +122,8 @@ func (r *rings) forget() {
 }
 
 // noteReaders notes when nodes came onto the rings by which somebody reads. A node that was just
-// started has not seen who came when: for those on the first rings that are no guess it is the zero
-// time.
+// started has not seen who came when. So it notes the zero time for those on the first rings that
+// are no guess.
 func (r *rings) noteReaders() {
 	if said := r.state.Said(); said.Guess && slices.Equal(r.established, []rebalance.Ring{said.Reads}) {
 		return

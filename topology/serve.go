@@ -11,8 +11,8 @@ func (t *Topology) ServePing(dst, request []byte) ([]byte, error) {
 	if err != nil {
 		return dst, err
 	}
-	// One that is not accepted is left to the prober's pace: two that refuse each other would ask
-	// each other without end.
+	// A member that is not accepted is left to the prober's pace. Else two that refuse each other
+	// would ask each other without end.
 	m := t.find(ping.Name)
 	if m != nil && t.accepts(&ping) == nil {
 		m.asked(&ping)

@@ -85,7 +85,7 @@ func (c *clocks) follow(members []*member) {
 	c.lag.Store(&furthest)
 }
 
-// Behind bounds by how much the stamps of members may be behind this node's; not known: there are
+// Behind bounds by how much the stamps of members may be behind this node's. Not known: there are
 // no other members.
 func (t *Topology) Behind(now time.Time) (most time.Duration, known bool) {
 	furthest := t.clocks.lag.Load()

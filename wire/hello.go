@@ -117,7 +117,7 @@ func (h *Hello) Encode() []byte {
 	return data
 }
 
-// HelloFormatError is the version of a hello that this node does not speak.
+// HelloFormatError is the error for a hello of another version. Its value is that version.
 type HelloFormatError int
 
 func (f HelloFormatError) Error() string {

@@ -6,7 +6,7 @@ import (
 	"httpdhs/kv"
 )
 
-// An entry that the ring, or an address, could not have is not taken.
+// An entry is not taken if no ring could have it, or if its name is no address.
 func TestEntriesFromOutsideAreChecked(t *testing.T) {
 	good := Member{Name: "a:1", Version: 1, Weight: 1}
 	if err := good.Validate(); err != nil {

@@ -15,8 +15,8 @@ import (
 	"httpdhs/rebalance"
 )
 
-// What nodes of one format say to each other is fixed to the byte: a cluster
-// is upgraded node by node.
+// What nodes of one format say to each other is fixed to the byte, since a cluster is upgraded node
+// by node.
 func TestGoldenMessages(t *testing.T) {
 	batch := OpenBatch(nil)
 	SetClock(batch, 0x1122334455667788)
@@ -195,7 +195,7 @@ func TestPingsDoNotGrowWithTheMembers(t *testing.T) {
 	}
 }
 
-// What is said of a process is nothing to the one that was started after it.
+// What is said of a process does not count for the one that was started after it.
 func TestASightIsOfOneProcess(t *testing.T) {
 	s := Sight{Boot: 7, Suspicion: 2, Live: true, Counts: true, PrimaryEpoch: 3, Acknowledged: 4}
 	if s.Of(7) != s || s.Of(8) != (Sight{}) {

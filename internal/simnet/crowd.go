@@ -11,8 +11,8 @@ import (
 // crowdKeys are written by crowds alone.
 var crowdKeys = keysOf("crowd", 3)
 
-// Crowd is a time in which clients at all nodes write the same few keys, each
-// one call after the other.
+// Crowd is a time in which clients at all nodes write the same few keys. Each makes one call after
+// the other.
 type Crowd struct {
 	At      time.Duration // since the work began
 	Writers int           // the n-th asks the n-th node

@@ -37,8 +37,8 @@ func (k FaultKind) String() string {
 // splits says whether nodes may not be able to talk to each other as they should.
 func (k FaultKind) splits() bool { return k <= Wild }
 
-// lagMost is how long messages there and back may take until a node may be taken for down, which
-// misses four probes in a row then: less than a probe waits for its answer, by what messages take
+// lagMost is how long messages there and back may lag until a node may be taken for down, with four
+// probes in a row unanswered. It is what a probe waits for its answer, less what messages take
 // anyway.
 const lagMost = 500 * time.Millisecond
 

@@ -10,7 +10,7 @@ func TestFoundSeeds(t *testing.T) {
 		as   era
 	}{
 		{"a node that starts coordinates before it has heard of all", 759, unchanging},
-		{"the sync loop spins and lets no time pass", 644, unchanging},
+		{"the anti-entropy loop spins and lets no time pass", 644, unchanging},
 		{"one that leaves and is removed waits for ever to hand over", 9, changing},
 		{"a suspicion epoch that counts from zero again for the same life", 70, changing},
 		{"the table of a ring that is written is forgotten", 142, changing},

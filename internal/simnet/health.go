@@ -10,9 +10,8 @@ import (
 	"httpdhs/topology"
 )
 
-// Health is a time in which nothing went wrong, and nothing had for settleTime:
-// no fault lasted, no member came or went, and all nodes that ran were in sync
-// and on good terms.
+// Health is a time in which nothing went wrong, and nothing had for settleTime before. No fault
+// lasted, and no member came or went. All nodes that ran were in sync and on good terms.
 type Health struct {
 	Span
 	Members int
@@ -145,8 +144,8 @@ func (s *sim) lookAtMembers(runs []*running) (members, down int, fine bool) {
 }
 
 // hadShare says whether a member that does not run has ever had its share, as far as others have
-// heard: then it is an owner. So it is if it was removed, and has joined again before the ring went
-// on without it.
+// heard: then it is an owner. It also is one if it was removed, and joined again before the ring
+// went on without it.
 func (s *sim) hadShare(name string, runs []*running) bool {
 	s.net.mu.Lock()
 	owner, ever := s.net.nodes[name].owner, s.net.nodes[name].ever
@@ -163,7 +162,7 @@ func (s *sim) hadShare(name string, runs []*running) bool {
 	})
 }
 
-// wellFor is how much time an operation has to have for its failing to tell anything: what
+// wellFor is how much time an operation has to have so that its failure means something. It is what
 // messages take, and a probe that has to find out first.
 const wellFor = time.Second
 
@@ -186,8 +185,8 @@ func (c *checker) reasons() {
 	}
 }
 
-// able says whether an operation has to succeed: owners that are down, and memory that is full,
-// are reasons to fail.
+// able says whether an operation has to succeed. Owners that are down, and memory that is full, are
+// reasons to fail.
 func (c *checker) able(o *Op, h *Health) bool {
 	replicas := min(c.h.Replicas, h.Members)
 	switch {

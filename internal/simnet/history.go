@@ -98,7 +98,7 @@ const (
 	Gone                     // it has handed over all that it held, and left
 )
 
-// Event is what a node's memory went through. Those of one History are in the order in which they
+// Event is what happened to a node's memory. The events of a History are in the order in which they
 // happened.
 type Event struct {
 	At        time.Duration
@@ -150,9 +150,9 @@ type History struct {
 	Ops    []Op // in the order of their begin
 	Events []Event
 
-	// Splits are the times in which some node could not talk to another as it should, each with the
-	// time after it until the nodes had found together again. In them guarantees hold that are
-	// about what nodes hold, and not those about what they know of each other.
+	// Splits are the times in which some node could not talk to another as it should. Each includes
+	// the time after it until the nodes had found together again. In them the guarantees hold that
+	// are about what nodes hold. Those about what nodes know of each other do not.
 	Splits []Span
 
 	Healthy  []Health // for the property "reason" of check.go
@@ -182,7 +182,7 @@ func (h *History) calm(from, to time.Duration) bool {
 	return !slices.ContainsFunc(h.Splits, func(s Span) bool { return s.From <= to && from <= s.To })
 }
 
-// Fingerprint is equal for runs in which the same was asked and answered at the same times.
+// Fingerprint is a hash of what was asked and answered, and when.
 func (h *History) Fingerprint() uint64 {
 	sum := fnv.New64a()
 	ops := slices.Clone(h.Ops)

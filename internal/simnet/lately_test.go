@@ -42,7 +42,7 @@ func (o offered) ApplyAll(offers []kv.Offer) {
 	}
 }
 
-// A value that takes the place of what replaced it, under the version of that, is found out.
+// A replaced value that comes back, under the version of what replaced it, is found out.
 func TestControlComesBack(t *testing.T) {
 	finds(t, Rules{}, []string{"once"}, func(s *Shape) {
 		calm(s)

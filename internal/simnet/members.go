@@ -39,11 +39,11 @@ func (k ChangeKind) String() string {
 	return [...]string{"join", "leave", "away", "remove", "expel", "falter"}[k]
 }
 
-// Change is one of them.
+// Change is one change of a run.
 type Change struct {
 	Kind  ChangeKind
 	At    time.Duration // since the clients began
-	Place int           // of the first node that is considered; it is about the next that it can be about
+	Place int           // of the first node to consider: the change is about the first that it can be about
 	After time.Duration // from the crash to the operator; of Falter from its start to the crash
 	Back  time.Duration // from the crash until the node comes back; 0: it does not
 	Then  time.Duration // of Falter: from there until another restarts

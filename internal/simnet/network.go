@@ -36,8 +36,8 @@ type way struct {
 	lag     time.Duration
 }
 
-// fate is what is drawn for a message and its answer before anything is known of the way: always as
-// many numbers, so that the n-th message on a way has the same fate whatever the faults are.
+// fate is what is drawn for a message and its answer before anything is known of the way. It is
+// always as many numbers, so the n-th message on a way has the same fate whatever the faults are.
 type fate struct {
 	out, back, again                   time.Duration
 	lossOut, lossBack, twice, bad, err float64
@@ -81,9 +81,8 @@ func (n *network) way(from, to string) way {
 	return n.ways[[2]string{from, to}]
 }
 
-// course is what draws fates from one stream: messages of one kind on one way. Kinds are apart so
-// that what one is about, such as a search for drift at a random peer, does not change the fate of
-// the others.
+// course is the messages of one kind on one way. Their fates are drawn from one stream. So what a
+// kind is about does not change the fate of the others: a search for drift goes to a random peer.
 type course struct {
 	from, to string
 	kind     byte

@@ -22,14 +22,14 @@ type node struct {
 	index  int
 	ahead  atomic.Int64 // of its wall clock to the run's time, nanoseconds
 	boots  chance
-	random *shared // for package membership and replicate
+	random *shared // for package membership and the data plane
 	full   atomic.Bool
 
 	dawdles *shared
 	starts  chan struct{} // has a token while the node starts, or ends: time may pass meanwhile
 
 	owner bool     // it has had its share since it joined; guarded by network.mu
-	ever  bool     // it has had a share, be it before it was removed and joined again; guarded by network.mu
+	ever  bool     // it has had a share, perhaps before it was removed and joined again; guarded by network.mu
 	run   *running // nil: it is down; guarded by network.mu
 	gone  bool     // it is not to run: it is no member; guarded by network.mu
 	away  bool     // it is gone, and comes back; guarded by network.mu
@@ -58,9 +58,9 @@ type running struct {
 
 func (r *running) name() string { return r.node.name }
 
-// door is what a stopped node's goroutines wait at, wherever they touch what is outside of them:
-// the network and the store. A process that is stopped does not do more than that: it is stopped
-// with what it has in hand.
+// door is where the goroutines of a stopped node wait. They come to it wherever they touch what is
+// outside of them: the network and the store. A stopped process does no more than that: it keeps
+// what it has in hand.
 type door struct {
 	mu    sync.Mutex    // guards all below
 	shut  chan struct{} // closed and nil when it opens

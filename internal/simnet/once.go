@@ -7,11 +7,10 @@ import (
 	"httpdhs/kv"
 )
 
-// once is the property "once". A write comes back where it was seen, or
-// acknowledged, before something else was written or read in its place, and a
-// read finds it after that. Of the three, each has to meet the next: the later
-// knows what the earlier did. Versions prove nothing here, for a write that is
-// stamped again has a later one.
+// once is the property "once". A write comes back if three things happen one after the other: it is
+// seen or acknowledged, something else is written or read in its place, and a read finds it. Each
+// of the three has to meet the next: the later knows what the earlier did. Versions prove nothing
+// here, since a write that is stamped again has a later one.
 func (c *checker) once(k *keyed) {
 	seen := make(map[*Op][]*Op) // by write: the reads that found it, and itself if it is acknowledged
 	wrote := make(map[*Op]*Op)  // by read

@@ -7,8 +7,8 @@ import (
 	"httpdhs/kv"
 )
 
-// What was seen, and then replaced, is not read again, whatever its version is,
-// where each of the three meets the next.
+// What was seen, and then replaced, is not read again, whatever its version is. That holds where
+// each of the three meets the next.
 func TestCheckOnce(t *testing.T) {
 	all := []string{"a", "b", "c"}
 	x := Op{Kind: kv.OpPut, Value: "x"} // its outcome is unknown

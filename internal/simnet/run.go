@@ -52,8 +52,8 @@ type Shape struct {
 // Draw draws the shape of a run.
 func Draw(seed uint64) Shape { return drawShape(seed, dawdling) }
 
-// era is what a seed draws: each draws what the one before does, and more. A
-// seed that has once found something goes on drawing what it drew then.
+// era is what a seed draws. Each era draws what the one before does, and more. So a seed that has
+// once found something goes on drawing what it drew then.
 type era int
 
 const (
@@ -144,7 +144,8 @@ type sim struct {
 	health healthWatch
 }
 
-// Run carries out a run. It must be called in a bubble of testing/synctest.
+// Run carries out a run, and returns what came of it. It must be called in a bubble of
+// testing/synctest.
 func Run(shape Shape) (*History, error) {
 	s, err := build(shape)
 	if err != nil {

@@ -56,8 +56,8 @@ func (s *shared) next() float64 {
 	return s.c.Float64()
 }
 
-// Flush empties the pools of the packages that are simulated, in which a timer or a channel may lie
-// that belongs to a bubble that has ended: what a sync.Pool has is gone after the second
+// Flush empties the pools of the packages that are simulated. A timer or a channel may lie in them
+// that belongs to a bubble that has ended. What a sync.Pool has is gone after the second garbage
 // collection.
 func Flush() {
 	runtime.GC()
