@@ -13,11 +13,11 @@
 //
 //   - Every ticket that entered a queue is resolved exactly once: with the peer's answer, or with a
 //     failure when the peer goes down or is closed.
-//   - A record leaves a queue for one of three reasons. The peer has acknowledged it. Or the peer
-//     called its batch malformed. Or the peer is not up and its queue is at its bound: then the
-//     oldest records are dropped, and counted.
-//   - A message is sent a second time where a connection broke: a peer that was restarted has closed
-//     those it had. That happens once. Any further try is the caller's decision.
+//   - Until the peer is closed a record leaves its queue for one of three reasons. The peer has
+//     acknowledged it. Or the peer called its batch malformed. Or the peer is not up and its queue
+//     is at its bound: then the oldest records are dropped, and counted.
+//   - A message is sent a second time where a connection broke: a peer that was restarted has
+//     closed those it had. That happens once. Any further try is the caller's decision.
 //
 // Concurrency: all exported methods are safe. mu guards the queue, its flight and the state. No
 // lock is held across I/O, or while a ticket is resolved or the detector called. A peer runs one

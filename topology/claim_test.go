@@ -73,7 +73,7 @@ func testHasWhatWasKept(t *testing.T) {
 }
 
 // A member that was restarted is counted on once the operations are over that began before it was
-// heard. What they have stored at its earlier process is lost.
+// heard. What they have stored in its earlier process is lost.
 func TestRestartedMemberIsCountedOnOnceOperationsAreOver(t *testing.T) {
 	bubble(t, testOnceOperationsAreOver)
 }

@@ -22,7 +22,7 @@ type Ping struct {
 	Stopping bool
 
 	// Figures asks for an answer with the figures below as they are now. Else they may be those of
-	// a moment ago: to count takes a while.
+	// a moment ago, as counting takes a while.
 	Figures bool
 
 	// Number grows with each ping of a boot: messages cross.
@@ -42,7 +42,7 @@ type Ping struct {
 	// leaves.
 	HandOver int
 
-	// Dead are the members that have been down to it for so long that it would have them removed.
+	// Dead are the members that have been down to it for so long that it votes to remove them.
 	Dead []string
 
 	// Sees is how it sees the node that it speaks to.
@@ -102,8 +102,8 @@ type Memory struct {
 // countMax is more than a node counts of anything while it runs: a million a second for nine years.
 const countMax = 1 << 48
 
-// check says what in a ping no node says: what is worked out from it would take without end, or
-// be no number, or nothing that comes after it would count.
+// check says what in a ping no node says. What is worked out from it would take without end, or be
+// no number, or nothing that comes after it would count.
 func (p *Ping) check() error {
 	switch {
 	case p.most() > countMax:

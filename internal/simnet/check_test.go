@@ -98,8 +98,8 @@ func absent(v kv.Version, required int) Op {
 	return Op{Kind: kv.OpGet, Outcome: Absent, Version: v, Required: required}
 }
 
-// A write counts as acknowledged by as many as have stored it, or something newer, when it is
-// answered.
+// A write counts as acknowledged by as many owners as have stored it, or something newer, when it
+// is answered.
 func TestCheckAcks(t *testing.T) {
 	newMade().op(1, 3, put(5, "x", 2)).stored(2, 5, "a", "b").want(t)
 	newMade().op(1, 3, put(5, "x", 2)).stored(2, 5, "a").stored(2, 6, "b").want(t)
@@ -109,8 +109,8 @@ func TestCheckAcks(t *testing.T) {
 	newMade().op(1, 3, put(5, "x", 2)).stored(2, 5, "a").stored(4, 5, "b").want(t, "acks")
 }
 
-// A quorum read meets what a quorum has acknowledged, also in a split; a weaker one need not, and
-// no read need when an owner lost its memory, or when they were at the same time.
+// A quorum read meets what a quorum has acknowledged, also in a split. A weaker read need not. No
+// read need when an owner lost its memory, or when the two were at the same time.
 func TestCheckStrict(t *testing.T) {
 	start := func(acks int) *made {
 		return newMade().stored(1, 4, "a", "b", "c").stored(2, 5, "a", "b").
@@ -232,8 +232,8 @@ func TestCheckValue(t *testing.T) {
 	expired.want(t)
 }
 
-// What was acknowledged is there at the end, unless all that stored it lost their memory, of whom
-// one that said that it is in sync again has it again.
+// What was acknowledged is there at the end, unless all that stored it lost their memory. One of
+// them that said that it is in sync again has it again.
 func TestCheckLost(t *testing.T) {
 	start := func() *made { return newMade().stored(0.5, 5, "a", "b").op(0, 1, put(5, "x", 2)) }
 	all := []string{"a", "b", "c"}
@@ -274,7 +274,7 @@ func TestCheckEnd(t *testing.T) {
 	list(deleted().held(5, "x", "a", "b", "c").op(8, 9, read), "k").want(t, "strict", "once", "deleted", "copies", "lost")
 }
 
-// An answer comes at its deadline; a cluster that does not come to rest is told of.
+// An answer comes at its deadline. A cluster that does not come to rest is reported.
 func TestCheckLateAndRest(t *testing.T) {
 	late := put(5, "x", 2)
 	late.Late = time.Second

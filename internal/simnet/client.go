@@ -8,7 +8,7 @@ import (
 	"httpdhs/kv"
 )
 
-// Keys are of kinds, so that more can be said of some of them.
+// Keys are of several kinds, so that more can be demanded of some.
 var (
 	hotKeys    = keysOf("hot", 2)    // everything is done with them
 	plainKeys  = keysOf("plain", 6)  // put without conditions, and never deleted
@@ -49,8 +49,8 @@ func (s *sim) newClient(id int) *client {
 	}
 }
 
-// work asks until the end. What is drawn for an operation does not depend on how those before have
-// ended, but for the version of a condition.
+// work makes calls until the end. What is drawn for an operation does not depend on how earlier
+// ones have ended, but for the version of a condition.
 func (c *client) work(end time.Time) {
 	c.begun = end.Add(-c.s.shape.Span)
 	for {
@@ -113,8 +113,8 @@ func (c *client) draw(n *node) Op {
 	return o
 }
 
-// timeAt is the time that a client goes by who asks the node: where nodes keep their clocks
-// together, the right one.
+// timeAt is the time by which a client of the node goes. Where nodes keep their clocks together, it
+// is the right one.
 func (c *client) timeAt(n *node) time.Time {
 	if c.s.shape.Kept {
 		return time.Now()
@@ -143,8 +143,7 @@ func (c *client) level(kind kv.OpKind, u float64) kv.Level {
 	return kv.LevelAll
 }
 
-// batch makes more operations of the same kind and level, on all plain keys, to be asked in the
-// same call.
+// batch makes more operations of the same kind and level, on all plain keys, for the same call.
 func (c *client) batch(first Op) (ops []Op) {
 	for _, key := range plainKeys {
 		o := first

@@ -19,9 +19,9 @@ const (
 	// rightWithin is how far the clocks of machines that are right are from the run's time.
 	rightWithin = 200 * time.Millisecond
 
-	// timelyWithin is how far a node in sync may be from the run's time: within half a second it
-	// leaves its clock as it is, of machines that are right within rightWithin; and what it reads
-	// of another's clock is off by half of the time that the answer took.
+	// timelyWithin is how far a node in sync may be from the run's time. It leaves its clock as it
+	// is within half a second. The machines that are right are so within rightWithin. And what it
+	// reads of another's clock is off by half of the time that the answer took.
 	timelyWithin = time.Second
 
 	// meetTime is how long members that are new to each other may take until each knows what the
@@ -117,8 +117,8 @@ type clockWatch struct {
 	untimely []Untimely
 }
 
-// cannotTell notes that a node that has just started, and knows no time but its machine's, may hear
-// few of the others.
+// cannotTell notes that a node may hear few of the others. It has just started, and knows no time
+// but its machine's.
 func (w *clockWatch) cannotTell() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -150,7 +150,7 @@ func (s *sim) lookAtClocks() {
 	}
 }
 
-// clocksApart says whether nodes that keep their clocks together have not: too few ran to tell who
+// clocksApart says whether nodes that keep their clocks together failed to: too few ran to tell who
 // is wrong.
 func (s *sim) clocksApart() bool {
 	if !s.shape.Kept {

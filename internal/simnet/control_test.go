@@ -47,7 +47,7 @@ func TestControlTombstonesForgotten(t *testing.T) {
 	})
 }
 
-// What holds of quorums does not hold of one replica, in a split.
+// In a split, what holds of quorums does not hold of one replica.
 func TestControlWeakLevels(t *testing.T) {
 	weak := func(s *Shape) { split(s); s.Weak = true }
 	finds(t, Rules{AssumeStrict: true}, []string{"strict"}, weak)

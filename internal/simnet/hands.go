@@ -2,8 +2,8 @@ package simnet
 
 import "sync"
 
-// hands are goroutines that do one thing after the other: to grow the stack of
-// a new one takes as long as what it does.
+// hands are goroutines that do one thing after the other. To grow the stack of a new goroutine
+// would take as long as what it does.
 type hands struct {
 	all sync.WaitGroup
 

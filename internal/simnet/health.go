@@ -64,8 +64,8 @@ func (w *healthWatch) troubleLocked() {
 	}
 }
 
-// unsure says whether health has still to be seen: once it is there, only what
-// happens to the cluster ends it. That it falls ill of itself is no reason.
+// unsure says whether health has still to be seen. Once it is there, only what happens to the
+// cluster ends it. A cluster that falls ill of itself still counts as healthy.
 func (w *healthWatch) unsure() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -126,7 +126,7 @@ func (r *running) well(s *sim) bool {
 	return true
 }
 
-// lookAtMembers counts the members, and those owners of them that do not run; not fine: nodes do
+// lookAtMembers counts the members, and the owners among them that do not run. Not fine: nodes do
 // not agree on that, or the ring changes.
 func (s *sim) lookAtMembers(runs []*running) (members, down int, fine bool) {
 	known, ok := runs[0].members.Now()

@@ -107,8 +107,8 @@ func (s *sim) withoutEnded() {
 	}
 }
 
-// remembered says whether a node that runs was there before n, and has not had to guess since by
-// which ring to read: nobody else can tell that n never had its share.
+// remembered says whether a node runs that was there before n, and has not had to guess since by
+// which ring to read. No other node can tell that n never had its share.
 func (s *sim) remembered(n *node) bool {
 	s.net.mu.Lock()
 	last := n.last

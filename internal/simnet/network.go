@@ -173,8 +173,7 @@ func (w *link) Abort() {
 	w.abort = make(chan struct{})
 }
 
-// RoundTrip implements peer.Transport. A node that is stopped neither sends nor hears; one that is
-// dead does not either.
+// RoundTrip implements peer.Transport. A node that is stopped or dead neither sends nor hears.
 func (w *link) RoundTrip(dst, message []byte, deadline time.Time) ([]byte, error) {
 	w.mu.Lock()
 	abort := w.abort

@@ -105,8 +105,8 @@ func (d *door) stopped() (now bool, times int) {
 	return d.shut != nil, d.stops
 }
 
-// notedStore is a node's store. It tells the recorder what is stored, under a lock that makes the
-// order of what it tells that of what was done.
+// notedStore is a node's store. It tells the recorder what is stored. A lock has it tell things in
+// the order in which they were done.
 type notedStore struct {
 	*shard.Store
 	run *running
@@ -324,8 +324,8 @@ func (s *sim) members() wire.Members {
 	return m
 }
 
-// kill ends a node as a crash does, or one that has left: from one instant on nothing comes out of
-// it, and its memory is gone. nil: there is none.
+// kill ends a node as a crash does, or one that has left. From one instant on nothing comes out of
+// it, and its memory is gone. It does nothing if there is no node: run is nil.
 func (s *sim) kill(run *running, how EventKind) {
 	if run == nil {
 		return

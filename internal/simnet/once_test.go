@@ -54,7 +54,7 @@ func TestCheckOnceOfDeletes(t *testing.T) {
 	start().op(3, 5, Op{Kind: kv.OpDelete, Node: "a"}).op(5, 6, absent(version(7, 1), 2)).want(t)
 }
 
-// What is read at rest is not what was replaced for good: some owners lost their memory, and not
+// What is read at rest is not what was replaced for good. Some owners lost their memory, but not
 // all that had what took its place.
 func TestCheckOnceAtRest(t *testing.T) {
 	start := func(lost ...string) *made {
@@ -72,8 +72,8 @@ func TestCheckOnceAtRest(t *testing.T) {
 	start("a", "b").want(t)
 }
 
-// An operation succeeds at a healthy cluster, if it had the time, and the owners that are up and
-// the memory that is free are enough for its level.
+// An operation succeeds at a healthy cluster, if it had the time. The owners that are up and the
+// memory that is free have to be enough for its level.
 func TestCheckReason(t *testing.T) {
 	with := func(o Op, h Health) *made {
 		m := newMade()

@@ -16,8 +16,8 @@ const (
 	// watchEvery is how often the watch looks at the nodes.
 	watchEvery = 20 * time.Millisecond
 
-	// settleTime is how long the nodes have to be on good terms to count as settled: two probes of
-	// everybody by everybody, so that what they know of each other is from then.
+	// settleTime is how long the nodes have to be on good terms to count as settled. In it each
+	// probes each other twice, so that what they know of each other is from then.
 	settleTime = 1500 * time.Millisecond
 
 	// hearTime is how long after a split nodes may take to hear of what others did without them:
@@ -58,9 +58,9 @@ func (w *splitWatch) turn(on, two bool) {
 	w.whole, w.fine = -1, -1
 }
 
-// look takes in how things are: whether a message hangs that was lost in the split, whether a node
-// is down or never was in sync, and whether all nodes are on good terms. It says whether the
-// network is split.
+// look takes in how things are, and says whether the network is split. stuck: a message hangs that
+// was lost in the split. fresh: a node is down or never was in sync. fine: all nodes are on good
+// terms.
 func (w *splitWatch) look(stuck, fresh, fine bool) (split bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -133,8 +133,8 @@ func (s *sim) watch() {
 	}
 }
 
-// noteSynced notes that a node is in sync, the first time, and where members change each time that
-// it is by another ring.
+// noteSynced notes the first time that a node is in sync. Where members change it also notes each
+// time that the node is so by another ring.
 func (s *sim) noteSynced(run *running, synced map[*running]uint64) {
 	e, by := Event{Kind: InSync, Node: run.name()}, uint64(1)
 	var now *ring.Table
@@ -232,8 +232,8 @@ func (s *sim) settle() {
 	}
 }
 
-// differs are the partitions of which owners hold different records, and those that a node holds
-// without owning them.
+// differs are the partitions of which owners hold different records, and the partitions that a node
+// holds and does not own.
 func (s *sim) differs() (all []string) {
 	runs := s.runs()
 	for part := range s.table.Partitions() {

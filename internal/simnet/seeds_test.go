@@ -67,8 +67,8 @@ func envInt(t *testing.T, name string, otherwise int) int {
 }
 
 // Whatever the faults that a seed brings, everything that is promised holds. Each block of seeds
-// runs in a process of its own with one processor: so a seed that fails does so again, and what
-// dies takes little with it.
+// runs in a process of its own with one processor. So a seed that fails does so again, and a
+// process that dies takes little with it.
 func TestSeeds(t *testing.T) {
 	if os.Getenv(envChild) != "" {
 		t.Skip("it is the child")
