@@ -365,13 +365,3 @@ func (n *testNode) behindAnywhere() bool {
 	}
 	return false
 }
-
-// eventuallySlow is eventually for what anti-entropy brings about, at its pace.
-func eventuallySlow(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	for end := time.Now().Add(5 * 10 * time.Second); !ok(); time.Sleep(time.Second) {
-		if time.Now().After(end) {
-			t.Fatalf("it does not come true that %s", what)
-		}
-	}
-}

@@ -7,7 +7,7 @@
 //
 // Who owns what may change at any time. An attempt at an operation goes by one placement.View.
 // Where that could not bring it to its level, the next attempt goes by the next view, until the
-// deadline. The coordinator alone tries an operation again. [Topology] is what else this package
+// deadline. The coordinator and the lister alone try again. [Topology] is what else this package
 // needs to know of the cluster.
 //
 //	coordinator.go  a call: attempts, and what comes of it
