@@ -33,7 +33,7 @@
 //     It does so before the node that took it for down takes part again.
 //
 // Concurrency: all exported methods are safe. Topology.mu guards the rings and who is a member. A
-// member's mu may be taken under it, and a peer's under that. No lock is held across I/O or a
-// callback. Each member has a prober goroutine, which its peer runs and waits for. Another
+// member's mu may be taken under it, and a peer's under that. No lock is held across I/O, but for a
+// line of the log. Each member has a prober goroutine, which its peer runs and waits for. Another
 // goroutine closes a peer that is no member any more. Close waits for all.
 package topology
