@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"httpdhs/internal/memnet"
 	"httpdhs/internal/poll"
 	"httpdhs/kv"
 	"httpdhs/peer"
@@ -94,4 +95,54 @@ func testAbsenceWhileItChanges(t *testing.T) {
 	c.nodes[0].forget()
 	defer c.nodes[0].remember()
 	wantOp(t, c.nodes[0].getWithin(50*time.Millisecond, key, kv.LevelAll), kv.ErrAbsenceUnknown)
+}
+
+// A write at level live needs an owner that readers ask. While none of those is up it fails, though
+// an owner by the target has stored it: nobody reads there, and the target may be given up. That
+// holds for owners that are down and for those that recover, and for any coordinator. The answer
+// says that more replicas had to store it than have.
+func TestLiveNeedsAnOwnerThatIsRead(t *testing.T) {
+	for _, state := range []peer.State{peer.Down, peer.Recovering} {
+		for _, from := range []int{2, 3} {
+			t.Run(fmt.Sprintf("owners are %v, at node%d", state, from), func(t *testing.T) {
+				bubble(t, func(t *testing.T) { testLiveNeedsReader(t, state, from) })
+			})
+		}
+	}
+}
+
+func testLiveNeedsReader(t *testing.T, state peer.State, from int) {
+	c, key := joiningCluster(t)
+	n, readers := c.nodes[from], []string{"node0", "node1"}
+	await := func(want peer.State) {
+		t.Helper()
+		for _, name := range readers {
+			poll.True(t, name+" is "+want.String(), func() bool { return n.peerNamed(name).State() == want })
+		}
+	}
+	if o := n.put(key, "before", kv.LevelLive); o.Err != nil || o.Acks != 2 {
+		t.Fatalf("all are up: %v, %d acks", o.Err, o.Acks)
+	}
+	for _, name := range readers {
+		c.net.Between(n.name, name, memnet.FailWith(memnet.ErrReset))
+	}
+	await(peer.Down)
+	if state == peer.Recovering {
+		for range 4 { // hints, in batches of their own
+			n.put(key, string(make([]byte, peer.BatchBytes)), kv.LevelLive)
+		}
+		hold := memnet.NewGate(t)
+		for _, name := range readers {
+			c.net.Between(n.name, name, memnet.OnBatches(hold.Hold))
+		}
+		await(peer.Recovering)
+	}
+	o := n.put(key, "value", kv.LevelLive)
+	wantOp(t, o, kv.ErrUnavailable)
+	if o.Acks != 1 || o.Required <= o.Acks {
+		t.Errorf("%d of %d acks", o.Acks, o.Required)
+	}
+	if !c.nodes[3].has(key, "value") {
+		t.Error("the owner by the target has not stored it: the test shows nothing")
+	}
 }

@@ -193,6 +193,7 @@ func finishWrite(op *kv.Op, o *operation) {
 	if o.live {
 		op.Required = max(1, op.Replicas-int(o.gone))
 	}
+	op.Required += int(o.extra) // these are counted in Acks, too
 }
 
 // finishRead takes over what a get found. copied: its value is to be copied to buf.

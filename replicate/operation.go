@@ -52,8 +52,8 @@ type round struct {
 	gone     uint8 // owners that are down, of those that readers ask
 
 	// The first so many owners are those that readers ask. While the ring changes there are more.
-	// extra is how many of these are up. So many more acknowledgements are asked for, so that the
-	// level is met by each ring.
+	// extra is how many of these are up. So many more acknowledgements are asked for, at level live
+	// too: so the level is met by the owners that readers ask, whoever else has stored it.
 	readers uint8
 	extra   uint8
 

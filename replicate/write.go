@@ -62,9 +62,8 @@ func (a writes) pass(i int, next *operation, have ownerSet) {
 	next.phase = phaseWrite
 	next.required = uint8(op.Required)
 	next.live = a.call.Write == kv.LevelLive || a.call.Write == 0
-	if next.readers = uint8(a.v.Replicas); !next.live {
-		next.extra = uint8(len(owners) - a.v.Replicas)
-	}
+	next.readers = uint8(a.v.Replicas)
+	next.extra = uint8(len(owners) - a.v.Replicas)
 	// Once the level is met nobody waits for the others.
 	nobody := !next.live && next.have() >= next.enough()
 	if !nobody {

@@ -162,6 +162,13 @@ var mutants = []mutant{
 		in:   simnet, test: simulation,
 	},
 	{
+		bug:  "w=live is acknowledged by an owner to come alone",
+		file: "replicate/write.go",
+		from: "next.extra = uint8(len(owners) - a.v.Replicas)",
+		to:   "if !next.live {\n\t\tnext.extra = uint8(len(owners) - a.v.Replicas)\n\t}",
+		in:   "dataplane", test: "TestLiveNeedsAnOwnerThatIsRead",
+	},
+	{
 		bug:  "a stale write is acknowledged",
 		file: "replicate/operation.go",
 		from: "case wire.Stale:\n\t\to.newer++",
