@@ -70,7 +70,12 @@ const (
 	IfPresent                  // If-Match: *
 	IfVersion                  // If-Match: one of Versions
 	IfNotVersion               // If-None-Match: none of Versions
+
+	conditionKinds // how many there are
 )
+
+// Known says whether the kind, which a peer has sent, is one of these.
+func (k ConditionKind) Known() bool { return k < conditionKinds }
 
 // MaxConditionVersions bounds the entity tags of one condition.
 const MaxConditionVersions = 16
@@ -86,6 +91,8 @@ type Condition struct {
 // it is a value that a reader would see.
 func (c *Condition) Holds(current Version, live bool) bool {
 	switch c.Kind {
+	case Always:
+		return true
 	case IfAbsent:
 		return !live
 	case IfPresent:
@@ -97,7 +104,7 @@ func (c *Condition) Holds(current Version, live bool) bool {
 		}
 		return match == (c.Kind == IfVersion)
 	}
-	return true
+	panic(fmt.Sprintf("BUG: kv: condition of kind %d", c.Kind))
 }
 
 // OpKind is what an Op does.
@@ -107,6 +114,17 @@ const (
 	OpGet OpKind = iota
 	OpPut
 	OpDelete
+
+	opKinds // how many there are
+)
+
+// Mode is how an operation is carried out, whatever it does.
+type Mode uint8
+
+const (
+	ModeRead   Mode = iota // owners are asked; nothing changes
+	ModeMerge              // owners merge the record, in whatever order records come
+	ModeDecide             // the key's primary decides it; other owners merge what comes of it
 )
 
 // Op is one operation on one key, and its outcome.
@@ -130,6 +148,20 @@ type Op struct {
 	Acks     int  // replicas that stored the write, or answered the read
 	Required int  // replicas that had to
 	Replicas int  // replicas that the key has
+}
+
+// Mode is how the operation is carried out.
+func (o *Op) Mode() Mode {
+	switch o.Kind {
+	case OpGet:
+		return ModeRead
+	case OpPut, OpDelete:
+		if o.Cond.Kind == Always {
+			return ModeMerge
+		}
+		return ModeDecide
+	}
+	panic(fmt.Sprintf("BUG: kv: operation of kind %d", o.Kind))
 }
 
 // Call is a number of operations that are done together: one for a request of

@@ -78,6 +78,44 @@ func TestConditionHolds(t *testing.T) {
 	}
 }
 
+// Whatever an operation does, it says how it is carried out, and each condition is decided. What is
+// added to the kinds has to say so too: none is carried out as another by default.
+func TestKindsAreTold(t *testing.T) {
+	for _, c := range []struct {
+		kind OpKind
+		cond ConditionKind
+		want Mode
+	}{
+		{OpGet, Always, ModeRead},
+		{OpGet, IfVersion, ModeRead},
+		{OpPut, Always, ModeMerge},
+		{OpPut, IfAbsent, ModeDecide},
+		{OpDelete, Always, ModeMerge},
+		{OpDelete, IfVersion, ModeDecide},
+	} {
+		if op := (Op{Kind: c.kind, Cond: Condition{Kind: c.cond}}); op.Mode() != c.want {
+			t.Errorf("operation %d with condition %d has mode %d, want %d", c.kind, c.cond, op.Mode(), c.want)
+		}
+	}
+	for kind := range opKinds {
+		(&Op{Kind: kind}).Mode()
+	}
+	for kind := range conditionKinds {
+		(&Condition{Kind: kind}).Holds(1, true)
+	}
+	panics := func(what string, f func()) {
+		t.Helper()
+		defer func() {
+			if recover() == nil {
+				t.Errorf("%s is taken for another", what)
+			}
+		}()
+		f()
+	}
+	panics("an unknown operation", func() { (&Op{Kind: opKinds}).Mode() })
+	panics("an unknown condition", func() { (&Condition{Kind: conditionKinds}).Holds(1, true) })
+}
+
 // A call that is reset has nothing of its last use but the memory.
 func TestCallReset(t *testing.T) {
 	c := Call{Ops: []Op{{Kind: OpPut, Acks: 2}}, Write: LevelAll, Deadline: time.Now(), Buf: []byte("value")}

@@ -46,26 +46,22 @@ func (p *Peer) Apply(r *kv.Record, t Ticket, live, carry bool) (taken bool) {
 // Read queues a read. False: the peer is down or closed, and the caller resolves the ticket. For
 // carry see Apply.
 func (p *Peer) Read(key []byte, t Ticket, carry bool) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.closed || p.State() == Down {
-		return false
-	}
-	p.queue.read(key, t)
-	if !carry {
-		p.wakeLocked()
-	}
-	return true
+	return p.ask(carry, func(q *queue) { q.read(key, t) })
 }
 
 // Decide queues a conditional write. The result is as that of Read.
 func (p *Peer) Decide(c *kv.Condition, r *kv.Record, t Ticket, carry bool) bool {
+	return p.ask(carry, func(q *queue) { q.decide(c, r, t) })
+}
+
+// ask queues what is not kept for a peer that is down.
+func (p *Peer) ask(carry bool, add func(*queue)) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed || p.State() == Down {
 		return false
 	}
-	p.queue.decide(c, r, t)
+	add(&p.queue)
 	if !carry {
 		p.wakeLocked()
 	}

@@ -47,8 +47,8 @@ type batch struct {
 	tickets []Ticket    // an item each
 	answer  []byte      // the peer's
 	result  wire.Result // that is being handed over
-	asks    int         // items that are reads or conditional: not to be kept as hints
-	reads   int         // items that are reads
+	asks    int         // items that are not merged: not to be kept as hints
+	reads   int         // of these, items that change nothing
 	retried bool        // sent more than once
 	falls   uint64      // of the peer, when its flight began
 	began   time.Time   // its flight
@@ -110,12 +110,7 @@ func (b *batch) cut(n int) {
 	rest := b.buf[wire.BatchHead:]
 	for range n {
 		it, after := ownItem(rest)
-		if it.Kind != wire.ItemApply {
-			b.asks--
-		}
-		if it.Kind == wire.ItemRead {
-			b.reads--
-		}
+		b.count(it.Kind, -1)
 		rest = after
 	}
 	b.buf = append(b.buf[:wire.BatchHead], rest...)
@@ -131,12 +126,24 @@ func ownItem(body []byte) (wire.Item, []byte) {
 	return it, rest
 }
 
+// count counts an item of the kind: 1 when it comes, -1 when it goes.
+func (b *batch) count(kind wire.ItemKind, by int) {
+	switch kind.Mode() {
+	case kv.ModeRead:
+		b.asks += by
+		b.reads += by
+	case kv.ModeDecide:
+		b.asks += by
+	case kv.ModeMerge:
+	}
+}
+
 func (b *batch) dropAsks() {
 	kept := b.buf[:wire.BatchHead]
 	n := 0
 	for body := b.buf[wire.BatchHead:]; len(body) > 0; {
 		it, rest := ownItem(body)
-		if it.Kind == wire.ItemApply {
+		if it.Kind.Mode() == kv.ModeMerge {
 			kept = append(kept, body[:len(body)-len(rest)]...)
 			n++
 		}
@@ -170,31 +177,26 @@ func (q *queue) open(n int) *batch {
 // apply adds a record.
 func (q *queue) apply(r *kv.Record, t Ticket) {
 	b := q.open(kv.RecordSizeMax(len(r.Key), len(r.Meta), len(r.Value)))
-	before := len(b.buf)
-	b.buf = wire.AppendApply(b.buf, r)
-	q.bytes += len(b.buf) - before
-	b.tickets = append(b.tickets, t)
+	q.added(b, wire.AppendApply(b.buf, r), wire.ItemApply, t)
 }
 
 // read adds a read of key.
 func (q *queue) read(key []byte, t Ticket) {
 	b := q.open(len(key))
-	before := len(b.buf)
-	b.buf = wire.AppendRead(b.buf, key)
-	q.bytes += len(b.buf) - before
-	b.tickets = append(b.tickets, t)
-	b.asks++
-	b.reads++
+	q.added(b, wire.AppendRead(b.buf, key), wire.ItemRead, t)
 }
 
 // decide adds a conditional write.
 func (q *queue) decide(c *kv.Condition, r *kv.Record, t Ticket) {
 	b := q.open(kv.RecordSizeMax(len(r.Key), len(r.Meta), len(r.Value)))
-	before := len(b.buf)
-	b.buf = wire.AppendCond(b.buf, c, r)
-	q.bytes += len(b.buf) - before
-	b.tickets = append(b.tickets, t)
-	b.asks++
+	q.added(b, wire.AppendCond(b.buf, c, r), wire.ItemCond, t)
+}
+
+// added takes in an item that was appended to b: buf is what b holds now.
+func (q *queue) added(b *batch, buf []byte, kind wire.ItemKind, t Ticket) {
+	q.bytes += len(buf) - len(b.buf)
+	b.buf, b.tickets = buf, append(b.tickets, t)
+	b.count(kind, 1)
 }
 
 // pop takes the oldest batch out.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"httpdhs/kv"
 	"httpdhs/wire"
 )
 
@@ -132,7 +133,7 @@ func (p *Peer) answered(b *batch, answer []byte) error {
 		r.Repeated = b.retried
 		if b.retried && b.asks > 0 {
 			var it wire.Item
-			if it, items = ownItem(items); it.Kind == wire.ItemCond && r.Code != wire.Stored {
+			if it, items = ownItem(items); it.Kind.Mode() == kv.ModeDecide && r.Code != wire.Stored {
 				r.Code = wire.FailedDown // the first try may have been decided, and won
 			}
 		}

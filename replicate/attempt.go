@@ -61,7 +61,7 @@ func (a *attempt) admitOp(i int) bool {
 	op := &a.call.Ops[i]
 	op.Err, op.Existed, op.Acks, op.Replicas = nil, false, 0, a.v.Replicas
 	level := a.call.Write
-	if op.Kind == kv.OpGet {
+	if op.Mode() == kv.ModeRead {
 		level = a.call.Read
 		a.p.expect(i)
 		a.Reads.Add(1)
@@ -82,13 +82,13 @@ func (a *attempt) admitOp(i int) bool {
 
 // dispatch carries out operation i, which was admitted.
 func (a *attempt) dispatch(i int) {
-	switch op := &a.call.Ops[i]; {
-	case op.Kind != kv.OpGet && op.Cond.Kind == kv.Always:
-		writes{a}.start(i)
-	case op.Kind != kv.OpGet:
-		decisions{a}.start(i, 0)
-	default:
+	switch a.call.Ops[i].Mode() {
+	case kv.ModeRead:
 		a.read(i)
+	case kv.ModeMerge:
+		writes{a}.start(i)
+	case kv.ModeDecide:
+		decisions{a}.start(i, 0)
 	}
 }
 
@@ -106,7 +106,7 @@ func (a *attempt) read(i int) {
 func (a *attempt) overloaded(op *kv.Op) bool {
 	partition := a.v.Partition(op.Hash)
 	owners := a.v.Owners(partition)
-	if op.Kind == kv.OpGet && op.Required == 1 {
+	if op.Mode() == kv.ModeRead && op.Required == 1 {
 		k := reads{a}.candidate(partition, 0)
 		if k < 0 {
 			return false
@@ -166,7 +166,7 @@ func (a *attempt) retry(i int, o *operation, fenced bool) {
 	switch {
 	case o.passed && fenced:
 		a.p.giveUp(i, kv.ErrUnknownOutcome, false)
-	case op.Kind != kv.OpGet && (op.Cond.Kind == kv.Always || o.passed):
+	case op.Mode() == kv.ModeMerge || o.passed:
 		stored := o.concede || o.acks > 0 || o.oldView
 		lost := o.lost || o.gone > 0 // what is kept for an owner that was down is delivered when it is back
 		writes{a}.spread(i, &operation{

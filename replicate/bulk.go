@@ -34,7 +34,7 @@ func (a bulk) startAll() {
 		i := int(at)
 		op := &a.call.Ops[i]
 		owners := a.v.Owners(a.v.Partition(op.Hash))
-		plain := op.Kind != kv.OpGet && op.Cond.Kind == kv.Always
+		plain := op.Mode() == kv.ModeMerge
 		if !plain && g.has(op.Hash, op.Key) {
 			a.merge()
 		}
@@ -61,7 +61,7 @@ func (a bulk) touch(next []int32) {
 	hashes := a.p.merging.hashes[:0]
 	for _, i := range next {
 		op := &a.call.Ops[i]
-		if op.Kind == kv.OpGet && a.v.Place(a.v.Owners(a.v.Partition(op.Hash))) >= 0 {
+		if op.Mode() == kv.ModeRead && a.v.Place(a.v.Owners(a.v.Partition(op.Hash))) >= 0 {
 			hashes = append(hashes, op.Hash)
 		}
 	}

@@ -175,7 +175,7 @@ func (c *Coordinator) finish(p *pending, call *kv.Call) {
 		if !o.ended {
 			op.Err = cmp.Or(o.vain, kv.ErrTimeout)
 		}
-		if op.Kind == kv.OpGet {
+		if op.Mode() == kv.ModeRead {
 			p.finishRead(op, o, now, !swap, &call.Buf)
 		} else {
 			finishWrite(op, o)

@@ -50,7 +50,7 @@ func (c *Coordinator) outwait(p *pending, call *kv.Call) {
 // waits says whether the call has an operation that outwait is about.
 func waits(call *kv.Call) bool {
 	for i := range call.Ops {
-		if op := &call.Ops[i]; op.Kind != kv.OpGet || op.Required > 1 {
+		if op := &call.Ops[i]; op.Mode() != kv.ModeRead || op.Required > 1 {
 			return true
 		}
 	}
@@ -63,9 +63,9 @@ func (p *pending) partial(op *kv.Op, o *operation) kv.Version {
 	switch {
 	case !o.ended || o.err != nil:
 		return 0
-	case op.Kind == kv.OpGet && op.Required > 1:
+	case op.Mode() == kv.ModeRead && op.Required > 1:
 		return p.reading(o).found.Version
-	case op.Kind != kv.OpGet && (p.moving || int(o.have()) < op.Replicas):
+	case op.Mode() != kv.ModeRead && (p.moving || int(o.have()) < op.Replicas):
 		return op.Version
 	}
 	return 0

@@ -238,7 +238,7 @@ func (p *pending) redoReads(call *kv.Call, i int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for j := i + 1; j < len(call.Ops); j++ {
-		if later := &call.Ops[j]; later.Kind == kv.OpGet && sameKey(later, &call.Ops[i]) {
+		if later := &call.Ops[j]; later.Mode() == kv.ModeRead && sameKey(later, &call.Ops[i]) {
 			p.at(j).redo = true
 		}
 	}
@@ -253,7 +253,7 @@ func (p *pending) heir(call *kv.Call, i int) int {
 	defer p.mu.Unlock()
 	for j := len(call.Ops) - 1; j > i; j-- {
 		later := &call.Ops[j]
-		if o := p.at(j); later.Kind != kv.OpGet && sameKey(later, &call.Ops[i]) && (o.acks > 0 || o.concede || o.lost) {
+		if o := p.at(j); later.Mode() != kv.ModeRead && sameKey(later, &call.Ops[i]) && (o.acks > 0 || o.concede || o.lost) {
 			return j
 		}
 	}

@@ -1,6 +1,7 @@
 package replicate
 
 import (
+	"fmt"
 	"sync"
 
 	"httpdhs/kv"
@@ -59,15 +60,24 @@ func (s *serving) batch(dst []byte, start int, body []byte) (_ []byte, err error
 		if *it, body, err = wire.NextItem(body, s.versions[:]); err != nil {
 			return dst, err
 		}
-		if it.Kind == wire.ItemApply {
+		mode := it.Kind.Mode()
+		if mode == kv.ModeMerge {
 			dst = s.gather(dst, it)
 			continue
 		}
 		dst = s.merge(dst)
-		if it.Kind == wire.ItemRead && len(dst)-start > answerBytes {
+		if mode == kv.ModeRead && len(dst)-start > answerBytes {
 			return wire.AppendResult(dst, &wire.Result{Code: wire.Again}), nil
 		}
-		dst = s.carryOut(dst, it)
+		hash := kv.Hash(it.Record.Key)
+		switch it.Kind {
+		case wire.ItemRead:
+			dst = s.readTo(dst, s.v.Partition(hash), hash, it.Record.Key)
+		case wire.ItemCond:
+			dst = s.decideTo(dst, s.v.Partition(hash), hash, it)
+		default:
+			return dst, fmt.Errorf("%w: item 0x%02x is not carried out here", wire.ErrMalformed, byte(it.Kind))
+		}
 	}
 	return s.merge(dst), nil
 }
@@ -102,13 +112,8 @@ func (s *serving) merge(dst []byte) []byte {
 	return dst
 }
 
-// carryOut carries out an item that is not merged with others.
-func (s *serving) carryOut(dst []byte, it *wire.Item) []byte {
-	hash := kv.Hash(it.Record.Key)
-	partition := s.v.Partition(hash)
-	if it.Kind == wire.ItemRead {
-		return s.readTo(dst, partition, hash, it.Record.Key)
-	}
+// decideTo decides a condition, if this node may, and appends the result.
+func (s *serving) decideTo(dst []byte, partition int, hash uint64, it *wire.Item) []byte {
 	var r wire.Result
 	if !s.topology.MayDecide(partition) {
 		r.Code = wire.NotPrimary

@@ -30,6 +30,20 @@ const (
 	ItemCond  ItemKind = 'c'
 )
 
+// Mode is how an item of the kind is carried out. The kind is one that NextItem knows. What is to
+// be merged is kept for a peer that is down, and nothing else.
+func (k ItemKind) Mode() kv.Mode {
+	switch k {
+	case ItemApply:
+		return kv.ModeMerge
+	case ItemRead:
+		return kv.ModeRead
+	case ItemCond:
+		return kv.ModeDecide
+	}
+	panic(fmt.Sprintf("BUG: wire: item 0x%02x", byte(k)))
+}
+
 // Code is the outcome of one item. The codes from FailedDown on never travel: the sending node
 // makes them up for a peer that did not answer.
 type Code uint8
@@ -143,7 +157,7 @@ func NextItem(body []byte, scratch []kv.Version) (it Item, rest []byte, err erro
 		}
 		kind, n := kv.ConditionKind(rest[0]), int(rest[1])
 		rest = rest[2:]
-		if kind > kv.IfNotVersion || n > kv.MaxConditionVersions || len(rest) < 8*n {
+		if !kind.Known() || n > kv.MaxConditionVersions || len(rest) < 8*n {
 			return it, nil, fmt.Errorf("%w: condition", ErrMalformed)
 		}
 		scratch = scratch[:0]

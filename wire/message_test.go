@@ -202,3 +202,19 @@ func TestASightIsOfOneProcess(t *testing.T) {
 		t.Errorf("it says %+v of that process, and %+v of another", s.Of(7), s.Of(8))
 	}
 }
+
+// Each kind of item that is taken from a peer says how it is carried out, and no other is taken.
+// What is added to the kinds has to say so too.
+func TestItemsSayHowTheyAreCarriedOut(t *testing.T) {
+	modes := map[ItemKind]kv.Mode{ItemApply: kv.ModeMerge, ItemRead: kv.ModeRead, ItemCond: kv.ModeDecide}
+	for b := range 256 {
+		kind := ItemKind(b)
+		_, _, err := NextItem([]byte{byte(b)}, nil)
+		if known := !strings.Contains(fmt.Sprint(err), "item 0x"); !known {
+			continue
+		}
+		if want, ok := modes[kind]; !ok || kind.Mode() != want {
+			t.Errorf("item 0x%02x is taken: is it known here, and carried out as it says?", b)
+		}
+	}
+}
