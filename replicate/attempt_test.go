@@ -157,7 +157,7 @@ func testDecisionAfterAttempts(t *testing.T) {
 	late.Cond.Kind = kv.IfPresent
 	call := kv.Call{Ops: []kv.Op{late}, Write: kv.LevelAll, Deadline: time.Now().Add(patience)}
 	p := acquirePending(&call)
-	for range decisionsMax {
+	for range unpausedRounds {
 		p.giveUp(0, kv.ErrUnavailable, true)
 	}
 	n.attempt(p, &call, true)

@@ -5,9 +5,10 @@ import (
 	"httpdhs/wire"
 )
 
-// decisionsMax bounds how often the primary is asked to decide a condition without a pause: it
-// refuses a stamp below what it holds.
-const decisionsMax = 16
+// unpausedRounds is how many rounds an operation may have before the primary is asked again only
+// after a pause, by the next attempt: it refuses a stamp below what it holds. Those of all attempts
+// count.
+const unpausedRounds = 16
 
 // start has the key's primary decide a conditional write: the first owner that is up and in sync.
 // Owners in declined are passed over: they were asked, and said that they may not decide. The
@@ -102,18 +103,12 @@ func (a decisions) answered(i int, o *operation) {
 
 // restamp asks the primary again, with a stamp above what it holds.
 func (a decisions) restamp(i int, o *operation) {
-	if !a.clock.Observe(o.stale) {
-		a.p.end(i, kv.ErrUnavailable)
-		return
-	}
-	if heir := a.p.heir(a.call, i); heir > i { // the condition held; a new stamp would be above that
-		a.p.bequeath(i, heir)
-		return
-	}
-	if o.number >= decisionsMax {
+	switch {
+	case !a.raise(i, o):
+	case o.number >= unpausedRounds:
 		a.p.giveUp(i, kv.ErrUnavailable, true)
-		return
+	default:
+		a.Restamps.Add(1)
+		a.start(i, o.declined)
 	}
-	a.Restamps.Add(1)
-	a.start(i, o.declined)
 }

@@ -79,7 +79,7 @@ func (a quorums) repair(i int, o *operation, g *reading) {
 	a.Repairs.Add(int64(count(behind)))
 	record := kv.Record{Key: op.Key, Entry: g.found}
 	next := *o
-	next.phase, next.concede, next.waiting = phaseRepair, true, 0
+	next.phase, next.concede = phaseRepair, true
 	next.readers, next.extra = uint8(a.v.Replicas), uint8(extra)
 	next.acks, next.refused = count(g.newest), count(g.older()&g.behind)
 	for k, n := range owners {
@@ -89,15 +89,7 @@ func (a quorums) repair(i int, o *operation, g *reading) {
 			next.takeWrite(&r, uint8(k))
 		}
 	}
-	nobody := next.acks >= next.enough()
-	if !nobody {
-		next.waiting = count(behind)
-	}
-	t := a.p.begin(i, &next)
-	if nobody {
-		t = peer.Ticket{}
-	}
-	a.hand(owners, behind, &record, t, false)
+	a.hand(i, &next, owners, behind, &record)
 }
 
 // repaired draws the conclusion when the owners that were behind have answered.

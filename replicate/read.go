@@ -46,22 +46,20 @@ func (a reads) askNext(i int, o *operation, g *reading) {
 
 // readOwn reads at this node, owner k, and says whether its word is all that is needed.
 func (a reads) readOwn(op *kv.Op, partition, k int, o *operation, g *reading) (whole bool) {
-	whole = a.board.Holds(partition)
 	have := len(a.call.Buf)
-	e, buf, ok := a.replica.store.Get(a.call.Buf, op.Hash, op.Key)
+	r, buf := a.replica.read(a.call.Buf, partition, op.Hash, op.Key)
 	a.call.Buf = buf
 	if full(a.call.MaxBytes, have, len(buf)-have) {
 		a.call.Buf, o.refusal = buf[:have], kv.ErrAnswerFull
 	}
 	g.answered |= 1 << k
-	if whole {
+	if !r.NoAuthority {
 		g.whole |= 1 << k
-		whole = !a.board.Refused.Lacks(partition, op.Hash, e.Version)
 	}
-	if ok && (!g.found.Exists() || e.Supersedes(&g.found)) {
-		g.found, g.local = e, true
+	if e := &r.Record.Entry; e.Exists() && (!g.found.Exists() || e.Supersedes(&g.found)) {
+		g.found, g.local = *e, true
 	}
-	return whole
+	return !r.NoAuthority && !r.Behind
 }
 
 // send has a peer read the key; false: it is down. A lone read may be carried. Where another owner

@@ -64,23 +64,23 @@ func (a writes) pass(i int, next *operation, have ownerSet) {
 	next.live = a.call.Write == kv.LevelLive || a.call.Write == 0
 	next.readers = uint8(a.v.Replicas)
 	next.extra = uint8(len(owners) - a.v.Replicas)
-	// Once the level is met nobody waits for the others.
-	nobody := !next.live && next.have() >= next.enough()
-	if !nobody {
-		next.waiting = uint8(len(owners)) - count(have)
-	}
-	t := a.p.begin(i, next)
-	if nobody {
-		t = peer.Ticket{}
-	}
-	a.hand(owners, ^have, &op.Record, t, next.live)
+	a.hand(i, next, owners, ^have, &op.Record)
 }
 
-// hand puts a record into the queues of the owners in to. A call of one
-// operation that has to wait for all of them carries it to the last one itself.
-func (a *attempt) hand(owners []uint16, to ownerSet, r *kv.Record, t peer.Ticket, live bool) {
+// hand begins the round next of operation i, and puts the record into the queues of the owners in
+// to. Where the level is met already nobody waits for them. A call of one operation that has to
+// wait for all of them carries it to the last one itself.
+func (a *attempt) hand(i int, next *operation, owners []uint16, to ownerSet, r *kv.Record) {
 	to &= 1<<len(owners) - 1
-	alone := len(a.call.Ops) == 1 && (live || a.call.Ops[0].Required == len(owners))
+	waits := next.live || next.have() < next.enough()
+	if next.waiting = 0; waits {
+		next.waiting = count(to)
+	}
+	t := a.p.begin(i, next)
+	if !waits {
+		t = peer.Ticket{}
+	}
+	alone := waits && len(a.call.Ops) == 1 && (next.live || a.call.Ops[0].Required == len(owners))
 	var carrier *peer.Peer
 	for k, n := range owners {
 		if to&(1<<k) == 0 {
@@ -88,10 +88,10 @@ func (a *attempt) hand(owners []uint16, to ownerSet, r *kv.Record, t peer.Ticket
 		}
 		to &^= 1 << k
 		t.Owner = uint8(k)
-		carry := alone && to == 0 && t.Waiter != nil
+		carry := alone && to == 0
 		switch p := a.v.Peers[n]; {
-		case !p.Apply(r, t, live, carry):
-			if t.Waiter != nil {
+		case !p.Apply(r, t, next.live, carry):
+			if waits {
 				a.p.Resolve(t, a.failure())
 			}
 		case carry:
@@ -123,16 +123,9 @@ func (a writes) answered(i int, o *operation) {
 	}
 }
 
-// restamp gives a write that no owner has stored its second stamp, above all that they hold. If a
-// later write of the call to the same key was stored, that takes its place: a second stamp would
-// put this one above it.
+// restamp gives a write that no owner has stored its second stamp, above all that they hold.
 func (a writes) restamp(i int, o *operation) {
-	if heir := a.p.heir(a.call, i); heir > i {
-		a.p.bequeath(i, heir)
-		return
-	}
-	if !a.clock.Observe(o.stale) { // this node's clock is wrong, and it cannot stamp above that
-		a.p.end(i, kv.ErrUnavailable)
+	if !a.raise(i, o) {
 		return
 	}
 	a.Restamps.Add(1)
@@ -142,4 +135,19 @@ func (a writes) restamp(i int, o *operation) {
 		writeState: writeState{existed: o.existed, knew: o.knew},
 	}, 0)
 	a.p.redoReads(a.call, i)
+}
+
+// raise makes the next stamp one above what operation i lost to; false: it has its outcome. If a
+// later write of the call to the same key was stored, that takes its place: a second stamp would
+// put this one above it.
+func (a *attempt) raise(i int, o *operation) bool {
+	if heir := a.p.heir(a.call, i); heir > i {
+		a.p.bequeath(i, heir)
+		return false
+	}
+	if !a.clock.Observe(o.stale) { // this node's clock is wrong, and it cannot stamp above that
+		a.p.end(i, kv.ErrUnavailable)
+		return false
+	}
+	return true
 }

@@ -26,7 +26,7 @@ var bounds = map[string][]string{
 	"batch to a peer":              {"BatchBytes"},
 	"message from a peer":          {"exchangeSlack", "answerRoom"},
 	"connections to a peer":        {"peerConnsMax"},
-	"rounds of a conditional":      {"decisionsMax"},
+	"rounds of a conditional":      {"unpausedRounds"},
 	"hellos from hosts":            {"helloBytesMax", "strangeBytesMax"},
 	"look-ups of members' hosts":   {"lookupsMax", "hostsPause", "hostsPatience"},
 	"messages from hosts":          {"hostsWaiting"},
