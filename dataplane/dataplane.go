@@ -74,7 +74,6 @@ type Options struct {
 // Plane is this node's part in the cluster. It does nothing before Topology.SetMembers.
 type Plane struct {
 	*replicate.Coordinator
-	*replicate.Lister
 
 	Board    *placement.Board
 	Topology *topology.Topology
@@ -106,7 +105,6 @@ func New(o *Options) (*Plane, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.Lister = replicate.NewLister(p.Coordinator)
 	return p, nil
 }
 

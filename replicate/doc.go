@@ -2,13 +2,13 @@
 //
 // A [Coordinator] takes a kv.Call and stamps its writes. It applies what this node owns to its own
 // store, and queues the rest for the peers that own it. Then it waits until each operation has
-// reached its level. A [Lister] goes through the keys of the cluster. [Coordinator.ServeBatch] is
-// the other end: it carries out what peers send.
+// reached its level. [Coordinator.List] goes through the keys of the cluster.
+// [Coordinator.ServeBatch] is the other end: it carries out what peers send.
 //
 // Who owns what may change at any time. An attempt at an operation goes by one placement.View.
 // Where that could not bring it to its level, the next attempt goes by the next view, until the
-// deadline. The coordinator and the lister alone try again. [Topology] is what else this package
-// needs to know of the cluster.
+// deadline. The coordinator alone tries again. [Topology] is what else this package needs to know
+// of the cluster.
 //
 //	coordinator.go  a call: attempts, and what comes of it
 //	attempt.go      one attempt, by one view

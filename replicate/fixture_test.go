@@ -173,7 +173,7 @@ func (n *testNode) Exchange(dst, msg []byte) ([]byte, error) {
 	case err != nil:
 		return dst, err
 	case kind == wire.KindList:
-		return NewLister(n.Coordinator).ServeList(dst, body)
+		return n.ServeList(dst, body)
 	case kind == wire.KindBatch:
 		return n.ServeBatch(dst, body)
 	}

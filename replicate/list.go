@@ -34,29 +34,29 @@ type source struct {
 // errBehind is for an owner that has refused something of a partition.
 var errBehind = errors.New("the replica has refused what it has no room for")
 
-// Lister lists the keys of the cluster.
-type Lister struct{ c *Coordinator }
-
-// NewLister makes a lister for the coordinator's node.
-func NewLister(c *Coordinator) *Lister { return &Lister{c} }
+// listing is a page under way, by the view that it goes by now.
+type listing struct {
+	*Coordinator
+	v *placement.View
+}
 
 // List returns a page of the cluster's keys that readers see.
-func (l *Lister) List(req *kv.ListRequest) (kv.Page, error) {
-	if err := l.c.admit(req.Deadline); err != nil {
+func (c *Coordinator) List(req *kv.ListRequest) (kv.Page, error) {
+	if err := c.admit(req.Deadline); err != nil {
 		return kv.Page{}, err
 	}
-	v := l.c.board.View()
+	l := listing{c, c.board.View()}
 	page := kv.Page{Next: req.From, More: true}
 	// Where a prefix leaves little of each window, windows double.
-	for window := l.windowOf(v, req.Limit); page.More && len(page.Records) < req.Limit; {
+	for window := l.windowOf(req.Limit); page.More && len(page.Records) < req.Limit; {
 		rest := *req
 		rest.From, rest.Limit = page.Next, req.Limit-len(page.Records)
-		part, err := l.window(v, &rest, window)
+		part, err := l.window(&rest, window)
 		if err != nil {
-			if again := l.c.board.Passing(v); !again || !l.c.pause(req.Deadline) {
+			if again := c.board.Passing(l.v); !again || !c.pause(req.Deadline) {
 				return kv.Page{}, err
 			}
-			v = l.c.board.View()
+			l.v = c.board.View()
 			continue
 		}
 		page.Records = append(page.Records, part.Records...)
@@ -70,9 +70,9 @@ func (l *Lister) List(req *kv.ListRequest) (kv.Page, error) {
 }
 
 // window lists so many partitions from that of req.From on.
-func (l *Lister) window(v *placement.View, req *kv.ListRequest, window int) (kv.Page, error) {
-	first := v.Partition(req.From)
-	end := min(first+window, v.Partitions())
+func (l listing) window(req *kv.ListRequest, window int) (kv.Page, error) {
+	first := l.v.Partition(req.From)
+	end := min(first+window, l.v.Partitions())
 	failed := make(map[int]error) // nodes that did not answer
 	var all []kv.Record
 	cut, more := uint64(0), false
@@ -81,11 +81,11 @@ func (l *Lister) window(v *placement.View, req *kv.ListRequest, window int) (kv.
 		missing = append(missing, p)
 	}
 	for len(missing) > 0 {
-		sources, err := l.assign(v, missing, failed)
+		sources, err := l.assign(missing, failed)
 		if err != nil {
 			return kv.Page{}, err
 		}
-		l.ask(v, req, sources)
+		l.ask(req, sources)
 		missing = missing[:0]
 		for _, s := range sources {
 			if s.err != nil {
@@ -105,9 +105,9 @@ func (l *Lister) window(v *placement.View, req *kv.ListRequest, window int) (kv.
 		}
 		sort.Ints(missing)
 	}
-	next, last := uint64(0), end == v.Partitions()
+	next, last := uint64(0), end == l.v.Partitions()
 	if !last {
-		next = firstHash(v, end)
+		next = firstHash(l.v, end)
 	}
 	if more {
 		next, last = cut, false
@@ -152,28 +152,28 @@ func firstHash(v *placement.View, partition int) uint64 {
 
 // windowOf is the number of partitions that are expected to hold limit keys, as
 // full as those that this node owns.
-func (l *Lister) windowOf(v *placement.View, limit int) int {
+func (l listing) windowOf(limit int) int {
 	owned, keys := 0, 0
-	for p := range v.Partitions() {
-		if v.Mine(p) {
+	for p := range l.v.Partitions() {
+		if l.v.Mine(p) {
 			owned++
-			keys += l.c.replica.store.PartitionKeys(p)
+			keys += l.replica.store.PartitionKeys(p)
 		}
 	}
 	if owned == 0 || keys == 0 {
-		return v.Partitions()
+		return l.v.Partitions()
 	}
-	return min(limit*owned/keys+1, v.Partitions())
+	return min(limit*owned/keys+1, l.v.Partitions())
 }
 
 // assign chooses an owner in sync for each of the partitions; this node before
 // others. The error is kv.ErrAbsenceUnknown or kv.ErrUnavailable when one has
 // none that is up.
-func (l *Lister) assign(v *placement.View, partitions []int, failed map[int]error) ([]*source, error) {
+func (l listing) assign(partitions []int, failed map[int]error) ([]*source, error) {
 	byNode := make(map[int]*source)
 	var all []*source
 	for _, p := range partitions {
-		node, err := l.choose(v, p, failed)
+		node, err := l.choose(p, failed)
 		if err != nil {
 			return nil, err
 		}
@@ -190,22 +190,22 @@ func (l *Lister) assign(v *placement.View, partitions []int, failed map[int]erro
 	return all, nil
 }
 
-func (l *Lister) choose(v *placement.View, partition int, failed map[int]error) (int, error) {
+func (l listing) choose(partition int, failed map[int]error) (int, error) {
 	chosen, behind, live := -1, -1, false
-	for _, n := range v.Owners(partition) {
+	for _, n := range l.v.Owners(partition) {
 		node := int(n)
 		if errors.Is(failed[node], errBehind) {
 			behind, live = node, true
 			continue
 		}
-		if node == v.Self {
+		if node == l.v.Self {
 			live = true
-			if l.c.board.Holds(partition) {
+			if l.board.Holds(partition) {
 				return node, nil
 			}
 			continue
 		}
-		q := v.Peers[node]
+		q := l.v.Peers[node]
 		if err := failed[node]; err != nil || q.State() == peer.Down {
 			live = live || errors.Is(err, kv.ErrAbsenceUnknown)
 			continue
@@ -213,7 +213,7 @@ func (l *Lister) choose(v *placement.View, partition int, failed map[int]error) 
 		live = true
 		// One that has not got all hints yet would list without them: the
 		// question goes past the queue.
-		if chosen < 0 && l.c.topology.Complete(q) {
+		if chosen < 0 && l.topology.Complete(q) {
 			chosen = node
 		}
 	}
@@ -229,16 +229,16 @@ func (l *Lister) choose(v *placement.View, partition int, failed map[int]error) 
 }
 
 // ask has all sources answer, at once.
-func (l *Lister) ask(v *placement.View, req *kv.ListRequest, sources []*source) {
+func (l listing) ask(req *kv.ListRequest, sources []*source) {
 	var all peer.Group
 	for _, s := range sources {
 		msg := wire.AppendList(nil, req, s.partitions)
 		all.Go(func() {
 			var answer []byte
-			if s.node == v.Self {
+			if s.node == l.v.Self {
 				answer, s.err = l.ServeList(nil, msg[wire.Head:])
 			} else {
-				answer, s.err = v.Peers[s.node].Ask(msg, req.Deadline)
+				answer, s.err = l.v.Peers[s.node].Ask(msg, req.Deadline)
 			}
 			if s.err == nil {
 				s.err = s.parse(answer)
@@ -271,21 +271,21 @@ func (s *source) parse(answer []byte) error {
 }
 
 // ServeList answers a listing of partitions that this node owns.
-func (l *Lister) ServeList(dst, body []byte) ([]byte, error) {
-	req, partitions, err := wire.ParseList(body, l.c.Partitions())
+func (c *Coordinator) ServeList(dst, body []byte) ([]byte, error) {
+	req, partitions, err := wire.ParseList(body, c.Partitions())
 	if err != nil {
 		return dst, err
 	}
 	start := len(dst)
 	dst = wire.OpenListing(dst)
 	page := wire.Listing{Authority: true}
-	now := l.c.clock.Wall().UnixMilli()
+	now := c.clock.Wall().UnixMilli()
 	taken, last := 0, uint64(0)
 	for len(partitions) > 0 && !page.More {
 		p := partitions.Next()
-		page.Authority = l.c.board.Holds(p) && page.Authority
-		page.Behind = page.Behind || l.c.board.Refused.Any(p)
-		l.c.replica.store.Scan(p, req.From, func(hash uint64, r *kv.Record) bool {
+		page.Authority = c.board.Holds(p) && page.Authority
+		page.Behind = page.Behind || c.board.Refused.Any(p)
+		c.replica.store.Scan(p, req.From, func(hash uint64, r *kv.Record) bool {
 			if !r.Live(now) || !bytes.HasPrefix(r.Key, req.Prefix) {
 				return true
 			}

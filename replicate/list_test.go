@@ -55,16 +55,15 @@ func TestListingAsksWhoIsComplete(t *testing.T) { bubble(t, testListingComplete)
 func testListingComplete(t *testing.T) {
 	c := newCluster(t, 3, 2)
 	n := c.nodes[0]
-	l := NewLister(n.Coordinator)
 	req := kv.ListRequest{Limit: 10, Deadline: time.Now().Add(time.Second)}
 	for _, p := range n.peers[1:] {
 		p.SetInSync(false)
 	}
-	if _, err := l.List(&req); err != nil {
+	if _, err := n.List(&req); err != nil {
 		t.Errorf("with peers that have not said yet that they are in sync: %v", err)
 	}
 	n.incomplete = true
-	if _, err := l.List(&req); err != kv.ErrAbsenceUnknown {
+	if _, err := n.List(&req); err != kv.ErrAbsenceUnknown {
 		t.Errorf("with peers that were taken for down: %v", err)
 	}
 }
