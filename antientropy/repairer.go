@@ -176,9 +176,9 @@ func (r *Repairer) step() time.Duration {
 }
 
 func (r *Repairer) claim() error {
-	was := r.board.IsInSync()
+	was := r.board.SaidInSync()
 	err := r.topology.Claim(r.puller.pull)
-	if !was && r.board.IsInSync() {
+	if !was && r.board.SaidInSync() {
 		r.opt.Log.Info("in sync", "ring", fmt.Sprintf("%016x", r.board.View().Read.Fingerprint()), "records_fetched", r.Pulled.Load())
 	}
 	return err

@@ -54,9 +54,9 @@ var (
 	// ErrNoCluster: the node is part of no cluster yet; nothing was done.
 	ErrNoCluster = errors.New("this node is part of no cluster yet")
 
-	// ErrUnheard: the node was started a moment ago, and not all members that are
-	// up have taken note of it; nothing was done.
-	ErrUnheard = errors.New("this node has just been started, and not all members have taken note of it yet")
+	// ErrUnheard: the node was started a moment ago, or the others took it for down, and not all
+	// members that are up have taken note that it is there; nothing was done.
+	ErrUnheard = errors.New("this node was started or cut off a moment ago, and not all members have taken note of it yet")
 
 	// ErrStopping: the node is shutting down.
 	ErrStopping = errors.New("the node is stopping")

@@ -7,7 +7,7 @@
 //
 // A peer is down, recovering or up. A [Detector] decides that, and says so by MarkDown and
 // MarkBack. A peer that is down keeps its queue. These are the hints of hinted handoff: there is no
-// second mechanism. What is asked past the queue (Ask, Probe) is not kept.
+// second mechanism. What is asked past the queue (Ask, AskAtOnce) is not kept.
 //
 // Invariants:
 //

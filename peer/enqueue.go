@@ -2,7 +2,6 @@ package peer
 
 import (
 	"httpdhs/kv"
-	"httpdhs/wire"
 )
 
 // Overloaded says whether the queue of a peer that is up is at its bound.
@@ -39,7 +38,7 @@ func (p *Peer) Apply(r *kv.Record, t Ticket, live, carry bool) (taken bool) {
 		p.wakeLocked()
 	}
 	p.mu.Unlock()
-	failTickets(lost, wire.FailedDown)
+	failTickets(lost, FailedDown)
 	return taken
 }
 

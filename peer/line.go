@@ -41,8 +41,8 @@ func (l *line) Ask(msg []byte, deadline time.Time) ([]byte, error) {
 	return l.transport.RoundTrip(nil, msg, deadline)
 }
 
-// Probe sends a message past the queue at once, however many others are under way.
-func (l *line) Probe(msg []byte, deadline time.Time) ([]byte, error) {
+// AskAtOnce sends a message past the queue, however many others are under way.
+func (l *line) AskAtOnce(msg []byte, deadline time.Time) ([]byte, error) {
 	answer, _, err := l.send(nil, msg, deadline, func() bool { return !l.closing() })
 	return answer, err
 }

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"httpdhs/kv"
-	"httpdhs/wire"
 )
 
 // State is how a peer stands with this node.
@@ -170,7 +169,7 @@ func (f Fall) Finish() {
 	}
 	if f.First {
 		f.peer.transport.Abort()
-		failTickets(f.waiting, wire.FailedDown)
+		failTickets(f.waiting, FailedDown)
 	}
 }
 

@@ -25,6 +25,13 @@ type Waiter interface {
 	Resolve(t Ticket, r *wire.Result)
 }
 
+// Failures are the results of items that the peer has not answered.
+const (
+	FailedDown     = wire.Local + iota // the peer went down, or its answer was no answer
+	FailedStopping                     // this node stops
+	FailedUnasked                      // of a waiter's own: the peer was down, and nothing was sent
+)
+
 // Ticket is a place in a batch: whom to tell the result, and what it is about. The latter is for
 // the waiter alone. Nobody waits for the zero ticket: it is that of a hint or a repair.
 type Ticket struct {

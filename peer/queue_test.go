@@ -102,7 +102,7 @@ func testRecordsAlone(t *testing.T) {
 	p.toward(memnet.FailWith(memnet.ErrReset))
 	hold.Open() // the next batch breaks
 	poll.True(t, "it is down", func() bool { return p.State() == Down })
-	poll.True(t, "who waits is told", func() bool { return flying.all(t, wire.FailedDown) })
+	poll.True(t, "who waits is told", func() bool { return flying.all(t, FailedDown) })
 	p.hint(1, 1)
 	p.mu.Lock()
 	for _, b := range p.queue.batches {
@@ -158,7 +158,7 @@ func testRefused(t *testing.T) {
 	p.toward(memnet.FailWith(fmt.Errorf("%w: 400", ErrRefused)))
 	w := newWaiting()
 	p.Apply(record(0, 1), w.ticket(), true, false)
-	poll.True(t, "who waits is told", func() bool { return w.all(t, wire.FailedDown) })
+	poll.True(t, "who waits is told", func() bool { return w.all(t, FailedDown) })
 	poll.True(t, "it is dropped", func() bool { return p.DroppedRecords.Load() == 1 })
 	if p.SendErrors.Load() != 1 || !p.Up() {
 		t.Errorf("%d errors, %v", p.SendErrors.Load(), p.State())
@@ -181,7 +181,7 @@ func TestAnswerThatIsNone(t *testing.T) {
 		append(bytes.Clone(good), 0),
 		append(bytes.Clone(good), byte(wire.Found), 1),
 		append(bytes.Clone(good), byte(wire.Stale), 1),
-		append(bytes.Clone(good), byte(wire.FailedDown)),
+		append(bytes.Clone(good), byte(FailedDown)),
 		append(bytes.Clone(good), byte(wire.Stored), byte(wire.Stored)), // more
 		append([]byte{wire.Format, byte(wire.KindList)}, good[wire.Head:]...),
 	} {
@@ -192,7 +192,7 @@ func TestAnswerThatIsNone(t *testing.T) {
 			p.Apply(record(0, 1), w.ticket(), true, false)
 			poll.True(t, "it is down", func() bool { return p.State() == Down })
 			// One result too many is found out after the one that counts.
-			if !w.all(t, wire.FailedDown) && len(answer) != wire.BatchHead+2 {
+			if !w.all(t, FailedDown) && len(answer) != wire.BatchHead+2 {
 				t.Errorf("answer %q counts", answer)
 			}
 			p.toward(nil)
@@ -223,7 +223,7 @@ func testOnceMore(t *testing.T) {
 	})
 	w = newWaiting()
 	p.Decide(&kv.Condition{Kind: kv.IfAbsent}, record(1, 1), w.ticket(), false)
-	poll.True(t, "its outcome is unknown", func() bool { return w.all(t, wire.FailedDown) })
+	poll.True(t, "its outcome is unknown", func() bool { return w.all(t, FailedDown) })
 	if tries.Load() != 2 || !p.Up() {
 		t.Errorf("%d tries, and it is %v", tries.Load(), p.State())
 	}

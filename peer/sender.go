@@ -134,7 +134,7 @@ func (p *Peer) answered(b *batch, answer []byte) error {
 		if b.retried && b.asks > 0 {
 			var it wire.Item
 			if it, items = ownItem(items); it.Kind.Mode() == kv.ModeDecide && r.Code != wire.Stored {
-				r.Code = wire.FailedDown // the first try may have been decided, and won
+				r.Code = FailedDown // the first try may have been decided, and won
 			}
 		}
 		if r.Code == wire.Again {
@@ -195,9 +195,9 @@ func (p *Peer) failure() wire.Code {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {
-		return wire.FailedStopping
+		return FailedStopping
 	}
-	return wire.FailedDown
+	return FailedDown
 }
 
 // Drain waits until the peer has taken all that is queued for it, or is down, or ctx is done.
@@ -234,7 +234,7 @@ func (p *Peer) Close() {
 	p.idle.Broadcast()
 	p.mu.Unlock()
 	for _, b := range queued {
-		failTickets(b.orphan(nil), wire.FailedStopping)
+		failTickets(b.orphan(nil), FailedStopping)
 	}
 	p.abortUntilDone()
 	p.mu.Lock()

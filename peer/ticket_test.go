@@ -186,7 +186,7 @@ func FuzzAnswer(f *testing.F) {
 		if err == nil && open != len(b.tickets) {
 			t.Fatalf("%d of %d items left have tickets", open, len(b.tickets))
 		}
-		failTickets(b.orphan(nil), wire.FailedDown)
+		failTickets(b.orphan(nil), FailedDown)
 		for body := b.buf[wire.BatchHead:]; len(body) > 0; {
 			var it wire.Item
 			if it, body = ownItem(body); it.Kind != wire.ItemApply {

@@ -94,11 +94,11 @@ func (b *Board) InSync() bool { return b.inSync.Load() && !b.lease.lapsed() }
 // Stable says whether this node is in sync, or is to hold nothing, and no ring is changing.
 func (b *Board) Stable() bool { return b.stable.Load() && !b.lease.lapsed() }
 
-// IsInSync is what SetInSync said last, whatever the lease says.
-func (b *Board) IsInSync() bool { return b.inSync.Load() }
+// SaidInSync is what SetInSync said last, whatever the lease says.
+func (b *Board) SaidInSync() bool { return b.inSync.Load() }
 
-// IsStable is what SetStable said last, whatever the lease says.
-func (b *Board) IsStable() bool { return b.stable.Load() }
+// SaidStable is what SetStable said last, whatever the lease says.
+func (b *Board) SaidStable() bool { return b.stable.Load() }
 
 // Changed has a token when there may be something to claim, to compare or to hand over.
 func (b *Board) Changed() <-chan struct{} { return b.changed }

@@ -142,8 +142,8 @@ func (c *Coordinator) pause(deadline time.Time) bool {
 
 // Failures that this side makes up for peers that are not asked.
 var (
-	resultUnasked  = wire.Result{Code: wire.FailedUnasked}
-	resultStopping = wire.Result{Code: wire.FailedStopping}
+	resultUnasked  = wire.Result{Code: peer.FailedUnasked}
+	resultStopping = wire.Result{Code: peer.FailedStopping}
 )
 
 func (c *Coordinator) failure() *wire.Result {

@@ -29,7 +29,7 @@ func (a decisions) start(i int, declined ownerSet) {
 		}
 		if int(n) == a.v.Self {
 			if !a.topology.MayDecide(partition) {
-				if declined |= 1 << k; a.board.IsInSync() {
+				if declined |= 1 << k; a.board.SaidInSync() {
 					break
 				}
 				continue

@@ -4,6 +4,7 @@ import (
 	"math/bits"
 
 	"httpdhs/kv"
+	"httpdhs/peer"
 	"httpdhs/wire"
 )
 
@@ -136,11 +137,11 @@ func (o *round) lose(owner uint8) {
 // take counts one owner's result.
 func (p *pending) take(o *operation, r *wire.Result, owner uint8) {
 	switch r.Code {
-	case wire.FailedDown, wire.FailedStopping, wire.FailedUnasked:
+	case peer.FailedDown, peer.FailedStopping, peer.FailedUnasked:
 		o.lose(owner)
 		o.decision = r.Code
-		o.stopping = o.stopping || r.Code == wire.FailedStopping
-		o.lost = o.lost || r.Code != wire.FailedUnasked
+		o.stopping = o.stopping || r.Code == peer.FailedStopping
+		o.lost = o.lost || r.Code != peer.FailedUnasked
 		return
 	}
 	switch o.phase {

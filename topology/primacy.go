@@ -96,7 +96,7 @@ func (m *member) acknowledgedEpochLocked() uint64 {
 // acknowledges this node's. It says whether operations go by a new view.
 func (s *state) acknowledgeEpochs() (replaced bool) {
 	serial, arrivals := s.board.View().Serial, s.primacy.arrivals.Load()
-	replaced = s.primacy.follow(s.board.IsInSync(), serial)
+	replaced = s.primacy.follow(s.board.SaidInSync(), serial)
 	all := s.primacy.open && s.primacy.since < s.rings.oldest.Load() && !replaced
 	for _, m := range s.roster.list {
 		m.mu.Lock()
@@ -143,7 +143,7 @@ func (t *Topology) MayDecide(partition int) bool {
 		t.board.Wake()
 		return false
 	}
-	if !v.Moving() && t.board.IsStable() {
+	if !v.Moving() && t.board.SaidStable() {
 		return true
 	}
 	first, same := primaries(v, partition)

@@ -198,7 +198,7 @@ func (m *member) ask(deadline time.Time, figures bool) (answer, error) {
 	began, stamped := time.Now(), m.t.clock.Reading()
 	self := m.t.statement(m, false)
 	self.Figures = figures
-	msg, err := m.peer.Probe(wire.AppendPing(nil, &self), deadline)
+	msg, err := m.peer.AskAtOnce(wire.AppendPing(nil, &self), deadline)
 	if err != nil {
 		return answer{}, err
 	}

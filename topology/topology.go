@@ -94,7 +94,7 @@ func New(o *Options) *Topology {
 		rings: newRings(o.Name, &t.oldest), roster: newRoster(), ready: make(chan struct{}),
 	}
 	t.clocks.wall, t.clocks.clock, t.clocks.log = o.Wall, o.Clock, o.Log
-	t.clocks.inSync = t.board.IsInSync
+	t.clocks.inSync = t.board.SaidInSync
 	return t
 }
 

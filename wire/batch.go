@@ -44,8 +44,7 @@ func (k ItemKind) Mode() kv.Mode {
 	panic(fmt.Sprintf("BUG: wire: item 0x%02x", byte(k)))
 }
 
-// Code is the outcome of one item. The codes from FailedDown on never travel: the sending node
-// makes them up for a peer that did not answer.
+// Code is the outcome of one item.
 type Code uint8
 
 const (
@@ -61,9 +60,9 @@ const (
 	NotOwner                        // a: kept, but the answerer is no owner: the sender goes by an old ring
 	TooFarAhead                     // a, c: stamped too far ahead of the peer's clock
 
-	FailedDown     // the peer went down, or its answer was no answer
-	FailedStopping // this node stops
-	FailedUnasked  // the peer was down, and nothing was sent
+	// Local is the first of the codes that never travel. They are the sending node's own, for items
+	// that have no answer.
+	Local Code = codeMask + 1
 )
 
 const (
