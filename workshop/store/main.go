@@ -16,7 +16,7 @@
 // From the outside in: sections.go lists what is measured, and memory.go, latency.go, stall.go,
 // steps.go, cache.go and before.go measure it. node.go and redis.go speak to the two servers,
 // data.go makes what they store, and page.go writes the page. A section runs on the main goroutine.
-// The loader, the probe and the sampler of memory are goroutines of their section, which waits for
+// The loader, the reader and the sampler of memory are goroutines of their section, which waits for
 // them.
 //
 //	go run ./workshop/store --binary bin/httpdhs --out docs/benchmarks-store.md
@@ -47,7 +47,7 @@ type options struct {
 	few      int // keys that latency with all keys is compared with
 	rounds   int
 	duration time.Duration // of each run of the load generator
-	stall    time.Duration // of each load that the probe watches
+	stall    time.Duration // of each load that the reader watches
 	grace    time.Duration // for which deleted keys are remembered
 	settle   time.Duration // between two readings of memory that still falls
 

@@ -15,9 +15,9 @@ import (
 // redis is a redis-server that keeps nothing on disk. Each of its uses has a
 // connection of its own, so that they may go on at the same time.
 type redis struct {
-	house                *house
-	addr                 string
-	data, probe, control *resp
+	house                 *house
+	addr                  string
+	data, reader, control *resp
 }
 
 func (h *house) startRedis(args ...string) (*redis, error) {
@@ -26,7 +26,7 @@ func (h *house) startRedis(args ...string) (*redis, error) {
 		return nil, err
 	}
 	s := &redis{house: h, addr: addr}
-	for _, c := range []**resp{&s.data, &s.probe, &s.control} {
+	for _, c := range []**resp{&s.data, &s.reader, &s.control} {
 		conn, err := net.Dial("tcp", addr)
 		if err != nil {
 			return nil, err
@@ -41,7 +41,7 @@ func (s *redis) prefix() string { return "redis " }
 func (s *redis) pid() int       { return s.house.PID(s.addr) }
 
 func (s *redis) stop() {
-	for _, c := range []*resp{s.data, s.probe, s.control} {
+	for _, c := range []*resp{s.data, s.reader, s.control} {
 		c.conn.Close()
 	}
 	s.house.Kill(s.addr)
@@ -81,8 +81,8 @@ func (s *redis) load(src *pass) error {
 }
 
 func (s *redis) get(key []byte) error {
-	s.probe.send("GET", key)
-	_, ok, err := s.probe.ask()
+	s.reader.send("GET", key)
+	_, ok, err := s.reader.ask()
 	if err == nil && !ok {
 		err = fmt.Errorf("key %s is not there", key)
 	}

@@ -58,7 +58,7 @@ var sections = []section{
 	},
 	{
 		"3", "Stalls", "redis",
-		"A probe on one connection reads a key each millisecond, while 200,000 records a second are written.\n" +
+		"A reader on one connection reads a key each millisecond, while 200,000 records a second are written.\n" +
 			"It is an open loop: what is due while it waits counts from then. Overwriting in place neither grows\n" +
 			"nor compacts. So its longest GET shows what sharing the processors costs. Read the other rows\n" +
 			"beside it.",

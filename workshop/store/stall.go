@@ -10,11 +10,11 @@ import (
 )
 
 const (
-	stallRate  = 200_000 // records/s of the loads that are watched
-	probeEvery = time.Millisecond
+	stallRate = 200_000 // records/s of the loads that are watched
+	readEvery = time.Millisecond
 )
 
-// stalls watches each server with a probe under three loads: while it grows, while values are
+// stalls watches each server with a reader under three loads: while it grows, while values are
 // overwritten in place, and while they are overwritten with other sizes. In the second it is to
 // neither grow nor compact. All three loads have the same rate.
 func stalls(h *house) error {
@@ -28,7 +28,7 @@ func stalls(h *house) error {
 }
 
 func (h *house) stallsOf(s server) error {
-	if err := s.load(h.pass(h.few, 0)); err != nil { // what the probe reads
+	if err := s.load(h.pass(h.few, 0)); err != nil { // what the reader reads
 		return err
 	}
 	f := figures{}
@@ -55,31 +55,31 @@ func (h *house) stallsOf(s server) error {
 
 func milliseconds(d time.Duration) float64 { return float64(d) / 1e6 }
 
-// watch probes the server for as long as load runs, and returns how long each
-// probe took.
+// watch reads from the server for as long as load runs, and returns how long each
+// read took.
 func (h *house) watch(s server, load func() error) (took []time.Duration, err error) {
 	ctx, stop := context.WithCancel(h.ctx)
 	var done sync.WaitGroup
-	var probeErr error
-	done.Go(func() { took, probeErr = probe(ctx, s, h.few) })
+	var readErr error
+	done.Go(func() { took, readErr = readEach(ctx, s, h.few) })
 	err = load()
 	stop()
 	done.Wait()
 	if err == nil {
-		err = probeErr
+		err = readErr
 	}
 	return took, err
 }
 
-// probe reads one of n keys each millisecond, in an open loop on one
+// readEach reads one of n keys each millisecond, in an open loop on one
 // connection: what is due while an answer is waited for counts from when it
-// was due. A probe that this process sent late by itself counts from when it
+// was due. A read that this process sent late by itself counts from when it
 // was sent.
-func probe(ctx context.Context, s server, n int) (took []time.Duration, err error) {
+func readEach(ctx context.Context, s server, n int) (took []time.Duration, err error) {
 	order := newScatter(n)
 	began := time.Now()
 	for i := 0; ctx.Err() == nil || i == 0; i++ {
-		start := began.Add(time.Duration(i) * probeEvery)
+		start := began.Add(time.Duration(i) * readEvery)
 		if wait := time.Until(start); wait > 0 {
 			time.Sleep(wait)
 			start = time.Now()
