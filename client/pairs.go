@@ -32,7 +32,7 @@ type Value struct {
 	ContentEncoding string    // as it was put; Data is as it was put, too, and never decoded
 	ETag            string    // the version, for IfMatch; with its quotes
 	Modified        time.Time // to the second; only of Get
-	Expires         time.Time // zero: never
+	Expires         time.Time // to the millisecond; zero: never
 }
 
 // GetOptions of a read. Nil takes the defaults.
@@ -90,7 +90,7 @@ func (c *Client) Get(ctx context.Context, key string, opts *GetOptions) (Value, 
 		ContentEncoding: string(h.ContentEncoding()),
 		ETag:            string(h.Peek(fasthttp.HeaderETag)),
 		Modified:        httpTime(h.Peek(fasthttp.HeaderLastModified)),
-		Expires:         httpTime(h.Peek(fasthttp.HeaderExpires)),
+		Expires:         expiry(h),
 	}, nil
 }
 
@@ -198,6 +198,15 @@ func keyTarget(path, key string, query url.Values) []byte {
 		target = append(append(target, '?'), query.Encode()...)
 	}
 	return target
+}
+
+// expiry reads when a value expires; zero: never. The Expires of HTTP, which a node of an older
+// version has alone, is up to a second early.
+func expiry(h *fasthttp.ResponseHeader) time.Time {
+	if at, err := time.Parse(time.RFC3339, string(h.Peek("X-Dht-Expires"))); err == nil {
+		return at.UTC()
+	}
+	return httpTime(h.Peek(fasthttp.HeaderExpires))
 }
 
 // httpTime reads a date of HTTP; zero if there is none.

@@ -94,6 +94,24 @@ func TestEmptyKey(t *testing.T) {
 	}
 }
 
+// An expiry is read to the millisecond, and from a node that has seconds alone, in seconds.
+func TestGetReadsExpiry(t *testing.T) {
+	exact := ""
+	node := newFakeNode(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Expires", "Fri, 02 Jan 2026 03:04:06 GMT")
+		w.Header().Set("X-Dht-Expires", exact)
+		reply(w, 200, "v")
+	})
+	c, _ := newClient(t, Options{Addrs: []string{node.addr}})
+	second := time.Date(2026, 1, 2, 3, 4, 6, 0, time.UTC)
+	for text, want := range map[string]time.Time{"2026-01-02T03:04:06.789Z": second.Add(789 * time.Millisecond), "2026-01-02T03:04:06Z": second, "": second} {
+		exact = text
+		if v, err := c.Get(background, "k", nil); err != nil || v.Expires != want {
+			t.Errorf("%q is %v, %v; want %v", text, v.Expires, err, want)
+		}
+	}
+}
+
 // What a node says of the caching of every value is not what a value was put with.
 func TestGetReadsHeaders(t *testing.T) {
 	cacheControl := ""

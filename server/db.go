@@ -17,6 +17,7 @@ var (
 	headerETag         = []byte("ETag")
 	headerLastModified = []byte("Last-Modified")
 	headerExpires      = []byte("Expires")
+	headerExpiresExact = []byte("X-Dht-Expires")
 	headerCacheControl = []byte("Cache-Control")
 
 	headerContentEncoding = []byte("Content-Encoding")
@@ -74,8 +75,7 @@ func (k *keys) get(ctx *fasthttp.RequestCtx, sc *scratch) error {
 	h.SetCanonical(headerLastModified, sc.out)
 	setETag(ctx, sc, op.Version)
 	if op.Expires != 0 {
-		sc.out = fasthttp.AppendHTTPDate(sc.out[:0], kv.ExpiryTime(op.Expires))
-		h.SetCanonical(headerExpires, sc.out)
+		setExpires(ctx, sc, kv.ExpiryTime(op.Expires))
 	}
 	fields := op.Meta.Fields()
 	if len(fields.CacheControl) > 0 {
@@ -128,6 +128,20 @@ func setETag(ctx *fasthttp.RequestCtx, sc *scratch, v kv.Version) {
 	sc.out = v.AppendETag(sc.out[:0])
 	ctx.Response.Header.SetCanonical(headerETag, sc.out)
 }
+
+// setExpires tells the expiry twice: to caches in whole seconds, as HTTP has it, and to clients as
+// it is stored, in the form of a listing.
+func setExpires(ctx *fasthttp.RequestCtx, sc *scratch, at time.Time) {
+	h := &ctx.Response.Header
+	sc.out = fasthttp.AppendHTTPDate(sc.out[:0], at)
+	h.SetCanonical(headerExpires, sc.out)
+	sc.out = appendExpiry(sc.out[:0], at)
+	h.SetCanonical(headerExpiresExact, sc.out)
+}
+
+// appendExpiry writes an expiry as JSON and X-Dht-Expires have it: RFC 3339, UTC, to the
+// millisecond.
+func appendExpiry(dst []byte, at time.Time) []byte { return at.AppendFormat(dst, time.RFC3339Nano) }
 
 func setAcks(ctx *fasthttp.RequestCtx, sc *scratch, op *kv.Op) {
 	sc.out = strconv.AppendInt(sc.out[:0], int64(op.Acks), 10)

@@ -28,7 +28,7 @@ func TestPutGetDelete(t *testing.T) {
 	get.want(t, 200)
 	h := get.header
 	if get.body != "hello2" || h.Get("Content-Type") != "text/x-mine" || h.Get("ETag") != again.header.Get("ETag") ||
-		h.Get("Content-Length") != "6" || h.Get("Expires") != "" || h.Get("Server") != "httpdhs" {
+		h.Get("Content-Length") != "6" || h.Get("Expires")+h.Get("X-Dht-Expires") != "" || h.Get("Server") != "httpdhs" {
 		t.Errorf("GET: %q %v", get.body, h)
 	}
 	if at, err := time.Parse(time.RFC1123, h.Get("Last-Modified")); err != nil || at.Year() != 2023 {
@@ -139,7 +139,8 @@ func TestValueOfBody(t *testing.T) {
 	}
 }
 
-// A time to live that is readable and above 0 becomes an expiry; any other is a 400.
+// A time to live that is readable and above 0 becomes an expiry; any other is a 400. An answer with
+// the value tells the expiry in seconds, as HTTP has it, and to the millisecond.
 func TestTTL(t *testing.T) {
 	f := start(t, Options{})
 	for _, ttl := range []string{"0", "-1s", "-5", "x", "", "1e3", "1e9h", "10000000000000000", "9999999999999999999999", "3000000h", "200000d", "1%"} {
@@ -155,8 +156,12 @@ func TestTTL(t *testing.T) {
 		}
 	}
 	f.send("PUT", "/db/k?ttl=1h", "v").want(t, 204)
-	if e := f.send("GET", "/db/k", "").header.Get("Expires"); !strings.HasSuffix(e, "GMT") {
-		t.Errorf("Expires is %q", e)
+	f.store.entries["k"] = kv.Entry{Version: 1, Value: []byte("v"), Expires: 4102542245678}
+	for _, a := range []answer{f.send("GET", "/db/k", ""), f.send("HEAD", "/db/k", ""), f.send("GET", "/db/k", "", "If-None-Match: *")} {
+		date, exact := a.header.Get("Expires"), a.header.Get("X-Dht-Expires")
+		if date != "Sat, 02 Jan 2100 03:04:05 GMT" || exact != "2100-01-02T03:04:05.678Z" {
+			t.Errorf("status %d: it expires at %q, exactly %q", a.status, date, exact)
+		}
 	}
 	if expiresAt(time.UnixMilli(5), 1) != 6 {
 		t.Error("a ttl below a millisecond expires before it begins")

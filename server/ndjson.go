@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/base64"
 	"io"
-	"time"
 	"unicode/utf8"
 
 	"github.com/valyala/fasthttp"
@@ -123,7 +122,7 @@ func appendRecordJSON(dst []byte, r *kv.Record, values bool) []byte {
 		dst = appendJSONString(dst, r.Version.AppendETag(nil))
 		if r.Expires != 0 {
 			dst = append(dst, `,"expires":"`...)
-			dst = kv.ExpiryTime(r.Expires).AppendFormat(dst, time.RFC3339Nano)
+			dst = appendExpiry(dst, kv.ExpiryTime(r.Expires))
 			dst = append(dst, '"')
 		}
 	}
