@@ -29,7 +29,7 @@ type Op struct {
 	Kind OpKind
 	Key  string
 
-	If Condition // of a put or delete: IfMatch or IfAbsent; zero: none
+	If Condition // of a put: IfMatch or IfAbsent; of a delete: IfMatch; zero: none
 
 	// Of a put, as in Put and its PutOptions.
 	Value           []byte

@@ -58,7 +58,10 @@ func (op *Op) check() error {
 	case op.Key == "":
 		return kv.ErrKeyEmpty
 	}
-	return op.If.check()
+	if err := checkTTL(op.TTL); err != nil {
+		return err
+	}
+	return op.If.check(op.Kind)
 }
 
 // appendOp appends the line of an operation. The error is what cannot be sent.

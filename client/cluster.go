@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -55,9 +56,14 @@ func (c *Client) Leave(ctx context.Context) (*api.Leaving, error) {
 	return readJSON[api.Leaving](ctx, c, c.routes.Load().seeds[:1], req)
 }
 
+var errNoName = errors.New("name the node to remove as Cluster has it, host:port")
+
 // Remove takes a member that is down off the ring. A name that is no member's is ErrNotFound. A
 // *StatusError with status 409 says that the member is up.
 func (c *Client) Remove(ctx context.Context, name string) error {
+	if name == "" {
+		return errNoName
+	}
 	req := &request{method: fasthttp.MethodDelete, target: keyTarget("/cluster/nodes/", name, nil), safe: true}
 	resp, err := c.send(ctx, c.routes.Load().forAny(), req)
 	if err == nil {

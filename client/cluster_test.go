@@ -58,7 +58,7 @@ func TestBatchAtRealNodes(t *testing.T) {
 	many := c.Batch(ctx, []client.Op{
 		{Kind: client.OpPut, Key: a, Value: []byte("1")}, {Kind: get, Key: a}, {Kind: client.OpPut, Key: a, Value: []byte("2")}, {Kind: get, Key: a},
 		{Kind: client.OpDelete, Key: a}, {Kind: get, Key: a}, {Kind: get}, {Kind: get, Key: strings.Repeat("k", 5000)},
-		{Kind: client.OpPut, Key: a, TTL: -1},
+		{Kind: client.OpPut, Key: a, TTL: 1e9, If: client.IfMatch("1")},
 	}, nil)
 	var said []string
 	for _, r := range many {
@@ -78,5 +78,89 @@ func TestBatchAtRealNodes(t *testing.T) {
 	}
 	if results := c.Batch(ctx, nil, nil); len(results) != 0 {
 		t.Errorf("of nothing: %v", results)
+	}
+}
+
+// What each condition does to a put and to a delete of a key that has a value and of one that has
+// none, alone and in a batch.
+func TestConditionsAtRealNodes(t *testing.T) {
+	nodes := testcluster.Start(t, testcluster.Options{Nodes: 3})
+	c, err := client.New(client.Options{Addrs: []string{nodes.Name(0)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	ctx := context.Background()
+	const (
+		done    = "done"
+		failed  = "failed"
+		refused = "refused"
+	)
+	outcome := func(err error) string {
+		switch {
+		case err == nil:
+			return done
+		case errors.Is(err, client.ErrConditionFailed):
+			return failed
+		}
+		return refused
+	}
+	for _, tc := range []struct {
+		name            string
+		cond            client.Condition
+		kind            client.OpKind
+		present, absent string
+	}{
+		{`IfMatch("*")`, client.IfMatch("*"), client.OpPut, done, failed},
+		{`IfMatch("*")`, client.IfMatch("*"), client.OpDelete, done, failed},
+		{"IfAbsent", client.IfAbsent(), client.OpPut, failed, done},
+		{"IfAbsent", client.IfAbsent(), client.OpDelete, refused, refused},
+		{"IfMatch of another version", client.IfMatch(`"1"`), client.OpPut, failed, failed},
+		{"IfMatch of another version", client.IfMatch(`"1"`), client.OpDelete, failed, failed},
+		{"IfMatch without quotes", client.IfMatch("1"), client.OpPut, refused, refused},
+		{"none", client.Condition{}, client.OpPut, done, done},
+		{"none", client.Condition{}, client.OpDelete, done, done},
+	} {
+		alone := func(key string) (err error) {
+			if tc.kind == client.OpPut {
+				_, err = c.Put(ctx, key, []byte("new"), &client.PutOptions{If: tc.cond})
+				return err
+			}
+			return c.Delete(ctx, key, &client.DeleteOptions{If: tc.cond})
+		}
+		batch := func(key string) error {
+			op := client.Op{Kind: tc.kind, Key: key, If: tc.cond}
+			if tc.kind == client.OpPut {
+				op.Value = []byte("new")
+			}
+			return c.Batch(ctx, []client.Op{op}, nil)[0].Err
+		}
+		for how, write := range map[string]func(string) error{"alone": alone, "in a batch": batch} {
+			for before, want := range map[string]string{"old": tc.present, "": tc.absent} {
+				const key = "k"
+				if _, err := c.Put(ctx, key, []byte(before), nil); err != nil {
+					t.Fatal(err)
+				}
+				if before == "" {
+					if err := c.Delete(ctx, key, nil); err != nil {
+						t.Fatal(err)
+					}
+				}
+				after := before
+				switch {
+				case want != done:
+				case tc.kind == client.OpPut:
+					after = "new"
+				default:
+					after = ""
+				}
+				err := write(key)
+				value, _ := c.Get(ctx, key, nil)
+				if got := outcome(err); got != want || string(value.Data) != after {
+					t.Errorf("%s, kind %d, %s, of %q: %s (%v) and the value %q; want %s and %q",
+						tc.name, tc.kind, how, before, got, err, value.Data, want, after)
+				}
+			}
+		}
 	}
 }

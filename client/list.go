@@ -14,10 +14,12 @@ import (
 type KeysOptions struct {
 	Prefix string // only keys that begin so; empty: all
 	Values bool   // fetch the values too
-	Page   int    // keys a request; 0: 1000
+	Page   int    // keys a request, at most 10000; 0: 1000
 }
 
 const defaultPage = 1000
+
+var errPage = errors.New("KeysOptions.Page is negative: use 1 to 10000, or 0 for the default")
 
 // Item is a key of a listing.
 type Item struct {
@@ -35,6 +37,10 @@ func (c *Client) Keys(ctx context.Context, opts *KeysOptions) iter.Seq2[Item, er
 		opts = &KeysOptions{}
 	}
 	return func(yield func(Item, error) bool) {
+		if opts.Page < 0 {
+			yield(Item{}, errPage)
+			return
+		}
 		cursor := ""
 		for {
 			page, err := c.keysPage(ctx, opts, cursor)
@@ -66,11 +72,7 @@ type keysPage struct {
 }
 
 func (c *Client) keysPage(ctx context.Context, opts *KeysOptions, cursor string) (*keysPage, error) {
-	limit := opts.Page
-	if limit <= 0 {
-		limit = defaultPage
-	}
-	query := url.Values{"limit": {strconv.Itoa(limit)}}
+	query := url.Values{"limit": {strconv.Itoa(orDefault(opts.Page, defaultPage))}}
 	if opts.Prefix != "" {
 		query.Set("prefix", opts.Prefix)
 	}

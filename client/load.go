@@ -16,7 +16,7 @@ import (
 // LoadOptions of a load. Nil takes the defaults.
 type LoadOptions struct {
 	W   Level         // replicas that have to store each record; empty: LevelLive
-	TTL time.Duration // of every record; 0: each expires as it says
+	TTL time.Duration // of every record, at least a millisecond; 0: each expires as it says
 
 	// BlockTimeout bounds the sending of one block over all its attempts. It is generous for a
 	// reason: a block that is given up too early may still be written, after later blocks with
@@ -33,8 +33,8 @@ type LoadReport struct {
 // errorsMax bounds the errors that are kept.
 const errorsMax = 20
 
-// Loader is one load of records into the cluster. Make it with NewLoader and call Load once; Report
-// tells others how far it is.
+// Loader is one load of records into the cluster. Make it with NewLoader and call Load once: a
+// second call is an error, and loads nothing. Report tells others how far the load is.
 //
 // Every key has its lane, and a lane sends its blocks one after the other. So of two records with
 // the same key the later one wins, while all lanes together keep the cluster busy. A lane belongs
@@ -48,6 +48,7 @@ type Loader struct {
 	opts LoadOptions
 
 	target []byte // of every block's request
+	used   atomic.Bool
 
 	loaded, failed atomic.Int64
 
@@ -57,15 +58,18 @@ type Loader struct {
 
 const defaultBlockTimeout = time.Minute
 
-// NewLoader prepares a load.
+var (
+	errLoaderUsed   = errors.New("Load was called on this Loader before: make a Loader for each load with NewLoader")
+	errBlockTimeout = errors.New("LoadOptions.BlockTimeout is negative: use 0 for the default")
+)
+
+// NewLoader prepares a load. What is wrong with the options is an error of Load.
 func (c *Client) NewLoader(opts *LoadOptions) *Loader {
 	l := &Loader{c: c, target: []byte("/load-data")}
 	if opts != nil {
 		l.opts = *opts
 	}
-	if l.opts.BlockTimeout <= 0 {
-		l.opts.BlockTimeout = defaultBlockTimeout
-	}
+	l.opts.BlockTimeout = orDefault(l.opts.BlockTimeout, defaultBlockTimeout)
 	query := url.Values{}
 	if l.opts.W != "" {
 		query.Set("w", string(l.opts.W))
@@ -92,6 +96,9 @@ func (c *Client) NewLoader(opts *LoadOptions) *Loader {
 // Load sends a block again until a node has taken it, so a record may be written twice. That, like
 // loading the same records again, does no harm unless somebody else writes their keys meanwhile.
 func (l *Loader) Load(ctx context.Context, records iter.Seq2[Record, error]) (LoadReport, error) {
+	if err := l.begin(); err != nil {
+		return LoadReport{}, err
+	}
 	// A lane that gives up ends the reading. The other lanes still wait for the answers to what
 	// they have sent: it is stored, so it counts.
 	reading, giveUp := context.WithCancelCause(ctx)
@@ -113,6 +120,20 @@ func (l *Loader) Load(ctx context.Context, records iter.Seq2[Record, error]) (Lo
 	lanes.Wait()
 	report := l.Report()
 	return report, cmp.Or(context.Cause(reading), broke, report.err())
+}
+
+// begin checks the options, and that this is the only load of the Loader.
+func (l *Loader) begin() error {
+	if l.opts.BlockTimeout < 0 {
+		return errBlockTimeout
+	}
+	if err := checkTTL(l.opts.TTL); err != nil {
+		return err
+	}
+	if l.used.Swap(true) {
+		return errLoaderUsed
+	}
+	return nil
 }
 
 // err is the error of a load that went on to its end.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"net/http"
 	"strings"
@@ -290,6 +291,24 @@ func TestLoadCountsWhatFailedBeforeItGivesUp(t *testing.T) {
 	report, err := loadTSV(c, "bad\t1\n")
 	if !errors.Is(err, ErrUnavailable) || report.Failed != 1 || len(report.Errors) != 1 {
 		t.Errorf("got %+v, %v; want one failed", report, err)
+	}
+}
+
+// A Loader is for one load. A second one is refused, and leaves the report of the first.
+func TestLoaderIsForOneLoad(t *testing.T) {
+	target := newLoadTarget(1)
+	cluster := newFakeCluster(t, 1, func(node int, w http.ResponseWriter, r *http.Request) { target.take(t, node, w, r, nil) })
+	c, _ := newClient(t, Options{Addrs: []string{cluster.nodes[0].addr}})
+	l := c.NewLoader(nil)
+	for i, want := range []error{nil, errLoaderUsed, errLoaderUsed} {
+		key := fmt.Sprint("key", i)
+		report, err := l.Load(background, Pairs(maps.All(map[string][]byte{key: nil})))
+		if _, stored := target.pairs[key]; err != want || stored != (want == nil) || (report.Loaded == 1) != (want == nil) {
+			t.Errorf("load %d: %+v, %v; want %v", i+1, report, err, want)
+		}
+	}
+	if r := l.Report(); r.Loaded != 1 || r.Failed != 0 {
+		t.Errorf("the report is %+v", r)
 	}
 }
 

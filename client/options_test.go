@@ -3,9 +3,11 @@ package client
 import (
 	"context"
 	"crypto/tls"
+	"maps"
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 )
 
 // An address is host:port, or a URL of no path. What is neither is refused, with what to write.
@@ -78,6 +80,56 @@ func TestNewChecksOptions(t *testing.T) {
 	c, _ := newClient(t, Options{Addrs: []string{"h:1"}, TLS: own})
 	if o := c.opts; o.Timeout != defaultTimeout || o.DialTimeout != defaultDialTimeout || o.MaxConns != defaultMaxConns || o.TLS == own {
 		t.Errorf("the defaults are %+v", o)
+	}
+}
+
+// A number of the options of a call that cannot be meant is an error that says what to do. It is
+// not taken for the default, and nothing is sent.
+func TestCallsCheckOptions(t *testing.T) {
+	node := newFakeNode(t, func(http.ResponseWriter, *http.Request) {})
+	c, _ := newClient(t, Options{Addrs: []string{node.addr}, NoRouting: true})
+	load := func(opts *LoadOptions) error {
+		_, err := c.NewLoader(opts).Load(background, Pairs(maps.All(map[string][]byte{"k": nil})))
+		return err
+	}
+	read := func(opts *ReadOptions) (first error) {
+		for _, first = range ReadRecords(strings.NewReader("k\tv\n"), TSV, opts) {
+			break
+		}
+		return first
+	}
+	keys := func(opts *KeysOptions) (first error) {
+		for _, first = range c.Keys(background, opts) {
+			break
+		}
+		return first
+	}
+	put := func(ttl time.Duration) error {
+		_, err := c.Put(background, "k", nil, &PutOptions{TTL: ttl})
+		return err
+	}
+	for _, tc := range []struct {
+		name string
+		err  error
+		want string
+	}{
+		{"page", keys(&KeysOptions{Page: -1}), "use 1 to 10000, or 0 for the default"},
+		{"block timeout", load(&LoadOptions{BlockTimeout: -1}), "use 0 for the default"},
+		{"load ttl", load(&LoadOptions{TTL: -1}), "use a positive one, or 0"},
+		{"load ttl without unit", load(&LoadOptions{TTL: 90}), "as in 90 * time.Second"},
+		{"key limit", read(&ReadOptions{MaxKeyBytes: -1}), "use 0 for the default"},
+		{"value limit", read(&ReadOptions{MaxValueBytes: -1}), "use 0 for the default"},
+		{"ttl", put(-time.Second), "the TTL is -1s: use a positive one, or 0"},
+		{"ttl without unit", put(90), "as in 90 * time.Second"},
+		{"ttl in a batch", c.Batch(background, []Op{{Kind: OpPut, Key: "k", TTL: -1}}, nil)[0].Err, "use a positive one, or 0"},
+		{"no name", c.Remove(background, ""), "name the node"},
+	} {
+		if tc.err == nil || !strings.Contains(tc.err.Error(), tc.want) {
+			t.Errorf("%s: %v, want %q", tc.name, tc.err, tc.want)
+		}
+	}
+	if asked := node.about("/"); len(asked) > 0 {
+		t.Errorf("the node was asked: %q", asked)
 	}
 }
 

@@ -3,6 +3,7 @@ package client
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -44,7 +45,7 @@ type GetOptions struct {
 type PutOptions struct {
 	W               Level         // replicas that have to store it; empty: LevelLive
 	If              Condition     // IfMatch or IfAbsent; zero: none
-	TTL             time.Duration // 0: the value does not expire
+	TTL             time.Duration // at least a millisecond; 0: the value does not expire
 	ContentType     string        // empty: application/octet-stream
 	CacheControl    string        // of answers with the value; empty: caches ask before they use it
 	ContentEncoding string        // how the value is coded, such as gzip; nodes do not look at it
@@ -53,15 +54,27 @@ type PutOptions struct {
 // DeleteOptions of a delete. Nil takes the defaults.
 type DeleteOptions struct {
 	W  Level     // replicas that have to store the delete; empty: LevelLive
-	If Condition // IfMatch; zero: none
+	If Condition // IfMatch, and not IfAbsent; zero: none
 }
 
 // Written is the answer to a write.
 type Written struct {
 	Created  bool   // of a put: the key had no value
-	ETag     string // the version that was written
+	ETag     string // the version that was written; that of a delete matches no value
 	Acks     int    // replicas that have stored it for certain,
 	Replicas int    // of those that the key has
+}
+
+// checkTTL refuses a time to live that cannot be meant. Nodes count in milliseconds; fewer are a
+// number without its unit.
+func checkTTL(ttl time.Duration) error {
+	switch {
+	case ttl < 0:
+		return fmt.Errorf("the TTL is %v: use a positive one, or 0 for a value that does not expire", ttl)
+	case ttl > 0 && ttl < time.Millisecond:
+		return fmt.Errorf("the TTL is %v, which is less than a millisecond: write it with its unit, as in %d * time.Second", ttl, ttl)
+	}
+	return nil
 }
 
 const defaultContentType = "application/octet-stream"
@@ -151,6 +164,9 @@ func putRequest(key string, value []byte, opts *PutOptions) (*request, error) {
 	if _, err := fields.Append(nil); err != nil {
 		return nil, err // fasthttp would send it, changed
 	}
+	if err := checkTTL(opts.TTL); err != nil {
+		return nil, err
+	}
 	query := url.Values{}
 	if opts.TTL != 0 {
 		query.Set("ttl", opts.TTL.String())
@@ -176,7 +192,11 @@ func writeRequest(method, key string, w Level, cond Condition, query url.Values)
 	if key == "" {
 		return nil, kv.ErrKeyEmpty
 	}
-	if err := cond.check(); err != nil {
+	kind := OpPut
+	if method == fasthttp.MethodDelete {
+		kind = OpDelete
+	}
+	if err := cond.check(kind); err != nil {
 		return nil, err
 	}
 	if w != "" {

@@ -69,8 +69,10 @@ func TestPutRefuses(t *testing.T) {
 			t.Errorf("of a batch: %v, want %q", result.Err, want)
 		}
 	}
-	if err := c.Delete(background, "k", &DeleteOptions{If: IfMatch(" ")}); !errors.Is(err, errNoETag) {
-		t.Errorf("a delete: %v", err)
+	for want, cond := range map[error]Condition{errNoETag: IfMatch(" "), errDeleteAbsent: IfAbsent()} {
+		if err := c.Delete(background, "k", &DeleteOptions{If: cond}); err != want {
+			t.Errorf("a delete: %v, want %v", err, want)
+		}
 	}
 	if asked := append(node.about("/db/"), node.about("/batch")...); len(asked) > 0 {
 		t.Errorf("the node was asked: %q", asked)
@@ -157,11 +159,11 @@ func TestBatchLines(t *testing.T) {
 	got := c.Batch(background, []Op{
 		{Kind: OpPut, Key: "<a>", Value: []byte("\xff"), If: IfMatch(`"6"`), TTL: time.Minute,
 			ContentType: "t", CacheControl: "c", ContentEncoding: "e"},
-		{Kind: OpDelete, Key: "\xff", If: IfAbsent()},
+		{Kind: OpPut, Key: "\xff", If: IfAbsent()},
 		{Kind: OpGet, Key: "g"},
 	}, nil)
 	want := `{"op":"put","key":"<a>","if_match":"\"6\"","value_base64":"/w==","content_type":"t","cache_control":"c","content_encoding":"e","ttl":"1m0s"}
-{"op":"delete","key_base64":"/w==","if_none_match":"*"}
+{"op":"put","key_base64":"/w==","if_none_match":"*","value":""}
 {"op":"get","key":"g"}
 `
 	if body != want {
@@ -178,10 +180,10 @@ func TestBatchLines(t *testing.T) {
 	for i, r := range c.Batch(background, []Op{
 		{Key: "k"}, {Kind: 9, Key: "k"}, {Kind: OpGet, Value: []byte("v")}, {Kind: OpDelete, TTL: 1}, {Kind: OpGet, CacheControl: "c"},
 		{Kind: OpGet, If: IfAbsent()}, {Kind: OpPut, ContentType: "\xff"}, {Kind: OpPut, If: IfMatch("\xff")},
-		{Kind: OpGet}, {Kind: OpPut, Value: []byte("v")}, {Kind: OpDelete},
+		{Kind: OpGet}, {Kind: OpPut, Value: []byte("v")}, {Kind: OpDelete}, {Kind: OpDelete, Key: "k", If: IfAbsent()},
 	}, nil) {
 		if want := []error{errNoKind, errNoKind, errOnlyOfPut, errOnlyOfPut, errOnlyOfPut, errGetIf, errNotUTF8, errNotUTF8,
-			kv.ErrKeyEmpty, kv.ErrKeyEmpty, kv.ErrKeyEmpty}[i]; r.Err != want {
+			kv.ErrKeyEmpty, kv.ErrKeyEmpty, kv.ErrKeyEmpty, errDeleteAbsent}[i]; r.Err != want {
 			t.Errorf("operation %d: %v, want %v", i, r.Err, want)
 		}
 	}

@@ -1,6 +1,7 @@
 package client
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"iter"
@@ -64,19 +65,23 @@ type ReadOptions struct {
 	MaxValueBytes int // largest value; 0: 8 MiB
 }
 
+var errReadLimits = errors.New("a negative limit in ReadOptions: use 0 for the default")
+
 // ReadRecords reads the records of a file while it is ranged over, once. It reads blocks of 256
 // KiB, or of one record that is larger. The Value of a record that is kept keeps its block in
 // memory. A line that is no record, or one beyond the limits, is a *RecordError, and reading goes
 // on. Any other error ends it.
 func ReadRecords(r io.Reader, f Format, opts *ReadOptions) iter.Seq2[Record, error] {
 	limits := kv.DefaultLimits()
-	if opts != nil && opts.MaxKeyBytes > 0 {
-		limits.MaxKeyBytes = opts.MaxKeyBytes
-	}
-	if opts != nil && opts.MaxValueBytes > 0 {
-		limits.MaxValueBytes = opts.MaxValueBytes
+	if opts != nil {
+		limits.MaxKeyBytes = orDefault(opts.MaxKeyBytes, limits.MaxKeyBytes)
+		limits.MaxValueBytes = orDefault(opts.MaxValueBytes, limits.MaxValueBytes)
 	}
 	return func(yield func(Record, error) bool) {
+		if limits.MaxKeyBytes < 0 || limits.MaxValueBytes < 0 {
+			yield(Record{}, errReadLimits)
+			return
+		}
 		known, ok := format.ByMediaType([]byte(f))
 		if !ok {
 			yield(Record{}, fmt.Errorf("format %q: want client.TSV, CSV, NDJSON or Binary", f))
