@@ -80,29 +80,62 @@ func (c *Client) Batch(ctx context.Context, ops []Op, opts *BatchOptions) []Resu
 	return b.results
 }
 
-// GetMany returns the values of keys. A key without a value is not in the map. The error is the
-// first that kept a key from being read: then the map has the others.
+// GetMany returns the values of keys. A key that is not in the map has no value, if the error is
+// nil. Otherwise it is a *GetManyError, which names the keys that were not read. What was read is
+// in the map all the same, and a key that is in neither has no value.
 func (c *Client) GetMany(ctx context.Context, keys []string, opts *GetOptions) (map[string]Value, error) {
 	if opts == nil {
 		opts = &GetOptions{}
 	}
-	ops := make([]Op, len(keys))
-	for i, key := range keys {
-		ops[i] = Op{Kind: OpGet, Key: key}
+	ops := make([]Op, 0, len(keys))
+	asked := make(map[string]bool, len(keys))
+	for _, key := range keys {
+		if !asked[key] {
+			asked[key] = true
+			ops = append(ops, Op{Kind: OpGet, Key: key})
+		}
 	}
-	values := make(map[string]Value, len(keys))
-	var failed error
+	values := make(map[string]Value, len(ops))
+	var unread GetManyError
 	for i, r := range c.Batch(ctx, ops, &BatchOptions{R: opts.R}) {
 		switch {
 		case r.Err == nil:
-			values[keys[i]] = r.Value
-		case errors.Is(r.Err, ErrNotFound):
-		case failed == nil:
-			failed = fmt.Errorf("key %q: %w", keys[i], r.Err)
+			values[ops[i].Key] = r.Value
+		case !errors.Is(r.Err, ErrNotFound):
+			unread.add(ops[i].Key, r.Err)
 		}
 	}
-	return values, failed
+	if len(unread.Failed) > 0 {
+		return values, &unread
+	}
+	return values, nil
 }
+
+// GetManyError says which keys GetMany could not read. errors.Is and errors.As look at the error of
+// the first of them.
+type GetManyError struct {
+	Failed map[string]error // by key: the error that Get would have returned
+
+	first string // key of the first
+}
+
+func (e *GetManyError) add(key string, err error) {
+	if e.Failed == nil {
+		e.Failed, e.first = make(map[string]error), key
+	}
+	e.Failed[key] = err
+}
+
+func (e *GetManyError) Error() string {
+	text := fmt.Sprintf("key %q: %v", e.first, e.Failed[e.first])
+	if more := len(e.Failed) - 1; more > 0 {
+		text = fmt.Sprintf("%d keys were not read, the first is %s", more+1, text)
+	}
+	return text
+}
+
+// Unwrap is the error of the first key that was not read.
+func (e *GetManyError) Unwrap() error { return e.Failed[e.first] }
 
 func (o *BatchOptions) target() []byte {
 	query := url.Values{}

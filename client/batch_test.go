@@ -186,6 +186,50 @@ func TestBatchErrors(t *testing.T) {
 	}
 }
 
+// After an error of GetMany each key is in one of three places: read, not read with its own error,
+// or in neither, and then it has no value. A key that is asked for twice is read once.
+func TestGetManyTellsWhatWasNotRead(t *testing.T) {
+	target := newBatchTarget(2)
+	cluster := newFakeCluster(t, 2, func(node int, w http.ResponseWriter, r *http.Request) { target.serve(node, w, r) })
+	target.pairs["here"], target.pairs["here too"] = "1", "2"
+	asked := 0
+	target.answer = func(_ int, key string) string {
+		if key == "here" {
+			asked++
+		}
+		if strings.HasPrefix(key, "lost") {
+			return `{"status":503,"error":"no replica that holds everything is up"}`
+		}
+		return ""
+	}
+	c, _ := newClient(t, Options{Addrs: []string{cluster.nodes[0].addr}})
+	keys := []string{"here", "lost 1", "none", "here", "", "lost 2", "here too", "lost 1"}
+	values, err := c.GetMany(background, keys, nil)
+	var unread *GetManyError
+	if !errors.As(err, &unread) || !errors.Is(err, ErrUnavailable) {
+		t.Fatalf("got %v", err)
+	}
+	for _, key := range keys {
+		_, read := values[key]
+		cause := unread.Failed[key]
+		if want := strings.HasPrefix(key, "here"); read != want {
+			t.Errorf("%q is read: %v", key, read)
+		}
+		if want := strings.HasPrefix(key, "lost"); want != errors.Is(cause, ErrUnavailable) || (cause != nil) != (want || key == "") {
+			t.Errorf("%q is not read: %v", key, cause)
+		}
+	}
+	if want := `3 keys were not read, the first is key "lost 1": `; !strings.HasPrefix(err.Error(), want) {
+		t.Errorf("the error is %q, want %q", err, want)
+	}
+	if asked != 1 {
+		t.Errorf("a key is asked for %d times", asked)
+	}
+	if _, err := c.GetMany(background, []string{"here", "none"}, nil); err != nil {
+		t.Errorf("with nothing lost: %v", err)
+	}
+}
+
 // A value travels in the shorter of the two forms: of NULs, base64 is.
 func TestBatchValuesTravelShort(t *testing.T) {
 	for value, most := range map[string]int{strings.Repeat("\x00", 3000): 4200, strings.Repeat("line\n", 600): 3700, strings.Repeat("text ", 600): 3200} {

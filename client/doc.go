@@ -55,8 +55,9 @@
 // # Many keys
 //
 // GetMany and Batch carry out many operations in few requests, which the owners of the keys get at
-// the same time. A Loader loads records of any number, from a map, a file or a function, in bounded
-// memory. Keys lists the keys that begin with a prefix, with or without their values.
+// the same time. After an error of GetMany, a *GetManyError tells the keys that were not read from
+// those that have no value. A Loader loads records of any number, from a map, a file or a function,
+// in bounded memory. Keys lists the keys that begin with a prefix, with or without their values.
 //
 // # Routing
 //

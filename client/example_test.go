@@ -224,8 +224,9 @@ func ExampleClient_GetMany() {
 		}
 	}
 	values, err := c.GetMany(ctx, []string{"color/sky", "color/grass", "color/none"}, nil)
-	if err != nil {
-		log.Fatal(err)
+	var unread *client.GetManyError
+	if errors.As(err, &unread) {
+		log.Fatal("these were not read, and may have values: ", slices.Collect(maps.Keys(unread.Failed)))
 	}
 	sky, found := values["color/sky"]
 	fmt.Println(len(values), found, string(sky.Data))
