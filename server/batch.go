@@ -257,7 +257,7 @@ func (b *batcher) append(res *format.Result, op *kv.Op) {
 		return
 	}
 	unknown, required := false, 0
-	if op != nil && op.Kind != kv.OpGet && outcomeUnknown(op) {
+	if op != nil && op.Kind != kv.OpGet && outcomeUnknown(op, b.call.Write) {
 		unknown, required = true, op.Required
 	}
 	b.out = appendResultJSON(b.out, res, unknown, required)

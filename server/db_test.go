@@ -316,6 +316,44 @@ func TestErrorStatuses(t *testing.T) {
 	}
 }
 
+// A write that a replica has refused for want of memory may still appear, unless all replicas that
+// may have it have refused it: one that is down is sent it when it is back.
+func TestRefusedWriteMayStillAppear(t *testing.T) {
+	f := start(t, Options{})
+	for _, c := range []struct {
+		query, condition         string
+		acks, required, replicas int
+		unknown                  bool
+	}{
+		{"", "", 0, 2, 2, false},
+		{"", "", 1, 2, 2, true},
+		{"", "", 0, 1, 2, true}, // the other is down
+		{"?w=live", "", 0, 1, 2, true},
+		{"?w=quorum", "", 0, 2, 3, true},
+		{"?w=all", "", 0, 1, 1, false},
+		{"", "If-None-Match: *", 0, 1, 2, false}, // by the primary, before any other was asked
+		{"", "If-None-Match: *", 1, 2, 2, true},
+	} {
+		f.store.outcome = func(op *kv.Op) {
+			op.Err, op.Acks, op.Required, op.Replicas = kv.ErrNoMemory, c.acks, c.required, c.replicas
+		}
+		var condition []string
+		line := `{"op":"put","key":"k","value":"v"}`
+		if c.condition != "" {
+			condition, line = []string{c.condition}, `{"op":"put","key":"k","value":"v","if_none_match":"*"}`
+		}
+		put := f.send("PUT", "/db/k"+c.query, "v", condition...)
+		put.want(t, 507)
+		batch := f.send("POST", "/batch"+c.query, line)
+		batch.want(t, 200)
+		for _, a := range []answer{put, batch} {
+			if got := strings.Contains(a.body, `"outcome":"unknown"`); got != c.unknown {
+				t.Errorf("%+v: %s", c, a.body)
+			}
+		}
+	}
+}
+
 // A method that a resource does not have is a 405 that lists those it has.
 func TestOtherMethods(t *testing.T) {
 	f := start(t, Options{})

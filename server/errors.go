@@ -109,15 +109,22 @@ func statusOf(err error) (status int, msg string) {
 	return http.StatusInternalServerError, err.Error()
 }
 
-// outcomeUnknown says whether a write that failed so may still appear: too few
-// replicas are known to have it, or one refused what another has stored.
-func outcomeUnknown(op *kv.Op) bool {
+// outcomeUnknown says whether a write that failed so may still appear: too few replicas are known
+// to have it, or one has refused what another has stored or may get as a hint.
+func outcomeUnknown(op *kv.Op, w kv.Level) bool {
 	switch err := op.Err; {
 	case errors.Is(err, kv.ErrNoMemory), errors.Is(err, kv.ErrRefused):
-		return op.Acks > 0
+		return op.Acks > 0 || op.Cond.Kind == kv.Always && !allAnswered(op, w)
 	default:
 		return errors.Is(err, kv.ErrUnavailable) || errors.Is(err, kv.ErrTimeout) || errors.Is(err, kv.ErrUnknownOutcome)
 	}
+}
+
+// allAnswered says whether every replica is known to have answered a write. At LevelLive, Required
+// counts those that were up. At other levels it does not tell.
+func allAnswered(op *kv.Op, w kv.Level) bool {
+	isLive := w == kv.LevelLive || w == 0
+	return op.Replicas == 1 || isLive && op.Required == op.Replicas
 }
 
 // fail answers with the error as JSON.
@@ -139,7 +146,7 @@ func failWrite(ctx *fasthttp.RequestCtx, sc *scratch, op *kv.Op) {
 	}
 	status, msg := statusOf(op.Err)
 	doc := &api.Error{Error: msg}
-	if outcomeUnknown(op) {
+	if outcomeUnknown(op, sc.call.Write) {
 		doc.Acks, doc.Required, doc.Outcome = &op.Acks, &op.Required, "unknown"
 	}
 	failWith(ctx, op.Err, status, doc)

@@ -35,6 +35,7 @@ type fakeStore struct {
 	version kv.Version
 	last    kv.Call                     // the last call, without its values
 	fail    error                       // if set, the outcome of every operation
+	outcome func(op *kv.Op)             // if set, gives every operation its outcome
 	list    func(*kv.ListRequest) error // called before each List
 	do      func(c *kv.Call)            // called before each Do
 	pages   []kv.ListRequest
@@ -65,6 +66,8 @@ func (f *fakeStore) doOne(c *kv.Call, op *kv.Op) {
 	live := old.Live(now)
 	op.Replicas, op.Required = 2, 2
 	switch {
+	case f.outcome != nil:
+		f.outcome(op)
 	case f.fail != nil:
 		op.Err, op.Acks = f.fail, 1
 	case op.Kind == kv.OpGet && !live:
