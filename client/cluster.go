@@ -50,21 +50,23 @@ func (c *Client) Locate(ctx context.Context, key string) (*api.Key, error) {
 
 // Leave asks the node at the first of Options.Addrs, and no other, to leave the cluster. It answers
 // at once, and again when it is asked again. The node has left when Cluster, asked of another node,
-// does not list it any more. A *StatusError with status 409 says why it cannot leave.
+// does not list it any more. A *StatusError with status 409 says why it cannot leave. After
+// ErrOutcomeUnknown it may be leaving.
 func (c *Client) Leave(ctx context.Context) (*api.Leaving, error) {
-	req := &request{method: fasthttp.MethodPost, target: []byte("/cluster/leave"), safe: true}
+	req := &request{method: fasthttp.MethodPost, target: []byte("/cluster/leave"), safe: true, writes: true}
 	return readJSON[api.Leaving](ctx, c, c.routes.Load().seeds[:1], req)
 }
 
 var errNoName = errors.New("name the node to remove as Cluster has it, host:port")
 
 // Remove takes a member that is down off the ring. A name that is no member's is ErrNotFound. A
-// *StatusError with status 409 says that the member is up.
+// *StatusError with status 409 says that the member is up. After ErrOutcomeUnknown it may be
+// removed: to remove it again does no harm.
 func (c *Client) Remove(ctx context.Context, name string) error {
 	if name == "" {
 		return errNoName
 	}
-	req := &request{method: fasthttp.MethodDelete, target: keyTarget("/cluster/nodes/", name, nil), safe: true}
+	req := &request{method: fasthttp.MethodDelete, target: keyTarget("/cluster/nodes/", name, nil), safe: true, writes: true}
 	resp, err := c.send(ctx, c.routes.Load().forAny(), req)
 	if err == nil {
 		fasthttp.ReleaseResponse(resp)

@@ -35,7 +35,7 @@ var (
 )
 
 // check refuses a condition that has lost its tag on the way here, or would lose it on the way to
-// the node, or that means nothing for a write of this kind.
+// the node. It also refuses one that means nothing for a write of this kind.
 func (c Condition) check(kind OpKind) error {
 	switch {
 	case c.header == "":

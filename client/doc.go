@@ -78,25 +78,34 @@
 // sent twice could undo what somebody else has written in between. When all nodes ask to come back
 // later, the client waits as long as they say and starts over, if the time allows.
 //
+// A Put, a Delete or an operation of a Batch that fails was certainly not done, unless its error
+// matches ErrOutcomeUnknown. So look for ErrOutcomeUnknown first. The same goes for Leave and
+// Remove, which do no harm when they are sent twice, and so go on to the next node like a read.
+//
 // Tell errors apart with errors.Is:
 //
 //   - ErrNotFound: the key has no value.
 //   - ErrConditionFailed: somebody else has written the key. Nothing was written. Read it again.
 //   - ErrOutcomeUnknown: the write may have been done, or may still appear. Read the key to find
 //     out, or write it again if that does no harm.
-//   - ErrUnavailable: the cluster cannot do it now. Nothing was written. Try again later.
+//   - ErrUnavailable: the cluster cannot do it now. Try again later. After Leave, Remove and a load
+//     it may match ErrOutcomeUnknown, too.
 //   - ErrFull: the nodes have no memory for the write. It may have been done only if the error
 //     matches ErrOutcomeUnknown, too.
-//   - ErrUnauthorized, ErrWantsTLS, ErrNoTLS: nothing was done. The Options do not fit the nodes.
+//   - ErrUnauthorized, ErrWantsTLS, ErrNoTLS: the Options do not fit the nodes.
 //   - ErrIncomplete: some records of a load failed.
 //   - ErrClosed: the call came after Close.
 //
 // Any other refusal is about the request and will happen again: a value that is too large, or a
-// level of more replicas than there are. Nothing was written. errors.As finds the *StatusError of a
-// node's answer, whose Message says what to do. What would not arrive as it is, such as an empty
-// key or a line end in a content type, is an error of the client and is not sent.
+// level of more replicas than there are. errors.As finds the *StatusError of a node's answer, whose
+// Message says what to do. What would not arrive as it is, or cannot be meant, is an error of the
+// client and is not sent: an empty key, a line end in a content type, a negative TTL.
 //
-// A Loader is the exception: it repeats its records until a node has taken them.
+// A load is many writes, and its error does not speak for each. What its LoadReport counts as
+// loaded is stored. A record that failed may be stored, too, or may still appear. Where the error
+// matches ErrOutcomeUnknown, so may records that are counted as neither. A Loader repeats its
+// records until a node has taken them: to load them again does no harm, unless somebody else
+// writes their keys.
 //
 // # Time
 //

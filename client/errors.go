@@ -29,16 +29,17 @@ var (
 	// key to find out. Or write again, if it does no harm to do it twice.
 	ErrOutcomeUnknown = errors.New("the write may or may not have been done")
 
-	// ErrUnavailable: the cluster cannot do it now, and a write was certainly not done. No node
-	// was reached, or too few of the replicas that it takes, or the nodes are overloaded. Try
-	// again later. The client has already tried other nodes.
+	// ErrUnavailable: the cluster cannot do it now. No node was reached, or too few of the replicas
+	// that it takes, or the nodes are overloaded. Try again later. The client has already tried
+	// other nodes. A write was certainly not done, unless the error is ErrOutcomeUnknown too.
 	ErrUnavailable = errors.New("no node answers")
 
 	// ErrFull: a replica has no memory for the write. Delete keys, write less, or give the nodes
-	// more memory. Where other replicas have stored it, the error is ErrOutcomeUnknown too.
+	// more memory. Where other replicas have stored it, or may, the error is ErrOutcomeUnknown too.
 	ErrFull = errors.New("a replica has no memory left for this write")
 
-	// ErrIncomplete: of a load, some records were not stored. The LoadReport says which.
+	// ErrIncomplete: of a load, some records failed. The LoadReport says which. Those that failed
+	// because too few replicas confirmed them may be stored.
 	ErrIncomplete = errors.New("not all records were loaded")
 
 	// ErrUnauthorized: the nodes want a token, or another one. Set Options.Token.
@@ -72,7 +73,8 @@ type StatusError struct {
 	// no value, or the version is not known.
 	ETag string
 
-	// RetryAfter is how long the node, which did nothing, asks to wait. 0: it does not ask.
+	// RetryAfter is how long whoever answered asks to wait. A node that asks has done nothing. 0:
+	// it does not ask.
 	RetryAfter time.Duration
 
 	stranger bool // the answer is no node's: a proxy gave it, or a server of another kind
@@ -121,14 +123,14 @@ func unavailable(status int) bool {
 }
 
 // refused says that the node did nothing with the request, and that it or another may take it
-// later.
-func (e *StatusError) refused() bool { return e.RetryAfter > 0 && !e.Unknown }
+// later. A proxy that says to come back later may have passed the request on before.
+func (e *StatusError) refused() bool { return e.RetryAfter > 0 && !e.Unknown && !e.stranger }
 
 // leavesOpen says whether a write that was answered so may have been done, although the answer
 // does not say it. A node's own answer does say it, unless a fault of the node came in between. A
 // proxy may have passed the write on.
 func (e *StatusError) leavesOpen() bool {
-	return e.Status == http.StatusInternalServerError || e.stranger && (unavailable(e.Status) || isSuccess(e.Status))
+	return e.Status == http.StatusInternalServerError || e.stranger && (e.Status > 500 || isSuccess(e.Status))
 }
 
 func isSuccess(status int) bool { return status >= 200 && status < 300 }

@@ -41,6 +41,7 @@ func TestErrorsOfAnswers(t *testing.T) {
 		reply(w, status, body)
 	})
 	const unknown = `{"error":"e","acks":1,"required":2,"outcome":"unknown"}`
+	fullOpen := []error{ErrFull, ErrOutcomeUnknown}
 	not, failed, full, open := []error{ErrNotFound}, []error{ErrConditionFailed}, []error{ErrFull}, []error{ErrOutcomeUnknown}
 	later, token, tls := []error{ErrUnavailable}, []error{ErrUnauthorized}, []error{ErrWantsTLS}
 	for _, tc := range []struct {
@@ -55,14 +56,15 @@ func TestErrorsOfAnswers(t *testing.T) {
 		{421, "", "", tls, tls, tls, tls},
 		{400, "", "", nil, nil, nil, nil},
 		{413, "", "", nil, nil, nil, nil},
-		{507, "", "", full, full, full, full},
+		{507, "", "", full, full, full, fullOpen},
 		{507, unknown, "", append(open, full...), append(open, full...), append(open, full...), append(open, full...)},
 		{503, unknown, "", open, open, open, open},
-		{503, "", "9", later, later, later, later},
+		{503, "", "9", later, later, later, open},
 		{500, "", "", nil, open, nil, open},
 		{502, "", "", later, later, later, open},
 		{503, "", "", later, later, later, open},
 		{504, "", "", later, later, later, open},
+		{524, "", "", nil, nil, nil, open},
 		{302, "", "", nil, nil, nil, nil},
 	} {
 		for _, name = range []string{"n:1", ""} {

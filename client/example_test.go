@@ -176,12 +176,12 @@ func ExampleClient_Put_errors() {
 	switch {
 	case err == nil:
 		fmt.Println("stored on all replicas")
-	case errors.Is(err, client.ErrOutcomeUnknown):
+	case errors.Is(err, client.ErrOutcomeUnknown): // first: other errors may match, too
 		fmt.Println("it may be stored: read it, or write it again")
 	case errors.Is(err, client.ErrUnavailable):
 		fmt.Println("it is not stored: try again later")
 	default:
-		fmt.Println("it is not stored, and will not be:", err)
+		fmt.Println("it is not stored:", err)
 	}
 	// Output:
 	// stored on all replicas

@@ -149,12 +149,17 @@ func (l *Loader) deliver(ctx, reading context.Context, lane *lane, b *block) (er
 		header:  []header{{fasthttp.HeaderContentType, format.TypeBinary}},
 		body:    b.data,
 		safe:    true, // the same values again, before any later block of the lane
+		writes:  true,
 		timeout: l.opts.BlockTimeout,
 	}
 	var before *api.LoadResult // of the first sending, where records failed
+	open := false              // whether a sending without a result may have stored something
 	defer func() {
 		if err != nil && before != nil {
 			l.count(b, before)
+		}
+		if err != nil && open {
+			l.open.Store(true)
 		}
 	}()
 	for try := 0; ; try++ {
@@ -173,6 +178,7 @@ func (l *Loader) deliver(ctx, reading context.Context, lane *lane, b *block) (er
 		}
 		var status *StatusError
 		answered := errors.As(err, &status)
+		open = open || errors.Is(err, ErrOutcomeUnknown) || answered && unavailable(status.Status)
 		switch {
 		case answered && wholeBlock(status.Status):
 			l.fail(int64(len(b.lines)), &RecordError{

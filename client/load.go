@@ -49,6 +49,7 @@ type Loader struct {
 
 	target []byte // of every block's request
 	used   atomic.Bool
+	open   atomic.Bool // a block without a result was given up, and may have been stored
 
 	loaded, failed atomic.Int64
 
@@ -88,10 +89,13 @@ func (c *Client) NewLoader(opts *LoadOptions) *Loader {
 // before it takes the next.
 //
 // If some records failed, the error is ErrIncomplete, and the report says which. A *RecordError of
-// the sequence counts as such a record. Any other error ends the load early. If it is one of the
-// sequence, all records before it have their outcome. If it is one of the context or the cluster,
-// records that were not reached are neither loaded nor failed. Those that were on their way may
-// have been loaded.
+// the sequence counts as such a record. A record that failed because too few replicas confirmed it
+// may have been stored, or may still appear.
+//
+// Any other error ends the load early. What was loaded before is stored, and counted in the report.
+// If the error is one of the sequence, all records before it have their outcome. If it is one of
+// the context or the cluster, records that were not reached are neither loaded nor failed. If it
+// matches ErrOutcomeUnknown, too, some of these were on their way, and may have been stored.
 //
 // Load sends a block again until a node has taken it, so a record may be written twice. That, like
 // loading the same records again, does no harm unless somebody else writes their keys meanwhile.
@@ -119,7 +123,11 @@ func (l *Loader) Load(ctx context.Context, records iter.Seq2[Record, error]) (Lo
 	}
 	lanes.Wait()
 	report := l.Report()
-	return report, cmp.Or(context.Cause(reading), broke, report.err())
+	err := cmp.Or(context.Cause(reading), broke, report.err())
+	if err != nil && l.open.Load() && !errors.Is(err, ErrOutcomeUnknown) {
+		err = &openError{err}
+	}
+	return report, err
 }
 
 // begin checks the options, and that this is the only load of the Loader.

@@ -224,7 +224,7 @@ func TestLoadRefused(t *testing.T) {
 func TestLoadGivesUp(t *testing.T) {
 	c, waits := newClient(t, Options{Addrs: []string{deadAddr(t)}})
 	report, err := loadTSV(c, "a\t1\n")
-	if !errors.Is(err, ErrUnavailable) || report.Loaded+report.Failed != 0 || len(*waits) != blockTries-1 {
+	if !errors.Is(err, ErrUnavailable) || errors.Is(err, ErrOutcomeUnknown) || report.Loaded+report.Failed != 0 || len(*waits) != blockTries-1 {
 		t.Errorf("got %+v, %v after %v", report, err, *waits)
 	}
 }
@@ -276,6 +276,30 @@ func TestLoadCountsWhatIsOnItsWay(t *testing.T) {
 	}
 }
 
+// Where one lane gives up because a node refuses, and another because a node has hung up, what the
+// second has sent may be stored. The error says so, whichever came first.
+func TestLoadThatMayBeStored(t *testing.T) {
+	var sent sync.WaitGroup // both blocks
+	sent.Add(2)
+	var first [2]sync.Once
+	cluster := newFakeCluster(t, 2, func(node int, w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		first[node].Do(sent.Done)
+		sent.Wait()
+		if node == 1 {
+			reply(w, 401, `{"error":"no"}`)
+			return
+		}
+		hangUp(w)
+	})
+	c, _ := newClient(t, Options{Addrs: []string{cluster.nodes[0].addr}})
+	file := cluster.keyOf(0) + "\t1\n" + cluster.keyOf(1) + "\t2\n"
+	report, err := loadTSV(c, file)
+	if !errors.Is(err, ErrUnauthorized) || !errors.Is(err, ErrOutcomeUnknown) || report.Loaded+report.Failed != 0 {
+		t.Errorf("got %+v, %v", report, err)
+	}
+}
+
 // A record that failed is counted also where the second node to which it is offered does not
 // answer.
 func TestLoadCountsWhatFailedBeforeItGivesUp(t *testing.T) {
@@ -289,7 +313,7 @@ func TestLoadCountsWhatFailedBeforeItGivesUp(t *testing.T) {
 	})
 	c, _ := newClient(t, Options{Addrs: []string{cluster.nodes[0].addr}})
 	report, err := loadTSV(c, "bad\t1\n")
-	if !errors.Is(err, ErrUnavailable) || report.Failed != 1 || len(report.Errors) != 1 {
+	if !errors.Is(err, ErrUnavailable) || !errors.Is(err, ErrOutcomeUnknown) || report.Failed != 1 || len(report.Errors) != 1 {
 		t.Errorf("got %+v, %v; want one failed", report, err)
 	}
 }

@@ -133,6 +133,23 @@ func TestLeaveAsksOneNode(t *testing.T) {
 	}
 }
 
+// Leave and Remove may have been done where the node hangs up, though they are sent again.
+func TestMembersMayHaveChanged(t *testing.T) {
+	cluster := newFakeCluster(t, 2, func(_ int, w http.ResponseWriter, _ *http.Request) { hangUp(w) })
+	c, _ := newClient(t, Options{Addrs: []string{cluster.nodes[0].addr, cluster.nodes[1].addr}, NoRouting: true})
+	wantErrors(t, "remove", c.Remove(background, "n:1"), ErrUnavailable, ErrOutcomeUnknown)
+	_, err := c.Leave(background)
+	wantErrors(t, "leave", err, ErrUnavailable, ErrOutcomeUnknown)
+	for i, want := range []int{2, 1} {
+		if got := len(cluster.nodes[i].about("/")); got != want {
+			t.Errorf("node %d was asked %d times, want %d", i, got, want)
+		}
+	}
+	cluster.nodes[0].Close()
+	cluster.nodes[1].Close()
+	wantErrors(t, "remove, with nobody there", c.Remove(background, "n:1"), ErrUnavailable)
+}
+
 // Remove names the node in one segment of the path, and any node will do.
 func TestRemove(t *testing.T) {
 	cluster := newFakeCluster(t, 2, func(_ int, w http.ResponseWriter, _ *http.Request) { w.WriteHeader(204) })

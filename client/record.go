@@ -28,7 +28,7 @@ type Record struct {
 	Line int64
 }
 
-// RecordError is a record that was not loaded. A sequence may yield one in place of a record: it is
+// RecordError is a record that failed. A sequence may yield one in place of a record: it is
 // counted and reported, and the load goes on.
 type RecordError struct {
 	Line int64 // as in Record

@@ -18,9 +18,10 @@ type request struct {
 	header []header
 	body   []byte
 
-	// safe says that it does no harm to send the request again after a node
-	// may have seen it.
-	safe bool
+	// safe says that it does no harm to send the request again after a node may have seen it.
+	// Most such requests read. One that writes all the same may have been done whenever a node
+	// may have seen it, however the call ends.
+	safe, writes bool
 
 	begun   time.Time     // the time counts from here; zero: from when it is sent
 	timeout time.Duration // over all attempts; 0: Options.Timeout
@@ -59,17 +60,26 @@ func (c *Client) send(ctx context.Context, candidates []*endpoint, req *request)
 		return nil, ErrClosed
 	}
 	a := attempts{c: c, ctx: ctx, req: req, deadline: c.deadline(ctx, req)}
+	resp, err := a.rounds(candidates)
+	if err != nil && a.open && !errors.Is(err, ErrOutcomeUnknown) {
+		err = &openError{err}
+	}
+	return resp, err
+}
+
+// rounds asks the candidates until one answers, or nobody will.
+func (a *attempts) rounds(candidates []*endpoint) (*fasthttp.Response, error) {
 	for {
-		begin := c.now()
+		begin := a.c.now()
 		resp, err := a.round(candidates)
 		if err != errGoOn {
 			return resp, err
 		}
 		wait := a.retryAfter()
-		if wait <= 0 || wait+c.now().Sub(begin) >= time.Until(a.deadline) {
+		if wait <= 0 || wait+a.c.now().Sub(begin) >= time.Until(a.deadline) {
 			return nil, a.failure()
 		}
-		if err := c.sleep(ctx, wait); err != nil {
+		if err := a.c.sleep(a.ctx, wait); err != nil {
 			return nil, err
 		}
 		a.before, a.errs = a.errs, nil
@@ -100,6 +110,7 @@ type attempts struct {
 	deadline time.Time
 	errs     []error // of this round
 	before   []error // of the round before
+	open     bool    // a write that a node may have done
 }
 
 // round asks each candidate once.
@@ -155,6 +166,7 @@ func (a *attempts) one(e *endpoint, last bool) (*fasthttp.Response, error) {
 	}
 	status := statusError(resp, e.addr)
 	fasthttp.ReleaseResponse(resp)
+	a.mayBeDone(status.leavesOpen())
 	if status.refused() || a.req.safe && (status.stranger || elsewhere(status.Status)) {
 		a.errs = append(a.errs, status)
 		return nil, errGoOn
@@ -163,38 +175,36 @@ func (a *attempts) one(e *endpoint, last bool) (*fasthttp.Response, error) {
 	return nil, status
 }
 
+// mayBeDone notes that a node may have done the request. Of one that only reads, nothing is noted.
+func (a *attempts) mayBeDone(may bool) { a.open = a.open || may && (a.req.writes || !a.req.safe) }
+
 // unanswered decides what follows from an attempt without an answer: errGoOn, or the error of the
 // call.
 func (a *attempts) unanswered(e *endpoint, err error) error {
+	unsent := nothingSent(err)
+	a.mayBeDone(!unsent)
 	var notTLS tls.RecordHeaderError
 	switch {
 	case err == errGivenUp:
-		return a.final(a.ctx.Err())
-	case errors.As(err, &notTLS):
+		return a.ctx.Err()
+	case unsent && errors.As(err, &notTLS):
 		return fmt.Errorf("%s: %w", e.addr, ErrNoTLS)
 	case errors.Is(err, fasthttp.ErrBodyTooLarge):
-		return a.final(fmt.Errorf("%s: the answer has more than the %d bytes of Options.MaxResponseBytes",
-			e.addr, a.c.opts.MaxResponseBytes))
+		return fmt.Errorf("%s: the answer has more than the %d bytes of Options.MaxResponseBytes",
+			e.addr, a.c.opts.MaxResponseBytes)
 	}
 	e.failed(a.c.now(), err)
 	a.c.suspect(a.c.routes.Load())
 	err = fmt.Errorf("%s: %w", e.addr, err)
-	if !a.req.safe && !nothingSent(err) {
-		return a.final(err)
+	if !a.req.safe && !unsent {
+		return err
 	}
 	a.errs = append(a.errs, err)
 	return errGoOn
 }
 
-// final is the error of a call that has sent its request and ends without an answer.
-func (a *attempts) final(err error) error {
-	if a.req.safe {
-		return err
-	}
-	return &openError{err}
-}
-
-// openError is the ErrOutcomeUnknown of a request that was sent and not answered.
+// openError is the ErrOutcomeUnknown of a write that was sent, and of which no answer says what has
+// become of it.
 type openError struct{ cause error }
 
 func (e *openError) Error() string        { return ErrOutcomeUnknown.Error() + ": " + e.cause.Error() }
@@ -213,7 +223,7 @@ func (a *attempts) retryAfter() time.Duration {
 	var shortest time.Duration
 	for _, err := range a.errs {
 		var status *StatusError
-		if errors.As(err, &status) && status.refused() && (shortest == 0 || status.RetryAfter < shortest) {
+		if errors.As(err, &status) && status.RetryAfter > 0 && !status.Unknown && (shortest == 0 || status.RetryAfter < shortest) {
 			shortest = status.RetryAfter
 		}
 	}

@@ -1,10 +1,31 @@
 package client
 
 import (
+	"crypto/tls"
 	"errors"
 	"net/http"
+	"net/http/httptest"
 	"testing"
 )
+
+// What is no TLS in the answer to a request does not mean that the node speaks none. The request
+// has arrived, and a write may have been done.
+func TestNoTLSAfterTheRequest(t *testing.T) {
+	node := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		conn, _, err := w.(http.Hijacker).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer conn.Close()
+		_, _ = conn.Write([]byte("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n"))
+		_, _ = conn.(*tls.Conn).NetConn().Write([]byte("plain"))
+	}))
+	t.Cleanup(node.Close)
+	c, _ := newClient(t, Options{Addrs: []string{node.URL}, NoRouting: true, TLS: &tls.Config{InsecureSkipVerify: true}})
+	_, err := c.Put(background, "k", []byte("v"), nil)
+	wantErrors(t, "a put", err, ErrOutcomeUnknown)
+}
 
 // A node that speaks TLS and is asked without, or the other way round, is an error that says so. A
 // write was certainly not done then. What only hangs up is taken for neither.
