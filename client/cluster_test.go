@@ -164,3 +164,36 @@ func TestConditionsAtRealNodes(t *testing.T) {
 		}
 	}
 }
+
+// A value is stored as it is, whatever its type and however it is written. The types of forms, of
+// which a node would decode it, are not kept.
+func TestFormsAreStoredAsTheyAre(t *testing.T) {
+	c := dial()
+	defer c.Close()
+	value := []byte("value=a%20b&c=d")
+	for _, form := range []string{"application/x-www-form-urlencoded", "APPLICATION/X-WWW-Form-Urlencoded; charset=utf-8", "multipart/form-data; boundary=x"} {
+		_, err := c.Put(ctx, "form/put", value, &client.PutOptions{ContentType: form})
+		if err != nil {
+			t.Errorf("%s: %v", form, err)
+		}
+		op := client.Op{Kind: client.OpPut, Key: "form/batch", Value: value, ContentType: form}
+		if r := c.Batch(ctx, []client.Op{op}, nil)[0]; r.Err != nil {
+			t.Errorf("%s in a batch: %v", form, r.Err)
+		}
+		_, err = c.NewLoader(nil).Load(ctx, func(yield func(client.Record, error) bool) {
+			yield(client.Record{Key: "form/load", Value: value, ContentType: form}, nil)
+		})
+		if err != nil {
+			t.Errorf("%s in a load: %v", form, err)
+		}
+		for _, key := range []string{"form/put", "form/batch", "form/load"} {
+			got, err := c.Get(ctx, key, nil)
+			if err != nil || string(got.Data) != string(value) || got.ContentType != "application/octet-stream" {
+				t.Errorf("%s: %s is %q of type %s, %v", form, key, got.Data, got.ContentType, err)
+			}
+			if err := c.Delete(ctx, key, nil); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+}

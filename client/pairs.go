@@ -2,6 +2,7 @@ package client
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
@@ -28,8 +29,8 @@ const (
 // Value is what is stored under a key.
 type Value struct {
 	Data            []byte
-	ContentType     string    // application/octet-stream, if it was put without one
-	CacheControl    string    // as it was put; empty: without one
+	ContentType     string    // application/octet-stream, if none was kept
+	CacheControl    string    // as it was put; empty: none was kept
 	ContentEncoding string    // as it was put; Data is as it was put, too, and never decoded
 	ETag            string    // the version, for IfMatch; with its quotes
 	Modified        time.Time // to the second; only of Get
@@ -46,9 +47,15 @@ type PutOptions struct {
 	W               Level         // replicas that have to store it; empty: LevelLive
 	If              Condition     // IfMatch or IfAbsent; zero: none
 	TTL             time.Duration // at least a millisecond; 0: the value does not expire
-	ContentType     string        // empty: application/octet-stream
-	CacheControl    string        // of answers with the value; empty: caches ask before they use it
 	ContentEncoding string        // how the value is coded, such as gzip; nodes do not look at it
+
+	// ContentType is the media type of the value. Empty: application/octet-stream. The types of
+	// HTML forms are not kept: they become application/octet-stream, too.
+	ContentType string
+
+	// CacheControl is what caches are told with the value. Empty: they ask before they use it. A
+	// no-cache or max-age=0 alone means the same, and is not kept.
+	CacheControl string
 }
 
 // DeleteOptions of a delete. Nil takes the defaults.
@@ -175,13 +182,11 @@ func putRequest(key string, value []byte, opts *PutOptions) (*request, error) {
 	if err != nil {
 		return nil, err
 	}
-	contentType := opts.ContentType
-	if contentType == "" {
-		contentType = defaultContentType // what fasthttp would send means a form
-	}
-	req.addHeader(fasthttp.HeaderContentType, contentType)
-	req.addHeader(fasthttp.HeaderCacheControl, opts.CacheControl)
-	req.addHeader(fasthttp.HeaderContentEncoding, opts.ContentEncoding)
+	// What is not kept is not sent: of a form the node would decode the value. Without a type
+	// fasthttp sends that of a form.
+	req.addHeader(fasthttp.HeaderContentType, cmp.Or(string(fields.ContentType), defaultContentType))
+	req.addHeader(fasthttp.HeaderCacheControl, string(fields.CacheControl))
+	req.addHeader(fasthttp.HeaderContentEncoding, string(fields.ContentEncoding))
 	if req.body = value; value == nil {
 		req.body = []byte{}
 	}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"iter"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"httpdhs/internal/format"
@@ -16,7 +17,7 @@ import (
 type Record struct {
 	Key             string
 	Value           []byte
-	ContentType     string    // empty: application/octet-stream
+	ContentType     string    // as in PutOptions
 	CacheControl    string    // as in PutOptions
 	ContentEncoding string    // as in PutOptions
 	Expires         time.Time // zero: never; in the past: the key is deleted
@@ -65,9 +66,13 @@ type ReadOptions struct {
 	MaxValueBytes int // largest value; 0: 8 MiB
 }
 
-var errReadLimits = errors.New("a negative limit in ReadOptions: use 0 for the default")
+var (
+	errReadLimits = errors.New("a negative limit in ReadOptions: use 0 for the default")
+	errReadTwice  = errors.New("the records were read before: open the file again for another ReadRecords")
+)
 
-// ReadRecords reads the records of a file while it is ranged over, once. It reads blocks of 256
+// ReadRecords reads the records of a file while it is ranged over, once: a second time is an error.
+// It reads blocks of 256
 // KiB, or of one record that is larger. The Value of a record that is kept keeps its block in
 // memory. A line that is no record, or one beyond the limits, is a *RecordError, and reading goes
 // on. Any other error ends it.
@@ -77,7 +82,12 @@ func ReadRecords(r io.Reader, f Format, opts *ReadOptions) iter.Seq2[Record, err
 		limits.MaxKeyBytes = orDefault(opts.MaxKeyBytes, limits.MaxKeyBytes)
 		limits.MaxValueBytes = orDefault(opts.MaxValueBytes, limits.MaxValueBytes)
 	}
+	var begun atomic.Bool
 	return func(yield func(Record, error) bool) {
+		if begun.Swap(true) {
+			yield(Record{}, errReadTwice)
+			return
+		}
 		if limits.MaxKeyBytes < 0 || limits.MaxValueBytes < 0 {
 			yield(Record{}, errReadLimits)
 			return

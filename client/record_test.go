@@ -103,6 +103,24 @@ func TestReadRecordsErrors(t *testing.T) {
 	}
 }
 
+// What ReadRecords returns reads its file once. A second time, as for a load after the records were
+// counted, is an error, and not a file without records.
+func TestReadRecordsReadsOnce(t *testing.T) {
+	records := ReadRecords(strings.NewReader("a\t1\nb\t2\n"), TSV, nil)
+	for range records {
+		break
+	}
+	n := 0
+	for rec, err := range records {
+		if n++; err != errReadTwice {
+			t.Errorf("the second time: %+v, %v", rec, err)
+		}
+	}
+	if n != 1 {
+		t.Errorf("%d errors, want one", n)
+	}
+}
+
 // A load takes records of any source. One that says nothing of its line is counted; the errors that
 // a sequence yields, and records that cannot be sent, fail like any other; each is named by its
 // line.
