@@ -112,16 +112,20 @@ func (l *Loader) Load(ctx context.Context, records iter.Seq2[Record, error]) (Lo
 	for _, lane := range plan.lanes {
 		lanes.Go(func() { l.drain(ctx, reading, lane, giveUp) })
 	}
+	finish := sync.OnceFunc(func() {
+		for _, lane := range plan.lanes {
+			close(lane.full)
+		}
+		lanes.Wait()
+	})
+	defer finish() // also where the sequence, which is the caller's, panics
 	broke := l.fill(reading, plan, records)
 	for _, lane := range plan.lanes {
 		if reading.Err() != nil || lane.flush(reading) != nil {
 			break
 		}
 	}
-	for _, lane := range plan.lanes {
-		close(lane.full)
-	}
-	lanes.Wait()
+	finish()
 	report := l.Report()
 	err := cmp.Or(context.Cause(reading), broke, report.err())
 	if err != nil && l.open.Load() && !errors.Is(err, ErrOutcomeUnknown) {

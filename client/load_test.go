@@ -336,6 +336,22 @@ func TestLoaderIsForOneLoad(t *testing.T) {
 	}
 }
 
+// A panic of the sequence is the caller's. It leaves no goroutine behind, which TestMain checks.
+func TestLoadOfASequenceThatPanics(t *testing.T) {
+	cluster := newFakeCluster(t, 2, func(int, http.ResponseWriter, *http.Request) {})
+	c, _ := newClient(t, Options{Addrs: []string{cluster.nodes[0].addr}})
+	defer func() {
+		if v := recover(); v != "the caller's" {
+			t.Errorf("it panics with %v", v)
+		}
+	}()
+	report, err := c.NewLoader(nil).Load(background, func(yield func(Record, error) bool) {
+		yield(Record{Key: "k"}, nil)
+		panic("the caller's")
+	})
+	t.Errorf("it returns %+v, %v", report, err)
+}
+
 type readerFunc func([]byte) (int, error)
 
 func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
