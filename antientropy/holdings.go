@@ -22,10 +22,7 @@ func (h *holdings) digests(partition int) (own wire.Digests) {
 }
 
 // digest is the digest of a whole partition; 0: nothing is held of it.
-func (h *holdings) digest(partition int) uint64 {
-	own := h.digests(partition)
-	return own.Whole()
-}
+func (h *holdings) digest(partition int) uint64 { return h.store.Digest(partition) }
 
 // scan goes through the records of some buckets that count still, in the order of their hashes, as
 // many as take wants. It never asks to end between records of one hash. Where it is told to stop,

@@ -38,6 +38,7 @@ type Store interface {
 	Evicted(partition int) bool
 	Scan(partition int, from uint64, fn func(hash uint64, r *kv.Record) bool)
 	Digests(partition int, dst *[wire.DigestBuckets]uint64)
+	Digest(partition int) uint64 // of them all; 0: it has no entries
 	// DropIf forgets a partition if its digests are these; false: they are not.
 	DropIf(partition int, digests *[wire.DigestBuckets]uint64) bool
 }

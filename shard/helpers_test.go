@@ -155,6 +155,13 @@ func checkBooks(t fatalT, s *Store) {
 		if s.Digests(p, &got); got != digests {
 			t.Fatalf("digests of partition %d are not those of its entries", p)
 		}
+		var whole uint64
+		for _, digest := range digests {
+			whole ^= digest
+		}
+		if sum := s.Digest(p); sum != whole {
+			t.Fatalf("the digest of partition %d is %x, want %x", p, sum, whole)
+		}
 		if sh.counts != want {
 			t.Fatalf("partition %d counts %+v, want %+v", p, sh.counts, want)
 		}
