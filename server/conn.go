@@ -59,6 +59,7 @@ type conn struct {
 	// The same, and written by the connection's goroutine, which so reads them
 	// without it.
 	peer  bool // it has carried a message of a node
+	guest bool // and has the place of a client
 	extra bool // it stands at the door: it was let in beyond the bound, for it may be a node's
 
 	// The rest belongs to the connection's goroutine.

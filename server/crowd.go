@@ -20,9 +20,11 @@ import (
 // crowd of connections closes its own. Nothing else is closed: neither a request that is under way
 // nor a connection of a node.
 //
-// A connection is a node's once it has carried a message of one. A node's may begin when all places
-// are taken and nothing can be closed, so some connections are let in at the door. A client at the
-// door gets a 503. The connection that has stood there longest goes when the door is full.
+// A connection is a node's once it has carried a message of one. Where its places beside the
+// clients are taken it keeps that of a client, and is not closed for another. A node's may begin
+// when all places are taken and nothing can be closed, so some connections are let in at the door.
+// A client at the door gets a 503. The connection that has stood there longest goes when the door
+// is full.
 const (
 	waitsIdle = iota
 	waitsBegun
@@ -34,6 +36,9 @@ const (
 	// besideShare is the part of MaxConns that nodes may have beside it, and as many may stand
 	// at the door.
 	besideShare = 8
+
+	// guestsShare is how many quarters of MaxConns nodes may have where those places do not do.
+	guestsShare = 3
 
 	// stalledAfter is how long a client does nothing before its request counts as stalled, in
 	// milliseconds: longer than a packet takes round the world.
@@ -54,6 +59,8 @@ type crowd struct {
 	max      int // of clients
 	conns    map[*conn]struct{}
 	peers    int       // of conns, those of nodes
+	guests   int       // of conns, those of nodes that have places of clients
+	toldFull bool      // that there were too few places for nodes
 	door     list.List // of *conn; of conns, those at the door, as they came
 	accepted uint64
 
@@ -82,6 +89,11 @@ func (k *crowd) clients() int { return len(k.conns) - k.peers - k.door.Len() }
 
 // maxBeside bounds the connections of nodes, and those at the door.
 func (k *crowd) maxBeside() int { return max(k.max/besideShare, 1) }
+
+// maxGuests bounds the connections of nodes that have places of clients, where those beside them
+// are taken. So few files may be open then that a client has to wait sooner than a node: to others
+// a node that is turned away looks like one that is down.
+func (k *crowd) maxGuests() int { return k.max * guestsShare / 4 }
 
 // FilesOf is how many files a server may have open for connections, given its MaxConns.
 func FilesOf(maxConns int) int {
@@ -122,7 +134,10 @@ func (k *crowd) drop(c *conn) {
 		return
 	}
 	delete(k.conns, c)
-	if c.peer {
+	switch {
+	case c.guest:
+		k.guests--
+	case c.peer:
 		k.peers--
 	}
 	k.fromDoor(c)

@@ -107,10 +107,19 @@ func (r *room) keepPeer(c *conn) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if _, open := r.mu.conns[c]; open && r.mu.peers < r.mu.maxBeside() {
+	switch _, open := r.mu.conns[c]; {
+	case !open:
+	case r.mu.peers < r.mu.maxBeside():
 		r.mu.fromDoor(c)
 		c.peer, c.extra = true, false
 		r.mu.peers++
+	case !c.extra && r.mu.guests < r.mu.maxGuests():
+		c.peer, c.guest = true, true
+		r.mu.guests++
+	case !r.mu.toldFull:
+		r.mu.toldFull = true
+		r.journal.log.Error("more connections of nodes than there are places for: nodes may be taken for down; raise the limit of open files (ulimit -n, or LimitNOFILE= in a systemd unit)",
+			"places", r.mu.maxBeside()+r.mu.maxGuests())
 	}
 }
 

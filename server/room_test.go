@@ -262,17 +262,17 @@ func TestWhoSpeaksTLSMakesRoom(t *testing.T) {
 	}
 }
 
-// The connection of a node is not closed to make room, and takes no client's place. Their number is
-// bounded. A connection whose message was refused is none of them, nor is one that has only said
-// hello: that may be a stranger's.
+// The connection of a node is not closed to make room, and takes a client's place only where those
+// of nodes are taken. Their number is bounded. A connection whose message was refused is none of
+// them, nor is one that has only said hello: that may be a stranger's.
 func TestPeersAreKept(t *testing.T) {
-	f := start(t, Options{MaxConns: 16})
+	f := start(t, Options{MaxConns: 64})
 	f.limits.header = time.Hour
 	hello := f.message([]byte("hi"))
 	hello.purpose = seal.Hello
 	greeted, refused := f.ask(hello.text(), 200), f.ask(f.message([]byte("bad")).text(), 400)
 	var peers []net.Conn
-	for range f.mu.maxBeside() {
+	for range f.mu.maxBeside() + f.mu.maxGuests() { // the second have places of clients
 		peers = append(peers, f.ask(f.message([]byte("hi")).text(), 200))
 	}
 	beyond := f.ask(f.message([]byte("hi")).text(), 200)
@@ -299,7 +299,7 @@ func TestPeersAreKept(t *testing.T) {
 	for _, c := range peers {
 		isOpen(t, "a node's", c)
 	}
-	most := int64(16 + 2*len(peers)) // as many may stand at the door as there are nodes
+	most := int64(64 + 2*f.mu.maxBeside()) // as many may stand at the door as there are nodes
 	poll.True(f.t, "the bounds hold", func() bool { return f.Stats().Conns <= most })
 }
 
