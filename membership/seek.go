@@ -7,8 +7,8 @@ import (
 )
 
 const (
-	callsMax = 8  // hellos under way at a time
-	seekMax  = 64 // members looked for in one round; the next begins where it ended
+	callsMax = 8 // hellos under way at a time
+	seekMax  = 4 // members looked for in one round; the next begins where it ended
 )
 
 // calls says hello to members: one hello at a time to each, and not too many in all.
@@ -98,14 +98,14 @@ func (c *calls) converse(name string) {
 // itself.
 func (c *calls) seekLoop() {
 	for from := 0; ; {
-		if c.state.isFormed() {
-			from = c.seek(from)
-		}
 		select {
 		case <-time.After(c.o.jitter(c.o.pace.seek)):
 		case <-c.state.wakeSeek:
 		case <-c.ctx.Done():
 			return
+		}
+		if c.state.isFormed() {
+			from = c.seek(from)
 		}
 	}
 }

@@ -72,6 +72,7 @@ func newState(o *Options) *state {
 	s.sayLocked()
 	if len(o.Join) == 0 {
 		s.formLocked()
+		<-s.wakeSeek // nobody is up yet: the probers ask, and all start with the same list
 	} else {
 		s.joinErr = fmt.Errorf("%w: nothing was tried yet", ErrNotFormed)
 		s.publishLocked()
