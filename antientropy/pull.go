@@ -59,6 +59,9 @@ func (p *puller) pull(task *placement.Pull) (doubtful []int, err error) {
 			m.Done += len(chunk)
 			m.Bytes, m.Seconds = p.counters.PulledBytes.Load()-before, time.Since(began).Seconds()
 		}
+		if s.Seldom {
+			s.Peer.CloseIdle()
+		}
 	}
 	return slices.DeleteFunc(doubtful, func(part int) bool { return sure[part] }), nil
 }

@@ -30,8 +30,10 @@ const (
 	peerConnsMax = 16
 
 	// peerIdleMax is shorter than any server's idle timeout, so that a pooled
-	// connection is seldom one that the peer is about to close.
-	peerIdleMax = 30 * time.Second
+	// connection is seldom one that the peer is about to close. It is longer than
+	// the pause between probes, and short, for a node that starts has each member
+	// asked what it holds: in a large cluster that takes many files.
+	peerIdleMax = 4 * time.Second
 
 	answerRoom = 64 << 20 // in an answer, beside the largest value
 )
@@ -139,7 +141,7 @@ func (t *HTTPTransport) roundTrip(dst, message []byte, deadline time.Time) ([]by
 		if !IsTimeout(err) {
 			// Where one connection is broken the others are: all are those of a node that was
 			// restarted, or cut off. Another message would try the next of them.
-			t.client.CloseIdleConnections()
+			t.CloseIdle()
 		}
 		if errors.Is(err, fasthttp.ErrConnectionClosed) {
 			err = errClosed // fasthttp's has advice for whoever writes the server
@@ -158,7 +160,7 @@ func (t *HTTPTransport) judge(resp *fasthttp.Response, sealed *seal.Seal) error 
 	code, body := resp.StatusCode(), resp.Body()
 	err := t.sealer.OpenAnswer(sealed, resp.Header.Peek(seal.Header), code, body)
 	if err != nil {
-		t.client.CloseIdleConnections() // what comes next on this one may be the rest of the answer
+		t.CloseIdle() // what comes next on this one may be the rest of the answer
 	}
 	if code == fasthttp.StatusOK {
 		if err != nil {
@@ -202,8 +204,11 @@ func (t *HTTPTransport) Abort() {
 	for _, c := range open {
 		c.Close()
 	}
-	t.client.CloseIdleConnections()
+	t.CloseIdle()
 }
+
+// CloseIdle implements Transport.
+func (t *HTTPTransport) CloseIdle() { t.client.CloseIdleConnections() }
 
 // trackedConn is a connection that Abort can find.
 type trackedConn struct {

@@ -47,6 +47,9 @@ func (l *line) AskAtOnce(msg []byte, deadline time.Time) ([]byte, error) {
 	return answer, err
 }
 
+// CloseIdle closes the connections that carry nothing now: the peer will not be asked soon.
+func (l *line) CloseIdle() { l.transport.CloseIdle() }
+
 // send sends a message. Where the connection broke it sends it once more on a new one, if that is
 // worth trying. again says whether it did.
 func (l *line) send(dst, msg []byte, deadline time.Time, worth func() bool) (answer []byte, again bool, err error) {

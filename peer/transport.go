@@ -15,6 +15,9 @@ type Transport interface {
 	// Abort breaks every RoundTrip under way and closes the connections. Later RoundTrips open new
 	// ones.
 	Abort()
+
+	// CloseIdle closes the connections that carry nothing now.
+	CloseIdle()
 }
 
 // ErrRefused is for a message that the peer will never take. Sending it again is of no use.

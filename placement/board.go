@@ -127,6 +127,7 @@ func (b *Board) Refuse(hash uint64, version kv.Version) {
 type Source struct {
 	Peer       *peer.Peer
 	Sure       bool // its answers have to say that it has authority
+	Seldom     bool // this node asks it nothing else: its connections are closed afterwards
 	Partitions []int
 }
 

@@ -122,6 +122,9 @@ func (l *Link) Abort() {
 	l.abort = make(chan struct{})
 }
 
+// CloseIdle does nothing: there are no connections.
+func (l *Link) CloseIdle() {}
+
 // RoundTrip carries a message there and its answer back.
 func (l *Link) RoundTrip(dst, message []byte, deadline time.Time) ([]byte, error) {
 	if l.Short.Load() {

@@ -173,6 +173,9 @@ func (w *link) Abort() {
 	w.abort = make(chan struct{})
 }
 
+// CloseIdle implements peer.Transport.
+func (w *link) CloseIdle() {}
+
 // RoundTrip implements peer.Transport. A node that is stopped or dead neither sends nor hears.
 func (w *link) RoundTrip(dst, message []byte, deadline time.Time) ([]byte, error) {
 	w.mu.Lock()
