@@ -47,6 +47,7 @@ type Options struct {
 
 	QueueBytes int           // bound of a peer's queue
 	ProbeEvery time.Duration // pause between two probes of a peer
+	BothAsk    int           // up to how many members both of a pair probe the other; 0: 13
 
 	// SyncRate bounds what this node fetches from others and hands over to them, in bytes a second;
 	// 0: no bound.
@@ -88,7 +89,7 @@ func New(o *Options) (*Plane, error) {
 	p := &Plane{hello: o.Hello, Board: placement.NewBoard(o.Ring.Partitions, topology.SilenceMax)}
 	p.Topology = topology.New(&topology.Options{
 		Name: o.Name, Boot: o.Boot, Ring: o.Ring, Board: p.Board, Clock: o.Clock, Wall: o.Wall, Log: o.Log,
-		Members: o.Members, Dial: o.Dial, QueueBytes: o.QueueBytes, ProbeEvery: o.ProbeEvery, EvictAfter: o.EvictAfter,
+		Members: o.Members, Dial: o.Dial, QueueBytes: o.QueueBytes, ProbeEvery: o.ProbeEvery, BothAsk: o.BothAsk, EvictAfter: o.EvictAfter,
 		Describe: func(ping *wire.Ping, now bool) {
 			ping.Moving = p.Repairer.Moving()
 			o.Describe(ping, now)

@@ -207,6 +207,13 @@ func (p *Peer) Delivered() bool {
 	return p.State() == Up && !p.delivering
 }
 
+// Waits says whether the peer has a batch that it has not answered, or is to be sent one.
+func (p *Peer) Waits() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.flight != nil || len(p.queue.batches) > 0
+}
+
 // Queued counts the batches that were queued since the peer was made. What is queued now is
 // delivered once Finished has reached it.
 func (p *Peer) Queued() uint64 {

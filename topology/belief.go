@@ -24,6 +24,7 @@ type belief struct {
 	ping       wire.Ping // what it last said of itself; zero: nothing yet
 	answeredTo uint64    // the largest Seq of this node's statements that it has answered
 	asked      time.Time // when it last asked this node how it is
+	taken      taken     // the latest of its pings that conclusions were drawn from
 
 	suspicion    uint64 // epoch: grows when it is taken for down, and when it is live again
 	suspectedBy  uint64 // its suspicion epoch of this node, as far as it said
@@ -75,7 +76,7 @@ func (b *belief) meet(boot uint64) {
 	} // else it was found down before it was ever heard, or not, and that counts
 	b.past = past{}
 	b.suspectedBy, b.acknowledged, b.answeredTo = 0, 0, 0
-	b.primary = primaryAck{}
+	b.primary, b.taken = primaryAck{}, taken{}
 	b.met = math.MaxUint64 // until it is known which operations began before
 }
 

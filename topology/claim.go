@@ -96,7 +96,7 @@ func (c *claims) claim(x rebalance.Ring, pull placement.Puller) error {
 	if _, err := c.handshake(x); err != nil {
 		return err // by what is known: nobody need be asked
 	}
-	c.t.Refresh(time.Now().Add(probeTimeout)) // what they said before a pause is over
+	c.t.hearAll(time.Now().Add(probeTimeout)) // what they said before a pause is over
 	since, err := c.handshake(x)
 	if err != nil {
 		return err
@@ -199,6 +199,9 @@ func (c *claims) sources(x rebalance.Ring, doubtful []int) (from []placement.Sou
 			from[at].Partitions = append(from[at].Partitions, part)
 		}
 	}
+	for i := range from {
+		from[i].Seldom = c.t.mu.roster.byName[from[i].Peer.Name()].isAsked()
+	}
 	return from, nil
 }
 
@@ -251,7 +254,7 @@ func (s *state) partSources(v *placement.View, partition int, authority func(nod
 	if len(all) > 0 {
 		return all, nil
 	}
-	for _, m := range s.roster.list {
+	for _, m := range s.roster.list() {
 		if !m.down() {
 			all = append(all, placement.Source{Peer: m.peer})
 		}

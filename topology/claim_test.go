@@ -109,7 +109,7 @@ func testOvertaken(t *testing.T) {
 		t.Fatal("it is not in sync already: the test shows nothing")
 	}
 	n.Overtaken("a test")
-	if said := n.statement(nil, false); n.board.InSync() || len(said.Said.Holds) > 0 {
+	if said, _ := n.statement(nil, false); n.board.InSync() || len(said.Said.Holds) > 0 {
 		t.Errorf("it has authority for %d rings", len(said.Said.Holds))
 	}
 	c.net.Clear()

@@ -51,7 +51,11 @@ const readingFor = 5 * time.Second
 
 // readClock takes note of the time that an answer to a probe carries. The probe took rtt, and
 // this node's stamping clock read began before it.
+// One that took long says too little.
 func (m *member) readClock(ping *wire.Ping, rtt time.Duration, began time.Time) {
+	if rtt > probeTimeout {
+		return
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	stamps := time.UnixMicro(ping.Wall + ping.Lead)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -40,9 +41,10 @@ type cluster struct {
 
 type testNode struct {
 	*Topology
-	name string
-	quit chan struct{}
-	loop sync.WaitGroup
+	name  string
+	pings atomic.Int64 // that it was asked
+	quit  chan struct{}
+	loop  sync.WaitGroup
 }
 
 // newCluster starts nodes that are up and in sync with each other.
@@ -117,6 +119,7 @@ func (n *testNode) Exchange(dst, msg []byte) ([]byte, error) {
 	case kind == wire.KindBatch:
 		return wire.OpenBatch(dst), nil
 	}
+	n.pings.Add(1)
 	return n.ServePing(dst, msg)
 }
 
@@ -177,7 +180,7 @@ func (n *testNode) node(c *cluster, j int) *member { return n.find(c.table.Nodes
 // dead are the members that the node would have removed.
 func (n *testNode) dead() []string {
 	n.reconsider()
-	said := n.statement(nil, false)
+	said, _ := n.statement(nil, false)
 	return said.Dead
 }
 

@@ -19,6 +19,7 @@ func (m *member) answered(said *answer) {
 	met, news := ping.Boot != b.ping.Boot, back || b.news(ping) || b.answeredTo < said.to
 	suspected := b.hear(ping)
 	b.answeredTo = max(b.answeredTo, said.to)
+	m.proven = said.at
 	epoch := b.suspicion
 	if back {
 		sight := ping.Sees.Of(b.self)
@@ -41,30 +42,65 @@ func (m *member) answered(said *answer) {
 		m.t.met(m)
 	}
 	m.concluded(ping.Said.Map, news)
+	m.took(ping, said.at)
 	if back {
 		m.t.clocks.looks.hurry() // it counts from now on
-		m.probeSoon()            // it has to be told
+		if !said.asks {
+			m.probeSoon() // it has to be told
+		}
 	}
 }
 
 // asked takes note of what the member says of itself in a probe of its own.
-func (m *member) asked(p *wire.Ping) {
+func (m *member) asked(p *wire.Ping, now time.Time) {
+	proof, rtt, proven := m.proof(p, now)
 	m.mu.Lock()
 	b := &m.belief
-	b.asked = time.Now()
+	b.asked = now
 	if m.peer.Closed() || m.down() || b.ping.Boot != p.Boot {
+		met := b.ping.Boot == 0 && b.suspicion == 0 && proven && !m.peer.Closed() && m.t.halved()
 		m.mu.Unlock()
-		m.probeSoon() // it is there; the rest is believed of an answer alone, which is not late
+		if met {
+			m.meets(p, &proof, rtt, now)
+		} else if !m.expects(proven) {
+			m.probeSoon() // it is there; the rest is believed of an answer alone, which is not late
+		}
 		return
 	}
 	m.t.clock.Observe(p.Clock)
-	news := b.news(p)
+	news := b.news(p) || proven && b.answeredTo < proof.seq
 	suspected := b.hear(p)
+	if proven {
+		b.answeredTo, m.proven = max(b.answeredTo, proof.seq), now
+	}
 	m.mu.Unlock()
+	if proven {
+		m.readClock(p, rtt, proof.stamped)
+	}
 	if suspected {
 		m.acknowledge(p.Boot)
 	}
 	m.concluded(p.Said.Map, news || suspected)
+	m.took(p, now)
+}
+
+// meets takes a question for an answer, of a member that was not heard before and was never found
+// down.
+func (m *member) meets(p *wire.Ping, proof *sent, rtt time.Duration, now time.Time) {
+	m.readClock(p, rtt, proof.stamped)
+	m.answered(&answer{*p, proof.seq, proof.told, now, true})
+	if !m.probed.Load() {
+		m.tried.Store(true)
+		m.t.clocks.steer(m.t.others())
+		m.probed.Store(true)
+		m.t.reconsiderSoon()
+	}
+}
+
+// expects says whether a member that was not heard yet, and has just asked, will ask again soon,
+// and prove then that it is there.
+func (m *member) expects(proven bool) bool {
+	return !proven && m.isAsked() && !m.probed.Load()
 }
 
 // acknowledge raises the fence, for the member has taken this node for down. Only then this node
@@ -91,7 +127,7 @@ func (m *member) concluded(digest uint64, news bool) {
 		m.t.introduce(m.peer.Name())
 	}
 	if news || m.t.steps.due(m.t.opt.ProbeEvery) {
-		m.t.reconsider()
+		m.t.reconsiderSoon()
 	}
 }
 

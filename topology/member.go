@@ -18,17 +18,22 @@ type member struct {
 	tried  atomic.Bool // it was asked, whatever came of it
 	probed atomic.Bool // and if it was the last of all, this node's clock is steered
 
-	silent int           // probes in a row that timed out; of the prober alone
+	asker  bool          // of the pair it is this node's part to ask
+	silent atomic.Int32  // probes in a row that timed out; of the prober alone
 	poke   chan struct{} // of capacity one: probe now
+	news   chan struct{} // of capacity one: there is something to tell
 
 	mu     sync.Mutex // guards all below; the peer goes down, and comes back, under it
 	belief belief
-	clock  sample // its clocks
-	lag    lag    // of its stamps
+	clock  sample         // its clocks
+	lag    lag            // of its stamps
+	sent   [sentKept]sent // of these the last, at sends-1
+	sends  int
+	proven time.Time // when it last showed that it is well
 }
 
 func (t *Topology) newMember(name string, before past) *member {
-	m := &member{t: t, poke: make(chan struct{}, 1), belief: newBelief(t.opt.Boot, before, time.Now())}
+	m := &member{t: t, asker: asker(t.opt.Name, name), news: make(chan struct{}, 1), poke: make(chan struct{}, 1), belief: newBelief(t.opt.Boot, before, time.Now())}
 	m.peer = peer.New(&peer.Options{
 		Name: name, Transport: t.opt.Dial(name), QueueBytes: t.opt.QueueBytes,
 		Clock: t.clock, Log: t.opt.Log, Detector: m,
@@ -45,7 +50,7 @@ func (m *member) start() {
 func (m *member) Broke(reason error) { m.fall(reason) }
 
 // CameUp implements peer.Detector.
-func (m *member) CameUp() { m.t.reconsider() }
+func (m *member) CameUp() { m.t.reconsiderSoon() }
 
 // fall is the verdict that the member is down.
 func (m *member) fall(reason error) {
@@ -57,7 +62,7 @@ func (m *member) fall(reason error) {
 	m.mu.Unlock()
 	fall.Finish()
 	if fall.First {
-		m.t.reconsider()
+		m.t.reconsiderSoon()
 	}
 }
 
@@ -84,6 +89,15 @@ func (m *member) down() bool { return m.peer.State() == peer.Down }
 func (m *member) probeSoon() {
 	select {
 	case m.poke <- struct{}{}:
+	default:
+	}
+}
+
+// tellSoon makes the prober tell the member what this node states now, unless it hears of it
+// otherwise.
+func (m *member) tellSoon() {
+	select {
+	case m.news <- struct{}{}:
 	default:
 	}
 }
@@ -132,6 +146,13 @@ func (m *member) sight() wire.Sight {
 		Boot: b.ping.Boot, Suspicion: b.suspicion, Live: !m.down(), Counts: m.countsLocked(),
 		PrimaryEpoch: m.acknowledgedEpochLocked(), Acknowledged: b.acknowledged,
 	}
+}
+
+// suspicion is this node's epoch of the member.
+func (m *member) suspicion() uint64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.belief.suspicion
 }
 
 // Status is a member as this node sees it.

@@ -3,6 +3,7 @@ package topology
 import (
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"httpdhs/kv"
@@ -17,19 +18,28 @@ const pastMax = 1024
 type roster struct {
 	members wire.Members
 	byName  map[string]*member // also who is a member no more, as long as a view needs its peer
-	list    []*member          // the same, the oldest first: replaced, never modified
 	past    map[string]past    // of members that were removed
+
+	// The same as in byName, the oldest first. It is replaced, never modified, and read without the
+	// lock, also by who holds a member's.
+	listed *atomic.Pointer[[]*member]
 }
 
-func newRoster() roster {
-	return roster{byName: make(map[string]*member), past: make(map[string]past)}
+func newRoster(listed *atomic.Pointer[[]*member]) roster {
+	r := roster{byName: make(map[string]*member), past: make(map[string]past), listed: listed}
+	r.setList(nil)
+	return r
 }
+
+func (r *roster) list() []*member { return *r.listed.Load() }
+
+func (r *roster) setList(all []*member) { r.listed.Store(&all) }
 
 // add takes in a member.
 func (r *roster) add(name string, m *member) {
 	delete(r.past, name)
 	r.byName[name] = m
-	r.list = append(slices.Clone(r.list), m)
+	r.setList(append(slices.Clone(r.list()), m))
 }
 
 // drop lets go of members, and remembers what they have to be told if they come back.
@@ -48,7 +58,7 @@ func (r *roster) drop(gone []*member) {
 		m.mu.Unlock()
 	}
 	if len(gone) > 0 {
-		r.list = slices.DeleteFunc(slices.Clone(r.list), func(m *member) bool { return slices.Contains(gone, m) })
+		r.setList(slices.DeleteFunc(slices.Clone(r.list()), func(m *member) bool { return slices.Contains(gone, m) }))
 	}
 }
 
@@ -106,7 +116,7 @@ func (s *state) member(name string) *member {
 		return m
 	}
 	m = s.make(name, s.roster.past[name])
-	if len(s.roster.list) == 0 {
+	if len(s.roster.list()) == 0 {
 		s.board.Fresh() // there was nobody to renew the lease
 	}
 	s.roster.add(name, m)
@@ -124,7 +134,10 @@ func (s *state) forget() (gone []*member) {
 		return nil
 	}
 	s.rings.forget()
-	for _, m := range s.roster.list {
+	if len(s.roster.list()) < len(s.roster.members.All) { // all are members, and this node is one
+		return nil
+	}
+	for _, m := range s.roster.list() {
 		if name := m.peer.Name(); !s.roster.members.Has(name) && !slices.Contains(v.Names, name) {
 			gone = append(gone, m)
 		}

@@ -80,10 +80,10 @@ func TestPauseGrowsWithTheMembers(t *testing.T) {
 	top.opt.ProbeEvery = time.Second / 2
 	top.board.SetStable(true)
 	for members, want := range map[int]time.Duration{
-		1: time.Second / 2, 12: time.Second / 2, 25: time.Second, wire.MaxMembers - 1: (wire.MaxMembers - 1) * time.Second / probesMost,
+		1: time.Second / 2, 12: time.Second / 2, 25: time.Second, wire.MaxMembers - 1: pauseMax,
 		1000: pauseMax,
 	} {
-		top.mu.roster.list = slices.Repeat([]*member{m}, members)
+		top.mu.roster.setList(slices.Repeat([]*member{m}, members))
 		got := m.pause()
 		if got != want {
 			t.Errorf("of %d others it is %s, want %s", members, got, want)
@@ -93,7 +93,7 @@ func TestPauseGrowsWithTheMembers(t *testing.T) {
 		}
 	}
 	top.board.SetStable(false)
-	top.mu.roster.list = []*member{m, m}
+	top.mu.roster.setList([]*member{m, m})
 	if got := m.pause(); got != unsettledProbe {
 		t.Errorf("while the ring changes it is %s, want %s", got, unsettledProbe)
 	}
@@ -125,13 +125,13 @@ func TestFewProbesAtOnce(t *testing.T) {
 			t.Errorf("more than %d at once", probesAtOnce)
 		}
 		m.peer.MarkBack(true)
-		m.silent = 1
+		m.silent.Store(1)
 		if leave, ok := m.enter(); !ok {
 			t.Error("one that hangs waits")
 		} else {
 			leave()
 		}
-		m.silent = 0
+		m.silent.Store(0)
 		if leave, ok := m.enter(); !ok {
 			t.Error("members that are up wait for those that are down")
 		} else {
@@ -148,4 +148,28 @@ func TestFewProbesAtOnce(t *testing.T) {
 			t.Error("places are taken by nobody")
 		}
 	})
+}
+
+// A node whose own timers are late gives others more time, within bounds and for a while. One whose
+// timers are on time gives what SilenceMax is made of.
+func TestPatience(t *testing.T) {
+	var s strain
+	now := time.Now()
+	if got := s.patience(now); got != probeTimeout {
+		t.Errorf("at first it is %s", got)
+	}
+	s.note(lateUsual, now)
+	if got := s.patience(now); got != probeTimeout {
+		t.Errorf("with usual timers it is %s", got)
+	}
+	s.note(time.Hour, now)
+	if got := s.patience(now); got != patienceMax*probeTimeout || got >= SilenceMax {
+		t.Errorf("after an hour's stop it is %s", got)
+	}
+	if got := s.patience(now.Add(-time.Second)); got != patienceMax*probeTimeout {
+		t.Errorf("a moment before it is %s", got) // goroutines overtake each other
+	}
+	if got := s.patience(now.Add(2 * lateHalves)); got != probeTimeout {
+		t.Errorf("when that is over it is %s", got)
+	}
 }

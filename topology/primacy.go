@@ -98,7 +98,7 @@ func (s *state) acknowledgeEpochs() (replaced bool) {
 	serial, arrivals := s.board.View().Serial, s.primacy.arrivals.Load()
 	replaced = s.primacy.follow(s.board.SaidInSync(), serial)
 	all := s.primacy.open && s.primacy.since < s.rings.oldest.Load() && !replaced
-	for _, m := range s.roster.list {
+	for _, m := range s.roster.list() {
 		m.mu.Lock()
 		b := &m.belief
 		switch {

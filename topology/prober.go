@@ -3,6 +3,7 @@ package topology
 import (
 	"errors"
 	"fmt"
+	"syscall"
 	"time"
 
 	"httpdhs/kv"
@@ -24,12 +25,6 @@ const (
 	// unsettledProbe is the pause between probes while this node is not in sync, or a ring is
 	// changing.
 	unsettledProbe = 50 * time.Millisecond
-
-	// probesMost is how many probes a second a node sends by the clock, where a pause of pauseMax
-	// is long enough for that: with it a member that hangs is noticed within five seconds still,
-	// and the lease does not lapse. What has changed is told at once.
-	probesMost = 25
-	pauseMax   = 2 * time.Second
 
 	// probesAtOnce is how many probes of a node are under way at most, of members that are down, of
 	// those that hang, and of others. All nodes of a cluster tell
@@ -77,39 +72,37 @@ func (e *apartError) Error() string {
 // probeLoop asks the member how it is, for as long as it is one: often while this node waits for
 // others to get in sync.
 func (m *member) probeLoop() {
-	timer := time.NewTimer(0)
+	due := time.Now().Add(m.firstPause())
+	wake, timer := due, time.NewTimer(time.Until(due))
 	defer timer.Stop()
 	for {
+		now := false
 		select {
 		case <-timer.C:
+			m.t.strain.note(time.Since(wake), time.Now())
 		case <-m.poke:
+			now = true
+		case <-m.news:
 		case <-m.peer.Closing():
 			return
 		}
 		if pause, lapsed := m.t.board.Renew(); lapsed {
 			m.t.fence(fmt.Sprintf("it was stopped for %s", pause.Round(time.Millisecond)))
 		}
+		if wait := m.rests(time.Until(due)); wait > 0 && !now {
+			wake = time.Now().Add(wait)
+			timer.Reset(wait)
+			continue
+		}
 		leave, ok := m.enter()
 		if !ok {
 			return
 		}
-		m.probe(time.Now().Add(probeTimeout))
+		m.probe(time.Now().Add(m.t.strain.patience(time.Now())))
 		leave()
-		timer.Reset(m.pause())
-	}
-}
-
-// pause is that until the next probe. It grows with the members, so that what a node sends does
-// not.
-func (m *member) pause() time.Duration {
-	share := min(time.Duration(len(m.t.others()))*time.Second/probesMost, pauseMax)
-	switch {
-	case m.silent > 0 && !m.down():
-		return 0 // it hangs, and requests with it: know soon
-	case m.t.board.Stable():
-		return max(m.t.opt.ProbeEvery, share)
-	default:
-		return max(min(m.t.opt.ProbeEvery, unsettledProbe), share/2)
+		due = time.Now().Add(m.pause())
+		wake = due
+		timer.Reset(time.Until(due))
 	}
 }
 
@@ -124,7 +117,7 @@ func (m *member) enter() (leave func(), ok bool) {
 	switch {
 	case m.down():
 		in = m.t.raises
-	case m.silent > 0:
+	case m.silent.Load() > 0:
 		in = m.t.urges
 	}
 	select {
@@ -141,19 +134,25 @@ func (m *member) probe(deadline time.Time) {
 	said, err := m.ask(deadline, false)
 	switch {
 	case err == nil:
-		m.silent = 0
+		m.silent.Store(0)
 		m.peer.Unstick(began, flightStuck)
 		m.answered(&said)
 	case errors.Is(err, errUnsteered):
-		m.silent = 0
+		m.silent.Store(0)
 	case errors.Is(err, peer.ErrStranger):
-		if m.silent++; m.silent < probesUnanswered {
+		if m.silent.Add(1) < probesUnanswered {
 			m.t.introduce(m.peer.Name())
 		} else {
 			m.fall(err)
 		}
+	case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE):
+		// This node has no file for a connection: that says nothing of the member.
 	case peer.IsTimeout(err):
-		if m.silent++; m.silent >= probesUnanswered {
+		switch {
+		case m.silent.Add(1) < probesUnanswered:
+		case m.isAwaited():
+			m.silent.Store(0)
+		default:
 			m.fall(errSilent)
 		}
 	default:
@@ -162,16 +161,21 @@ func (m *member) probe(deadline time.Time) {
 	if !m.probed.Load() {
 		m.tried.Store(true)
 		m.t.clocks.steer(m.t.others()) // before this node may coordinate, and stamp something by a wrong clock
-		if errors.Is(err, errUnsteered) || errors.Is(err, peer.ErrStranger) && m.silent < probesUnanswered {
+		if errors.Is(err, errUnsteered) || errors.Is(err, peer.ErrStranger) && m.silent.Load() < probesUnanswered {
 			return // no verdict
 		}
 		m.probed.Store(true)
-		m.t.reconsider()
+		m.t.reconsiderSoon()
 	}
 }
 
 // refresh asks once, beside the prober, which draws the conclusion where there is no answer.
-func (m *member) refresh(deadline time.Time, figures bool) error {
+func (m *member) refresh(deadline time.Time) error { return m.askBeside(deadline, false) }
+
+// survey is refresh, and has the member count its figures now.
+func (m *member) survey(deadline time.Time) error { return m.askBeside(deadline, true) }
+
+func (m *member) askBeside(deadline time.Time, figures bool) error {
 	if err := m.peer.Enter(deadline); err != nil {
 		return err
 	}
@@ -186,17 +190,15 @@ func (m *member) refresh(deadline time.Time, figures bool) error {
 // answer is what a member says of itself in answer to a probe.
 type answer struct {
 	wire.Ping
-	to   uint64 // the Seq of the statement that it answers
-	told uint64 // this node's suspicion epoch of the member when it asked
+	to   uint64    // the Seq of the statement that it answers
+	told uint64    // this node's suspicion epoch of the member when it asked
+	at   time.Time // when it came
+	asks bool      // it is a question, and is answered itself
 }
 
 // ask sends a probe, and takes the time from its answer. figures: that has them as they are now.
 func (m *member) ask(deadline time.Time, figures bool) (answer, error) {
-	m.mu.Lock()
-	told := m.belief.suspicion // before it is told
-	m.mu.Unlock()
-	began, stamped := time.Now(), m.t.clock.Reading()
-	self := m.t.statement(m, false)
+	self, asked := m.t.statement(m, false)
 	self.Figures = figures
 	msg, err := m.peer.AskAtOnce(wire.AppendPing(nil, &self), deadline)
 	if err != nil {
@@ -206,8 +208,8 @@ func (m *member) ask(deadline time.Time, figures bool) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	said := answer{ping, self.Said.Seq, told}
-	m.readClock(&ping, time.Since(began), stamped)
+	said := answer{ping, asked.seq, asked.told, time.Now(), false}
+	m.readClock(&ping, said.at.Sub(asked.at), asked.stamped)
 	steered := true
 	if first := !m.probed.Load(); first || m.t.clocks.looks.due(m.t.opt.ProbeEvery) {
 		steered = m.t.clocks.steer(m.t.others())

@@ -1,6 +1,8 @@
 package topology
 
 import (
+	"time"
+
 	"httpdhs/ring"
 	"httpdhs/wire"
 )
@@ -13,11 +15,11 @@ func (t *Topology) ServePing(dst, request []byte) ([]byte, error) {
 	}
 	// A member that is not accepted is left to the prober's pace. Else two that refuse each other
 	// would ask each other without end.
-	m := t.find(ping.Name)
+	now, m := time.Now(), t.find(ping.Name)
 	if m != nil && t.accepts(&ping) == nil {
-		m.asked(&ping)
+		m.asked(&ping, now)
 	}
-	self := t.statement(m, ping.Figures)
+	self, _ := t.statement(m, ping.Figures)
 	return wire.AppendPing(dst, &self), nil
 }
 

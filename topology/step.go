@@ -2,6 +2,7 @@ package topology
 
 import (
 	"slices"
+	"time"
 
 	"httpdhs/peer"
 	"httpdhs/placement"
@@ -12,7 +13,15 @@ import (
 
 // statement is what this node says of itself in a ping to a member; nil: to one that it does not
 // know. figures: those are counted now.
-func (t *Topology) statement(to *member, figures bool) wire.Ping {
+func (t *Topology) statement(to *member, figures bool) (wire.Ping, sent) {
+	var s sent
+	var boot, heard uint64
+	var held time.Duration
+	if to != nil { // before the clocks are read, and before it is told
+		s.told = to.suspicion()
+		boot, heard, held = to.heard()
+	}
+	s.at, s.stamped, s.revision = time.Now(), t.clock.Reading(), t.revision.Load()
 	p := wire.Ping{
 		Name: t.opt.Name, Boot: t.opt.Boot, Settings: t.settings,
 		Clock: t.clock.Last(), Wall: t.clock.Wall().UnixMicro(), Lead: t.clock.Lead().Microseconds(),
@@ -24,14 +33,20 @@ func (t *Topology) statement(to *member, figures bool) wire.Ping {
 	// What it has acknowledged is looked up before what it holds: it gives that up first.
 	if to != nil {
 		p.Sees = to.sight()
+		if p.Sees.Boot == boot {
+			p.Heard, p.Held = heard, held.Microseconds()
+		}
 	}
 	p.InSync = t.board.InSync()
 	t.opt.Describe(&p, figures)
 	t.mu.Lock()
-	defer t.mu.Unlock()
 	t.mu.pings++
 	p.Number, p.Said, p.Dead = t.mu.pings, *t.mu.rings.state.Said(), t.mu.dead
-	return p
+	t.mu.Unlock()
+	if s.number, s.seq = p.Number, p.Said.Seq; to != nil {
+		to.tells(&s)
+	}
+	return p, s
 }
 
 // Advance takes the steps that take a while: it learns rings, and looks at clocks.
@@ -39,9 +54,45 @@ func (t *Topology) Advance() {
 	if err := t.claims.learn(); err != nil {
 		t.opt.Log.Debug("cannot learn a ring yet", "error", err)
 	}
-	t.reconsider()
-	t.clocks.steer(t.others())
-	t.clocks.follow(t.others())
+	t.reconsiderSoon()
+	if !t.halved() || t.clocks.looks.due(t.opt.ProbeEvery) {
+		t.clocks.steer(t.others())
+		t.clocks.follow(t.others())
+	}
+}
+
+// stepShare is how much of a pause there is between two steps for each member, where there are
+// many: a step looks at all of them, and all of them bring news at the same time.
+const stepShare = 15 * time.Microsecond
+
+// reconsiderSoon is reconsider. Where there are many members it waits for more news that comes at
+// the same time.
+func (t *Topology) reconsiderSoon() {
+	var pause time.Duration
+	if others := len(t.others()); t.many(others) {
+		pause = time.Duration(others*others) * stepShare
+	}
+	if pause == 0 || t.steps.due(pause) {
+		t.reconsider()
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.mu.stepping || t.mu.ended {
+		return
+	}
+	t.mu.stepping = true
+	t.done.Go(func() {
+		select {
+		case <-time.After(pause):
+		case <-t.quit:
+			return
+		}
+		t.mu.Lock()
+		t.mu.stepping = false
+		t.mu.Unlock()
+		t.reconsider()
+	})
 }
 
 // reconsider takes a step of the protocol by what is known now, and tells the members if that
@@ -55,17 +106,23 @@ func (t *Topology) reconsider() {
 		return
 	}
 	before, underWay, epoch := r.state.Said().Seq, len(r.retired), t.primacy.epoch.Load()
+	old := t.board.View()
 	t.mu.step()
+	view, reads := t.board.View(), r.state.Reads()
 	changed := r.state.Said().Seq != before || len(r.retired) < underWay || t.primacy.epoch.Load() != epoch
 	unknown := len(r.unknown) > 0
 	e := t.mu.electorate()
 	t.mu.dead = e.dead()
-	tell, victims := t.mu.roster.list, t.mu.victims(e)
+	tell, victims := t.mu.roster.list(), t.mu.victims(e)
 	gone := t.mu.forget()
 	t.mu.Unlock()
+	if old != nil && old.Generation != view.Generation {
+		t.opt.Log.Info("ring changes", "reads", ringName(reads), "writes", len(view.Writes), "nodes", len(view.Names))
+	}
 	if changed {
+		t.revision.Add(1)
 		for _, m := range tell {
-			m.probeSoon()
+			m.tellSoon()
 		}
 	}
 	if changed || unknown {
@@ -149,9 +206,6 @@ func (s *state) replaceView() {
 		return
 	}
 	r.retired = append(r.retired, old)
-	if old.Generation != v.Generation {
-		s.opt.Log.Info("ring changes", "reads", ringName(r.state.Reads()), "writes", len(writes), "nodes", len(v.Names))
-	}
 }
 
 // hold works out the partitions that there is authority for.
@@ -196,8 +250,8 @@ func (s *state) judge() {
 	_, on := v.Read.Index(s.opt.Name)
 	s.board.SetInSync(on && r.state.Holds(r.state.Reads()))
 	s.board.SetStable(r.state.Stated() && len(said.Holds) == len(said.Wants) && !v.Moving())
-	s.board.Alone(len(s.roster.list) == 0)
-	for _, m := range s.roster.list {
+	s.board.Alone(len(s.roster.list()) == 0)
+	for _, m := range s.roster.list() {
 		m.mu.Lock()
 		m.peer.SetInSync(m.belief.holds(r.state.Reads(), m.down()))
 		m.mu.Unlock()

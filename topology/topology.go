@@ -1,6 +1,7 @@
 package topology
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -40,11 +41,13 @@ type Options struct {
 
 	Members Members
 
-	// Dial makes the transport to the node of that name.
+	// Dial makes the transport to the node of that name. It is called under a lock, and does not
+	// connect.
 	Dial func(name string) peer.Transport
 
 	QueueBytes int           // bound of a peer's queue
 	ProbeEvery time.Duration // pause between two probes of a peer
+	BothAsk    int           // up to how many members both of a pair probe the other; 0: 13
 
 	// EvictAfter is how long a member has to be down before this node would have it removed; 0: it
 	// never would.
@@ -66,12 +69,16 @@ type Topology struct {
 	primacy  primacy
 	reason   atomic.Pointer[error] // why this node is not in sync
 
-	steps  pacer         // of reconsider
-	probes slots         // of members that answer
-	urges  slots         // of those that have left the last without an answer
-	raises slots         // of those that are down
-	oldest atomic.Uint64 // serial of the oldest view that operations may still go by
-	claims claims
+	started  time.Time // this node
+	strain   strain
+	steps    pacer                     // of reconsider
+	probes   slots                     // of members that answer
+	urges    slots                     // of those that have left the last without an answer
+	raises   slots                     // of those that are down
+	revision atomic.Uint64             // of what this node states: grows with each change
+	listed   atomic.Pointer[[]*member] // but this node
+	oldest   atomic.Uint64             // serial of the oldest view that operations may still go by
+	claims   claims
 
 	closed  atomic.Bool
 	quit    chan struct{}
@@ -87,11 +94,16 @@ type Topology struct {
 // New makes a topology that knows no members. SetMembers tells it who they are, and Start begins to
 // talk to them.
 func New(o *Options) *Topology {
-	t := &Topology{opt: *o, settings: settingsName(&o.Ring), board: placement.Writer{Board: o.Board}, clock: o.Clock, quit: make(chan struct{}), probes: make(slots, probesAtOnce), urges: make(slots, probesAtOnce), raises: make(slots, probesAtOnce)}
+	t := &Topology{
+		opt: *o, started: time.Now(), settings: settingsName(&o.Ring),
+		board: placement.Writer{Board: o.Board}, clock: o.Clock, quit: make(chan struct{}),
+		probes: make(slots, probesAtOnce), urges: make(slots, probesAtOnce), raises: make(slots, probesAtOnce),
+	}
+	t.opt.BothAsk = cmp.Or(o.BothAsk, bothAskMost)
 	t.claims.t = t
 	t.mu.state = state{
 		opt: &t.opt, board: t.board, primacy: &t.primacy, make: t.newMember,
-		rings: newRings(o.Name, &t.oldest), roster: newRoster(), ready: make(chan struct{}),
+		rings: newRings(o.Name, &t.oldest), roster: newRoster(&t.listed), ready: make(chan struct{}),
 	}
 	t.clocks.wall, t.clocks.clock, t.clocks.log = o.Wall, o.Clock, o.Log
 	t.clocks.inSync = t.board.SaidInSync
@@ -102,7 +114,7 @@ func New(o *Options) *Topology {
 func (t *Topology) Start() {
 	t.mu.Lock()
 	t.mu.started = true
-	for _, m := range t.mu.roster.list {
+	for _, m := range t.mu.roster.list() {
 		m.start()
 	}
 	t.mu.Unlock()
@@ -116,7 +128,7 @@ func (t *Topology) Close() {
 		close(t.quit)
 		t.mu.Lock()
 		t.mu.ended = true
-		list := t.mu.roster.list
+		list := t.mu.roster.list()
 		t.mu.Unlock()
 		var all sync.WaitGroup
 		for _, m := range list {
@@ -137,11 +149,7 @@ func (t *Topology) Drain(ctx context.Context) error {
 }
 
 // others are the members but this node, as peers.
-func (t *Topology) others() []*member {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.mu.roster.list
-}
+func (t *Topology) others() []*member { return *t.listed.Load() }
 
 // find returns the member of that name; nil: there is none, or it is this node.
 func (t *Topology) find(name string) *member {
@@ -224,12 +232,26 @@ func (t *Topology) Complete(p *peer.Peer) bool {
 
 // Refresh asks the peers that are not down how they are, until the deadline. It says whether all
 // have answered.
-func (t *Topology) Refresh(deadline time.Time) bool { return t.askAll(deadline, false) }
+func (t *Topology) Refresh(deadline time.Time) bool {
+	return t.askAll(deadline, (*member).refresh)
+}
+
+// hearAll is Refresh, but for those whose own questions have just said it.
+func (t *Topology) hearAll(deadline time.Time) {
+	t.askAll(deadline, func(m *member, deadline time.Time) error {
+		if m.questionDue() > 0 {
+			return nil
+		}
+		return m.refresh(deadline)
+	})
+}
 
 // Survey is Refresh, and has them count what they tell of themselves.
-func (t *Topology) Survey(deadline time.Time) bool { return t.askAll(deadline, true) }
+func (t *Topology) Survey(deadline time.Time) bool {
+	return t.askAll(deadline, (*member).survey)
+}
 
-func (t *Topology) askAll(deadline time.Time, figures bool) bool {
+func (t *Topology) askAll(deadline time.Time, ask func(m *member, deadline time.Time) error) bool {
 	var all peer.Group
 	var silent atomic.Bool
 	for _, m := range t.others() {
@@ -237,7 +259,7 @@ func (t *Topology) askAll(deadline time.Time, figures bool) bool {
 			continue
 		}
 		all.Go(func() {
-			if m.refresh(deadline, figures) != nil {
+			if ask(m, deadline) != nil {
 				silent.Store(true)
 			}
 		})

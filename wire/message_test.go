@@ -48,13 +48,13 @@ func TestGoldenMessages(t *testing.T) {
 		Name: "n", Boot: 7, Settings: "s", Clock: 300, Wall: 1, Lead: -1, Machine: 2, InSync: true, Number: 3,
 		Said:         rebalance.Statement{Seq: 4, Map: 5, Reads: 6, Writes: []rebalance.Ring{6, 7}, Holds: []rebalance.Ring{6}},
 		PrimaryEpoch: 8, Moving: &Moving{Ring: "r", Partitions: 9, Done: 1, Bytes: 2, Seconds: 1}, HandOver: 10, Dead: []string{"d"},
-		Sees: Sight{Boot: 11, Suspicion: 12, Live: true, PrimaryEpoch: 13, Counts: true, Acknowledged: 15},
+		Sees: Sight{Boot: 11, Suspicion: 12, Live: true, PrimaryEpoch: 13, Counts: true, Acknowledged: 15}, Heard: 16, Held: 17,
 		Keys: 1, Bytes: 2, Tombstones: 3, Version: "v", Started: time.Unix(64, 1),
 		Memory: Memory{Live: 4, Dead: 5, Segments: 6, Index: 7, Max: 8, Evicted: 9, EvictedBytes: 10},
 	})
 	golden(t, "ping", ping, "0403"+"05"+"016e"+"07"+"0173"+"ac02"+"02"+"01"+"04"+"03"+
 		"04"+"05"+"06"+"020607"+"00"+"0106"+"08"+"0172"+"12"+"02"+"04"+"000000000000f03f"+"14"+"01"+"0164"+
-		"03"+"0b"+"0c"+"0d"+"0f"+
+		"03"+"0b"+"0c"+"0d"+"0f"+"10"+"22"+
 		"02"+"04"+"06"+"08"+"0a"+"0c"+"0e"+"10"+"12"+"14"+"0176"+"8001"+"02")
 }
 
@@ -66,8 +66,8 @@ func TestPingsComeBack(t *testing.T) {
 		Stopping: true, Figures: true, Number: countMax, PrimaryEpoch: 8, HandOver: 9, Dead: []string{"node2", "node3"},
 		Said:   rebalance.Statement{Seq: 1, Map: 2, Reads: 3, Guess: true, Writes: []rebalance.Ring{4}, Wants: []rebalance.Ring{5}, Holds: []rebalance.Ring{6}},
 		Moving: &Moving{Ring: "r", Partitions: 1, Done: 2, Bytes: 3, Seconds: 0.5},
-		Sees:   Sight{Boot: math.MaxUint64, Suspicion: 2, Live: true, PrimaryEpoch: 3, Acknowledged: 4},
-		Keys:   1, Bytes: 2, Tombstones: 3, Version: "1.0", Started: time.Unix(1_700_000_000, 123_456_789),
+		Sees:   Sight{Boot: math.MaxUint64, Suspicion: 2, Live: true, PrimaryEpoch: 3, Acknowledged: 4}, Heard: 5, Held: 6,
+		Keys: 1, Bytes: 2, Tombstones: 3, Version: "1.0", Started: time.Unix(1_700_000_000, 123_456_789),
 		Memory: Memory{Live: 1, Dead: 2, Segments: 3, Index: 4, Max: 5, Evicted: 6, EvictedBytes: 7},
 	}
 	msg := AppendPing(nil, &want)

@@ -48,6 +48,12 @@ type Ping struct {
 	// Sees is how it sees the node that it speaks to.
 	Sees Sight
 
+	// Heard is the largest Number of that node's pings, of Sees.Boot, that it has drawn its
+	// conclusions from; 0: none. It took that one in Held microseconds ago. So a question proves
+	// as much as an answer does.
+	Heard uint64
+	Held  int64
+
 	Keys       int64
 	Bytes      int64
 	Tombstones int64
@@ -111,6 +117,8 @@ func (p *Ping) check() error {
 	case p.Wall < 0 || p.Wall > latestMicros || p.Machine < 0 || p.Machine > latestMicros,
 		p.Lead < -latestMicros || p.Lead > latestMicros:
 		return fmt.Errorf("%w: ping: its clock reads %d, its machine's %d, and it leads by %d", ErrMalformed, p.Wall, p.Machine, p.Lead)
+	case p.Held < 0 || p.Held > latestMicros:
+		return fmt.Errorf("%w: ping: it has held one for %d", ErrMalformed, p.Held)
 	case p.Started.Year() < 1 || p.Started.Year() > 9999:
 		return fmt.Errorf("%w: ping: it started in the year %d", ErrMalformed, p.Started.Year())
 	case p.Moving != nil && p.Moving.Seconds != 0 && !(p.Moving.Seconds >= 1e-9 && p.Moving.Seconds <= 1e12):
@@ -122,5 +130,5 @@ func (p *Ping) check() error {
 // most is the largest of all that a node counts. Of each the larger is the later, or is what has to
 // be acknowledged.
 func (p *Ping) most() uint64 {
-	return max(p.Number, p.Said.Seq, p.PrimaryEpoch, p.Sees.Suspicion, p.Sees.PrimaryEpoch, p.Sees.Acknowledged)
+	return max(p.Number, p.Said.Seq, p.PrimaryEpoch, p.Sees.Suspicion, p.Sees.PrimaryEpoch, p.Sees.Acknowledged, p.Heard)
 }

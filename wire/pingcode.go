@@ -83,6 +83,7 @@ func AppendPing(dst []byte, p *Ping) []byte {
 		dst = appendString(dst, name)
 	}
 	dst = appendSight(dst, &p.Sees)
+	dst = appendVarints(binary.AppendUvarint(dst, p.Heard), p.Held)
 
 	m := &p.Memory
 	dst = appendVarints(dst, p.Keys, p.Bytes, p.Tombstones,
@@ -167,6 +168,7 @@ func (f *fields) ping(p *Ping) {
 		p.Dead = append(p.Dead, f.text())
 	}
 	p.Sees = f.sight()
+	p.Heard, p.Held = f.uvarint(), f.varint()
 	p.Keys, p.Bytes, p.Tombstones = f.varint(), f.varint(), f.varint()
 	p.Memory = Memory{
 		Live: f.varint(), Dead: f.varint(), Segments: f.varint(), Index: f.varint(), Max: f.varint(),

@@ -99,6 +99,20 @@ var mutants = []mutant{
 		to:   "case o.oldView, a.board.Lapsed():",
 		in:   "replicate", test: "TestFencedOperationsAreNotAcknowledged",
 	},
+	{
+		bug:  "a question proves that the last ping was heard, whatever it names",
+		file: "topology/pair.go",
+		from: "if s = m.sent[i]; s.number == p.Heard {",
+		to:   "if s = m.sent[(m.sends+sentKept-1)%sentKept]; i == 0 {",
+		in:   "topology", test: "TestQuestionProvesWhatItNames",
+	},
+	{
+		bug:  "a question proves something however long it was on its way",
+		file: "topology/pair.go",
+		from: "return s, rtt, rtt <= m.t.strain.patience(now)",
+		to:   "return s, rtt, true",
+		in:   "topology", test: "TestQuestionProvesWhatItNames",
+	},
 
 	// Rings.
 	{

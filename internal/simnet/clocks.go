@@ -83,18 +83,24 @@ func (s *sim) lookAgain() {
 	}
 }
 
-// setRight has an operator restart nodes that have stamped so far ahead that others do not take
-// them for members. That needs times in which too few nodes ran.
+// setRight has an operator restart nodes that cannot come back alone. One has stamped so far ahead
+// that others do not take it for a member. That needs times in which too few nodes ran. Another was
+// removed while it was cut off, and all members that it knew have left meanwhile.
 func (s *sim) setRight() {
 	s.clocks.mu.Lock()
 	few := s.clocks.few
 	s.clocks.mu.Unlock()
 	for _, run := range s.runs() {
-		if few && s.shape.Kept && run.clock.Last().Time().After(time.Now().Add(kv.MaxAhead)) {
-			s.log.add("an operator starts %s anew, which has stamped by a wrong clock", run.name())
-			s.kill(run, Lost)
-			s.mustStart(run.node)
+		switch {
+		case few && s.shape.Kept && run.clock.Last().Time().After(time.Now().Add(kv.MaxAhead)):
+			s.log.add("an operator restarts %s, which has stamped by a wrong clock", run.name())
+		case s.forlorn(run):
+			s.log.add("an operator restarts %s, which knows nobody that is left", run.name())
+		default:
+			continue
 		}
+		s.kill(run, Lost)
+		s.mustStart(run.node)
 	}
 }
 
@@ -115,6 +121,7 @@ type clockWatch struct {
 	mu       sync.Mutex // guards all below
 	few      bool       // there were times in which too few nodes ran, or had met, to tell who is wrong
 	untimely []Untimely
+	began    time.Duration // when all nodes were started
 }
 
 // cannotTell notes that a node may hear few of the others. It has just started, and knows no time
@@ -132,6 +139,9 @@ func (s *sim) lookAtClocks() {
 	defer w.mu.Unlock()
 	runs := s.runs()
 	w.few = w.few || len(runs) < fewest
+	if w.began == 0 {
+		w.began = s.log.now()
+	}
 	for _, run := range runs {
 		if run.members != nil && len(run.members.Members()) < fewest {
 			run.alone = s.log.now()
@@ -144,6 +154,8 @@ func (s *sim) lookAtClocks() {
 		case by.Abs() <= timelyWithin:
 		case run.alone > 0 && s.log.now() < run.alone+meetTime:
 			w.few = true // it has founded a cluster, and others have not found it, or have just done so
+		case s.shape.Dawdles > 0 && s.log.now() < w.began+meetTime+s.shape.Dawdles:
+			w.few = true // it got in sync while few others had started, and these are slow
 		default:
 			w.untimely = append(w.untimely, Untimely{s.log.now(), run.name(), by})
 		}

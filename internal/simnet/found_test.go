@@ -23,6 +23,7 @@ func TestFoundSeeds(t *testing.T) {
 		{"clocks that were ahead are set right, and all refuse all", 3089, together},
 		{"a node with a wrong clock takes the others for down before it knows that it is wrong", 1418, together},
 		{"a node with a wrong clock is asked for something before it knows that it is wrong", 23, together},
+		{"a node is in sync while those that could tell it the time are slow to start", 2288, dawdling},
 	} {
 		t.Run(found.name, func(t *testing.T) {
 			for _, v := range Check(run(t, drawShape(found.seed, found.as)), Rules{}) {

@@ -212,6 +212,21 @@ func (s *sim) introduce(n *node) (static, join []string) {
 	return nil, slices.Concat(formed[from:], formed[:from])[:most]
 }
 
+// forlorn says whether others run, and a node neither knows one of them as a member nor is known by
+// one.
+func (s *sim) forlorn(run *running) bool {
+	if run.members == nil || !run.members.Formed() {
+		return false
+	}
+	knows := func(a, b *running) bool {
+		return slices.ContainsFunc(a.members.Members(), func(m wire.Member) bool { return m.Name == b.name() })
+	}
+	runs := s.runs()
+	return len(runs) > 1 && !slices.ContainsFunc(runs, func(other *running) bool {
+		return other != run && (knows(run, other) || knows(other, run))
+	})
+}
+
 // hello carries a hello over the network.
 func (s *sim) hello(ctx context.Context, run *running, addr string, request []byte) ([]byte, error) {
 	w := &link{net: s.net, from: run, to: addr, abort: make(chan struct{})}

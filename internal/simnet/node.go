@@ -181,6 +181,12 @@ func (s *notedStore) Digests(partition int, dst *[shard.Buckets]uint64) {
 	s.Store.Digests(partition, dst)
 }
 
+// Digest implements dataplane.Store.
+func (s *notedStore) Digest(partition int) uint64 {
+	s.run.door.pass()
+	return s.Store.Digest(partition)
+}
+
 // ApplySync implements dataplane.Store.
 func (s *notedStore) ApplySync(hash uint64, r *kv.Record) (kv.Applied, error) {
 	return s.apply(hash, r, nil, func() (kv.Applied, error) { return s.Store.ApplySync(hash, r) })
@@ -284,7 +290,7 @@ func (s *sim) start(n *node) error {
 		Dial: func(to string) peer.Transport {
 			return &link{net: s.net, from: run, to: to, abort: make(chan struct{})}
 		},
-		QueueBytes: s.shape.QueueBytes, ProbeEvery: s.shape.ProbeEvery, Random: n.random.next,
+		QueueBytes: s.shape.QueueBytes, ProbeEvery: s.shape.ProbeEvery, BothAsk: s.shape.BothAsk, Random: n.random.next,
 		Boot: boot, Grace: s.shape.Grace, Describe: func(*wire.Ping, bool) {},
 	}
 	if s.shape.Store != nil {

@@ -19,6 +19,7 @@ type Shape struct {
 	Partitions int
 	QueueBytes int           // bound of a peer's queue
 	ProbeEvery time.Duration // pause between two probes of a peer
+	BothAsk    int           // up to how many nodes both of a pair probe the other; 0: 13
 	Grace      time.Duration // of tombstones
 	SweepEvery time.Duration // less than 0: never
 
@@ -50,7 +51,7 @@ type Shape struct {
 }
 
 // Draw draws the shape of a run.
-func Draw(seed uint64) Shape { return drawShape(seed, dawdling) }
+func Draw(seed uint64) Shape { return drawShape(seed, pairing) }
 
 // era is what a seed draws. Each era draws what the one before does, and more. So a seed that has
 // once found something goes on drawing what it drew then.
@@ -63,6 +64,7 @@ const (
 	crowded               // there are crowds, slow links, joiners that die, and replicas that are full
 	sided                 // there are long splits in three sides
 	dawdling              // time passes between the steps of a node's start
+	pairing               // of each two nodes one probes the other, as in a large cluster
 )
 
 func drawShape(seed uint64, as era) Shape {
@@ -101,6 +103,9 @@ func drawShape(seed uint64, as era) Shape {
 	}
 	if as >= dawdling {
 		s.drawDawdles(newChance(seed, streamDawdles))
+	}
+	if as >= pairing && newChance(seed, streamPairs).yes(0.3) {
+		s.BothAsk = 1
 	}
 	return s
 }

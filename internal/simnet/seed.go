@@ -23,7 +23,8 @@ const (
 	streamFalter
 	streamSizes // and the client's number
 	streamSides
-	streamDawdles  // and the node's index
+	streamDawdles // and the node's index
+	streamPairs
 	streamWays     = 1 << 16
 	streamsPerNode = 1 << 8
 )

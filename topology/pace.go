@@ -1,0 +1,118 @@
+package topology
+
+import "time"
+
+// How often a member is probed: see docs/design/pings.md.
+
+const (
+	// bothAskMost is up to how many members both of a pair ask, if nothing else is said.
+	bothAskMost = 13
+
+	// probesMost is how many probes a second a node sends by the clock, where a pause of pauseMax
+	// is long enough for that: with it a member that hangs is noticed within five seconds still,
+	// and the lease does not lapse. What has changed is told at once.
+	probesMost = 25
+	pauseMax   = 1700 * time.Millisecond
+
+	// tellShare is how long at least, for each two members, there is nothing sent between two
+	// probes that tell news. All have news at the same time. So all together send as many probes a
+	// second, whatever their number is.
+	tellShare = 170 * time.Microsecond
+)
+
+// halved says whether one of each pair asks, and not both.
+func (t *Topology) halved() bool { return t.many(len(t.others())) }
+
+func (t *Topology) many(others int) bool { return others >= t.opt.BothAsk }
+
+// isAsked says whether this node leaves it to the member to ask.
+func (m *member) isAsked() bool { return !m.asker && m.t.halved() }
+
+// firstPause is the time until the first probe. Where it is the other's part to ask, this node
+// waits for that.
+func (m *member) firstPause() time.Duration {
+	if !m.isAsked() {
+		return 0
+	}
+	return time.Duration(len(m.t.others())) * startShare
+}
+
+// tellPause is the least between two probes that tell news. All nodes have some at the same time,
+// and what comes meanwhile is told with it.
+func (m *member) tellPause() time.Duration {
+	others := len(m.t.others())
+	pause := time.Duration(others*others) * tellShare
+	switch {
+	case !m.t.many(others):
+		return 0
+	case m.asker:
+		return min(pause, pauseMax)
+	}
+	return min(2*pause, pauseMax*5/4) // the other's question may come before that
+}
+
+// pause is the time until the next probe. It grows with the members, so that what a node sends does
+// not.
+func (m *member) pause() time.Duration {
+	others := len(m.t.others())
+	share := min(time.Duration(others)*time.Second/probesMost, pauseMax)
+	many := m.t.many(others)
+	if many && !m.asker {
+		share += share / 4
+	}
+	switch {
+	case m.silent.Load() > 0 && !m.down() && !m.isAwaited():
+		return 0 // it hangs, and requests with it: know soon
+	case m.t.board.Stable(), many && !m.asker:
+		return max(m.t.opt.ProbeEvery, share)
+	case many:
+		return max(unsettledProbe, m.tellPause())
+	default:
+		return min(m.t.opt.ProbeEvery, unsettledProbe)
+	}
+}
+
+// untold is how long ago the member was sent a ping, if this node has had news since.
+func (m *member) untold() (since time.Duration, news bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.sends == 0 {
+		return 0, false
+	}
+	last := &m.sent[(m.sends-1)%sentKept]
+	return time.Since(last.at), last.revision < m.t.revision.Load()
+}
+
+// sinceProven is how long ago the member last proved, in an answer or a question, that it is well.
+func (m *member) sinceProven() time.Duration {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return time.Since(m.proven)
+}
+
+// rests is for how long the prober may wait; own is what is left of its pause.
+func (m *member) rests(own time.Duration) time.Duration {
+	if m.probed.Load() && !m.down() { // its first question has come, and the wait for that is over
+		own = min(own, m.pause()-m.sinceProven())
+	}
+	spared := m.questionDue()
+	since, news := m.untold()
+	switch tell := m.tellPause() - since; {
+	case !news:
+		return max(own, spared)
+	case spared > 0:
+		return tell // an answer may tell it before that
+	default:
+		return min(own, tell)
+	}
+}
+
+// questionDue is for how long this node may wait for a question of the member. It is the member's
+// part to ask, and it did. A node that waits for an answer to something else asks itself: the way
+// there may be broken.
+func (m *member) questionDue() time.Duration {
+	if m.silent.Load() > 0 || !m.probed.Load() || m.down() || !m.isAsked() || m.peer.Waits() {
+		return 0
+	}
+	return max(0, m.pause()-m.sinceProven())
+}
