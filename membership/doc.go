@@ -43,6 +43,6 @@
 //
 // # Bounds
 //
-// 50 members and 1024 removed ones ([Map] says what happens there), 4 MiB a hello, 128
+// 100 members and 1024 removed ones ([Map] says what happens there), 4 MiB a hello, 128
 // addresses to join.
 package membership

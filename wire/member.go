@@ -17,7 +17,7 @@ import (
 
 // Limits on what an entry may hold, and on how many there are.
 const (
-	MaxMembers = 50 // what was shown to work, see docs/design/pings.md; a version has tags for kv.MaxTag + 1
+	MaxMembers = 100 // what was shown to work, see docs/design/pings.md; a version has tags for kv.MaxTag + 1
 	MaxRemoved = 1024
 
 	MaxWeight    = ring.MaxWeight

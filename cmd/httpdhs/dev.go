@@ -21,7 +21,7 @@ type devCmd struct {
 }
 
 // devNodesMax is what a cluster may have.
-const devNodesMax = 50
+const devNodesMax = 100
 
 // devStopTimeout is short: nothing here is worth waiting for.
 const devStopTimeout = 3 * time.Second
