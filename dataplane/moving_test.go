@@ -146,3 +146,25 @@ func testLiveNeedsReader(t *testing.T, state peer.State, from int) {
 		t.Error("the owner by the target has not stored it: the test shows nothing")
 	}
 }
+
+// A write comes after what was acknowledged before it began, though an owner by the target has not
+// heard of that, and stores the write as it is: who coordinated the earlier one may not have known
+// of the target, and have a clock that is ahead.
+func TestOwnerToComeSaysNothingOfTheOrder(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		c, key := joiningCluster(t)
+		ahead := kv.VersionAt(time.Now().Add(20 * time.Second))
+		for _, n := range c.nodes[:2] {
+			n.plant(t, key, "earlier", ahead)
+		}
+		o := c.nodes[2].put(key, "later", kv.LevelLive)
+		if wantOp(t, o, nil); o.Version <= ahead {
+			t.Errorf("it is stamped %x, and what was there before %x", o.Version, ahead)
+		}
+		for _, i := range []int{0, 1, 3} {
+			if !c.nodes[i].has(key, "later") {
+				t.Errorf("node%d has not the later one", i)
+			}
+		}
+	})
+}

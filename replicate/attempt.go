@@ -167,8 +167,8 @@ func (a *attempt) retry(i int, o *operation, fenced bool) {
 	case o.passed && fenced:
 		a.p.giveUp(i, kv.ErrUnknownOutcome, false)
 	case op.Mode() == kv.ModeMerge || o.passed:
-		stored := o.concede || o.acks > 0 || o.oldView
-		lost := o.lost || o.gone > 0 // what is kept for an owner that was down is delivered when it is back
+		stored := o.concede || o.oldView
+		lost := o.lost || o.gone > 0 || o.acks > 0 // an owner that was down gets its hint, and an owner to come is read
 		writes{a}.spread(i, &operation{
 			round:      round{concede: stored, lost: lost},
 			writeState: writeState{existed: o.existed, knew: stored, passed: o.passed},

@@ -90,7 +90,7 @@ func testRetryOrder(t *testing.T) {
 	for i := range call.Ops {
 		a.admitOp(i)
 		stamp(&call.Ops[i], n.clock.Now())
-		p.begin(i, &operation{round: round{phase: phaseWrite, required: 2, acks: uint8(i)}})
+		p.begin(i, &operation{round: round{phase: phaseWrite, required: 2, acks: uint8(i), concede: i == 1}})
 		p.giveUp(i, kv.ErrUnavailable, true)
 	}
 	for i := range 2 { // another client overwrites the second
@@ -221,7 +221,8 @@ func TestWhenARoundIsDecided(t *testing.T) {
 		"enough, but for all that live": {round{required: 1, acks: 2, waiting: 1, live: true}, false},
 		"by each ring":                  {round{required: 1, extra: 1, acks: 1, waiting: 1}, false},
 		"overwritten, not seen":         {round{required: 1, newer: 1, waiting: 1}, false},
-		"overwritten, seen":             {round{required: 2, newer: 1, acks: 1, waiting: 1}, true},
+		"overwritten, stored elsewhere": {round{required: 2, newer: 1, acks: 1, waiting: 1, concede: true}, true},
+		"overwritten, stored by others": {round{required: 1, extra: 1, newer: 1, acks: 1, waiting: 1}, false},
 		"overwritten, conceded":         {round{required: 1, newer: 1, waiting: 1, concede: true}, true},
 		"a quorum that is behind":       {round{phase: phaseQuorum, required: 1, acks: 1, waiting: 1, behind: true}, false},
 	} {

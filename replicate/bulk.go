@@ -84,7 +84,7 @@ func (a bulk) merge() {
 	}
 	a.replica.mergeAll(&g.gathered)
 	for k, i := range g.ops[:g.n] {
-		var next operation
+		next := operation{round: round{readers: uint8(a.v.Replicas)}}
 		at := a.v.Place(a.v.Owners(a.v.Partition(g.offers[k].Hash)))
 		r := a.replica.result(&g.gathered, k)
 		next.takeWrite(&r, uint8(at))

@@ -59,7 +59,7 @@ type round struct {
 	extra   uint8
 
 	concede  bool      // whatever newer an owner holds came after this write began
-	lost     bool      // an owner may have stored it, and did not say so
+	lost     bool      // an owner may have stored it, and did not say so, or will be read later
 	oldView  bool      // an owner says that it is none: this node goes by an old ring
 	behind   bool      // of phaseQuorum: an owner that answered has refused something newer than it holds
 	refused  uint8     // of phaseRepair: owners that would not store what was found
@@ -115,14 +115,15 @@ func (o *round) decided() bool {
 
 // have is how many owners have the write, or had it before something newer took its place.
 func (o *round) have() uint8 {
-	if o.concede || o.acks > 0 {
+	if o.concede {
 		return o.acks + o.newer
 	}
-	return 0
+	return o.acks
 }
 
-// unseen says whether no owner has stored the write, and some have refused it for something newer.
-func (o *round) unseen() bool { return o.newer > 0 && o.acks == 0 && !o.concede && !o.lost }
+// unseen says whether no owner that readers ask has stored the write, and some owners have refused
+// it for something newer.
+func (o *round) unseen() bool { return o.newer > 0 && !o.concede && !o.lost }
 
 // lose takes note of an owner that does not take part.
 func (o *round) lose(owner uint8) {
@@ -160,6 +161,7 @@ func (o *operation) takeWrite(r *wire.Result, owner uint8) {
 	switch r.Code {
 	case wire.Stored:
 		o.acks++
+		o.concede = o.concede || owner < o.readers
 	case wire.Stale:
 		o.newer++
 		o.stale = max(o.stale, r.Version)

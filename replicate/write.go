@@ -14,11 +14,12 @@ import (
 // Or the newer one was acknowledged before this write began, by a node whose clock is ahead.
 // Then this write has to come after it, and needs a second stamp.
 //
-// The answers tell which case it is, without any clock. What was acknowledged by all owners
-// before this write began is held by all of them, so none stores the first stamp. If one does
-// store it, the newer one was concurrent. If none does, nobody has seen the write, and a second
-// stamp above everything that they hold does no harm. An owner that holds something newer than
-// the second stamp got that after its first answer, so the second stamp is the last.
+// The answers tell which case it is, without any clock. What was acknowledged by all owners before
+// this write began is held by all of them, so none stores the first stamp. If one does store it,
+// the newer one was concurrent. An owner to come does not count: the other coordinator may not have
+// known of it, and so may not have sent it the newer one. If none does, nobody has seen the write,
+// and a second stamp above everything that they hold does no harm. An owner that holds something
+// newer than the second stamp got that after its first answer, so the second stamp is the last.
 //
 // What fewer owners have acknowledged is not held by all. Its answer waits until every member
 // stamps above it: see outwait. docs/design/replication.md has the whole argument.
@@ -45,6 +46,7 @@ func (a writes) start(i int) {
 // state so far is carried in next.
 func (a writes) spread(i int, next *operation, have ownerSet) {
 	op := &a.call.Ops[i]
+	next.readers = uint8(a.v.Replicas)
 	k := a.v.Place(a.v.Owners(a.v.Partition(op.Hash)))
 	if k >= 0 && have&(1<<k) == 0 {
 		have |= 1 << k
@@ -62,7 +64,6 @@ func (a writes) pass(i int, next *operation, have ownerSet) {
 	next.phase = phaseWrite
 	next.required = uint8(op.Required)
 	next.live = a.call.Write == kv.LevelLive || a.call.Write == 0
-	next.readers = uint8(a.v.Replicas)
 	next.extra = uint8(len(owners) - a.v.Replicas)
 	a.hand(i, next, owners, ^have, &op.Record)
 }

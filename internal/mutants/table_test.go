@@ -183,6 +183,13 @@ var mutants = []mutant{
 		in:   "dataplane", test: "TestLiveNeedsAnOwnerThatIsRead",
 	},
 	{
+		bug:  "an owner to come tells which of two writes was first",
+		file: "replicate/operation.go",
+		from: "o.concede = o.concede || owner < o.readers",
+		to:   "o.concede = true",
+		in:   "dataplane", test: "TestOwnerToComeSaysNothingOfTheOrder",
+	},
+	{
 		bug:  "a stale write is acknowledged",
 		file: "replicate/operation.go",
 		from: "case wire.Stale:\n\t\to.newer++",
