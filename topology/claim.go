@@ -200,7 +200,7 @@ func (c *claims) sources(x rebalance.Ring, doubtful []int) (from []placement.Sou
 		}
 	}
 	for i := range from {
-		from[i].Seldom = c.t.mu.roster.byName[from[i].Peer.Name()].isAsked()
+		from[i].Seldom = c.t.mu.roster.byName[from[i].Peer.Name()].prober.isAsked()
 	}
 	return from, nil
 }

@@ -46,7 +46,7 @@ func (m *member) answered(said *answer) {
 	if back {
 		m.t.clocks.looks.hurry() // it counts from now on
 		if !said.asks {
-			m.probeSoon() // it has to be told
+			m.prober.soon() // it has to be told
 		}
 	}
 }
@@ -63,7 +63,7 @@ func (m *member) asked(p *wire.Ping, now time.Time) {
 		if met {
 			m.meets(p, &proof, rtt, now)
 		} else if !m.expects(proven) {
-			m.probeSoon() // it is there; the rest is believed of an answer alone, which is not late
+			m.prober.soon() // it is there; the rest is believed of an answer alone, which is not late
 		}
 		return
 	}
@@ -100,7 +100,7 @@ func (m *member) meets(p *wire.Ping, proof *sent, rtt time.Duration, now time.Ti
 // expects says whether a member that was not heard yet, and has just asked, will ask again soon,
 // and prove then that it is there.
 func (m *member) expects(proven bool) bool {
-	return !proven && m.isAsked() && !m.probed.Load()
+	return !proven && m.prober.isAsked() && !m.probed.Load()
 }
 
 // acknowledge raises the fence, for the member has taken this node for down. Only then this node
@@ -113,7 +113,7 @@ func (m *member) acknowledge(boot uint64) {
 	m.mu.Lock()
 	m.belief.acknowledge(boot, epoch)
 	m.mu.Unlock()
-	m.probeSoon() // it waits for that
+	m.prober.soon() // it waits for that
 }
 
 // concluded goes on when what the member says is noted. digest is that of its member map. Most

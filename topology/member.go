@@ -18,22 +18,20 @@ type member struct {
 	tried  atomic.Bool // it was asked, whatever came of it
 	probed atomic.Bool // and if it was the last of all, this node's clock is steered
 
-	asker  bool          // of the pair it is this node's part to ask
-	silent atomic.Int32  // probes in a row that timed out; of the prober alone
-	poke   chan struct{} // of capacity one: probe now
-	news   chan struct{} // of capacity one: there is something to tell
+	prober prober
 
 	mu     sync.Mutex // guards all below; the peer goes down, and comes back, under it
 	belief belief
-	clock  sample         // its clocks
-	lag    lag            // of its stamps
-	sent   [sentKept]sent // of these the last, at sends-1
-	sends  int
+	clock  sample // its clocks
+	lag    lag    // of its stamps
+	sent   sentPings
 	proven time.Time // when it last showed that it is well
 }
 
 func (t *Topology) newMember(name string, before past) *member {
-	m := &member{t: t, asker: asker(t.opt.Name, name), news: make(chan struct{}, 1), poke: make(chan struct{}, 1), belief: newBelief(t.opt.Boot, before, time.Now())}
+	m := &member{t: t, belief: newBelief(t.opt.Boot, before, time.Now())}
+	m.prober.m, m.prober.asker = m, asker(t.opt.Name, name)
+	m.prober.poke, m.prober.news = make(chan struct{}, 1), make(chan struct{}, 1)
 	m.peer = peer.New(&peer.Options{
 		Name: name, Transport: t.opt.Dial(name), QueueBytes: t.opt.QueueBytes,
 		Clock: t.clock, Log: t.opt.Log, Detector: m,
@@ -43,7 +41,7 @@ func (t *Topology) newMember(name string, before past) *member {
 
 func (m *member) start() {
 	m.peer.Start()
-	m.peer.Go(m.probeLoop)
+	m.peer.Go(m.prober.loop)
 }
 
 // Broke implements peer.Detector.
@@ -84,23 +82,6 @@ func (m *member) rise(boot, epoch uint64) (kept int) {
 }
 
 func (m *member) down() bool { return m.peer.State() == peer.Down }
-
-// probeSoon makes the prober ask now, since something else says that the member is there.
-func (m *member) probeSoon() {
-	select {
-	case m.poke <- struct{}{}:
-	default:
-	}
-}
-
-// tellSoon makes the prober tell the member what this node states now, unless it hears of it
-// otherwise.
-func (m *member) tellSoon() {
-	select {
-	case m.news <- struct{}{}:
-	default:
-	}
-}
 
 // countsLocked says whether this node counts on the member. The member is up and was sent all its
 // hints. And the operations are over that began before this node heard of its boot.

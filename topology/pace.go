@@ -26,26 +26,26 @@ func (t *Topology) halved() bool { return t.many(len(t.others())) }
 func (t *Topology) many(others int) bool { return others >= t.opt.BothAsk }
 
 // isAsked says whether this node leaves it to the member to ask.
-func (m *member) isAsked() bool { return !m.asker && m.t.halved() }
+func (p *prober) isAsked() bool { return !p.asker && p.m.t.halved() }
 
 // firstPause is the time until the first probe. Where it is the other's part to ask, this node
 // waits for that.
-func (m *member) firstPause() time.Duration {
-	if !m.isAsked() {
+func (p *prober) firstPause() time.Duration {
+	if !p.isAsked() {
 		return 0
 	}
-	return time.Duration(len(m.t.others())) * startShare
+	return time.Duration(len(p.m.t.others())) * startShare
 }
 
 // tellPause is the least between two probes that tell news. All nodes have some at the same time,
 // and what comes meanwhile is told with it.
-func (m *member) tellPause() time.Duration {
-	others := len(m.t.others())
+func (p *prober) tellPause() time.Duration {
+	others := len(p.m.t.others())
 	pause := time.Duration(others*others) * tellShare
 	switch {
-	case !m.t.many(others):
+	case !p.m.t.many(others):
 		return 0
-	case m.asker:
+	case p.asker:
 		return min(pause, pauseMax)
 	}
 	return min(2*pause, pauseMax*5/4) // the other's question may come before that
@@ -53,34 +53,34 @@ func (m *member) tellPause() time.Duration {
 
 // pause is the time until the next probe. It grows with the members, so that what a node sends does
 // not.
-func (m *member) pause() time.Duration {
-	others := len(m.t.others())
+func (p *prober) pause() time.Duration {
+	others := len(p.m.t.others())
 	share := min(time.Duration(others)*time.Second/probesMost, pauseMax)
-	many := m.t.many(others)
-	if many && !m.asker {
+	many := p.m.t.many(others)
+	if many && !p.asker {
 		share += share / 4
 	}
 	switch {
-	case m.silent.Load() > 0 && !m.down() && !m.isAwaited():
+	case p.silent.Load() > 0 && !p.m.down() && !p.isAwaited():
 		return 0 // it hangs, and requests with it: know soon
-	case m.t.board.Stable(), many && !m.asker:
-		return max(m.t.opt.ProbeEvery, share)
+	case p.m.t.board.Stable(), many && !p.asker:
+		return max(p.m.t.opt.ProbeEvery, share)
 	case many:
-		return max(unsettledProbe, m.tellPause())
+		return max(unsettledProbe, p.tellPause())
 	default:
-		return min(m.t.opt.ProbeEvery, unsettledProbe)
+		return min(p.m.t.opt.ProbeEvery, unsettledProbe)
 	}
 }
 
 // untold is how long ago the member was sent a ping, if this node has had news since.
-func (m *member) untold() (since time.Duration, news bool) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.sends == 0 {
+func (p *prober) untold() (since time.Duration, news bool) {
+	p.m.mu.Lock()
+	defer p.m.mu.Unlock()
+	last := p.m.sent.latest()
+	if last == nil {
 		return 0, false
 	}
-	last := &m.sent[(m.sends-1)%sentKept]
-	return time.Since(last.at), last.revision < m.t.revision.Load()
+	return time.Since(last.at), last.revision < p.m.t.revision.Load()
 }
 
 // sinceProven is how long ago the member last proved, in an answer or a question, that it is well.
@@ -91,13 +91,13 @@ func (m *member) sinceProven() time.Duration {
 }
 
 // rests is for how long the prober may wait; own is what is left of its pause.
-func (m *member) rests(own time.Duration) time.Duration {
-	if m.probed.Load() && !m.down() { // its first question has come, and the wait for that is over
-		own = min(own, m.pause()-m.sinceProven())
+func (p *prober) rests(own time.Duration) time.Duration {
+	if p.m.probed.Load() && !p.m.down() { // its first question has come, and the wait for that is over
+		own = min(own, p.pause()-p.m.sinceProven())
 	}
-	spared := m.questionDue()
-	since, news := m.untold()
-	switch tell := m.tellPause() - since; {
+	spared := p.questionDue()
+	since, news := p.untold()
+	switch tell := p.tellPause() - since; {
 	case !news:
 		return max(own, spared)
 	case spared > 0:
@@ -110,9 +110,9 @@ func (m *member) rests(own time.Duration) time.Duration {
 // questionDue is for how long this node may wait for a question of the member. It is the member's
 // part to ask, and it did. A node that waits for an answer to something else asks itself: the way
 // there may be broken.
-func (m *member) questionDue() time.Duration {
-	if m.silent.Load() > 0 || !m.probed.Load() || m.down() || !m.isAsked() || m.peer.Waits() {
+func (p *prober) questionDue() time.Duration {
+	if p.silent.Load() > 0 || !p.m.probed.Load() || p.m.down() || !p.isAsked() || p.m.peer.Waits() {
 		return 0
 	}
-	return max(0, m.pause()-m.sinceProven())
+	return max(0, p.pause()-p.m.sinceProven())
 }

@@ -84,7 +84,7 @@ func TestPauseGrowsWithTheMembers(t *testing.T) {
 		1000: pauseMax,
 	} {
 		top.mu.roster.setList(slices.Repeat([]*member{m}, members))
-		got := m.pause()
+		got := m.prober.pause()
 		if got != want {
 			t.Errorf("of %d others it is %s, want %s", members, got, want)
 		}
@@ -94,7 +94,7 @@ func TestPauseGrowsWithTheMembers(t *testing.T) {
 	}
 	top.board.SetStable(false)
 	top.mu.roster.setList([]*member{m, m})
-	if got := m.pause(); got != unsettledProbe {
+	if got := m.prober.pause(); got != unsettledProbe {
 		t.Errorf("while the ring changes it is %s, want %s", got, unsettledProbe)
 	}
 }
@@ -106,7 +106,7 @@ func TestFewProbesAtOnce(t *testing.T) {
 		top, m := alone(t, slog.DiscardHandler, memnet.New().Link("self", "other"))
 		var free []func()
 		for range probesAtOnce {
-			leave, ok := m.enter()
+			leave, ok := m.prober.enter()
 			if !ok {
 				t.Fatal("it is closed")
 			}
@@ -114,7 +114,7 @@ func TestFewProbesAtOnce(t *testing.T) {
 		}
 		entered := make(chan bool, 1)
 		go func() {
-			leave, ok := m.enter()
+			leave, ok := m.prober.enter()
 			if ok {
 				leave()
 			}
@@ -125,14 +125,14 @@ func TestFewProbesAtOnce(t *testing.T) {
 			t.Errorf("more than %d at once", probesAtOnce)
 		}
 		m.peer.MarkBack(true)
-		m.silent.Store(1)
-		if leave, ok := m.enter(); !ok {
+		m.prober.silent.Store(1)
+		if leave, ok := m.prober.enter(); !ok {
 			t.Error("one that hangs waits")
 		} else {
 			leave()
 		}
-		m.silent.Store(0)
-		if leave, ok := m.enter(); !ok {
+		m.prober.silent.Store(0)
+		if leave, ok := m.prober.enter(); !ok {
 			t.Error("members that are up wait for those that are down")
 		} else {
 			leave()

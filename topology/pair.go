@@ -40,12 +40,34 @@ func asker(self, other string) bool {
 	return lowAsks == (self == low)
 }
 
-// tells takes note of what a ping to the member says, before it is sent.
-func (m *member) tells(s *sent) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.sent[m.sends%sentKept] = *s
-	m.sends++
+// sentPings are the last pings to a member.
+type sentPings struct {
+	ring  [sentKept]sent
+	count int
+}
+
+// add takes note of a ping before it is sent.
+func (s *sentPings) add(p *sent) {
+	s.ring[s.count%sentKept] = *p
+	s.count++
+}
+
+// latest is the last one; nil: there was none.
+func (s *sentPings) latest() *sent {
+	if s.count == 0 {
+		return nil
+	}
+	return &s.ring[(s.count-1)%sentKept]
+}
+
+// of is the ping of that number; nil: it was none of the last.
+func (s *sentPings) of(number uint64) *sent {
+	for i := range s.ring {
+		if s.ring[i].number == number {
+			return &s.ring[i]
+		}
+	}
+	return nil
 }
 
 // took takes note that the conclusions are drawn from a ping, which came at that time.
@@ -76,11 +98,10 @@ func (m *member) proof(p *wire.Ping, now time.Time) (s sent, rtt time.Duration, 
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for i := range m.sent {
-		if s = m.sent[i]; s.number == p.Heard {
-			rtt = max(0, now.Sub(s.at)-time.Duration(p.Held)*time.Microsecond)
-			return s, rtt, rtt <= m.t.strain.patience(now)
-		}
+	heard := m.sent.of(p.Heard)
+	if heard == nil {
+		return s, 0, false
 	}
-	return s, 0, false
+	rtt = max(0, now.Sub(heard.at)-time.Duration(p.Held)*time.Microsecond)
+	return *heard, rtt, rtt <= m.t.strain.patience(now)
 }

@@ -50,18 +50,18 @@ func TestMessagesOfAStart(t *testing.T) {
 func TestAfterTheFirstQuestion(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		top, m := alone(t, slog.DiscardHandler, nil)
-		m.asker = false
+		m.prober.asker = false
 		top.mu.roster.setList(slices.Repeat([]*member{m}, 99))
-		first := m.firstPause()
-		if got := m.rests(first); got != first {
+		first := m.prober.firstPause()
+		if got := m.prober.rests(first); got != first {
 			t.Errorf("before the first question it waits %s, want %s", got, first)
 		}
 		m.peer.MarkBack(true)
 		m.probed.Store(true)
 		m.proven = time.Now()
 		time.Sleep(time.Second)
-		if got := m.rests(first); got > m.pause()-time.Second {
-			t.Errorf("a second after it waits %s of %s", got, m.pause())
+		if got := m.prober.rests(first); got > m.prober.pause()-time.Second {
+			t.Errorf("a second after it waits %s of %s", got, m.prober.pause())
 		}
 	})
 }
@@ -72,13 +72,13 @@ func TestAfterTheFirstQuestion(t *testing.T) {
 func TestQuestionProvesWhatItNames(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		top, m := alone(t, slog.DiscardHandler, nil)
-		top.opt.BothAsk, m.asker = 1, false
+		top.opt.BothAsk, m.prober.asker = 1, false
 		top.mu.roster.setList([]*member{m})
 		m.peer.MarkBack(true)
 		m.probed.Store(true)
 		m.belief.ping.Boot = 2
 		for seq := range uint64(3) {
-			m.tells(&sent{number: 11 + seq, seq: 21 + seq, at: time.Now()})
+			m.sent.add(&sent{number: 11 + seq, seq: 21 + seq, at: time.Now()})
 		}
 		ask := func(number, boot uint64, held time.Duration) {
 			m.asked(&wire.Ping{Name: "other", Boot: 2, Sees: wire.Sight{Boot: boot}, Heard: number, Held: held.Microseconds()}, time.Now())

@@ -138,7 +138,7 @@ func (t *Topology) MayDecide(partition int) bool {
 	}
 	if !t.primacy.acknowledged() {
 		for _, m := range t.others() { // they are asked again
-			m.probeSoon()
+			m.prober.soon()
 		}
 		t.board.Wake()
 		return false

@@ -3,6 +3,7 @@ package topology
 import (
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -69,38 +70,64 @@ func (e *apartError) Error() string {
 	return fmt.Sprintf("the clock of %s and this node's are %s apart, at most %s: run NTP", e.name, e.by.Abs().Round(time.Second), kv.MaxAhead)
 }
 
-// probeLoop asks the member how it is, for as long as it is one: often while this node waits for
+// prober asks a member how it is, again and again.
+type prober struct {
+	m      *member
+	asker  bool          // of the pair it is this node's part to ask
+	silent atomic.Int32  // probes in a row that timed out; of the loop alone
+	poke   chan struct{} // of capacity one: probe now
+	news   chan struct{} // of capacity one: there is something to tell
+}
+
+// soon makes it ask now, since something else says that the member is there.
+func (p *prober) soon() {
+	select {
+	case p.poke <- struct{}{}:
+	default:
+	}
+}
+
+// tell makes it tell the member what this node states now, unless it hears of it
+// otherwise.
+func (p *prober) tell() {
+	select {
+	case p.news <- struct{}{}:
+	default:
+	}
+}
+
+// loop asks the member how it is, for as long as it is one: often while this node waits for
 // others to get in sync.
-func (m *member) probeLoop() {
-	due := time.Now().Add(m.firstPause())
+func (p *prober) loop() {
+	due := time.Now().Add(p.firstPause())
 	wake, timer := due, time.NewTimer(time.Until(due))
 	defer timer.Stop()
 	for {
 		now := false
 		select {
 		case <-timer.C:
-			m.t.strain.note(time.Since(wake), time.Now())
-		case <-m.poke:
+			p.m.t.strain.note(time.Since(wake), time.Now())
+		case <-p.poke:
 			now = true
-		case <-m.news:
-		case <-m.peer.Closing():
+		case <-p.news:
+		case <-p.m.peer.Closing():
 			return
 		}
-		if pause, lapsed := m.t.board.Renew(); lapsed {
-			m.t.fence(fmt.Sprintf("it was stopped for %s", pause.Round(time.Millisecond)))
+		if pause, lapsed := p.m.t.board.Renew(); lapsed {
+			p.m.t.fence(fmt.Sprintf("it was stopped for %s", pause.Round(time.Millisecond)))
 		}
-		if wait := m.rests(time.Until(due)); wait > 0 && !now {
+		if wait := p.rests(time.Until(due)); wait > 0 && !now {
 			wake = time.Now().Add(wait)
 			timer.Reset(wait)
 			continue
 		}
-		leave, ok := m.enter()
+		leave, ok := p.enter()
 		if !ok {
 			return
 		}
-		m.probe(time.Now().Add(m.t.strain.patience(time.Now())))
+		p.probe(time.Now().Add(p.m.t.strain.patience(time.Now())))
 		leave()
-		due = time.Now().Add(m.pause())
+		due = time.Now().Add(p.pause())
 		wake = due
 		timer.Reset(time.Until(due))
 	}
@@ -112,60 +139,60 @@ type slots chan struct{}
 // enter waits until few enough probes are under way; leave is the end of that. ok: the peer is not
 // being closed. Members that are down, and those that hang, wait for each other and keep nobody
 // else waiting.
-func (m *member) enter() (leave func(), ok bool) {
-	in := m.t.probes
+func (p *prober) enter() (leave func(), ok bool) {
+	in := p.m.t.probes
 	switch {
-	case m.down():
-		in = m.t.raises
-	case m.silent.Load() > 0:
-		in = m.t.urges
+	case p.m.down():
+		in = p.m.t.raises
+	case p.silent.Load() > 0:
+		in = p.m.t.urges
 	}
 	select {
 	case in <- struct{}{}:
 		return func() { <-in }, true
-	case <-m.peer.Closing():
+	case <-p.m.peer.Closing():
 		return nil, false
 	}
 }
 
 // probe asks once and draws the conclusion.
-func (m *member) probe(deadline time.Time) {
+func (p *prober) probe(deadline time.Time) {
 	began := time.Now()
-	said, err := m.ask(deadline, false)
+	said, err := p.m.ask(deadline, false)
 	switch {
 	case err == nil:
-		m.silent.Store(0)
-		m.peer.Unstick(began, flightStuck)
-		m.answered(&said)
+		p.silent.Store(0)
+		p.m.peer.Unstick(began, flightStuck)
+		p.m.answered(&said)
 	case errors.Is(err, errUnsteered):
-		m.silent.Store(0)
+		p.silent.Store(0)
 	case errors.Is(err, peer.ErrStranger):
-		if m.silent.Add(1) < probesUnanswered {
-			m.t.introduce(m.peer.Name())
+		if p.silent.Add(1) < probesUnanswered {
+			p.m.t.introduce(p.m.peer.Name())
 		} else {
-			m.fall(err)
+			p.m.fall(err)
 		}
 	case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE):
 		// This node has no file for a connection: that says nothing of the member.
 	case peer.IsTimeout(err):
 		switch {
-		case m.silent.Add(1) < probesUnanswered:
-		case m.isAwaited():
-			m.silent.Store(0)
+		case p.silent.Add(1) < probesUnanswered:
+		case p.isAwaited():
+			p.silent.Store(0)
 		default:
-			m.fall(errSilent)
+			p.m.fall(errSilent)
 		}
 	default:
-		m.fall(err)
+		p.m.fall(err)
 	}
-	if !m.probed.Load() {
-		m.tried.Store(true)
-		m.t.clocks.steer(m.t.others()) // before this node may coordinate, and stamp something by a wrong clock
-		if errors.Is(err, errUnsteered) || errors.Is(err, peer.ErrStranger) && m.silent.Load() < probesUnanswered {
+	if !p.m.probed.Load() {
+		p.m.tried.Store(true)
+		p.m.t.clocks.steer(p.m.t.others()) // before this node may coordinate, and stamp something by a wrong clock
+		if errors.Is(err, errUnsteered) || errors.Is(err, peer.ErrStranger) && p.silent.Load() < probesUnanswered {
 			return // no verdict
 		}
-		m.probed.Store(true)
-		m.t.reconsiderSoon()
+		p.m.probed.Store(true)
+		p.m.t.reconsiderSoon()
 	}
 }
 

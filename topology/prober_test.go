@@ -69,7 +69,7 @@ func TestWhoHasLeftIsNotFoundDown(t *testing.T) {
 		probing := make(chan struct{})
 		go func() {
 			defer close(probing)
-			m.probe(time.Now().Add(probeTimeout))
+			m.prober.probe(time.Now().Add(probeTimeout))
 		}()
 		g.Wait(t, 1)
 		m.peer.Close()

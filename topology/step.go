@@ -44,7 +44,9 @@ func (t *Topology) statement(to *member, figures bool) (wire.Ping, sent) {
 	p.Number, p.Said, p.Dead = t.mu.pings, *t.mu.rings.state.Said(), t.mu.dead
 	t.mu.Unlock()
 	if s.number, s.seq = p.Number, p.Said.Seq; to != nil {
-		to.tells(&s)
+		to.mu.Lock()
+		to.sent.add(&s)
+		to.mu.Unlock()
 	}
 	return p, s
 }
@@ -122,7 +124,7 @@ func (t *Topology) reconsider() {
 	if changed {
 		t.revision.Add(1)
 		for _, m := range tell {
-			m.tellSoon()
+			m.prober.tell()
 		}
 	}
 	if changed || unknown {

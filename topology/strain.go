@@ -60,12 +60,12 @@ const startShare = 200 * time.Millisecond
 
 // isAwaited says whether the member was not heard yet and may be starting, as this node is. It has
 // not refused a connection.
-func (m *member) isAwaited() bool {
-	others := len(m.t.others())
-	if !m.t.many(others) || time.Since(m.t.started) > time.Duration(others)*startShare {
+func (p *prober) isAwaited() bool {
+	others := len(p.m.t.others())
+	if !p.m.t.many(others) || time.Since(p.m.t.started) > time.Duration(others)*startShare {
 		return false
 	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.belief.ping.Boot == 0
+	p.m.mu.Lock()
+	defer p.m.mu.Unlock()
+	return p.m.belief.ping.Boot == 0
 }

@@ -200,7 +200,7 @@ func (t *Topology) Live(name string) bool {
 // Heard has the member of that name asked at once how it is: something else says that it is there.
 func (t *Topology) Heard(name string) {
 	if m := t.find(name); m != nil {
-		m.probeSoon()
+		m.prober.soon()
 	}
 }
 
@@ -239,7 +239,7 @@ func (t *Topology) Refresh(deadline time.Time) bool {
 // hearAll is Refresh, but for those whose own questions have just said it.
 func (t *Topology) hearAll(deadline time.Time) {
 	t.askAll(deadline, func(m *member, deadline time.Time) error {
-		if m.questionDue() > 0 {
+		if m.prober.questionDue() > 0 {
 			return nil
 		}
 		return m.refresh(deadline)

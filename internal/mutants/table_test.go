@@ -102,15 +102,15 @@ var mutants = []mutant{
 	{
 		bug:  "a question proves that the last ping was heard, whatever it names",
 		file: "topology/pair.go",
-		from: "if s = m.sent[i]; s.number == p.Heard {",
-		to:   "if s = m.sent[(m.sends+sentKept-1)%sentKept]; i == 0 {",
+		from: "heard := m.sent.of(p.Heard)",
+		to:   "heard := m.sent.latest()",
 		in:   "topology", test: "TestQuestionProvesWhatItNames",
 	},
 	{
 		bug:  "a question proves something however long it was on its way",
 		file: "topology/pair.go",
-		from: "return s, rtt, rtt <= m.t.strain.patience(now)",
-		to:   "return s, rtt, true",
+		from: "return *heard, rtt, rtt <= m.t.strain.patience(now)",
+		to:   "return *heard, rtt, true",
 		in:   "topology", test: "TestQuestionProvesWhatItNames",
 	},
 
