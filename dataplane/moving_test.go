@@ -44,6 +44,24 @@ func joiningCluster(t *testing.T) (c *cluster, key string) {
 	return nil, ""
 }
 
+// While the ring changes, owners by the ring that is read and owners by the target get each write,
+// whoever coordinates it.
+func TestWritesGoToBothRings(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		c, key := joiningCluster(t)
+		for _, n := range c.nodes {
+			if o := n.put(key, n.name, kv.LevelAll); o.Err != nil {
+				t.Fatalf("at %s: %v", n.name, o.Err)
+			}
+			for _, owner := range []int{0, 1, 3} {
+				if !c.nodes[owner].has(key, n.name) {
+					t.Errorf("node%d has not what was put at %s", owner, n.name)
+				}
+			}
+		}
+	})
+}
+
 // What a read of several owners has found is also at the owners by the target when the read is
 // answered. Others may read by that ring already.
 func TestReadReachesOwnersToCome(t *testing.T) { bubble(t, testOwnersToCome) }

@@ -120,7 +120,7 @@ var mutants = []mutant{
 		file: "placement/view.go",
 		from: "for i, t := range v.Writes {\n\t\t\tfor",
 		to:   "for i, t := range v.Writes[:1] {\n\t\t\tfor",
-		in:   simnet, test: simulation,
+		in:   "dataplane", test: "TestWritesGoToBothRings",
 	},
 	{
 		bug:  "a ring is let go of while others want it",
