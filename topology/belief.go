@@ -30,7 +30,7 @@ type belief struct {
 	suspectedBy  uint64 // its suspicion epoch of this node, as far as it said
 	acknowledged uint64 // the same, once this node has drawn the conclusion
 	primary      primaryAck
-	met          uint64 // the serial of the view when its boot was first heard
+	metAt        uint64 // the serial of the view when its boot was first heard
 	past         past   // of the same name, when it was a member before
 
 	downSince time.Time // when it was last found down
@@ -77,7 +77,7 @@ func (b *belief) meet(boot uint64) {
 	b.past = past{}
 	b.suspectedBy, b.acknowledged, b.answeredTo = 0, 0, 0
 	b.primary, b.taken = primaryAck{}, taken{}
-	b.met = math.MaxUint64 // until it is known which operations began before
+	b.metAt = math.MaxUint64 // until it is known which operations began before
 }
 
 // fall takes note that the member was found down. first: it was not down before.

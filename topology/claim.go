@@ -145,7 +145,7 @@ func (c *claims) handshake(x rebalance.Ring) (since uint64, err error) {
 	c.t.mu.Lock()
 	defer c.t.mu.Unlock()
 	for i := range c.t.mu.roster.members.All {
-		if m := c.t.mu.roster.byName[c.t.mu.roster.members.All[i].Name]; m != nil && !m.probed.Load() {
+		if m := c.t.mu.roster.byName[c.t.mu.roster.members.All[i].Name]; m != nil && !m.judged.Load() {
 			return 0, fmt.Errorf("%w: %s was not reached yet", placement.ErrNotInSync, m.peer.Name())
 		}
 	}
@@ -200,7 +200,7 @@ func (c *claims) sources(x rebalance.Ring, doubtful []int) (from []placement.Sou
 		}
 	}
 	for i := range from {
-		from[i].Seldom = c.t.mu.roster.byName[from[i].Peer.Name()].prober.isAsked()
+		from[i].Seldom = c.t.mu.roster.byName[from[i].Peer.Name()].prober.awaitsQuestions()
 	}
 	return from, nil
 }

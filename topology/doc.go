@@ -2,7 +2,8 @@
 // reached, and by which rings nodes read and write. It knows for what this node has authority, and
 // what time it is.
 //
-// Each member has a prober, which asks it how it is. The answer is what the member states of
+// Each member has a prober, which asks it how it is. In a large cluster one of each two nodes asks.
+// The answer, like the question, is what the member states of
 // itself: rings, clocks, whom it takes for down. One place, step, works out what follows. Package
 // rebalance says by which rings to go. step writes the conclusions on the placement.Board, and
 // operations and anti-entropy go by that. The topology sees no operation.
@@ -10,7 +11,9 @@
 //	members.go    who is a member, and who was
 //	member.go     one of them: the way to it, and the belief in it
 //	belief.go     what is known of a member, and how far it is trusted: pure
-//	prober.go     asks one member, again and again; pacer.go, what is done once in a while
+//	topology.go   what others call; state.go, what the lock guards
+//	prober.go     asks one member, again and again; pace.go, how often; strain.go, for how long
+//	pair.go       what a question proves; pacer.go, what is done once in a while
 //	heard.go      what follows when one has said something
 //	step.go       a step of the protocol by which rings change
 //	rings.go      the rings that are known, and who is on them

@@ -39,7 +39,10 @@ func (m *member) answered(said *answer) {
 		}
 	}
 	if met {
-		m.t.met(m)
+		m.t.recount(m)
+	}
+	if ping.InSync {
+		m.t.heardRunning()
 	}
 	m.concluded(ping.Said.Map, news)
 	m.took(ping, said.at)
@@ -84,23 +87,31 @@ func (m *member) asked(p *wire.Ping, now time.Time) {
 	m.took(p, now)
 }
 
+// heardRunning takes note that the cluster runs already, and so that nobody is late for having just
+// started. Members that were to ask this node are asked.
+func (t *Topology) heardRunning() {
+	if t.runs.Load() || t.runs.Swap(true) {
+		return
+	}
+	for _, m := range t.others() {
+		if !m.judged.Load() && m.prober.awaitsQuestions() {
+			m.prober.soon()
+		}
+	}
+}
+
 // meets takes a question for an answer, of a member that was not heard before and was never found
 // down.
 func (m *member) meets(p *wire.Ping, proof *sent, rtt time.Duration, now time.Time) {
 	m.readClock(p, rtt, proof.stamped)
 	m.answered(&answer{*p, proof.seq, proof.told, now, true})
-	if !m.probed.Load() {
-		m.tried.Store(true)
-		m.t.clocks.steer(m.t.others())
-		m.probed.Store(true)
-		m.t.reconsiderSoon()
-	}
+	m.judge(true)
 }
 
 // expects says whether a member that was not heard yet, and has just asked, will ask again soon,
 // and prove then that it is there.
 func (m *member) expects(proven bool) bool {
-	return !proven && m.prober.isAsked() && !m.probed.Load()
+	return !proven && m.prober.awaitsQuestions() && !m.judged.Load()
 }
 
 // acknowledge raises the fence, for the member has taken this node for down. Only then this node
@@ -140,11 +151,11 @@ func (t *Topology) introduce(name string) {
 	}
 }
 
-// met replaces the view, since a member is there that was not there before, or not with that boot.
-// What operations under way have stored at its earlier life counts for nothing: it is counted on
-// when they are over. It forgot what it knew of this node, and what it kept for it: whether this
+// recount replaces the view, since a member is there that was not there before, or not with that
+// boot. What operations under way have stored at its earlier life counts for nothing: it is counted
+// on when they are over. It forgot what it knew of this node, and what it kept for it: whether this
 // node lacks something is seen by a look at all the others.
-func (t *Topology) met(m *member) {
+func (t *Topology) recount(m *member) {
 	t.mu.Lock()
 	if !t.mu.ended {
 		last := t.mu.rings.serial
@@ -152,7 +163,7 @@ func (t *Topology) met(m *member) {
 			t.mu.replaceView()
 		}
 		m.mu.Lock()
-		m.belief.met = last
+		m.belief.metAt = last
 		m.mu.Unlock()
 	}
 	t.mu.Unlock()

@@ -16,7 +16,7 @@ type member struct {
 	peer *peer.Peer
 
 	tried  atomic.Bool // it was asked, whatever came of it
-	probed atomic.Bool // and if it was the last of all, this node's clock is steered
+	judged atomic.Bool // and it is known since whether it is down
 
 	prober prober
 
@@ -86,7 +86,7 @@ func (m *member) down() bool { return m.peer.State() == peer.Down }
 // countsLocked says whether this node counts on the member. The member is up and was sent all its
 // hints. And the operations are over that began before this node heard of its boot.
 func (m *member) countsLocked() bool {
-	return m.peer.Delivered() && m.belief.met < m.t.oldest.Load()
+	return m.peer.Delivered() && m.belief.metAt < m.t.oldest.Load()
 }
 
 func (m *member) complete() bool {
@@ -103,7 +103,7 @@ func (m *member) asSeen(inTarget bool) rebalance.Peer {
 	b, down := &m.belief, m.down()
 	sight := b.ping.Sees.Of(b.self)
 	seen := rebalance.Peer{
-		Live:     !m.probed.Load() || !down || b.heardLately(time.Now()),
+		Live:     !m.judged.Load() || !down || b.heardLately(time.Now()),
 		InTarget: inTarget, Answered: b.answeredTo, Believed: b.trusted(down),
 		Regards: sight.Live && sight.Suspicion == b.acknowledged,
 		Counts:  sight.Counts && !down,

@@ -14,10 +14,14 @@ const (
 	probesMost = 25
 	pauseMax   = 1700 * time.Millisecond
 
-	// tellShare is how long at least, for each two members, there is nothing sent between two
-	// probes that tell news. All have news at the same time. So all together send as many probes a
-	// second, whatever their number is.
+	// tellShare times the square of the other members is the least pause between two probes that
+	// tell news. All have news at the same time. So all together send as many probes a second,
+	// whatever their number is.
 	tellShare = 170 * time.Microsecond
+
+	// startShare is how much time members have to come up, for each of them, where there are many:
+	// all that start at once are late.
+	startShare = 200 * time.Millisecond
 )
 
 // halved says whether one of each pair asks, and not both.
@@ -25,16 +29,28 @@ func (t *Topology) halved() bool { return t.many(len(t.others())) }
 
 func (t *Topology) many(others int) bool { return others >= t.opt.BothAsk }
 
-// isAsked says whether this node leaves it to the member to ask.
-func (p *prober) isAsked() bool { return !p.asker && p.m.t.halved() }
+// awaitsQuestions says whether this node leaves it to the member to ask.
+func (p *prober) awaitsQuestions() bool { return !p.asker && p.m.t.halved() }
 
 // firstPause is the time until the first probe. Where it is the other's part to ask, this node
 // waits for that.
 func (p *prober) firstPause() time.Duration {
-	if !p.isAsked() {
+	if !p.awaitsQuestions() {
 		return 0
 	}
 	return time.Duration(len(p.m.t.others())) * startShare
+}
+
+// isAwaited says whether the member was not heard yet and may be starting, as this node is. It has
+// not refused a connection.
+func (p *prober) isAwaited() bool {
+	others := len(p.m.t.others())
+	if !p.m.t.many(others) || p.m.t.runs.Load() || time.Since(p.m.t.started) > time.Duration(others)*startShare {
+		return false
+	}
+	p.m.mu.Lock()
+	defer p.m.mu.Unlock()
+	return p.m.belief.ping.Boot == 0
 }
 
 // tellPause is the least between two probes that tell news. All nodes have some at the same time,
@@ -92,7 +108,7 @@ func (m *member) sinceProven() time.Duration {
 
 // rests is for how long the prober may wait; own is what is left of its pause.
 func (p *prober) rests(own time.Duration) time.Duration {
-	if p.m.probed.Load() && !p.m.down() { // its first question has come, and the wait for that is over
+	if p.m.judged.Load() && !p.m.down() { // its first question has come, and the wait for that is over
 		own = min(own, p.pause()-p.m.sinceProven())
 	}
 	spared := p.questionDue()
@@ -108,10 +124,10 @@ func (p *prober) rests(own time.Duration) time.Duration {
 }
 
 // questionDue is for how long this node may wait for a question of the member. It is the member's
-// part to ask, and it did. A node that waits for an answer to something else asks itself: the way
-// there may be broken.
+// part to ask, and it did. A node that waits for an answer to something else asks itself, when its
+// prober wakes: the way there may be broken.
 func (p *prober) questionDue() time.Duration {
-	if p.silent.Load() > 0 || !p.m.probed.Load() || p.m.down() || !p.isAsked() || p.m.peer.Waits() {
+	if p.silent.Load() > 0 || !p.m.judged.Load() || p.m.down() || !p.awaitsQuestions() || p.m.peer.Waits() {
 		return 0
 	}
 	return max(0, p.pause()-p.m.sinceProven())

@@ -144,7 +144,7 @@ func TestFewProbesAtOnce(t *testing.T) {
 		for _, leave := range free[1:] {
 			leave()
 		}
-		if len(top.probes) != 0 || len(top.raises) != 0 {
+		if len(top.ofUp) != 0 || len(top.ofDown) != 0 {
 			t.Error("places are taken by nobody")
 		}
 	})

@@ -12,6 +12,9 @@ import (
 // one of the two asks, and the other learns as much from its questions. A question names the last
 // ping of the other that its sender has drawn its conclusions from. So it proves what an answer to
 // that ping would.
+//
+// Conclusions are drawn from a ping once the belief in its sender is set. The step that follows may
+// be put off: each later step goes by that belief.
 
 // sentKept is of how many pings to a member this node knows what they said. More are seldom under
 // way.
@@ -96,6 +99,7 @@ func (m *member) proof(p *wire.Ping, now time.Time) (s sent, rtt time.Duration, 
 	if p.Heard == 0 || p.Sees.Boot != m.t.opt.Boot {
 		return s, 0, false
 	}
+	patience := m.t.strain.patience(now)
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	heard := m.sent.of(p.Heard)
@@ -103,5 +107,5 @@ func (m *member) proof(p *wire.Ping, now time.Time) (s sent, rtt time.Duration, 
 		return s, 0, false
 	}
 	rtt = max(0, now.Sub(heard.at)-time.Duration(p.Held)*time.Microsecond)
-	return *heard, rtt, rtt <= m.t.strain.patience(now)
+	return *heard, rtt, rtt <= patience
 }

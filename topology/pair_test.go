@@ -57,7 +57,7 @@ func TestAfterTheFirstQuestion(t *testing.T) {
 			t.Errorf("before the first question it waits %s, want %s", got, first)
 		}
 		m.peer.MarkBack(true)
-		m.probed.Store(true)
+		m.judged.Store(true)
 		m.proven = time.Now()
 		time.Sleep(time.Second)
 		if got := m.prober.rests(first); got > m.prober.pause()-time.Second {
@@ -75,7 +75,7 @@ func TestQuestionProvesWhatItNames(t *testing.T) {
 		top.opt.BothAsk, m.prober.asker = 1, false
 		top.mu.roster.setList([]*member{m})
 		m.peer.MarkBack(true)
-		m.probed.Store(true)
+		m.judged.Store(true)
 		m.belief.ping.Boot = 2
 		for seq := range uint64(3) {
 			m.sent.add(&sent{number: 11 + seq, seq: 21 + seq, at: time.Now()})

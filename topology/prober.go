@@ -13,14 +13,14 @@ import (
 )
 
 const (
-	// probeTimeout is how long an answer to a probe may take; a member that
-	// leaves probesUnanswered in a row without one is down. One that refuses
-	// connections is down at once. See SilenceMax.
+	// probeTimeout is how long an answer to a probe may take, where this node's timers are on time:
+	// see strain. A member that leaves probesUnanswered in a row without one is down. One that
+	// refuses connections is down at once. See SilenceMax.
 	probeTimeout     = 700 * time.Millisecond
 	probesUnanswered = 4
 
-	// ProbeEveryMax bounds the pause between probes: a longer one would look like a process that
-	// was stopped.
+	// ProbeEveryMax bounds the pause between probes that a user may ask for: the lease is renewed
+	// between them, and must not lapse.
 	ProbeEveryMax = time.Second
 
 	// unsettledProbe is the pause between probes while this node is not in sync, or a ring is
@@ -28,9 +28,9 @@ const (
 	unsettledProbe = 50 * time.Millisecond
 
 	// probesAtOnce is how many probes of a node are under way at most, of members that are down, of
-	// those that hang, and of others. All nodes of a cluster tell
-	// all others what they conclude from the same event, and often they share a few machines. Were
-	// all probes sent at once, none would be answered in time, and be sent again.
+	// those that hang, and of others. All nodes of a cluster tell all others what they conclude
+	// from the same event, and often they share a few machines. Were all probes sent at once, none
+	// would be answered in time, and be sent again.
 	probesAtOnce = 8
 
 	// flightStuck is how long a batch may be under way to a member that answers probes meanwhile,
@@ -40,7 +40,8 @@ const (
 )
 
 // SilenceMax is how long a member that hangs is waited for once a probe has begun: then it is down.
-// A write waits this long at most, and for the pause between two probes.
+// A node that is late itself waits longer: see strain. A write waits this long at most, and for the
+// pause between two probes.
 //
 // Three probes would find it sooner. But to be taken for down is dear: the member loses its
 // authority and compares all that it holds. A process that was stopped for two seconds, by a
@@ -113,9 +114,7 @@ func (p *prober) loop() {
 		case <-p.m.peer.Closing():
 			return
 		}
-		if pause, lapsed := p.m.t.board.Renew(); lapsed {
-			p.m.t.fence(fmt.Sprintf("it was stopped for %s", pause.Round(time.Millisecond)))
-		}
+		p.m.t.renew()
 		if wait := p.rests(time.Until(due)); wait > 0 && !now {
 			wake = time.Now().Add(wait)
 			timer.Reset(wait)
@@ -125,11 +124,20 @@ func (p *prober) loop() {
 		if !ok {
 			return
 		}
+		p.m.t.renew()
 		p.probe(time.Now().Add(p.m.t.strain.patience(time.Now())))
 		leave()
+		p.m.t.renew() // the pause that follows counts by itself: with what the answer took it may exceed SilenceMax
 		due = time.Now().Add(p.pause())
 		wake = due
 		timer.Reset(time.Until(due))
+	}
+}
+
+// renew renews the lease of this node's authority, or finds that it has lapsed.
+func (t *Topology) renew() {
+	if pause, lapsed := t.board.Renew(); lapsed {
+		t.fence(fmt.Sprintf("it was stopped for %s", pause.Round(time.Millisecond)))
 	}
 }
 
@@ -137,15 +145,15 @@ func (p *prober) loop() {
 type slots chan struct{}
 
 // enter waits until few enough probes are under way; leave is the end of that. ok: the peer is not
-// being closed. Members that are down, and those that hang, wait for each other and keep nobody
-// else waiting.
+// being closed. Members that are down wait for each other. So do those that have left a probe
+// without an answer.
 func (p *prober) enter() (leave func(), ok bool) {
-	in := p.m.t.probes
+	in := p.m.t.ofUp
 	switch {
 	case p.m.down():
-		in = p.m.t.raises
+		in = p.m.t.ofDown
 	case p.silent.Load() > 0:
-		in = p.m.t.urges
+		in = p.m.t.ofSilent
 	}
 	select {
 	case in <- struct{}{}:
@@ -159,6 +167,7 @@ func (p *prober) enter() (leave func(), ok bool) {
 func (p *prober) probe(deadline time.Time) {
 	began := time.Now()
 	said, err := p.m.ask(deadline, false)
+	verdict := true
 	switch {
 	case err == nil:
 		p.silent.Store(0)
@@ -166,33 +175,50 @@ func (p *prober) probe(deadline time.Time) {
 		p.m.answered(&said)
 	case errors.Is(err, errUnsteered):
 		p.silent.Store(0)
+		verdict = false
 	case errors.Is(err, peer.ErrStranger):
-		if p.silent.Add(1) < probesUnanswered {
-			p.m.t.introduce(p.m.peer.Name())
-		} else {
+		if verdict = p.exhausted(); verdict {
 			p.m.fall(err)
+		} else {
+			p.m.t.introduce(p.m.peer.Name())
 		}
 	case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE):
-		// This node has no file for a connection: that says nothing of the member.
+		verdict = false // this node has no file for a connection: that says nothing of the member
 	case peer.IsTimeout(err):
-		switch {
-		case p.silent.Add(1) < probesUnanswered:
-		case p.isAwaited():
-			p.silent.Store(0)
-		default:
+		if verdict = p.exhausted(); verdict {
 			p.m.fall(errSilent)
 		}
 	default:
 		p.m.fall(err)
 	}
-	if !p.m.probed.Load() {
-		p.m.tried.Store(true)
-		p.m.t.clocks.steer(p.m.t.others()) // before this node may coordinate, and stamp something by a wrong clock
-		if errors.Is(err, errUnsteered) || errors.Is(err, peer.ErrStranger) && p.silent.Load() < probesUnanswered {
-			return // no verdict
-		}
-		p.m.probed.Store(true)
-		p.m.t.reconsiderSoon()
+	p.m.judge(verdict)
+}
+
+// exhausted counts a probe that the member did not answer as a member does. It says whether that is
+// the last that it had.
+func (p *prober) exhausted() bool {
+	if p.silent.Add(1) < probesUnanswered {
+		return false
+	}
+	if p.isAwaited() {
+		p.silent.Store(0)
+		return false
+	}
+	return true
+}
+
+// judge takes note that the member was asked, and whether it is known since whether it is down. As
+// long as that is not known of a member, this node does not coordinate: who is not heard may be
+// there, and has to be told that it was taken for down.
+func (m *member) judge(verdict bool) {
+	if m.judged.Load() {
+		return
+	}
+	m.tried.Store(true)
+	m.t.clocks.steer(m.t.others()) // before this node may coordinate, and stamp something by a wrong clock
+	if verdict {
+		m.judged.Store(true)
+		m.t.reconsiderSoon()
 	}
 }
 
@@ -238,7 +264,7 @@ func (m *member) ask(deadline time.Time, figures bool) (answer, error) {
 	said := answer{ping, asked.seq, asked.told, time.Now(), false}
 	m.readClock(&ping, said.at.Sub(asked.at), asked.stamped)
 	steered := true
-	if first := !m.probed.Load(); first || m.t.clocks.looks.due(m.t.opt.ProbeEvery) {
+	if first := !m.judged.Load(); first || m.t.clocks.looks.due(m.t.opt.ProbeEvery) {
 		steered = m.t.clocks.steer(m.t.others())
 		m.t.clocks.follow(m.t.others())
 	}
@@ -247,7 +273,7 @@ func (m *member) ask(deadline time.Time, figures bool) (answer, error) {
 		return said, fmt.Errorf("the node at %s says that it is %s", m.peer.Name(), ping.Name)
 	}
 	err = m.t.accepts(&ping)
-	if apart := (*apartError)(nil); errors.As(err, &apart) && !steered && !m.probed.Load() {
+	if apart := (*apartError)(nil); errors.As(err, &apart) && !steered && !m.judged.Load() {
 		return said, errUnsteered
 	}
 	return said, err

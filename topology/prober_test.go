@@ -158,7 +158,7 @@ func TestComplete(t *testing.T) {
 	}
 	m.peer.MarkBack(true)
 	m.belief.hear(&wire.Ping{Boot: 7})
-	m.belief.met = 0
+	m.belief.metAt = 0
 	if !top.Complete(m.peer) {
 		t.Error("one that may have come to be in sync is not asked")
 	}

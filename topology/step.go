@@ -116,7 +116,9 @@ func (t *Topology) reconsider() {
 	e := t.mu.electorate()
 	t.mu.dead = e.dead()
 	tell, victims := t.mu.roster.list(), t.mu.victims(e)
-	gone := t.mu.forget()
+	for _, m := range t.mu.forget() {
+		t.done.Go(m.peer.Close) // Close waits for these, and has not begun to
+	}
 	t.mu.Unlock()
 	if old != nil && old.Generation != view.Generation {
 		t.opt.Log.Info("ring changes", "reads", ringName(reads), "writes", len(view.Writes), "nodes", len(view.Names))
@@ -129,9 +131,6 @@ func (t *Topology) reconsider() {
 	}
 	if changed || unknown {
 		t.board.Wake()
-	}
-	for _, m := range gone {
-		t.done.Go(m.peer.Close)
 	}
 	for _, name := range victims {
 		t.opt.Members.Evict(name)
@@ -236,7 +235,7 @@ func (s *state) admit(w *rebalance.World) {
 	ready := s.started && s.rings.state.MayCoordinate(w)
 	for i := range s.roster.members.All {
 		m := s.roster.byName[s.roster.members.All[i].Name]
-		ready = ready && (m == nil || m.probed.Load())
+		ready = ready && (m == nil || m.judged.Load())
 	}
 	if was := s.board.SetReady(ready); ready && !was {
 		close(s.ready)

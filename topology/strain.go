@@ -53,19 +53,3 @@ func (s *strain) patience(now time.Time) time.Duration {
 	}
 	return min(probeTimeout*late/lateUsual, patienceMax*probeTimeout)
 }
-
-// startShare is how much time members have to come up, for each of them, where there are many: all
-// that start at once are late.
-const startShare = 200 * time.Millisecond
-
-// isAwaited says whether the member was not heard yet and may be starting, as this node is. It has
-// not refused a connection.
-func (p *prober) isAwaited() bool {
-	others := len(p.m.t.others())
-	if !p.m.t.many(others) || time.Since(p.m.t.started) > time.Duration(others)*startShare {
-		return false
-	}
-	p.m.mu.Lock()
-	defer p.m.mu.Unlock()
-	return p.m.belief.ping.Boot == 0
-}

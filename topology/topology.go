@@ -69,12 +69,13 @@ type Topology struct {
 	primacy  primacy
 	reason   atomic.Pointer[error] // why this node is not in sync
 
-	started  time.Time // this node
+	started  time.Time   // this node
+	runs     atomic.Bool // it has heard a member that is in sync: the cluster runs already
 	strain   strain
 	steps    pacer                     // of reconsider
-	probes   slots                     // of members that answer
-	urges    slots                     // of those that have left the last without an answer
-	raises   slots                     // of those that are down
+	ofUp     slots                     // probes of members that answer
+	ofSilent slots                     // of those that have left the last without an answer
+	ofDown   slots                     // of those that are down
 	revision atomic.Uint64             // of what this node states: grows with each change
 	listed   atomic.Pointer[[]*member] // but this node
 	oldest   atomic.Uint64             // serial of the oldest view that operations may still go by
@@ -97,7 +98,7 @@ func New(o *Options) *Topology {
 	t := &Topology{
 		opt: *o, started: time.Now(), settings: settingsName(&o.Ring),
 		board: placement.Writer{Board: o.Board}, clock: o.Clock, quit: make(chan struct{}),
-		probes: make(slots, probesAtOnce), urges: make(slots, probesAtOnce), raises: make(slots, probesAtOnce),
+		ofUp: make(slots, probesAtOnce), ofSilent: make(slots, probesAtOnce), ofDown: make(slots, probesAtOnce),
 	}
 	t.opt.BothAsk = cmp.Or(o.BothAsk, bothAskMost)
 	t.claims.t = t

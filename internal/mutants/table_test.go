@@ -47,7 +47,7 @@ var mutants = []mutant{
 	{
 		bug:  "a restarted peer is counted on while operations of before go on",
 		file: "topology/member.go",
-		from: " && m.belief.met < m.t.oldest.Load()",
+		from: " && m.belief.metAt < m.t.oldest.Load()",
 		in:   "topology", test: "TestRestartedMemberIsCountedOnOnceOperationsAreOver",
 	},
 	{
@@ -109,7 +109,7 @@ var mutants = []mutant{
 	{
 		bug:  "a question proves something however long it was on its way",
 		file: "topology/pair.go",
-		from: "return *heard, rtt, rtt <= m.t.strain.patience(now)",
+		from: "return *heard, rtt, rtt <= patience",
 		to:   "return *heard, rtt, true",
 		in:   "topology", test: "TestQuestionProvesWhatItNames",
 	},
@@ -230,12 +230,12 @@ const (
 	metAlways = `			t.mu.replaceView()
 		}
 		m.mu.Lock()
-		m.belief.met = last
+		m.belief.metAt = last
 		m.mu.Unlock()
 `
 	metWithAView = `			t.mu.replaceView()
 			m.mu.Lock()
-			m.belief.met = last
+			m.belief.metAt = last
 			m.mu.Unlock()
 		}
 `

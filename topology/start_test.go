@@ -1,0 +1,126 @@
+package topology
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"httpdhs/internal/memnet"
+	"httpdhs/internal/poll"
+)
+
+// hold has nothing pass between two nodes until the gate is opened.
+func (c *cluster) hold(i, j int) *memnet.Gate {
+	g := memnet.NewGate(c.t)
+	a, b := c.table.Nodes()[i].Name, c.table.Nodes()[j].Name
+	c.net.Between(a, b, g.Hold)
+	c.net.Between(b, a, g.Hold)
+	return g
+}
+
+// A node that starts does not coordinate without a member that hangs before it has taken it for
+// down. So the member hears of it when it goes on, and gives up its authority.
+func TestUnheardMemberHasToBeDown(t *testing.T) {
+	for _, nodes := range []int{3, 16} {
+		t.Run(fmt.Sprint(nodes), func(t *testing.T) {
+			bubble(t, func(t *testing.T) { testUnheard(t, nodes) })
+		})
+	}
+}
+
+func testUnheard(t *testing.T, nodes int) {
+	c := newCluster(t, nodes)
+	c.kill(0)
+	other := 2
+	for nodes > bothAskMost && !asker("node0", c.table.Nodes()[other].Name) {
+		other++
+	}
+	hangs := c.nodes[other]
+	poll.True(t, "node0 is found down", func() bool { return !hangs.Live("node0") })
+	before := hangs.board.Fence()
+	gate := c.hold(0, other)
+	n := c.boot(0, 999, c.members(-1, 1))
+	poll.True(t, "node0 may coordinate", n.board.Ready)
+	if m := n.find(hangs.name); m.suspicion() == 0 || !m.down() {
+		t.Errorf("it goes on without %s, of which it has suspicion epoch %d", hangs.name, m.suspicion())
+	}
+	c.net.Clear()
+	gate.Open()
+	c.rest()
+	if hangs.board.Fence() == before {
+		t.Errorf("%s has not heard that node0 went on without it", hangs.name)
+	}
+}
+
+// A member that is dead does not keep a node that starts from work for longer in a large cluster,
+// where others may start too. A member that is in sync shows that they do not.
+func TestDeadMemberAtAStart(t *testing.T) {
+	for _, nodes := range []int{13, 14, 30} {
+		t.Run(fmt.Sprint(nodes), func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				c := newCluster(t, nodes)
+				dead := 1
+				for nodes > bothAskMost && asker("node0", c.table.Nodes()[dead].Name) {
+					dead++
+				}
+				c.kill(dead)
+				c.kill(0)
+				time.Sleep(10 * time.Second)
+				began := time.Now()
+				n := c.boot(0, 999, c.members(-1, 1))
+				poll.True(t, "it may coordinate", n.board.Ready)
+				if took := time.Since(began); took > SilenceMax/4 {
+					t.Errorf("it may coordinate after %s", took)
+				}
+			})
+		})
+	}
+}
+
+// The leases of nodes that give others more time, and ask all of them, do not lapse: none was
+// stopped.
+func TestLeaseOutlastsSlowProbes(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		c := newCluster(t, 40)
+		stop := make(chan struct{})
+		for _, n := range c.nodes {
+			n.loop.Go(func() { // its timers are late
+				for {
+					n.strain.note(time.Hour, time.Now())
+					select {
+					case <-time.After(lateHalves / 4):
+					case <-stop:
+						return
+					}
+				}
+			})
+		}
+		fences := func() (sum uint64) {
+			for _, n := range c.nodes {
+				sum += n.board.Fence()
+			}
+			return sum
+		}
+		time.Sleep(SilenceMax)
+		before := fences()
+		for _, to := range c.nodes {
+			c.net.Toward(to.name, func(_ []byte, pass func() ([]byte, error)) ([]byte, error) {
+				time.Sleep(patienceMax*probeTimeout - 100*time.Millisecond)
+				return pass()
+			})
+		}
+		time.Sleep(10 * SilenceMax)
+		if gave := fences() - before; gave > 0 {
+			t.Errorf("authority was given up %d times, as if nodes had been stopped", gave)
+		}
+		for _, n := range c.nodes {
+			for _, m := range n.others() {
+				if m.down() {
+					t.Fatalf("%s is down: the test shows nothing", m.peer.Name())
+				}
+			}
+		}
+		close(stop)
+		c.net.Clear()
+	})
+}
