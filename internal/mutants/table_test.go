@@ -100,6 +100,13 @@ var mutants = []mutant{
 		in:   "replicate", test: "TestFencedOperationsAreNotAcknowledged",
 	},
 	{
+		bug:  "a node goes on without a member that has left one probe without an answer",
+		file: "topology/prober.go",
+		from: "if verdict = p.exhausted(); verdict {\n\t\t\tp.m.fall(errSilent)",
+		to:   "if p.exhausted() {\n\t\t\tp.m.fall(errSilent)",
+		in:   "topology", test: "TestUnheardMemberHasToBeDown",
+	},
+	{
 		bug:  "a question proves that the last ping was heard, whatever it names",
 		file: "topology/pair.go",
 		from: "heard := m.sent.of(p.Heard)",
