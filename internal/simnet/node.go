@@ -321,7 +321,7 @@ func (s *sim) start(n *node) error {
 	return nil
 }
 
-// members are all nodes.
+// members are the nodes of the beginning: all, if no members come and go.
 func (s *sim) members() wire.Members {
 	m := wire.Members{Digest: 1}
 	for _, n := range s.table.Nodes() {

@@ -228,7 +228,7 @@ func (s *sim) tellStatements() {
 // settle takes the ring of those that agree for the one that is.
 func (s *sim) settle() {
 	if s.shape.Members != nil {
-		s.table, _ = s.runs()[0].plane.Topology.Rings()
+		s.ring, _ = s.runs()[0].plane.Topology.Rings()
 	}
 }
 
@@ -236,10 +236,10 @@ func (s *sim) settle() {
 // holds and does not own.
 func (s *sim) differs() (all []string) {
 	runs := s.runs()
-	for part := range s.table.Partitions() {
+	for part := range s.ring.Partitions() {
 		var owners []string
-		for _, i := range s.table.Owners(part) {
-			owners = append(owners, s.table.NodeAt(i).Name)
+		for _, i := range s.ring.Owners(part) {
+			owners = append(owners, s.ring.NodeAt(i).Name)
 		}
 		var want [shard.Buckets]uint64
 		s.net.at(owners[0]).store.Store.Digests(part, &want)

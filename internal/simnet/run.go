@@ -135,7 +135,8 @@ type sim struct {
 	log   *eventLog
 	rec   *recorder
 	net   *network
-	table *ring.Table
+	table *ring.Table // of those that begin
+	ring  *ring.Table // of those that last agreed at rest; only the goroutine of Run uses it
 	nodes []*node
 	keys  []string
 
@@ -223,6 +224,7 @@ func build(shape Shape) (*sim, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.ring = s.table
 	s.rec = &recorder{log: s.log, table: s.table}
 	s.splits = &splitWatch{log: s.log}
 	s.health.log = s.log
@@ -242,7 +244,7 @@ func (s *sim) history() *History {
 }
 
 // owners are the names of a key's owners, the primary first.
-func (s *sim) owners(key string) (names []string) { return ownersBy(s.table, key) }
+func (s *sim) owners(key string) (names []string) { return ownersBy(s.ring, key) }
 
 func ownersBy(t *ring.Table, key string) (names []string) {
 	for _, i := range t.Owners(t.Partition(kv.Hash([]byte(key)))) {
