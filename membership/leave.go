@@ -33,10 +33,12 @@ func (m *Membership) BeginLeave() error {
 	return err
 }
 
-// Left makes this node's entry Removed, and says so to each member that is up. It returns once all
-// of them have answered, or ctx is done. The error is [ErrNotLeaving], or names those who did not
-// hear of it from this node: they will from the others. The node still answers hellos until it is
-// closed.
+// Left makes this node's entry Removed, and says so to all members. It returns once each that is up
+// has answered, and each other was tried once, or ctx is done. The error is [ErrNotLeaving], or
+// names those who did not hear of it from this node: they will from the others. The node still
+// answers hellos until it is closed.
+//
+// A member that is not taken for up may be one that this node, just started, has not asked yet.
 func (m *Membership) Left(ctx context.Context) error {
 	changed, err := m.left()
 	if err != nil {
@@ -48,27 +50,40 @@ func (m *Membership) Left(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(m.asker.ctx, cancel)() // Close
-	var wg sync.WaitGroup
-	var mu sync.Mutex
-	var untold []string // guarded by mu
+	var up, others []string
 	for _, other := range m.Members() {
-		if other.Name == m.id.name || !m.calls.isUp(other.Name) {
-			continue
+		switch {
+		case other.Name == m.id.name:
+		case m.calls.isUp(other.Name):
+			up = append(up, other.Name)
+		default:
+			others = append(others, other.Name)
 		}
-		wg.Go(func() {
-			if err := m.calls.tellLeft(ctx, other.Name); err != nil {
-				mu.Lock()
-				defer mu.Unlock()
-				untold = append(untold, fmt.Sprintf("%s (%s)", other.Name, err))
-			}
-		})
 	}
-	wg.Wait()
+	// Those that are up come first: one that hangs would keep them waiting.
+	untold := append(m.tellLeft(ctx, up), m.tellLeft(ctx, others)...)
 	if len(untold) > 0 {
 		slices.Sort(untold)
 		return fmt.Errorf("left without telling %s", strings.Join(untold, ", "))
 	}
 	return nil
+}
+
+// tellLeft tells members that this node has left. It returns whom it could not tell, and why.
+func (m *Membership) tellLeft(ctx context.Context, names []string) (untold []string) {
+	var wg sync.WaitGroup
+	var mu sync.Mutex // guards untold
+	for _, name := range names {
+		wg.Go(func() {
+			if err := m.calls.tellLeft(ctx, name); err != nil {
+				mu.Lock()
+				defer mu.Unlock()
+				untold = append(untold, fmt.Sprintf("%s (%s)", name, err))
+			}
+		})
+	}
+	wg.Wait()
+	return untold
 }
 
 // Remove makes a member's entry Removed, for an operator or because a majority has found it dead.
