@@ -68,6 +68,28 @@ func TestWallFollowsSlewing(t *testing.T) {
 	}
 }
 
+// A clock that is set by little, or that a daemon moves fast, is followed at 500 microseconds a
+// second, no faster: members bound by that what they know of each other's clocks.
+func TestWallMakesUpForSmallSteps(t *testing.T) {
+	for _, step := range []time.Duration{144 * time.Millisecond, -144 * time.Millisecond, time.Millisecond} {
+		m := newMachine()
+		w := NewWall(m.read)
+		last := w.Now()
+		m.pass(0, step)
+		for since := 0 * time.Second; since == 0 || w.Correction() != 0; {
+			if since += 100 * time.Millisecond; since > 5*time.Minute {
+				t.Fatalf("set by %v: still corrected by %v", step, w.Correction())
+			}
+			m.pass(100*time.Millisecond, 0)
+			now := w.Now()
+			if off := now.Sub(last) - 100*time.Millisecond; off.Abs() > 50*time.Microsecond {
+				t.Fatalf("set by %v: %v more than 100ms went by", step, off)
+			}
+			last = now
+		}
+	}
+}
+
 // Correct moves the clock, for good, and by the sum of what several ask for at once.
 func TestWallIsCorrected(t *testing.T) {
 	m := newMachine()

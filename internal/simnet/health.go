@@ -145,13 +145,13 @@ func (s *sim) lookAtMembers(runs []*running) (members, down int, fine bool) {
 
 // hadShare says whether a member that does not run has ever had its share, as far as others have
 // heard: then it is an owner. It also is one if it was removed, and joined again before the ring
-// went on without it.
+// went on without it: those that know by which ring to read have it on that ring.
 func (s *sim) hadShare(name string, runs []*running) bool {
 	s.net.mu.Lock()
 	owner, ever := s.net.nodes[name].owner, s.net.nodes[name].ever
 	s.net.mu.Unlock()
 	return owner || slices.ContainsFunc(runs, func(run *running) bool {
-		if now, _ := run.plane.Topology.Rings(); ever && now != nil && run.plane.Board.InSync() {
+		if now, _ := run.plane.Topology.Rings(); ever && now != nil && !guesses(run, runs) {
 			if _, on := now.Index(name); on {
 				return true
 			}

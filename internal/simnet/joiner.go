@@ -114,12 +114,14 @@ func (s *sim) remembered(n *node) bool {
 	last := n.last
 	s.net.mu.Unlock()
 	runs := s.runs()
-	guesses := func(o *running) bool {
-		return slices.ContainsFunc(runs, func(run *running) bool {
-			return slices.ContainsFunc(run.plane.Topology.Peers(), func(p topology.Status) bool { return p.Name == o.name() && p.Ping.Said.Guess })
-		})
-	}
-	return slices.ContainsFunc(runs, func(o *running) bool { return o.since < last && !guesses(o) })
+	return slices.ContainsFunc(runs, func(o *running) bool { return o.since < last && !guesses(o, runs) })
+}
+
+// guesses says whether a node has told one of the others that it guesses by which ring to read.
+func guesses(o *running, runs []*running) bool {
+	return slices.ContainsFunc(runs, func(run *running) bool {
+		return slices.ContainsFunc(run.plane.Topology.Peers(), func(p topology.Status) bool { return p.Name == o.name() && p.Ping.Said.Guess })
+	})
 }
 
 // probes writes and reads some keys at all their owners.
