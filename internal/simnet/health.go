@@ -64,6 +64,13 @@ func (w *healthWatch) troubleLocked() {
 	}
 }
 
+// full says whether nodes have no memory left.
+func (w *healthWatch) full() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.fulls > 0
+}
+
 // unsure says whether health has still to be seen. Once it is there, only what happens to the
 // cluster ends it. A cluster that falls ill of itself still counts as healthy.
 func (w *healthWatch) unsure() bool {
@@ -106,10 +113,22 @@ func (s *sim) lookAtHealth() {
 	if s.shape.Members != nil && fine {
 		members, down, fine = s.lookAtMembers(runs)
 	}
+	full := s.health.full()
 	for _, run := range runs {
-		fine = fine && run.well(s)
+		fine = fine && run.well(s) && (full || !run.lacks())
 	}
 	s.health.look(fine && !s.net.hangs(), members, down) // what a fault has lost is waited for after it
+}
+
+// lacks says whether a node has still to fetch what it refused: until then it refuses, for want of
+// memory, to decide a condition on that.
+func (r *running) lacks() bool {
+	for part := range r.plane.Board.Partitions() {
+		if r.plane.Board.Refused.Any(part) {
+			return true
+		}
+	}
+	return false
 }
 
 // well says whether a node is in sync and knows which of the others are.
