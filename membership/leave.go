@@ -18,6 +18,7 @@ var (
 	ErrUnknownMember = errors.New("no such member")
 	ErrSelf          = errors.New("a node does not remove itself: let it leave")
 	ErrLive          = errors.New("the member is up: let it leave, or stop it first")
+	ErrUnasked       = errors.New("this node has not found out yet whether the member is up: try again")
 )
 
 // BeginLeave makes this node's entry Leaving: it owns nothing in the rings to come, and hands over
@@ -88,7 +89,7 @@ func (m *Membership) tellLeft(ctx context.Context, names []string) (untold []str
 
 // Remove makes a member's entry Removed, for an operator or because a majority has found it dead.
 // If it runs after all, it finds out and joins again. To remove a removed member does nothing. The
-// error wraps [ErrSelf], [ErrUnknownMember] or [ErrLive].
+// error wraps [ErrSelf], [ErrUnknownMember], [ErrLive] or [ErrUnasked].
 //
 // Two sides of a split that have removed each other do not look for each other any more. The nodes
 // of one side have to be restarted to join the other.
@@ -104,6 +105,8 @@ func (m *Membership) Remove(name string) error {
 		return nil
 	case m.calls.isUp(name):
 		return fmt.Errorf("%w: %s", ErrLive, name)
+	case !m.calls.isDown(name):
+		return fmt.Errorf("%w: %s", ErrUnasked, name)
 	}
 	if m.remove(name) {
 		m.calls.spread()

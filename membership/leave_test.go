@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -191,5 +192,25 @@ func TestRemove(t *testing.T) {
 			t.Errorf("remove again: %v", err)
 		}
 		poll.True(t, "both know", func() bool { return agree(2, nodes...) })
+	})
+}
+
+// A member that nobody asked yet whether it is up is not removed: it may be up. Once it is known to
+// be down it is.
+func TestRemoveWaitsForAVerdict(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newLAN()
+		o := w.options(a)
+		o.Static = []string{a, b}
+		var down atomic.Bool
+		o.Down = func(string) bool { return down.Load() }
+		m := w.open(t, o)
+		if err := m.Remove(b); !errors.Is(err, ErrUnasked) || stateOf(m, b) != "active" {
+			t.Errorf("not asked yet: %v, and it is %s", err, stateOf(m, b))
+		}
+		down.Store(true)
+		if err := m.Remove(b); err != nil || stateOf(m, b) != "removed" {
+			t.Errorf("down: %v, and it is %s", err, stateOf(m, b))
+		}
 	})
 }

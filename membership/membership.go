@@ -45,7 +45,7 @@ func New(o Options) (*Membership, error) {
 // Start begins to talk to others, and to tell of changes. Nothing else is called before, and the
 // node's ServeHello should be within reach of others soon.
 func (m *Membership) Start(e Events) {
-	m.events, m.calls.live = e, e.Live
+	m.events, m.calls.live, m.calls.down = e, e.Live, e.Down
 	formed := m.Formed()
 	wake(m.wakeLoop)
 	m.loops.Go(m.callbackLoop)

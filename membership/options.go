@@ -56,6 +56,9 @@ type Events struct {
 	// Live says whether a member is taken for up; nil: none is.
 	Live func(name string) bool
 
+	// Down says whether a member was asked, and is known to be down; nil: each that is not live is.
+	Down func(name string) bool
+
 	// Changed is called once at the start, and whenever the map is another one or the node is
 	// formed.
 	Changed func()

@@ -15,6 +15,7 @@ const (
 type calls struct {
 	*asker
 	live  func(name string) bool // Events.Live; nil: none is up
+	down  func(name string) bool // Events.Down; nil: whoever is not up is
 	slots chan struct{}          // of the calls that are made at a time
 
 	mu     sync.Mutex
@@ -37,6 +38,14 @@ func (c *calls) close() {
 
 // isUp says whether a member is taken for up.
 func (c *calls) isUp(name string) bool { return c.live != nil && c.live(name) }
+
+// isDown says whether a member is known to be down.
+func (c *calls) isDown(name string) bool {
+	if c.down == nil {
+		return !c.isUp(name)
+	}
+	return c.down(name)
+}
 
 // spread says hello to all that are up, after a change that this node made.
 func (c *calls) spread() {

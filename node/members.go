@@ -51,7 +51,7 @@ type roster struct {
 func (r *roster) start(h *hosts) {
 	t := r.plane.Topology
 	r.members.Start(membership.Events{
-		Live: t.Live, Overtaken: t.Overtaken, Heard: t.Heard,
+		Live: t.Live, Down: t.Down, Overtaken: t.Overtaken, Heard: t.Heard,
 		Changed: func() {
 			if h != nil {
 				h.changed()
@@ -197,13 +197,16 @@ func (p *parts) isLeaving() bool {
 const removePatience = 500 * time.Millisecond
 
 // Remove implements server.Cluster: it takes a member that is down off the ring. One that seems to
-// be up is asked before it is refused: it may have died since it was asked last.
+// be up, or was not asked yet, is asked before it is refused: it may have died since.
 func (r *roster) Remove(name string) error {
 	name = wire.CanonicalAddr(name)
+	unsure := func(err error) bool {
+		return errors.Is(err, membership.ErrLive) || errors.Is(err, membership.ErrUnasked)
+	}
 	err := r.members.Remove(name)
-	if errors.Is(err, membership.ErrLive) {
+	if unsure(err) {
 		r.plane.Topology.Heard(name)
-		for end := time.Now().Add(removePatience); errors.Is(err, membership.ErrLive) && time.Now().Before(end); {
+		for end := time.Now().Add(removePatience); unsure(err) && time.Now().Before(end); {
 			time.Sleep(leavePoll)
 			err = r.members.Remove(name)
 		}
@@ -213,6 +216,9 @@ func (r *roster) Remove(name string) error {
 		return fmt.Errorf("%w: %q; the members are %s", server.ErrNoMember, name, strings.Join(r.memberNames(), ", "))
 	case errors.Is(err, membership.ErrLive), errors.Is(err, membership.ErrSelf):
 		return fmt.Errorf("%w: %s; have it leave (httpdhs leave %s), or stop it first", server.ErrMemberUp, name, name)
+	case errors.Is(err, membership.ErrUnasked):
+		return fmt.Errorf("%w, as far as this node knows: it has not found out yet whether %s is; try again in some seconds",
+			server.ErrMemberUp, name)
 	case err != nil:
 		return err
 	}

@@ -198,6 +198,12 @@ func (t *Topology) Live(name string) bool {
 	return m != nil && m.peer.State() != peer.Down
 }
 
+// Down says whether the member of that name was asked, and is down.
+func (t *Topology) Down(name string) bool {
+	m := t.find(name)
+	return m != nil && m.judged.Load() && m.down()
+}
+
 // Heard has the member of that name asked at once how it is: something else says that it is there.
 func (t *Topology) Heard(name string) {
 	if m := t.find(name); m != nil {

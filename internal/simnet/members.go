@@ -156,7 +156,7 @@ func (m mapOf) Evict(name string) {
 func (s *sim) startMembers(run *running) {
 	t := run.plane.Topology
 	run.members.Start(membership.Events{
-		Live: t.Live, Overtaken: t.Overtaken, Heard: t.Heard,
+		Live: t.Live, Down: t.Down, Overtaken: t.Overtaken, Heard: t.Heard,
 		Changed: func() {
 			s.dawdle(run.node)
 			s.mustFollow(run)
