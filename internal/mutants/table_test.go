@@ -72,6 +72,20 @@ var mutants = []mutant{
 		in:   "topology", test: "TestOvertakenNodeHasNoAuthority",
 	},
 	{
+		bug:  "a member is removed before it was asked whether it is up",
+		file: "membership/leave.go",
+		from: "case !m.calls.isDown(name):",
+		to:   "case false:",
+		in:   "membership", test: "TestRemoveWaitsForAVerdict",
+	},
+	{
+		bug:  "a node that leaves tells nobody whom it has not asked yet",
+		file: "membership/leave.go",
+		from: "others = append(others, other.Name)",
+		to:   "",
+		in:   "membership", test: "TestLeftTellsMembersNotYetUp",
+	},
+	{
 		bug:  "a member that was removed and came back is believed at once",
 		file: "topology/belief.go",
 		from: "remove() { b.suspicion++ }",
@@ -223,6 +237,13 @@ var mutants = []mutant{
 		from: "absent && o.acks == 0 || !g.found.Exists() && o.acks < o.required && a.v.Moving() {",
 		to:   "absent && o.acks == 0 {",
 		in:   "dataplane", test: "TestAbsenceWhileTheRingChanges",
+	},
+	{
+		bug:  "a small step of the machine's clock goes into stamps at once",
+		file: "kv/wall.go",
+		from: "steady.Add(min(max(off, -slew), slew))",
+		to:   "steady.Add(off + 0*slew)",
+		in:   "kv", test: "TestWallMakesUpForSmallSteps",
 	},
 	{
 		bug:  "sync skips tombstones",
