@@ -55,11 +55,12 @@ func (s *state) victims(e *electorate) (victims []string) {
 }
 
 // dead are the members that have been down to this node for so long that it votes to remove them.
+// Of one that it has not asked yet it knows nothing.
 func (e *electorate) dead() (names []string) {
 	for i := range e.members.All {
 		entry := &e.members.All[i]
 		m, after := e.byName[entry.Name], e.after(entry)
-		if after > 0 && m != nil && m.downFor() >= after {
+		if after > 0 && m != nil && m.judged.Load() && m.downFor() >= after {
 			names = append(names, entry.Name)
 		}
 	}

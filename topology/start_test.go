@@ -77,6 +77,26 @@ func TestDeadMemberAtAStart(t *testing.T) {
 	}
 }
 
+// A node that starts has no vote on members that it has not asked yet, however long its start takes
+// and however soon a member is dead.
+func TestUnaskedMemberIsNotDead(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		c := newCluster(t, 3)
+		c.kill(0)
+		gates := []*memnet.Gate{c.hold(0, 1), c.hold(0, 2)}
+		n := c.boot(0, 999, c.members(-1, 1))
+		n.opt.EvictAfter = 10 * time.Millisecond
+		time.Sleep(time.Second)
+		if dead := n.dead(); len(dead) > 0 {
+			t.Errorf("dead are %v, which did not answer yet", dead)
+		}
+		poll.True(t, "both are dead once they were found down", func() bool { return len(n.dead()) == 2 })
+		for _, g := range gates {
+			g.Open()
+		}
+	})
+}
+
 // The lease of a node that gives others more time does not lapse while its probers wait for a
 // place, and then for an answer: it was not stopped.
 func TestLeaseOutlastsSlowProbes(t *testing.T) {

@@ -72,6 +72,13 @@ var mutants = []mutant{
 		in:   "topology", test: "TestOvertakenNodeHasNoAuthority",
 	},
 	{
+		bug:  "a node votes against members that it has not asked yet",
+		file: "topology/evict.go",
+		from: "m.judged.Load() && m.downFor() >= after",
+		to:   "m.downFor() >= after",
+		in:   "topology", test: "TestUnaskedMemberIsNotDead",
+	},
+	{
 		bug:  "a member is removed before it was asked whether it is up",
 		file: "membership/leave.go",
 		from: "case !m.calls.isDown(name):",
