@@ -201,6 +201,8 @@ func (m told) Evict(name string) {
 	}
 }
 
+func (m told) Outdated(uint64) bool { return false }
+
 // members are the nodes of these numbers; none: all.
 func (c *cluster) members(nodes ...int) wire.Members {
 	m := wire.Members{}

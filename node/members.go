@@ -120,6 +120,9 @@ func (r *roster) lookForTwin(isReady func() (ok bool, reason string)) {
 // Differs implements topology.Members.
 func (r *roster) Differs(name string) { r.members.Differs(name) }
 
+// Outdated implements topology.Members.
+func (r *roster) Outdated(digest uint64) bool { return r.members.Digest() != digest }
+
 // Evict implements topology.Members: it removes a member that a majority has found dead.
 func (r *roster) Evict(name string) {
 	if !slices.Contains(r.memberNames(), name) {

@@ -108,9 +108,13 @@ func (c *claims) claim(x rebalance.Ring, pull placement.Puller) error {
 		return err
 	}
 	c.t.mu.Lock()
+	err = c.t.mu.upToDate()
 	if c.t.board.Fence() != fence {
+		err = fmt.Errorf("%w: others went on without it meanwhile", placement.ErrNotInSync)
+	}
+	if err != nil {
 		c.t.mu.Unlock()
-		return fmt.Errorf("%w: others went on without it meanwhile", placement.ErrNotInSync)
+		return err
 	}
 	c.t.mu.rings.state.Claim(x, since)
 	c.t.mu.hold()
@@ -140,10 +144,22 @@ func (c *claims) fetch(x rebalance.Ring, pull placement.Puller) error {
 	return err
 }
 
+// upToDate says if the members are others than this node goes by. One that was admitted meanwhile
+// may have found this node down, and gone on without it.
+func (s *state) upToDate() error {
+	if s.opt.Members != nil && s.opt.Members.Outdated(s.roster.members.Digest) {
+		return fmt.Errorf("%w: the members have just changed", placement.ErrNotInSync)
+	}
+	return nil
+}
+
 // handshake says why a pass for the ring cannot begin yet, or since when the ring is wanted.
 func (c *claims) handshake(x rebalance.Ring) (since uint64, err error) {
 	c.t.mu.Lock()
 	defer c.t.mu.Unlock()
+	if err := c.t.mu.upToDate(); err != nil {
+		return 0, err
+	}
 	for i := range c.t.mu.roster.members.All {
 		if m := c.t.mu.roster.byName[c.t.mu.roster.members.All[i].Name]; m != nil && !m.judged.Load() {
 			return 0, fmt.Errorf("%w: %s was not reached yet", placement.ErrNotInSync, m.peer.Name())

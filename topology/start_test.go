@@ -2,11 +2,13 @@ package topology
 
 import (
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"httpdhs/internal/memnet"
 	"httpdhs/internal/poll"
+	"httpdhs/wire"
 )
 
 // hold has nothing pass between two nodes until the gate is opened.
@@ -142,5 +144,33 @@ func TestLeaseOutlastsSlowProbes(t *testing.T) {
 		}
 		close(stop)
 		c.net.Clear()
+	})
+}
+
+// lateMap is a member map of which the topology has not been told yet.
+type lateMap struct{ outdated atomic.Bool }
+
+func (*lateMap) Differs(string)           {}
+func (*lateMap) Evict(string)             {}
+func (m *lateMap) Outdated(_ uint64) bool { return m.outdated.Load() }
+
+// A node claims no ring by members of which it was not told the latest: one that was admitted
+// meanwhile may have found it down, and gone on without it.
+func TestNodeClaimsByTheLatestMembers(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		c := newCluster(t, 2)
+		c.kill(1)
+		poll.True(t, "node1 is found down", func() bool { return !c.nodes[0].Live("node1") })
+		m := &lateMap{}
+		m.outdated.Store(true)
+		n := c.boot(1, 999, wire.Members{})
+		n.opt.Members = m
+		n.set(t, c.members(-1, 1))
+		time.Sleep(time.Minute)
+		if n.board.InSync() {
+			t.Error("it is in sync by members that are not the latest")
+		}
+		m.outdated.Store(false)
+		c.rest()
 	})
 }

@@ -27,6 +27,10 @@ type Members interface {
 
 	// Evict is told, at least once, that a majority has found a member dead.
 	Evict(name string)
+
+	// Outdated says whether the member map has another digest by now. Then SetMembers is soon
+	// called with it.
+	Outdated(digest uint64) bool
 }
 
 // Options are the settings of a Topology.

@@ -31,6 +31,13 @@ var mutants = []mutant{
 		in:   simnet, test: simulation,
 	},
 	{
+		bug:  "a claim by members that are not the latest",
+		file: "topology/claim.go",
+		from: "s.opt.Members != nil && s.opt.Members.Outdated",
+		to:   "false && s.opt.Members.Outdated",
+		in:   "topology", test: "TestNodeClaimsByTheLatestMembers",
+	},
+	{
 		bug:  "a peer is counted on while it is sent what was kept for it",
 		file: "topology/member.go",
 		from: "return m.peer.Delivered() &&",

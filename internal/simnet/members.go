@@ -146,6 +146,9 @@ type mapOf struct {
 // Differs implements topology.Members.
 func (m mapOf) Differs(name string) { m.run.members.Differs(name) }
 
+// Outdated implements topology.Members.
+func (m mapOf) Outdated(digest uint64) bool { return m.run.members.Digest() != digest }
+
 // Evict implements topology.Members.
 func (m mapOf) Evict(name string) {
 	m.health.trouble()
@@ -226,6 +229,9 @@ func (s *sim) forlorn(run *running) bool {
 		return other != run && (knows(run, other) || knows(other, run))
 	})
 }
+
+// anyForlorn says whether a node is forlorn. Such sides do not look for each other any more.
+func (s *sim) anyForlorn() bool { return slices.ContainsFunc(s.runs(), s.forlorn) }
 
 // hello carries a hello over the network.
 func (s *sim) hello(ctx context.Context, run *running, addr string, request []byte) ([]byte, error) {

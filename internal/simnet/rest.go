@@ -59,7 +59,7 @@ func (w *splitWatch) turn(on, two bool) {
 }
 
 // look takes in how things are, and says whether the network is split. stuck: a message hangs that
-// was lost in the split. fresh: a node is down or never was in sync. fine: all nodes are on good
+// was lost in the split, or sides have removed each other. fresh: a node is down or never was in sync. fine: all nodes are on good
 // terms.
 func (w *splitWatch) look(stuck, fresh, fine bool) (split bool) {
 	w.mu.Lock()
@@ -127,7 +127,7 @@ func (s *sim) watch() {
 			}
 			fresh = fresh || !gone && synced[run] == 0
 		}
-		if s.splits.isOpen() && s.splits.look(s.net.hangs(), fresh, s.quarrel() == "") && fresh {
+		if s.splits.isOpen() && s.splits.look(s.net.hangs() || s.anyForlorn(), fresh, s.quarrel() == "") && fresh {
 			s.clocks.cannotTell()
 		}
 	}
