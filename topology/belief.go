@@ -24,6 +24,7 @@ type belief struct {
 	ping       wire.Ping // what it last said of itself; zero: nothing yet
 	answeredTo uint64    // the largest Seq of this node's statements that it has answered
 	asked      time.Time // when it last asked this node how it is
+	failed     time.Time // when a probe of it last failed
 	taken      taken     // the latest of its pings that conclusions were drawn from
 
 	suspicion    uint64 // epoch: grows when it is taken for down, and when it is live again
@@ -82,6 +83,7 @@ func (b *belief) meet(boot uint64) {
 
 // fall takes note that the member was found down. first: it was not down before.
 func (b *belief) fall(first bool, now time.Time, evictAfter time.Duration) {
+	b.failed = now
 	if !first && (b.ping.Boot != 0 || b.suspicion != 0) {
 		return
 	}

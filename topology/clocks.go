@@ -29,6 +29,7 @@ type clocks struct {
 // sample is what a peer said of the time, and when that was by this process's monotonic clock. So
 // it stays right when this node's clock is moved.
 type sample struct {
+	boot        uint64
 	machine     time.Time // by its machine's clock
 	node        time.Time // by the clock that it goes by
 	stamped     time.Time // of its last version
@@ -58,10 +59,13 @@ func (m *member) readClock(ping *wire.Ping, rtt time.Duration, began time.Time) 
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if m.clock.boot != ping.Boot {
+		m.lag = lag{} // it stamps by another clock now
+	}
 	stamps := time.UnixMicro(ping.Wall + ping.Lead)
 	m.lag.learn(began.Sub(stamps), m.t.clock.Reading().Sub(stamps), time.Now())
 	m.clock = sample{
-		machine: time.UnixMicro(ping.Machine), node: time.UnixMicro(ping.Wall), stamped: ping.Clock.Time(),
+		boot: ping.Boot, machine: time.UnixMicro(ping.Machine), node: time.UnixMicro(ping.Wall), stamped: ping.Clock.Time(),
 		established: ping.InSync, at: time.Now().Add(-rtt / 2), slack: rtt / 2,
 	}
 }

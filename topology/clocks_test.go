@@ -4,7 +4,9 @@ import (
 	"testing"
 	"time"
 
+	"httpdhs/internal/poll"
 	"httpdhs/kv"
+	"httpdhs/wire"
 )
 
 // The middle of what is read: the one there, or the two.
@@ -75,4 +77,22 @@ func TestLagIsTheTightestBound(t *testing.T) {
 			t.Errorf("%s: %v, want %v", step.name, got, step.want)
 		}
 	}
+}
+
+// What was learnt of the clock of a process says nothing of that of the next, which has the same
+// name. From its first question on it may stamp, and until its clock was read that is uncertain.
+func TestLagIsThatOfAProcess(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		c := newCluster(t, 3)
+		n := c.nodes[0]
+		poll.True(t, "the clocks are known", func() bool { most, known := n.Behind(time.Now()); return known && most < kv.MaxApart })
+		c.kill(1)
+		poll.True(t, "node1 is found down", func() bool { return n.node(c, 1).down() })
+		poll.True(t, "it does not count", func() bool { most, _ := n.Behind(time.Now()); return most < kv.MaxApart })
+		asks := wire.Ping{Name: "node1", Boot: 999, Settings: n.settings, Number: 1, Wall: time.Now().UnixMicro()}
+		n.node(c, 1).asked(&asks, time.Now().Add(time.Nanosecond))
+		if most, _ := n.Behind(time.Now()); most < kv.MaxApart {
+			t.Errorf("its stamps may be behind by %s, and nobody has read its clock", most)
+		}
+	})
 }

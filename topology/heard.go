@@ -47,7 +47,8 @@ func (m *member) answered(said *answer) {
 	m.concluded(ping.Said.Map, news)
 	m.took(ping, said.at)
 	if back {
-		m.t.clocks.looks.hurry() // it counts from now on
+		m.t.clocks.follow(m.t.others()) // it counts from now on
+		m.t.clocks.looks.hurry()
 		if !said.asks {
 			m.prober.soon() // it has to be told
 		}
@@ -59,10 +60,17 @@ func (m *member) asked(p *wire.Ping, now time.Time) {
 	proof, rtt, proven := m.proof(p, now)
 	m.mu.Lock()
 	b := &m.belief
+	stamped := m.mayStamp()
 	b.asked = now
 	if m.peer.Closed() || m.down() || b.ping.Boot != p.Boot {
 		met := b.ping.Boot == 0 && b.suspicion == 0 && proven && !m.peer.Closed() && m.t.halved()
+		if b.ping.Boot != p.Boot && m.clock.boot != p.Boot {
+			m.lag, stamped = lag{}, false
+		}
 		m.mu.Unlock()
+		if !stamped {
+			m.t.clocks.follow(m.t.others()) // before it hears from this node, and may coordinate
+		}
 		if met {
 			m.meets(p, &proof, rtt, now)
 		} else if !m.expects(proven) {

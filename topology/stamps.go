@@ -58,7 +58,7 @@ func (m *member) moved(d time.Duration) {
 }
 
 // follow has this node stamp by the time of the member whose clock is furthest ahead, as far as
-// that is certain. So the members' stamps are about as far apart as messages take, however far
+// that is certain. A member that is not in sync may still have a wrong clock. So the members' stamps are about as far apart as messages take, however far
 // their clocks are apart. The clocks themselves stay as they are.
 func (c *clocks) follow(members []*member) {
 	c.mu.Lock()
@@ -68,7 +68,7 @@ func (c *clocks) follow(members []*member) {
 	lead := max(0, former-now.Sub(c.followed)/leadShare) // stamps do not fall back at once
 	c.followed = now
 	for _, m := range members {
-		if r, ok := m.reading(c.clock.Wall()); ok && !m.down() {
+		if r, ok := m.reading(c.clock.Wall()); ok && r.established && !m.down() {
 			lead = max(lead, min(r.node-r.slack, kv.MaxApart))
 		}
 	}
@@ -77,13 +77,17 @@ func (c *clocks) follow(members []*member) {
 	for _, m := range members {
 		m.mu.Lock()
 		m.lag.most += max(0, lead-former)
-		if !m.down() {
+		if m.mayStamp() {
 			furthest.most = max(furthest.most, m.lag.upTo(now))
 		}
 		m.mu.Unlock()
 	}
 	c.lag.Store(&furthest)
 }
+
+// mayStamp says whether the member may coordinate: it is not down, or it has asked how this node is
+// since a probe of it failed. The caller holds mu.
+func (m *member) mayStamp() bool { return !m.down() || m.belief.asked.After(m.belief.failed) }
 
 // Behind bounds by how much the stamps of members may be behind this node's. Not known: there are
 // no other members.

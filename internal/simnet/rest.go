@@ -59,8 +59,8 @@ func (w *splitWatch) turn(on, two bool) {
 }
 
 // look takes in how things are, and says whether the network is split. stuck: a message hangs that
-// was lost in the split, or sides have removed each other. fresh: a node is down or never was in sync. fine: all nodes are on good
-// terms.
+// was lost in the split, or sides have removed each other. fresh: a node is down or never was in
+// sync. fine: all nodes are on good terms.
 func (w *splitWatch) look(stuck, fresh, fine bool) (split bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
