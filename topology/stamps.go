@@ -58,8 +58,9 @@ func (m *member) moved(d time.Duration) {
 }
 
 // follow has this node stamp by the time of the member whose clock is furthest ahead, as far as
-// that is certain. A member that is not in sync may still have a wrong clock. So the members' stamps are about as far apart as messages take, however far
-// their clocks are apart. The clocks themselves stay as they are.
+// that is certain. A member that is not in sync may still have a wrong clock. So the members'
+// stamps are about as far apart as messages take, however far their clocks are apart. The clocks
+// themselves stay as they are.
 func (c *clocks) follow(members []*member) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
