@@ -37,6 +37,8 @@ type cluster struct {
 	net   *memnet.Network
 	table *ring.Table
 	nodes []*testNode
+
+	adjust func(*Options) // changes the options of nodes that start from now on; nil: as they are
 }
 
 type testNode struct {
@@ -78,12 +80,16 @@ func newCluster(t testing.TB, nodes int) *cluster {
 func (c *cluster) boot(i int, boot uint64, members wire.Members) *testNode {
 	c.t.Helper()
 	n := &testNode{name: c.table.Nodes()[i].Name, quit: make(chan struct{})}
-	n.Topology = New(&Options{
+	o := &Options{
 		Name: n.name, Boot: boot, Ring: c.table.Settings(), Board: placement.NewBoard(testPartitions, SilenceMax),
 		Clock: kv.NewClock(uint16(i), time.Now), Log: slog.New(slog.DiscardHandler),
 		Dial:       func(to string) peer.Transport { return c.net.Link(n.name, to) },
 		QueueBytes: 1 << 20, ProbeEvery: 3 * time.Millisecond, Describe: func(*wire.Ping, bool) {},
-	})
+	}
+	if c.adjust != nil {
+		c.adjust(o)
+	}
+	n.Topology = New(o)
 	if len(members.All) > 0 {
 		n.set(c.t, members)
 	}

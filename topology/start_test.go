@@ -8,7 +8,6 @@ import (
 
 	"httpdhs/internal/memnet"
 	"httpdhs/internal/poll"
-	"httpdhs/wire"
 )
 
 // hold has nothing pass between two nodes until the gate is opened.
@@ -86,8 +85,8 @@ func TestUnaskedMemberIsNotDead(t *testing.T) {
 		c := newCluster(t, 3)
 		c.kill(0)
 		gates := []*memnet.Gate{c.hold(0, 1), c.hold(0, 2)}
+		c.adjust = func(o *Options) { o.EvictAfter = 10 * time.Millisecond }
 		n := c.boot(0, 999, c.members(-1, 1))
-		n.opt.EvictAfter = 10 * time.Millisecond
 		time.Sleep(time.Second)
 		if dead := n.dead(); len(dead) > 0 {
 			t.Errorf("dead are %v, which did not answer yet", dead)
@@ -163,9 +162,8 @@ func TestNodeClaimsByTheLatestMembers(t *testing.T) {
 		poll.True(t, "node1 is found down", func() bool { return !c.nodes[0].Live("node1") })
 		m := &lateMap{}
 		m.outdated.Store(true)
-		n := c.boot(1, 999, wire.Members{})
-		n.opt.Members = m
-		n.set(t, c.members(-1, 1))
+		c.adjust = func(o *Options) { o.Members = m }
+		n := c.boot(1, 999, c.members(-1, 1))
 		time.Sleep(time.Minute)
 		if n.board.InSync() {
 			t.Error("it is in sync by members that are not the latest")

@@ -26,9 +26,10 @@ const overloadBytes = 64 << 10
 type healthWatch struct {
 	log *eventLog
 
-	mu     sync.Mutex // guards all below
-	faults int        // that last
-	fulls  int
+	mu     sync.Mutex    // guards all below
+	faults int           // that last
+	fulls  int           // the same, of nodes that are full
+	filled bool          // some were full once
 	is     Health        // as it was last found
 	since  time.Duration // of that
 	fine   bool
@@ -43,7 +44,7 @@ func (w *healthWatch) turn(on bool, kind FaultKind) {
 	defer w.mu.Unlock()
 	count, by := &w.faults, -1
 	if kind == Full {
-		count = &w.fulls
+		count, w.filled = &w.fulls, true
 	}
 	if on {
 		by = 1
@@ -64,11 +65,11 @@ func (w *healthWatch) troubleLocked() {
 	}
 }
 
-// full says whether nodes have no memory left.
-func (w *healthWatch) full() bool {
+// emptied says whether nodes were full, and none is any more.
+func (w *healthWatch) emptied() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.fulls > 0
+	return w.filled && w.fulls == 0
 }
 
 // unsure says whether health has still to be seen. Once it is there, only what happens to the
@@ -113,9 +114,9 @@ func (s *sim) lookAtHealth() {
 	if s.shape.Members != nil && fine {
 		members, down, fine = s.lookAtMembers(runs)
 	}
-	full := s.health.full()
+	emptied := s.health.emptied()
 	for _, run := range runs {
-		fine = fine && run.well(s) && (full || !run.lacks())
+		fine = fine && run.well(s) && !(emptied && run.lacks())
 	}
 	s.health.look(fine && !s.net.hangs(), members, down) // what a fault has lost is waited for after it
 }
