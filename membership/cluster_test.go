@@ -287,12 +287,7 @@ func TestTwoNodesOfOneName(t *testing.T) {
 func TestAnEvictedNodeJoinsAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newLAN()
-		var nodes []*Membership
-		for _, name := range []string{a, b} {
-			o := w.options(name)
-			o.Static = []string{a, b, c}
-			nodes = append(nodes, w.open(t, o))
-		}
+		nodes := w.static(t, []string{a, b, c}, []string{a, b}, nil)
 		var mu sync.Mutex
 		var calls []string // guarded by mu
 		opened := make(chan struct{})
@@ -386,16 +381,12 @@ func TestWhoWasAloneIsToldOfTheClusterFirst(t *testing.T) {
 func TestAMemberThatIsDownIsLookedFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newLAN()
-		var nodes []*Membership
-		side := func(name string) bool { return name < c }
-		for _, name := range []string{a, b, c, "d:1"} {
-			o := w.options(name)
-			o.Static = []string{a, b, c, "d:1"}
+		all, side := []string{a, b, c, "d:1"}, func(name string) bool { return name < c }
+		nodes := w.static(t, all, all, func(name string, o *settings) {
 			// The data plane takes the other side for down, and still does when the split has
 			// healed.
 			o.Live = func(other string) bool { return side(name) == side(other) }
-			nodes = append(nodes, w.open(t, o))
-		}
+		})
 		w.setCut(func(from, to string) bool { return side(from) != side(to) })
 		for _, m := range []*Membership{nodes[0], nodes[2]} {
 			if err := m.BeginLeave(); err != nil {
@@ -450,12 +441,7 @@ func TestWhoIsUpFindsWhoComesUp(t *testing.T) {
 func TestDiffersIsCoalesced(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newLAN()
-		var nodes []*Membership
-		for _, name := range []string{a, b} {
-			o := w.options(name)
-			o.Static = []string{a, b}
-			nodes = append(nodes, w.open(t, o))
-		}
+		nodes := w.static(t, []string{a, b}, []string{a, b}, nil)
 		synctest.Wait()
 		w.mu.Lock()
 		w.delay = 50 * time.Millisecond

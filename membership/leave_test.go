@@ -17,16 +17,12 @@ import (
 func TestALeavingNodeThatIsRemovedGoesOnLeaving(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newLAN()
-		var nodes []*Membership
 		told := make(chan struct{}, 1)
-		for _, name := range []string{a, b, c} {
-			o := w.options(name)
-			o.Static = []string{a, b, c}
+		nodes := w.static(t, []string{a, b, c}, []string{a, b, c}, func(name string, o *settings) {
 			if name == c {
 				o.Overtaken = func(string) { told <- struct{}{} }
 			}
-			nodes = append(nodes, w.open(t, o))
-		}
+		})
 		synctest.Wait()
 		if err := nodes[2].BeginLeave(); err != nil {
 			t.Fatal(err)
@@ -58,12 +54,7 @@ func TestALeavingNodeThatIsRemovedGoesOnLeaving(t *testing.T) {
 func TestLeave(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newLAN()
-		var nodes []*Membership
-		for _, name := range []string{a, b, c} {
-			o := w.options(name)
-			o.Static = []string{a, b, c}
-			nodes = append(nodes, w.open(t, o))
-		}
+		nodes := w.static(t, []string{a, b, c}, []string{a, b, c}, nil)
 		m := nodes[2]
 		if err := m.Left(t.Context()); !errors.Is(err, ErrNotLeaving) {
 			t.Fatalf("left without leaving: %v", err)
@@ -103,15 +94,11 @@ func TestLeave(t *testing.T) {
 func TestLeftTellsMembersNotYetUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newLAN()
-		var nodes []*Membership
-		for _, name := range []string{a, b, c} {
-			o := w.options(name)
-			o.Static = []string{a, b, c}
+		nodes := w.static(t, []string{a, b, c}, []string{a, b, c}, func(name string, o *settings) {
 			if name == c {
 				o.Live = func(string) bool { return false }
 			}
-			nodes = append(nodes, w.open(t, o))
-		}
+		})
 		if err := nodes[2].BeginLeave(); err != nil {
 			t.Fatal(err)
 		}
@@ -149,12 +136,7 @@ func TestLeftNamesWhoDidNotHear(t *testing.T) {
 func TestSomebodyStays(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newLAN()
-		var nodes []*Membership
-		for _, name := range []string{a, b} {
-			o := w.options(name)
-			o.Static = []string{a, b}
-			nodes = append(nodes, w.open(t, o))
-		}
+		nodes := w.static(t, []string{a, b}, []string{a, b}, nil)
 		w.setCut(func(_, _ string) bool { return true })
 		for _, m := range nodes {
 			if err := m.BeginLeave(); err != nil {
@@ -177,12 +159,7 @@ func TestSomebodyStays(t *testing.T) {
 func TestRemove(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newLAN()
-		var nodes []*Membership
-		for _, name := range []string{a, b} {
-			o := w.options(name)
-			o.Static = []string{a, b, c}
-			nodes = append(nodes, w.open(t, o))
-		}
+		nodes := w.static(t, []string{a, b, c}, []string{a, b}, nil)
 		for name, want := range map[string]error{a: ErrSelf, b: ErrLive, "d:1": ErrUnknownMember, c: nil} {
 			if err := nodes[0].Remove(name); !errors.Is(err, want) {
 				t.Errorf("remove %s: %v, want %v", name, err, want)

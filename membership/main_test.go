@@ -128,6 +128,19 @@ func (w *lan) open(t *testing.T, o settings) *Membership {
 	return m
 }
 
+// static starts nodes that have the same list. change changes their settings; nil: it does not.
+func (w *lan) static(t *testing.T, list, run []string, change func(name string, o *settings)) (nodes []*Membership) {
+	t.Helper()
+	for _, name := range run {
+		o := w.options(name)
+		if o.Static = list; change != nil {
+			change(name, &o)
+		}
+		nodes = append(nodes, w.open(t, o))
+	}
+	return nodes
+}
+
 // kill ends a node as a crash would.
 func (w *lan) kill(m *Membership) {
 	w.put(m.id.name, nil)
