@@ -220,8 +220,7 @@ func (r *roster) Remove(name string) error {
 	case errors.Is(err, membership.ErrLive), errors.Is(err, membership.ErrSelf):
 		return fmt.Errorf("%w: %s; have it leave (httpdhs leave %s), or stop it first", server.ErrMemberUp, name, name)
 	case errors.Is(err, membership.ErrUnasked):
-		return fmt.Errorf("%w, as far as this node knows: it has not found out yet whether %s is; try again in some seconds",
-			server.ErrMemberUp, name)
+		return fmt.Errorf("%w: %s; try again in some seconds", server.ErrMemberUnsure, name)
 	case err != nil:
 		return err
 	}

@@ -45,7 +45,8 @@ type Cluster interface {
 	Leave() (api.Leaving, error)
 
 	// Remove takes a member that is down off the ring; one that was removed before is no error.
-	// The error wraps [ErrNoMember] and names the members, or [ErrMemberUp] and says what to do.
+	// The error wraps [ErrNoMember] and names the members, or [ErrMemberUp] or [ErrMemberUnsure]
+	// and says what to do.
 	Remove(name string) error
 }
 

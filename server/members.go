@@ -8,9 +8,10 @@ import (
 
 // Errors of Cluster, which wraps them with what the reader can do.
 var (
-	ErrNoMember    = &statusError{fasthttp.StatusNotFound, "there is no such node"}
-	ErrMemberUp    = &statusError{fasthttp.StatusConflict, "the node is up"}
-	ErrCannotLeave = &statusError{fasthttp.StatusConflict, "this node cannot leave"}
+	ErrNoMember     = &statusError{fasthttp.StatusNotFound, "there is no such node"}
+	ErrMemberUp     = &statusError{fasthttp.StatusConflict, "the node is up"}
+	ErrMemberUnsure = &statusError{fasthttp.StatusConflict, "it is not known yet whether the node is up"}
+	ErrCannotLeave  = &statusError{fasthttp.StatusConflict, "this node cannot leave"}
 )
 
 // leave has this node begin to leave. It answers at once: the handover may take long.
