@@ -139,15 +139,16 @@ func (c *cluster) boot(i int, boot uint64, o clusterOptions) *testNode {
 	c.t.Helper()
 	n := &testNode{name: c.table.Nodes()[i].Name, t: c.t}
 	wall := func() time.Time { return time.Now().Add(o.skew[i]) }
+	expiry := wall
 	var steered *kv.Wall
 	if o.walls != nil {
 		steered = o.walls[i]
-		wall = steered.Now
+		wall, expiry = steered.Now, steered.Expiry
 	}
 	n.clock = kv.NewClock(uint16(i), wall)
 	var err error
 	n.store, err = shard.Open(shard.Options{
-		Partitions: testPartitions, Grace: time.Hour, SweepEvery: -1, Now: wall, MaxBytes: o.maxBytes[i],
+		Partitions: testPartitions, Grace: time.Hour, SweepEvery: -1, Now: expiry, MaxBytes: o.maxBytes[i],
 	})
 	if err != nil {
 		c.t.Fatal(err)

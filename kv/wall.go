@@ -11,18 +11,20 @@ import (
 // time better, from others, says so by Correct.
 //
 // Wall never goes faster or slower than the monotonic clock by more than slewShare: what members
-// know of each other's clocks stays true by that. It follows what a time daemon slews. What is set
-// by less than stepMin it makes up for at that pace.
+// know of each other's clocks stays true by that. So it makes up at that pace for what a time
+// daemon slews, and for what is set by less than stepMin.
 //
 // Safe for concurrent use.
 type Wall struct {
-	read  func() (wall time.Time, since time.Duration)
-	state atomic.Pointer[wallState]
+	read     func() (wall time.Time, since time.Duration)
+	state    atomic.Pointer[wallState]
+	compared atomic.Bool
 }
 
 type wallState struct {
 	at         time.Time     // what Now was
 	since      time.Duration // when it was so, monotonic
+	behind     time.Duration // how far Now was behind what it makes up for
 	correction time.Duration // what Now is on its way to, less what the clock reads
 }
 
@@ -34,7 +36,7 @@ const (
 	// microseconds a second, which is what the kernel slews for a time daemon.
 	slewShare = 2000
 
-	// refreshEvery bounds the time over which both clocks are compared.
+	// refreshEvery is how often both clocks are compared, as long as somebody asks for the time.
 	refreshEvery = time.Second
 )
 
@@ -58,33 +60,42 @@ func NewWall(read func() (wall time.Time, since time.Duration)) *Wall {
 func (w *Wall) Now() time.Time {
 	for {
 		s := w.state.Load()
-		next := w.after(s)
-		if next.correction == s.correction && next.since-s.since <= refreshEvery {
-			return next.at // nothing to note
-		}
-		if noted := next; w.state.CompareAndSwap(s, &noted) {
-			return next.at
+		read, since := w.read()
+		now := s.now(since)
+		if since-s.since <= refreshEvery || w.state.CompareAndSwap(s, s.next(now, read, since)) {
+			return now
 		}
 	}
 }
 
-// after reads the clock by the state s: the state that follows it now. A step since s is left out.
-func (w *Wall) after(s *wallState) (next wallState) {
-	next, _ = w.readAfter(s)
-	return next
+// Compared says that the clock was compared with those of others, and corrected if need be.
+func (w *Wall) Compared() { w.compared.Store(true) }
+
+// Expiry is the time by which values expire. It is Now once the clock was compared, and before that
+// the Unix epoch, by which nothing has expired. A value that expires late for a moment is there
+// still. One that a wrong clock takes for expired is gone for all: replicas repair each other by
+// it.
+func (w *Wall) Expiry() time.Time {
+	if !w.compared.Load() {
+		return time.Unix(0, 0)
+	}
+	return w.Now()
 }
 
-// readAfter is after, and what the clock read.
-func (w *Wall) readAfter(s *wallState) (next wallState, read time.Time) {
-	read, since := w.read()
-	steady := s.at.Add(since - s.since)
-	off := read.Add(s.correction).Sub(steady)
-	correction := s.correction
-	if off.Abs() >= stepMin {
-		off, correction = 0, correction-off
+// now is the time at a moment after s.
+func (s *wallState) now(since time.Duration) time.Time {
+	passed := since - s.since
+	most := passed / slewShare
+	return s.at.Add(passed + min(max(s.behind, -most), most))
+}
+
+// next compares both clocks at a moment after s, when it was now. A step since s is left out.
+func (s *wallState) next(now, read time.Time, since time.Duration) *wallState {
+	behind, correction := read.Add(s.correction).Sub(now), s.correction
+	if behind.Abs() >= stepMin {
+		behind, correction = 0, correction-behind
 	}
-	slew := (since - s.since) / slewShare
-	return wallState{at: steady.Add(min(max(off, -slew), slew)), since: since, correction: correction}, read
+	return &wallState{at: now, since: since, behind: behind, correction: correction}
 }
 
 // Machine is what the machine's clock reads.
@@ -95,8 +106,9 @@ func (w *Wall) Machine() time.Time {
 
 // Correction is how far Now is ahead of what the machine's clock reads.
 func (w *Wall) Correction() time.Duration {
-	now, read := w.readAfter(w.state.Load())
-	return now.at.Sub(read)
+	s := w.state.Load()
+	read, since := w.read()
+	return s.now(since).Sub(read)
 }
 
 // Correct moves the clock by d. Of corrections at the same time none is lost: each is made to the
@@ -104,9 +116,10 @@ func (w *Wall) Correction() time.Duration {
 func (w *Wall) Correct(d time.Duration) {
 	for {
 		s := w.state.Load()
-		next := w.after(s)
+		read, since := w.read()
+		next := s.next(s.now(since), read, since)
 		next.at, next.correction = next.at.Add(d), next.correction+d
-		if w.state.CompareAndSwap(s, &next) {
+		if w.state.CompareAndSwap(s, next) {
 			return
 		}
 	}

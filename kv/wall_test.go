@@ -55,12 +55,20 @@ func TestWallDoesNotJump(t *testing.T) {
 	}
 }
 
-// What a time daemon slews is followed, for however long.
+// What a time daemon slews is followed, for however long: at once to a millisecond, and to the end
+// when it has slewed.
 func TestWallFollowsSlewing(t *testing.T) {
 	m := newMachine()
 	w := NewWall(m.read)
 	for range 100_000 {
 		m.pass(100*time.Millisecond, 50*time.Microsecond) // 500 ppm
+		if off := w.Correction(); off.Abs() > time.Millisecond {
+			t.Fatalf("%s off the machine's clock", off)
+		}
+		w.Now()
+	}
+	for range 100 {
+		m.pass(100*time.Millisecond, 0)
 		w.Now()
 	}
 	if now, _ := m.read(); !w.Now().Equal(now) || w.Correction() != 0 {
@@ -69,23 +77,30 @@ func TestWallFollowsSlewing(t *testing.T) {
 }
 
 // A clock that is set by little, or that a daemon moves fast, is followed at 500 microseconds a
-// second, no faster: members bound by that what they know of each other's clocks.
+// second, no faster over any time: members bound by that what they know of each other's clocks.
 func TestWallMakesUpForSmallSteps(t *testing.T) {
+	const pause = 100 * time.Millisecond
 	for _, step := range []time.Duration{144 * time.Millisecond, -144 * time.Millisecond, time.Millisecond} {
-		m := newMachine()
-		w := NewWall(m.read)
-		last := w.Now()
-		m.pass(0, step)
-		for since := 0 * time.Second; since == 0 || w.Correction() != 0; {
-			if since += 100 * time.Millisecond; since > 5*time.Minute {
-				t.Fatalf("set by %v: still corrected by %v", step, w.Correction())
+		for _, before := range []time.Duration{0, 900 * time.Millisecond} { // it was asked for the time
+			m := newMachine()
+			w := NewWall(m.read)
+			m.pass(before, 0)
+			last := w.Now()
+			m.pass(0, step)
+			if now := w.Now(); !now.Equal(last) {
+				t.Fatalf("set by %v: %v went by at once", step, now.Sub(last))
 			}
-			m.pass(100*time.Millisecond, 0)
-			now := w.Now()
-			if off := now.Sub(last) - 100*time.Millisecond; off.Abs() > 50*time.Microsecond {
-				t.Fatalf("set by %v: %v more than 100ms went by", step, off)
+			for range 5 * time.Minute / pause {
+				m.pass(pause, 0)
+				now := w.Now()
+				if off := now.Sub(last) - pause; off.Abs() > pause/slewShare {
+					t.Fatalf("set by %v: %v more than %v went by", step, off, pause)
+				}
+				last = now
 			}
-			last = now
+			if got := w.Correction(); got != 0 {
+				t.Errorf("set by %v: still corrected by %v", step, got)
+			}
 		}
 	}
 }
@@ -130,5 +145,19 @@ func TestWallIsCorrectedMeanwhile(t *testing.T) {
 	w.Correct(time.Minute)
 	if got := w.Now().Sub(before); got != 2*time.Hour+4*time.Minute {
 		t.Errorf("two hours and four minutes of correction later: %v", got)
+	}
+}
+
+// Nothing expires by a clock that was not compared with others'.
+func TestNothingExpiresByAClockThatWasNotCompared(t *testing.T) {
+	m := newMachine()
+	w := NewWall(m.read)
+	e := Entry{Version: 1, Expires: 1}
+	if e.Expired(w.Expiry().UnixMilli()) {
+		t.Error("expired before the clock was compared")
+	}
+	w.Compared()
+	if !e.Expired(w.Expiry().UnixMilli()) || !w.Expiry().Equal(w.Now()) {
+		t.Errorf("values expire by %v, and it is %v", w.Expiry(), w.Now())
 	}
 }

@@ -157,7 +157,7 @@ func (n *Node) wire() (err error) {
 	}
 	wall := kv.NewWall(nil)
 	n.store, err = shard.Open(shard.Options{
-		Now:        wall.Now,
+		Now:        wall.Expiry,
 		Partitions: cfg.Partitions, MaxBytes: cfg.MaxMemory, Eviction: eviction, Grace: cfg.TombstoneGrace,
 	})
 	if err != nil {

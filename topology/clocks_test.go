@@ -2,6 +2,7 @@ package topology
 
 import (
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"httpdhs/internal/poll"
@@ -93,6 +94,27 @@ func TestLagIsThatOfAProcess(t *testing.T) {
 		n.node(c, 1).asked(&asks, time.Now().Add(time.Nanosecond))
 		if most, _ := n.Behind(time.Now()); most < kv.MaxApart {
 			t.Errorf("its stamps may be behind by %s, and nobody has read its clock", most)
+		}
+	})
+}
+
+// A member that is not in sync may have a wrong clock still: its time is not what others stamp by.
+func TestLeadIsThatOfMembersInSync(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		c := newCluster(t, 2)
+		n := c.nodes[0]
+		synctest.Wait() // no time passes from now on, so nothing else reads clocks
+		read := func(inSync bool) time.Duration {
+			ping := wire.Ping{Name: "node1", Boot: 999, Wall: time.Now().Add(300 * time.Millisecond).UnixMicro(), InSync: inSync}
+			n.node(c, 1).readClock(&ping, 0, time.Now())
+			n.clocks.follow(n.others())
+			return n.clock.Lead()
+		}
+		if lead := read(false); lead > time.Millisecond {
+			t.Errorf("it leads by %s, which a member that is not in sync reads", lead)
+		}
+		if lead := read(true); lead < 299*time.Millisecond {
+			t.Errorf("it leads by %s, want what a member in sync reads", lead)
 		}
 	})
 }

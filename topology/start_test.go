@@ -8,6 +8,7 @@ import (
 
 	"httpdhs/internal/memnet"
 	"httpdhs/internal/poll"
+	"httpdhs/kv"
 )
 
 // hold has nothing pass between two nodes until the gate is opened.
@@ -94,6 +95,27 @@ func TestUnaskedMemberIsNotDead(t *testing.T) {
 		poll.True(t, "both are dead once they were found down", func() bool { return len(n.dead()) == 2 })
 		for _, g := range gates {
 			g.Open()
+		}
+	})
+}
+
+// Values expire at a node that starts once it has compared its clock with those of all members.
+func TestNothingExpiresBeforeClocksAreCompared(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		c := newCluster(t, 3)
+		c.kill(0)
+		gate := c.hold(0, 1)
+		wall := kv.NewWall(nil)
+		c.adjust = func(o *Options) { o.Wall = wall }
+		n := c.boot(0, 999, c.members(-1, 1))
+		poll.True(t, "one member is heard", func() bool { return n.Live("node2") })
+		if by := wall.Expiry(); by.Unix() != 0 {
+			t.Errorf("values expire by %s, and one member is not heard yet", by)
+		}
+		gate.Open()
+		poll.True(t, "it may coordinate", n.board.Ready)
+		if by := wall.Expiry(); by.Unix() == 0 {
+			t.Error("nothing expires, though all members are heard")
 		}
 	})
 }

@@ -238,7 +238,9 @@ func (s *state) admit(w *rebalance.World) {
 		ready = ready && (m == nil || m.judged.Load())
 	}
 	if was := s.board.SetReady(ready); ready && !was {
-		close(s.ready)
+		if close(s.ready); s.opt.Wall != nil {
+			s.opt.Wall.Compared() // steer was called when the last member was judged
+		}
 	} else if was && !ready {
 		s.ready = make(chan struct{})
 	}

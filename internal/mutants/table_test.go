@@ -255,9 +255,30 @@ var mutants = []mutant{
 	{
 		bug:  "a small step of the machine's clock goes into stamps at once",
 		file: "kv/wall.go",
-		from: "steady.Add(min(max(off, -slew), slew))",
-		to:   "steady.Add(off + 0*slew)",
+		from: "most := passed / slewShare",
+		to:   "most := stepMin",
 		in:   "kv", test: "TestWallMakesUpForSmallSteps",
+	},
+	{
+		bug:  "values expire by a clock that was not compared",
+		file: "topology/step.go",
+		from: "if close(s.ready); s.opt.Wall != nil {",
+		to:   "if close(s.ready); false {",
+		in:   "topology", test: "TestNothingExpiresBeforeClocksAreCompared",
+	},
+	{
+		bug:  "a member that is not in sync leads others' stamps",
+		file: "topology/stamps.go",
+		from: "ok && r.established && !m.down()",
+		to:   "ok && !m.down()",
+		in:   "topology", test: "TestLeadIsThatOfMembersInSync",
+	},
+	{
+		bug:  "the clock of a member that is down, and has asked, does not count",
+		file: "topology/stamps.go",
+		from: "return !m.down() || m.belief.asked.After(m.belief.failed)",
+		to:   "return !m.down()",
+		in:   "topology", test: "TestLagIsThatOfAProcess",
 	},
 	{
 		bug:  "sync skips tombstones",

@@ -66,9 +66,10 @@ func (s *Shape) drawClocks(c chance) {
 // keep gives a node that starts the clock that it goes by.
 func (s *sim) keep(run *running) (wall *kv.Wall) {
 	n := run.node
-	if run.now = n.wall; s.shape.Kept {
+	run.now, run.expiry = n.wall, n.wall
+	if s.shape.Kept {
 		wall = kv.NewWall(func() (time.Time, time.Duration) { return n.wall().Round(0), time.Since(s.log.start) })
-		run.now = wall.Now
+		run.now, run.expiry = wall.Now, wall.Expiry
 	}
 	return wall
 }

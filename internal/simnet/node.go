@@ -47,6 +47,7 @@ type running struct {
 	plane   *dataplane.Plane
 	store   *notedStore
 	now     func() time.Time // by which it goes
+	expiry  func() time.Time // by which values expire
 	clock   *kv.Clock
 	since   time.Duration          // when it started
 	alone   time.Duration          // when it last knew too few others to tell what time it is; of the clock watch
@@ -146,7 +147,7 @@ func (s *notedStore) full(hash uint64, r *kv.Record, cond *kv.Condition) (a kv.A
 		return a, false
 	}
 	held, _, ok := s.Store.Get(nil, hash, r.Key)
-	live := held.Live(s.run.now().UnixMilli())
+	live := held.Live(s.run.expiry().UnixMilli())
 	switch {
 	case ok && (len(r.Value) <= len(held.Value) || !r.Supersedes(&held)), cond != nil && !cond.Holds(held.Version, live):
 		return a, false
@@ -278,7 +279,7 @@ func (s *sim) start(n *node) error {
 	wall := s.keep(run)
 	run.clock = kv.NewClock(uint16(n.index), run.now)
 	inner, err := shard.Open(shard.Options{
-		Partitions: s.shape.Partitions, Grace: s.shape.Grace, SweepEvery: s.shape.SweepEvery, Now: run.now,
+		Partitions: s.shape.Partitions, Grace: s.shape.Grace, SweepEvery: s.shape.SweepEvery, Now: run.expiry,
 	})
 	if err != nil {
 		return err
