@@ -144,8 +144,8 @@ func (c *claims) fetch(x rebalance.Ring, pull placement.Puller) error {
 	return err
 }
 
-// upToDate says if the members are others than this node goes by. One that was admitted meanwhile
-// may have found this node down, and gone on without it.
+// upToDate is an error if the members are others by now than this node goes by. One that was
+// admitted meanwhile may have found this node down, and gone on without it.
 func (s *state) upToDate() error {
 	if s.opt.Members != nil && s.opt.Members.Outdated(s.roster.members.Digest) {
 		return fmt.Errorf("%w: the members have just changed", placement.ErrNotInSync)
