@@ -44,6 +44,16 @@ func joiningCluster(t *testing.T) (c *cluster, key string) {
 	return nil, ""
 }
 
+// newer is a version of the key above those that the nodes hold. The time alone is not one, since
+// versions of the same moment differ by their tags.
+func (c *cluster) newer(key string) kv.Version {
+	var v kv.Version
+	for _, n := range c.nodes {
+		v = max(v, n.held(key).Version)
+	}
+	return v + 1<<20
+}
+
 // While the ring changes, owners by the ring that is read and owners by the target get each write,
 // whoever coordinates it.
 func TestWritesGoToBothRings(t *testing.T) {
@@ -68,7 +78,7 @@ func TestReadReachesOwnersToCome(t *testing.T) { bubble(t, testOwnersToCome) }
 
 func testOwnersToCome(t *testing.T) {
 	c, key := joiningCluster(t)
-	newer := kv.VersionAt(time.Now())
+	newer := c.newer(key)
 	c.nodes[1].plant(t, key, "newer", newer)
 	wantValue(t, c.nodes[0].get(key, kv.LevelAll), "newer")
 	if got := c.nodes[3].held(key).Version; got != newer {
@@ -93,8 +103,9 @@ func testReadersFirst(t *testing.T) {
 		all[i] = true
 	}
 	c.nodes[3].writer().SetHeld(all)
+	newer := c.newer(key)
 	for i := range 2 {
-		c.nodes[i].plant(t, key, "newer", kv.VersionAt(time.Now()))
+		c.nodes[i].plant(t, key, "newer", newer)
 	}
 	wantValue(t, c.nodes[3].get(key, kv.LevelOne), "newer")
 }
