@@ -211,9 +211,10 @@ func TestWhatIsHeldCounts(t *testing.T) {
 				// is the same connection.
 				nc := f.dial()
 				conns = append(conns, nc)
+				// Before anything is read: the system never takes back a window that it has opened.
+				_ = nc.SetReadBuffer(64 << 10)
 				_, _ = io.WriteString(nc, before)
 				readAnswer(t, bufio.NewReader(nc), "GET")
-				_ = nc.SetReadBuffer(4 << 10)
 				go func() { _, _ = io.WriteString(nc, c.sent) }()
 				waiting(c.wait, len(conns))
 			}
