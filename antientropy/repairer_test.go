@@ -11,6 +11,7 @@ import (
 	"go.uber.org/goleak"
 
 	"httpdhs/internal/memnet"
+	"httpdhs/internal/poll"
 	"httpdhs/kv"
 	"httpdhs/peer"
 	"httpdhs/placement"
@@ -156,15 +157,6 @@ func differ(a, b *node) (n int) {
 	return n
 }
 
-func eventually(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	for end := time.Now().Add(time.Minute); !ok(); time.Sleep(time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("it does not come true that %s", what)
-		}
-	}
-}
-
 // all are all partitions.
 func all() (partitions []int) {
 	for part := range testPartitions {
@@ -278,15 +270,15 @@ func TestTheLoopRepairs(t *testing.T) {
 		a.board.Refuse(kv.Hash([]byte("key0")), b.clock.Now())
 		placement.Writer{Board: a.board}.SetStable(true)
 		a.Start()
-		eventually(t, "nothing differs", func() bool { return differ(a, b) == 0 })
-		eventually(t, "what was refused is forgotten", func() bool {
+		poll.True(t, "nothing differs", func() bool { return differ(a, b) == 0 })
+		poll.True(t, "what was refused is forgotten", func() bool {
 			return !a.board.Refused.Any(a.board.View().Partition(kv.Hash([]byte("key0"))))
 		})
 		b.put(t, 100, 200)
 		began := time.Now()
 		placement.Writer{Board: a.board}.Restart() // as after a peer was restarted
 		a.board.Wake()
-		eventually(t, "nothing differs", func() bool { return differ(a, b) == 0 })
+		poll.True(t, "nothing differs", func() bool { return differ(a, b) == 0 })
 		if took := time.Since(began); took > time.Second {
 			t.Errorf("it took %v to look at all peers", took)
 		}
