@@ -9,6 +9,7 @@ BENCHTIME ?= 1s
 ROUNDS    ?= 5
 KEYS      ?= 10000000
 BEFORE    ?=
+ONLY      ?=
 STEPS     ?= 5000000
 CHECKS    ?= 10000
 SEEDS     ?= 500
@@ -87,13 +88,17 @@ fuzz: ## run each fuzz target for FUZZTIME (10s)
 	done
 
 .PHONY: bench
-bench: build ## measure the goals against the baseline, and redis if installed, alternating (ROUNDS=5)
-	CGO_ENABLED=0 go build -trimpath -buildvcs=false -o bin/baseline ./workshop/baseline
-	go run ./workshop/goals --binary $(BINARY) --baseline bin/baseline --rounds $(ROUNDS)
+bench: build ## measure the goals against the baseline, the limit, and redis if installed, alternating (ROUNDS=5, BEFORE=binary)
+	CGO_ENABLED=0 go build -trimpath -buildvcs=false -o bin/ ./workshop/baseline ./workshop/limit
+	go run ./workshop/goals --binary $(BINARY) --rounds $(ROUNDS) --before '$(BEFORE)' --only '$(ONLY)'
+
+.PHONY: bench-nodes
+bench-nodes: ## measure what a PUT costs in clusters of 3, 5 and 9 nodes (ROUNDS=5, BEFORE=binary)
+	$(MAKE) bench ONLY=nodes
 
 .PHONY: bench-peers
-bench-peers: build ## measure beside redis, memcached, webdis and etcd, those installed, into docs/benchmarks.md
-	go run ./workshop/peers --binary $(BINARY) --out docs/benchmarks.md
+bench-peers: build ## measure beside redis, memcached, webdis and etcd, those installed, into docs/benchmarks.md (ROUNDS=5)
+	go run ./workshop/peers --binary $(BINARY) --rounds $(ROUNDS) --out docs/benchmarks.md
 
 .PHONY: bench-store
 bench-store: build ## measure the store beside redis, 10 million keys (KEYS=), into docs/benchmarks-store.md (BEFORE=binary)

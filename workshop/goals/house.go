@@ -3,25 +3,37 @@ package main
 import (
 	"context"
 	"os/exec"
+	"strconv"
+	"strings"
 
 	"httpdhs/workshop/rig"
 )
 
-// house is all that runs: the baseline, a node alone, a cluster of three and,
-// where it is installed, redis.
+// house is all that runs: the baseline, the limit, a node alone and a cluster
+// of three of each binary and, where it is installed, redis.
 type house struct {
 	*options
 	*rig.Rig
 	ctx context.Context
 
-	e, alone string   // addresses
-	cluster  []string // addresses
-	redis    string   // address; empty: not installed
-	tsv      string   // file of the bulk load
-	resp     string   // the same for redis-cli --pipe
+	e          string   // address
+	limited    []string // addresses of the limit's nodes
+	sides      []*side  // now, and before if that is asked for
+	redis      string   // address; empty: not installed
+	replicated []string // addresses of a redis and of its replica
+	tsv        string   // file of the bulk load
+	resp       string   // the same for redis-cli --pipe
 
 	wrkScripts map[string]string // file by method; nil: wrk is not installed
 	filled     map[string]bool   // nodes that hold all keys that wrk reads
+	tracing    bool              // system calls are counted, and nothing else is
+}
+
+// side is the nodes of a binary.
+type side struct {
+	binary, prefix string   // the prefix is that of its figures' names
+	alone          string   // address
+	cluster        []string // addresses
 }
 
 func (h *house) open() (err error) {
@@ -31,18 +43,27 @@ func (h *house) open() (err error) {
 	if err = h.Start(h.baseline, "--port", rig.Port(h.e)); err != nil {
 		return err
 	}
-	if h.alone, err = h.Node(h.binary); err != nil {
+	if h.limited, err = h.startLimit(3); err != nil {
 		return err
 	}
-	if h.cluster, err = h.Cluster(h.binary); err != nil {
-		return err
+	h.sides = []*side{{binary: h.binary}}
+	if h.before != "" {
+		h.sides = append(h.sides, &side{binary: h.before, prefix: before})
 	}
-	if _, lacks := exec.LookPath("redis-server"); lacks == nil {
-		if h.redis, err = h.Redis(); err != nil {
+	for _, n := range h.sides {
+		if n.alone, err = h.Node(n.binary); err != nil {
+			return err
+		}
+		if n.cluster, err = h.Cluster(n.binary, 3); err != nil {
+			return err
+		}
+		if err = h.WaitReady(append([]string{n.alone}, n.cluster...)...); err != nil {
 			return err
 		}
 	}
-	if err = h.WaitReady(append([]string{h.alone}, h.cluster...)...); err != nil {
+	if _, lacks := exec.LookPath("redis-server"); lacks != nil {
+		h.Now("rows beside redis are left out: it is not installed")
+	} else if err := h.startRedis(); err != nil {
 		return err
 	}
 	if err := h.writeScripts(); err != nil {
@@ -52,9 +73,51 @@ func (h *house) open() (err error) {
 	return err
 }
 
-// freshCluster is a cluster for one subject, and what ends it.
-func (h *house) freshCluster() (addrs []string, stop func(), err error) {
-	if addrs, err = h.Cluster(h.binary); err != nil {
+func (h *house) startRedis() (err error) {
+	if h.redis, err = h.Redis(); err != nil {
+		return err
+	}
+	master, replica, err := h.RedisReplicated()
+	h.replicated = []string{master, replica}
+	return err
+}
+
+// startLimit starts n nodes of the limit that take PUTs.
+func (h *house) startLimit(n int) (addrs []string, err error) {
+	var inner []string
+	for range n {
+		addr, err := rig.FreeAddr()
+		if err != nil {
+			return nil, err
+		}
+		inner = append(inner, addr)
+	}
+	return h.startEach(n, "--mode", "put", "--nodes", strings.Join(inner, ","))
+}
+
+// startEach starts n processes of the limit, and waits until they listen.
+func (h *house) startEach(n int, args ...string) (addrs []string, err error) {
+	for i := range n {
+		addr, err := rig.FreeAddr()
+		if err != nil {
+			return nil, err
+		}
+		addrs = append(addrs, addr)
+		if err := h.Start(h.limit, append(args, "--self", strconv.Itoa(i), "--port", rig.Port(addr))...); err != nil {
+			return nil, err
+		}
+	}
+	for _, addr := range addrs {
+		if err := h.WaitOpen(addr); err != nil {
+			return nil, err
+		}
+	}
+	return addrs, nil
+}
+
+// freshCluster is n nodes for one subject, and what ends them.
+func (h *house) freshCluster(binary string, n int) (addrs []string, stop func(), err error) {
+	if addrs, err = h.Cluster(binary, n); err != nil {
 		return nil, nil, err
 	}
 	stop = func() { h.Kill(addrs...) }

@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/csv"
 	"errors"
+	"maps"
 	"os/exec"
 	"slices"
 	"strconv"
@@ -12,20 +13,25 @@ import (
 	"httpdhs/workshop/rig"
 )
 
-// figures are what one run of a subject came to, by name.
+// figures are what one run of a subject came to, by the suffix of the name.
 type figures map[string]float64
 
 // subject is something that is measured once in each round.
 type subject struct {
-	name  string
-	rows  string // of the table, that need it
-	needs string // redis, wrk or nothing
-	run   func(*house) (figures, error)
+	name   string
+	figure string // begins the names of its figures
+	rows   string // of the table, that need it
+	needs  string // redis, wrk or nothing
+	ours   bool   // is of httpdhs, and so of each binary
+	run    func(*house, *side) (figures, error)
 }
+
+// manyNodes is the row that is measured only where it is asked for.
+const manyNodes = "nodes"
 
 func (s *subject) wanted(only string) bool {
 	if only == "" {
-		return true
+		return s.rows != manyNodes
 	}
 	for row := range strings.SplitSeq(only, ",") {
 		if slices.Contains(strings.Fields(s.rows), row) {
@@ -45,126 +51,177 @@ const (
 	wrk   = "wrk"
 )
 
+// before is the prefix of the figures of an older binary.
+const before = "before "
+
+// Who is asked.
+func atE(h *house, _ *side) []string       { return []string{h.e} }
+func atLimit(h *house, _ *side) []string   { return h.limited }
+func atAlone(_ *house, n *side) []string   { return []string{n.alone} }
+func atCluster(_ *house, n *side) []string { return n.cluster }
+
+// How the load differs from that of the load generator's defaults.
+func plain(*bench.Config)     {}
+func many(c *bench.Config)    { c.Conns = 256 }
+func lone(c *bench.Config)    { c.Conns, c.To = 1, c.To[:1] }
+func owner(c *bench.Config)   { c.Route, c.To = bench.RouteOwner, c.To[:1] }
+func batches(c *bench.Config) { c.Conns, c.ReadRatio = 16, 0.5 }
+
 // subjects in the order of a round: each beside what it is compared with.
-var subjects = []subject{
-	{"GET at E", "1 2", "", func(h *house) (figures, error) { return h.http("get E", bench.Get, h.e) }},
-	{"GET at an owner", "1", "", func(h *house) (figures, error) {
-		return h.httpWith("get owner", bench.Get, func(c *bench.Config) { c.Route = bench.RouteOwner }, h.cluster[0])
-	}},
-	{"GET at any node", "2", "", func(h *house) (figures, error) { return h.http("get any", bench.Get, h.cluster...) }},
-	{"PUT at E", "3 4 10", "", func(h *house) (figures, error) { return h.http("put E", bench.Put, h.e) }},
-	{"PUT at a node alone", "3 latency", "", func(h *house) (figures, error) { return h.http("put alone", bench.Put, h.alone) }},
-	{"PUT at any node", "4 latency", "", func(h *house) (figures, error) { return h.http("put any", bench.Put, h.cluster...) }},
-	{"PUT at E, 256 connections", "4", "", func(h *house) (figures, error) {
-		return h.httpWith("put E 256", bench.Put, func(c *bench.Config) { c.Conns = 256 }, h.e)
-	}},
-	{"PUT at any node, 256 connections", "4", "", func(h *house) (figures, error) {
-		return h.httpWith("put any 256", bench.Put, func(c *bench.Config) { c.Conns = 256 }, h.cluster...)
-	}},
-	{"PUT at a node alone, 1 connection", "latency", "", func(h *house) (figures, error) {
-		return h.httpWith("put alone 1", bench.Put, func(c *bench.Config) { c.Conns = 1 }, h.alone)
-	}},
-	{"PUT at one of three, 1 connection", "latency", "", func(h *house) (figures, error) {
-		return h.httpWith("put any 1", bench.Put, func(c *bench.Config) { c.Conns = 1 }, h.cluster[0])
-	}},
-	{"redis-cli --pipe", "5", redis, redisPipe},
-	{"load-data", "5", "", loadData},
-	{"redis, 16 pipelined", "6", redis, redisPipelined},
-	{"batch of 100 gets and puts", "6", "", func(h *house) (figures, error) {
-		return h.httpWith("batch", bench.Batch, func(c *bench.Config) { c.Conns, c.ReadRatio = 16, 0.5 }, h.cluster...)
-	}},
-	{"GET at E by wrk", "1 2", wrk, byWrk("get", "E", func(h *house) string { return h.e })},
-	{"GET at a node alone by wrk", "1", wrk, byWrk("get", "alone", func(h *house) string { return h.alone })},
-	{"GET at one of three by wrk", "2", wrk, byWrk("get", "any", func(h *house) string { return h.cluster[0] })},
-	{"PUT at E by wrk", "3 4", wrk, byWrk("put", "E", func(h *house) string { return h.e })},
-	{"PUT at a node alone by wrk", "3", wrk, byWrk("put", "alone", func(h *house) string { return h.alone })},
-	{"PUT at one of three by wrk", "4", wrk, byWrk("put", "any", func(h *house) string { return h.cluster[0] })},
-	{"PUT with one of three killed", "10", "", oneDown},
+var subjects = slices.Concat([]subject{
+	{"GET at E", "get E", "1 2", "", false, asked(bench.Get, atE, plain)},
+	{"GET at an owner", "get owner", "1", "", true, asked(bench.Get, atCluster, owner)},
+	{"GET at any node", "get any", "2", "", true, asked(bench.Get, atCluster, plain)},
+	{"PUT at E", "put E", "3 4 10 12 nodes", "", false, asked(bench.Put, atE, plain)},
+	{"PUT at a node alone", "put alone", "3 latency", "", true, asked(bench.Put, atAlone, plain)},
+	{"PUT at any node", "put any", "4 11 12 latency", "", true, asked(bench.Put, atCluster, plain)},
+	{"PUT at the limit", "limit put", "4 11 12 latency", "", false, asked(bench.Put, atLimit, plain)},
+	{"PUT at redis with a replica, WAIT 1", "redis wait", "11", redis, false, redisWait},
+	{"PUT at E, 256 connections", "put E 256", "4", "", false, asked(bench.Put, atE, many)},
+	{"PUT at any node, 256 connections", "put any 256", "4", "", true, asked(bench.Put, atCluster, many)},
+	{"PUT at the limit, 256 connections", "limit put 256", "4", "", false, asked(bench.Put, atLimit, many)},
+	{"PUT at E, 1 connection", "put E 1", "latency", "", false, asked(bench.Put, atE, lone)},
+	{"PUT at a node alone, 1 connection", "put alone 1", "latency", "", true, asked(bench.Put, atAlone, lone)},
+	{"PUT at one of three, 1 connection", "put any 1", "latency", "", true, asked(bench.Put, atCluster, lone)},
+	{"PUT at the limit, 1 connection", "limit put 1", "latency", "", false, asked(bench.Put, atLimit, lone)},
+	{"redis-cli --pipe", "redis pipe", "5", redis, false, redisPipe},
+	{"load-data", "load", "5", "", true, loadData},
+	{"load at the limit", "limit load", "5", "", false, loadLimit},
+	{"redis, 16 pipelined", "redis 16", "6", redis, false, redisPipelined},
+	{"batch of 100 gets and puts", "batch", "6", "", true, asked(bench.Batch, atCluster, batches)},
+	{"GET at E by wrk", "wrk get E", "1 2", wrk, false, byWrk("get", atE)},
+	{"GET at a node alone by wrk", "wrk get alone", "1", wrk, true, byWrk("get", atAlone)},
+	{"GET at one of three by wrk", "wrk get any", "2", wrk, true, byWrk("get", atCluster)},
+	{"PUT at E by wrk", "wrk put E", "3 4", wrk, false, byWrk("put", atE)},
+	{"PUT at a node alone by wrk", "wrk put alone", "3", wrk, true, byWrk("put", atAlone)},
+	{"PUT at one of three by wrk", "wrk put any", "4", wrk, true, byWrk("put", atCluster)},
+	{"PUT at one of three of the limit by wrk", "wrk limit put", "4", wrk, false, byWrk("put", atLimit)},
+	{"PUT with one of three killed", "put killed", "10", "", true, oneDown},
+}, sizes(3), sizes(5), sizes(9))
+
+// sizes are PUTs at clusters of n nodes, which are started for it.
+func sizes(n int) []subject {
+	name := strconv.Itoa(n)
+	return []subject{
+		{"PUT at " + name + " nodes", "put any of " + name, manyNodes, "", true, func(h *house, s *side) (figures, error) {
+			cluster, stop, err := h.freshCluster(s.binary, n)
+			if err != nil {
+				return nil, err
+			}
+			defer stop()
+			return h.http(bench.Put, cluster, plain)
+		}},
+		{"PUT at " + name + " nodes of the limit", "limit put of " + name, manyNodes, "", false, func(h *house, _ *side) (figures, error) {
+			nodes, err := h.startLimit(n)
+			defer h.Kill(nodes...)
+			if err != nil {
+				return nil, err
+			}
+			return h.http(bench.Put, nodes, plain)
+		}},
+	}
 }
 
-func (h *house) http(name string, w bench.Workload, to ...string) (figures, error) {
-	return h.httpWith(name, w, func(*bench.Config) {}, to...)
+// asked runs the load generator.
+func asked(w bench.Workload, who func(*house, *side) []string, adjust func(*bench.Config)) func(*house, *side) (figures, error) {
+	return func(h *house, n *side) (figures, error) { return h.http(w, who(h, n), adjust) }
 }
 
-// httpWith runs the load generator: 64 connections, 16-byte keys, 100-byte
+// http runs the load generator at servers: 64 connections, 16-byte keys, 100-byte
 // values, uniform over 100,000 keys, unless adjust says otherwise.
-func (h *house) httpWith(name string, w bench.Workload, adjust func(*bench.Config), to ...string) (figures, error) {
+func (h *house) http(w bench.Workload, servers []string, adjust func(*bench.Config)) (figures, error) {
 	c := bench.DefaultConfig()
-	c.To, c.Workload, c.Duration, c.Warmup = to, w, h.duration, h.duration/6
+	c.To, c.Workload, c.Duration, c.Warmup = servers, w, h.duration, h.duration/6
 	adjust(&c)
+	m := &meter{house: h, servers: servers}
+	c.Progress = m.progress
 	report, err := rig.Ask(h.ctx, c)
-	if err != nil {
-		return nil, err
+	if err = errors.Join(err, m.err); err != nil || h.tracing {
+		return m.figures, err
 	}
 	r := report.Rounds[0]
-	return figures{
-		name:              r.OperationRate,
-		name + " p50 µs":  r.Latency.P50,
-		name + " p99/p50": r.Latency.P99 / r.Latency.P50,
-		name + " CPU µs":  r.CPU.ServersPerOp,
-	}, nil
+	found := figures{"": r.OperationRate, " p50 µs": r.Latency.P50, " p99/p50": r.Latency.P99 / r.Latency.P50}
+	maps.Copy(found, m.figures)
+	return found, nil
 }
 
 // loadData loads the pairs through the command line's loader, into a cluster
 // that holds nothing.
-func loadData(h *house) (figures, error) {
-	cluster, stop, err := h.freshCluster()
+func loadData(h *house, n *side) (figures, error) {
+	cluster, stop, err := h.freshCluster(n.binary, 3)
 	if err != nil {
 		return nil, err
 	}
 	defer stop()
-	rate, err := h.LoadData(h.binary, h.tsv, h.pairs, cluster...)
-	return figures{"load": rate}, err
+	return h.around(cluster, func() (float64, error) { return h.LoadData(n.binary, h.tsv, h.pairs, cluster...) })
 }
 
-func redisPipe(h *house) (figures, error) {
+func loadLimit(h *house, _ *side) (figures, error) {
+	nodes, err := h.startEach(3, "--mode", "keep")
+	defer h.Kill(nodes...)
+	if err != nil {
+		return nil, err
+	}
+	return h.around(nodes, func() (float64, error) {
+		return h.LoadBy(h.pairs, h.limit, "--mode", "load", "--nodes", strings.Join(nodes, ","), h.tsv)
+	})
+}
+
+func redisPipe(h *house, _ *side) (figures, error) {
 	if _, err := h.Run("redis-cli", "-p", rig.Port(h.redis), "flushall"); err != nil {
 		return nil, err
 	}
-	rate, err := h.RedisPipe(h.redis, h.resp, h.pairs)
-	return figures{"redis pipe": rate}, err
+	return h.around([]string{h.redis}, func() (float64, error) { return h.RedisPipe(h.redis, h.resp, h.pairs) })
+}
+
+func redisWait(h *house, _ *side) (figures, error) {
+	c := bench.DefaultConfig()
+	c.To, c.Duration, c.Warmup = h.replicated[:1], h.duration, h.duration/6
+	return h.around(h.replicated, func() (float64, error) { return rig.RedisWait.Rate(h.ctx, c) })
 }
 
 // redisPipelined is the mean of SET and GET rates, as half of a batch's
 // operations are puts.
-func redisPipelined(h *house) (figures, error) {
-	out, err := exec.CommandContext(h.ctx, "redis-benchmark", "-p", rig.Port(h.redis), "-t", "set,get", "-n", "1000000",
-		"-r", "100000", "-d", "100", "-c", "64", "-P", "16", "--csv").Output()
-	if err != nil {
-		return nil, err
-	}
-	rows, err := csv.NewReader(strings.NewReader(string(out))).ReadAll()
-	if err != nil {
-		return nil, err
-	}
-	seconds, n := 0.0, 0
-	for _, row := range rows {
-		if rate, err := strconv.ParseFloat(row[1], 64); err == nil && rate > 0 {
-			seconds, n = seconds+1/rate, n+1
+func redisPipelined(h *house, _ *side) (figures, error) {
+	return h.around([]string{h.redis}, func() (float64, error) {
+		out, err := exec.CommandContext(h.ctx, "redis-benchmark", "-p", rig.Port(h.redis), "-t", "set,get", "-n", "1000000",
+			"-r", "100000", "-d", "100", "-c", "64", "-P", "16", "--csv").Output()
+		if err != nil {
+			return 0, err
 		}
-	}
-	if n != 2 {
-		return nil, errors.New("redis-benchmark printed something else than two rates")
-	}
-	return figures{"redis 16": float64(n) / seconds}, nil
+		rows, err := csv.NewReader(strings.NewReader(string(out))).ReadAll()
+		if err != nil {
+			return 0, err
+		}
+		seconds, n := 0.0, 0
+		for _, row := range rows {
+			if rate, err := strconv.ParseFloat(row[1], 64); err == nil && rate > 0 {
+				seconds, n = seconds+1/rate, n+1
+			}
+		}
+		if n != 2 {
+			return 0, errors.New("redis-benchmark printed something else than two rates")
+		}
+		return float64(n) / seconds, nil
+	})
 }
 
 // oneDown compares a cluster's rate before and after one of its nodes was
 // killed, asking the other two both times. It has a cluster of its own.
-func oneDown(h *house) (figures, error) {
-	cluster, stop, err := h.freshCluster()
+func oneDown(h *house, n *side) (figures, error) {
+	cluster, stop, err := h.freshCluster(n.binary, 3)
 	if err != nil {
 		return nil, err
 	}
 	defer stop()
-	all, err := h.http("put three", bench.Put, cluster[:2]...)
+	all, err := h.http(bench.Put, cluster[:2], plain)
 	if err != nil {
 		return nil, err
 	}
 	h.Kill(cluster[2])
-	two, err := h.http("put two", bench.Put, cluster[:2]...)
-	if err != nil {
-		return nil, err
+	two, err := h.http(bench.Put, cluster[:2], plain)
+	if err == nil && !h.tracing {
+		two[" none"] = all[""]
 	}
-	return figures{"put three": all["put three"], "put two": two["put two"]}, nil
+	return two, err
 }

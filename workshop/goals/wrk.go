@@ -45,9 +45,9 @@ func (h *house) writeScripts() error {
 }
 
 // byWrk measures requests of a method with wrk.
-func byWrk(method, who string, to func(*house) string) func(*house) (figures, error) {
-	return func(h *house) (figures, error) {
-		addr := to(h)
+func byWrk(method string, who func(*house, *side) []string) func(*house, *side) (figures, error) {
+	return func(h *house, n *side) (figures, error) {
+		addr := who(h, n)[0]
 		if err := h.fillForWrk(method, addr); err != nil {
 			return nil, err
 		}
@@ -57,7 +57,7 @@ func byWrk(method, who string, to func(*house) string) func(*house) (figures, er
 			return nil, err
 		}
 		rate, err := wrkRate(out)
-		return figures{"wrk " + method + " " + who: rate}, err
+		return figures{"": rate}, err
 	}
 }
 
@@ -71,7 +71,7 @@ func (h *house) fillForWrk(method, addr string) error {
 		h.filled = map[string]bool{}
 	}
 	h.filled[addr] = true
-	_, err := h.httpWith("", bench.Get, func(c *bench.Config) { c.Duration, c.Warmup = 100*time.Millisecond, 0 }, addr)
+	_, err := h.http(bench.Get, []string{addr}, func(c *bench.Config) { c.Duration, c.Warmup = 100*time.Millisecond, 0 })
 	return err
 }
 

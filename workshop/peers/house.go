@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 
 	"httpdhs/bench"
 	"httpdhs/workshop/rig"
@@ -62,7 +61,7 @@ func (h *house) open() (err error) {
 	if h.alone, err = h.Node(h.binary); err != nil {
 		return err
 	}
-	if h.cluster, err = h.Cluster(h.binary); err != nil {
+	if h.cluster, err = h.Cluster(h.binary, 3); err != nil {
 		return err
 	}
 	h.present, h.rates = map[string]string{}, map[id]float64{}
@@ -108,20 +107,7 @@ func (h *house) startRedis() (err error) {
 	if h.bulk, err = h.Redis(); err != nil {
 		return err
 	}
-	if h.replicated, err = h.Redis("--repl-diskless-sync-delay", "0"); err != nil {
-		return err
-	}
-	if _, err := h.Redis("--replicaof", "127.0.0.1 "+rig.Port(h.replicated)); err != nil {
-		return err
-	}
-	err = h.Wait("the replica", func() error {
-		out, err := h.Run("redis-cli", "-p", rig.Port(h.replicated), "info", "replication")
-		if err == nil && !strings.Contains(out, "state=online") {
-			err = errors.New("not online")
-		}
-		return err
-	})
-	if err != nil {
+	if h.replicated, _, err = h.RedisReplicated(); err != nil {
 		return err
 	}
 	return h.fillRedis(h.redis)
@@ -131,7 +117,7 @@ func (h *house) startRedis() (err error) {
 func (h *house) fillRedis(addr string) error {
 	var text []byte
 	for k := range keys {
-		text = appendSet(text, k)
+		text = rig.AppendSet(text, k)
 	}
 	name := filepath.Join(h.Dir, "fill.resp")
 	if err := os.WriteFile(name, text, 0o600); err != nil {

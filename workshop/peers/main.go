@@ -38,7 +38,7 @@ func main() {
 	var o options
 	flag.StringVar(&o.binary, "binary", "bin/httpdhs", "the node's binary")
 	flag.StringVar(&o.out, "out", "docs/benchmarks.md", "the page to write; the plot goes beside it, as .svg")
-	flag.IntVar(&o.rounds, "rounds", 3, "rounds; the table has medians")
+	flag.IntVar(&o.rounds, "rounds", 5, "rounds; the table has medians")
 	flag.DurationVar(&o.duration, "duration", 2*time.Second, "measured time of each subject in each round")
 	flag.IntVar(&o.pairs, "pairs", 1_000_000, "pairs of the bulk load")
 	rig.Main("peers", func(ctx context.Context) error { return run(ctx, &o) })

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"httpdhs/bench"
+	"httpdhs/workshop/rig"
 )
 
 // An answer is read however it is cut: of none of its beginnings is more said
@@ -24,11 +25,11 @@ func TestAnswersAreReadHoweverTheyAreCut(t *testing.T) {
 		ex   bench.Exchange
 		text string
 	}{
-		"redis":         {redisWait, "+OK\r\n:1\r\n"},
+		"redis":         {rig.RedisWait, "+OK\r\n:1\r\n"},
 		"memcached set": {memcachedSet, "STORED\r\n"},
-		"memcached get": {memcachedGet, "VALUE key:000000000001 0 100\r\n" + value + "\r\nEND\r\n"},
+		"memcached get": {memcachedGet, "VALUE key:000000000001 0 100\r\n" + rig.Value + "\r\nEND\r\n"},
 		"webdis set":    {webdisSet, http(`{"SET":[true,"OK"]}`)},
-		"webdis get":    {webdisGet, http(`{"GET":"` + value + `"}`)},
+		"webdis get":    {webdisGet, http(`{"GET":"` + rig.Value + `"}`)},
 		"etcd put":      {etcdPut, http(`{"header":{"revision":"2"}}`)},
 		"etcd get":      {etcdGet, http(`{"kvs":[{"value":"` + etcdValue + `"}]}`)},
 		"etcd fill":     {etcdFill, http(`{"succeeded":true}`)},
@@ -51,8 +52,8 @@ func TestOtherAnswersAreErrors(t *testing.T) {
 		ex   bench.Exchange
 		text string
 	}{
-		"no replica":       {redisWait, "+OK\r\n:0\r\n"},
-		"redis error":      {redisWait, "-ERR what\r\n"},
+		"no replica":       {rig.RedisWait, "+OK\r\n:0\r\n"},
+		"redis error":      {rig.RedisWait, "-ERR what\r\n"},
 		"not stored":       {memcachedSet, "SERVER_ERROR out of memory\r\n"},
 		"not there":        {memcachedGet, "END\r\n"},
 		"webdis, null":     {webdisGet, "HTTP/1.1 200 OK\r\nContent-Length: 12\r\n\r\n{\"GET\":null}"},
@@ -62,7 +63,7 @@ func TestOtherAnswersAreErrors(t *testing.T) {
 		"no chunk":         {etcdPut, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n"},
 		"without a length": {etcdPut, "HTTP/1.1 200 OK\r\n\r\n{}"},
 	} {
-		if n, err := c.ex.Answer([]byte(c.text)); !errors.Is(err, errAnswer) {
+		if n, err := c.ex.Answer([]byte(c.text)); !errors.Is(err, rig.ErrAnswer) {
 			t.Errorf("%s: %d, %v", name, n, err)
 		}
 	}
@@ -70,14 +71,14 @@ func TestOtherAnswersAreErrors(t *testing.T) {
 
 // Keys, values and requests are as large as the page says.
 func TestRequests(t *testing.T) {
-	if got := len(appendKey(nil, 99_999)); got != keyBytes {
+	if got := len(rig.AppendKey(nil, 99_999)); got != rig.KeyBytes {
 		t.Errorf("a key has %d bytes", got)
 	}
-	if len(value) != 100 {
-		t.Errorf("a value has %d bytes", len(value))
+	if len(rig.Value) != 100 {
+		t.Errorf("a value has %d bytes", len(rig.Value))
 	}
 	got := string(memcachedSet.Request(nil, 7))
-	if want := "set key:000000000007 0 0 100\r\n" + value + "\r\n"; got != want {
+	if want := "set key:000000000007 0 0 100\r\n" + rig.Value + "\r\n"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 	if got := string(etcdFill.Request(nil, 1)); strings.Count(got, "requestPut") != etcdBlock {

@@ -3,10 +3,8 @@ package main
 import (
 	"bytes"
 	"encoding/base64"
-	"errors"
 	"fmt"
 	"strconv"
-	"strings"
 
 	"httpdhs/bench"
 	"httpdhs/workshop/rig"
@@ -14,71 +12,31 @@ import (
 
 // What is asked for everywhere.
 const (
-	conns    = 64
-	keys     = 100_000
-	depth    = 16  // requests of a pipeline
-	batch    = 100 // operations of a request of /batch
-	keyBytes = 16
+	conns = 64
+	keys  = 100_000
+	depth = 16  // requests of a pipeline
+	batch = 100 // operations of a request of /batch
 )
-
-// value has 100 bytes.
-var value = strings.Repeat("0123456789", 10)
-
-// appendKey appends the key of a number, as redis-benchmark writes it.
-func appendKey(dst []byte, k int) []byte { return fmt.Appendf(dst, "key:%0*d", keyBytes-4, k) }
-
-// errAnswer marks an answer that is not what was asked for.
-var errAnswer = errors.New("not the answer to that")
-
-func unexpected(b []byte) error {
-	return fmt.Errorf("%w: %q", errAnswer, b[:min(len(b), 500)])
-}
-
-// exactly expects the same answer always.
-func exactly(want string) func([]byte) (int, error) {
-	return func(b []byte) (int, error) {
-		switch {
-		case len(b) >= len(want) && string(b[:len(want)]) == want:
-			return len(want), nil
-		case len(b) < len(want) && strings.HasPrefix(want, string(b)):
-			return 0, nil
-		}
-		return 0, unexpected(b)
-	}
-}
-
-func appendSet(dst []byte, k int) []byte {
-	dst = append(appendKey(append(dst, "*3\r\n$3\r\nSET\r\n$16\r\n"...), k), "\r\n$100\r\n"...)
-	return append(append(dst, value...), "\r\n"...)
-}
-
-// redisWait sets a key and waits until one replica has confirmed it.
-var redisWait = bench.Exchange{
-	Request: func(dst []byte, k int) []byte {
-		return append(appendSet(dst, k), "*3\r\n$4\r\nWAIT\r\n$1\r\n1\r\n$1\r\n0\r\n"...)
-	},
-	Answer: exactly("+OK\r\n:1\r\n"),
-}
 
 var memcachedSet = bench.Exchange{
 	Request: func(dst []byte, k int) []byte {
-		dst = append(appendKey(append(dst, "set "...), k), " 0 0 100\r\n"...)
-		return append(append(dst, value...), "\r\n"...)
+		dst = append(rig.AppendKey(append(dst, "set "...), k), " 0 0 100\r\n"...)
+		return append(append(dst, rig.Value...), "\r\n"...)
 	},
-	Answer: exactly("STORED\r\n"),
+	Answer: rig.Exactly("STORED\r\n"),
 }
 
 var memcachedGet = bench.Exchange{
-	Request: func(dst []byte, k int) []byte { return append(appendKey(append(dst, "get "...), k), "\r\n"...) },
+	Request: func(dst []byte, k int) []byte { return append(rig.AppendKey(append(dst, "get "...), k), "\r\n"...) },
 	Answer: func(b []byte) (int, error) {
 		line, rest, ok := bytes.Cut(b, []byte("\r\n"))
 		switch {
 		case !ok:
 			return 0, nil
 		case !bytes.HasPrefix(line, []byte("VALUE ")) || !bytes.HasSuffix(line, []byte(" 0 100")):
-			return 0, unexpected(b)
+			return 0, rig.Unexpected(b)
 		}
-		n, err := exactly(value + "\r\nEND\r\n")(rest)
+		n, err := rig.Exactly(rig.Value + "\r\nEND\r\n")(rest)
 		if n > 0 {
 			n += len(line) + 2
 		}
@@ -88,17 +46,17 @@ var memcachedGet = bench.Exchange{
 
 var webdisSet = bench.Exchange{
 	Request: func(dst []byte, k int) []byte {
-		dst = append(appendKey(append(dst, "GET /SET/"...), k), '/')
-		return append(append(dst, value...), " HTTP/1.1\r\nHost: webdis\r\n\r\n"...)
+		dst = append(rig.AppendKey(append(dst, "GET /SET/"...), k), '/')
+		return append(append(dst, rig.Value...), " HTTP/1.1\r\nHost: webdis\r\n\r\n"...)
 	},
 	Answer: ok(`{"SET":[true,"OK"]}`),
 }
 
 var webdisGet = bench.Exchange{
 	Request: func(dst []byte, k int) []byte {
-		return append(appendKey(append(dst, "GET /GET/"...), k), " HTTP/1.1\r\nHost: webdis\r\n\r\n"...)
+		return append(rig.AppendKey(append(dst, "GET /GET/"...), k), " HTTP/1.1\r\nHost: webdis\r\n\r\n"...)
 	},
-	Answer: ok(`{"GET":"` + value + `"}`),
+	Answer: ok(`{"GET":"` + rig.Value + `"}`),
 }
 
 func post(dst []byte, path string, body []byte) []byte {
@@ -106,10 +64,10 @@ func post(dst []byte, path string, body []byte) []byte {
 	return append(dst, body...)
 }
 
-var etcdValue = base64.StdEncoding.EncodeToString([]byte(value))
+var etcdValue = base64.StdEncoding.EncodeToString([]byte(rig.Value))
 
 func appendEtcdPut(dst []byte, k int) []byte {
-	dst = base64.StdEncoding.AppendEncode(append(dst, `{"key":"`...), appendKey(nil, k))
+	dst = base64.StdEncoding.AppendEncode(append(dst, `{"key":"`...), rig.AppendKey(nil, k))
 	return append(append(append(dst, `","value":"`...), etcdValue...), `"}`...)
 }
 
@@ -120,7 +78,7 @@ var etcdPut = bench.Exchange{
 
 var etcdGet = bench.Exchange{
 	Request: func(dst []byte, k int) []byte {
-		body := base64.StdEncoding.AppendEncode([]byte(`{"key":"`), appendKey(nil, k))
+		body := base64.StdEncoding.AppendEncode([]byte(`{"key":"`), rig.AppendKey(nil, k))
 		return post(dst, "/v3/kv/range", append(body, `"}`...))
 	},
 	Answer: ok(etcdValue),
@@ -158,7 +116,7 @@ func ok(part string) func([]byte) (int, error) {
 			return 0, err
 		}
 		if !bytes.HasPrefix(head, []byte("HTTP/1.1 200 ")) || !bytes.Contains(body, want) {
-			return 0, unexpected(b)
+			return 0, rig.Unexpected(b)
 		}
 		return len(head) + 4 + n, nil
 	}
@@ -177,14 +135,14 @@ func bodyOf(head, rest []byte) (body []byte, n int, err error) {
 			n, err := strconv.Atoi(string(v))
 			switch {
 			case err != nil || n < 1:
-				return nil, 0, unexpected(head)
+				return nil, 0, rig.Unexpected(head)
 			case n > len(rest):
 				return nil, 0, nil
 			}
 			return rest[:n], n, nil
 		}
 	}
-	return nil, 0, fmt.Errorf("%w: no length: %q", errAnswer, head)
+	return nil, 0, fmt.Errorf("%w: no length: %q", rig.ErrAnswer, head)
 }
 
 // chunked is a body in chunks, and how much of b they take.
@@ -196,7 +154,7 @@ func chunked(b []byte) (body []byte, n int, err error) {
 		}
 		size, err := strconv.ParseUint(string(line), 16, 24)
 		if err != nil {
-			return nil, 0, unexpected(b)
+			return nil, 0, rig.Unexpected(b)
 		}
 		if len(rest) < int(size)+2 {
 			return nil, 0, nil

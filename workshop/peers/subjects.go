@@ -53,7 +53,7 @@ var subjects = []subject{
 	{id{puts, one}, "", ours(puts, bench.Put, onOne)},
 	{id{puts, three}, "", ours(puts, bench.Put, onThree)},
 	{id{puts, redis}, "redis", benchmark(id{puts, redis}, "SET", 1)},
-	{id{puts, redisReplica}, "redis", func(h *house) (float64, error) { return h.drive(h.replicated, redisWait) }},
+	{id{puts, redisReplica}, "redis", func(h *house) (float64, error) { return h.drive(h.replicated, rig.RedisWait) }},
 	{id{puts, "memcached"}, "memcached", func(h *house) (float64, error) { return h.drive(h.memcached, memcachedSet) }},
 	{id{puts, "webdis"}, "webdis", func(h *house) (float64, error) { return h.drive(h.webdis, webdisSet) }},
 	{id{puts, "etcd"}, "etcd", func(h *house) (float64, error) { return h.drive(h.etcd, etcdPut) }},
@@ -112,7 +112,7 @@ func ours(group string, w bench.Workload, to func(*house) []string) func(*house)
 func (h *house) config(to ...string) bench.Config {
 	c := bench.DefaultConfig()
 	c.To, c.Duration, c.Warmup = to, h.duration, h.duration/6
-	c.Conns, c.Keys, c.KeySize, c.ValueSize = conns, keys, keyBytes, len(value)
+	c.Conns, c.Keys, c.KeySize, c.ValueSize = conns, keys, rig.KeyBytes, len(rig.Value)
 	return c
 }
 
@@ -142,7 +142,7 @@ func benchmark(who id, test string, pipeline int) func(*house) (float64, error) 
 		}
 		n := max(int(rate*h.duration.Seconds()), 1000)
 		out, err := h.Run("redis-benchmark", "-p", rig.Port(h.redis), "-t", strings.ToLower(test), "-n", strconv.Itoa(n),
-			"-r", strconv.Itoa(keys), "-d", strconv.Itoa(len(value)), "-c", strconv.Itoa(conns), "-P", strconv.Itoa(pipeline), "--csv")
+			"-r", strconv.Itoa(keys), "-d", strconv.Itoa(len(rig.Value)), "-c", strconv.Itoa(conns), "-P", strconv.Itoa(pipeline), "--csv")
 		if err != nil {
 			return 0, err
 		}
@@ -179,7 +179,7 @@ func loadOne(h *house) (float64, error) {
 
 // loadThree loads the pairs into three nodes that hold nothing.
 func loadThree(h *house) (float64, error) {
-	addrs, err := h.Cluster(h.binary)
+	addrs, err := h.Cluster(h.binary, 3)
 	if err != nil {
 		return 0, err
 	}

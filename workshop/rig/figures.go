@@ -11,11 +11,16 @@ type Ratio struct{ Median, Least, Most float64 }
 
 // RatioOf compares two series that have at least one figure each.
 func RatioOf(a, b []float64) Ratio {
-	ratios := make([]float64, min(len(a), len(b)))
-	for i := range ratios {
-		ratios[i] = a[i] / b[i]
+	of := ratios(a, b)
+	return Ratio{Median(of), slices.Min(of), slices.Max(of)}
+}
+
+func ratios(a, b []float64) []float64 {
+	of := make([]float64, min(len(a), len(b)))
+	for i := range of {
+		of[i] = a[i] / b[i]
 	}
-	return Ratio{Median(ratios), slices.Min(ratios), slices.Max(ratios)}
+	return of
 }
 
 // Median of at least one value.

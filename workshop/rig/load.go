@@ -42,11 +42,16 @@ func (r *Rig) WritePairs(n int) (tsv, resp string, err error) {
 // LoadData loads a file of n pairs through the command line's loader, and
 // returns pairs/s.
 func (r *Rig) LoadData(binary, name string, n int, addrs ...string) (rate float64, err error) {
+	return r.LoadBy(n, binary, "load-data", name, "--to", strings.Join(addrs, ","))
+}
+
+// LoadBy runs a loader of n pairs, and returns pairs/s.
+func (r *Rig) LoadBy(n int, name string, args ...string) (rate float64, err error) {
 	start := time.Now()
-	out, err := r.Run(binary, "load-data", name, "--to", strings.Join(addrs, ","))
+	out, err := r.Run(name, args...)
 	took := time.Since(start)
 	if err == nil && !strings.Contains(out, fmt.Sprintf("loaded %d records, 0 failed", n)) {
-		err = fmt.Errorf("load-data: not everything was loaded: %s", out)
+		err = fmt.Errorf("%s: not everything was loaded: %s", name, out)
 	}
 	return float64(n) / took.Seconds(), err
 }

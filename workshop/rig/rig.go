@@ -1,8 +1,8 @@
 // Package rig starts the processes that a measurement is made of, all on
 // 127.0.0.1, waits until they answer, and ends them: with Close and, on Linux, when
 // the measuring program dies without it. Beside that it has what measurements
-// share: how they run (main.go), loads (load.go), ratios (figures.go), tables of goals (table.go)
-// and pages (page.go).
+// share: how they run (main.go), loads (load.go, redis.go), what processes spend (effort.go),
+// ratios (figures.go), tables of goals (table.go) and pages (page.go).
 //
 // A Rig belongs to the main goroutine of its program, and is not safe for
 // concurrent use.
@@ -117,13 +117,13 @@ func (r *Rig) Node(binary string, args ...string) (addr string, err error) {
 	return addr, r.Start(binary, args...)
 }
 
-// Cluster starts three nodes with two replicas.
-func (r *Rig) Cluster(binary string) (addrs []string, err error) {
+// Cluster starts n nodes with two replicas.
+func (r *Rig) Cluster(binary string, n int) (addrs []string, err error) {
 	conf, err := os.CreateTemp(r.Dir, "nodes-*.conf")
 	if err != nil {
 		return nil, err
 	}
-	for range 3 {
+	for range n {
 		addr, err := FreeAddr()
 		if err != nil {
 			return nil, err
@@ -140,21 +140,6 @@ func (r *Rig) Cluster(binary string) (addrs []string, err error) {
 		}
 	}
 	return addrs, nil
-}
-
-// Redis starts a redis that keeps nothing on disk, and waits for it.
-func (r *Rig) Redis(args ...string) (addr string, err error) {
-	if addr, err = FreeAddr(); err != nil {
-		return "", err
-	}
-	// A replica writes what it gets to begin with to a file, and every redis
-	// reads that of its name when it starts.
-	args = append([]string{"--port", Port(addr), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no",
-		"--dir", r.Dir, "--dbfilename", Port(addr) + ".rdb"}, args...)
-	if err := r.Start("redis-server", args...); err != nil {
-		return "", err
-	}
-	return addr, r.WaitOpen(addr)
 }
 
 // Kill ends the servers at addrs as kill -9 does.

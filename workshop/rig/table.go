@@ -1,6 +1,7 @@
 package rig
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"slices"
@@ -34,6 +35,31 @@ type Row struct {
 	Goal         float64 // 0: none
 	Most         bool    // the goal is a most, not a least
 	Itself       bool    // the goal is for the figure, not for its ratio to what is beside it
+
+	Limit       string // what the machine allows of the figure; empty: not known
+	LimitBeside string // empty: as Beside
+}
+
+// series are the row's values by round: ratios, or the figures where nothing is beside them. The
+// figures of an older binary have a prefix to their names, where they are measured.
+func (r *Row) series(s Samples, prefix string) []float64 {
+	if r.Beside == "" || r.Itself {
+		return s[prefix+r.Figure]
+	}
+	b := s[prefix+r.Beside]
+	if len(b) == 0 {
+		b = s[r.Beside]
+	}
+	return ratios(s[prefix+r.Figure], b)
+}
+
+// limit is the value of the row that the machine allows; empty: not known.
+func (r *Row) limit(s Samples) string {
+	of := Row{Figure: r.Limit, Beside: cmp.Or(r.LimitBeside, r.Beside), Itself: r.Itself}
+	if v := of.series(s, ""); len(v) > 0 {
+		return fmt.Sprintf("%.2f", Median(v))
+	}
+	return ""
 }
 
 // line is a row in words; what was not measured is empty, and so are a ratio to
@@ -74,13 +100,33 @@ func (r *Row) line(s Samples) (l line) {
 // the row says so, for the figure.
 func WriteText(w io.Writer, rows []Row, s Samples) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(t, "row\twhat\tmeasured\tbeside\tratio\t(least-most)\tgoal\t\t")
+	title := ""
+	if slices.ContainsFunc(rows, func(r Row) bool { return r.Limit != "" }) {
+		title = "limit"
+	}
+	fmt.Fprintf(t, "row\twhat\tmeasured\tbeside\tratio\t(least-most)\tgoal\t\t%s\t\n", title)
 	for _, r := range rows {
 		l := r.line(s)
 		if l.spread != "" {
 			l.spread = "(" + l.spread + ")"
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t\n", r.Number, r.What, l.measured, l.beside, l.ratio, l.spread, l.goal, l.verdict)
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t\n", r.Number, r.What, l.measured, l.beside, l.ratio, l.spread, l.goal, l.verdict, r.limit(s))
+	}
+	return t.Flush()
+}
+
+// WriteComparison writes the values of the rows before and now, those measured both times. The
+// figures of before have a prefix to their names.
+func WriteComparison(w io.Writer, rows []Row, s Samples, prefix string) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(t, "row\twhat\tbefore\tnow\tnow/before\t(least-most)\t")
+	for _, r := range rows {
+		then, now := r.series(s, prefix), r.series(s, "")
+		if len(then) == 0 || len(now) == 0 {
+			continue
+		}
+		gain := RatioOf(now, then)
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%.2f\t(%.2f-%.2f)\t\n", r.Number, r.What, Short(Median(then)), Short(Median(now)), gain.Median, gain.Least, gain.Most)
 	}
 	return t.Flush()
 }

@@ -1,6 +1,7 @@
 package rig
 
 import (
+	"slices"
 	"strings"
 	"testing"
 )
@@ -54,5 +55,32 @@ func TestTables(t *testing.T) {
 		if !strings.Contains(b.String(), part) {
 			t.Errorf("the text lacks %q:\n%s", part, b.String())
 		}
+	}
+}
+
+// A row's value before is that of the older binary, beside what both are compared with. The limit
+// is compared with what the row is, unless it says otherwise.
+func TestRowsHaveSeries(t *testing.T) {
+	s := Samples{"a": {4, 6}, "b": {2, 2}, "before a": {2, 4}, "c": {1, 1}, "limit": {8, 8}}
+	row := Row{Figure: "a", Beside: "b", Limit: "limit"}
+	if got := row.series(s, "before "); !slices.Equal(got, []float64{1, 2}) {
+		t.Errorf("before it was %v", got)
+	}
+	if got := row.limit(s); got != "4.00" {
+		t.Errorf("the limit is %q", got)
+	}
+	row.LimitBeside = "c"
+	if got := row.limit(s); got != "8.00" {
+		t.Errorf("beside another the limit is %q", got)
+	}
+	if got := (&Row{Figure: "a", Beside: "b"}).limit(s); got != "" {
+		t.Errorf("a row without a limit has %q", got)
+	}
+	var b strings.Builder
+	if err := WriteComparison(&b, []Row{row, {What: "new", Figure: "c"}}, s, "before "); err != nil {
+		t.Fatal(err)
+	}
+	if got := b.String(); !strings.Contains(got, "1.75   (1.50-2.00)") || strings.Contains(got, "new") {
+		t.Errorf("got %q", got)
 	}
 }
