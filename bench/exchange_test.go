@@ -93,13 +93,18 @@ func TestExchangeFillsEachKeyOnce(t *testing.T) {
 	}
 }
 
-// A rate counts answers to keys that there are.
-func TestExchangeRate(t *testing.T) {
+// A rate counts answers to keys that there are. In an open loop no more is asked than is due.
+func TestExchangeIsMeasured(t *testing.T) {
 	linuxOnly(t)
 	addr, seen := lineServer(t, func(string) string { return "ok\n" })
-	rate, err := lines.Rate(t.Context(), exchangeConfig(addr))
-	if err != nil || rate <= 0 {
-		t.Errorf("%g/s, %v", rate, err)
+	c := exchangeConfig(addr)
+	round, err := lines.Measure(t.Context(), c)
+	if err != nil || round.OperationRate <= 0 {
+		t.Errorf("%+v, %v", round, err)
+	}
+	c.Rate = 2 / c.Duration.Seconds()
+	if round, err = lines.Measure(t.Context(), c); err != nil || round.Requests > 3 {
+		t.Errorf("with two requests due: %+v, %v", round, err)
 	}
 	for line := range seen() {
 		if key, err := strconv.Atoi(line); err != nil || key < 0 || key >= 100 {

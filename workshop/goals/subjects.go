@@ -177,7 +177,13 @@ func redisPipe(h *house, _ *side) (figures, error) {
 func redisWait(h *house, _ *side) (figures, error) {
 	c := bench.DefaultConfig()
 	c.To, c.Duration, c.Warmup = h.replicated[:1], h.duration, h.duration/6
-	return h.around(h.replicated, func() (float64, error) { return rig.RedisWait.Rate(h.ctx, c) })
+	return h.around(h.replicated, func() (float64, error) {
+		round, err := rig.RedisWait.Measure(h.ctx, c)
+		if err != nil {
+			return 0, err
+		}
+		return round.OperationRate, nil
+	})
 }
 
 // redisPipelined is the mean of SET and GET rates, as half of a batch's

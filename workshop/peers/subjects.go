@@ -118,7 +118,11 @@ func (h *house) config(to ...string) bench.Config {
 
 // drive measures a peer in its own protocol.
 func (h *house) drive(addr string, ex bench.Exchange) (float64, error) {
-	return ex.Rate(h.ctx, h.config(addr))
+	round, err := ex.Measure(h.ctx, h.config(addr))
+	if err != nil {
+		return 0, err
+	}
+	return round.OperationRate, nil
 }
 
 // fill asks a peer for each of n keys once.

@@ -4,7 +4,6 @@ import (
 	"fmt"
 
 	"httpdhs/bench"
-	"httpdhs/workshop/rig"
 )
 
 // loadShare is the share of the highest rate at which latency is measured.
@@ -13,8 +12,8 @@ const loadShare = 0.7
 // workloads that are measured at nodes.
 var workloads = []bench.Workload{bench.Get, bench.Put}
 
-// latency measures GET and PUT at a rate, in a node with few keys and in one with all of them. For
-// the second it also measures what the garbage collector takes.
+// latency measures GET and PUT at a rate, in a node with few keys, in one with all of them and in
+// redis with all of them. For the second it also measures what the garbage collector takes.
 func latency(h *house) error {
 	few, err := h.startNode()
 	if err != nil {
@@ -33,8 +32,19 @@ func latency(h *house) error {
 	if err := all.load(h.pass(h.keys, 0)); err != nil {
 		return err
 	}
-	nodes := []sizedNode{{"few", few, h.few}, {"all", all, h.keys}}
-	highest, err := h.highest(nodes)
+	targets := []target{{name: "few", addr: few.addr, keys: h.few}, {name: "all", addr: all.addr, keys: h.keys}}
+	if h.redis != "" {
+		r, err := h.startRedis()
+		if err != nil {
+			return err
+		}
+		defer r.stop()
+		if err := r.load(h.pass(h.keys, 0)); err != nil {
+			return err
+		}
+		targets = append(targets, target{name: "redis", addr: r.addr, keys: h.keys, asks: redisAsks})
+	}
+	highest, err := h.highest(targets)
 	if err != nil {
 		return err
 	}
@@ -44,9 +54,9 @@ func latency(h *house) error {
 	}
 	for round := range h.rounds {
 		for _, w := range workloads {
-			for i := range nodes {
-				n := nodes[(i+round)%len(nodes)] // neither is always the first
-				h.Now("latency: round %d of %d, %s, %s keys", round+1, h.rounds, w, n.name)
+			for i := range targets {
+				n := targets[(i+round)%len(targets)] // none is always the first
+				h.Now("latency: round %d of %d, %s, %s", round+1, h.rounds, w, n.name)
 				if err := h.latencyAt(n, w, highest[w]*loadShare); err != nil {
 					return err
 				}
@@ -56,15 +66,15 @@ func latency(h *house) error {
 	return h.collected(few, all, before)
 }
 
-// sizedNode is a node with so many keys.
-type sizedNode struct {
-	name string
-	*node
-	keys int
+// target is a server with so many keys.
+type target struct {
+	name, addr string
+	keys       int
+	asks       map[bench.Workload]bench.Exchange // of a server that is not a node
 }
 
 // config is what both loops have in common: 64 connections, uniform keys.
-func (h *house) config(n sizedNode, w bench.Workload) bench.Config {
+func (h *house) config(n target, w bench.Workload) bench.Config {
 	c := bench.DefaultConfig()
 	c.To, c.Workload, c.Keys = []string{n.addr}, w, n.keys
 	c.KeySize, c.ValueSize = keyBytes, valueBytes
@@ -72,18 +82,38 @@ func (h *house) config(n sizedNode, w bench.Workload) bench.Config {
 	return c
 }
 
-// highest is the rate of a closed loop at the slower of the nodes.
-func (h *house) highest(nodes []sizedNode) (map[bench.Workload]float64, error) {
+// ask measures a server at a rate, or with 0 in a closed loop. What was not sent in time is among
+// the latencies.
+func (h *house) ask(n target, w bench.Workload, rate float64) (*bench.Round, error) {
+	c := h.config(n, w)
+	c.Rate = rate
+	if n.asks != nil {
+		return n.asks[w].Measure(h.ctx, c)
+	}
+	report, err := bench.Run(h.ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	h.machine = report.Machine
+	for kind, count := range report.Errors() {
+		if kind != "unsent" {
+			return nil, fmt.Errorf("%d errors: %s", count, kind)
+		}
+	}
+	return &report.Rounds[0], nil
+}
+
+// highest is the rate of a closed loop at the slowest of the servers.
+func (h *house) highest(targets []target) (map[bench.Workload]float64, error) {
 	rates := map[bench.Workload]float64{}
 	for _, w := range workloads {
-		for _, n := range nodes {
-			h.Now("latency: the highest rate, %s, %s keys", w, n.name)
-			report, err := rig.Ask(h.ctx, h.config(n, w))
+		for _, n := range targets {
+			h.Now("latency: the highest rate, %s, %s", w, n.name)
+			round, err := h.ask(n, w, 0)
 			if err != nil {
 				return nil, err
 			}
-			h.machine = report.Machine
-			rate := report.Rounds[0].RequestRate
+			rate := round.RequestRate
 			h.samples.Add(figures{fmt.Sprintf("%s %s rate", w, n.name): rate})
 			if rates[w] == 0 || rate < rates[w] {
 				rates[w] = rate
@@ -93,19 +123,12 @@ func (h *house) highest(nodes []sizedNode) (map[bench.Workload]float64, error) {
 	return rates, nil
 }
 
-func (h *house) latencyAt(n sizedNode, w bench.Workload, rate float64) error {
-	c := h.config(n, w)
-	c.Rate = rate
-	report, err := bench.Run(h.ctx, c)
+func (h *house) latencyAt(n target, w bench.Workload, rate float64) error {
+	round, err := h.ask(n, w, rate)
 	if err != nil {
 		return err
 	}
-	for kind, count := range report.Errors() {
-		if kind != "unsent" { // these are among the latencies
-			return fmt.Errorf("%d errors: %s", count, kind)
-		}
-	}
-	l := report.Rounds[0].Latency
+	l := round.Latency
 	name := fmt.Sprintf("%s %s ", w, n.name)
 	h.samples.Add(figures{name + "p50": l.P50, name + "p99": l.P99, name + "p99.9": l.P999})
 	return nil

@@ -10,6 +10,9 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"httpdhs/bench"
+	"httpdhs/workshop/rig"
 )
 
 // redis is a redis-server that keeps nothing on disk. Each of its uses has a
@@ -45,6 +48,19 @@ func (s *redis) stop() {
 		c.conn.Close()
 	}
 	s.house.Kill(s.addr)
+}
+
+// redisAsks are what nodes are asked by the load generator: the value that was loaded is there, and
+// stored again.
+var redisAsks = map[bench.Workload]bench.Exchange{
+	bench.Get: {
+		Request: func(dst []byte, k int) []byte { return appendCommand(dst, "GET", keyOf(k)) },
+		Answer:  rig.Exactly(fmt.Sprintf("$%d\r\n%s\r\n", valueBytes, filler[:valueBytes])),
+	},
+	bench.Put: {
+		Request: func(dst []byte, k int) []byte { return appendCommand(dst, "SET", keyOf(k), filler[:valueBytes]) },
+		Answer:  rig.Exactly("+OK\r\n"),
+	},
 }
 
 // pipeline is how many commands are sent before their answers are read.
@@ -174,15 +190,16 @@ func newResp(conn net.Conn) *resp {
 
 // send writes a command. An error is that of the next flush.
 func (c *resp) send(command string, args ...[]byte) {
-	fmt.Fprintf(c.w, "*%d\r\n$%d\r\n%s\r\n", len(args)+1, len(command), command)
-	var length [20]byte
+	c.w.Write(appendCommand(c.w.AvailableBuffer(), command, args...))
+}
+
+func appendCommand(dst []byte, command string, args ...[]byte) []byte {
+	dst = fmt.Appendf(dst, "*%d\r\n$%d\r\n%s\r\n", len(args)+1, len(command), command)
 	for _, a := range args {
-		c.w.WriteByte('$')
-		c.w.Write(strconv.AppendInt(length[:0], int64(len(a)), 10))
-		c.w.WriteString("\r\n")
-		c.w.Write(a)
-		c.w.WriteString("\r\n")
+		dst = strconv.AppendInt(append(dst, '$'), int64(len(a)), 10)
+		dst = append(append(append(dst, "\r\n"...), a...), "\r\n"...)
 	}
+	return dst
 }
 
 // ask sends what was written, and reads one answer.

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"slices"
-
 	"httpdhs/workshop/rig"
 )
 
@@ -50,11 +48,17 @@ var sections = []section{
 	},
 	{
 		"3", "Latency against the number of keys", "few keys",
-		"Two nodes in alternation, one with all keys and one with few, 64 connections. A closed loop finds\n" +
-			"the highest rate of the slower one. The latencies are those of an open loop at 70 % of that. The\n" +
+		"Two nodes and redis in alternation, one node with few keys, 64 connections. A closed loop finds the\n" +
+			"highest rate of the slowest. The latencies are those of an open loop at 70 % of that. The\n" +
 			"collector's share is of the processor time that the node with all keys took meanwhile. Its objects\n" +
 			"are those on the Go heap after a collection.",
 		latencyRows(), nothing, latency,
+	},
+	{
+		"3", "The tail with all keys", "redis",
+		"The node of the last table with all keys, and redis with all of them, in the same rounds and at the\n" +
+			"same rates.",
+		tailRows(), nothing, func(*house) error { return nil },
 	},
 	{
 		"3", "Stalls", "redis",
@@ -117,8 +121,21 @@ func latencyRows() (rows []rig.Row) {
 			rows = append(rows, rig.Row{Number: "3", What: q + " of a " + w.what + ", µs", Figure: w.name + " all " + q, Beside: w.name + " few " + q, Goal: 1.2, Most: true})
 		}
 	}
-	return slices.Concat(rows, []rig.Row{
-		{Number: "3", What: "garbage collector, % of the node's processor time", Figure: "gc of cpu %", Goal: 1, Most: true, Itself: true},
-		{Number: "3", What: "objects on the heap", Figure: "objects all", Beside: "objects few"},
-	})
+	return append(rows,
+		rig.Row{Number: "3", What: "garbage collector, % of the node's processor time", Figure: "gc of cpu %", Goal: 1, Most: true, Itself: true},
+		rig.Row{Number: "3", What: "objects on the heap", Figure: "objects all", Beside: "objects few"},
+	)
+}
+
+func tailRows() (rows []rig.Row) {
+	for _, w := range []struct{ name, what string }{{"get", "GET"}, {"put", "PUT"}} {
+		for _, q := range []string{"rate", "p50", "p99", "p99.9"} {
+			what := q + " of a " + w.what + ", µs"
+			if q == "rate" {
+				what = w.what + "/s, the highest rate"
+			}
+			rows = append(rows, rig.Row{Number: "3", What: what, Figure: w.name + " all " + q, Beside: w.name + " redis " + q})
+		}
+	}
+	return rows
 }
