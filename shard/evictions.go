@@ -43,6 +43,7 @@ type evictions struct {
 	// opened or dropped; 0: none.
 	mark kv.Version
 
+	turns  uint                            // at which the shard was to make its own room
 	timed  int                             // of the last step
 	forget func(hash uint64, r *kv.Record) // Store.forget of the shard, made once
 	expiry *sweepPass                      // reused
@@ -53,9 +54,10 @@ const (
 	// before it turns to others: a millisecond at worst.
 	ownSteps = 8
 
-	// fairSlack is the part of its share that a shard may lack and yet has to
-	// make its own room.
+	// fairSlack is the part of its share that a shard may lack and yet has to make its own room,
+	// but for one time of fairTurns. So where one shard has much, others come by their shares.
 	fairSlack = 8
+	fairTurns = 16
 
 	// leastBytes is the table and the ghost of a shard with one entry.
 	leastBytes = 2 * pageBytes
@@ -122,9 +124,13 @@ func (s *Store) fair() int64 { return s.maxBytes / int64(len(s.shards)) }
 // evictOwn makes room for a record in its own shard and reserves it, if the shard is large enough
 // to be asked. Otherwise it says how much is missing. The caller holds the shard's lock.
 func (s *Store) evictOwn(sh *shard, hash uint64, r *kv.Record, reserved int64) (growth, missing int64) {
+	least := s.fair() - s.fair()/fairSlack
+	if sh.evictions.turns++; sh.evictions.turns%fairTurns == 0 {
+		least = s.fair()
+	}
 	for range ownSteps {
 		growth = s.growth(sh, hash, r)
-		if sh.held < s.fair()-s.fair()/fairSlack || growth > sh.held/2 || !s.evictStep(sh, s.over()+growth-reserved) {
+		if sh.held < least || growth > sh.held/2 || !s.evictStep(sh, s.over()+growth-reserved) {
 			break
 		}
 		var ok bool
