@@ -3,28 +3,44 @@
 package shard
 
 import (
+	"bytes"
 	"fmt"
+	"os"
 	"syscall"
+	"unsafe"
 )
 
-// sysReserve returns addresses that take memory, zeroed, as they are written
-// to. They do not count as committed: the store's own bound is what limits
-// them.
-func sysReserve(bytes int) []byte {
+// sysReserve returns addresses that take memory as they are written to, and what of them is
+// aligned. They do not count as committed: the store's own bound is what limits them.
+func sysReserve(size, align int) (mapped, aligned []byte) {
 	const flags = syscall.MAP_ANON | syscall.MAP_PRIVATE | syscall.MAP_NORESERVE
-	b, err := syscall.Mmap(-1, 0, bytes, syscall.PROT_READ|syscall.PROT_WRITE, flags)
+	b, err := syscall.Mmap(-1, 0, size+align, syscall.PROT_READ|syscall.PROT_WRITE, flags)
 	if err != nil {
-		panic(fmt.Sprintf("shard: cannot reserve %d bytes of addresses: %v", bytes, err))
+		panic(fmt.Sprintf("shard: cannot reserve %d bytes of addresses: %v", size, err))
 	}
-	return b
+	past := int(uintptr(unsafe.Pointer(unsafe.SliceData(b))) % uintptr(align))
+	at := (align - past) % align
+	return b, b[at : at+size]
 }
 
-// sysDiscard gives the memory of the pages back. They read as zero again.
-func sysDiscard(b []byte) {
-	if err := syscall.Madvise(b, syscall.MADV_DONTNEED); err != nil {
-		clear(b) // locked memory cannot be discarded
+// sysHuge says whether memory is to be had in huge pages, if the system has them.
+func sysHuge(b []byte, huge bool) {
+	advice := syscall.MADV_NOHUGEPAGE
+	if huge {
+		advice = syscall.MADV_HUGEPAGE
 	}
+	_ = syscall.Madvise(b, advice)
 }
 
-// sysRelease ends the life of what sysReserve returned.
-func sysRelease(b []byte) { _ = syscall.Munmap(b) }
+// sysHasHuge says whether the system has huge pages. Where it does not tell, it counts as one that
+// has: then more is given back than has to be.
+func sysHasHuge() bool {
+	allowed, _ := os.ReadFile("/sys/kernel/mm/transparent_hugepage/enabled")
+	return !bytes.Contains(allowed, []byte("[never]"))
+}
+
+// sysDiscard gives the memory of the pages back. Locked memory stays.
+func sysDiscard(b []byte) { _ = syscall.Madvise(b, syscall.MADV_DONTNEED) }
+
+// sysRelease ends the life of what sysReserve mapped.
+func sysRelease(mapped []byte) { _ = syscall.Munmap(mapped) }

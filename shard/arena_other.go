@@ -2,11 +2,18 @@
 
 package shard
 
-// Elsewhere the pages are on the Go heap: portable, but the collector lets the
-// heap grow to a multiple of them (GOGC), and what is freed is kept for reuse.
+// Elsewhere the pages are on the Go heap: portable, but the collector lets the heap grow to a
+// multiple of them (GOGC), and only a chunk that nobody uses is given back.
 
-func sysReserve(bytes int) []byte { return make([]byte, bytes) }
+func sysReserve(size, _ int) (mapped, aligned []byte) {
+	b := make([]byte, size)
+	return b, b
+}
 
-func sysDiscard(b []byte) { clear(b) }
+func sysHuge([]byte, bool) {}
+
+func sysHasHuge() bool { return false }
+
+func sysDiscard([]byte) {}
 
 func sysRelease([]byte) {}

@@ -8,15 +8,15 @@ import "slices"
 // Changes pay for it as they make bytes dead, so it never has much to do at
 // once and there is no goroutine to wait for.
 const (
-	// Compaction begins above this much dead: a ninth of what is live, so that
-	// segments are nine tenths full. The emptiest is then full to about 0.8 if
-	// overwrites are spread evenly, and a byte regained costs four to move.
-	deadShare    = 9
+	// Compaction begins above this much dead: a 14th of what is live, so that
+	// segments are full to 0.93. The emptiest is then full to about 0.86 if
+	// overwrites are spread evenly, and a byte regained costs six to move.
+	deadShare    = 14
 	deadMinBytes = 4 << 10
 
 	// compactRatio is how many bytes of segments are looked at for a byte that
 	// a change makes dead: enough to keep up even so.
-	compactRatio = 8
+	compactRatio = 10
 
 	// A step looks at this many bytes. It takes above a hundred microseconds only where records are
 	// tiny. It is put off until it is worth its beginning, which is the cache misses for the table,

@@ -103,7 +103,7 @@ func (q *dueQueue) push(d due) {
 func (q *dueQueue) resize(i, n int) {
 	var page []due
 	if n == duesPage {
-		page = unsafe.Slice((*due)(unsafe.Pointer(unsafe.SliceData(q.arena.alloc(pageBytes)))), n)
+		page = unsafe.Slice((*due)(unsafe.Pointer(unsafe.SliceData(q.arena.alloc(pageBytes, 0, 0)))), n)
 	} else {
 		page = make([]due, n)
 	}

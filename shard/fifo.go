@@ -225,7 +225,7 @@ func (l *log) shed(d *drain) {
 	if end := d.cursor / piece * piece; end > d.gone {
 		l.taken -= int64(end - d.gone)
 		l.gone += int64(end - d.gone)
-		l.arena.release(s.data[d.gone:end])
+		l.arena.release(s.data[d.gone:end:end])
 		d.gone = end
 	}
 }

@@ -33,9 +33,7 @@ func (e *packedEngine) resize() {
 		e.log.fifo.ghost.resize(e.log.arena, e.n+1)
 	}
 	e.next, e.front = 0, 0
-	if e.old.slots != nil {
-		e.migrate(growSlots)
-	}
+	e.migrate(growSlots)
 }
 
 // growOn does a step of moving to another table, if that is under way.
@@ -59,9 +57,11 @@ func (e *packedEngine) migrate(budget int) {
 			continue
 		}
 		x := old.prefix(e.next)
+		e.table.open(e.log.arena, e.table.behind(x))
 		if budget <= 0 && x != e.front {
 			e.front = x
 			e.shed()
+			e.openGhost(e.next, len(old.slots))
 			return
 		}
 		e.front = x
@@ -74,7 +74,9 @@ func (e *packedEngine) migrate(budget int) {
 			e.spillSlot(e.hashAt(location(word&locationMask)), word)
 		}
 	}
+	e.table.open(e.log.arena, len(e.table.slots))
 	old.free(e.log.arena)
+	e.openGhost(1, 1)
 	e.unspill()
 }
 
@@ -84,6 +86,13 @@ func (e *packedEngine) shed() {
 	piece := shedSlots(len(e.old.slots))
 	if e.next-(reachMax+1)-e.old.gone > piece {
 		e.old.shed(e.log.arena, e.old.gone+piece)
+	}
+}
+
+// openGhost opens the ghost in step with the table.
+func (e *packedEngine) openGhost(part, of int) {
+	if e.log.fifo != nil {
+		e.log.fifo.ghost.open(part, of)
 	}
 }
 

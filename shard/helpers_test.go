@@ -132,6 +132,7 @@ func sameHeld(t fatalT, what string, got, want []held) {
 func checkBooks(t fatalT, s *Store) {
 	t.Helper()
 	var sum Stats
+	taken, promised, packs := 0, 0, true
 	for p := range s.Partitions() {
 		var digests, got [Buckets]uint64
 		var want counts
@@ -171,10 +172,18 @@ func checkBooks(t fatalT, s *Store) {
 		if bound := 4*(want.timed+staleMin) + 1; sh.dues.n > bound {
 			t.Fatalf("partition %d has %d entries with a time, and queues %d", p, want.timed, sh.dues.n)
 		}
-		if packed, ok := sh.engine.(*packedEngine); ok {
+		packed, ok := sh.engine.(*packedEngine)
+		if packs = packs && ok; ok {
 			checkPacked(t, packed)
+			has, more := pagesOf(packed)
+			taken += has + int(sh.dues.bytes()/pageBytes)
+			promised += more
 		}
 		sum.add(s.partitionStats(p))
+	}
+	if packs {
+		checkArena(t, &s.arena, taken, promised)
+		poison(&s.arena)
 	}
 	if got := s.Stats(); got != sum || got.Accounted != got.Memory.Total() {
 		t.Fatalf("stats are %+v, want %+v", got, sum)

@@ -62,6 +62,23 @@ func checkPacked(t fatalT, e *packedEngine) {
 	}
 }
 
+// pagesOf is what a packed engine has of its arena, and what it was promised.
+func pagesOf(e *packedEngine) (taken, promised int) {
+	bytes, all := 0, 0
+	if e.log.fifo != nil {
+		bytes = e.log.fifo.ghost.bytes()
+	}
+	for number, s := range e.log.segments {
+		bytes += len(s.data) - drainedOf(&e.log, number).gone
+		all += cap(s.data) - len(s.data)
+	}
+	for _, t := range []table{e.table, e.old} {
+		bytes += (t.clean - t.gone) * slotBytes
+		all += (len(t.slots) - t.clean) * slotBytes
+	}
+	return bytes / pageBytes, all / pageBytes
+}
+
 // checkSlots holds the tables and the spill to their order, and returns the
 // hashes of the records by their locations.
 func checkSlots(t fatalT, e *packedEngine) map[location]uint64 {
@@ -77,7 +94,7 @@ func checkSlots(t fatalT, e *packedEngine) map[location]uint64 {
 	}
 	walk := func(table *table, from int, belongs func(x uint64) bool) {
 		last := uint64(0)
-		for p := from; p < len(table.slots); p++ {
+		for p := from; p < table.clean; p++ {
 			if table.slots[p] == 0 {
 				continue
 			}
@@ -108,11 +125,7 @@ func checkSlots(t fatalT, e *packedEngine) map[location]uint64 {
 	growing := e.old.slots != nil
 	walk(&e.table, 0, func(x uint64) bool { return !growing || x < e.front })
 	if growing {
-		touched := len(e.table.slots)
-		for touched > 0 && e.table.slots[touched-1] == 0 {
-			touched--
-		}
-		if takes := roundToPages(touched*slotBytes) + e.old.bytes(); takes > e.tableBytes() {
+		if takes := e.table.clean*slotBytes + e.old.bytes(); takes > e.tableBytes() {
 			t.Fatalf("the tables take %d bytes, and are said to take %d", takes, e.tableBytes())
 		}
 		walk(&e.old, e.next, func(x uint64) bool { return x >= e.front })
@@ -221,9 +234,15 @@ func (w *workload) run(t *testing.T, steps int, seed uint64) {
 			from := w.hash(binary.BigEndian.AppendUint64(nil, r.Uint64()))
 			sameHeld(t, fmt.Sprintf("step %d: scan", i), scanEngine(packed, from, 100), scanEngine(reference, from, 100))
 		}
+		if i%97 == 0 {
+			a.giveBack()
+			poison(a)
+		}
 		if i%checkEvery == 0 || i == steps-1 {
 			tidyUp(t, packed)
 			checkPacked(t, packed)
+			taken, promised := pagesOf(packed)
+			checkArena(t, a, taken, promised)
 			sameHeld(t, fmt.Sprintf("step %d: scan of all", i), scanEngine(packed, 0, 1<<30), scanEngine(reference, 0, 1<<30))
 		}
 	}
@@ -343,7 +362,7 @@ func TestStepsAreBounded(t *testing.T) {
 }
 
 // Compaction and growth go on as fast as writes make them necessary: dead bytes
-// stay at a ninth of what is live, a growing table is moved long before it is
+// stay at a 14th of what is live, a growing table is moved long before it is
 // full again.
 func TestCompactionKeepsUp(t *testing.T) {
 	a := new(arena)

@@ -2,6 +2,7 @@ package shard
 
 import (
 	"math/bits"
+	"slices"
 
 	"httpdhs/kv"
 )
@@ -14,18 +15,14 @@ const (
 	// get one of their own.
 	segmentsMax = 1 << (locationBits - placeBits)
 
-	// A segment is a power of two in size: a 32nd of what the shard holds, and at least 16 of the
-	// records that it is made for. So what is open or unused at an end is little of the whole.
-	segmentMaxBytes   = 1 << placeBits
-	segmentsPerShard  = 32
-	recordsPerSegment = 16
+	segmentMaxBytes = 1 << placeBits
 
 	// Below so many live bytes, what compaction moves is not kept apart: half a
 	// page more at the end of an open segment is much then.
 	oneStreamBytes = 256 << 10
 
 	// A record above this size has a segment of its own, in whole pages.
-	aloneBytes = segmentMaxBytes / recordsPerSegment / 2
+	aloneBytes = segmentMaxBytes / 32
 )
 
 // location is where a record is: its segment's number and its place there.
@@ -40,7 +37,7 @@ func (l location) place() int   { return int(l & placeMask) }
 // segment is a piece of memory that is filled with records from its start to
 // its end once, and given back as a whole.
 type segment struct {
-	data []byte // in memory of the arena; nil: the number is free
+	data []byte // in memory of the arena, with a promise of more while it is open; nil: the number is free
 	used int    // bytes: records and gaps
 	dead int    // bytes: gaps
 }
@@ -88,7 +85,7 @@ func (l *log) record(at location) []byte {
 // appendCost is the memory that append would take.
 func (l *log) appendCost(stream, size int) int64 {
 	s := &l.segments[l.open[stream]]
-	if size > aloneBytes || s.used+size > len(s.data) {
+	if size > aloneBytes || s.used+size > cap(s.data) {
 		return int64(roundToPages(size))
 	}
 	return int64(roundToPages(s.used+size)) - s.pages()
@@ -115,12 +112,16 @@ func (l *log) append(stream int, size int, r *kv.Record) location {
 func (l *log) claim(stream, size int) (location, []byte) {
 	number := l.open[stream]
 	if size > aloneBytes {
-		number = l.create(stream, size)
-	} else if s := &l.segments[number]; s.used+size > len(s.data) {
-		number = l.create(stream, l.segmentBytes(size))
+		number = l.create(stream, size, 0)
+	} else if s := &l.segments[number]; s.used+size > cap(s.data) {
+		l.close(number)
+		number = l.create(stream, size, l.segmentBytes(size))
 		l.open[stream] = number
 	}
 	s := &l.segments[number]
+	if s.used+size > len(s.data) {
+		s.data = l.arena.extend(s.data, s.used+size)
+	}
 	place, before := s.used, s.pages()
 	s.used += size
 	l.live += int64(size)
@@ -129,13 +130,15 @@ func (l *log) claim(stream, size int) (location, []byte) {
 	return at(number, place), s.data[place:s.used:s.used]
 }
 
-// segmentBytes is the size of a new segment for records of that size.
+// segmentBytes is the size of a new segment for records of that size: a power of two near the root
+// of what the shard holds in units of them. So what is unused at the end of the open one is about
+// as much as what is unused at the ends of all others.
 func (l *log) segmentBytes(size int) int {
-	want := max(pageBytes, recordsPerSegment*size, int(min(l.live/segmentsPerShard, segmentMaxBytes)))
-	return min(1<<bits.Len(uint(want-1)), segmentMaxBytes)
+	want := 1 << (bits.Len64(uint64(l.live)*uint64(size)) / 2)
+	return min(max(want, size), segmentMaxBytes)
 }
 
-func (l *log) create(stream, bytes int) (number int) {
+func (l *log) create(stream, size, reach int) (number int) {
 	began := l.steps.begin()
 	if n := len(l.unused); n > 0 {
 		number, l.unused = l.unused[n-1], l.unused[:n-1]
@@ -146,7 +149,7 @@ func (l *log) create(stream, bytes int) (number int) {
 		}
 		l.segments = append(l.segments, segment{})
 	}
-	l.segments[number] = segment{data: l.arena.alloc(bytes)}
+	l.segments[number] = segment{data: l.arena.alloc(size, reach/2, reach)}
 	if l.fifo != nil {
 		l.fifo.add(number, stream, l.victim.number)
 	}
@@ -194,6 +197,10 @@ func (l *log) close(number int) {
 		if open == number {
 			l.open[stream] = 0
 		}
+	}
+	if s := &l.segments[number]; cap(s.data) > len(s.data) {
+		l.arena.release(s.data[len(s.data):])
+		s.data = slices.Clip(s.data)
 	}
 }
 

@@ -134,6 +134,7 @@ func Open(o Options) (*Store, error) {
 	if s.maxBytes > 0 && s.eviction == EvictNone {
 		s.gifts = make([]gift, len(s.shards))
 	}
+	s.arena.limit = int(s.maxBytes / pageBytes)
 	s.expiry = &sweepPass{store: s}
 	s.steps.now = o.StepClock
 	for i := range s.shards {

@@ -30,7 +30,8 @@ func (s *Store) sweepLoop(every time.Duration) {
 // bounded number of entries at a time. After Close a pass ends before its next
 // shard.
 //
-// On its way it does what the engines have put off.
+// On its way it does what the engines have put off. At its end it gives back what was freed and not
+// used again for some passes.
 func (s *Store) Sweep() (collected int) {
 	s.sweeping.Lock()
 	defer s.sweeping.Unlock()
@@ -46,6 +47,7 @@ func (s *Store) Sweep() (collected int) {
 		for sh := &s.shards[i]; s.rest() && p.tidy(sh); {
 		}
 	}
+	s.arena.giveBack()
 	return p.collected
 }
 

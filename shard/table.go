@@ -2,6 +2,7 @@ package shard
 
 import (
 	"math/bits"
+	"slices"
 	"unsafe"
 )
 
@@ -58,8 +59,9 @@ type table struct {
 	homes uint64
 	skip  uint
 
-	// gone is the slots at the start whose memory was given back already.
-	gone int
+	// gone is the slots at the start whose memory was given back already. From clean on they have
+	// none yet: nobody looks there.
+	gone, clean int
 }
 
 // tableSlots is the size of a table for n slots, and its homes.
@@ -68,29 +70,50 @@ func tableSlots(n int) (slots int, homes uint64) {
 	return slots, uint64(slots - tailSlots)
 }
 
-// newTable makes an empty table for n slots.
+// newTable makes an empty table for n slots, of which a page can be used.
 func newTable(a *arena, n int) table {
 	slots, homes := tableSlots(n)
-	memory := a.alloc(slots * slotBytes)
+	memory := a.alloc(pageBytes, slots*slotBytes, slots*slotBytes)
+	clear(memory)
 	return table{
 		slots: unsafe.Slice((*uint64)(unsafe.Pointer(unsafe.SliceData(memory))), slots),
 		homes: homes,
 		skip:  skipFor(homes),
+		clean: slotsPerPage,
 	}
+}
+
+// open makes the slots before end usable. So a page is first written to when it is about to be
+// filled.
+func (t *table) open(a *arena, end int) {
+	if end = roundToPages(min(end, len(t.slots))*slotBytes) / slotBytes; end > t.clean {
+		a.extend(t.memory(0, t.clean), end*slotBytes)
+		clear(t.slots[t.clean:end])
+		t.clean = end
+	}
+}
+
+// behind is a place that no search for a hash up to x looks at, while there are none above it. That
+// x may be cut as in a table with other tags: it changes a home by one at most.
+func (t *table) behind(x uint64) int { return t.home(t.cut(x)) + reachMax + 3 }
+
+// memory is that of a part of the slots. Its capacity is what was promised to the table.
+func (t *table) memory(from, to int) []byte {
+	part := t.slots[from:to]
+	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(part))), cap(part)*slotBytes)[:len(part)*slotBytes]
 }
 
 // free gives the table's memory back and makes it zero.
 func (t *table) free(a *arena) {
 	if t.slots != nil {
-		t.shed(a, len(t.slots))
+		a.release(t.memory(t.gone, t.clean))
 	}
 	*t = table{}
 }
 
 // shed gives back the memory of the slots before end, a number of pages.
 func (t *table) shed(a *arena, end int) {
-	part := t.slots[t.gone:end]
-	a.release(unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(part))), len(part)*slotBytes))
+	a.release(slices.Clip(t.memory(t.gone, end)))
 	t.gone = end
 }
 

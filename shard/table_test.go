@@ -11,6 +11,7 @@ func TestTablePrefix(t *testing.T) {
 	for _, n := range []int{1, 400, 1000, 50_000, 60_000, 200_000, 1_000_000} {
 		a := new(arena)
 		table := newTable(a, n)
+		table.open(a, len(table.slots))
 		r := rand.New(rand.NewPCG(uint64(n), 1))
 		want := make(map[uint64]uint64)
 		for i := range n * 1125 / 1000 {
@@ -45,6 +46,7 @@ func TestTableReach(t *testing.T) {
 		a := new(arena)
 		defer a.close()
 		table := newTable(a, n)
+		table.open(a, len(table.slots))
 		r := rand.New(rand.NewPCG(uint64(n), 2))
 		width := ^uint64(0) / table.homes * 300 // 300 homes
 		want := make(map[uint64]uint64)
@@ -82,6 +84,31 @@ func TestTableReach(t *testing.T) {
 		}
 		if seen != len(want) {
 			t.Errorf("%d slots, want %d", seen, len(want))
+		}
+	}
+}
+
+// A ghost remembers nothing before it is told to, whatever its memory held, and nothing in the
+// part that is not in use yet.
+func TestGhostBeginsEmpty(t *testing.T) {
+	a := new(arena)
+	defer a.close()
+	const keys, parts = 100_000, 8
+	a.release(a.alloc(ghostBytes(keys), 0, 0))
+	for i := range a.chunks[0].data {
+		a.chunks[0].data[i] = 1 // of the marks of many keys
+	}
+	var g ghost
+	g.resize(a, keys)
+	r := rand.New(rand.NewPCG(1, 1))
+	for part := range parts + 1 {
+		g.open(part, parts)
+		x := uint64(1<<61)*uint64(part) + 0x01010000
+		if g.has(x-1<<32) || g.has(x) {
+			t.Fatalf("with %d of %d parts in use it remembers what was never added", part, parts)
+		}
+		for range 1000 {
+			g.add(r.Uint64() &^ 0xffff0000) // marked 1
 		}
 	}
 }
