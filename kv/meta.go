@@ -69,6 +69,9 @@ func (m Meta) Fields() (f Fields) {
 // dump, it would come out as something else. Types, directives and codings are
 // ASCII by their registries, so nobody needs it.
 func (f *Fields) Append(dst []byte) (Meta, error) {
+	if len(f.ContentType)+len(f.CacheControl)+len(f.ContentEncoding) == 0 {
+		return nil, nil // as most of what is loaded in bulk
+	}
 	f.drop()
 	if err := f.check(); err != nil {
 		return nil, err
@@ -98,6 +101,9 @@ func (f *Fields) encode(dst []byte) Meta {
 
 // Kept is the Meta as Append makes it, of one that a client gives as a whole.
 func (m Meta) Kept() (Meta, error) {
+	if len(m) == 0 {
+		return nil, nil
+	}
 	if err := m.Check(); err != nil {
 		return nil, err
 	}
@@ -184,6 +190,9 @@ func (f *Fields) check() error {
 // It is also asked of what other nodes send, so it takes what Append drops or
 // refuses: an older node may have taken it.
 func (m Meta) Check() error {
+	if len(m) == 0 {
+		return nil
+	}
 	f := m.Fields()
 	if err := f.check(); err != nil {
 		return err
