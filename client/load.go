@@ -167,13 +167,13 @@ func (l *Loader) fill(reading context.Context, plan *lanePlan, records iter.Seq2
 	for rec, err := range records {
 		n++
 		line := cmp.Or(rec.Line, n)
-		var bad *RecordError
-		if errors.As(err, &bad) {
+		if err != nil {
+			var bad *RecordError
+			if !errors.As(err, &bad) {
+				return fmt.Errorf("line %d and following: %w", line, err)
+			}
 			l.fail(1, &RecordError{cmp.Or(bad.Line, line), bad.Err})
 			continue
-		}
-		if err != nil {
-			return fmt.Errorf("line %d and following: %w", line, err)
 		}
 		encoded, err := enc.encode(&rec)
 		if err != nil {

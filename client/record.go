@@ -6,6 +6,7 @@ import (
 	"io"
 	"iter"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -99,7 +100,8 @@ func ReadRecords(r io.Reader, f Format, opts *ReadOptions) iter.Seq2[Record, err
 		}
 		in := reader{format: format.NewReader(known, r, format.Options{Limits: limits})}
 		for {
-			in.block = format.Block{} // of the one before, the caller may have kept values
+			// Of the block before, the caller may have kept values. The next is as large.
+			in.block = format.BlockOf(make([]byte, 0, min(cap(in.block.Bytes()), blockBytes)))
 			err := in.format.Fill(&in.block)
 			if err == io.EOF {
 				return
@@ -121,6 +123,21 @@ type reader struct {
 	block       format.Block
 	op          kv.Op
 	contentType string // of the record before: nearly always that of the next, too
+	keys        strings.Builder
+}
+
+// keysBytes is how many bytes of keys are allocated together. A key that is kept keeps them.
+const keysBytes = 1 << 10
+
+// key copies a key.
+func (r *reader) key(k []byte) string {
+	if r.keys.Len()+len(k) > r.keys.Cap() {
+		r.keys.Reset()
+		r.keys.Grow(max(keysBytes, len(k)))
+	}
+	start := r.keys.Len()
+	r.keys.Write(k)
+	return r.keys.String()[start:]
 }
 
 // yieldBlock yields the records of the block, and says whether to go on.
@@ -143,20 +160,23 @@ func (r *reader) yieldBlock(yield func(Record, error) bool) bool {
 // record is the operation that was read. Its value is in the memory of the block.
 func (r *reader) record(line int64) Record {
 	op := &r.op
-	rec := Record{Key: string(op.Key), Line: line, Delete: op.Kind == kv.OpDelete}
+	rec := Record{Key: r.key(op.Key), Line: line, Delete: op.Kind == kv.OpDelete}
 	if rec.Delete {
+		return rec
+	}
+	rec.Value = slices.Clip(op.Value) // to append to it changes no other
+	if op.Expires != 0 {
+		rec.Expires = time.UnixMilli(op.Expires)
+	}
+	if len(op.Meta) == 0 {
 		return rec
 	}
 	fields := op.Meta.Fields()
 	if string(fields.ContentType) != r.contentType {
 		r.contentType = string(fields.ContentType)
 	}
-	rec.Value = slices.Clip(op.Value) // to append to it changes no other
 	rec.ContentType = r.contentType
 	rec.CacheControl, rec.ContentEncoding = string(fields.CacheControl), string(fields.ContentEncoding)
-	if op.Expires != 0 {
-		rec.Expires = time.UnixMilli(op.Expires)
-	}
 	return rec
 }
 
@@ -172,11 +192,13 @@ func (e *encoder) encode(r *Record) (*kv.Record, error) {
 	if r.Delete {
 		return &e.record, nil
 	}
-	fields := kv.Fields{ContentType: []byte(r.ContentType), CacheControl: []byte(r.CacheControl),
-		ContentEncoding: []byte(r.ContentEncoding)}
-	var err error
-	if e.record.Meta, err = fields.Append(nil); err != nil {
-		return nil, err
+	if r.ContentType != "" || r.CacheControl != "" || r.ContentEncoding != "" {
+		fields := kv.Fields{ContentType: []byte(r.ContentType), CacheControl: []byte(r.CacheControl),
+			ContentEncoding: []byte(r.ContentEncoding)}
+		var err error
+		if e.record.Meta, err = fields.Append(nil); err != nil {
+			return nil, err
+		}
 	}
 	if !r.Expires.IsZero() {
 		e.record.Expires = max(r.Expires.UnixMilli(), 1)
