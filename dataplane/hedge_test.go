@@ -247,7 +247,7 @@ func testCarriesReads(t *testing.T) {
 		return pass()
 	}))
 	r := kv.Record{Key: []byte(c.keyOwnedBy(1, 0, 1)), Entry: kv.Entry{Version: planted(1), Value: []byte("w")}}
-	if !n.peer(0).Apply(&r, peer.Ticket{}, false, true) {
+	if !n.peer(0).Apply([]peer.Write{{Record: &r}}, false, true) {
 		t.Fatal("the peer is not up")
 	}
 	wantValue(t, n.get(key, kv.LevelOne), "v")

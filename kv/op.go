@@ -161,7 +161,7 @@ func (o *Op) Mode() Mode {
 		}
 		return ModeDecide
 	}
-	panic(fmt.Sprintf("BUG: kv: operation of kind %d", o.Kind))
+	panic("BUG: kv: an operation of no kind")
 }
 
 // Call is a number of operations that are done together: one for a request of

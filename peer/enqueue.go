@@ -5,20 +5,19 @@ import (
 )
 
 // Overloaded says whether the queue of a peer that is up is at its bound.
-func (p *Peer) Overloaded() bool {
-	if !p.Up() {
-		return false
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.queue.bytes >= p.queue.limit
+func (p *Peer) Overloaded() bool { return p.Up() && p.queue.full.Load() }
+
+// Write is a record, and whom to tell what the peer made of it.
+type Write struct {
+	Record *kv.Record
+	Ticket Ticket
 }
 
-// Apply queues a record. The ticket is taken (true) when the peer takes part: it is up, or it is
-// recovering and live is false. Otherwise the caller resolves the ticket. The record stays as a
-// hint then, unless the peer is closed. With carry the caller is going to call Carry next, so the
+// Apply queues records. The tickets are taken (true) when the peer takes part: it is up, or it is
+// recovering and live is false. Otherwise the caller resolves the tickets. The records stay as
+// hints then, unless the peer is closed. With carry the caller is going to call Carry next, so the
 // sender is not woken.
-func (p *Peer) Apply(r *kv.Record, t Ticket, live, carry bool) (taken bool) {
+func (p *Peer) Apply(writes []Write, live, carry bool) (taken bool) {
 	p.mu.Lock()
 	if p.closed {
 		p.mu.Unlock()
@@ -26,10 +25,14 @@ func (p *Peer) Apply(r *kv.Record, t Ticket, live, carry bool) (taken bool) {
 	}
 	state := p.State()
 	taken = state == Up || state == Recovering && !live
-	if !taken {
-		t = Ticket{}
+	for i := range writes {
+		w := &writes[i]
+		if !taken {
+			p.queue.apply(w.Record, Ticket{})
+			continue
+		}
+		p.queue.apply(w.Record, w.Ticket)
 	}
-	p.queue.apply(r, t)
 	var lost []Ticket
 	if state != Up {
 		lost = p.trimLocked()

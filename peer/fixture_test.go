@@ -115,28 +115,26 @@ func record(i, size int) *kv.Record {
 }
 
 // hint queues the i-th record, for which nobody waits.
-func (p *pair) hint(i, size int) { p.Apply(record(i, size), Ticket{}, true, false) }
+func (p *pair) hint(i, size int) { p.Apply([]Write{{record(i, size), Ticket{}}}, true, false) }
 
-// waiting is a waiter that counts what it is told of each ticket.
+// waiting is a waiter that counts what it is told of each ticket. Its lock guards all of it.
 type waiting struct {
-	mu    sync.Mutex
-	out   int                 // guarded by mu: tickets
-	codes map[int32]wire.Code // guarded by mu: by ticket
-	twice bool                // guarded by mu: one was resolved again
+	sync.Mutex
+	out   int                 // tickets
+	codes map[int32]wire.Code // by ticket
+	twice bool                // one was resolved again
 }
 
 func newWaiting() *waiting { return &waiting{codes: make(map[int32]wire.Code)} }
 
 func (w *waiting) ticket() Ticket {
-	w.mu.Lock()
-	defer w.mu.Unlock()
+	w.Lock()
+	defer w.Unlock()
 	w.out++
 	return Ticket{Waiter: w, Op: int32(w.out)}
 }
 
 func (w *waiting) Resolve(t Ticket, r *wire.Result) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
 	_, before := w.codes[t.Op]
 	w.twice = w.twice || before
 	w.codes[t.Op] = r.Code
@@ -145,8 +143,8 @@ func (w *waiting) Resolve(t Ticket, r *wire.Result) {
 // resolved says whether every ticket was resolved, and fails the test if one was twice.
 func (w *waiting) resolved(t *testing.T) bool {
 	t.Helper()
-	w.mu.Lock()
-	defer w.mu.Unlock()
+	w.Lock()
+	defer w.Unlock()
 	if w.twice {
 		t.Fatal("a ticket was resolved twice")
 	}
@@ -159,8 +157,8 @@ func (w *waiting) all(t *testing.T, want wire.Code) bool {
 	if !w.resolved(t) {
 		return false
 	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
+	w.Lock()
+	defer w.Unlock()
 	for _, got := range w.codes {
 		if got != want {
 			return false
@@ -175,7 +173,7 @@ func handOut(t *testing.T, p *Peer, rounds int) *waiting {
 	w := newWaiting()
 	for i := range rounds {
 		r := record(i, 1)
-		if !p.Apply(r, w.ticket(), false, false) || !p.Read(r.Key, w.ticket(), false) ||
+		if !p.Apply([]Write{{r, w.ticket()}}, false, false) || !p.Read(r.Key, w.ticket(), false) ||
 			!p.Decide(&kv.Condition{Kind: kv.IfAbsent}, r, w.ticket(), false) {
 			t.Fatal("a ticket was not taken")
 		}

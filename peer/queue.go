@@ -3,6 +3,7 @@ package peer
 import (
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"httpdhs/kv"
@@ -19,9 +20,11 @@ const (
 	keepBatchBytes = 2 * BatchBytes
 )
 
-// Waiter waits for the results of tickets. Resolve is called once for each, by any goroutine,
-// without a lock of the peer. Once Resolve has returned, it must not use the result any more.
+// Waiter waits for the results of tickets. Resolve is called once for each, by any goroutine that
+// holds the waiter's lock and no lock of the peer. Once Resolve has returned, it must not use the
+// result any more. After the last ticket the waiter may be gone once it is unlocked.
 type Waiter interface {
+	sync.Locker
 	Resolve(t Ticket, r *wire.Result)
 }
 
@@ -41,10 +44,33 @@ type Ticket struct {
 	Owner  uint8  // that the peer is, among those of the key
 }
 
-// resolve hands the result over.
-func (t *Ticket) resolve(r *wire.Result) {
-	if t.Waiter != nil {
-		t.Waiter.Resolve(*t, r)
+// resolver hands results over, and locks a waiter once for up to resolveRun of its tickets.
+type resolver struct {
+	waiter Waiter // locked; nil: none
+	n      int
+}
+
+// resolveRun is so few that a waiter which does something else meanwhile is not kept from it.
+const resolveRun = 32
+
+func (h *resolver) resolve(t Ticket, r *wire.Result) {
+	if t.Waiter == nil {
+		return
+	}
+	if t.Waiter != h.waiter || h.n == resolveRun {
+		h.end()
+		h.waiter, h.n = t.Waiter, 0
+		h.waiter.Lock()
+	}
+	h.n++
+	h.waiter.Resolve(t, r)
+}
+
+// end unlocks the waiter.
+func (h *resolver) end() {
+	if h.waiter != nil {
+		h.waiter.Unlock()
+		h.waiter = nil
 	}
 }
 
@@ -103,8 +129,10 @@ func failTickets(tickets []Ticket, code wire.Code) {
 		return
 	}
 	r := wire.Result{Code: code}
-	for i := range tickets {
-		tickets[i].resolve(&r)
+	var h resolver
+	defer h.end()
+	for _, t := range tickets {
+		h.resolve(t, &r)
 	}
 }
 
@@ -165,6 +193,16 @@ type queue struct {
 	batches []*batch
 	bytes   int // of all batches
 	limit   int // of bytes
+
+	full atomic.Bool // bytes are at the limit; not guarded
+}
+
+// weigh adds to the bytes.
+func (q *queue) weigh(n int) {
+	q.bytes += n
+	if full := q.bytes >= q.limit; full != q.full.Load() {
+		q.full.Store(full)
+	}
 }
 
 // open is the batch to add n more bytes to.
@@ -201,7 +239,7 @@ func (q *queue) decide(c *kv.Condition, r *kv.Record, t Ticket) {
 
 // added takes in an item that was appended to b: buf is what b holds now.
 func (q *queue) added(b *batch, buf []byte, kind wire.ItemKind, t Ticket) {
-	q.bytes += len(buf) - len(b.buf)
+	q.weigh(len(buf) - len(b.buf))
 	b.buf, b.tickets = buf, append(b.tickets, t)
 	b.count(kind, 1)
 }
@@ -210,7 +248,7 @@ func (q *queue) added(b *batch, buf []byte, kind wire.ItemKind, t Ticket) {
 func (q *queue) pop() *batch {
 	b := q.batches[0]
 	q.batches = slices.Delete(q.batches, 0, 1) // moves the few there are, and keeps the room
-	q.bytes -= len(b.buf) - wire.BatchHead
+	q.weigh(wire.BatchHead - len(b.buf))
 	return b
 }
 
@@ -221,7 +259,7 @@ func (q *queue) unpop(b *batch) {
 		return
 	}
 	q.batches = slices.Insert(q.batches, 0, b)
-	q.bytes += len(b.buf) - wire.BatchHead
+	q.weigh(len(b.buf) - wire.BatchHead)
 }
 
 // trim drops the oldest batches until the queue is within its limit. It returns how many records
@@ -245,7 +283,7 @@ func (q *queue) orphan() (tickets []Ticket) {
 			continue
 		}
 		q.batches = append(q.batches, b)
-		q.bytes += len(b.buf) - wire.BatchHead
+		q.weigh(len(b.buf) - wire.BatchHead)
 	}
 	return tickets
 }
@@ -253,6 +291,7 @@ func (q *queue) orphan() (tickets []Ticket) {
 // take empties the queue.
 func (q *queue) take() []*batch {
 	all := q.batches
-	q.batches, q.bytes = nil, 0
+	q.batches = nil
+	q.weigh(-q.bytes)
 	return all
 }

@@ -30,7 +30,7 @@ func testGather(t *testing.T) {
 	const records = 200
 	w := newWaiting()
 	for i := range 1 + records {
-		p.Apply(record(i, 1), w.ticket(), true, false)
+		p.Apply([]Write{{record(i, 1), w.ticket()}}, true, false)
 		if i == 0 {
 			hold.Wait(t, 1)
 		}
@@ -157,14 +157,14 @@ func testRefused(t *testing.T) {
 	p := newPair(t, 1<<20)
 	p.toward(memnet.FailWith(fmt.Errorf("%w: 400", ErrRefused)))
 	w := newWaiting()
-	p.Apply(record(0, 1), w.ticket(), true, false)
+	p.Apply([]Write{{record(0, 1), w.ticket()}}, true, false)
 	poll.True(t, "who waits is told", func() bool { return w.all(t, FailedDown) })
 	poll.True(t, "it is dropped", func() bool { return p.DroppedRecords.Load() == 1 })
 	if p.SendErrors.Load() != 1 || !p.Up() {
 		t.Errorf("%d errors, %v", p.SendErrors.Load(), p.State())
 	}
 	p.toward(nil)
-	p.Apply(record(1, 1), w.ticket(), true, false)
+	p.Apply([]Write{{record(1, 1), w.ticket()}}, true, false)
 	poll.True(t, "the next arrives", func() bool { return slices.Equal(p.node.keys(), []string{"000001"}) })
 	if !p.Delivered() {
 		t.Error("the peer is up and nothing is kept for it, but it does not count")
@@ -189,7 +189,7 @@ func TestAnswerThatIsNone(t *testing.T) {
 			p := newPair(t, 1<<20)
 			p.toward(memnet.AnswerWith(answer))
 			w := newWaiting()
-			p.Apply(record(0, 1), w.ticket(), true, false)
+			p.Apply([]Write{{record(0, 1), w.ticket()}}, true, false)
 			poll.True(t, "it is down", func() bool { return p.State() == Down })
 			// One result too many is found out after the one that counts.
 			if !w.all(t, FailedDown) && len(answer) != wire.BatchHead+2 {
@@ -211,7 +211,7 @@ func testOnceMore(t *testing.T) {
 	p := newPair(t, 1<<20)
 	p.toward(memnet.LoseReply(1))
 	w := newWaiting()
-	p.Apply(record(0, 1), w.ticket(), true, false)
+	p.Apply([]Write{{record(0, 1), w.ticket()}}, true, false)
 	poll.True(t, "it is stored", func() bool { return w.all(t, wire.Stored) })
 	refuse := wire.AppendResult(wire.OpenBatch(nil), &wire.Result{Code: wire.ConditionFailed})
 	var tries atomic.Int32
@@ -251,7 +251,7 @@ func testFewPast(t *testing.T) {
 	}
 	hold.Wait(t, asksMax)
 	w := newWaiting()
-	p.Apply(record(0, 1), w.ticket(), true, false)
+	p.Apply([]Write{{record(0, 1), w.ticket()}}, true, false)
 	poll.True(t, "a batch is not held up", func() bool { return w.all(t, wire.Stored) })
 	hold.Open()
 	for range asked {

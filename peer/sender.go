@@ -122,6 +122,8 @@ func (p *Peer) answered(b *batch, answer []byte) error {
 	}
 	p.clock.Observe(clock)
 	items, done, r := b.buf[wire.BatchHead:], len(b.tickets), &b.result
+	var h resolver
+	defer h.end()
 	for i := range b.tickets {
 		if *r, body, err = wire.NextResult(body); err != nil {
 			return err
@@ -140,7 +142,7 @@ func (p *Peer) answered(b *batch, answer []byte) error {
 		if r.Code == wire.Again {
 			return fmt.Errorf("%w: no result", wire.ErrMalformed)
 		}
-		b.tickets[i].resolve(r)
+		h.resolve(b.tickets[i], r)
 		b.tickets[i] = Ticket{}
 	}
 	if len(body) > 0 {

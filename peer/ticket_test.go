@@ -146,7 +146,7 @@ func testCarriedReads(t *testing.T) {
 	}
 	hold := memnet.NewGate(t)
 	p.toward(hold.Hold)
-	p.Apply(record(0, 1), w.ticket(), true, true)
+	p.Apply([]Write{{record(0, 1), w.ticket()}}, true, true)
 	p.Read([]byte("k"), w.ticket(), true)
 	if p.CarryReads(time.Now().Add(PatienceFloor)) {
 		t.Error("a record was carried with the reads")
@@ -227,3 +227,5 @@ func BenchmarkQueue(b *testing.B) {
 type counting int
 
 func (c *counting) Resolve(Ticket, *wire.Result) { *c++ }
+func (c *counting) Lock()                        {}
+func (c *counting) Unlock()                      {}

@@ -50,13 +50,17 @@ func (c *Coordinator) attempt(p *pending, call *kv.Call, again bool) {
 
 // start puts operation i on its way.
 func (a *attempt) start(i int) {
+	if a.call.Ops[i].Mode() == kv.ModeRead {
+		a.Reads.Add(1)
+	} else {
+		a.Writes.Add(1)
+	}
 	if a.admitOp(i) {
 		a.dispatch(i)
 	}
 }
 
-// admitOp counts operation i and refuses it, before it has any effect, where it
-// cannot be carried out.
+// admitOp refuses operation i, before it has any effect, where it cannot be carried out.
 func (a *attempt) admitOp(i int) bool {
 	op := &a.call.Ops[i]
 	op.Err, op.Existed, op.Acks, op.Replicas = nil, false, 0, a.v.Replicas
@@ -64,9 +68,6 @@ func (a *attempt) admitOp(i int) bool {
 	if op.Mode() == kv.ModeRead {
 		level = a.call.Read
 		a.p.expect(i)
-		a.Reads.Add(1)
-	} else {
-		a.Writes.Add(1)
 	}
 	if op.Required = level.Required(a.v.Replicas); op.Required > a.v.Replicas {
 		a.p.end(i, kv.ErrLevel)
@@ -124,6 +125,9 @@ func (a *attempt) overloaded(op *kv.Op) bool {
 // advance looks at every operation that is decided: all are, unless the deadline has passed. It
 // says whether any is on its way again.
 func (a *attempt) advance() (again bool) {
+	if len(a.call.Ops) > 1 && !a.p.endMet(a.undisturbed) {
+		return false
+	}
 	for k := range a.call.Ops {
 		i := a.p.order.nth(k)
 		o := a.p.state(i)
@@ -141,6 +145,10 @@ func (a *attempt) advance() (again bool) {
 	}
 	return again
 }
+
+// undisturbed says whether no others have gone on without this node since the attempt began. If
+// they have, who acknowledged a write need not be who is read.
+func (a *attempt) undisturbed() bool { return a.p.fence == a.board.Fence() && !a.board.Lapsed() }
 
 // next takes operation i on, whose round is decided.
 func (a *attempt) next(i int, o *operation) {

@@ -2,6 +2,7 @@ package replicate
 
 import (
 	"httpdhs/kv"
+	"httpdhs/peer"
 )
 
 // bulk puts the operations of a call on their way.
@@ -10,8 +11,10 @@ type bulk struct{ *attempt }
 // merging is what bulk needs for its writes, and to look ahead.
 type merging struct {
 	gathered
-	ops    [gatherMax]int32 // that are gathered
-	hashes [touchMax]uint64 // scratch of touch
+	ops    [gatherMax]int32     // that are gathered
+	next   [gatherMax]operation // of each, the round that is to begin
+	writes [][]peer.Write       // for each peer of the view, those that are to be queued
+	hashes [touchMax]uint64     // scratch of touch
 }
 
 // startAll puts the operations of a call on their way, in the order of their partitions if there
@@ -27,6 +30,7 @@ func (a bulk) startAll() {
 		a.p.merging = new(merging)
 	}
 	g, order := a.p.merging, a.p.order.sort(a.v, a.call)
+	reads := 0
 	for k, at := range order {
 		if k%touchMax == 0 {
 			a.touch(order[k:min(k+touchMax, len(order))])
@@ -34,7 +38,11 @@ func (a bulk) startAll() {
 		i := int(at)
 		op := &a.call.Ops[i]
 		owners := a.v.Owners(a.v.Partition(op.Hash))
-		plain := op.Mode() == kv.ModeMerge
+		mode := op.Mode()
+		plain := mode == kv.ModeMerge
+		if mode == kv.ModeRead {
+			reads++
+		}
 		if !plain && g.has(op.Hash, op.Key) {
 			a.merge()
 		}
@@ -50,6 +58,8 @@ func (a bulk) startAll() {
 		}
 	}
 	a.merge()
+	a.Reads.Add(int64(reads))
+	a.Writes.Add(int64(len(order) - reads))
 }
 
 // touchMax is how many operations are looked ahead at.
@@ -83,12 +93,54 @@ func (a bulk) merge() {
 		version = version.Next()
 	}
 	a.replica.mergeAll(&g.gathered)
-	for k, i := range g.ops[:g.n] {
-		next := operation{round: round{readers: uint8(a.v.Replicas)}}
-		at := a.v.Place(a.v.Owners(a.v.Partition(g.offers[k].Hash)))
+	for k := range g.n {
+		g.next[k] = operation{round: round{readers: uint8(a.v.Replicas)}}
 		r := a.replica.result(&g.gathered, k)
-		next.takeWrite(&r, uint8(at))
-		writes(a).pass(int(i), &next, 1<<at)
+		g.next[k].takeWrite(&r, uint8(a.v.Place(a.v.Owners(a.v.Partition(g.offers[k].Hash)))))
 	}
+	a.pass()
 	g.reset()
+}
+
+// pass begins the rounds of the writes that were merged, and puts them into the queues of the other
+// owners: of each peer at once.
+func (a bulk) pass() {
+	g := a.p.merging
+	for len(g.writes) < len(a.v.Peers) {
+		g.writes = append(g.writes, nil)
+	}
+	a.p.Lock()
+	for k, i := range g.ops[:g.n] {
+		op, next := &a.call.Ops[i], &g.next[k]
+		owners := a.v.Owners(a.v.Partition(op.Hash))
+		writes(a).ask(op, next, len(owners))
+		t := a.p.beginWrite(int(i), next, uint8(len(owners)-1))
+		for at, n := range owners {
+			if t.Owner = uint8(at); int(n) != a.v.Self {
+				g.writes[n] = append(g.writes[n], peer.Write{Record: &op.Record, Ticket: t})
+			}
+		}
+	}
+	a.p.Unlock()
+	for n, queued := range g.writes {
+		if len(queued) == 0 {
+			continue
+		}
+		if !a.v.Peers[n].Apply(queued, g.next[0].live, false) {
+			a.refuse(queued)
+		}
+		clear(queued) // they point to the call
+		g.writes[n] = queued[:0]
+	}
+}
+
+// refuse resolves the tickets of writes to a peer that does not take part.
+func (a bulk) refuse(queued []peer.Write) {
+	a.p.Lock()
+	defer a.p.Unlock()
+	for i := range queued {
+		if t := queued[i].Ticket; t.Waiter != nil {
+			a.p.Resolve(t, a.failure())
+		}
+	}
 }

@@ -182,7 +182,8 @@ func (c *Coordinator) finish(p *pending, call *kv.Call) {
 		}
 		c.countError(op.Err)
 	}
-	p.releaseLocked()
+	p.refs--
+	p.Unlock()
 }
 
 func finishWrite(op *kv.Op, o *operation) {

@@ -104,7 +104,7 @@ func (a hedges) hedge() (again time.Duration) {
 		}
 		a.Hedges.Add(1)
 		if !p.Read(a.call.Ops[i].Key, t, false) {
-			a.p.Resolve(t, a.failure())
+			a.p.resolve(t, a.failure())
 		}
 	}
 	return again

@@ -54,9 +54,11 @@ func acquirePending(call *kv.Call) *pending {
 // keepBytes is the most memory that a pooled pending keeps for values.
 const keepBytes = 1 << 20
 
-// releaseLocked gives up one reference; the caller holds mu, which is unlocked.
-func (p *pending) releaseLocked() {
-	p.refs--
+// Lock implements peer.Waiter.
+func (p *pending) Lock() { p.mu.Lock() }
+
+// Unlock gives it back, too, if neither Do nor a ticket refers to it any more.
+func (p *pending) Unlock() {
 	last := p.refs == 0
 	p.mu.Unlock()
 	if !last {
@@ -76,19 +78,26 @@ func (p *pending) releaseLocked() {
 
 // Resolve implements peer.Waiter: it hands the result of a ticket to its operation.
 func (p *pending) Resolve(t peer.Ticket, r *wire.Result) {
-	p.mu.Lock()
+	p.refs--
 	if o := p.at(int(t.Op)); !p.over && o.number == t.Round {
 		o.waiting--
 		p.take(o, r, t.Owner)
 		p.decideLocked(o)
 	}
-	p.releaseLocked()
+}
+
+// resolve is Resolve for who does not hold the lock.
+func (p *pending) resolve(t peer.Ticket, r *wire.Result) {
+	p.Lock()
+	defer p.Unlock()
+	p.Resolve(t, r)
 }
 
 // drop gives a ticket back that was not handed out.
 func (p *pending) drop() {
-	p.mu.Lock()
-	p.releaseLocked()
+	p.Lock()
+	defer p.Unlock()
+	p.refs--
 }
 
 // decideLocked looks whether the round of o is decided.
@@ -149,6 +158,20 @@ func (p *pending) begin(i int, next *operation) peer.Ticket {
 	return p.beginLocked(i, next)
 }
 
+// beginWrite is begin of a round in which so many owners are sent a record; the caller holds the
+// lock. Where the level is met already nobody waits for them: the ticket is the zero one then.
+func (p *pending) beginWrite(i int, next *operation, owners uint8) peer.Ticket {
+	waits := next.live || next.have() < next.enough()
+	if next.waiting = 0; waits {
+		next.waiting = owners
+	}
+	t := p.beginLocked(i, next)
+	if !waits {
+		t = peer.Ticket{}
+	}
+	return t
+}
+
 func (p *pending) beginLocked(i int, next *operation) peer.Ticket {
 	o := p.at(i)
 	if o.done {
@@ -186,6 +209,27 @@ func (p *pending) join(i, owner int) (t peer.Ticket, ok bool) {
 	o.waiting++
 	p.refs++
 	return peer.Ticket{Waiter: p, Op: int32(i), Owner: uint8(owner), Round: o.number}, true
+}
+
+// endMet ends the writes that have met their level, in a call of many. They are all as a rule, and
+// one lock is enough for them. It says whether any other operation is to be looked at. good is
+// asked once the results are in, whether they may be acknowledged.
+func (p *pending) endMet(good func() bool) (rest bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !good() {
+		return true
+	}
+	for k := range p.ops {
+		o := &p.ops[k]
+		switch {
+		case o.done && !o.ended && o.phase == phaseWrite && !o.oldView && o.refusal == nil && o.have() >= o.enough():
+			p.endLocked(o, nil)
+		case o.done && (!o.ended || o.redo):
+			rest = true
+		}
+	}
+	return rest
 }
 
 // end ends operation i with err, whatever is still under way.

@@ -17,12 +17,12 @@ func (a quorums) start(i int) {
 		if int(n) == a.v.Self {
 			scratch := len(a.call.Buf)
 			r, buf := a.replica.read(a.call.Buf, partition, op.Hash, op.Key)
-			a.p.Resolve(t, &r) // copies
+			a.p.resolve(t, &r) // copies
 			a.call.Buf = buf[:scratch]
 			continue
 		}
 		if !a.v.Peers[n].Read(op.Key, t, false) {
-			a.p.Resolve(t, a.failure())
+			a.p.resolve(t, a.failure())
 		}
 	}
 }

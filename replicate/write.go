@@ -61,26 +61,26 @@ func (a writes) spread(i int, next *operation, have ownerSet) {
 func (a writes) pass(i int, next *operation, have ownerSet) {
 	op := &a.call.Ops[i]
 	owners := a.v.Owners(a.v.Partition(op.Hash))
-	next.phase = phaseWrite
-	next.required = uint8(op.Required)
-	next.live = a.call.Write == kv.LevelLive || a.call.Write == 0
-	next.extra = uint8(len(owners) - a.v.Replicas)
+	a.ask(op, next, len(owners))
 	a.hand(i, next, owners, ^have, &op.Record)
 }
 
+// ask makes next a round of a write to so many owners.
+func (a writes) ask(op *kv.Op, next *operation, owners int) {
+	next.phase = phaseWrite
+	next.required = uint8(op.Required)
+	next.live = a.call.Write == kv.LevelLive || a.call.Write == 0
+	next.extra = uint8(owners - a.v.Replicas)
+}
+
 // hand begins the round next of operation i, and puts the record into the queues of the owners in
-// to. Where the level is met already nobody waits for them. A call of one operation that has to
-// wait for all of them carries it to the last one itself.
+// to. A call of one operation that has to wait for all of them carries it to the last one itself.
 func (a *attempt) hand(i int, next *operation, owners []uint16, to ownerSet, r *kv.Record) {
 	to &= 1<<len(owners) - 1
-	waits := next.live || next.have() < next.enough()
-	if next.waiting = 0; waits {
-		next.waiting = count(to)
-	}
-	t := a.p.begin(i, next)
-	if !waits {
-		t = peer.Ticket{}
-	}
+	a.p.Lock()
+	t := a.p.beginWrite(i, next, count(to))
+	a.p.Unlock()
+	waits := t.Waiter != nil
 	alone := waits && len(a.call.Ops) == 1 && (next.live || a.call.Ops[0].Required == len(owners))
 	var carrier *peer.Peer
 	for k, n := range owners {
@@ -91,9 +91,9 @@ func (a *attempt) hand(i int, next *operation, owners []uint16, to ownerSet, r *
 		t.Owner = uint8(k)
 		carry := alone && to == 0
 		switch p := a.v.Peers[n]; {
-		case !p.Apply(r, t, next.live, carry):
+		case !p.Apply([]peer.Write{{Record: r, Ticket: t}}, next.live, carry):
 			if waits {
-				a.p.Resolve(t, a.failure())
+				a.p.resolve(t, a.failure())
 			}
 		case carry:
 			carrier = p
@@ -107,9 +107,7 @@ func (a *attempt) hand(i int, next *operation, owners []uint16, to ownerSet, r *
 // answered draws the conclusion when the owners have answered a write.
 func (a writes) answered(i int, o *operation) {
 	switch {
-	case o.oldView, a.p.fence != a.board.Fence(), a.board.Lapsed():
-		// It was written by an old ring, or others have gone on without this node meanwhile: who
-		// acknowledged it need not be who is read.
+	case o.oldView, !a.undisturbed(): // it was written by an old ring, or that may be so
 		a.p.giveUp(i, kv.ErrUnavailable, true)
 	case o.refusal != nil && o.live:
 		a.p.end(i, o.refusal)
