@@ -10,7 +10,8 @@ import (
 
 // shard is one stripe of the store: the entries of one partition and what is
 // known of them all. Every change to the engine goes through put and remove,
-// which keep the rest in step.
+// which keep the rest in step. What a write needs of it is in its first two cache lines, and in one
+// of the digests.
 type shard struct {
 	near atomic.Uint32 // never written, not guarded: see window.lock
 
@@ -23,21 +24,20 @@ type shard struct {
 	// dues has the hash and the time of every entry for which something is due one day. It also has
 	// some that were replaced: prune bounds these.
 	dues dueQueue
-	hand int // the next of dues to be looked at by prune
+	gift *gift // nil: nobody asks
 
 	// held is the part of Store.accounted that is this shard's.
 	held int64
 
 	digests [Buckets]uint64
 
+	hand  int // the next of dues to be looked at by prune
 	steps stepper
 
 	evictions *evictions // nil: nothing is evicted
-	gift      *gift      // nil: nobody asks
 
-	// Neighbours in the slice of shards are locked by other cores: keep the
-	// next one's lock and counters off the cache line that ends this one.
-	_ [cacheLineBytes]byte
+	// The next shard in the slice, which other cores lock, begins with a cache line of its own.
+	_ [24]byte
 }
 
 const cacheLineBytes = 64

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"unsafe"
 
 	"httpdhs/kv"
 )
@@ -177,4 +178,15 @@ func TestWindowGoesOnWhereNothingIsToBeTrimmed(t *testing.T) {
 		t.Errorf("a window of %d ended after %d, short %v", windowOffers, done, short)
 	}
 	checkBooks(t, s)
+}
+
+// A shard is whole cache lines, and the digests begin with the third.
+func TestShardIsWholeCacheLines(t *testing.T) {
+	if unsafe.Sizeof(uintptr(0)) != 8 {
+		t.Skip("laid out for 64 bits")
+	}
+	var sh shard
+	if size, at := unsafe.Sizeof(sh), unsafe.Offsetof(sh.digests); size%cacheLineBytes != 0 || at != 2*cacheLineBytes {
+		t.Errorf("a shard is %d bytes, its digests begin at %d", size, at)
+	}
 }
