@@ -15,9 +15,9 @@ type Write struct {
 
 // Apply queues records. The tickets are taken (true) when the peer takes part: it is up, or it is
 // recovering and live is false. Otherwise the caller resolves the tickets. The records stay as
-// hints then, unless the peer is closed. With carry the caller is going to call Carry next, so the
-// sender is not woken.
-func (p *Peer) Apply(writes []Write, live, carry bool) (taken bool) {
+// hints then, unless the peer is closed. With quiet the sender is not woken: the
+// caller is going to call Carry or Wake.
+func (p *Peer) Apply(writes []Write, live, quiet bool) (taken bool) {
 	p.mu.Lock()
 	if p.closed {
 		p.mu.Unlock()
@@ -37,7 +37,7 @@ func (p *Peer) Apply(writes []Write, live, carry bool) (taken bool) {
 	if state != Up {
 		lost = p.trimLocked()
 	}
-	if !carry || !taken {
+	if !quiet || !taken {
 		p.wakeLocked()
 	}
 	p.mu.Unlock()
@@ -46,28 +46,37 @@ func (p *Peer) Apply(writes []Write, live, carry bool) (taken bool) {
 }
 
 // Read queues a read. False: the peer is down or closed, and the caller resolves the ticket. For
-// carry see Apply.
-func (p *Peer) Read(key []byte, t Ticket, carry bool) bool {
-	return p.ask(carry, func(q *queue) { q.read(key, t) })
+// quiet see Apply.
+func (p *Peer) Read(key []byte, t Ticket, quiet bool) bool {
+	return p.ask(quiet, func(q *queue) { q.read(key, t) })
 }
 
 // Decide queues a conditional write. The result is as that of Read.
-func (p *Peer) Decide(c *kv.Condition, r *kv.Record, t Ticket, carry bool) bool {
-	return p.ask(carry, func(q *queue) { q.decide(c, r, t) })
+func (p *Peer) Decide(c *kv.Condition, r *kv.Record, t Ticket, quiet bool) bool {
+	return p.ask(quiet, func(q *queue) { q.decide(c, r, t) })
 }
 
 // ask queues what is not kept for a peer that is down.
-func (p *Peer) ask(carry bool, add func(*queue)) bool {
+func (p *Peer) ask(quiet bool, add func(*queue)) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed || p.State() == Down {
 		return false
 	}
 	add(&p.queue)
-	if !carry {
+	if !quiet {
 		p.wakeLocked()
 	}
 	return true
+}
+
+// Wake has the sender send what was queued without waking it.
+func (p *Peer) Wake() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.queue.batches) > 0 {
+		p.wakeLocked()
+	}
 }
 
 // wakeLocked wakes the sender if there is something to send and no batch is in flight. Who sends

@@ -13,6 +13,8 @@ type attempt struct {
 	v    *placement.View
 	p    *pending
 	call *kv.Call
+
+	quiet bool // the senders of peers are not woken by what is queued: bulk wakes them
 }
 
 // Phases of an operation. Each is begun by one of its methods, and goes on in another when its
@@ -27,7 +29,7 @@ type (
 // attempt carries the operations out by the present view: all of them, or those that are worth
 // another attempt.
 func (c *Coordinator) attempt(p *pending, call *kv.Call, again bool) {
-	a := attempt{c, c.board.Enter(), p, call}
+	a := attempt{Coordinator: c, v: c.board.Enter(), p: p, call: call}
 	defer c.board.Leave(a.v)
 	before := p.fence
 	p.fence = c.board.Fence()

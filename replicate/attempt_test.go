@@ -15,7 +15,7 @@ import (
 func (n *testNode) begin(call *kv.Call) (*pending, *attempt) {
 	p := acquirePending(call)
 	p.fence = n.board.Fence()
-	return p, &attempt{n.Coordinator, n.board.Enter(), p, call}
+	return p, &attempt{Coordinator: n.Coordinator, v: n.board.Enter(), p: p, call: call}
 }
 
 // end goes on until all operations have their outcome.

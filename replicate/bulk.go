@@ -31,7 +31,11 @@ func (a bulk) startAll() {
 	}
 	g, order := a.p.merging, a.p.order.sort(a.v, a.call)
 	reads := 0
+	a.quiet = true
 	for k, at := range order {
+		if k%wakeOps == wakeOps-1 {
+			a.wake()
+		}
 		if k%touchMax == 0 {
 			a.touch(order[k:min(k+touchMax, len(order))])
 		}
@@ -58,8 +62,23 @@ func (a bulk) startAll() {
 		}
 	}
 	a.merge()
+	a.quiet = false
+	a.wake()
 	a.Reads.Add(int64(reads))
 	a.Writes.Add(int64(len(order) - reads))
+}
+
+// wakeOps is after how many operations the senders of peers are woken. A sender that is woken by
+// the first operation takes that alone, and the rest of the call needs another message.
+const wakeOps = 512
+
+// wake has the peers sent what is queued for them.
+func (a bulk) wake() {
+	for _, p := range a.v.Peers {
+		if p != nil {
+			p.Wake()
+		}
+	}
 }
 
 // touchMax is how many operations are looked ahead at.
@@ -126,7 +145,7 @@ func (a bulk) pass() {
 		if len(queued) == 0 {
 			continue
 		}
-		if !a.v.Peers[n].Apply(queued, g.next[0].live, false) {
+		if !a.v.Peers[n].Apply(queued, g.next[0].live, true) {
 			a.refuse(queued)
 		}
 		clear(queued) // they point to the call

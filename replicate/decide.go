@@ -68,7 +68,7 @@ func (a decisions) ask(i int, n uint16, k int, declined ownerSet) bool {
 	t := a.p.begin(i, &next)
 	t.Owner = uint8(k)
 	alone := len(a.call.Ops) == 1
-	if !p.Decide(&op.Cond, &op.Record, t, alone) {
+	if !p.Decide(&op.Cond, &op.Record, t, alone || a.quiet) {
 		a.p.drop()
 		return false
 	}

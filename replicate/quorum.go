@@ -21,7 +21,7 @@ func (a quorums) start(i int) {
 			a.call.Buf = buf[:scratch]
 			continue
 		}
-		if !a.v.Peers[n].Read(op.Key, t, false) {
+		if !a.v.Peers[n].Read(op.Key, t, a.quiet) {
 			a.p.resolve(t, a.failure())
 		}
 	}

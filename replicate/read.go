@@ -67,7 +67,7 @@ func (a reads) readOwn(op *kv.Op, partition, k int, o *operation, g *reading) (w
 func (a reads) send(p *peer.Peer, key []byte, t peer.Ticket, hedged bool) bool {
 	alone := len(a.call.Ops) == 1
 	carry := alone && (!hedged || a.hedged.has(hedgeCost))
-	if !p.Read(key, t, carry) {
+	if !p.Read(key, t, carry || a.quiet) {
 		return false
 	}
 	delay := p.Patience()

@@ -91,7 +91,7 @@ func (a *attempt) hand(i int, next *operation, owners []uint16, to ownerSet, r *
 		t.Owner = uint8(k)
 		carry := alone && to == 0
 		switch p := a.v.Peers[n]; {
-		case !p.Apply([]peer.Write{{Record: r, Ticket: t}}, next.live, carry):
+		case !p.Apply([]peer.Write{{Record: r, Ticket: t}}, next.live, carry || a.quiet):
 			if waits {
 				a.p.resolve(t, a.failure())
 			}
