@@ -1,6 +1,8 @@
 package replicate
 
 import (
+	"slices"
+
 	"httpdhs/kv"
 	"httpdhs/placement"
 )
@@ -69,7 +71,6 @@ func (a *attempt) admitOp(i int) bool {
 	level := a.call.Write
 	if op.Mode() == kv.ModeRead {
 		level = a.call.Read
-		a.p.expect(i)
 	}
 	if op.Required = level.Required(a.v.Replicas); op.Required > a.v.Replicas {
 		a.p.end(i, kv.ErrLevel)
@@ -107,21 +108,17 @@ func (a *attempt) read(i int) {
 // overloaded says whether a queue that the operation goes through is at its
 // bound.
 func (a *attempt) overloaded(op *kv.Op) bool {
+	full := func(n uint16) bool { return a.v.Peers[n] != nil && a.v.Peers[n].Overloaded() }
 	partition := a.v.Partition(op.Hash)
 	owners := a.v.Owners(partition)
-	if op.Mode() == kv.ModeRead && op.Required == 1 {
+	switch {
+	case !slices.ContainsFunc(owners, full): // as nearly always
+		return false
+	case op.Mode() == kv.ModeRead && op.Required == 1:
 		k := reads{a}.candidate(partition, 0)
-		if k < 0 {
-			return false
-		}
-		owners = owners[k : k+1]
+		return k >= 0 && full(owners[k])
 	}
-	for _, n := range owners {
-		if p := a.v.Peers[n]; p != nil && p.Overloaded() {
-			return true
-		}
-	}
-	return false
+	return true
 }
 
 // advance looks at every operation that is decided: all are, unless the deadline has passed. It

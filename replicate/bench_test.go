@@ -88,15 +88,21 @@ func BenchmarkDo(b *testing.B) {
 	}
 }
 
-// BenchmarkDoMany is a call of a hundred puts to two owners, as of /batch, and
-// of two thousand, as of /load-data, by one caller. A figure is for a put.
+// BenchmarkDoMany is a call of a hundred puts to two owners, one of half as many gets, as of /batch,
+// and one of two thousand puts, as of /load-data, by one caller. A figure is for an operation.
 func BenchmarkDoMany(b *testing.B) {
 	c := newCluster(b, 2, 2)
 	n := c.nodes[0]
 	n.shortCut(1)
-	ops := benchOps(1<<20, kv.OpPut)
-	for _, size := range []int{100, 2000} {
-		b.Run(fmt.Sprintf("ops=%d", size), func(b *testing.B) {
+	n.Do(&kv.Call{Ops: benchOps(1<<14, kv.OpPut), Deadline: time.Now().Add(patience)})
+	for _, bc := range []struct{ size, gets int }{{100, 0}, {100, 50}, {2000, 0}} {
+		size, ops := bc.size, benchOps(1<<14, kv.OpPut)
+		for i := range ops {
+			if i%100 < bc.gets {
+				ops[i] = op(kv.OpGet, string(ops[(i+50)%len(ops)].Key), "")
+			}
+		}
+		b.Run(fmt.Sprintf("ops=%d/gets=%d", size, bc.gets), func(b *testing.B) {
 			var call kv.Call
 			b.ReportAllocs()
 			for done := 0; done < b.N; done += size {
@@ -104,8 +110,8 @@ func BenchmarkDoMany(b *testing.B) {
 				call.Ops = append(call.Ops[:0], ops[at:at+size]...)
 				call.Deadline = time.Now().Add(patience)
 				n.Do(&call)
-				if call.Ops[0].Err != nil {
-					b.Fatal(call.Ops[0].Err)
+				if err := call.Ops[size-1].Err; err != nil {
+					b.Fatal(err)
 				}
 			}
 		})

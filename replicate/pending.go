@@ -121,14 +121,13 @@ func (p *pending) decideLocked(o *operation) {
 // they are queued, and so in which their tickets are resolved.
 func (p *pending) at(i int) *operation { return &p.ops[p.order.place(i)] }
 
-// expect makes room for what get i finds.
-func (p *pending) expect(i int) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if o := p.at(i); o.get == 0 {
+// note takes down what a get has found.
+func (p *pending) note(o *operation, g *reading) {
+	if o.get == 0 {
 		p.readings = append(p.readings, reading{})
 		o.get = int32(len(p.readings))
 	}
+	*p.reading(o) = *g
 }
 
 // reading is what a get has found.
@@ -192,7 +191,7 @@ func (p *pending) beginLocked(i int, next *operation) peer.Ticket {
 func (p *pending) beginRead(i int, next *operation, g *reading) peer.Ticket {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	*p.reading(p.at(i)) = *g
+	p.note(p.at(i), g)
 	return p.beginLocked(i, next)
 }
 
@@ -264,7 +263,8 @@ func (p *pending) endRead(i int, last *operation, g *reading, err error) {
 	defer p.mu.Unlock()
 	o := p.at(i)
 	last.number, last.done, last.get = o.number, o.done, o.get
-	*o, *p.reading(o) = *last, *g
+	*o = *last
+	p.note(o, g)
 	p.endLocked(o, err)
 }
 

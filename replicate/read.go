@@ -91,34 +91,28 @@ func (a reads) send(p *peer.Peer, key []byte, t peer.Ticket, hedged bool) bool {
 // owners in sync before those that are not, and owners that answer as fast as usual before late
 // ones. Readers come before the rest.
 func (a reads) candidate(partition int, asked ownerSet) int {
-	second := -1
-	first, late := -1, -1
-	for k, n := range a.v.Owners(partition) {
-		if asked&(1<<k) != 0 {
+	first, late, second := -1, -1, -1
+	owners := a.v.Owners(partition)
+	if k := a.v.Place(owners); k >= 0 && asked&(1<<k) == 0 {
+		if k < a.v.Replicas && a.board.Holds(partition) {
+			return k
+		}
+		second = k
+	}
+	for k, n := range owners {
+		if asked&(1<<k) != 0 || int(n) == a.v.Self {
 			continue
 		}
-		self, fit := int(n) == a.v.Self, false
-		if self {
-			fit = k < a.v.Replicas && a.board.Holds(partition)
-		} else {
-			p := a.v.Peers[n]
-			if p.State() == peer.Down {
-				continue
+		p := a.v.Peers[n]
+		switch fit := k < a.v.Replicas && p.Up() && p.InSync(); {
+		case p.State() == peer.Down:
+		case fit && p.Late():
+			if late < 0 {
+				late = k
 			}
-			fit = k < a.v.Replicas && p.Up() && p.InSync()
-			if fit && p.Late() {
-				if late < 0 {
-					late = k
-				}
-				continue
-			}
-		}
-		switch {
-		case fit && self:
-			return k
 		case fit && first < 0:
 			first = k
-		case !fit && (second < 0 || self):
+		case !fit && second < 0:
 			second = k
 		}
 	}

@@ -122,9 +122,9 @@ var mutants = []mutant{
 	},
 	{
 		bug:  "a write is acknowledged though others have gone on meanwhile",
-		file: "replicate/write.go",
-		from: "case o.oldView, a.p.fence != a.board.Fence(), a.board.Lapsed():",
-		to:   "case o.oldView, a.board.Lapsed():",
+		file: "replicate/attempt.go",
+		from: "return a.p.fence == a.board.Fence() && !a.board.Lapsed()",
+		to:   "return !a.board.Lapsed()",
 		in:   "replicate", test: "TestFencedOperationsAreNotAcknowledged",
 	},
 	{
@@ -213,8 +213,8 @@ var mutants = []mutant{
 	{
 		bug:  "w=live is acknowledged by an owner to come alone",
 		file: "replicate/write.go",
-		from: "next.extra = uint8(len(owners) - a.v.Replicas)",
-		to:   "if !next.live {\n\t\tnext.extra = uint8(len(owners) - a.v.Replicas)\n\t}",
+		from: "next.extra = uint8(owners - a.v.Replicas)",
+		to:   "if !next.live {\n\t\tnext.extra = uint8(owners - a.v.Replicas)\n\t}",
 		in:   "dataplane", test: "TestLiveNeedsAnOwnerThatIsRead",
 	},
 	{
