@@ -54,7 +54,7 @@ func testHasWhatWasKept(t *testing.T) {
 		poll.True(t, "it is down", other.node(c, 2).down)
 	}
 	kept := kv.Record{Key: []byte("key"), Entry: kv.Entry{Version: kv.VersionAt(time.Now()), Value: []byte("value")}}
-	n.node(c, 2).peer.Apply(&kept, peer.Ticket{}, false, false)
+	n.node(c, 2).peer.Apply([]peer.Write{{Record: &kept}}, false, false)
 	records := memnet.NewGate(t)
 	c.net.Between(c.nodes[1].name, back.name, nil)
 	c.net.Between(n.name, back.name, memnet.OnBatches(func(msg []byte, _ func() ([]byte, error)) ([]byte, error) {
