@@ -88,8 +88,9 @@ func BenchmarkDo(b *testing.B) {
 	}
 }
 
-// BenchmarkDoMany is a call of a hundred puts to two owners, one of half as many gets, as of /batch,
-// and one of two thousand puts, as of /load-data, by one caller. A figure is for an operation.
+// BenchmarkDoMany is a call of many operations to two owners, by one caller: a hundred as of
+// /batch, all puts or half of them gets, and two thousand puts as of /load-data. A figure is for
+// an operation.
 func BenchmarkDoMany(b *testing.B) {
 	c := newCluster(b, 2, 2)
 	n := c.nodes[0]
