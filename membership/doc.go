@@ -6,7 +6,7 @@
 // number of exchanges gives the same map. While a member runs, it alone raises the version of its
 // entry. Others do when they remove it.
 //
-// A hello carries the map: a message over HTTP that has the whole of it both ways, and the
+// A hello carries the map: a message that has the whole of it both ways, and the
 // settings that have to be equal. Who answers merges before it answers. It is how a node joins,
 // and how members that are down are looked for. A node that changes the map itself says hello to
 // all that are up. The digest of the map is in each probe of the data plane, which asks all peers

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"httpdhs/internal/poll"
+	"httpdhs/internal/seal"
 	"httpdhs/kv"
 )
 
@@ -28,8 +29,8 @@ type pair struct {
 	nodes [2]*Node
 	addr  string // of a socket of the first node, for what may look like a member's
 
-	mu   sync.Mutex
-	said map[*recorder]*bytes.Buffer // guarded by mu: to the first node, by connection
+	mu    sync.Mutex
+	noted map[*recorder]*bytes.Buffer // guarded by mu: what was said to the first node, by connection
 }
 
 // recorder is a connection from the second node to the first.
@@ -40,10 +41,10 @@ type recorder struct {
 
 func (r *recorder) Write(p []byte) (int, error) {
 	r.p.mu.Lock()
-	if r.p.said[r] == nil {
-		r.p.said[r] = new(bytes.Buffer)
+	if r.p.noted[r] == nil {
+		r.p.noted[r] = new(bytes.Buffer)
 	}
-	r.p.said[r].Write(p)
+	r.p.noted[r].Write(p)
 	r.p.mu.Unlock()
 	return r.Conn.Write(p)
 }
@@ -56,7 +57,7 @@ func pairValue(i int) string { return fmt.Sprintf("the value of key %d", i) }
 // newPair starts two nodes that hold the same keys.
 func newPair(t *testing.T, secret string) *pair {
 	t.Helper()
-	p := &pair{t: t, said: make(map[*recorder]*bytes.Buffer)}
+	p := &pair{t: t, noted: make(map[*recorder]*bytes.Buffer)}
 	var listeners [2]net.Listener
 	var names []string
 	for i := range listeners {
@@ -148,36 +149,55 @@ func (p *pair) tell(message []byte) (status int) {
 	defer c.Close()
 	_, _ = c.Write(message) // the node may have closed already
 	_ = c.CloseWrite()
-	resp, err := http.ReadResponse(bufio.NewReader(c), nil)
+	r := bufio.NewReader(c)
+	resp, err := http.ReadResponse(r, nil)
 	if err != nil {
 		return 0
 	}
-	_, _ = io.Copy(io.Discard, resp.Body)
-	_ = resp.Body.Close()
-	return resp.StatusCode
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusSwitchingProtocols {
+		_, _ = io.Copy(io.Discard, resp.Body)
+		return resp.StatusCode
+	}
+	whole, _ := io.ReadAll(r)
+	if len(whole) < seal.HeadBytes {
+		return 0
+	}
+	head, err := seal.ParseHead(whole)
+	if err != nil {
+		p.t.Errorf("it answers with %x: %v", whole, err)
+	}
+	return head.Code
+}
+
+// said is a message, as it goes over a new connection.
+type said struct {
+	head        seal.Head
+	whole       []byte
+	frame, body int // where they begin
 }
 
 // requests are those that the second node has made of the first.
-func (p *pair) requests() (all [][]byte) {
+func (p *pair) requests() (all []said) {
 	p.t.Helper()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, b := range p.said {
+	for _, b := range p.noted {
 		r := bufio.NewReader(bytes.NewReader(b.Bytes()))
-		for {
-			req, err := http.ReadRequest(r)
-			if err != nil {
-				break // the rest was not noted
-			}
-			var whole bytes.Buffer
-			fmt.Fprintf(&whole, "%s %s HTTP/1.1\r\nHost: %s\r\n", req.Method, req.RequestURI, req.Host)
-			req.Header.Del("Content-Length")
-			_ = req.Header.Write(&whole)
-			fmt.Fprintf(&whole, "Content-Length: %d\r\n\r\n", req.ContentLength)
-			if _, err := io.Copy(&whole, req.Body); err != nil {
+		if _, err := http.ReadRequest(r); err != nil {
+			continue // the rest was not noted
+		}
+		rest, _ := io.ReadAll(r)
+		begin, _, _ := bytes.Cut(b.Bytes(), []byte("\r\n\r\n"))
+		begin = append(bytes.Clone(begin), "\r\n\r\n"...)
+		for len(rest) >= seal.HeadBytes {
+			head, err := seal.ParseHead(rest)
+			end := seal.HeadBytes + head.Seal + head.Body
+			if err != nil || end > len(rest) {
 				break
 			}
-			all = append(all, whole.Bytes())
+			all = append(all, said{head, slices.Concat(begin, rest[:end]), len(begin), len(begin) + end - head.Body})
+			rest = rest[end:]
 		}
 	}
 	if len(all) < pairKeys {
@@ -234,10 +254,11 @@ func TestFlippedBits(t *testing.T) {
 				rng := rand.New(rand.NewPCG(1, uint64(k)))
 				workers.Go(func() {
 					for range flips / 2 / 4 {
-						message := bytes.Clone(requests[rng.IntN(len(requests))])
-						from := 0
-						if rng.IntN(2) == 0 { // where most of a long message is
-							from = bytes.Index(message, []byte("\r\n\r\n")) + 4
+						said := requests[rng.IntN(len(requests))]
+						message := bytes.Clone(said.whole)
+						from := []int{0, said.frame, said.body}[rng.IntN(3)] // where most of a long message is
+						if from == len(message) {
+							from = 0
 						}
 						for range 1 + rng.IntN(3) {
 							message[from+rng.IntN(len(message)-from)] ^= 1 << rng.IntN(8)
@@ -277,7 +298,7 @@ func TestFlippedBits(t *testing.T) {
 func TestMessagesAreForOneNode(t *testing.T) {
 	p, other := newPair(t, theSecret), newPair(t, theSecret)
 	p.mu.Lock()
-	for _, b := range p.said {
+	for _, b := range p.noted {
 		for spelling, secret := range map[string][]byte{
 			"as it is": []byte(theSecret), "in hex": []byte(hex.EncodeToString([]byte(theSecret))),
 			"in base64": []byte(base64.StdEncoding.EncodeToString([]byte(theSecret))),
@@ -292,9 +313,9 @@ func TestMessagesAreForOneNode(t *testing.T) {
 	}
 	p.mu.Unlock()
 	for _, message := range p.requests()[:100] {
-		hello := bytes.HasPrefix(message, []byte("POST /internal/hello "))
-		if status := other.tell(message); !hello && status != 421 {
-			t.Fatalf("%.40q is answered with %d", message, status)
+		hello := message.head.Code == int(seal.Hello)
+		if status := other.tell(message.whole); !hello && status != 421 {
+			t.Fatalf("%.40q is answered with %d", message.whole[message.body:], status)
 		}
 	}
 	other.unchanged()

@@ -13,10 +13,10 @@ import (
 	"httpdhs/wire"
 )
 
-// A panic of the HTTP client is an error of the round trip, like any other: senders and probers
+// A panic of a transport is an error of the round trip, like any other: senders and probers
 // have nobody who would recover it.
-func TestAPanicOfTheClientIsAnError(t *testing.T) {
-	tr := peer.NewHTTPTransport("127.0.0.1:1", "", nil, 1<<20)
+func TestAPanicOfATransportIsAnError(t *testing.T) {
+	tr := peer.NewFrameTransport("127.0.0.1:1", "", nil, 1<<20)
 	tr.Dial = func(string, time.Duration) (net.Conn, error) { panic("a fault") }
 	if _, err := tr.RoundTrip(nil, []byte("message"), time.Now().Add(time.Minute)); err == nil || !strings.Contains(err.Error(), "a fault") {
 		t.Errorf("error %v", err)
@@ -45,7 +45,7 @@ func TestAnExpiryBeyondAllDates(t *testing.T) {
 	message := append(wire.AppendHello(nil, nil)[:1], 1) // a batch, in the format of messages
 	message = append(binary.LittleEndian.AppendUint64(message, uint64(late.Version)), 'a')
 	message = kv.AppendRecord(message, &late)
-	tr := peer.NewHTTPTransport(c.Name(0), "", nil, 1<<20)
+	tr := peer.NewFrameTransport(c.Name(0), "", nil, 1<<20)
 	defer tr.Abort()
 	if _, err := tr.RoundTrip(nil, message, time.Now().Add(time.Minute)); err != nil {
 		t.Fatal(err)

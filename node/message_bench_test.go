@@ -26,7 +26,7 @@ func BenchmarkMessage(b *testing.B) {
 					b.Fatal(err)
 				}
 				defer n.Kill()
-				t := peer.NewHTTPTransport(ln.Addr().String(), secret, nil, 1<<20)
+				t := peer.NewFrameTransport(ln.Addr().String(), secret, nil, 1<<20)
 				defer t.Abort()
 				message := batchOf(records)
 				var answer []byte

@@ -237,7 +237,7 @@ func (n *Node) unwire() error {
 
 // dial makes the transport to the node at addr.
 func (p *parts) dial(addr string) peer.Transport {
-	t := peer.NewHTTPTransport(addr, p.cfg.ClusterSecret, p.cfg.ClientTLS, p.cfg.Limits.MaxValueBytes)
+	t := peer.NewFrameTransport(addr, p.cfg.ClusterSecret, p.cfg.ClientTLS, p.cfg.Limits.MaxValueBytes)
 	t.Dial = p.cfg.Dial
 	return t
 }

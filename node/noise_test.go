@@ -15,8 +15,8 @@ import (
 	"httpdhs/node"
 )
 
-// noise flips a bit in some of what nodes say to each other, both ways: in the bodies of messages,
-// as one that changes their framing only makes a node wait.
+// noise flips a bit in some of what nodes say to each other, both ways and anywhere in a frame. In
+// the HTTP before the first one it might only make a node wait.
 type noise struct {
 	quiet   atomic.Bool
 	flipped atomic.Int64
@@ -25,14 +25,13 @@ type noise struct {
 }
 
 func (n *noise) over(p []byte) {
-	from := bytes.Index(p, []byte("\r\n\r\n")) + 4
-	if from < 4 || from == len(p) || n.quiet.Load() {
+	if len(p) == 0 || bytes.Contains(p, []byte("HTTP/1.1 ")) || bytes.HasPrefix(p, []byte("GET ")) || n.quiet.Load() {
 		return
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.rng.IntN(4) == 0 {
-		p[from+n.rng.IntN(len(p)-from)] ^= 1 << n.rng.IntN(8)
+		p[n.rng.IntN(len(p))] ^= 1 << n.rng.IntN(8)
 		n.flipped.Add(1)
 	}
 }

@@ -87,7 +87,7 @@ func TestWrongClusterSecret(t *testing.T) {
 		awaitDown(t, c, 0, "--cluster-secret-file", 2)
 		awaitDown(t, c, 2, "--cluster-secret-file", 0, 1)
 		c.AwaitState(1, api.StateJoining, 0)
-		wantStatus(t, c.Do(0, "POST", "/internal/exchange", "x"), 403)
+		wantStatus(t, c.Do(0, "POST", "/internal/exchange", "x"), 426)
 	}
 }
 
@@ -110,7 +110,7 @@ func TestSecretAndToken(t *testing.T) {
 		}
 	}
 	wantStatus(t, c.Do(2, "GET", "/db/key", "", "Authorization", "Bearer the secret"), 401)
-	wantStatus(t, c.Do(0, "POST", "/internal/exchange", "x", token...), 403)
+	wantStatus(t, c.Do(0, "POST", "/internal/exchange", "x", token...), 426)
 	wantStatus(t, c.Do(2, "GET", "/readyz", ""), 200)
 	wantStatus(t, c.Do(2, "GET", "/healthz", ""), 200)
 }

@@ -241,7 +241,7 @@ func testFewPast(t *testing.T) {
 		defer under.Add(-1)
 		return hold.Hold(msg, func() ([]byte, error) { return msg, nil })
 	}))
-	const asked = 3 * peerConnsMax
+	const asked = 3 * linksMax
 	done := make(chan error)
 	for range asked {
 		go func() {
@@ -259,8 +259,8 @@ func testFewPast(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if n := most.Load(); n > peerConnsMax-3 {
-		t.Errorf("%d at once on %d connections", n, peerConnsMax)
+	if n := most.Load(); n > linksMax-3 {
+		t.Errorf("%d at once on %d connections", n, linksMax)
 	}
 }
 

@@ -110,10 +110,8 @@ func TestAuth(t *testing.T) {
 	f.send("POST", "/batch", "{}\n").want(t, 401)
 	f.send("GET", "/healthz", "").want(t, 200)
 	f.send("GET", "/readyz", "").want(t, 200)
-	for _, target := range []string{"/internal/exchange", "/internal/hello"} {
-		f.send("POST", target, "hi").want(t, 403)
-		f.send("POST", target, "hi", good).want(t, 403)
-	}
+	f.send("GET", linkPath, "").want(t, 426)
+	f.tell(f.message([]byte("hi")), 200) // which clients' tokens are nothing to
 }
 
 // A handler that panics is a 500 and a line in the log, and nothing else.

@@ -68,6 +68,7 @@ type conn struct {
 	req     bodyReader    // the body of the request at hand
 	has     fieldSet      // of that request
 	scratch *scratch
+	linked  bool // from the next answer on it carries messages of nodes
 	linger  bool // the client may still be sending: let it read the answer
 	untaken bool // the client has been waited for, and does not take what it is sent
 	eof     bool // the client has sent its last byte

@@ -364,7 +364,7 @@ func TestOtherMethods(t *testing.T) {
 			t.Errorf("%s: Allow is %q", method, a.header.Get("Allow"))
 		}
 	}
-	for target, allow := range map[string]string{"/db": "GET, HEAD", "/internal/exchange": "POST", "/load-data": "POST, PUT", "/cluster/key/a": "GET, HEAD", "/healthz": "GET, HEAD"} {
+	for target, allow := range map[string]string{"/db": "GET, HEAD", "/load-data": "POST, PUT", "/cluster/key/a": "GET, HEAD", "/healthz": "GET, HEAD"} {
 		a := f.send("DELETE", target, "")
 		a.want(t, 405)
 		if a.header.Get("Allow") != allow {

@@ -28,6 +28,7 @@ var (
 	errNoRoute         = &statusError{404, "no such resource: keys are under /db/, the rest is listed at /"}
 	errNoConsole       = &statusError{404, "the console has no such file; it starts at /"}
 	errMethod          = &statusError{405, "this method is not allowed here: see the Allow header"}
+	errNoLink          = &statusError{426, "these paths are for nodes of the cluster alone, which all run the same version; clients use the others"}
 	errUnauthorized    = &statusError{401, "a token is needed: send the header Authorization: Bearer TOKEN"}
 	errWrongToken      = &statusError{401, "the token is not this cluster's: send the one of the nodes' --auth-token-file"}
 	errNoPost          = &statusError{405, "a key is not written with POST: use PUT (curl -X PUT -d value=…, or curl -T FILE)"}
@@ -79,7 +80,7 @@ var statusTable = []struct {
 	{kv.ErrAbsenceUnknown, 503, "try again when more replicas are up"},
 	{errStranger, 403, "set the same --cluster-secret-file at all nodes"},
 	{errMisdirected, 421, "give each node one name, and each name one node"},
-	{seal.ErrNone, 403, "this path is for nodes of the cluster alone, and clients use the others"},
+	{seal.ErrNone, 403, ""},
 	{seal.ErrSecret, 403, ""},
 	{seal.ErrFormat, 403, ""},
 	{seal.ErrChanged, 422, ""},

@@ -173,6 +173,9 @@ func (fakePeers) Exchange(dst, request []byte) ([]byte, error) {
 	if bytes.HasPrefix(request, []byte("stop")) {
 		return nil, fmt.Errorf("node n2: %w", kv.ErrStopping)
 	}
+	if bytes.HasPrefix(request, []byte("panic")) {
+		panic("ouch")
+	}
 	if bytes.HasPrefix(request, []byte("long")) {
 		return nil, kv.ErrKeyTooLong
 	}

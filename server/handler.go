@@ -48,14 +48,25 @@ func (s *Server) guarded(ctx *fasthttp.RequestCtx, c *conn) {
 // finish puts on every answer what every answer has.
 func (s *Server) finish(ctx *fasthttp.RequestCtx, c *conn) {
 	s.sign(&ctx.Response.Header, !bytes.HasPrefix(ctx.Request.Header.RequestURI(), internalPrefix))
-	if s.stopping.Load() || c.extra {
+	if s.stopping.Load() || c.extra && !c.linked {
 		ctx.Response.SetConnectionClose()
 	}
 	c.linger = c.linger || c.req.left != 0
-	if sc := c.scratch; sc != nil && sc.weight() > sc.held {
-		s.settle(ctx, sc)
+	if sc := c.scratch; sc != nil {
+		s.settleAnswer(ctx, sc)
 	}
 	s.journal.count(ctx, ctx.Response.StatusCode())
+}
+
+// settleAnswer counts what the answer keeps in memory.
+func (s *Server) settleAnswer(ctx *fasthttp.RequestCtx, sc *scratch) {
+	if ctx.Response.IsBodyStream() {
+		s.settle(sc, sc.out)
+	} else if answer := ctx.Response.Body(); len(answer) > 0 {
+		ctx.Response.SetBodyRaw(s.settle(sc, answer))
+	} else {
+		s.settle(sc, answer)
+	}
 }
 
 // sign puts this node's name on an answer.

@@ -4,8 +4,6 @@ import (
 	"sync/atomic"
 	"unsafe"
 
-	"github.com/valyala/fasthttp"
-
 	"httpdhs/kv"
 )
 
@@ -154,24 +152,21 @@ func (b *budgets) holdAnswer(sc *scratch, answer []byte) (moved []byte, err erro
 }
 
 // settle counts what the scratch takes while the answer is written, whoever has made it. It is too
-// late to refuse.
-func (b *budgets) settle(ctx *fasthttp.RequestCtx, sc *scratch) {
+// late to refuse. The answer may be somewhere else then.
+func (b *budgets) settle(sc *scratch, answer []byte) (moved []byte) {
+	if sc.weight() <= sc.held {
+		return answer
+	}
 	from := sc.from
 	if from == nil {
 		from = &b.answerBytes
-	}
-	stream, answer := ctx.Response.IsBodyStream(), sc.out
-	if !stream {
-		answer = ctx.Response.Body()
 	}
 	moved, ok := sc.count(from, answer)
 	if n := sc.weight(); !ok && n > sc.held {
 		from.used.Add(n - sc.held)
 		sc.held, sc.from = n, from
 	}
-	if !stream && len(answer) > 0 {
-		ctx.Response.SetBodyRaw(moved)
-	}
+	return moved
 }
 
 // budget bounds a sum of bytes.

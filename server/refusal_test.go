@@ -16,10 +16,8 @@ import (
 // What the headers are enough to refuse is refused before any of the body is sent: whether the
 // client asks first or not, and however it sends its body.
 func TestRefusedBeforeTheBody(t *testing.T) {
-	const exchangeMax = 1 << 20
-	f := start(t, Options{AuthToken: "s3cret", ClusterSecret: "ours", MaxExchangeBytes: exchangeMax,
+	f := start(t, Options{AuthToken: "s3cret", ClusterSecret: "ours",
 		Metrics: func(*fasthttp.RequestCtx) {}, Console: func(*fasthttp.RequestCtx) {}, ConsolePaths: []string{"/", "/console/app.js"}})
-	long := f.message(make([]byte, exchangeMax+1)).header() + fmt.Sprintf("\r\nContent-Length: %d\r\n", exchangeMax+1)
 	token := "Authorization: Bearer s3cret\r\n"
 	for _, c := range []struct {
 		head, headers string
@@ -28,7 +26,6 @@ func TestRefusedBeforeTheBody(t *testing.T) {
 		{"PUT /db/k", "", 401},
 		{"POST /load-data", "", 401},
 		{"POST /batch", "", 401},
-		{"POST /internal/exchange", "", 403},
 		{"PUT /db/", token, 400},
 		{"PUT /db/%", token, 400},
 		{"PUT /db/" + strings.Repeat("k", 4097), token, 414},
@@ -79,8 +76,8 @@ func TestRefusedBeforeTheBody(t *testing.T) {
 		{"DELETE /cluster/nodes/down:1?nope=1", token, 400},
 		{"DELETE /cluster/nodes/%zz", token, 400},
 		{"GET /cluster/nodes/down:1", token, 405},
-		{"GET /internal/exchange", token, 405},
-		{"POST /internal/none", token, 404},
+		{"GET /internal/link", token, 426},
+		{"POST /internal/none", "", 426},
 	} {
 		for _, body := range []string{"Content-Length: 5\r\n", "Content-Length: 5000000\r\n", "Transfer-Encoding: chunked\r\n"} {
 			for _, asks := range []string{"", "Expect: 100-continue\r\n"} {
@@ -95,7 +92,6 @@ func TestRefusedBeforeTheBody(t *testing.T) {
 	}
 	for _, asks := range []string{"", "Expect: 100-continue\r\n"} {
 		f.refusesAtOnce(t, "PUT /db/k HTTP/1.1", token+asks+"Content-Length: 8388609\r\n", 413)
-		f.refusesAtOnce(t, "POST /internal/exchange HTTP/1.1", long+asks, 413)
 	}
 }
 

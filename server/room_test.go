@@ -270,12 +270,12 @@ func TestPeersAreKept(t *testing.T) {
 	f.limits.header = time.Hour
 	hello := f.message([]byte("hi"))
 	hello.purpose = seal.Hello
-	greeted, refused := f.ask(hello.text(), 200), f.ask(f.message([]byte("bad")).text(), 400)
-	var peers []net.Conn
+	greeted, refused := f.tell(hello, 200), f.tell(f.message([]byte("bad")), 400)
+	var peers []*link
 	for range f.mu.maxBeside() + f.mu.maxGuests() { // the second have places of clients
-		peers = append(peers, f.ask(f.message([]byte("hi")).text(), 200))
+		peers = append(peers, f.tell(f.message([]byte("hi")), 200))
 	}
-	beyond := f.ask(f.message([]byte("hi")).text(), 200)
+	beyond := f.tell(f.message([]byte("hi")), 200)
 	for i := range 13 {
 		f.sayHalf(halfHead, waitHead, i+1)
 	}
@@ -286,8 +286,13 @@ func TestPeersAreKept(t *testing.T) {
 		f.say(halfHead) // one at a time: of those that come at once some stay at the door
 		return f.Stats().EvictedConns >= 50
 	})
-	for _, c := range append(peers, beyond, refused, greeted) {
-		isOpen(t, "what a message came by", c)
+	isOpen := func(l *link) {
+		t.Helper()
+		_, _ = io.WriteString(l, f.message([]byte("bad")).frame()) // which makes it no node's
+		l.read().want(t, 400)
+	}
+	for _, l := range append(peers, beyond, refused, greeted) {
+		isOpen(l)
 	}
 	f.sweep(time.Duration(at)*time.Millisecond + time.Second)
 	for range 100 {
@@ -296,8 +301,8 @@ func TestPeersAreKept(t *testing.T) {
 	isClosed(t, "a node's beyond the bound", beyond)
 	isClosed(t, "what a refused message came by", refused)
 	isClosed(t, "what a hello came by", greeted)
-	for _, c := range peers {
-		isOpen(t, "a node's", c)
+	for _, l := range peers {
+		isOpen(l)
 	}
 	most := int64(64 + 2*f.mu.maxBeside()) // as many may stand at the door as there are nodes
 	poll.True(f.t, "the bounds hold", func() bool { return f.Stats().Conns <= most })
@@ -320,10 +325,11 @@ func TestPeersGetIn(t *testing.T) {
 	silent := f.sayHalf("", waitNext, 1)
 	f.sweep(2 * time.Second)
 	aMessage := f.message([]byte("hi")).text()
-	peer := f.ask(aMessage, 200)
+	a, peer := f.message([]byte("hi")).send()
+	a.want(t, 200)
 	isClosed(t, "one that says nothing", silent)
-	_, _ = io.WriteString(peer, aMessage)
-	readAnswer(t, bufio.NewReader(peer), "GET").want(t, 200)
+	_, _ = io.WriteString(peer, f.message([]byte("hi")).frame())
+	peer.read().want(t, 200)
 	f.ask(aRequest, 503)
 	poll.True(f.t, "the client is gone", func() bool { return f.Stats().Conns == 3 })
 
@@ -336,9 +342,9 @@ func TestPeersGetIn(t *testing.T) {
 	isClosed(t, "half a message", half)
 	turnedAway := f.dial()
 	defer turnedAway.Close()
-	a := readAnswer(t, bufio.NewReader(turnedAway), "GET")
-	a.want(t, 503)
-	if a.header.Get("X-Dht-Node") != "n1:1234" || a.header.Get("Retry-After") != "1" || !a.close {
+	away := readAnswer(t, bufio.NewReader(turnedAway), "GET")
+	away.want(t, 503)
+	if a := away; a.header.Get("X-Dht-Node") != "n1:1234" || a.header.Get("Retry-After") != "1" || !a.close {
 		t.Errorf("turned away with %v", a.header)
 	}
 }

@@ -168,10 +168,11 @@ func (r *routes) addStreams(l *listings, b *batches, d *loads) {
 	r.others.PUT("/load-data", found(load))
 }
 
-// addMessages adds the endpoints of other nodes, which are judged by their seals (exchange.go).
+// addMessages adds the endpoint of other nodes, whose messages are judged by their seals
+// (exchange.go).
 func (r *routes) addMessages(m *messages) {
-	r.post(string(exchangePath), endpoint{open: true, anyQuery: true, body: bodyTaken, answer: m.exchange})
-	r.post(string(helloPath), endpoint{open: true, anyQuery: true, body: bodyTaken, answer: m.hello})
+	r.others.ANY("/internal/{any:*}", found(endpoint{open: true, anyQuery: true, judge: m.refuse}))
+	r.others.GET(linkPath, found(endpoint{open: true, anyQuery: true, judge: m.judge, body: bodyRefused, answer: m.link}))
 }
 
 // addPages adds the endpoints of the console, and that of the counters.

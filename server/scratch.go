@@ -63,8 +63,9 @@ type scratch struct {
 const keepBytesMax = 1 << 20
 
 // scratchOf gives the request its memory; the same one when called again.
-func scratchOf(ctx *fasthttp.RequestCtx) *scratch {
-	c := connOf(ctx)
+func scratchOf(ctx *fasthttp.RequestCtx) *scratch { return connOf(ctx).memory() }
+
+func (c *conn) memory() *scratch {
 	if c.scratch == nil {
 		c.scratch = c.srv.scratch.Get().(*scratch)
 	}

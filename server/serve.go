@@ -60,6 +60,9 @@ func (c *conn) serve() error {
 		ctx.Request.Reset()
 		ctx.Response.Reset()
 		c.linger = false
+		if c.linked {
+			return s.messages.serve(c)
+		}
 		c.setPhase(phaseIdle)
 	}
 }

@@ -28,7 +28,7 @@ func startBrowser(t *testing.T, flags ...string) *browser.Browser {
 // asking there first. It comes to how many requests that are.
 const attack = `(async (node, first) => {
   const batch = '{"op":"put","key":"stolen","value":"x"}\n{"op":"delete","key":"kept"}\n';
-  const targets = [["load-data", "stolen\tx\nkept\tx\n"], ["batch", batch], ["cluster/leave", "a"], ["internal/exchange", "a"],
+  const targets = [["load-data", "stolen\tx\nkept\tx\n"], ["batch", batch], ["cluster/leave", "a"], ["internal/link", "a"],
     ["db/stolen", "value=x"], ["db/kept", "value=x"]];
   const types = ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=b", ""];
   const url = (path) => node + path + "?attempt=" + first++;
@@ -61,13 +61,22 @@ const attack = `(async (node, first) => {
 const asked = `(async (node) => {
   const put = { "Content-Type": "application/x-ndjson" };
   const all = [["db/stolen", "PUT", {}], ["db/kept", "DELETE", {}], ["load-data", "PUT", {}], ["cluster/nodes/a:1", "DELETE", {}],
-    ["load-data", "POST", put], ["batch", "POST", put], ["internal/exchange", "POST", { "X-Dht-Seal": "s" }]];
+    ["load-data", "POST", put], ["batch", "POST", put], ["internal/link", "POST", { "X-Mine": "s" }]];
   const through = [];
   for (const [path, method, headers] of all) {
     await fetch(node + path, { method, headers, body: method === "DELETE" ? undefined : "{}" }).then(() => through.push(path), () => {});
   }
   return through;
 })`
+
+// linking tries to have the node change to the protocol of nodes.
+const linking = `async (node) => {
+  await fetch("http://" + node + "/internal/link", { mode: "no-cors", headers: { Connection: "Upgrade", Upgrade: "httpdhs" } }).catch(() => {});
+  return await new Promise((done) => {
+    const socket = new WebSocket("ws://" + node + "/internal/link", "httpdhs");
+    [socket.onopen, socket.onerror] = [() => done(true), () => done(false)];
+  });
+}`
 
 // A page of another origin writes nothing, whatever its origin is and however it tries: each of its
 // requests gets a 403. Nor does a page whose name has come to lead to the node read anything.
@@ -102,6 +111,17 @@ func TestPagesOfOtherOrigins(t *testing.T) {
 		total += tried
 	}
 	awaitForbidden(t, f, total)
+
+	// A page can ask for what nodes speak by, but not for a link.
+	for _, page := range []string{"http://" + host + ":" + port + "/", "http://" + own + "/"} {
+		var opened bool
+		if b.Open(page).Eval(fmt.Sprintf("(%s)(%q)", linking, own), &opened); opened {
+			t.Errorf("a page of %s has opened a link", page)
+		}
+	}
+	if n := f.metrics(0)[`httpdhs_http_requests_total{code="1xx",method="get"}`]; n != 0 {
+		t.Errorf("%v links were opened", n)
+	}
 
 	// The same name leads to the node itself: now the page is of the node's own origin.
 	p := b.Open("http://rebound.example:" + nodePort + "/")

@@ -45,7 +45,7 @@ var halves = []string{
 	"GET /db/flood HTTP/1.1\r\nHost: localho",
 	"GET /db/flood HTTP/1.1\r\nHost: localhost\r\nX: y\r\n",
 	"P",
-	"POST /internal/exchange HTTP/1.1\r\nHost: localhost\r\nContent-Len",
+	"GET /internal/link HTTP/1.1\r\nHost: localhost\r\nConnection: Upgr",
 	"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
 }
 
@@ -54,7 +54,7 @@ var halfBodies = []string{
 	"PUT /db/flood HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\nha",
 	"PUT /db/flood HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nha",
 	"POST /load-data HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nha",
-	"POST /internal/exchange HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\nha",
+	upgrade + "ha",
 }
 
 // flood has this many clients connect to a node, send what sent says and wait for the end of the
@@ -298,13 +298,15 @@ func TestFloodOfIdleConnections(t *testing.T) {
 	f := floodFleet(t, soaked(4096, 0))
 	f.withstands(&flood{
 		clients: soaked(3200, 10_800), total: soaked(6000, 40_000),
-		sent: func(n int) string { return []string{"", "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"}[n%2] },
+		sent: func(n int) string {
+			return []string{"", "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n", upgrade}[n%3]
+		},
 	})
 }
 
 // all is of all kinds of them.
 func all(n int) string {
-	kinds := [][]string{halves, halfBodies, {"", "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"}}
+	kinds := [][]string{halves, halfBodies, {"", "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n", upgrade}}
 	kind := kinds[n%len(kinds)]
 	return kind[n/len(kinds)%len(kind)]
 }

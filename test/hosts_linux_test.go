@@ -2,7 +2,6 @@ package test
 
 import (
 	"bufio"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -39,11 +38,11 @@ func TestHostsOfMembers(t *testing.T) {
 		if a := send(t, f.ships[i].ask, "PUT", "/db/key", "value"); !a.ok() {
 			t.Errorf("a client at node %d: %d %s", i, a.status, a.body)
 		}
-		status, body := fromHere(t, f.ships[i].ask, "/internal/exchange", seal.Exchange, f.name(i), batch)
+		status, body := fromHere(t, f.ships[i].ask, seal.Exchange, f.name(i), batch)
 		if status != 403 || !strings.Contains(body, "--cluster-secret-file") {
 			t.Errorf("a message to node %d from another host: %d %s", i, status, body)
 		}
-		status, body = fromHere(t, f.ships[i].ask, "/internal/hello", seal.Hello, f.name(i), string(rune(nodewire.Format))+"\x07?")
+		status, body = fromHere(t, f.ships[i].ask, seal.Hello, f.name(i), string(rune(nodewire.Format))+"\x07?")
 		if status != 400 || !strings.Contains(body, "hello") {
 			t.Errorf("a hello to node %d that is none, from another host: %d %s", i, status, body)
 		}
@@ -57,23 +56,23 @@ func TestHostsOfMembers(t *testing.T) {
 }
 
 // fromHere sends a message as a node without a secret would.
-func fromHere(t *testing.T, at, path string, purpose seal.Purpose, to, message string) (status int, body string) {
+func fromHere(t *testing.T, at string, purpose seal.Purpose, to, message string) (status int, body string) {
 	t.Helper()
 	c, err := net.Dial("tcp", at)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	header := seal.New("").Request(new(seal.Seal), purpose, to, []byte(message))
-	_, _ = io.WriteString(c, request("POST", path, message, fmt.Sprintf("%s: %s", seal.Header, header)))
-	resp, err := http.ReadResponse(bufio.NewReader(c), nil)
+	sealed := seal.New("").Request(new(seal.Seal), purpose, to, []byte(message))
+	head := seal.AppendHead([]byte(upgrade), seal.Head{Body: len(message), Seal: len(sealed), Code: int(purpose)})
+	_, _ = io.WriteString(c, string(head)+string(sealed)+message)
+	r := bufio.NewReader(c)
+	if resp, err := http.ReadResponse(r, nil); err != nil || resp.StatusCode != http.StatusSwitchingProtocols {
+		t.Fatalf("no link: %v", err)
+	}
+	status, text, err := readFrame(r)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer resp.Body.Close()
-	text, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return resp.StatusCode, string(text)
+	return status, string(text)
 }

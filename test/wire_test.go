@@ -95,13 +95,12 @@ func TestWireAnswers(t *testing.T) {
 	spoil := func(asking bool, p []byte) {
 		mu.Lock()
 		defer mu.Unlock()
-		head := bytes.Index(p, []byte("\r\n\r\n"))
-		if asking || head < 0 || rng.IntN(2) == 0 {
+		if asking || rng.IntN(2) == 0 {
 			return
 		}
-		from := head + 4
-		if rng.IntN(8) == 0 {
-			from = 0
+		from := 0
+		if head, err := seal.ParseHead(append(bytes.Clone(p), make([]byte, seal.HeadBytes)...)); err == nil && rng.IntN(8) > 0 {
+			from = seal.HeadBytes + head.Seal
 		}
 		for range 1 + rng.IntN(4) {
 			if at := from + rng.IntN(max(1, len(p)-from)); at < len(p) {
@@ -182,10 +181,14 @@ func startWire(t *testing.T, secret bool) *wire {
 
 // note keeps messages between nodes as they pass.
 func (w *wire) note(asking bool, p []byte) {
-	_, body, ok := bytes.Cut(p, []byte("\r\n\r\n"))
-	if !asking || !ok || len(body) < 2 || !bytes.HasPrefix(p, []byte("POST /internal/")) {
+	if !asking || len(p) < seal.HeadBytes {
 		return
 	}
+	head, err := seal.ParseHead(p)
+	if err != nil || len(p) != seal.HeadBytes+head.Seal+head.Body || head.Body < 2 {
+		return
+	}
+	body := p[seal.HeadBytes+head.Seal:]
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if kind := body[1]; len(w.seen[kind]) < 20 {
@@ -286,19 +289,20 @@ func (w *wire) message(rng *rand.Rand, to string) []byte {
 	kind := 1 + rng.IntN(kinds)
 	known := w.seen[byte(kind)]
 	body := w.mutate(rng, known[rng.IntN(len(known))])
-	headers := []string{"Content-Type: application/octet-stream"}
-	purpose, path := seal.Exchange, "/internal/exchange"
+	purpose := seal.Exchange
 	if kind == kinds {
-		purpose, path = seal.Hello, "/internal/hello"
+		purpose = seal.Hello
 	}
+	var sealed []byte
 	if rng.IntN(8) > 0 { // what is sealed is read; with a secret nobody here can do that
 		guess := ""
 		if w.secret && rng.IntN(2) == 0 {
 			guess = fmt.Sprint(rng.Uint64())
 		}
-		headers = append(headers, fmt.Sprintf("%s: %s", seal.Header, seal.New(guess).Request(new(seal.Seal), purpose, to, body)))
+		sealed = seal.New(guess).Request(new(seal.Seal), purpose, to, body)
 	}
-	p := []byte(request("POST", path, string(body), headers...))
+	head := seal.AppendHead(nil, seal.Head{Body: len(body), Seal: len(sealed), Code: int(purpose)})
+	p := slices.Concat([]byte(upgrade), head, sealed, body)
 	if rng.IntN(8) == 0 {
 		p = w.mutate(rng, p)
 	}
@@ -411,13 +415,39 @@ func (w *wire) tell(node int, message []byte) {
 		}
 		text, _ := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
 		_, _ = io.Copy(io.Discard, resp.Body)
-		w.mu.Lock()
-		w.counts[resp.StatusCode]++
-		w.mu.Unlock()
-		if resp.StatusCode >= 500 && resp.StatusCode != http.StatusServiceUnavailable && resp.StatusCode != http.StatusHTTPVersionNotSupported && !(w.lied && resp.StatusCode == http.StatusInsufficientStorage) {
-			fault("%d %.300s", resp.StatusCode, text)
+		status := resp.StatusCode
+		for more := true; more; { // of a link: its answers are frames
+			w.mu.Lock()
+			w.counts[status]++
+			w.mu.Unlock()
+			if status >= 500 && status != http.StatusServiceUnavailable && status != http.StatusHTTPVersionNotSupported && !(w.lied && status == http.StatusInsufficientStorage) {
+				fault("%d %.300s", status, text)
+			}
+			if more = resp.StatusCode == http.StatusSwitchingProtocols; more {
+				if status, text, err = readFrame(r); err != nil {
+					more = false
+				}
+			}
 		}
 	}
+}
+
+// upgrade makes a connection one that carries messages between nodes.
+const upgrade = "GET /internal/link HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: httpdhs\r\n\r\n"
+
+// readFrame reads an answer to a message between nodes, whatever its seal.
+func readFrame(r io.Reader) (status int, body []byte, err error) {
+	b := make([]byte, seal.HeadBytes)
+	if _, err := io.ReadFull(r, b); err != nil {
+		return 0, nil, err
+	}
+	head, err := seal.ParseHead(b)
+	if err != nil {
+		return 0, nil, err
+	}
+	b = make([]byte, head.Seal+head.Body)
+	_, err = io.ReadFull(r, b)
+	return head.Code, b[head.Seal:], err
 }
 
 // counted are the answers by status.

@@ -2,7 +2,7 @@
 // checked when it is decoded.
 //
 // A message is a format byte, a kind byte and a body. An answer is a message too. Integers are
-// little endian. Over HTTP each message has a seal beside it: see package seal.
+// little endian. Each travels in a frame, with a seal in front of it: see package seal.
 //
 //	batch    operations, and their results      batch.go
 //	list     a part of a page of keys           list.go

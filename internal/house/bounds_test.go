@@ -25,7 +25,7 @@ var bounds = map[string][]string{
 	"queue to a peer that is down": {"defaultHintBytes"},
 	"batch to a peer":              {"BatchBytes"},
 	"message from a peer":          {"exchangeSlack", "answerRoom"},
-	"connections to a peer":        {"peerConnsMax"},
+	"connections to a peer":        {"linksMax", "upgradedBytes"},
 	"rounds of a conditional":      {"unpausedRounds"},
 	"hellos from hosts":            {"helloBytesMax", "strangeBytesMax"},
 	"look-ups of members' hosts":   {"lookupsMax", "hostsPause", "hostsPatience"},

@@ -1,7 +1,6 @@
-// Package seal protects the messages that nodes send each other over HTTP.
+// Package seal frames and protects the messages that nodes send each other.
 //
-// A message is the body of a request or of its answer, and its seal is a header beside it. What
-// a seal vouches for, both ways:
+// A message travels in a frame, with its seal in front of it. What a seal vouches for, both ways:
 //
 //   - the body, its length, and whether it is a message to a node, a hello or an answer;
 //   - of a request: the name of the node that it is for;
@@ -12,8 +11,8 @@
 // makes one who does not know the secret, and the secret itself is never sent.
 //
 // The tags of a seal are over its other fields, and one of these is a digest of the body. So a
-// receiver knows from the headers alone whether a message is one of the cluster, for whom it is and
-// how long. The body cannot be another afterwards. It is the shape of RFC 9421 (HTTP Message
+// receiver knows before the body whether a message is one of the cluster, for whom it is and how
+// long. The body cannot be another afterwards. It is the shape of RFC 9421 (HTTP Message
 // Signatures) with RFC 9530 (Digest Fields).
 //
 // A request has a random nonce, so that no two have the same seal, and an answer is to one alone.
@@ -26,7 +25,6 @@ import (
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
-	"encoding/base64"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -36,8 +34,8 @@ import (
 	"github.com/zeebo/xxh3"
 )
 
-// Header is the HTTP header that carries the seal, in requests and in answers: base64url of the
-// fields below, little endian.
+// Format is the version of seals and frames. What they protect has its own. The fields of a seal,
+// little endian:
 //
 //	u8   format
 //	u8   0: without a secret; 1: with one
@@ -49,13 +47,10 @@ import (
 //
 // The tagged bytes are the purpose, u64 length of the body, the fields above the tags; and of an
 // answer u16 status, and all fields of the request.
-const Header = "X-Dht-Seal"
-
-// Format is the version of seals. What they protect has its own.
-const Format = 3
+const Format = 4
 
 // Purpose is what a request is.
-type Purpose byte
+type Purpose uint16
 
 const (
 	Exchange Purpose = 'x' // a message to the node of a name
@@ -111,11 +106,9 @@ type Seal struct {
 	answer  []byte // its fields
 	tagged  []byte
 	own     []byte // what is compared with that of the other side
-	text    []byte
 }
 
-// Request seals a request, and returns what goes into the header, which is good until the next
-// call with p.
+// Request seals a request, and returns the seal, which is good until the next call with p.
 func (s *Sealer) Request(p *Seal, purpose Purpose, to string, body []byte) []byte {
 	b := append(p.request[:0], Format, s.mode())
 	b = append(b, make([]byte, nonceBytes)...)
@@ -123,19 +116,20 @@ func (s *Sealer) Request(p *Seal, purpose Purpose, to string, body []byte) []byt
 	b = append(s.appendSum(b, body), to...)
 	p.tag(purpose, len(body), b)
 	p.request = s.appendTags(b, p)
-	return p.encode(p.request)
+	return p.request
 }
 
-// OpenRequest checks a request by its headers. The body, whose length the headers tell, is still
-// to be checked with [Sealer.CheckBody]. The error wraps one of the above if the request is not
-// to be taken; a refusal can be sealed with p all the same.
-func (s *Sealer) OpenRequest(p *Seal, purpose Purpose, header []byte, length int) (err error) {
-	if p.request, err = decode(p.request[:0], header); err != nil {
-		return err
-	}
+// OpenRequest checks a request by its seal, before its body is read. The body, whose length the
+// head tells, is still to be checked with [Sealer.CheckBody]. The error wraps one of the above if
+// the request is not to be taken; a refusal can be sealed with p all the same.
+func (s *Sealer) OpenRequest(p *Seal, purpose Purpose, seal []byte, length int) error {
+	p.request = append(p.request[:0], seal...)
 	fields, err := split(p.request, nonceAt+nonceBytes)
 	if err != nil {
 		return err
+	}
+	if purpose != Exchange && purpose != Hello { // least of all an answer
+		return fmt.Errorf("it is no request: %w", ErrFormat)
 	}
 	p.tag(purpose, length, fields)
 	return s.checkTags(p, p.request, len(fields))
@@ -154,21 +148,19 @@ func (s *Sealer) CheckBody(p *Seal, body []byte) error {
 	return s.checkSum(p, p.request[nonceAt+nonceBytes:], body)
 }
 
-// Answer seals the answer to a request, and returns what goes into the header, which is good until
-// the next call with p.
+// Answer seals the answer to a request, and returns the seal, which is good until the next call
+// with p.
 func (s *Sealer) Answer(p *Seal, status int, body []byte) []byte {
 	b := s.appendSum(append(p.answer[:0], Format, s.mode()), body)
 	p.tagAnswer(status, len(body), b)
 	p.answer = s.appendTags(b, p)
-	return p.encode(p.answer)
+	return p.answer
 }
 
 // OpenAnswer checks the answer to the request of p. The error wraps one of the above if nothing of
 // the answer, its status least of all, is to be believed.
-func (s *Sealer) OpenAnswer(p *Seal, header []byte, status int, body []byte) (err error) {
-	if p.answer, err = decode(p.answer[:0], header); err != nil {
-		return err
-	}
+func (s *Sealer) OpenAnswer(p *Seal, seal []byte, status int, body []byte) error {
+	p.answer = append(p.answer[:0], seal...)
 	fields, err := split(p.answer, nonceAt)
 	if err != nil {
 		return err
@@ -200,6 +192,8 @@ func sizesOf(mode byte) sizes {
 // split returns the fields above the tags of a seal. So many bytes of them precede the sum.
 func split(b []byte, before int) ([]byte, error) {
 	switch {
+	case len(b) == 0:
+		return nil, ErrNone
 	case len(b) < nonceAt:
 		return nil, ErrChanged
 	case b[0] != Format:
@@ -216,7 +210,7 @@ func split(b []byte, before int) ([]byte, error) {
 
 // tag makes the tagged bytes of a request.
 func (p *Seal) tag(purpose Purpose, length int, fields []byte) {
-	b := append(p.tagged[:0], byte(purpose))
+	b := append(p.tagged[:0], byte(purpose)) // it is one of the three
 	b = binary.LittleEndian.AppendUint64(b, uint64(length))
 	p.tagged = append(b, fields...)
 }
@@ -286,27 +280,5 @@ func (s *Sealer) checkSum(p *Seal, b, body []byte) error {
 	return nil
 }
 
-// text is strict, so that a seal has one spelling.
-var text = base64.RawURLEncoding.Strict()
-
-func (p *Seal) encode(b []byte) []byte {
-	p.text = text.AppendEncode(p.text[:0], b)
-	return p.text
-}
-
-// headerMax is longer than any seal: a name has some 260 bytes.
-const headerMax = 1024
-
-func decode(dst, header []byte) ([]byte, error) {
-	if len(header) == 0 {
-		return dst, ErrNone
-	}
-	if len(header) > headerMax {
-		return dst, ErrChanged
-	}
-	b, err := text.AppendDecode(dst, header)
-	if err != nil {
-		return dst, ErrChanged
-	}
-	return b, nil
-}
+// sealMax is longer than any seal: a name has some 260 bytes.
+const sealMax = 1024
