@@ -500,6 +500,7 @@ func TestWhoSpeaksNoFrames(t *testing.T) {
 		"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n":                        {"400", "run the same version"},
 		"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok":                               {"200", "run the same version"},
 		"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 4\r\n\r\nbusy":            {"503", "busy"},
+		"HTTP/1.1 421 Misdirected Request\r\nContent-Length: 9\r\n\r\nuse https":       {"421", "use https"},
 		"220 mail.example ESMTP\r\n\r\n":                                               {"speaks no HTTP", "run the same version"},
 		"HTTP/1.1 101 Switching Protocols\r\nX: " + strings.Repeat("y", upgradedBytes): {errClosed.Error()},
 		"": {errClosed.Error()},
@@ -512,7 +513,7 @@ func TestWhoSpeaksNoFrames(t *testing.T) {
 				t.Errorf("%.40q: error %v, want %q", answer, err, text)
 			}
 		}
-		if busy := strings.Contains(answer, "busy"); busy == strings.Contains(err.Error(), "version") && want[0] != errClosed.Error() {
+		if clear := strings.Contains(answer, "busy") || strings.Contains(answer, "use https"); clear == strings.Contains(err.Error(), "version") && want[0] != errClosed.Error() {
 			t.Errorf("%.40q: %v", answer, err)
 		}
 	}

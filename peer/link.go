@@ -88,10 +88,11 @@ func (l *link) upgrade(deadline time.Time) error {
 	}
 	body, _ := io.ReadAll(resp.Body)
 	err = l.said(resp.StatusCode, body, false)
-	if resp.StatusCode != http.StatusServiceUnavailable { // which says that the peer is too busy to look
-		err = fmt.Errorf("%w; it takes no messages of this version: %w", err, seal.ErrFormat)
+	switch status := resp.StatusCode; {
+	case status == http.StatusForbidden, status == http.StatusMisdirectedRequest, status >= 500:
+		return err // it says what is wrong
 	}
-	return err
+	return fmt.Errorf("%w; it takes no messages of this version: %w", err, seal.ErrFormat)
 }
 
 // exchange sends a message and appends the answer to dst. sound says that the connection is not to

@@ -30,17 +30,19 @@ func (a bulk) startAll() {
 		a.p.merging = new(merging)
 	}
 	g, order := a.p.merging, a.p.order.sort(a.v, a.call)
-	reads := 0
+	reads, quiet := 0, 0
 	a.quiet = true
 	for k, at := range order {
-		if k%wakeOps == wakeOps-1 {
+		if quiet >= wakeBytes {
 			a.wake()
+			quiet = 0
 		}
 		if k%touchMax == 0 {
 			a.touch(order[k:min(k+touchMax, len(order))])
 		}
 		i := int(at)
 		op := &a.call.Ops[i]
+		quiet += max(len(op.Value), wakeLeast)
 		owners := a.v.Owners(a.v.Partition(op.Hash))
 		mode := op.Mode()
 		plain := mode == kv.ModeMerge
@@ -68,9 +70,13 @@ func (a bulk) startAll() {
 	a.Writes.Add(int64(len(order) - reads))
 }
 
-// wakeOps is after how many operations the senders of peers are woken. A sender that is woken by
-// the first operation takes that alone, and the rest of the call needs another message.
-const wakeOps = 512
+// The senders of peers are woken after so many bytes of values, each of which counts as wakeLeast
+// at least. A sender that is woken by the first operation takes that alone, and the rest of the
+// call needs another message.
+const (
+	wakeBytes = peer.BatchBytes
+	wakeLeast = 512
+)
 
 // wake has the peers sent what is queued for them.
 func (a bulk) wake() {

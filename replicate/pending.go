@@ -43,7 +43,7 @@ var pendings = sync.Pool{New: func() any {
 
 func acquirePending(call *kv.Call) *pending {
 	p, n := pendings.Get().(*pending), len(call.Ops)
-	p.ops = slices.Grow(p.ops[:0], n)[:n] // zero: see releaseLocked
+	p.ops = slices.Grow(p.ops[:0], n)[:n] // zero: see Unlock
 	p.readings = p.readings[:0]
 	p.order.reset()
 	p.refs, p.open, p.over, p.buf, p.patience = 1, n, false, p.buf[:0], 0
@@ -57,7 +57,8 @@ const keepBytes = 1 << 20
 // Lock implements peer.Waiter.
 func (p *pending) Lock() { p.mu.Lock() }
 
-// Unlock gives it back, too, if neither Do nor a ticket refers to it any more.
+// Unlock gives it back, too, if neither Do nor a ticket refers to it any more. So it is for who has
+// given up a reference; anybody else may as well unlock mu.
 func (p *pending) Unlock() {
 	last := p.refs == 0
 	p.mu.Unlock()

@@ -171,7 +171,7 @@ func (r *routes) addStreams(l *listings, b *batches, d *loads) {
 // addMessages adds the endpoint of other nodes, whose messages are judged by their seals
 // (exchange.go).
 func (r *routes) addMessages(m *messages) {
-	r.others.ANY("/internal/{any:*}", found(endpoint{open: true, anyQuery: true, judge: m.refuse}))
+	r.others.ANY("/internal/{any}", found(endpoint{open: true, anyQuery: true, judge: m.refuse}))
 	r.others.GET(linkPath, found(endpoint{open: true, anyQuery: true, judge: m.judge, body: bodyRefused, answer: m.link}))
 }
 

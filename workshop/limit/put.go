@@ -161,7 +161,9 @@ func take(conn net.Conn) {
 		if err != nil {
 			return
 		}
-		have += n
+		if have += n; have == len(buf) {
+			log.Fatal("limit: a batch of more than ", len(buf), " bytes")
+		}
 		if have < 4 || have < 4+int(binary.LittleEndian.Uint32(buf)) {
 			continue
 		}
