@@ -339,12 +339,12 @@ func TestEarlyDeadlines(t *testing.T) {
 
 func testEarly(t *testing.T, config *tls.Config) {
 	a := newAnswering(t, "", config)
-	var before, after time.Duration
+	var before, after atomic.Int64 // durations
 	a.answer = func(q *question) {
-		then := after // the next message may have another
-		time.Sleep(before)
+		then := after.Load() // the next message may have another
+		time.Sleep(time.Duration(before.Load()))
 		q.reply(200, "yes")
-		time.Sleep(then) // in which nothing is taken
+		time.Sleep(time.Duration(then)) // in which nothing is taken
 	}
 	ask := func(what string, timeout time.Duration, answered bool) {
 		t.Helper()
@@ -360,21 +360,21 @@ func testEarly(t *testing.T, config *tls.Config) {
 	ask("the first", second, true)
 	time.Sleep(second + 1)
 	ask("when the first one's deadline has passed", armSlack/2, true)
-	after = second + 1
+	after.Store(int64(second + 1))
 	ask("one after which nothing is taken", second, true)
-	after = 0
+	after.Store(0)
 	ask("one that is taken late", late, true)
-	before = second + 1
+	before.Store(int64(second + 1))
 	ask("one that is answered late", late, true)
 	ask("another", late+1, true)
-	before = time.Hour
+	before.Store(int64(time.Hour))
 	ask("one that is answered too late", late, false)
-	before = 0
+	before.Store(0)
 	ask("one on a new connection", second, true)
 	if n := a.dialled.Load(); n != 2 {
 		t.Errorf("%d connections", n)
 	}
-	after = time.Hour
+	after.Store(int64(time.Hour))
 	ask("one after which nothing is taken", second, true)
 	ask("one that is not taken", late, false)
 }
