@@ -73,10 +73,9 @@ var (
 )
 
 // ReadRecords reads the records of a file while it is ranged over, once: a second time is an error.
-// It reads blocks of 256
-// KiB, or of one record that is larger. The Value of a record that is kept keeps its block in
-// memory, and its Key up to a KiB of other keys. A line that is no record, or one beyond the limits, is a *RecordError, and reading goes
-// on. Any other error ends it.
+// It reads blocks of 256 KiB, or of one record that is larger. The Value of a record that is kept
+// keeps its block in memory, and its Key up to a KiB of other keys. A line that is no record, or
+// one beyond the limits, is a *RecordError, and reading goes on. Any other error ends it.
 func ReadRecords(r io.Reader, f Format, opts *ReadOptions) iter.Seq2[Record, error] {
 	limits := kv.DefaultLimits()
 	if opts != nil {
