@@ -9,6 +9,7 @@ import (
 	"httpdhs/internal/poll"
 	"httpdhs/kv"
 	"httpdhs/peer"
+	"httpdhs/wire"
 )
 
 // begin is the first attempt of a call, as Do makes it.
@@ -169,10 +170,17 @@ func testDecisionAfterAttempts(t *testing.T) {
 }
 
 // Owners acknowledged a write to a node before a fence. The node does not acknowledge it: the write
-// is tried again. A condition that the node has let pass has an unknown outcome.
+// is tried again. A condition that the node has let pass has an unknown outcome. It is so whether
+// the write is alone in its call or not.
 func TestFencedOperationsAreNotAcknowledged(t *testing.T) { bubble(t, testFenced) }
 
 func testFenced(t *testing.T) {
+	for _, others := range []int{0, 100} {
+		testFencedAmong(t, others)
+	}
+}
+
+func testFencedAmong(t *testing.T, others int) {
 	for cond, want := range map[kv.ConditionKind]error{kv.Always: nil, kv.IfAbsent: kv.ErrUnknownOutcome} {
 		c := newCluster(t, 2, 2)
 		n := c.nodes[0]
@@ -185,10 +193,34 @@ func testFenced(t *testing.T) {
 			}
 			return pass()
 		}))
-		wantOp(t, n.do(put, kv.LevelAll), want)
-		if want == nil && batches.Load() < 2 {
-			t.Error("it is acknowledged without having been tried again")
+		call := kv.Call{
+			Ops: append([]kv.Op{put}, benchOps(others, kv.OpPut)...), Write: kv.LevelAll,
+			Deadline: time.Now().Add(patience),
 		}
+		n.Do(&call)
+		wantOp(t, call.Ops[0], want)
+		if want == nil && batches.Load() < 2 {
+			t.Errorf("among %d others, it is acknowledged without having been tried again", others)
+		}
+	}
+}
+
+// An owner says that it is none, so the write went by an old ring. It is tried again, though this
+// node has stored it and its level asks for no more.
+func TestWriteByAnOldRingIsTriedAgain(t *testing.T) { bubble(t, testOldRing) }
+
+func testOldRing(t *testing.T) {
+	c := newCluster(t, 2, 2)
+	var batches atomic.Int32
+	c.net.Between("node0", "node1", memnet.OnBatches(func(_ []byte, pass func() ([]byte, error)) ([]byte, error) {
+		if batches.Add(1) == 1 {
+			return wire.AppendResult(wire.OpenBatch(nil), &wire.Result{Code: wire.NotOwner}), nil
+		}
+		return pass()
+	}))
+	c.nodes[0].mustPut(t, c.keyOwnedBy(0, 1), "value", kv.LevelLive)
+	if batches.Load() < 2 {
+		t.Error("it is acknowledged without having been tried again")
 	}
 }
 

@@ -121,6 +121,11 @@ func (o *round) have() uint8 {
 	return o.acks
 }
 
+// met says whether a write has met its level, by owners that are owners still.
+func (o *operation) met() bool {
+	return !o.oldView && (o.refusal == nil || !o.live) && o.have() >= o.enough()
+}
+
 // unseen says whether no owner that readers ask has stored the write, and some owners have refused
 // it for something newer.
 func (o *round) unseen() bool { return o.newer > 0 && !o.concede && !o.lost }

@@ -223,7 +223,7 @@ func (p *pending) endMet(good func() bool) (rest bool) {
 	for k := range p.ops {
 		o := &p.ops[k]
 		switch {
-		case o.done && !o.ended && o.phase == phaseWrite && !o.oldView && o.refusal == nil && o.have() >= o.enough():
+		case o.done && !o.ended && o.phase == phaseWrite && o.met():
 			p.endLocked(o, nil)
 		case o.done && (!o.ended || o.redo):
 			rest = true

@@ -106,13 +106,13 @@ func (a *attempt) hand(i int, next *operation, owners []uint16, to ownerSet, r *
 
 // answered draws the conclusion when the owners have answered a write.
 func (a writes) answered(i int, o *operation) {
-	switch {
-	case o.oldView, !a.undisturbed(): // it was written by an old ring, or that may be so
+	switch undisturbed := a.undisturbed(); {
+	case undisturbed && o.met():
+		a.p.end(i, nil)
+	case o.oldView, !undisturbed: // it was written by an old ring, or that may be so
 		a.p.giveUp(i, kv.ErrUnavailable, true)
 	case o.refusal != nil && o.live:
 		a.p.end(i, o.refusal)
-	case o.have() >= o.enough():
-		a.p.end(i, nil)
 	case o.unseen() && (o.refusal == nil || o.newer >= o.enough()):
 		a.restamp(i, o)
 	case o.refusal != nil:

@@ -121,6 +121,13 @@ var mutants = []mutant{
 		in:   "topology", test: "TestSuspectedMemberHasToAcknowledge",
 	},
 	{
+		bug:  "a write is acknowledged among others though others have gone on meanwhile",
+		file: "replicate/pending.go",
+		from: "if !good() {",
+		to:   "if false {",
+		in:   "replicate", test: "TestFencedOperationsAreNotAcknowledged",
+	},
+	{
 		bug:  "a write is acknowledged though others have gone on meanwhile",
 		file: "replicate/attempt.go",
 		from: "return a.p.fence == a.board.Fence() && !a.board.Lapsed()",
