@@ -12,6 +12,7 @@ import (
 	"slices"
 	"time"
 
+	"httpdhs/internal/nonblock"
 	"httpdhs/internal/seal"
 	"httpdhs/wire"
 )
@@ -55,13 +56,13 @@ type link struct {
 }
 
 func newLink(conn net.Conn, t *FrameTransport) *link {
-	l := &link{conn: conn, raw: conn, t: t}
+	l := &link{conn: nonblock.Conn(conn), raw: conn, t: t}
 	if t.config != nil {
 		config := t.config.Clone()
 		if host, _, err := net.SplitHostPort(t.name); err == nil && config.ServerName == "" {
 			config.ServerName = host
 		}
-		l.conn = tls.Client(conn, config)
+		l.conn = tls.Client(l.conn, config)
 	}
 	l.in = bufio.NewReaderSize(l, linkBufferBytes)
 	return l

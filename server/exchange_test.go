@@ -313,11 +313,10 @@ func TestShutdownEndsLinks(t *testing.T) {
 	f.messages.peers = slowPeers{entered: entered, release: release}
 	_, _ = io.WriteString(l, f.message([]byte("hi")).frame())
 	<-entered
-	late := f.dial()
-	defer late.Close()
-	poll.True(t, "all wait", func() bool { return f.inWait(waitNext) == 2 })
+	poll.True(t, "one waits", func() bool { return f.inWait(waitNext) == 1 })
+	late := f.sayHalf(upgrade[:10], waitHead, 1)
 	f.stopping.Store(true)
-	_, _ = io.WriteString(late, upgrade)
+	_, _ = io.WriteString(late, upgrade[10:])
 	readAnswer(t, bufio.NewReader(late), "GET").want(t, 503)
 	f.wakeIdle()
 	waits.ends("one that carries nothing")

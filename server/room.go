@@ -2,6 +2,7 @@ package server
 
 import (
 	"bytes"
+	"crypto/tls"
 	"fmt"
 	"net"
 	"sync"
@@ -67,11 +68,11 @@ func (r *room) turnAway(nc net.Conn) {
 	defer nc.Close()
 	r.journal.rejectedConns.Add(1)
 	// Writing to a TLS connection would shake hands first, in the accept loop.
-	if tcp, ok := nc.(*net.TCPConn); ok {
-		_ = tcp.SetWriteDeadline(time.Now().Add(100 * time.Millisecond))
+	if _, secure := nc.(*tls.Conn); !secure {
+		_ = nc.SetWriteDeadline(time.Now().Add(100 * time.Millisecond))
 		body := fmt.Sprintf("{\"error\":%q}\n", errConns.msg)
-		_, _ = fmt.Fprintf(tcp, tooManyConns, r.name, len(body), body)
-		takeSent(tcp) // else the close resets the connection, and the answer may be lost
+		_, _ = fmt.Fprintf(nc, tooManyConns, r.name, len(body), body)
+		takeSent(nc) // else the close resets the connection, and the answer may be lost
 	}
 }
 

@@ -6,6 +6,8 @@ import (
 	"io"
 	"net"
 	"time"
+
+	"httpdhs/internal/nonblock"
 )
 
 // A client may speak TLS to a node that does not, or the other way round. It would learn nothing
@@ -60,7 +62,7 @@ func (l secureListener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &secureConn{Conn: nc}, nil
+	return &secureConn{Conn: nonblock.Conn(nc)}, nil
 }
 
 // secureConn is what lies under a TLS connection. Its reader looks at what comes first.

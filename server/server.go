@@ -13,6 +13,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 
+	"httpdhs/internal/nonblock"
 	"httpdhs/kv"
 )
 
@@ -227,7 +228,7 @@ func acceptAgain(err error) bool {
 
 // accept starts the goroutine of a connection, or turns it away.
 func (s *Server) accept(nc net.Conn) {
-	c := &conn{Conn: nc, srv: s}
+	c := &conn{Conn: nonblock.Conn(nc), srv: s}
 	if s.enter(c) {
 		s.wg.Go(func() { s.serveConn(c) })
 	}
