@@ -65,7 +65,7 @@ var mayImport = map[string][]string{
 	// Measurements, which do not ship: nothing outside of workshop may import them.
 	"workshop/baseline": {},
 	"workshop/goals":    {"bench", "workshop/rig"},
-	"workshop/limit":    {"internal/poll"},
+	"workshop/limit":    {"internal/nonblock", "internal/poll"},
 	"workshop/peers":    {"bench", "workshop/rig"},
 	"workshop/store":    {"bench", "workshop/rig", "client", "internal/cputime", "internal/format", "kv", "shard"},
 	"workshop/rig":      {"bench", "internal/poll", "internal/ports"},

@@ -23,7 +23,7 @@ func keep(port string) error {
 	for i := 0; i < len(room); i += 4096 {
 		room[i] = 1
 	}
-	in, err := net.Listen("tcp", "127.0.0.1:"+port)
+	in, err := listen("127.0.0.1:" + port)
 	if err != nil {
 		return err
 	}

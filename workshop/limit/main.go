@@ -1,6 +1,6 @@
 // Command limit shows what the machine allows. Its servers make the system calls of a store of
-// several nodes with two replicas, and do nothing else: no versions, no seals, no table. What a
-// store is slower than this by is what it does beyond them.
+// several nodes with two replicas, as httpdhs makes them (package nonblock), and do nothing else:
+// no versions, no seals, no table. What a store is slower than this by is what it does beyond them.
 //
 //	limit --mode put    a node that takes PUT /db/{key} on --port, as the baseline does, and
 //	                    answers when the other owners have confirmed the record (put.go)

@@ -11,12 +11,17 @@ import (
 	"github.com/fasthttp/router"
 	"github.com/valyala/fasthttp"
 
+	"httpdhs/internal/nonblock"
 	"httpdhs/internal/poll"
 )
 
 // servePuts is a node. A record goes to each other owner over the one connection that leads there.
 func servePuts(port string, nodes []string, self int) error {
-	in, err := net.Listen("tcp", nodes[self])
+	in, err := listen(nodes[self])
+	if err != nil {
+		return err
+	}
+	clients, err := listen("127.0.0.1:" + port)
 	if err != nil {
 		return err
 	}
@@ -48,7 +53,23 @@ func servePuts(port string, nodes []string, self int) error {
 		ctx.SetStatusCode(fasthttp.StatusNoContent)
 	})
 	s := &fasthttp.Server{Handler: r.Handler, NoDefaultServerHeader: true}
-	return s.ListenAndServe("127.0.0.1:" + port)
+	return s.Serve(clients)
+}
+
+// listener is one whose connections are read and written as those of a store are.
+type listener struct{ net.Listener }
+
+func listen(addr string) (listener, error) {
+	ln, err := net.Listen("tcp", addr)
+	return listener{ln}, err
+}
+
+func (ln listener) Accept() (net.Conn, error) {
+	conn, err := ln.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return nonblock.Conn(conn), nil
 }
 
 // line is the way to another node. One batch is under way, and the records of meanwhile are the
@@ -73,8 +94,11 @@ type batch struct {
 
 func dial(addr string) (*line, error) {
 	l := &line{wake: make(chan *batch, 1)}
-	err := poll.Within(10*time.Second, func() (err error) {
-		l.conn, err = net.Dial("tcp", addr)
+	err := poll.Within(10*time.Second, func() error {
+		conn, err := net.Dial("tcp", addr)
+		if err == nil {
+			l.conn = nonblock.Conn(conn)
+		}
 		return err
 	})
 	go l.drive()
