@@ -79,10 +79,12 @@ func (p *Peer) Wake() {
 	}
 }
 
-// wakeLocked wakes the sender if there is something to send and no batch is in flight. Who sends
-// one looks again when its flight is over.
+// wakeLocked wakes the sender if there is something for it to do and no batch is in flight. Who
+// sends one looks again when its flight is over. After most flights of one request nothing is left.
+// A peer that is recovering is made Up by the sender alone.
 func (p *Peer) wakeLocked() {
-	if p.flight == nil && (p.State() != Down || p.closed) {
+	send := p.State() == Up && len(p.queue.batches) > 0
+	if p.flight == nil && (send || p.State() == Recovering || p.closed) {
 		p.work.Signal()
 	}
 }

@@ -183,7 +183,7 @@ func (p *Peer) delivered(b *batch, err error) {
 		p.delivering = p.delivering && p.owed > 0
 	}
 	p.queue.unpop(b)
-	p.wakeLocked() // also where nothing is left: the sender alone makes it Up
+	p.wakeLocked()
 	p.idle.Broadcast()
 	p.mu.Unlock()
 	failTickets(left, p.failure())
