@@ -294,6 +294,29 @@ var mutants = []mutant{
 		to:   "|| r.Tombstone || now < 0 {",
 		in:   simnet, test: simulation,
 	},
+
+	// Connections.
+	{
+		bug:  "a write to a socket ends where the kernel takes no more",
+		file: "internal/nonblock/conn_linux.go",
+		from: "return errno != syscall.EAGAIN",
+		to:   "return true",
+		in:   "internal/nonblock", test: "TestEverythingArrives",
+	},
+	{
+		bug:  "a read of a socket that finds nothing is the end",
+		file: "internal/nonblock/conn_linux.go",
+		from: "return t.errno != syscall.EAGAIN",
+		to:   "return true",
+		in:   "internal/nonblock", test: "TestErrorsAreThoseOfNet",
+	},
+	{
+		bug:  "the end of a connection is no error",
+		file: "internal/nonblock/conn_linux.go",
+		from: "case n == 0:",
+		to:   "case n < 0:",
+		in:   "internal/nonblock", test: "TestErrorsAreThoseOfNet",
+	},
 }
 
 const (

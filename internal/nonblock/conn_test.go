@@ -84,6 +84,11 @@ func TestErrorsAreThoseOfNet(t *testing.T) {
 			_, err := c.Read(into)
 			return err
 		}, os.ErrDeadlineExceeded},
+		{"a read that waits until it is late", func(_ *net.TCPConn, c net.Conn) error {
+			_ = c.SetReadDeadline(time.Now().Add(time.Millisecond))
+			_, err := c.Read(into)
+			return err
+		}, os.ErrDeadlineExceeded},
 		{"a write that is late", func(_ *net.TCPConn, c net.Conn) error {
 			_ = c.SetWriteDeadline(past)
 			_, err := c.Write(into)

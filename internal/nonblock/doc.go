@@ -10,6 +10,6 @@
 // generator on two processors spent a quarter of a write's CPU time on it.
 //
 // So these calls are made as Go code is run (syscall.RawSyscall). Deadlines, closing and parking
-// are those of package net. The price: a collection of garbage that begins waits for the call. At
-// most maxBytes are copied in one, which takes some 50 µs.
+// are those of package net. The price: a collection of garbage that begins waits for the call. One
+// copies 256 KiB at most. To the loopback that took 0.1 ms (median; 0.22 ms in one of a hundred).
 package nonblock
