@@ -74,20 +74,27 @@ func (p *Peer) ask(quiet bool, add func(*queue)) bool {
 func (p *Peer) Wake() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if len(p.queue.batches) > 0 {
-		p.wakeLocked()
-	}
+	p.wakeLocked()
 }
 
-// wakeLocked wakes the sender if there is something for it to do and no batch is in flight. Who
-// sends one looks again when its flight is over. After most flights of one request nothing is left.
-// A peer that is recovering is made Up by the sender alone.
+// wakeLocked wakes the sender if there is something for it to do. After most flights that a request
+// has carried there is nothing.
 func (p *Peer) wakeLocked() {
-	send := p.State() == Up && len(p.queue.batches) > 0
-	if p.flight == nil && (send || p.State() == Recovering || p.closed) {
+	if p.dueLocked() {
 		p.work.Signal()
 	}
 }
+
+// dueLocked says whether the sender has something to do: to send what is queued, or to make a
+// recovering peer Up. It has nothing to do while a batch is in flight. Who sends that calls
+// wakeLocked at its end.
+func (p *Peer) dueLocked() bool {
+	return p.flight == nil && (p.hintedLocked() || p.State() != Down && len(p.queue.batches) > 0)
+}
+
+// hintedLocked says whether the peer is recovering, and was sent all its hints but for the last
+// batch. That goes like any other.
+func (p *Peer) hintedLocked() bool { return p.State() == Recovering && p.owed <= 1 }
 
 // trimLocked keeps the queue of a peer that is not up within its bound. The caller resolves the
 // tickets without the lock.

@@ -79,13 +79,12 @@ func (p *Peer) next() *batch {
 		if p.closed {
 			return nil
 		}
-		if p.flight != nil {
+		if !p.dueLocked() {
 			p.work.Wait()
 			continue
 		}
-		state := p.State()
-		if state == Recovering && p.owed <= 1 {
-			p.setState(Up, nil) // the last hints go like any other batch
+		if p.hintedLocked() {
+			p.setState(Up, nil)
 			p.delivering = p.owed > 0
 			p.mu.Unlock()
 			p.log.Info("peer up")
@@ -93,10 +92,7 @@ func (p *Peer) next() *batch {
 			p.mu.Lock()
 			continue
 		}
-		if state != Down && len(p.queue.batches) > 0 {
-			return p.takeOffLocked()
-		}
-		p.work.Wait()
+		return p.takeOffLocked()
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"httpdhs/internal/memnet"
@@ -96,6 +97,7 @@ func testUpAfterCarried(t *testing.T) {
 	p.mu.Unlock()
 	p.down()
 	p.MarkBack(false)
+	synctest.Wait() // the sender has seen that a batch is in flight, and sleeps
 	b.tickets = b.tickets[:0]
 	p.delivered(b, nil)
 	poll.True(t, "it is up", p.Up)

@@ -121,7 +121,8 @@ func (o *round) have() uint8 {
 	return o.acks
 }
 
-// met says whether a write has met its level, by owners that are owners still.
+// met says whether a write has met its level: enough owners have it, none says that it is no owner,
+// and at level live none has refused it.
 func (o *operation) met() bool {
 	return !o.oldView && (o.refusal == nil || !o.live) && o.have() >= o.enough()
 }

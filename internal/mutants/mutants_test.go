@@ -53,6 +53,19 @@ func TestMutantsAreCaught(t *testing.T) {
 	}
 }
 
+// The page of mutants names each.
+func TestEachIsOnThePage(t *testing.T) {
+	page, err := os.ReadFile(filepath.Join("..", "..", "docs", "design", "mutants.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range mutants {
+		if !strings.Contains(string(page), "| "+m.bug+" |") {
+			t.Errorf("docs/design/mutants.md has no row for %q, which %s finds", m.bug, m.test)
+		}
+	}
+}
+
 // text is the mutant's file.
 func (m *mutant) text(root string) (string, error) {
 	text, err := os.ReadFile(filepath.Join(root, m.file))

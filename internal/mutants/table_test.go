@@ -64,7 +64,7 @@ var mutants = []mutant{
 		in: "topology", test: "TestJoinerCountsOnWhoAnswersAtOnce",
 	},
 	{
-		bug:  "the same, in the simulation",
+		bug:  "a peer that answers a joiner before it has a view is never counted on, in the simulation",
 		file: "topology/heard.go",
 		from: metAlways, to: metWithAView,
 		in: simnet, test: simulation,
@@ -293,6 +293,14 @@ var mutants = []mutant{
 		from: "|| r.Collectable(now, h.grace) {",
 		to:   "|| r.Tombstone || now < 0 {",
 		in:   simnet, test: simulation,
+	},
+
+	{
+		bug:  "the end of a flight does not wake the sender of a peer that is coming back",
+		file: "peer/enqueue.go",
+		from: "return p.flight == nil && (p.hintedLocked() || p.State() != Down",
+		to:   "return p.flight == nil && (p.hintedLocked() && len(p.queue.batches) > 0 || p.State() != Down",
+		in:   "peer", test: "TestPeerComesUpAfterACarriedFlight",
 	},
 
 	// Connections.

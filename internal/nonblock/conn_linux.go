@@ -1,7 +1,8 @@
-//go:build linux && !race
+//go:build linux && !race && !msan && !asan
 
-// With the race detector, package syscall orders what one goroutine wrote before what another one
-// reads. These calls do not, so they are left out there.
+// Package syscall tells the race detector that a write comes before the read that gets its bytes,
+// and the sanitizers of C what a read has filled. These calls do not, so package net's are used
+// there.
 
 package nonblock
 
@@ -73,15 +74,14 @@ func (c *conn) Write(p []byte) (int, error) {
 
 // failed is the error that package net would return: err is that of the raw connection, if any.
 func (c *conn) failed(op string, err error, errno syscall.Errno) error {
+	if err == nil {
+		return &net.OpError{Op: op, Net: "tcp", Source: c.LocalAddr(), Addr: c.RemoteAddr(), Err: os.NewSyscallError(op, errno)}
+	}
 	var of *net.OpError
 	if errors.As(err, &of) {
 		of.Op = op // and not "raw-read"
-		return err
 	}
-	if err != nil {
-		return err
-	}
-	return &net.OpError{Op: op, Net: "tcp", Source: c.LocalAddr(), Addr: c.RemoteAddr(), Err: os.NewSyscallError(op, errno)}
+	return err
 }
 
 // transfer is a read or a write under way.

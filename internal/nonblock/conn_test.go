@@ -3,6 +3,7 @@ package nonblock
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"math/rand/v2"
 	"net"
@@ -74,6 +75,10 @@ func TestErrorsAreThoseOfNet(t *testing.T) {
 		do   func(plain *net.TCPConn, c net.Conn) error
 		is   error
 	}{
+		{"a read of nothing", func(_ *net.TCPConn, c net.Conn) error {
+			_, err := c.Read(nil)
+			return err
+		}, nil},
 		{"the end", func(plain *net.TCPConn, c net.Conn) error {
 			_ = plain.Close()
 			_, err := c.Read(into)
@@ -138,7 +143,7 @@ func said(err error) string {
 	if errors.As(err, &op) {
 		op.Source, op.Addr = nil, nil
 	}
-	return err.Error()
+	return fmt.Sprint(err)
 }
 
 // A write that waits for room ends with the connection.
@@ -169,6 +174,14 @@ func TestNothingIsAllocated(t *testing.T) {
 		_, _ = io.ReadFull(ours, b)
 	}); n != 0 {
 		t.Errorf("%v allocations", n)
+	}
+}
+
+// What lies under one of ours is found by NetConn, as under one of TLS.
+func TestWhatLiesUnder(t *testing.T) {
+	_, ours := pair(t)
+	if _, ok := bare(ours).(*net.TCPConn); !ok {
+		t.Errorf("it is a %T", bare(ours))
 	}
 }
 

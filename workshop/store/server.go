@@ -87,8 +87,8 @@ func rollupRSS(text string) (int64, error) {
 }
 
 const (
-	settleMost = 60    // readings at most
-	settled    = 6     // readings that are the same
+	settleMost = 240   // readings at most
+	settled    = 60    // readings that are the same: httpdhs gives memory back every 25 seconds
 	settledBy  = 0.002 // but for this share
 )
 
