@@ -32,7 +32,7 @@ var sections = []section{
 			"\n" +
 			"*Beyond* is what the store says that it takes, less keys and values, for each key. (`/cluster`:\n" +
 			"segments and index; redis: `used_memory` less that at its start.) *Resident* is that of the whole\n" +
-			"process (`smaps_rollup`), once it no longer falls. A deleted key is remembered for\n" +
+			"process (`smaps_rollup`), once it has not fallen for half a minute. A deleted key is remembered for\n" +
 			"`--tombstone-grace`. redis remembers none, and is asked for `MEMORY PURGE` each time.",
 		[]rig.Row{
 			{Number: "2", What: "loaded: bytes a key beyond key and value", Figure: "loaded beyond", Beside: "redis loaded beyond", Goal: 24, Most: true, Itself: true},

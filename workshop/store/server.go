@@ -93,7 +93,7 @@ const (
 )
 
 // resident is the resident memory of a server in bytes, after it was made to
-// collect and once it no longer falls.
+// collect and once it has not fallen for that many readings.
 func (h *house) resident(s server) (int64, error) {
 	if err := s.collect(); err != nil {
 		return 0, err

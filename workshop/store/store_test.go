@@ -23,7 +23,7 @@ func TestRunMeasuresAll(t *testing.T) {
 	defer cancel()
 	err := run(ctx, &options{
 		binary: binary, before: binary, out: page, keys: 3000, few: 100, rounds: 1,
-		duration: 50 * time.Millisecond, stall: 50 * time.Millisecond, grace: time.Second, settle: 20 * time.Millisecond,
+		duration: 50 * time.Millisecond, stall: 50 * time.Millisecond, grace: time.Second, settle: 2 * time.Millisecond,
 		tables: t.Output(), progress: t.Output(),
 	})
 	if err != nil {
