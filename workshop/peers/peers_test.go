@@ -136,7 +136,7 @@ func TestPage(t *testing.T) {
 		"2 cores, a processor", "| redis | 7.0.15 |", "left out: memcached, webdis, etcd.\n", "(benchmarks.svg)",
 		"| one node | redis | 50.0 k | 40.0 k | **1.25** | 1.00–1.50 |\n",
 		"| three nodes, two replicas | redis | 20.0 k | 40.0 k | 0.50 | 0.50–0.50 |\n",
-		"## Where we lose\n\n- PUT: *three nodes, two replicas* makes 0.50 of *redis*.\n\nThree",
+		"## Where we lose\n\n- PUT: *three nodes, two replicas* makes\n  0.50 of *redis*.\n\nThree",
 	} {
 		if !strings.Contains(string(text), want) {
 			t.Errorf("the page lacks %q:\n%s", want, text)
