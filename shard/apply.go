@@ -159,8 +159,9 @@ func (s *Store) growth(sh *shard, hash uint64, r *kv.Record) int64 {
 }
 
 // reserve accounts for what a Put of r will take beyond what is reserved, if there is room for it,
-// and returns the sum. Writes to several shards at once never exceed the bound together. Where one
-// of them would still fit, all may be refused.
+// and returns the sum. Writes to several shards at once never exceed the bound together. What finds
+// no room is not accounted for, not even for a moment: others would make room for it, or be
+// refused.
 func (s *Store) reserve(sh *shard, hash uint64, r *kv.Record, reserved int64) (growth int64, ok bool) {
 	if s.maxBytes == 0 {
 		return 0, true
@@ -173,11 +174,16 @@ func (s *Store) reserve(sh *shard, hash uint64, r *kv.Record, reserved int64) (g
 	if r.Tombstone && s.eviction == EvictNone {
 		bound += tombstoneRoom(s.maxBytes)
 	}
-	if s.accounted.Add(growth-reserved) <= bound {
-		return growth, true
+	for {
+		now := s.accounted.Load()
+		then := now + growth - reserved
+		if then > bound {
+			return 0, false
+		}
+		if s.accounted.CompareAndSwap(now, then) {
+			return growth, true
+		}
 	}
-	s.accounted.Add(reserved - growth)
-	return 0, false
 }
 
 // tombstoneRoom is how far tombstones may take a store beyond its bound: 5 % and at least some

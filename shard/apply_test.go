@@ -179,6 +179,32 @@ func TestTombstonesAreBounded(t *testing.T) {
 	}
 }
 
+// A write that finds no room is not accounted for, not even for a moment: a write that makes room
+// meanwhile would evict for it, and find nothing left.
+func TestWhatFindsNoRoomTakesNone(t *testing.T) {
+	s := openEvicting(t, newFakeClock(), 1, 1<<20)
+	large := value("k", 1, string(make([]byte, 2<<20)))
+	before := s.accounted.Load()
+	var over atomic.Bool
+	var tries sync.WaitGroup
+	tries.Go(func() {
+		defer over.Store(true)
+		for range 100_000 {
+			if _, ok := s.reserve(&s.shards[0], kv.Hash(large.Key), &large, 0); ok {
+				t.Error("there was room for what is larger than the bound")
+				return
+			}
+		}
+	})
+	for !over.Load() {
+		if got := s.accounted.Load(); got != before {
+			t.Errorf("%d bytes are accounted for, %d were before", got, before)
+			break
+		}
+	}
+	tries.Wait()
+}
+
 // The bound is real: whatever is written, by several at once, the store takes no
 // more than it, and a little for compaction on its way. When it is full, what
 // is no larger than before and what deletes still works, and makes room.
