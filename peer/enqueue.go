@@ -15,8 +15,8 @@ type Write struct {
 
 // Apply queues records. The tickets are taken (true) when the peer takes part: it is up, or it is
 // recovering and live is false. Otherwise the caller resolves the tickets. The records stay as
-// hints then, unless the peer is closed. With quiet the sender is not woken: the
-// caller is going to call Carry or Wake.
+// hints then, unless the peer is closed. With quiet the sender is not woken: the caller is going to
+// call Carry or Wake.
 func (p *Peer) Apply(writes []Write, live, quiet bool) (taken bool) {
 	p.mu.Lock()
 	if p.closed {
@@ -26,12 +26,11 @@ func (p *Peer) Apply(writes []Write, live, quiet bool) (taken bool) {
 	state := p.State()
 	taken = state == Up || state == Recovering && !live
 	for i := range writes {
-		w := &writes[i]
-		if !taken {
-			p.queue.apply(w.Record, Ticket{})
-			continue
+		t := Ticket{}
+		if taken {
+			t = writes[i].Ticket
 		}
-		p.queue.apply(w.Record, w.Ticket)
+		p.queue.apply(writes[i].Record, t)
 	}
 	var lost []Ticket
 	if state != Up {

@@ -51,7 +51,7 @@ type evictions struct {
 
 const (
 	// ownSteps is how many steps of eviction a write makes in its own shard
-	// before it turns to others: a millisecond at worst.
+	// before it turns to others: a millisecond, as a rule.
 	ownSteps = 8
 
 	// fairSlack is the part of its share that a shard may lack and yet has to make its own room,
