@@ -124,7 +124,7 @@ func (n *node) Exchange(dst, msg []byte) ([]byte, error) {
 	dst = wire.OpenBatch(dst)
 	for len(body) > 0 && err == nil {
 		var it wire.Item
-		if it, body, err = wire.NextItem(body, nil); err != nil {
+		if it, body, err = wire.NextItem(body); err != nil {
 			return dst, err
 		}
 		r := wire.Result{Code: wire.Stored}

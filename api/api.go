@@ -33,6 +33,7 @@ type Cluster struct {
 // Node is one member in a Cluster. Of a node that is down, it has what the node said last.
 type Node struct {
 	Name   string `json:"name"`             // host:port
+	Resp   string `json:"resp,omitempty"`   // host:port where it speaks the Redis protocol; absent: nowhere
 	State  string `json:"state"`            // one of the constants above
 	Reason string `json:"reason,omitempty"` // why it is not active
 
@@ -151,6 +152,13 @@ type Error struct {
 	Acks     *int   `json:"acks,omitempty"`
 	Required *int   `json:"required,omitempty"`
 	Outcome  string `json:"outcome,omitempty"` // "unknown": the write may still appear
+}
+
+// Cleared is the answer of DELETE /db.
+type Cleared struct {
+	Deleted int64  `json:"deleted"`
+	Cursor  string `json:"cursor,omitempty"` // the request with it goes on; absent: all is deleted
+	Error   string `json:"error,omitempty"`  // why it has stopped; absent: there was no time left
 }
 
 // LoadResult is the answer of /load-data.

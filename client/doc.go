@@ -52,12 +52,16 @@
 // the ETag of what was read, and start over on ErrConditionFailed. Without a condition the last
 // writer wins. docs/guarantees.md says what holds when nodes fail.
 //
+// Add, Append and Expire change the value that is there, at its primary, in one step: a counter, a
+// log, a session that lives on.
+//
 // # Many keys
 //
 // GetMany and Batch carry out many operations in few requests, which the owners of the keys get at
 // the same time. After an error of GetMany, a *GetManyError tells the keys that were not read from
 // those that have no value. A Loader loads records of any number, from a map, a file or a function,
 // in bounded memory. Keys lists the keys that begin with a prefix, with or without their values.
+// DeletePrefix deletes them.
 //
 // # Routing
 //
@@ -78,16 +82,16 @@
 // sent twice could undo what somebody else has written in between. When all nodes ask to come back
 // later, the client waits as long as they say and starts over, if the time allows.
 //
-// A Put, a Delete or an operation of a Batch that fails was certainly not done, unless its error
-// matches ErrOutcomeUnknown. So look for ErrOutcomeUnknown first. The same goes for Leave and
-// Remove, which do no harm when they are sent twice, and so go on to the next node like a read.
+// A Put, a Delete, an update or an operation of a Batch that fails was certainly not done, unless
+// its error matches ErrOutcomeUnknown. So look for ErrOutcomeUnknown first. The same goes for Leave
+// and Remove, which do no harm when they are sent twice, and so go on to the next node like a read.
 //
 // Tell errors apart with errors.Is:
 //
 //   - ErrNotFound: the key has no value.
 //   - ErrConditionFailed: somebody else has written the key. Nothing was written. Read it again.
 //   - ErrOutcomeUnknown: the write may have been done, or may still appear. Read the key to find
-//     out, or write it again if that does no harm.
+//     out, or write it again if that does no harm: to add once more does.
 //   - ErrUnavailable: the cluster cannot do it now. Try again later. After Leave, Remove and a load
 //     it may match ErrOutcomeUnknown, too.
 //   - ErrFull: the nodes have no memory for the write. It may have been done only if the error

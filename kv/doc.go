@@ -1,6 +1,6 @@
 // Package kv holds the nouns of httpdhs. A Record is a key with its Entry. An Entry is a value or a
 // tombstone with its Version. A Version comes from a Clock. An Op is what a client wants done with
-// one key.
+// one key. A Decision is what a primary makes of several.
 //
 // The package also owns everything that all nodes have to agree on to the bit: the hash of a key,
 // the merge rule (Entry.Supersedes), the record encoding (AppendRecord, DecodeRecord), and the

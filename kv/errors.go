@@ -25,6 +25,12 @@ var (
 	ErrNotFound        = errors.New("no such key")
 	ErrConditionFailed = errors.New("the condition does not hold")
 
+	// Why an update is not done: the value that is there does not fit it.
+	ErrNotInteger = errors.New("the value is no decimal integer of 64 bits")
+	ErrNotFloat   = errors.New("the value, or what is to be added, is no decimal number")
+	ErrOverflow   = errors.New("the sum is beyond an integer of 64 bits")
+	ErrInfinite   = errors.New("the sum is infinite, or no number")
+
 	// ErrNoMemory: a replica is at its --max-memory and the write needs more.
 	ErrNoMemory = errors.New("a replica has no memory left for this write")
 

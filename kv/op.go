@@ -1,6 +1,7 @@
 package kv
 
 import (
+	"bytes"
 	"fmt"
 	"strconv"
 	"time"
@@ -70,6 +71,15 @@ const (
 	IfPresent                  // If-Match: *
 	IfVersion                  // If-Match: one of Versions
 	IfNotVersion               // If-None-Match: none of Versions
+	IfEqual                    // the value is Value
+
+	// Of a new expiry. A value that does not expire counts as one that expires last. Each of them
+	// holds for a value alone.
+	IfLasting       // the value does not expire
+	IfExpiring      // the value expires
+	IfLater         // the new expiry is later
+	IfSooner        // the new expiry is sooner
+	IfExpiresSooner // the value expires, and the new expiry is sooner
 
 	conditionKinds // how many there are
 )
@@ -80,16 +90,17 @@ func (k ConditionKind) Known() bool { return k < conditionKinds }
 // MaxConditionVersions bounds the entity tags of one condition.
 const MaxConditionVersions = 16
 
-// Condition is what must hold for a write to be done: the If-Match and
-// If-None-Match of HTTP (RFC 9110, section 13.1).
+// Condition is what must hold for a write to be done: the If-Match and If-None-Match of HTTP (RFC
+// 9110, section 13.1), or what commands of Redis ask for.
 type Condition struct {
 	Kind     ConditionKind
-	Versions []Version
+	Versions []Version // of IfVersion and IfNotVersion
+	Value    []byte    // of IfEqual
 }
 
-// Holds decides the condition against what is there: its version, and whether
-// it is a value that a reader would see.
-func (c *Condition) Holds(current Version, live bool) bool {
+// Holds decides the condition against what is there. live: it is a value that a reader would see.
+// expires is the expiry that the write would give it, 0 for none.
+func (c *Condition) Holds(held *Entry, live bool, expires int64) bool {
 	switch c.Kind {
 	case Always:
 		return true
@@ -100,9 +111,21 @@ func (c *Condition) Holds(current Version, live bool) bool {
 	case IfVersion, IfNotVersion:
 		match := false
 		for _, v := range c.Versions {
-			match = match || (live && v == current)
+			match = match || (live && v == held.Version)
 		}
 		return match == (c.Kind == IfVersion)
+	case IfEqual:
+		return live && bytes.Equal(held.Value, c.Value)
+	case IfLasting:
+		return live && held.Expires == 0
+	case IfExpiring:
+		return live && held.Expires != 0
+	case IfLater:
+		return live && held.Expires != 0 && (expires == 0 || expires > held.Expires)
+	case IfSooner:
+		return live && expires != 0 && (held.Expires == 0 || expires < held.Expires)
+	case IfExpiresSooner:
+		return live && expires != 0 && expires < held.Expires
 	}
 	panic(fmt.Sprintf("BUG: kv: condition of kind %d", c.Kind))
 }
@@ -115,8 +138,19 @@ const (
 	OpPut
 	OpDelete
 
+	// Updates: they make of the value that is there another one. Its metadata stays, and so does
+	// its expiry but for OpExpire. A key without a value counts as one with an empty value, or 0.
+	OpIncr      // adds Number to a decimal integer of 64 bits; finds the sum
+	OpIncrFloat // adds the decimal number in Value to one; finds the sum
+	OpAppend    // puts Value behind it; Number is the length then
+	OpSetRange  // puts Value over it from Number on, after zeros if it is shorter; Number as above
+	OpExpire    // gives the value that is there another expiry
+
 	opKinds // how many there are
 )
+
+// Known says whether the kind, which a peer has sent, is one of these.
+func (k OpKind) Known() bool { return k < opKinds }
 
 // Mode is how an operation is carried out, whatever it does.
 type Mode uint8
@@ -129,14 +163,21 @@ const (
 
 // Op is one operation on one key, and its outcome.
 type Op struct {
-	Kind OpKind
-	Cond Condition // of a put or delete
+	Kind  OpKind
+	Keep  bool      // of a put: a value that is there keeps its expiry
+	Prior bool      // of a write: it finds what was there before, as a get does
+	Cond  Condition // of a write
+
+	// Number is, going in, what OpIncr adds, or where OpSetRange begins. Coming out it is the
+	// length of the value after OpAppend and OpSetRange.
+	Number int64
 
 	// Record is, going in, the key and what to put there (Value, Meta,
 	// Expires; the version is stamped by the coordinator). Coming out it has
 	// the version of the write, or all of what a get found; after
 	// ErrConditionFailed the version of the value that is there, 0 if there is
-	// none. A get's value may alias Call.Buf.
+	// none. OpIncr and OpIncrFloat find the value that they have made. What is found may alias
+	// Call.Buf.
 	Record
 
 	Hash uint64 // Hash(Key)
@@ -144,7 +185,8 @@ type Op struct {
 	// Err is nil or wraps one of the errors of this package.
 	Err error
 
-	Existed  bool // a put or delete met a value that a reader would have seen
+	Existed  bool // a write met a value that a reader would have seen
+	Kept     bool // nothing came of a write, which succeeds all the same: no replica stores it
 	Acks     int  // replicas that stored the write, or answered the read
 	Required int  // replicas that had to
 	Replicas int  // replicas that the key has
@@ -156,20 +198,28 @@ func (o *Op) Mode() Mode {
 	case OpGet:
 		return ModeRead
 	case OpPut, OpDelete:
-		if o.Cond.Kind == Always {
+		if o.Cond.Kind == Always && !o.Keep && !o.Prior {
 			return ModeMerge
 		}
+		return ModeDecide
+	case OpIncr, OpIncrFloat, OpAppend, OpSetRange, OpExpire:
 		return ModeDecide
 	}
 	panic("BUG: kv: an operation of no kind")
 }
 
-// Call is a number of operations that are done together: one for a request of
-// /db, many for /batch and /load-data. Operations on the same key take effect
-// in their order. A Call belongs to one goroutine at a time and is reused.
+// Call is a number of operations that are done together: one for a request of /db, many for /batch,
+// /load-data and a pipeline. Operations on the same key take effect in their order. If the primary
+// decides one of them, it decides all of them, in one step: nobody else's come between. A Call
+// belongs to one goroutine at a time and is reused.
 type Call struct {
 	Ops         []Op
 	Write, Read Level
+
+	// Together has the primary decide the operations on a key, wherever there is more than one of
+	// them: so nobody else's come between.
+	Together bool
+
 	Deadline    time.Time
 
 	// Buf holds the values that gets have found, for the caller to reuse.
@@ -185,23 +235,4 @@ type Call struct {
 func (c *Call) Reset() {
 	clear(c.Ops)
 	*c = Call{Ops: c.Ops[:0], Buf: c.Buf[:0]}
-}
-
-// ListRequest asks for a page of the cluster's keys in the order of their hashes. That order is the
-// same at every node and does not change.
-type ListRequest struct {
-	Prefix   []byte
-	From     uint64 // the first hash of the page
-	Limit    int    // the most records; a run of equal hashes is not split
-	Values   bool   // with values
-	Deadline time.Time
-}
-
-// Page is a part of a listing, in the order of the hashes.
-type Page struct {
-	Records []Record
-
-	// Next is the From of the page that follows, if there may be more.
-	Next uint64
-	More bool
 }

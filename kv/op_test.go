@@ -71,7 +71,7 @@ func TestConditionHolds(t *testing.T) {
 			live    bool
 			want    bool
 		}{{0, false, c.nothing}, {5, false, c.dead}, {5, true, c.value}} {
-			if got := c.cond.Holds(h.version, h.live); got != h.want {
+			if got := c.cond.Holds(&Entry{Version: h.version}, h.live, 0); got != h.want {
 				t.Errorf("%+v holds for version %d, live %v: %v", c.cond, h.version, h.live, got)
 			}
 		}
@@ -101,7 +101,7 @@ func TestKindsAreTold(t *testing.T) {
 		(&Op{Kind: kind}).Mode()
 	}
 	for kind := range conditionKinds {
-		(&Condition{Kind: kind}).Holds(1, true)
+		(&Condition{Kind: kind}).Holds(&Entry{Version: 1}, true, 0)
 	}
 	panics := func(what string, f func()) {
 		t.Helper()
@@ -113,7 +113,7 @@ func TestKindsAreTold(t *testing.T) {
 		f()
 	}
 	panics("an unknown operation", func() { (&Op{Kind: opKinds}).Mode() })
-	panics("an unknown condition", func() { (&Condition{Kind: conditionKinds}).Holds(1, true) })
+	panics("an unknown condition", func() { (&Condition{Kind: conditionKinds}).Holds(&Entry{Version: 1}, true, 0) })
 }
 
 // A call that is reset has nothing of its last use but the memory.

@@ -167,6 +167,19 @@ func (w *waiting) all(t *testing.T, want wire.Code) bool {
 	return true
 }
 
+// create is a put that is done if its key is absent.
+func create(r *kv.Record) []*kv.Op {
+	return []*kv.Op{{Kind: kv.OpPut, Cond: kv.Condition{Kind: kv.IfAbsent}, Record: *r}}
+}
+
+// refused is a decision of which nothing came.
+func refused() *kv.Decision {
+	d := &kv.Decision{Ops: create(record(1, 1))}
+	d.Begin(1, 1<<20, 1<<20)
+	d.Decide(&kv.Entry{Version: 4}, 0)
+	return d
+}
+
 // handOut gives the peer a record, a read and a conditional write, so often, with a ticket each.
 func handOut(t *testing.T, p *Peer, rounds int) *waiting {
 	t.Helper()
@@ -174,7 +187,7 @@ func handOut(t *testing.T, p *Peer, rounds int) *waiting {
 	for i := range rounds {
 		r := record(i, 1)
 		if !p.Apply([]Write{{r, w.ticket()}}, false, false) || !p.Read(r.Key, w.ticket(), false) ||
-			!p.Decide(&kv.Condition{Kind: kv.IfAbsent}, r, w.ticket(), false) {
+			!p.Decide(r.Version, create(r), w.ticket(), false) {
 			t.Fatal("a ticket was not taken")
 		}
 	}

@@ -108,7 +108,7 @@ func releaseBatch(b *batch) {
 	batches.Put(b)
 }
 
-// orphan leaves hints alone in a batch: reads and conditional writes are taken out. The tickets are
+// orphan leaves hints alone in a batch: reads and decisions are taken out. The tickets are
 // appended to dst. The caller resolves them when it holds no lock.
 func (b *batch) orphan(dst []Ticket) []Ticket {
 	for i, t := range b.tickets {
@@ -154,7 +154,7 @@ func (b *batch) cut(n int) {
 
 // ownItem decodes an item that this side has encoded.
 func ownItem(body []byte) (wire.Item, []byte) {
-	it, rest, err := wire.NextItem(body, nil)
+	it, rest, err := wire.NextItem(body)
 	if err != nil {
 		panic("BUG: peer: own batch does not decode: " + err.Error())
 	}
@@ -231,10 +231,10 @@ func (q *queue) read(key []byte, t Ticket) {
 	q.added(b, wire.AppendRead(b.buf, key), wire.ItemRead, t)
 }
 
-// decide adds a conditional write.
-func (q *queue) decide(c *kv.Condition, r *kv.Record, t Ticket) {
-	b := q.open(kv.RecordSizeMax(len(r.Key), len(r.Meta), len(r.Value)))
-	q.added(b, wire.AppendCond(b.buf, c, r), wire.ItemCond, t)
+// decide adds a decision.
+func (q *queue) decide(version kv.Version, ops []*kv.Op, t Ticket) {
+	b := q.open(wire.DecideSizeMax(ops))
+	q.added(b, wire.AppendDecide(b.buf, version, ops), wire.ItemDecide, t)
 }
 
 // added takes in an item that was appended to b: buf is what b holds now.

@@ -213,7 +213,7 @@ func testOnceMore(t *testing.T) {
 	w := newWaiting()
 	p.Apply([]Write{{record(0, 1), w.ticket()}}, true, false)
 	poll.True(t, "it is stored", func() bool { return w.all(t, wire.Stored) })
-	refuse := wire.AppendResult(wire.OpenBatch(nil), &wire.Result{Code: wire.ConditionFailed})
+	refuse := wire.AppendResult(wire.OpenBatch(nil), &wire.Result{Code: wire.Decided, Decision: refused()})
 	var tries atomic.Int32
 	p.toward(func([]byte, func() ([]byte, error)) ([]byte, error) {
 		if tries.Add(1) == 1 {
@@ -222,7 +222,7 @@ func testOnceMore(t *testing.T) {
 		return refuse, nil
 	})
 	w = newWaiting()
-	p.Decide(&kv.Condition{Kind: kv.IfAbsent}, record(1, 1), w.ticket(), false)
+	p.Decide(1, create(record(1, 1)), w.ticket(), false)
 	poll.True(t, "its outcome is unknown", func() bool { return w.all(t, FailedDown) })
 	if tries.Load() != 2 || !p.Up() {
 		t.Errorf("%d tries, and it is %v", tries.Load(), p.State())

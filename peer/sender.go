@@ -131,8 +131,8 @@ func (p *Peer) answered(b *batch, answer []byte) error {
 		r.Repeated = b.retried
 		if b.retried && b.asks > 0 {
 			var it wire.Item
-			if it, items = ownItem(items); it.Kind.Mode() == kv.ModeDecide && r.Code != wire.Stored {
-				r.Code = FailedDown // the first try may have been decided, and won
+			if it, items = ownItem(items); it.Kind.Mode() == kv.ModeDecide && !r.Changed {
+				r.Code = FailedDown // the first try may have been carried out, and made what this one met
 			}
 		}
 		if r.Code == wire.Again {

@@ -164,7 +164,7 @@ func FuzzAnswer(f *testing.F) {
 	answer := wire.AppendResult(wire.OpenBatch(nil), &wire.Result{Code: wire.Found, Record: r})
 	answer = wire.AppendResult(answer, &wire.Result{Code: wire.Stale, Version: 4})
 	f.Add(answer)
-	f.Add(wire.AppendResult(answer, &wire.Result{Code: wire.ConditionFailed, Version: 4}))
+	f.Add(wire.AppendResult(answer, &wire.Result{Code: wire.Decided, Decision: refused()}))
 	f.Add(wire.AppendResult(answer, &wire.Result{Code: wire.Again}))
 	f.Add([]byte{})
 	p := newPair(f, 1<<20)
@@ -172,7 +172,7 @@ func FuzzAnswer(f *testing.F) {
 		b, w := acquireBatch(), newWaiting()
 		b.buf, b.tickets = wire.AppendRead(b.buf, r.Key), append(b.tickets, w.ticket())
 		b.buf, b.tickets = wire.AppendApply(b.buf, &r), append(b.tickets, w.ticket())
-		b.buf, b.tickets = wire.AppendCond(b.buf, &kv.Condition{Kind: kv.IfAbsent}, &r), append(b.tickets, w.ticket())
+		b.buf, b.tickets = wire.AppendDecide(b.buf, 5, create(&r)), append(b.tickets, w.ticket())
 		b.asks, b.reads = 2, 1
 		b.retried = len(answer)%2 == 1
 		err := p.answered(b, answer)

@@ -23,7 +23,7 @@ type attempt struct {
 // round is decided.
 type (
 	writes    struct{ *attempt } // owners store the record
-	decisions struct{ *attempt } // the primary decides a conditional write
+	decisions struct{ *attempt } // the primary decides a run
 	reads     struct{ *attempt } // one owner after the other is asked
 	quorums   struct{ *attempt } // all owners are asked at once, and repaired
 )
@@ -54,7 +54,7 @@ func (c *Coordinator) attempt(p *pending, call *kv.Call, again bool) {
 
 // start puts operation i on its way.
 func (a *attempt) start(i int) {
-	if a.call.Ops[i].Mode() == kv.ModeRead {
+	if a.mode(i) == kv.ModeRead {
 		a.Reads.Add(1)
 	} else {
 		a.Writes.Add(1)
@@ -64,19 +64,23 @@ func (a *attempt) start(i int) {
 	}
 }
 
+// mode is how operation i is carried out.
+func (a *attempt) mode(i int) kv.Mode { return a.p.runs.mode(a.call, i) }
+
 // admitOp refuses operation i, before it has any effect, where it cannot be carried out.
 func (a *attempt) admitOp(i int) bool {
 	op := &a.call.Ops[i]
 	op.Err, op.Existed, op.Acks, op.Replicas = nil, false, 0, a.v.Replicas
 	level := a.call.Write
-	if op.Mode() == kv.ModeRead {
+	mode := a.mode(i)
+	if mode == kv.ModeRead {
 		level = a.call.Read
 	}
 	if op.Required = level.Required(a.v.Replicas); op.Required > a.v.Replicas {
 		a.p.end(i, kv.ErrLevel)
 		return false
 	}
-	if a.overloaded(op) {
+	if a.overloaded(op, mode) {
 		a.Overloads.Add(1)
 		a.p.end(i, kv.ErrOverloaded)
 		return false
@@ -86,7 +90,7 @@ func (a *attempt) admitOp(i int) bool {
 
 // dispatch carries out operation i, which was admitted.
 func (a *attempt) dispatch(i int) {
-	switch a.call.Ops[i].Mode() {
+	switch a.mode(i) {
 	case kv.ModeRead:
 		a.read(i)
 	case kv.ModeMerge:
@@ -107,42 +111,73 @@ func (a *attempt) read(i int) {
 
 // overloaded says whether a queue that the operation goes through is at its
 // bound.
-func (a *attempt) overloaded(op *kv.Op) bool {
+func (a *attempt) overloaded(op *kv.Op, mode kv.Mode) bool {
 	full := func(n uint16) bool { return a.v.Peers[n] != nil && a.v.Peers[n].Overloaded() }
 	partition := a.v.Partition(op.Hash)
 	owners := a.v.Owners(partition)
 	switch {
 	case !slices.ContainsFunc(owners, full): // as nearly always
 		return false
-	case op.Mode() == kv.ModeRead && op.Required == 1:
+	case mode == kv.ModeRead && op.Required == 1:
 		k := reads{a}.candidate(partition, 0)
 		return k >= 0 && full(owners[k])
 	}
 	return true
 }
 
-// advance looks at every operation that is decided: all are, unless the deadline has passed. It
-// says whether any is on its way again.
+// advance looks at every operation that is decided. It says whether any is on its way still, or
+// again.
 func (a *attempt) advance() (again bool) {
-	if len(a.call.Ops) > 1 && !a.p.endMet(a.undisturbed) {
-		return false
+	if len(a.call.Ops) > 1 {
+		if !a.p.endMet(a.undisturbed) {
+			return false
+		}
+		a.quiet = true
+		defer bulk{a}.wakeAll()
 	}
+	again = a.look()
+	if b := (bulk{a}); a.p.merging != nil && a.p.merging.ruled > 0 {
+		b.spreadAll()
+		again = true
+	}
+	return again
+}
+
+// look takes on each operation that is decided, and says whether any is on its way.
+func (a *attempt) look() (again bool) {
 	for k := range a.call.Ops {
 		i := a.p.order.nth(k)
 		o := a.p.state(i)
 		switch {
 		case !o.done:
+			again = true
+			continue
+		case o.held:
 			continue
 		case o.redo && (!o.ended || o.err == nil):
 			a.read(i)
-		case o.ended:
-			continue
-		default:
+		case !o.ended:
 			a.next(i, &o)
 		}
-		again = again || !a.p.state(i).ended
+		again = a.goesOn(i) || again
 	}
 	return again
+}
+
+// goesOn says whether operation i is on its way, or has begun what was held back until it ended.
+func (a *attempt) goesOn(i int) bool {
+	switch o := a.p.state(i); {
+	case !o.ended:
+		return true
+	case o.again:
+		return false
+	}
+	held := a.p.runs.waiting(i)
+	if held < 0 || !a.p.release(held) {
+		return false
+	}
+	a.start(held)
+	return true
 }
 
 // undisturbed says whether no others have gone on without this node since the attempt began. If
@@ -167,13 +202,12 @@ func (a *attempt) next(i int, o *operation) {
 
 // retry makes another attempt at operation i. A write that an owner may have stored keeps its
 // stamp: under another it would take effect twice. If the fence was raised since the attempt
-// before, others may have decided the same condition: then the outcome is unknown.
+// before, others may have decided in its place: then the outcome is unknown.
 func (a *attempt) retry(i int, o *operation, fenced bool) {
-	op := &a.call.Ops[i]
 	switch {
 	case o.passed && fenced:
 		a.p.giveUp(i, kv.ErrUnknownOutcome, false)
-	case op.Mode() == kv.ModeMerge || o.passed:
+	case a.mode(i) == kv.ModeMerge || o.passed:
 		stored := o.concede || o.oldView
 		lost := o.lost || o.gone > 0 || o.acks > 0 // an owner that was down gets its hint, and an owner to come is read
 		writes{a}.spread(i, &operation{

@@ -13,16 +13,20 @@ type merging struct {
 	gathered
 	ops    [gatherMax]int32     // that are gathered
 	next   [gatherMax]operation // of each, the round that is to begin
-	writes [][]peer.Write       // for each peer of the view, those that are to be queued
-	hashes [touchMax]uint64     // scratch of touch
+	have   [gatherMax]ownerSet  // of each, who is not sent it
+	made   [gatherMax]kv.Decision
+	ruled  int              // of ops: they were decided elsewhere, and are to be spread
+	writes [][]peer.Write   // for each peer of the view, those that are to be queued
+	hashes [touchMax]uint64 // scratch of touch
 }
 
 // startAll puts the operations of a call on their way, in the order of their partitions if there
 // are many. Unconditional writes to keys that this node owns are gathered, and merged some at a
-// time. Any other operation on the key of a gathered write has that merged first. So the operations
-// on a key take effect in their order.
+// time. So are the runs that it decides. Any other operation on the key of a gathered write has
+// that merged first. So the operations on a key take effect in their order.
 func (a bulk) startAll() {
 	if len(a.call.Ops) == 1 {
+		a.call.Ops[0].Version = 0 // it has no stamp yet
 		a.start(0)
 		return
 	}
@@ -30,6 +34,7 @@ func (a bulk) startAll() {
 		a.p.merging = new(merging)
 	}
 	g, order := a.p.merging, a.p.order.sort(a.v, a.call)
+	a.p.runs.plan(a.call, a.call.Read.Required(a.v.Replicas) > 1)
 	reads, quiet := 0, 0
 	a.quiet = true
 	for k, at := range order {
@@ -42,9 +47,20 @@ func (a bulk) startAll() {
 		}
 		i := int(at)
 		op := &a.call.Ops[i]
+		op.Version = 0
 		quiet += max(len(op.Value), wakeLeast)
+		if a.p.isHeld(i) {
+			continue
+		}
+		if a.p.runs.follows(i) {
+			a.p.follow(i)
+			continue
+		}
+		for waits := a.p.runs.waiting(i); waits >= 0; waits = a.p.runs.waiting(waits) {
+			a.p.holdBack(waits)
+		}
 		owners := a.v.Owners(a.v.Partition(op.Hash))
-		mode := op.Mode()
+		mode := a.mode(i)
 		plain := mode == kv.ModeMerge
 		if mode == kv.ModeRead {
 			reads++
@@ -54,6 +70,11 @@ func (a bulk) startAll() {
 		}
 		switch {
 		case !a.admitOp(i):
+		case mode == kv.ModeDecide && a.gathers(i, owners):
+			g.ops[g.n] = int32(i)
+			if g.decide(op.Hash, &g.made[g.n]) {
+				a.merge()
+			}
 		case plain && a.v.Place(owners) >= 0:
 			g.ops[g.n] = int32(i)
 			if g.add(op.Hash, &op.Record) {
@@ -64,8 +85,7 @@ func (a bulk) startAll() {
 		}
 	}
 	a.merge()
-	a.quiet = false
-	a.wake()
+	a.wakeAll()
 	a.Reads.Add(int64(reads))
 	a.Writes.Add(int64(len(order) - reads))
 }
@@ -87,6 +107,12 @@ func (a bulk) wake() {
 	}
 }
 
+// wakeAll has what was queued sent, and so what is queued from now on.
+func (a bulk) wakeAll() {
+	a.quiet = false
+	a.wake()
+}
+
 // touchMax is how many operations are looked ahead at.
 const touchMax = 16
 
@@ -105,43 +131,109 @@ func (a bulk) touch(next []int32) {
 	}
 }
 
-// merge offers the writes that are gathered to this node's store, and passes
-// them on to the other owners.
+// gathers says whether this node is to decide operation i, and takes it in then.
+func (a bulk) gathers(i int, owners []uint16) bool {
+	op := &a.call.Ops[i]
+	partition := a.v.Partition(op.Hash)
+	if int(owners[0]) != a.v.Self || a.board.Refused.Any(partition) || !a.topology.MayDecide(partition) {
+		return false
+	}
+	d := &a.p.merging.made[a.p.merging.n]
+	d.Ops = a.p.runs.ops(d.Ops[:0], a.call, i)
+	return true
+}
+
+// merge offers what is gathered to this node's store, and passes on to the other owners what comes
+// of it.
 func (a bulk) merge() {
 	g := a.p.merging
 	if g.n == 0 {
 		return
 	}
 	version := a.clock.Reserve(g.n)
-	for _, i := range g.ops[:g.n] {
-		stamp(&a.call.Ops[i], version)
+	for k, i := range g.ops[:g.n] {
+		if op, d := &a.call.Ops[i], g.offers[k].Decision; d != nil {
+			op.Version = version
+			d.Begin(version, a.replica.limits.MaxValueBytes, answerBytes)
+		} else {
+			stamp(op, version)
+		}
 		version = version.Next()
 	}
 	a.replica.mergeAll(&g.gathered)
-	for k := range g.n {
-		g.next[k] = operation{round: round{readers: uint8(a.v.Replicas)}}
+	stored := 0
+	for k, i := range g.ops[:g.n] {
 		r := a.replica.result(&g.gathered, k)
-		g.next[k].takeWrite(&r, uint8(a.v.Place(a.v.Owners(a.v.Partition(g.offers[k].Hash)))))
+		place := uint8(a.v.Place(a.v.Owners(a.v.Partition(g.offers[k].Hash))))
+		next := &g.next[stored]
+		if d := g.offers[k].Decision; d == nil {
+			*next = operation{round: round{readers: uint8(a.v.Replicas)}}
+			next.takeWrite(&r, place)
+		} else {
+			goesOn := decisions(a).made(int(i), &r, place)
+			if d.Release(); !goesOn {
+				continue
+			}
+			*next = passed()
+		}
+		g.ops[stored], g.have[stored] = i, 1<<place
+		stored++
 	}
-	a.pass()
+	a.pass(stored)
 	g.reset()
 }
 
-// pass begins the rounds of the writes that were merged, and puts them into the queues of the other
-// owners: of each peer at once.
-func (a bulk) pass() {
+// spread takes in a run that was decided elsewhere, for the other owners.
+func (a bulk) spread(i int, asked ownerSet) {
+	g := a.p.merging
+	g.ops[g.ruled], g.have[g.ruled], g.next[g.ruled] = int32(i), asked, passed()
+	if g.ruled++; g.ruled == gatherMax {
+		a.spreadAll()
+	}
+}
+
+// spreadAll stores what was decided elsewhere, where this node is an owner, and passes it on to the
+// rest.
+func (a bulk) spreadAll() {
+	g := a.p.merging
+	var offered [gatherMax]int
+	for k, i := range g.ops[:g.ruled] {
+		op := &a.call.Ops[i]
+		if place := a.v.Place(a.v.Owners(a.v.Partition(op.Hash))); place >= 0 && g.have[k]&(1<<place) == 0 {
+			offered[g.n] = k
+			g.add(op.Hash, &op.Record)
+		}
+	}
+	a.replica.mergeAll(&g.gathered)
+	for j, k := range offered[:g.n] {
+		r := a.replica.result(&g.gathered, j)
+		place := a.v.Place(a.v.Owners(a.v.Partition(g.offers[j].Hash)))
+		g.next[k].readers = uint8(a.v.Replicas)
+		g.next[k].takeWrite(&r, uint8(place))
+		g.have[k] |= 1 << place
+	}
+	a.pass(g.ruled)
+	g.reset()
+	g.ruled = 0
+}
+
+// pass begins the rounds of so many writes, and puts them into the queues of the owners that do not
+// have them: of each peer at once.
+func (a bulk) pass(n int) {
 	g := a.p.merging
 	for len(g.writes) < len(a.v.Peers) {
 		g.writes = append(g.writes, nil)
 	}
 	a.p.Lock()
-	for k, i := range g.ops[:g.n] {
+	for k, i := range g.ops[:n] {
 		op, next := &a.call.Ops[i], &g.next[k]
+		next.readers = uint8(a.v.Replicas)
 		owners := a.v.Owners(a.v.Partition(op.Hash))
 		writes(a).ask(op, next, len(owners))
-		t := a.p.beginWrite(int(i), next, uint8(len(owners)-1))
+		to := (1<<len(owners) - 1) &^ g.have[k]
+		t := a.p.beginWrite(int(i), next, count(to))
 		for at, n := range owners {
-			if t.Owner = uint8(at); int(n) != a.v.Self {
+			if t.Owner = uint8(at); to&(1<<at) != 0 {
 				g.writes[n] = append(g.writes[n], peer.Write{Record: &op.Record, Ticket: t})
 			}
 		}

@@ -16,7 +16,7 @@ import (
 // Store is what this node holds: package shard's, or a test's.
 type Store interface {
 	Apply(hash uint64, r *kv.Record) (kv.Applied, error)
-	ApplyIf(hash uint64, r *kv.Record, c *kv.Condition) (kv.Applied, error)
+	Decide(hash uint64, d *kv.Decision) (kv.Applied, error)
 	ApplyAll(offers []kv.Offer)
 	Touch(hashes []uint64)
 	Get(dst []byte, hash uint64, key []byte) (e kv.Entry, buf []byte, ok bool)
@@ -30,7 +30,7 @@ type Topology interface {
 	// error says why it may not. Nothing was done then.
 	Await(deadline time.Time) error
 
-	// MayDecide says whether this node may decide conditions on a partition.
+	// MayDecide says whether this node may decide runs on a partition.
 	MayDecide(partition int) bool
 
 	// Probe has a peer probed at once.
@@ -166,6 +166,10 @@ func (c *Coordinator) finish(p *pending, call *kv.Call) {
 		call.Buf, p.buf = p.buf, call.Buf
 	}
 	for i := range call.Ops {
+		if p.runs.follows(i) {
+			c.countError(call.Ops[i].Err)
+			continue
+		}
 		op, o := &call.Ops[i], p.at(i)
 		if o.heir > 0 {
 			heir := int(o.heir) - 1
@@ -175,10 +179,14 @@ func (c *Coordinator) finish(p *pending, call *kv.Call) {
 		if !o.ended {
 			op.Err = cmp.Or(o.vain, kv.ErrTimeout)
 		}
-		if op.Mode() == kv.ModeRead {
+		switch p.runs.mode(call, i) {
+		case kv.ModeRead:
 			p.finishRead(op, o, now, !swap, &call.Buf)
-		} else {
+		case kv.ModeMerge:
 			finishWrite(op, o)
+		case kv.ModeDecide:
+			finishWrite(op, o)
+			p.finishRun(call, i, o, !swap)
 		}
 		c.countError(op.Err)
 	}
@@ -187,9 +195,6 @@ func (c *Coordinator) finish(p *pending, call *kv.Call) {
 }
 
 func finishWrite(op *kv.Op, o *operation) {
-	if op.Err == kv.ErrConditionFailed {
-		op.Version = o.stale
-	}
 	op.Existed = o.existed
 	if o.live {
 		op.Required = max(1, op.Replicas-int(o.gone))

@@ -10,14 +10,19 @@ import (
 // count.
 const unpausedRounds = 16
 
-// start has the key's primary decide a conditional write: the first owner that is up and in sync.
+// start has the key's primary decide a run: the first owner that is up and in sync.
 // Owners in declined are passed over: they were asked, and said that they may not decide. The
-// primary stores the write in the same step, under the key's lock. Then the other owners store the
-// same version. A primary that is asked twice, since a connection broke, finds the version there
-// and says that it is stored.
+// primary stores what comes of it in the same step, under the key's lock. Then the other owners
+// store the same record. A primary that is asked twice, since a connection broke, finds the version
+// there and says that it is stored.
+//
+// The run keeps its stamp when it is asked for again, unless the stamp was too low. Else a message
+// that arrives once more, long after it was declined, could have it take effect twice.
 func (a decisions) start(i int, declined ownerSet) {
 	op := &a.call.Ops[i]
-	stamp(op, a.clock.Now())
+	if op.Version == 0 {
+		op.Version = a.clock.Now()
+	}
 	partition := a.v.Partition(op.Hash)
 	for k, n := range a.v.Readers(partition) {
 		if declined&(1<<k) != 0 {
@@ -34,10 +39,7 @@ func (a decisions) start(i int, declined ownerSet) {
 				}
 				continue
 			}
-			next := asking(k, declined)
-			r := a.replica.decide(partition, op.Hash, &op.Record, &op.Cond)
-			next.takeWrite(&r, uint8(k))
-			a.p.begin(i, &next)
+			a.decideHere(i, partition, uint8(k))
 			return
 		}
 		if a.ask(i, n, k, declined) {
@@ -57,6 +59,38 @@ func asking(k int, declined ownerSet) operation {
 	}
 }
 
+// decideHere has this node decide, owner k.
+func (a decisions) decideHere(i, partition int, k uint8) {
+	op, d := &a.call.Ops[i], a.p.decision(a.call, i)
+	d.Begin(op.Version, a.replica.limits.MaxValueBytes, answerBytes)
+	if r := a.replica.decide(partition, op.Hash, d); a.made(i, &r, k) {
+		next := passed()
+		writes(a).spread(i, &next, 1<<k)
+	}
+}
+
+// made takes what this node has decided, owner k, and says whether other owners are to store it.
+func (a decisions) made(i int, r *wire.Result, k uint8) (passes bool) {
+	a.p.Lock()
+	defer a.p.Unlock()
+	if r.Code != wire.Decided {
+		next := asking(int(k), 0)
+		next.takeWrite(r, k)
+		a.p.beginLocked(i, &next)
+		return false
+	}
+	a.p.takeDecision(i, r.Decision)
+	if passes = a.p.adopt(i, &a.call.Ops[i]); !passes {
+		a.p.endLocked(a.p.at(i), nil)
+	}
+	return passes
+}
+
+// passed is a run that the primary has decided and stored.
+func passed() operation {
+	return operation{round: round{acks: 1, concede: true}, writeState: writeState{passed: true}}
+}
+
 // ask has a peer decide, the k-th owner; false: it is not the primary, or down.
 func (a decisions) ask(i int, n uint16, k int, declined ownerSet) bool {
 	op, p := &a.call.Ops[i], a.v.Peers[n]
@@ -68,7 +102,7 @@ func (a decisions) ask(i int, n uint16, k int, declined ownerSet) bool {
 	t := a.p.begin(i, &next)
 	t.Owner = uint8(k)
 	alone := len(a.call.Ops) == 1
-	if !p.Decide(&op.Cond, &op.Record, t, alone || a.quiet) {
+	if !p.Decide(op.Version, a.p.decision(a.call, i).Ops, t, alone || a.quiet) {
 		a.p.drop()
 		return false
 	}
@@ -81,19 +115,26 @@ func (a decisions) ask(i int, n uint16, k int, declined ownerSet) bool {
 // answered draws the conclusion from the primary's answer.
 func (a decisions) answered(i int, o *operation) {
 	switch o.decision {
-	case wire.Stored:
+	case wire.Decided:
+		a.p.Lock()
+		passes := a.p.adopt(i, &a.call.Ops[i])
+		a.p.Unlock()
+		if !passes {
+			a.p.end(i, nil)
+			return
+		}
 		// An owner that holds something newer was written to meanwhile: the
 		// write was done, and then overwritten.
-		writes(a).spread(i, &operation{
-			round:      round{acks: 1, concede: true},
-			writeState: writeState{existed: o.existed, knew: true, passed: true},
-		}, o.asked)
+		if len(a.call.Ops) > 1 {
+			bulk(a).spread(i, o.asked)
+			return
+		}
+		next := passed()
+		writes(a).spread(i, &next, o.asked)
 	case wire.Stale:
 		a.restamp(i, o)
 	case wire.NotPrimary:
 		a.start(i, o.declined|o.asked)
-	case wire.ConditionFailed:
-		a.p.end(i, kv.ErrConditionFailed)
 	case wire.NoMemory, wire.Refused, wire.TooFarAhead:
 		a.p.end(i, o.refusal)
 	default:
@@ -103,6 +144,7 @@ func (a decisions) answered(i int, o *operation) {
 
 // restamp asks the primary again, with a stamp above what it holds.
 func (a decisions) restamp(i int, o *operation) {
+	a.call.Ops[i].Version = 0
 	switch {
 	case !a.raise(i, o):
 	case o.number >= unpausedRounds:

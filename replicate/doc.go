@@ -14,6 +14,7 @@
 //	attempt.go      one attempt, by one view
 //	pending.go      what a call waits for; operation.go, where one operation stands
 //	write.go, decide.go, read.go, quorum.go   the phases of an operation
+//	run.go          operations on a key that are decided together; ruling.go, what came of that
 //	bulk.go         writes of a call that are merged together; order.go, in which order
 //	hedge.go        reads that ask one more owner
 //	outwait.go      answers that wait for the clocks of others

@@ -22,7 +22,7 @@ type phase uint8
 
 const (
 	phaseWrite  phase = iota // owners store the record
-	phaseDecide              // the primary decides a conditional write
+	phaseDecide              // the primary decides
 	phaseRead                // one owner after the other is asked
 	phaseQuorum              // all owners are asked at once
 	phaseRepair              // owners that answered with less store what was read
@@ -38,6 +38,7 @@ type operation struct {
 
 	refusal error // an owner is up and would not, or there is no room for what a read found
 	get     int32 // 1 + the place of its reading; 0: it is no get
+	ruling  int32 // 1 + the place of what the primary has made of it; 0: nothing yet
 }
 
 // round is one round: owners that are asked at once. A result of an earlier round no longer counts.
@@ -72,8 +73,8 @@ type round struct {
 type writeState struct {
 	existed  bool       // some owner held a readable value before
 	knew     bool       // that was found out by an earlier round
-	passed   bool       // a condition has let it pass
-	stale    kv.Version // the newest version that ours lost to, or the value for which its condition does not hold
+	passed   bool       // the primary has decided it
+	stale    kv.Version // the newest version that ours lost to
 	declined ownerSet   // owners that would not decide
 }
 
@@ -92,6 +93,7 @@ type outcome struct {
 	ended bool  // it has its outcome
 	again bool  // in vain, by a view that is being replaced: worth another attempt
 	redo  bool  // a read: an earlier write of the call to the same key has a second stamp
+	held  bool  // it waits for another of the call, and is not begun
 	heir  int32 // 1 + the later write of the call that took its place; 0: none
 	err   error // once it is ended
 	vain  error // the outcome of the attempt before
@@ -180,10 +182,6 @@ func (o *operation) takeWrite(r *wire.Result, owner uint8) {
 		o.refusal = kv.ErrNoMemory
 		if r.Code == wire.Refused {
 			o.refusal = kv.ErrRefused
-		}
-	case wire.ConditionFailed:
-		if o.stale = 0; r.Existed { // else it is a tombstone's
-			o.stale = r.Version
 		}
 	case wire.TooFarAhead:
 		if o.phase != phaseRepair {

@@ -59,13 +59,14 @@ func waits(call *kv.Call) bool {
 
 // partial is the stamp of what an operation has written or found, if fewer than all owners may have
 // it. While the ring changes owners may be unknown: then it is any write. 0: there is none.
-func (p *pending) partial(op *kv.Op, o *operation) kv.Version {
+func (p *pending) partial(call *kv.Call, i int, o *operation) kv.Version {
+	op, mode := &call.Ops[i], p.runs.mode(call, i)
 	switch {
-	case !o.ended || o.err != nil:
+	case !o.ended || o.err != nil || p.leaves(o):
 		return 0
-	case op.Mode() == kv.ModeRead && op.Required > 1:
+	case mode == kv.ModeRead && op.Required > 1:
 		return p.reading(o).found.Version
-	case op.Mode() != kv.ModeRead && (p.moving || int(o.have()) < op.Replicas):
+	case mode != kv.ModeRead && (p.moving || int(o.have()) < op.Replicas):
 		return op.Version
 	}
 	return 0
@@ -76,7 +77,10 @@ func (p *pending) lastPartial(call *kv.Call) (stamped kv.Version) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for i := range call.Ops {
-		stamped = max(stamped, p.partial(&call.Ops[i], p.at(i)))
+		if p.runs.follows(i) {
+			continue // its leader has the stamp
+		}
+		stamped = max(stamped, p.partial(call, i, p.at(i)))
 	}
 	return stamped
 }
@@ -86,7 +90,7 @@ func (p *pending) failPartial(call *kv.Call, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for i := range call.Ops {
-		if o := p.at(i); p.partial(&call.Ops[i], o) != 0 {
+		if o := p.at(i); !p.runs.follows(i) && p.partial(call, i, o) != 0 {
 			o.err = err
 		}
 	}

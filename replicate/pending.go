@@ -17,18 +17,26 @@ type pending struct {
 	mu       sync.Mutex  // guards all to max
 	refs     int         // unresolved tickets, and one for Do
 	open     int         // operations not yet decided
+	due      bool        // an operation goes on whatever others do: its primary has decided, or others wait for it
 	over     bool        // Do has returned: nobody reads the results
 	ops      []operation // where the operations stand, in the order of their partitions: see at
 	readings []reading   // of the gets among them
-	buf      []byte      // values that peers have sent
+	rulings  []ruling    // what the primaries have made of runs
+	results  []kv.Result // and of the operations in these
+	answered kv.Decision // scratch: what a peer has answered
+	buf      []byte      // values that peers have sent, and that decisions have found or made
 	max      int         // bytes of them; 0: no bound
 
-	order order // of operations: it does not change once the first ticket is handed out
+	// These do not change once the first ticket is handed out.
+	call  *kv.Call // until Do is over
+	order order    // of operations
+	runs  runs     // of operations
 
 	// Of Do alone.
 	fence    uint64        // when the attempt began
 	moving   bool          // the ring was changing in an attempt
 	merging  *merging      // of calls of many operations; nil: it had none yet
+	deciding kv.Decision   // scratch: what is asked, or decided here
 	patience time.Duration // when reads ask one more owner; 0: never
 	timer    *time.Timer
 
@@ -46,6 +54,9 @@ func acquirePending(call *kv.Call) *pending {
 	p.ops = slices.Grow(p.ops[:0], n)[:n] // zero: see Unlock
 	p.readings = p.readings[:0]
 	p.order.reset()
+	p.runs.reset()
+	p.call = call
+	p.due = false
 	p.refs, p.open, p.over, p.buf, p.patience = 1, n, false, p.buf[:0], 0
 	p.moving, p.max = false, call.MaxBytes
 	return p
@@ -74,6 +85,7 @@ func (p *pending) Unlock() {
 	}
 	clear(p.ops)
 	clear(p.readings) // entries point to values
+	p.releaseRulings()
 	pendings.Put(p)
 }
 
@@ -82,6 +94,13 @@ func (p *pending) Resolve(t peer.Ticket, r *wire.Result) {
 	p.refs--
 	if o := p.at(int(t.Op)); !p.over && o.number == t.Round {
 		o.waiting--
+		switch {
+		case r.Code != wire.Decided:
+		case o.phase == phaseDecide:
+			p.takeAnswer(int(t.Op), r)
+		default:
+			r.Code = peer.FailedDown // nobody has asked for that
+		}
 		p.take(o, r, t.Owner)
 		p.decideLocked(o)
 	}
@@ -108,7 +127,8 @@ func (p *pending) decideLocked(o *operation) {
 	}
 	o.done = true
 	p.open--
-	if p.open > 0 {
+	p.due = p.due || o.phase == phaseDecide || p.runs.staged
+	if p.open > 0 && !p.due {
 		return
 	}
 	select {
@@ -177,7 +197,7 @@ func (p *pending) beginLocked(i int, next *operation) peer.Ticket {
 	if o.done {
 		p.open++
 	}
-	next.number, next.vain, next.get = o.number+1, o.vain, o.get
+	next.number, next.vain, next.get, next.ruling = o.number+1, o.vain, o.get, o.ruling
 	if o.again {
 		next.vain = o.err
 	}
@@ -223,9 +243,9 @@ func (p *pending) endMet(good func() bool) (rest bool) {
 	for k := range p.ops {
 		o := &p.ops[k]
 		switch {
-		case o.done && !o.ended && o.phase == phaseWrite && o.met():
+		case o.done && !o.ended && !o.held && o.phase == phaseWrite && o.met():
 			p.endLocked(o, nil)
-		case o.done && (!o.ended || o.redo):
+		case !o.ended || o.redo || p.runs.staged:
 			rest = true
 		}
 	}
@@ -317,10 +337,9 @@ func (p *pending) again() bool {
 	return false
 }
 
-// wait blocks until every operation is decided; false: the deadline came
-// first.
+// wait blocks until every operation is decided, or one that is due; false: the deadline came first.
 func (p *pending) wait(deadline time.Time) bool {
-	if p.allDecided() {
+	if p.toLookAt() {
 		return true
 	}
 	p.timer.Reset(time.Until(deadline))
@@ -328,7 +347,7 @@ func (p *pending) wait(deadline time.Time) bool {
 	for {
 		select {
 		case <-p.wake:
-			if p.allDecided() {
+			if p.toLookAt() {
 				return true
 			}
 		case <-p.timer.C:
@@ -337,8 +356,11 @@ func (p *pending) wait(deadline time.Time) bool {
 	}
 }
 
-func (p *pending) allDecided() bool {
+// toLookAt says whether there is something for Do to look at. It is asked before Do looks.
+func (p *pending) toLookAt() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.open == 0
+	is := p.open == 0 || p.due
+	p.due = false
+	return is
 }

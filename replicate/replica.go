@@ -51,15 +51,24 @@ func (r *replica) merge(hash uint64, record *kv.Record) wire.Result {
 	return result
 }
 
-// decide decides a condition and stores the record, unless this node is behind at its key.
-func (r *replica) decide(partition int, hash uint64, record *kv.Record, cond *kv.Condition) wire.Result {
+// decide carries out a decision and stores what comes of it, unless this node is behind at its key.
+func (r *replica) decide(partition int, hash uint64, d *kv.Decision) wire.Result {
 	if r.board.Refused.Any(partition) {
-		if e, _, _ := r.store.Get(nil, hash, record.Key); r.board.Refused.Lacks(partition, hash, e.Version) {
+		if e, _, _ := r.store.Get(nil, hash, d.Record.Key); r.board.Refused.Lacks(partition, hash, e.Version) {
 			return wire.Result{Code: wire.NoMemory}
 		}
 	}
-	applied, err := r.store.ApplyIf(hash, record, cond)
-	return merged(&applied, err)
+	applied, err := r.store.Decide(hash, d)
+	return judged(&applied, err, d)
+}
+
+// judged is what the store made of a decision.
+func judged(a *kv.Applied, err error, d *kv.Decision) wire.Result {
+	result := merged(a, err)
+	if result.Code == wire.Stored {
+		result = wire.Result{Code: wire.Decided, Changed: d.Changed, Decision: d}
+	}
+	return result
 }
 
 // merged is what the store made of a record.
@@ -68,8 +77,6 @@ func merged(a *kv.Applied, err error) wire.Result {
 	// there before it is not known any more.
 	r := wire.Result{Existed: a.Existed && a.Outcome != kv.Same, Version: a.Current}
 	switch {
-	case errors.Is(err, kv.ErrConditionFailed):
-		r.Code = wire.ConditionFailed
 	case errors.Is(err, kv.ErrNoMemory):
 		r.Code = wire.NoMemory
 	case err != nil:
@@ -103,20 +110,30 @@ func (r *replica) read(dst []byte, partition int, hash uint64, key []byte) (wire
 	return result, dst
 }
 
-// gatherMax is how many writes are gathered before they are merged together. They are so many that
+// gatherMax is how many writes are gathered before they are done together. They are so many that
 // the store can take them by partitions, and its cache misses overlap. They are so few that the
 // other owners do not wait for them.
 const gatherMax = 32
 
-// gathered are writes that are not merged yet. Whoever gathers them keeps what they are of.
+// gathered are records that are not merged yet, and decisions that are not made. Whoever gathers
+// them keeps what they are of.
 type gathered struct {
 	offers [gatherMax]kv.Offer
 	n      int
 }
 
-// add takes in a write, and says whether there is room for no more.
+// add takes in a record, and says whether there is room for no more.
 func (g *gathered) add(hash uint64, record *kv.Record) (full bool) {
-	g.offers[g.n] = kv.Offer{Hash: hash, Record: record}
+	return g.offer(kv.Offer{Hash: hash, Record: record})
+}
+
+// decide is add of a decision, which has begun before it is made.
+func (g *gathered) decide(hash uint64, d *kv.Decision) (full bool) {
+	return g.offer(kv.Offer{Hash: hash, Record: &d.Record, Decision: d})
+}
+
+func (g *gathered) offer(o kv.Offer) (full bool) {
+	g.offers[g.n] = o
 	g.n++
 	return g.n == gatherMax
 }
@@ -143,6 +160,9 @@ func (r *replica) mergeAll(g *gathered) { r.store.ApplyAll(g.offers[:g.n]) }
 // result is what the store made of the k-th write, once all are merged.
 func (r *replica) result(g *gathered, k int) wire.Result {
 	o := &g.offers[k]
+	if o.Decision != nil {
+		return judged(&o.Applied, o.Err, o.Decision)
+	}
 	result := merged(&o.Applied, o.Err)
 	r.refuse(o.Hash, o.Record.Version, &result)
 	return result

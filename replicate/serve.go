@@ -9,9 +9,9 @@ import (
 	"httpdhs/wire"
 )
 
-// answerBytes is where an answer to a batch is full: the next read ends it. That read is sent
-// again, with all that follows it, so that items take effect in their order. An answer has at least
-// one value, however large.
+// answerBytes is where an answer to a batch is full: the next read or decision ends it. That is
+// sent again, with all that follows it, so that items take effect in their order. An answer has at
+// least one value, however large.
 const answerBytes = 8 << 20
 
 // serving is what ServeBatch would otherwise allocate: the store is behind an
@@ -22,7 +22,8 @@ type serving struct {
 	v        *placement.View
 	gathered gathered
 	items    [gatherMax]wire.Item // the next is decoded into that of gathered.n
-	versions [kv.MaxConditionVersions]kv.Version
+	asked    [gatherMax]asked     // the same, of decisions
+	most     int                  // of them have been used
 }
 
 var servings = sync.Pool{New: func() any { return new(serving) }}
@@ -30,12 +31,16 @@ var servings = sync.Pool{New: func() any { return new(serving) }}
 func (s *serving) release() {
 	clear(s.items[:]) // they point to the message
 	s.gathered.reset()
+	for i := range s.asked[:s.most] {
+		s.asked[i].release()
+	}
+	s.most = 0
 	s.replica, s.topology, s.v = nil, nil, nil
 	servings.Put(s)
 }
 
 // ServeBatch carries out the items of a batch in their order, and appends the answer to dst.
-// Records that follow each other are merged some at a time.
+// Records and decisions that follow each other are gathered, and done some at a time.
 func (c *Coordinator) ServeBatch(dst, body []byte) ([]byte, error) {
 	clock, body, err := wire.SplitClock(body)
 	if err != nil {
@@ -57,7 +62,7 @@ func (c *Coordinator) ServeBatch(dst, body []byte) ([]byte, error) {
 func (s *serving) batch(dst []byte, start int, body []byte) (_ []byte, err error) {
 	for len(body) > 0 {
 		it := &s.items[s.gathered.n]
-		if *it, body, err = wire.NextItem(body, s.versions[:]); err != nil {
+		if *it, body, err = wire.NextItem(body); err != nil {
 			return dst, err
 		}
 		mode := it.Kind.Mode()
@@ -65,19 +70,18 @@ func (s *serving) batch(dst []byte, start int, body []byte) (_ []byte, err error
 			dst = s.gather(dst, it)
 			continue
 		}
+		if mode == kv.ModeDecide && len(dst)-start <= answerBytes {
+			if dst, err = s.decideTo(dst, it); err != nil {
+				return dst, err
+			}
+			continue
+		}
 		dst = s.merge(dst)
-		if mode == kv.ModeRead && len(dst)-start > answerBytes {
+		if len(dst)-start > answerBytes {
 			return wire.AppendResult(dst, &wire.Result{Code: wire.Again}), nil
 		}
 		hash := kv.Hash(it.Record.Key)
-		switch it.Kind {
-		case wire.ItemRead:
-			dst = s.readTo(dst, s.v.Partition(hash), hash, it.Record.Key)
-		case wire.ItemCond:
-			dst = s.decideTo(dst, s.v.Partition(hash), hash, it)
-		default:
-			return dst, fmt.Errorf("%w: item 0x%02x is not carried out here", wire.ErrMalformed, byte(it.Kind))
-		}
+		dst = s.readTo(dst, s.v.Partition(hash), hash, it.Record.Key)
 	}
 	return s.merge(dst), nil
 }
@@ -112,15 +116,82 @@ func (s *serving) merge(dst []byte) []byte {
 	return dst
 }
 
-// decideTo decides a condition, if this node may, and appends the result.
-func (s *serving) decideTo(dst []byte, partition int, hash uint64, it *wire.Item) []byte {
-	var r wire.Result
-	if !s.topology.MayDecide(partition) {
-		r.Code = wire.NotPrimary
-	} else if r.Code = s.limited(&it.Record); r.Code == 0 {
-		r = s.decide(partition, hash, &it.Record, &it.Cond)
+// decideTo has a decision made, if this node may. Those whose results are small are gathered. For
+// another the results so far are appended, and its own.
+func (s *serving) decideTo(dst []byte, it *wire.Item) ([]byte, error) {
+	a := &s.asked[s.gathered.n]
+	s.most = max(s.most, s.gathered.n+1)
+	if err := a.take(it); err != nil {
+		return dst, err
 	}
-	return wire.AppendResult(dst, &r)
+	hash := kv.Hash(it.Record.Key)
+	partition := s.v.Partition(hash)
+	r := wire.Result{Code: wire.NotPrimary}
+	if s.topology.MayDecide(partition) {
+		r.Code = s.allowed(a, it.Record.Version)
+	}
+	a.d.Begin(it.Record.Version, s.limits.MaxValueBytes, answerBytes)
+	switch {
+	case r.Code == 0 && a.d.Small() && !s.board.Refused.Any(partition):
+		if s.gathered.decide(hash, &a.d) {
+			dst = s.merge(dst)
+		}
+		return dst, nil
+	case r.Code == 0:
+		dst = s.merge(dst)
+		r = s.decide(partition, hash, &a.d)
+	default:
+		dst = s.merge(dst)
+	}
+	return wire.AppendResult(dst, &r), nil
+}
+
+// allowed looks whether a decision is within this node's limits: see limited.
+func (s *serving) allowed(a *asked, v kv.Version) wire.Code {
+	for _, op := range a.d.Ops {
+		if s.limits.Check(&op.Record) != nil {
+			s.counters.Refused.Add(1)
+			return wire.Refused
+		}
+	}
+	return s.believed(v)
+}
+
+// keepAsked is how many operations a decision that was asked for keeps memory for.
+const keepAsked = 64
+
+// asked is a decision that another node asks for.
+type asked struct {
+	d        kv.Decision
+	ops      []kv.Op
+	versions []kv.Version // of their conditions
+}
+
+// take reads the operations of the decision.
+func (a *asked) take(it *wire.Item) (err error) {
+	a.ops, a.versions, a.d.Ops = a.ops[:0], a.versions[:0], a.d.Ops[:0]
+	for rest := it.Ops; len(rest) > 0; {
+		if len(a.ops) == kv.MaxRun {
+			return fmt.Errorf("%w: more than %d operations in a decision", wire.ErrMalformed, kv.MaxRun)
+		}
+		op := kv.Op{Record: kv.Record{Key: it.Record.Key}}
+		if rest, a.versions, err = wire.NextOp(rest, &op, a.versions); err != nil {
+			return err
+		}
+		a.ops = append(a.ops, op)
+	}
+	for i := range a.ops {
+		a.d.Ops = append(a.d.Ops, &a.ops[i])
+	}
+	return nil
+}
+
+func (a *asked) release() {
+	a.d.Release()
+	if cap(a.ops) > keepAsked {
+		a.ops, a.versions = nil, nil
+	}
+	clear(a.ops[:cap(a.ops)]) // they point to the message
 }
 
 // readTo appends the result of a read. The value goes through dst itself:

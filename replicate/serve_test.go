@@ -24,7 +24,7 @@ func TestEachKindOfItemIsCarriedOut(t *testing.T) {
 	}{
 		{wire.ItemApply, wire.AppendApply(nil, &record), wire.Stored},
 		{wire.ItemRead, wire.AppendRead(nil, record.Key), wire.Found},
-		{wire.ItemCond, wire.AppendCond(nil, &kv.Condition{Kind: kv.IfAbsent}, &later), wire.ConditionFailed},
+		{wire.ItemDecide, wire.AppendDecide(nil, later.Version, []*kv.Op{{Kind: kv.OpAppend, Record: later}}), wire.Decided},
 	} {
 		if step.item[0] != byte(step.kind) {
 			t.Fatalf("an item of kind 0x%02x, want 0x%02x", step.item[0], byte(step.kind))
@@ -42,9 +42,9 @@ func TestEachKindOfItemIsCarriedOut(t *testing.T) {
 		}
 	}
 	for b := range 256 {
-		_, _, err := wire.NextItem([]byte{byte(b)}, nil)
+		_, _, err := wire.NextItem([]byte{byte(b)})
 		taken := !strings.Contains(fmt.Sprint(err), "item 0x")
-		if carried := strings.ContainsRune("arc", rune(b)); taken != carried {
+		if carried := strings.ContainsRune("ard", rune(b)); taken != carried {
 			t.Errorf("item 0x%02x is taken: %t; it is carried out above: %t", b, taken, carried)
 		}
 	}

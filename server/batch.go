@@ -235,13 +235,16 @@ func (b *batcher) writeOutcome(op *kv.Op) {
 		if res.Status != fasthttp.StatusPreconditionFailed {
 			res.Version = 0
 		}
-	case op.Kind == kv.OpGet:
+	case op.Kind == kv.OpGet, op.Kind == kv.OpIncr:
 		res.Record = op.Record
 		res.Expires = min(res.Expires, kv.ExpiresMax) // what is read can be written again
-	case op.Kind == kv.OpPut && !op.Existed:
+	case (op.Kind == kv.OpPut || op.Kind == kv.OpAppend) && !op.Existed:
 		res.Status = fasthttp.StatusCreated
 	default:
 		res.Status = fasthttp.StatusNoContent
+	}
+	if op.Err == nil && op.Kind == kv.OpAppend {
+		res.Length = op.Number
 	}
 	if op.Kind == kv.OpGet {
 		res.Acks, res.Replicas = 0, 0
@@ -257,7 +260,7 @@ func (b *batcher) append(res *format.Result, op *kv.Op) {
 		return
 	}
 	unknown, required := false, 0
-	if op != nil && op.Kind != kv.OpGet && outcomeUnknown(op, b.call.Write) {
+	if op != nil && op.OutcomeUnknown(b.call.Write) {
 		unknown, required = true, op.Required
 	}
 	b.out = appendResultJSON(b.out, res, unknown, required)

@@ -31,6 +31,10 @@ func appendResultJSON(dst []byte, r *format.Result, unknown bool, required int) 
 		dst = append(dst, `,"etag":`...)
 		dst = appendJSONString(dst, r.Version.AppendETag(tag[:0]))
 	}
+	if r.Length > 0 {
+		dst = append(dst, `,"length":`...)
+		dst = strconv.AppendInt(dst, r.Length, 10)
+	}
 	if r.Replicas > 0 {
 		dst = append(dst, `,"acks":`...)
 		dst = strconv.AppendInt(dst, int64(r.Acks), 10)

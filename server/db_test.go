@@ -360,11 +360,11 @@ func TestOtherMethods(t *testing.T) {
 	for _, method := range []string{"POST", "PATCH", "OPTIONS", "TRACE", "BREW", "put"} {
 		a := f.send(method, "/db/k", "")
 		a.want(t, 405)
-		if a.header.Get("Allow") != "GET, HEAD, PUT, DELETE" {
+		if a.header.Get("Allow") != "GET, HEAD, PUT, DELETE, POST" {
 			t.Errorf("%s: Allow is %q", method, a.header.Get("Allow"))
 		}
 	}
-	for target, allow := range map[string]string{"/db": "GET, HEAD", "/load-data": "POST, PUT", "/cluster/key/a": "GET, HEAD", "/healthz": "GET, HEAD"} {
+	for target, allow := range map[string]string{"/cluster": "GET, HEAD", "/load-data": "POST, PUT", "/cluster/key/a": "GET, HEAD", "/healthz": "GET, HEAD"} {
 		a := f.send("DELETE", target, "")
 		a.want(t, 405)
 		if a.header.Get("Allow") != allow {

@@ -17,6 +17,10 @@ type Store interface {
 	// List returns a page of the cluster's keys.
 	List(*kv.ListRequest) (kv.Page, error)
 
+	// Clear deletes the keys that begin with a prefix, until its deadline. What was deleted stays
+	// deleted, whatever the error.
+	Clear(*kv.ClearRequest) (kv.Cleared, error)
+
 	// Partitions is the number of partitions, a power of two.
 	Partitions() int
 }

@@ -31,7 +31,7 @@ var (
 	errNoLink          = &statusError{426, "these paths are for nodes of the cluster alone, which all run the same version; clients use the others"}
 	errUnauthorized    = &statusError{401, "a token is needed: send the header Authorization: Bearer TOKEN"}
 	errWrongToken      = &statusError{401, "the token is not this cluster's: send the one of the nodes' --auth-token-file"}
-	errNoPost          = &statusError{405, "a key is not written with POST: use PUT (curl -X PUT -d value=…, or curl -T FILE)"}
+	errNoPost          = &statusError{405, "a POST needs incr=5, append or ttl=90s in its query; to write a key use PUT (curl -X PUT -d value=…, or curl -T FILE)"}
 	errTooSlow         = &statusError{408, "the request did not arrive in time"}
 	errCutShort        = &statusError{400, "the request ends before its body does; nothing was stored"}
 	errTargetTooLong   = &statusError{414, "the request line is longer than this node reads; use a shorter key"}
@@ -59,6 +59,10 @@ var statusTable = []struct {
 }{
 	{kv.ErrNotFound, 404, ""},
 	{kv.ErrConditionFailed, 412, "read the key again and retry with its current ETag"},
+	{kv.ErrNotInteger, 409, "put an integer there first"},
+	{kv.ErrNotFloat, 409, "put a number there first"},
+	{kv.ErrOverflow, 409, "add less"},
+	{kv.ErrInfinite, 409, "add less"},
 	{kv.ErrKeyEmpty, 400, ""},
 	{kv.ErrKeyTooLong, 414, "use a shorter key"},
 	{kv.ErrValueTooLarge, 413, "split the value or raise --max-value-bytes on all nodes"},
@@ -110,24 +114,6 @@ func statusOf(err error) (status int, msg string) {
 	return http.StatusInternalServerError, err.Error()
 }
 
-// outcomeUnknown says whether a write that failed so may still appear: too few replicas are known
-// to have it, or one has refused what another has stored or may get as a hint.
-func outcomeUnknown(op *kv.Op, w kv.Level) bool {
-	switch err := op.Err; {
-	case errors.Is(err, kv.ErrNoMemory), errors.Is(err, kv.ErrRefused):
-		return op.Acks > 0 || op.Cond.Kind == kv.Always && !allAnswered(op, w)
-	default:
-		return errors.Is(err, kv.ErrUnavailable) || errors.Is(err, kv.ErrTimeout) || errors.Is(err, kv.ErrUnknownOutcome)
-	}
-}
-
-// allAnswered says whether every replica is known to have answered a write. At LevelLive, Required
-// counts those that were up. At other levels it does not tell.
-func allAnswered(op *kv.Op, w kv.Level) bool {
-	isLive := w == kv.LevelLive || w == 0
-	return op.Replicas == 1 || isLive && op.Required == op.Replicas
-}
-
 // fail answers with the error as JSON.
 func fail(ctx *fasthttp.RequestCtx, err error) {
 	if err == kv.ErrNotFound {
@@ -147,7 +133,7 @@ func failWrite(ctx *fasthttp.RequestCtx, sc *scratch, op *kv.Op) {
 	}
 	status, msg := statusOf(op.Err)
 	doc := &api.Error{Error: msg}
-	if outcomeUnknown(op, sc.call.Write) {
+	if op.OutcomeUnknown(sc.call.Write) {
 		doc.Acks, doc.Required, doc.Outcome = &op.Acks, &op.Required, "unknown"
 	}
 	failWith(ctx, op.Err, status, doc)

@@ -39,6 +39,8 @@ type fakeStore struct {
 	list    func(*kv.ListRequest) error // called before each List
 	do      func(c *kv.Call)            // called before each Do
 	pages   []kv.ListRequest
+
+	clearMost int64 // a Clear deletes no more; 0: no bound
 }
 
 func newFakeStore() *fakeStore {
@@ -77,9 +79,20 @@ func (f *fakeStore) doOne(c *kv.Call, op *kv.Op) {
 		start := len(c.Buf)
 		c.Buf = append(c.Buf, old.Value...)
 		op.Value = c.Buf[start:]
-	case !op.Cond.Holds(old.Version, live):
-		if op.Err = kv.ErrConditionFailed; live {
-			op.Version = old.Version
+	case op.Mode() == kv.ModeDecide:
+		f.version += 1 << 22
+		d := &kv.Decision{Ops: []*kv.Op{op}}
+		d.Begin(f.version, 1<<20, 1<<20)
+		d.Decide(&old, now)
+		r := &d.Results[0]
+		op.Err, op.Existed, op.Number, op.Entry = r.Err, r.Existed, r.Number, kv.Entry{Version: r.Entry.Version}
+		if r.Found {
+			op.Value = bytes.Clone(r.Entry.Value)
+		}
+		if d.Changed {
+			f.entries[string(op.Key)] = kv.Entry{Version: f.version, Expires: d.Record.Expires, Tombstone: d.Record.Tombstone,
+				Value: bytes.Clone(d.Record.Value), Meta: bytes.Clone(d.Record.Meta)}
+			op.Version, op.Expires, op.Acks = f.version, d.Record.Expires, 2
 		}
 	default:
 		f.version += 1 << 22 // a millisecond each
@@ -88,6 +101,23 @@ func (f *fakeStore) doOne(c *kv.Call, op *kv.Op) {
 		f.entries[string(op.Key)] = e
 		op.Version, op.Existed, op.Acks = f.version, live, 2
 	}
+}
+
+func (f *fakeStore) Clear(r *kv.ClearRequest) (kv.Cleared, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	done := kv.Cleared{Next: r.From}
+	for key := range f.entries {
+		switch {
+		case !strings.HasPrefix(key, string(r.Prefix)) || kv.Hash([]byte(key)) < r.From:
+		case done.Deleted == f.clearMost && f.clearMost > 0:
+			done.More = true
+		default:
+			delete(f.entries, key)
+			done.Deleted++
+		}
+	}
+	return done, f.fail
 }
 
 func (f *fakeStore) List(r *kv.ListRequest) (kv.Page, error) {

@@ -180,8 +180,9 @@ func (s *constantStore) Do(c *kv.Call) {
 		op.Value, op.Meta = s.value, s.contentType
 	}
 }
-func (s *constantStore) List(*kv.ListRequest) (kv.Page, error) { return kv.Page{}, nil }
-func (s *constantStore) Partitions() int                       { return 1024 }
+func (s *constantStore) List(*kv.ListRequest) (kv.Page, error)      { return kv.Page{}, nil }
+func (s *constantStore) Clear(*kv.ClearRequest) (kv.Cleared, error) { return kv.Cleared{}, nil }
+func (s *constantStore) Partitions() int                            { return 1024 }
 
 type endlessBody struct{}
 

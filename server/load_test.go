@@ -79,8 +79,9 @@ func (m *manyStore) Do(c *kv.Call) {
 	}
 }
 
-func (m *manyStore) List(*kv.ListRequest) (kv.Page, error) { return kv.Page{}, nil }
-func (m *manyStore) Partitions() int                       { return 1024 }
+func (m *manyStore) List(*kv.ListRequest) (kv.Page, error)      { return kv.Page{}, nil }
+func (m *manyStore) Clear(*kv.ClearRequest) (kv.Cleared, error) { return kv.Cleared{}, nil }
+func (m *manyStore) Partitions() int                            { return 1024 }
 
 // values is what the store holds, without types and expiries.
 func (m *manyStore) values() map[string]string {

@@ -2,6 +2,7 @@ package server
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -17,8 +18,10 @@ import (
 var (
 	paramsGet      = []string{"r", "timeout"}
 	paramsPut      = []string{"w", "ttl", "timeout"}
+	paramsUpdate   = []string{paramIncr, paramAppend, paramTTL, "w", "timeout"}
 	paramsDelete   = []string{"w", "timeout"}
 	paramsList     = []string{"prefix", "limit", "cursor", "values", "timeout"}
+	paramsClear    = []string{"prefix", "cursor", "w", "timeout"}
 	paramsLoad     = []string{"w", "ttl", "timeout"}
 	paramsBatch    = []string{"w", "r", "ttl", "timeout"}
 	paramsDocument = []string{"timeout"}
@@ -30,11 +33,16 @@ type params struct {
 	ttl     time.Duration // 0: none
 	timeout time.Duration
 
-	prefix []byte
-	limit  int
-	all    bool // no limit was given
-	cursor uint64
-	values bool
+	add    bool  // incr is given
+	by     int64 // and says so much
+	append bool
+
+	prefix   []byte
+	prefixed bool // prefix is given, be it empty
+	limit    int
+	all      bool // no limit was given
+	cursor   uint64
+	values   bool
 }
 
 const (
@@ -88,7 +96,16 @@ func (p *params) set(name string, raw []byte, maxTimeout time.Duration) (err err
 		p.w, err = kv.ParseWriteLevel(v)
 	case "r":
 		p.r, err = kv.ParseReadLevel(v)
-	case "ttl":
+	case paramIncr:
+		p.add = true
+		if p.by, err = strconv.ParseInt(cmp.Or(v, "1"), 10, 64); err != nil {
+			err = fmt.Errorf("incr is %.40q: use an integer of 64 bits, such as 5 or -1", v)
+		}
+	case paramAppend:
+		if p.append, err = strconv.ParseBool(cmp.Or(v, "1")); err != nil || !p.append {
+			err = fmt.Errorf("append is %.40q: leave its value out, and send what is to be appended as the body", v)
+		}
+	case paramTTL:
 		p.ttl, err = kv.ParseTTL(v)
 	case "timeout":
 		var ok bool
@@ -98,7 +115,7 @@ func (p *params) set(name string, raw []byte, maxTimeout time.Duration) (err err
 			err = fmt.Errorf("timeout is %q: use at most %v", v, maxTimeout)
 		}
 	case "prefix":
-		p.prefix = value
+		p.prefix, p.prefixed = value, true
 	case "limit":
 		p.all = false
 		p.limit, err = strconv.Atoi(v)

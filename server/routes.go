@@ -129,7 +129,7 @@ func (m *methods) of(ctx *fasthttp.RequestCtx) (e *endpoint) {
 	return e
 }
 
-const keyMethods = "GET, HEAD, PUT, DELETE"
+const keyMethods = "GET, HEAD, PUT, DELETE, POST"
 
 // addKeys adds the endpoints whose paths end in a key.
 func (r *routes) addKeys(k *keys) {
@@ -137,7 +137,7 @@ func (r *routes) addKeys(k *keys) {
 		get:    &endpoint{keyed: true, params: paramsGet, judge: judgeGet, answer: k.get},
 		put:    &endpoint{keyed: true, params: paramsPut, judge: k.judgePut, body: bodyTaken, answer: k.put},
 		delete: &endpoint{keyed: true, params: paramsDelete, judge: judgeDelete, answer: k.delete},
-		post:   &endpoint{refusal: errNoPost, allow: keyMethods},
+		post:   &endpoint{keyed: true, params: paramsUpdate, judge: k.judgeUpdate, body: bodyTaken, answer: k.update},
 		other:  endpoint{refusal: errMethod, allow: keyMethods},
 	}
 }
@@ -160,8 +160,9 @@ func (r *routes) addCluster(k *cluster) {
 }
 
 // addStreams adds the endpoints of many keys at once.
-func (r *routes) addStreams(l *listings, b *batches, d *loads) {
+func (r *routes) addStreams(l *listings, c *clearings, b *batches, d *loads) {
 	r.get("/db", endpoint{params: paramsList, judge: l.judge, answer: l.serve})
+	r.others.DELETE("/db", found(endpoint{params: paramsClear, judge: c.judge, body: bodyRefused, answer: c.serve}))
 	r.post("/batch", endpoint{params: paramsBatch, judge: b.judge, body: bodyStreamed, answer: b.serve})
 	load := endpoint{params: paramsLoad, judge: d.judge, body: bodyStreamed, answer: d.serve}
 	r.post("/load-data", load)

@@ -92,7 +92,7 @@ func TestWrongToken(t *testing.T) {
 func TestPostToAKey(t *testing.T) {
 	f := start(t, Options{})
 	a := f.send("POST", "/db/k", "v")
-	if a.want(t, 405); !strings.Contains(a.body, "use PUT") || a.header.Get("Allow") != "GET, HEAD, PUT, DELETE" {
+	if a.want(t, 405); !strings.Contains(a.body, "use PUT") || a.header.Get("Allow") != "GET, HEAD, PUT, DELETE, POST" {
 		t.Errorf("%s, Allow: %s", a.body, a.header.Get("Allow"))
 	}
 	if a := f.send("PATCH", "/db/k", "v"); strings.Contains(a.body, "POST") {

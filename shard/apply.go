@@ -26,18 +26,17 @@ func (s *Store) Apply(hash uint64, r *kv.Record) (kv.Applied, error) {
 	return s.merge(hash, r, terms{})
 }
 
-// ApplyIf is Apply of a record whose condition holds for what is held, decided
-// under the shard's lock. A record whose version is held already was applied
-// by an earlier try: that is kv.Same, whatever the condition says now. Otherwise
-// the error is kv.ErrConditionFailed where the condition does not hold.
-func (s *Store) ApplyIf(hash uint64, r *kv.Record, c *kv.Condition) (kv.Applied, error) {
-	return s.merge(hash, r, terms{cond: c})
+// Decide carries out the decision on what is held, under the shard's lock, and is Apply of the
+// record that comes of it. Nothing may come of it: that is kv.Kept. Where the decision's version is
+// held already, an earlier try was carried out: that is kv.Same.
+func (s *Store) Decide(hash uint64, d *kv.Decision) (kv.Applied, error) {
+	return s.merge(hash, &d.Record, terms{decision: d})
 }
 
 // terms are what else a record is offered with.
 type terms struct {
-	cond *kv.Condition // nil: none
-	sync bool          // see ApplySync
+	decision *kv.Decision // makes the record, which is its own; nil: it is given
+	sync     bool         // see ApplySync
 
 	// window is set by a caller who holds the locks of other shards. No room is made then, neither
 	// for the record, which is reported missing, nor to trim.
@@ -108,15 +107,23 @@ func (s *Store) tryLocked(sh *shard, place place, r *kv.Record, o terms, reserve
 	}
 	held, _ := sh.engine.Get(hash, r.Key)
 	var now int64
-	if r.Tombstone || r.Expires != 0 || held.Expires != 0 {
+	if r.Tombstone || r.Expires != 0 || held.Expires != 0 || o.decision != nil {
 		now = s.nowMillis() // reading the clock costs as much as the lookup; most writes need none
 	}
 	a = kv.Applied{Existed: held.Live(now), Current: held.Version}
-	if c := o.cond; c != nil && held.Version != r.Version && !c.Holds(held.Version, a.Existed) {
-		return a, 0, kv.ErrConditionFailed
+	if d := o.decision; d != nil {
+		if held.Version == r.Version {
+			d.Repeat(&held)
+			a.Outcome = kv.Same
+			return a, 0, nil
+		}
+		if d.Decide(&held, now); !d.Changed {
+			a.Outcome = kv.Kept
+			return a, 0, nil
+		}
 	}
 	switch {
-	case held.Version == r.Version && (o.cond != nil || !r.Supersedes(&held)):
+	case held.Version == r.Version && !r.Supersedes(&held):
 		a.Outcome = kv.Same
 		return a, 0, nil
 	case o.sync && sh.passes(&held, r):

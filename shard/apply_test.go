@@ -13,9 +13,9 @@ import (
 	"httpdhs/kv"
 )
 
-// ApplyIf decides against what a reader would see, and a try that succeeded
-// before succeeds again whatever its condition says now.
-func TestApplyIf(t *testing.T) {
+// A decision is made on what a reader would see. A try that succeeded before succeeds again,
+// whatever its condition says now. One of which nothing comes leaves what is held.
+func TestDecide(t *testing.T) {
 	clock := newFakeClock()
 	v := clock.version
 	expired := value("k", v(5), "old")
@@ -31,7 +31,7 @@ func TestApplyIf(t *testing.T) {
 	)
 	stored := kv.Applied{Outcome: kv.Stored, Current: v(6)}
 	over := kv.Applied{Outcome: kv.Stored, Existed: true, Current: v(6)}
-	failed := kv.Applied{Existed: true, Current: v(5)}
+	kept := kv.Applied{Outcome: kv.Kept, Existed: true, Current: v(5)}
 	for name, c := range map[string]struct {
 		held    *kv.Record
 		write   kv.Version
@@ -42,16 +42,16 @@ func TestApplyIf(t *testing.T) {
 		"absent, nothing held":     {nil, v(6), ifAbsent, stored, nil},
 		"absent, tombstone held":   {&dead, v(6), ifAbsent, stored, nil},
 		"absent, expired held":     {&expired, v(6), ifAbsent, stored, nil},
-		"absent, value held":       {&live, v(6), ifAbsent, failed, kv.ErrConditionFailed},
+		"absent, value held":       {&live, v(6), ifAbsent, kept, kv.ErrConditionFailed},
 		"absent, retried":          {&live, v(5), ifAbsent, kv.Applied{Outcome: kv.Same, Existed: true, Current: v(5)}, nil},
 		"absent, retried, expired": {&expired, v(5), ifAbsent, kv.Applied{Outcome: kv.Same, Current: v(5)}, nil},
-		"present, nothing held":    {nil, v(6), ifPresent, kv.Applied{}, kv.ErrConditionFailed},
-		"present, tombstone held":  {&dead, v(6), ifPresent, kv.Applied{Current: v(5)}, kv.ErrConditionFailed},
+		"present, nothing held":    {nil, v(6), ifPresent, kv.Applied{Outcome: kv.Kept}, kv.ErrConditionFailed},
+		"present, tombstone held":  {&dead, v(6), ifPresent, kv.Applied{Outcome: kv.Kept, Current: v(5)}, kv.ErrConditionFailed},
 		"present, value held":      {&live, v(6), ifPresent, over, nil},
 		"version, it is held":      {&live, v(6), if5, over, nil},
-		"version, it is deleted":   {&dead, v(6), if5, kv.Applied{Current: v(5)}, kv.ErrConditionFailed},
-		"version, another is held": {&live, v(7), if6, failed, kv.ErrConditionFailed},
-		"not version, it is held":  {&live, v(6), ifNot5, failed, kv.ErrConditionFailed},
+		"version, it is deleted":   {&dead, v(6), if5, kv.Applied{Outcome: kv.Kept, Current: v(5)}, kv.ErrConditionFailed},
+		"version, another is held": {&live, v(7), if6, kept, kv.ErrConditionFailed},
+		"not version, it is held":  {&live, v(6), ifNot5, kept, kv.ErrConditionFailed},
 		"not version, nothing":     {nil, v(6), ifNot5, stored, nil},
 		"holds, but too old":       {&live, v(4), if5, kv.Applied{Outcome: kv.Stale, Existed: true, Current: v(5)}, nil},
 		"always":                   {&live, v(6), kv.Condition{}, over, nil},
@@ -62,16 +62,27 @@ func TestApplyIf(t *testing.T) {
 				mustApply(t, s, 1, *c.held)
 			}
 			before := dump(s)
-			r := value("k", c.write, "new")
-			got, err := s.ApplyIf(1, &r, &c.cond)
-			if !errors.Is(err, c.wantErr) || got != c.want {
-				t.Fatalf("got %+v, %v, want %+v, %v", got, err, c.want, c.wantErr)
+			d := decision(value("k", c.write, "new"), &c.cond)
+			got, err := s.Decide(1, d)
+			if err != nil || got != c.want || d.Results[0].Err != c.wantErr {
+				t.Fatalf("got %+v, %v, %+v, want %+v, %v", got, err, d.Results[0], c.want, c.wantErr)
 			}
-			if err != nil || got.Outcome != kv.Stored {
+			if got.Outcome != kv.Stored {
 				sameHeld(t, "after a write that was not done", dump(s), before)
 			}
 		})
 	}
+}
+
+// decision is on a put of the record, if the condition holds.
+func decision(r kv.Record, c *kv.Condition) *kv.Decision {
+	kind := kv.OpPut
+	if r.Tombstone {
+		kind = kv.OpDelete
+	}
+	d := &kv.Decision{Ops: []*kv.Op{{Kind: kind, Cond: *c, Record: r}}}
+	d.Begin(r.Version, 1<<20, 1<<20)
+	return d
 }
 
 // A record without a version is no write, and is refused rather than held as

@@ -2,7 +2,7 @@ package shard
 
 import (
 	"bytes"
-	"errors"
+	"reflect"
 	"slices"
 	"testing"
 	"time"
@@ -21,17 +21,19 @@ type model struct {
 
 func (m *model) now() int64 { return m.clock.Now().UnixMilli() }
 
-func (m *model) apply(hash uint64, r kv.Record, c *kv.Condition) (kv.Applied, error) {
+func (m *model) apply(hash uint64, r kv.Record, d *kv.Decision) kv.Applied {
 	old := m.entries[string(r.Key)].rec.Entry
 	a := kv.Applied{Existed: old.Live(m.now()), Current: old.Version}
-	if c != nil {
+	if d != nil {
 		if old.Version == r.Version {
 			a.Outcome = kv.Same
-			return a, nil
+			return a
 		}
-		if !c.Holds(old.Version, a.Existed) {
-			return a, kv.ErrConditionFailed
+		if d.Decide(&old, m.now()); !d.Changed {
+			a.Outcome = kv.Kept
+			return a
 		}
+		r = d.Record
 	}
 	a.Outcome = kv.Stale
 	if old.Version == r.Version && !r.Supersedes(&old) {
@@ -41,7 +43,7 @@ func (m *model) apply(hash uint64, r kv.Record, c *kv.Condition) (kv.Applied, er
 		m.entries[string(r.Key)] = held{hash, clone(&r)}
 		a.Outcome, a.Current = kv.Stored, r.Version
 	}
-	return a, nil
+	return a
 }
 
 func (m *model) sweep() (collected int) {
@@ -67,6 +69,28 @@ func (m *model) dump() []held {
 	return all
 }
 
+// drawUpdate draws an operation that may be decided. Some of its conditions hold.
+func drawUpdate(t *rapid.T, key []byte, m *model) *kv.Op {
+	op := &kv.Op{
+		Kind:   rapid.SampledFrom([]kv.OpKind{kv.OpGet, kv.OpPut, kv.OpPut, kv.OpDelete, kv.OpIncr, kv.OpAppend, kv.OpSetRange, kv.OpExpire}).Draw(t, "op"),
+		Keep:   rapid.Bool().Draw(t, "keep"),
+		Prior:  rapid.Bool().Draw(t, "prior"),
+		Number: rapid.Int64Range(-3, 30).Draw(t, "number"),
+		Record: kv.Record{Key: key, Entry: drawEntry(t, m.clock.Now())},
+	}
+	op.Version, op.Tombstone = 0, false
+	c := &op.Cond
+	if c.Kind = rapid.SampledFrom([]kv.ConditionKind{kv.Always, kv.Always, kv.IfAbsent, kv.IfPresent, kv.IfVersion, kv.IfNotVersion}).Draw(t, "cond"); c.Kind < kv.IfVersion {
+		return op
+	}
+	for _, h := range m.dump() {
+		if rapid.Bool().Draw(t, "name") {
+			c.Versions = append(c.Versions, h.rec.Version)
+		}
+	}
+	return op
+}
+
 // Whatever is done to a store, it answers and holds what the model does, and
 // its books are those of its entries.
 func TestStoreModel(t *testing.T) {
@@ -82,41 +106,57 @@ func checkStoreModel(t *testing.T, rt *rapid.T, o Options) {
 	s := open(t, clock, o)
 	defer s.Close()
 	m := &model{clock: clock, entries: make(map[string]held)}
-	apply := func(t *rapid.T, c *kv.Condition) {
-		key, hash := drawKey(t)
-		r := kv.Record{Key: key, Entry: drawEntry(t, clock.Now())}
-		want, wantErr := m.apply(hash, clone(&r), c)
-		got, err := s.merge(hash, &r, terms{cond: c})
-		if got != want || !errors.Is(err, wantErr) {
-			t.Fatalf("apply %v: got %+v, %v, want %+v, %v", r, got, err, want, wantErr)
+	decision := func(t *rapid.T, key []byte) *kv.Decision {
+		d := new(kv.Decision)
+		for range rapid.IntRange(1, 3).Draw(t, "operations") {
+			d.Ops = append(d.Ops, drawUpdate(t, key, m))
 		}
+		d.Begin(drawEntry(t, clock.Now()).Version, 100, 1000)
+		return d
 	}
 	rt.Repeat(map[string]func(*rapid.T){
-		"apply": func(t *rapid.T) { apply(t, nil) },
-		"applyIf": func(t *rapid.T) {
-			c := kv.Condition{Kind: rapid.SampledFrom([]kv.ConditionKind{kv.Always, kv.IfAbsent, kv.IfPresent, kv.IfVersion, kv.IfNotVersion}).Draw(t, "kind")}
-			c.Versions = append(c.Versions, drawEntry(t, clock.Now()).Version)
-			for _, h := range m.dump() { // so that some condition on a version holds
-				if rapid.Bool().Draw(t, "name") {
-					c.Versions = append(c.Versions, h.rec.Version)
-				}
+		"apply": func(t *rapid.T) {
+			key, hash := drawKey(t)
+			r := kv.Record{Key: key, Entry: drawEntry(t, clock.Now())}
+			want := m.apply(hash, clone(&r), nil)
+			if got, err := s.Apply(hash, &r); got != want || err != nil {
+				t.Fatalf("apply %v: got %+v, %v, want %+v", r, got, err, want)
 			}
-			apply(t, &c)
+		},
+		"decide": func(t *rapid.T) {
+			key, hash := drawKey(t)
+			d := decision(t, key)
+			same := kv.Decision{Ops: d.Ops}
+			same.Begin(d.Version, d.MaxValue, d.MaxFound)
+			want := m.apply(hash, same.Record, &same)
+			if got, err := s.Decide(hash, d); got != want || err != nil {
+				t.Fatalf("decide %q at %x: got %+v, %v, want %+v", key, d.Version, got, err, want)
+			}
+			if want.Outcome != kv.Same && !reflect.DeepEqual(d.Results, same.Results) {
+				t.Fatalf("decide %q: got %+v, want %+v", key, d.Results, same.Results)
+			}
 		},
 		"applyAll": func(t *rapid.T) {
 			offers := make([]kv.Offer, rapid.IntRange(0, 2*windowOffers+2).Draw(t, "offers"))
 			for i := range offers {
 				key, hash := drawKey(t)
 				offers[i] = kv.Offer{Hash: hash, Record: &kv.Record{Key: key, Entry: drawEntry(t, clock.Now())}}
-				if rapid.IntRange(0, 3).Draw(t, "conditional") == 0 {
-					offers[i].Cond = &kv.Condition{Kind: rapid.SampledFrom([]kv.ConditionKind{kv.IfAbsent, kv.IfPresent}).Draw(t, "kind")}
+				if rapid.IntRange(0, 3).Draw(t, "decided") == 0 {
+					d := decision(t, key)
+					offers[i].Decision, offers[i].Record = d, &d.Record
 				}
 			}
 			s.ApplyAll(offers)
 			for i, o := range offers {
-				want, wantErr := m.apply(o.Hash, clone(o.Record), o.Cond)
-				if o.Applied != want || !errors.Is(o.Err, wantErr) {
-					t.Fatalf("offer %d, %v: got %+v, %v, want %+v, %v", i, *o.Record, o.Applied, o.Err, want, wantErr)
+				r, d := *o.Record, o.Decision
+				if d != nil {
+					d = &kv.Decision{Ops: d.Ops}
+					d.Begin(o.Decision.Version, o.Decision.MaxValue, o.Decision.MaxFound)
+					r = d.Record
+				}
+				want := m.apply(o.Hash, clone(&r), d)
+				if o.Applied != want || o.Err != nil {
+					t.Fatalf("offer %d, %v: got %+v, %v, want %+v", i, *o.Record, o.Applied, o.Err, want)
 				}
 			}
 		},

@@ -293,16 +293,23 @@ func TestAllocations(t *testing.T) {
 	mustApply(t, s, hash, r)
 	dst := make([]byte, 0, 100)
 	absent := []byte("absent")
-	condition := &kv.Condition{Kind: kv.IfAbsent}
+	created := decision(r, &kv.Condition{Kind: kv.IfAbsent})
+	counter := kv.Record{Key: []byte("counter")}
+	count := &kv.Decision{Ops: []*kv.Op{{Kind: kv.OpIncr, Number: 1, Record: counter}}}
 	var digests [Buckets]uint64
 	for name, do := range map[string]func(){
 		"get":       func() { s.Get(dst, hash, r.Key) },
 		"miss":      func() { s.Get(dst, hash, absent) },
 		"overwrite": func() { r.Version++; _, _ = s.Apply(hash, &r) },
 		"duplicate": func() { _, _ = s.Apply(hash, &r) },
-		"condition": func() { _, _ = s.ApplyIf(hash, &r, condition) },
-		"digests":   func() { s.Digests(0, &digests) },
-		"stats":     func() { s.Stats() },
+		"condition": func() { _, _ = s.Decide(hash, created) },
+		"update": func() {
+			r.Version++
+			count.Begin(r.Version, 100, 100)
+			_, _ = s.Decide(kv.Hash(counter.Key), count)
+		},
+		"digests": func() { s.Digests(0, &digests) },
+		"stats":   func() { s.Stats() },
 	} {
 		if got := testing.AllocsPerRun(100, do); got != 0 {
 			t.Errorf("%s allocates %v times", name, got)

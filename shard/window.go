@@ -11,7 +11,7 @@ const (
 	windowBytes  = 64 << 10
 )
 
-// ApplyAll is Apply, or ApplyIf where an offer has a condition, for each of the offers. Those of
+// ApplyAll is Apply, or Decide where an offer has a decision, for each of the offers. Those of
 // one key are applied in their order. Each has an answer of its own. The locks of a window's shards
 // are taken once, in the order of the partitions. Offers that come in that order take a shard's
 // lock once for all of them, and any order will do. Where Options.Eviction has to make room for one
@@ -75,7 +75,7 @@ const (
 
 // applyAlone merges an offer that is in no window, or for which one found no room.
 func (s *Store) applyAlone(o *kv.Offer) {
-	o.Applied, o.Err = s.merge(o.Hash, o.Record, terms{cond: o.Cond})
+	o.Applied, o.Err = s.merge(o.Hash, o.Record, terms{decision: o.Decision})
 }
 
 func (s *Store) applyWindow(offers []kv.Offer) {
@@ -114,7 +114,7 @@ func (s *Store) applyLocked(w *window, offers []kv.Offer) (done int, short bool)
 		}
 		var missing int64
 		o := &offers[key&windowPlaceMask]
-		o.Applied, missing, o.Err = s.tryLocked(sh, s.place(o.Hash), o.Record, terms{cond: o.Cond, window: true}, 0)
+		o.Applied, missing, o.Err = s.tryLocked(sh, s.place(o.Hash), o.Record, terms{decision: o.Decision, window: true}, 0)
 		if missing > 0 {
 			return i + 1, true
 		}

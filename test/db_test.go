@@ -230,11 +230,11 @@ func TestMethodsAndPaths(t *testing.T) {
 	for _, method := range []string{"POST", "PATCH", "OPTIONS", "TRACE", "PROPFIND"} {
 		a := send(t, c.addr(0), method, "/db/method", "x")
 		wantFailure(t, method, a, 405)
-		if allow := a.header.Get("Allow"); allow != "GET, HEAD, PUT, DELETE" {
+		if allow := a.header.Get("Allow"); allow != "GET, HEAD, PUT, DELETE, POST" {
 			t.Errorf("%s: Allow %q", method, allow)
 		}
 	}
-	for target, allow := range map[string]string{"/cluster": "GET, HEAD", "/db": "GET, HEAD", "/load-data": "POST, PUT", "/batch": "POST"} {
+	for target, allow := range map[string]string{"/cluster": "GET, HEAD", "/readyz": "GET, HEAD", "/load-data": "POST, PUT", "/batch": "POST"} {
 		a := send(t, c.addr(0), "DELETE", target, "")
 		wantFailure(t, "DELETE "+target, a, 405)
 		got := strings.Split(a.header.Get("Allow"), ", ")

@@ -18,7 +18,7 @@
 //	step.go       a step of the protocol by which rings change
 //	rings.go      the rings that are known, and who is on them
 //	claim.go      how this node gets authority for a ring
-//	primacy.go    how it gets to decide conditions
+//	primacy.go    how it gets to decide
 //	evict.go      which members are dead
 //	clocks.go     what time it is
 //	stamps.go     how far apart members stamp

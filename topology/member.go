@@ -53,6 +53,7 @@ func (m *member) CameUp() { m.t.reconsiderSoon() }
 // fall is the verdict that the member is down.
 func (m *member) fall(reason error) {
 	m.mu.Lock()
+	m.outOfSync()
 	fall := m.peer.MarkDown(reason)
 	if fall.Marked {
 		m.belief.fall(fall.First, time.Now(), m.t.opt.EvictAfter)
@@ -61,6 +62,13 @@ func (m *member) fall(reason error) {
 	fall.Finish()
 	if fall.First {
 		m.t.reconsiderSoon()
+	}
+}
+
+// outOfSync is called before the member counts as out of sync; the caller holds mu.
+func (m *member) outOfSync() {
+	if m.peer.InSync() {
+		m.t.primacy.departs()
 	}
 }
 

@@ -151,6 +151,7 @@ func (m *member) removed() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.belief.remove()
+	m.outOfSync()
 	m.peer.SetInSync(false)
 }
 

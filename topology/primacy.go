@@ -7,35 +7,46 @@ import (
 	"httpdhs/placement"
 )
 
-// A node that comes to be in sync is the primary of some keys again. Another node has decided their
-// conditions until then, and goes on to do so while it has not heard of it. Two primaries would let
-// two creates of one key succeed. So each time that a node comes to be in sync it begins a primary
-// epoch, which it tells the others. It decides nothing before each node that is up has acknowledged
-// the epoch. A node that has acknowledged it takes the beginner for in sync, and so asks nobody
-// else and decides nothing in its place. What it coordinated before it did so is over, and
-// delivered.
+// A node comes to be the primary of some keys when it is in sync again, and when the one before it
+// is not any more. Until then that one has decided. It may go on while it has not heard of it. Or
+// it is gone, and a coordinator still has what it has decided, for the other owners. Then two
+// creates of one key would succeed, and of two sums one would be lost. So each time a node begins a
+// primary epoch, which it tells the others. It decides nothing before each node that is up has
+// acknowledged the epoch. A node that has acknowledged it takes the beginner for in sync, and so
+// asks nobody else and decides nothing in its place. What it coordinated before it did so is over,
+// and delivered.
 
 // primacy is this node's part in that.
 type primacy struct {
-	epoch    atomic.Uint64 // how often it came to be in sync
-	decides  atomic.Bool   // it may decide conditions while the ring changes
-	arrivals atomic.Uint64 // how often a member that was down came back
+	epoch      atomic.Uint64 // how many it has begun
+	decides    atomic.Bool   // it may decide while the ring changes
+	departures atomic.Uint64 // how often a member was in sync, and is not any more
+	turns      atomic.Uint64 // these, and how often a member that was down came back
 
-	// acked is what arrivals was, and one more, when all that were up had acknowledged the epoch;
+	// acked is what turns was, and one more, when all that were up had acknowledged the epoch;
 	// 0: they have not.
 	acked atomic.Uint64
 
-	open  bool   // the epoch is not over; under Topology.mu
-	since uint64 // serial of the view by which operations go that began before the epoch; under Topology.mu
+	// Under Topology.mu.
+	open     bool   // the epoch is not over
+	since    uint64 // serial of the view by which operations go that began before the epoch
+	departed uint64 // what departures was when it began
 }
 
-// arrives says that a member that was down is about to take part again: it may decide conditions
+// arrives says that a member that was down is about to take part again: it may decide
 // until it acknowledges this node's epoch.
-func (p *primacy) arrives() { p.arrivals.Add(1) }
+func (p *primacy) arrives() { p.turns.Add(1) }
+
+// departs says that a member which is in sync is about to be so no longer: this node may decide in
+// its place then, in another epoch.
+func (p *primacy) departs() {
+	p.departures.Add(1)
+	p.turns.Add(1)
+}
 
 // acknowledged says whether all that are up have acknowledged this node's epoch, those that have
 // just come back too.
-func (p *primacy) acknowledged() bool { return p.acked.Load() == p.arrivals.Load()+1 }
+func (p *primacy) acknowledged() bool { return p.acked.Load() == p.turns.Load()+1 }
 
 // lose ends the epoch: this node is not in sync any more.
 func (p *primacy) lose() {
@@ -43,13 +54,15 @@ func (p *primacy) lose() {
 	p.acked.Store(0)
 }
 
-// follow begins an epoch, or ends it, as the node comes to be in sync or not. began: operations
-// have to go by a new view than that of the serial.
+// follow begins an epoch, or ends it, as the node comes to be in sync or not, or the primary of
+// more. began: operations have to go by a new view than that of the serial.
 func (p *primacy) follow(inSync bool, serial uint64) (began bool) {
-	if inSync == p.open {
+	departures := p.departures.Load()
+	if inSync == p.open && (!inSync || departures == p.departed) {
 		return false
 	}
 	p.acked.Store(0)
+	p.departed = departures
 	if p.open = inSync; inSync {
 		p.epoch.Add(1)
 		p.since = serial
@@ -57,11 +70,11 @@ func (p *primacy) follow(inSync bool, serial uint64) (began bool) {
 	return inSync
 }
 
-// count takes note of whether all have acknowledged the epoch. arrivals is from before they were
+// count takes note of whether all have acknowledged the epoch. turns is from before they were
 // looked at.
-func (p *primacy) count(all bool, arrivals uint64) {
+func (p *primacy) count(all bool, turns uint64) {
 	if all {
-		p.acked.Store(arrivals + 1)
+		p.acked.Store(turns + 1)
 	} else {
 		p.acked.Store(0)
 	}
@@ -95,7 +108,7 @@ func (m *member) acknowledgedEpochLocked() uint64 {
 // acknowledgeEpochs begins to acknowledge the epochs of members that are new, and notes who
 // acknowledges this node's. It says whether operations go by a new view.
 func (s *state) acknowledgeEpochs() (replaced bool) {
-	serial, arrivals := s.board.View().Serial, s.primacy.arrivals.Load()
+	serial, turns := s.board.View().Serial, s.primacy.turns.Load()
 	replaced = s.primacy.follow(s.board.SaidInSync(), serial)
 	all := s.primacy.open && s.primacy.since < s.rings.oldest.Load() && !replaced
 	for _, m := range s.roster.list() {
@@ -110,14 +123,14 @@ func (s *state) acknowledgeEpochs() (replaced bool) {
 		all = all && (m.down() || b.ping.Sees.Of(b.self).PrimaryEpoch == s.primacy.epoch.Load())
 		m.mu.Unlock()
 	}
-	s.primacy.count(all, arrivals)
+	s.primacy.count(all, turns)
 	if replaced {
 		s.replaceView()
 	}
 	return replaced
 }
 
-// MayDecide says whether this node may decide conditions on a partition. It has to be the primary:
+// MayDecide says whether this node may decide on a partition. It has to be the primary:
 // the first owner that is up and in sync. While the ring changes, two rings may have different
 // primaries. Then it takes more: see docs/design/membership.md.
 func (t *Topology) MayDecide(partition int) bool {

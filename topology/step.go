@@ -256,7 +256,11 @@ func (s *state) judge() {
 	s.board.Alone(len(s.roster.list()) == 0)
 	for _, m := range s.roster.list() {
 		m.mu.Lock()
-		m.peer.SetInSync(m.belief.holds(r.state.Reads(), m.down()))
+		holds := m.belief.holds(r.state.Reads(), m.down())
+		if !holds {
+			m.outOfSync()
+		}
+		m.peer.SetInSync(holds)
 		m.mu.Unlock()
 	}
 }

@@ -12,11 +12,11 @@ import (
 //	batch   u64 clock of the sender, then items to the end:
 //	          'a' record                              merge it
 //	          'r' uvarint length, key                 read it
-//	          'c' u8 condition, u8 n, n × u64, record merge it if the condition holds
+//	          'd' a decision: see decision.go         carry out its operations on a key
 //	answer  u64 clock of the answerer, then a result an item, in order, up to
 //	        the first that is to be sent again:
-//	          u8 code | existed flag; then u64 version after stale and failed
-//	          conditions, a record after found, nothing after the others
+//	          u8 code | existed flag; then u64 version after stale, a record after
+//	          found, what came of a decision after decided, nothing after the others
 
 // BatchHead is how many bytes come before the items of a batch, or the results of its answer.
 const BatchHead = Head + 8
@@ -25,9 +25,9 @@ const BatchHead = Head + 8
 type ItemKind byte
 
 const (
-	ItemApply ItemKind = 'a'
-	ItemRead  ItemKind = 'r'
-	ItemCond  ItemKind = 'c'
+	ItemApply  ItemKind = 'a'
+	ItemRead   ItemKind = 'r'
+	ItemDecide ItemKind = 'd'
 )
 
 // Mode is how an item of the kind is carried out. The kind is one that NextItem knows. What is to
@@ -38,7 +38,7 @@ func (k ItemKind) Mode() kv.Mode {
 		return kv.ModeMerge
 	case ItemRead:
 		return kv.ModeRead
-	case ItemCond:
+	case ItemDecide:
 		return kv.ModeDecide
 	}
 	panic(fmt.Sprintf("BUG: wire: item 0x%02x", byte(k)))
@@ -48,17 +48,17 @@ func (k ItemKind) Mode() kv.Mode {
 type Code uint8
 
 const (
-	Stored          Code = 1 + iota // a, c: stored, or was there already
-	Stale                           // a, c: a newer version is there (version follows)
-	NoMemory                        // a, c: at --max-memory
-	Refused                         // a, c: beyond the peer's limits
-	ConditionFailed                 // c: does not hold (version of what is there follows)
-	Found                           // r: record follows, value or tombstone
-	Absent                          // r: nothing is held
-	Again                           // the answer is full and ends here: send this item and the rest again
-	NotPrimary                      // c: the answerer may not decide
-	NotOwner                        // a: kept, but the answerer is no owner: the sender goes by an old ring
-	TooFarAhead                     // a, c: stamped too far ahead of the peer's clock
+	Stored      Code = 1 + iota // a: stored, or was there already
+	Stale                       // a, d: a newer version is there (version follows)
+	NoMemory                    // a, d: at --max-memory
+	Refused                     // a, d: beyond the peer's limits
+	Decided                     // d: carried out (what came of it follows)
+	Found                       // r: record follows, value or tombstone
+	Absent                      // r: nothing is held
+	Again                       // the answer is full and ends here: send this item and the rest again
+	NotPrimary                  // d: the answerer may not decide
+	NotOwner                    // a: kept, but the answerer is no owner: the sender goes by an old ring
+	TooFarAhead                 // a, d: stamped too far ahead of the peer's clock
 
 	// Local is the first of the codes that never travel. They are the sending node's own, for items
 	// that have no answer.
@@ -66,7 +66,7 @@ const (
 )
 
 const (
-	flagExisted     = 1 << 7 // a, c: a reader would have seen a value before the write
+	flagExisted     = 1 << 7 // a: a reader would have seen a value before the write
 	flagBehind      = 1 << 7 // r: the answerer has refused something newer than it holds
 	flagNoAuthority = 1 << 6 // r: the answerer has no authority for the partition
 	codeMask        = flagNoAuthority - 1
@@ -79,8 +79,14 @@ type Result struct {
 	NoAuthority bool
 	Repeated    bool       // the item was sent before, and may have been carried out then
 	Behind      bool       // of reads
-	Version     kv.Version // of Stale and ConditionFailed
+	Version     kv.Version // of Stale
 	Record      kv.Record  // of Found; aliases the answer
+
+	// Of Decided. An answer that is being made has Decision, one that was read has Outcome, which
+	// ReadDecided reads. Changed is known in both.
+	Changed  bool
+	Decision *kv.Decision
+	Outcome  []byte
 }
 
 // OpenBatch starts a batch, or the answer to one. SetClock has to set its clock before it is sent.
@@ -121,50 +127,26 @@ func AppendRead(dst []byte, key []byte) []byte {
 	return append(dst, key...)
 }
 
-// AppendCond adds a record that is to be merged if the condition holds.
-func AppendCond(dst []byte, c *kv.Condition, r *kv.Record) []byte {
-	dst = append(dst, byte(ItemCond), byte(c.Kind), byte(len(c.Versions)))
-	for _, v := range c.Versions {
-		dst = binary.LittleEndian.AppendUint64(dst, uint64(v))
-	}
-	return kv.AppendRecord(dst, r)
-}
-
-// Item is one decoded item of a batch. Its slices alias the batch. The versions of Cond alias the
-// scratch that was passed in.
+// Item is one decoded item of a batch. Its slices alias the batch.
 type Item struct {
 	Kind   ItemKind
-	Record kv.Record // of a read only the key
-	Cond   kv.Condition
+	Record kv.Record // of a read the key, of a decision that and the version
+	Ops    []byte    // of a decision: NextOp reads them
 }
 
 // NextItem decodes the first item of body, which is not empty, and returns what follows it.
-func NextItem(body []byte, scratch []kv.Version) (it Item, rest []byte, err error) {
+func NextItem(body []byte) (it Item, rest []byte, err error) {
 	it.Kind, rest = ItemKind(body[0]), body[1:]
 	switch it.Kind {
 	case ItemRead:
-		n, size := binary.Uvarint(rest)
-		if size <= 0 || n == 0 || n > uint64(len(rest)-size) {
+		it.Record.Key, rest, err = cutBytes(rest)
+		if err != nil || len(it.Record.Key) == 0 {
 			return it, nil, fmt.Errorf("%w: key of a read", ErrMalformed)
 		}
-		end := size + int(n)
-		it.Record.Key = rest[size:end:end]
-		return it, rest[end:], nil
-	case ItemCond:
-		if len(rest) < 2 {
-			return it, nil, fmt.Errorf("%w: condition", ErrMalformed)
-		}
-		kind, n := kv.ConditionKind(rest[0]), int(rest[1])
-		rest = rest[2:]
-		if !kind.Known() || n > kv.MaxConditionVersions || len(rest) < 8*n {
-			return it, nil, fmt.Errorf("%w: condition", ErrMalformed)
-		}
-		scratch = scratch[:0]
-		for range n {
-			scratch = append(scratch, kv.Version(binary.LittleEndian.Uint64(rest)))
-			rest = rest[8:]
-		}
-		it.Cond = kv.Condition{Kind: kind, Versions: scratch}
+		return it, rest, nil
+	case ItemDecide:
+		rest, err = it.takeDecision(rest)
+		return it, rest, err
 	case ItemApply:
 	default:
 		return it, nil, fmt.Errorf("%w: item 0x%02x", ErrMalformed, byte(it.Kind))
@@ -187,8 +169,10 @@ func AppendResult(dst []byte, r *Result) []byte {
 	}
 	dst = append(dst, code)
 	switch r.Code {
-	case Stale, ConditionFailed:
+	case Stale:
 		return binary.LittleEndian.AppendUint64(dst, uint64(r.Version))
+	case Decided:
+		return appendDecided(dst, r.Decision)
 	case Found:
 		return kv.AppendRecord(dst, &r.Record)
 	}
@@ -204,7 +188,9 @@ func NextResult(body []byte) (r Result, rest []byte, err error) {
 	r.Existed = body[0]&flagExisted != 0
 	r.NoAuthority = body[0]&flagNoAuthority != 0
 	switch r.Code {
-	case Stale, ConditionFailed:
+	case Decided:
+		rest, err = r.takeDecided(rest)
+	case Stale:
 		if len(rest) < 8 {
 			return r, nil, fmt.Errorf("%w: version of a result", ErrMalformed)
 		}

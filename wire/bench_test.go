@@ -43,7 +43,7 @@ func BenchmarkDecodeItem(b *testing.B) {
 			rest = body
 		}
 		var err error
-		if _, rest, err = NextItem(rest, nil); err != nil {
+		if _, rest, err = NextItem(rest); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -20,9 +20,10 @@ func FuzzMessages(f *testing.F) {
 	r := kv.Record{Key: []byte("key"), Entry: kv.Entry{Version: 1 << 40, Expires: 1 << 50, Meta: []byte("a/b"), Value: []byte("value")}}
 	batch := AppendApply(OpenBatch(nil), &r)
 	batch = AppendRead(batch, r.Key)
-	batch = AppendCond(batch, &kv.Condition{Kind: kv.IfNotVersion, Versions: []kv.Version{1, 2}}, &r)
+	batch = AppendDecide(batch, 7, variety(r.Key))
 	f.Add(batch)
 	f.Add(AppendResult(OpenBatch(nil), &Result{Code: Found, Record: r}))
+	f.Add(AppendResult(OpenBatch(nil), &Result{Code: Decided, Decision: sums(9, "7")}))
 	f.Add(AppendList(nil, &kv.ListRequest{From: 1, Limit: 10, Prefix: []byte("k")}, []uint16{0, 1, 255}))
 	f.Add(kv.AppendRecord(OpenListing(nil), &r))
 	f.Add(AppendDigests(nil, EachBucket, []int{3, 255}))
@@ -81,11 +82,22 @@ func fuzzBatch(msg []byte) {
 		return
 	}
 	for items := body; len(items) > 0 && err == nil; {
-		_, items, err = NextItem(items, nil)
+		var it Item
+		it, items, err = NextItem(items)
+		for ops, more := it.Ops, error(nil); len(ops) > 0 && more == nil; {
+			var op kv.Op
+			ops, _, more = NextOp(ops, &op, nil)
+		}
 	}
 	err = nil
 	for results := body; len(results) > 0 && err == nil; {
-		_, results, err = NextResult(results)
+		var r Result
+		if r, results, err = NextResult(results); err == nil && r.Code == Decided {
+			d := &kv.Decision{Ops: variety([]byte("key")), Version: 9}
+			if ReadDecided(r.Outcome, d) == nil && len(d.Results) != len(d.Ops) {
+				panic("results that are not one for each operation")
+			}
+		}
 	}
 }
 

@@ -31,7 +31,7 @@ type Ping struct {
 	// Said is its part in the protocol by which rings change.
 	Said rebalance.Statement
 
-	// PrimaryEpoch counts how often it came to be in sync. In each it decides conditions only once
+	// PrimaryEpoch counts its primary epochs. In each it decides conditions only once
 	// all that are up have acknowledged it.
 	PrimaryEpoch uint64
 
@@ -59,6 +59,7 @@ type Ping struct {
 	Tombstones int64
 	Memory     Memory
 	Version    string
+	Resp       string // host:port where it speaks the Redis protocol; empty: nowhere
 	Started    time.Time
 }
 

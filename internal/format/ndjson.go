@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 	"unicode/utf8"
 
@@ -41,7 +42,8 @@ var (
 	errNotUTF8 = errors.New("the line is not UTF-8; give other bytes as key_base64 and value_base64")
 	errNoKey   = errors.New(`no "key" (a string) and no "key_base64"`)
 	errNoValue = errors.New(`no "value" (a string) and no "value_base64"`)
-	errNoOp    = errors.New(`no "op": want "get", "put" or "delete"`)
+	errNoOp    = errors.New(`no "op": want ` + opsWanted)
+	errNoTTL   = errors.New(`no "ttl" or "expires": give one of them`)
 )
 
 func (d ndjsonDecoder) bytesMax() int { return d.max }
@@ -92,7 +94,16 @@ func (d ndjsonDecoder) toOp(op *kv.Op) (err error) {
 			return err
 		}
 	}
-	if op.Kind != kv.OpPut {
+	switch op.Kind {
+	case kv.OpIncr:
+		op.Number, err = d.by()
+		return err
+	case kv.OpExpire:
+		if op.Expires, err = d.expires(); err == nil && op.Expires == 0 {
+			err = errNoTTL
+		}
+		return err
+	case kv.OpGet, kv.OpDelete:
 		return nil
 	}
 	if op.Value, ok, err = d.obj.bytes(memberValue, memberValueBase64); err != nil {
@@ -100,6 +111,9 @@ func (d ndjsonDecoder) toOp(op *kv.Op) (err error) {
 	}
 	if !ok {
 		return errNoValue
+	}
+	if op.Kind == kv.OpAppend {
+		return nil
 	}
 	fields := kv.Fields{ContentType: d.obj.member[memberContentType],
 		CacheControl: d.obj.member[memberCacheControl], ContentEncoding: d.obj.member[memberContentEncoding]}
@@ -126,25 +140,40 @@ func (d ndjsonDecoder) condition() (kv.Condition, error) {
 }
 
 func (d ndjsonDecoder) kind() (kv.OpKind, error) {
-	switch name := d.obj.member[memberOp]; string(name) {
-	case "put":
-		return kv.OpPut, nil
-	case "get", "delete":
-		if !d.ops {
-			return 0, fmt.Errorf("op is %q: this endpoint takes pairs to put, /batch takes operations", name)
-		}
-		if string(name) == "get" {
-			return kv.OpGet, nil
-		}
-		return kv.OpDelete, nil
-	case "":
+	name := d.obj.member[memberOp]
+	kind, known := opNames[string(name)]
+	switch {
+	case len(name) == 0:
 		if name == nil && !d.ops {
 			return kv.OpPut, nil
 		}
 		return 0, errNoOp
-	default:
-		return 0, fmt.Errorf(`op is %.32q: want "get", "put" or "delete"`, name)
+	case !known:
+		return 0, fmt.Errorf("op is %.32q: want %s", name, opsWanted)
+	case kind != kv.OpPut && !d.ops:
+		return 0, fmt.Errorf("op is %q: this endpoint takes pairs to put, /batch takes operations", name)
 	}
+	return kind, nil
+}
+
+const opsWanted = `"get", "put", "delete", "incr", "append" or "expire"`
+
+var opNames = map[string]kv.OpKind{
+	"get": kv.OpGet, "put": kv.OpPut, "delete": kv.OpDelete,
+	"incr": kv.OpIncr, "append": kv.OpAppend, "expire": kv.OpExpire,
+}
+
+// by is what is added to a number.
+func (d ndjsonDecoder) by() (int64, error) {
+	text := d.obj.member[memberBy]
+	if text == nil {
+		return 1, nil
+	}
+	n, err := strconv.ParseInt(string(text), 10, 64)
+	if err != nil {
+		err = fmt.Errorf("by is %.40q: want an integer of 64 bits", text)
+	}
+	return n, err
 }
 
 // expires is when the pair expires, in Unix milliseconds: its time to live

@@ -18,7 +18,7 @@ import (
 type member uint8
 
 const (
-	memberOp              member = iota // "get", "put" or "delete"
+	memberOp              member = iota // what is done
 	memberKey                           // string, or
 	memberKeyBase64                     // base64 of any bytes
 	memberValue                         // string, or
@@ -30,13 +30,14 @@ const (
 	memberContentEncoding               // the header of that name
 	memberIfMatch                       // an entity tag, or what else the header takes
 	memberIfNoneMatch                   // "*", or what else the header takes
+	memberBy                            // what is added: a number, or its text
 	memberETag                          // the value's, in a listing; not looked at
 	members
 )
 
 var memberNames = [members]string{
 	"op", "key", "key_base64", "value", "value_base64", "content_type", "ttl", "expires",
-	"cache_control", "content_encoding", "if_match", "if_none_match", "etag",
+	"cache_control", "content_encoding", "if_match", "if_none_match", "by", "etag",
 }
 
 // memberSet is a set of members, a bit each.
@@ -66,9 +67,12 @@ var (
 	conditionMembers = setOf(memberIfMatch, memberIfNoneMatch)
 	valueMembers     = setOf(memberValue, memberValueBase64, memberContentType, memberCacheControl, memberContentEncoding, memberTTL, memberExpires)
 	pairMembers      = keyMembers | valueMembers | setOf(memberETag)
-	anyOpMembers     = keyMembers | valueMembers | conditionMembers
+	anyOpMembers     = keyMembers | valueMembers | conditionMembers | setOf(memberBy)
 	opMembers        = [...]memberSet{
 		kv.OpGet: keyMembers, kv.OpPut: keyMembers | valueMembers | conditionMembers, kv.OpDelete: keyMembers | conditionMembers,
+		kv.OpIncr:   keyMembers | conditionMembers | setOf(memberBy),
+		kv.OpAppend: keyMembers | conditionMembers | setOf(memberValue, memberValueBase64),
+		kv.OpExpire: keyMembers | conditionMembers | setOf(memberTTL, memberExpires),
 	}
 )
 
@@ -138,7 +142,7 @@ func (o *object) unmarshal(line []byte) error {
 			o.member[m] = []byte(s)
 		case raw[0] == 'n':
 			return fmt.Errorf("%s is null, which means nothing: give it a value, or leave it out", name)
-		case member(m) == memberTTL && raw[0] != '{' && raw[0] != '[':
+		case (member(m) == memberTTL || member(m) == memberBy) && raw[0] != '{' && raw[0] != '[':
 			o.member[m] = raw
 		default:
 			return fmt.Errorf("%s is %s: want a string", name, jsonKind(raw[0]))

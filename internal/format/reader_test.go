@@ -29,10 +29,13 @@ func outcome(line int64, op *kv.Op, err error) string {
 	if err != nil {
 		return fmt.Sprintf("%d! %v", line, err)
 	}
-	kind := [...]string{kv.OpGet: "get", kv.OpPut: "put", kv.OpDelete: "del"}[op.Kind]
+	kind := [...]string{kv.OpGet: "get", kv.OpPut: "put", kv.OpDelete: "del", kv.OpIncr: "incr", kv.OpAppend: "append", kv.OpExpire: "expire"}[op.Kind]
 	s := fmt.Sprintf("%d %s %q=%q", line, kind, op.Key, op.Value)
 	if len(op.Meta) > 0 {
 		s += fmt.Sprintf(" type=%s", bytes.ReplaceAll(op.Meta, []byte("\n"), []byte("|")))
+	}
+	if op.Number != 0 {
+		s += fmt.Sprintf(" by=%d", op.Number)
 	}
 	if op.Cond.Kind != kv.Always {
 		s += fmt.Sprintf(" if=%d%x", op.Cond.Kind, op.Cond.Versions)
@@ -284,6 +287,11 @@ func TestNDJSONOps(t *testing.T) {
 	f(`{"op":"get","key":"a"}`, `1 get "a"=""`)
 	f(`{"op":"delete","key_base64":"YQ=="}`, `1 del "a"=""`)
 	f(`{"op":"put","key":"a","value":"1","ttl":"2s"}`, `1 put "a"="1" in=2s`)
+	f(`{"op":"incr","key":"a"}`, `1 incr "a"="" by=1`)
+	f(`{"op":"incr","key":"a","by":-5}`, `1 incr "a"="" by=-5`)
+	f(`{"op":"incr","key":"a","by":"9223372036854775807","if_match":"*"}`, fmt.Sprintf(`1 incr "a"="" by=9223372036854775807 if=%d[]`, kv.IfPresent))
+	f(`{"op":"append","key":"a","value_base64":"YQ=="}`, `1 append "a"="a"`)
+	f(`{"op":"expire","key":"a","ttl":2}`, `1 expire "a"="" in=2s`)
 	f(`{"key":"a","value":"1"}`, "1! "+errNoOp.Error())
 	f(`{"op":"put","key":"a","value":"1","if_none_match":"*"}`, fmt.Sprintf(`1 put "a"="1" if=%d[]`, kv.IfAbsent))
 	f(`{"op":"put","key":"a","value":"1","if_match":"*"}`, fmt.Sprintf(`1 put "a"="1" if=%d[]`, kv.IfPresent))
@@ -310,7 +318,15 @@ func TestNDJSONOps(t *testing.T) {
 	bad(`{"op":"get","key":"a","if_match":"*"}`, `"if_match" means nothing here, where the members are op, key, key_base64`)
 	bad(`{"op":"get","key":"a","ttl":"1s"}`, `"ttl" means nothing here`)
 	bad(`{"op":"delete","key":"a","value":"1"}`, `"value" means nothing here`)
-	f(`{"op":"incr","key":"a"}`, `1! op is "incr": want "get", "put" or "delete"`)
+	bad(`{"op":"incr","key":"a","by":"x"}`, `by is "x": want an integer`)
+	bad(`{"op":"incr","key":"a","by":1.5}`, `by is "1.5": want an integer`)
+	bad(`{"op":"incr","key":"a","by":[1]}`, "by is an array")
+	bad(`{"op":"incr","key":"a","value":"1"}`, `"value" means nothing here, where the members are op, key, key_base64, if_match, if_none_match, by`)
+	bad(`{"op":"append","key":"a"}`, "no \"value\"")
+	bad(`{"op":"append","key":"a","value":"1","ttl":"1s"}`, `"ttl" means nothing here`)
+	bad(`{"op":"expire","key":"a"}`, `no "ttl" or "expires"`)
+	bad(`{"op":"expire","key":"a","ttl":"1s","by":"1"}`, `"by" means nothing here`)
+	f(`{"op":"rename","key":"a"}`, `1! op is "rename": want "get", "put", "delete", "incr", "append" or "expire"`)
 }
 
 // A member that is null is an error, whichever it is and whatever else the line has: a write whose

@@ -18,6 +18,8 @@ type Result struct {
 
 	Acks, Replicas int // of writes
 
+	Length int64 // of the value after an append
+
 	Error string // what is wrong; empty where Status is below 300
 }
 

@@ -202,6 +202,13 @@ var mutants = []mutant{
 		in:   "dataplane", test: "TestPrimaryThatComesBackKnowsWhatOthersDecided",
 	},
 	{
+		bug:  "a node decides in another's place without an epoch of its own",
+		file: "topology/member.go",
+		from: "if m.peer.InSync() {\n\t\tm.t.primacy.departs()",
+		to:   "if false {\n\t\tm.t.primacy.departs()",
+		in:   "dataplane", test: "TestSuccessorKnowsWhatWasDecided",
+	},
+	{
 		bug:  "a condition is decided though an earlier owner is in sync",
 		file: "topology/primacy.go",
 		from: "if p.Up() && p.InSync() {\n\t\t\tt.Probe(p)",
@@ -210,6 +217,13 @@ var mutants = []mutant{
 	},
 
 	// Operations.
+	{
+		bug:  "a run that was declined gets another stamp",
+		file: "replicate/decide.go",
+		from: "if op.Version == 0 {",
+		to:   "if true {",
+		in:   "dataplane", test: "TestDeclinedRunTakesEffectOnce",
+	},
 	{
 		bug:  "w=all is acknowledged after one",
 		file: "replicate/operation.go",
@@ -301,6 +315,85 @@ var mutants = []mutant{
 		from: "return p.flight == nil && (p.hintedLocked() || p.State() != Down",
 		to:   "return p.flight == nil && (p.hintedLocked() && len(p.queue.batches) > 0 || p.State() != Down",
 		in:   "peer", test: "TestPeerComesUpAfterACarriedFlight",
+	},
+
+	// What primaries decide.
+	{
+		bug:  "a decision that is sent twice is carried out twice",
+		file: "shard/apply.go",
+		from: "if held.Version == r.Version {",
+		to:   "if false {",
+		in:   "dataplane", test: "TestSumWhoseAnswerIsLost",
+	},
+	{
+		bug:  "an outcome of what was sent twice is believed, whatever the first try has done",
+		file: "peer/sender.go",
+		from: "it.Kind.Mode() == kv.ModeDecide && !r.Changed {",
+		to:   "it.Kind.Mode() == kv.ModeDecide && false {",
+		in:   "dataplane", test: "TestConditionalWriteWhoseAnswerIsLost",
+	},
+	{
+		bug:  "what follows in a run has the outcome of what leads it",
+		file: "replicate/ruling.go",
+		from: "op.Err, op.Existed, op.Number = r.Err, r.Existed, r.Number",
+		to:   "op.Err, op.Existed, op.Number = p.results[d.results].Err, r.Existed, r.Number",
+		in:   "dataplane", test: "TestRunHasAnOutcomeForEach",
+	},
+	{
+		bug:  "a run that a put leads is not decided",
+		file: "replicate/run.go",
+		from: "\t\treturn kv.ModeDecide\n",
+		to:   "\t\treturn call.Ops[i].Mode()\n",
+		in:   "dataplane", test: "TestRunWhoeverCoordinatesIt",
+	},
+	{
+		bug:  "a condition is looked at after the change",
+		file: "kv/update.go",
+		from: "\tswitch {\n\tcase op.Kind == OpExpire && !r.Existed:",
+		to:   "\ts.change(op, r)\n\tswitch {\n\tcase op.Kind == OpExpire && !r.Existed:",
+		in:   "kv", test: "TestConditionsOfUpdates",
+	},
+	{
+		bug:  "an update loses the expiry and the metadata",
+		file: "kv/decision.go",
+		from: "if !s.live() {",
+		to:   "if s.Decision != nil {",
+		in:   "kv", test: "TestWhatOperationsMake",
+	},
+	{
+		bug:  "what a decision makes lies in the memory of the store",
+		file: "kv/decision.go",
+		from: "s.entry.Meta = s.copy(s.entry.Meta)",
+		to:   "_ = s.found",
+		in:   "kv", test: "TestWhatOperationsMake",
+	},
+	{
+		bug:  "a deletion that was decided goes to the other owners as a value",
+		file: "replicate/ruling.go",
+		from: "\t\tstamp(op, op.Version)\n",
+		to:   "\t\top.Err = nil\n",
+		in:   "dataplane", test: "TestConditionsOnVersions",
+	},
+	{
+		bug:  "a read of several owners is part of a run",
+		file: "replicate/run.go",
+		from: "several && call.Ops[i].Mode()",
+		to:   "false && several && call.Ops[i].Mode()",
+		in:   "dataplane", test: "TestDeadlineInAStage",
+	},
+	{
+		bug:  "what waits for another operation of its call is never begun",
+		file: "replicate/attempt.go",
+		from: "if held < 0 || !a.p.release(held) {",
+		to:   "if held < 0 || a.p.runs.staged || !a.p.release(held) {",
+		in:   "dataplane", test: "TestDecidedOperationGoesOn",
+	},
+	{
+		bug:  "what was decided goes on when all else of its call is there",
+		file: "replicate/pending.go",
+		from: "p.due = p.due || o.phase == phaseDecide || p.runs.staged",
+		to:   "p.due = p.due && o.phase == phaseDecide",
+		in:   "dataplane", test: "TestDecidedOperationGoesOn",
 	},
 
 	// Connections.

@@ -53,6 +53,11 @@ import (
 //	time      Where the nodes keep their clocks together, and one machine's is wrong: the time
 //	          that a node in sync goes by is right within a second. So is the stamp of an
 //	          acknowledged write. Not so if fewer than three nodes have run.
+//	counter   A counter is, at the end, at least what the acknowledged additions make, and at most
+//	          that and those of unknown outcome. Each acknowledged one has its own place, in an
+//	          order that fits the time, and a get behind it in its run finds its sum. Additions
+//	          do not count towards the least, or the order, if the network was split, or an owner
+//	          lost its memory, before all owners had them. Nor if they are lost as above.
 //	late      A call is answered at its deadline, unless the node was stopped meanwhile.
 //
 // And of the end, when all faults are over:
@@ -90,12 +95,16 @@ func check(h *History, r Rules) *checker {
 	}
 	for _, k := range c.byKey() {
 		c.acks(k)
-		c.reads(k)
-		c.last(k)
-		c.once(k)
-		c.absent(k)
-		c.creates(k)
-		c.values(k)
+		if slices.Contains(counterKeys, k.key) {
+			c.counter(k)
+		} else {
+			c.reads(k)
+			c.last(k)
+			c.once(k)
+			c.absent(k)
+			c.creates(k)
+			c.values(k)
+		}
 		if h.Rest == "" {
 			c.lost(k)
 			c.copies(k)
@@ -452,7 +461,7 @@ func (c *checker) agree(k *keyed) {
 			continue
 		}
 		for _, w := range k.acknowledged() {
-			if w.Kind == kv.OpDelete && c.lasts(k, w) && c.demand("deleted", o.Outcome != OK || o.Version > w.Version) {
+			if w.Kind == kv.OpDelete && c.lasts(k, w) && c.demand("deleted", o.Outcome != OK || o.Version > w.Version || k.putBehind(w, o)) {
 				c.tell("deleted", "%v\n  after %v", o, w)
 			}
 		}

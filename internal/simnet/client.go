@@ -171,6 +171,7 @@ func (c *client) ask(n *node, ops []Op, timeout time.Duration) {
 	}
 	ids := make([]int, len(ops))
 	call := kv.Call{Ops: make([]kv.Op, len(ops))}
+	var gets []kv.Op
 	for i := range ops {
 		o := &ops[i]
 		o.Timeout = timeout
@@ -181,6 +182,9 @@ func (c *client) ask(n *node, ops []Op, timeout time.Duration) {
 		if o.Kind == kv.OpPut {
 			out.Value = []byte(o.Value)
 		}
+		if out.Number = o.By; o.Get {
+			gets = append(gets, kv.Op{Kind: kv.OpGet, Hash: out.Hash, Record: kv.Record{Key: out.Key}})
+		}
 		if out.Cond.Kind = o.Cond; o.Cond == kv.IfVersion {
 			out.Cond.Versions = []kv.Version{o.Expect}
 		}
@@ -190,6 +194,7 @@ func (c *client) ask(n *node, ops []Op, timeout time.Duration) {
 			call.Write = o.Level
 		}
 	}
+	call.Ops = append(call.Ops, gets...)
 	done := make(chan struct{})
 	c.s.net.hands.do(&c.s.works, func() {
 		defer close(done)
@@ -216,8 +221,12 @@ func (c *client) ask(n *node, ops []Op, timeout time.Duration) {
 	if run.dead.Load() {
 		return // it died, and nobody heard what it had to say
 	}
-	for i := range call.Ops {
-		c.answered(ids[i], &call.Ops[i])
+	for i, id := range ids {
+		var get *kv.Op
+		if len(gets) > 0 {
+			get = &call.Ops[len(ids)+i]
+		}
+		c.answered(id, &call.Ops[i], get)
 	}
 }
 
@@ -228,8 +237,8 @@ func (s *sim) late(ids []int, by time.Duration) {
 	}
 }
 
-// answered notes what came of an operation.
-func (c *client) answered(id int, from *kv.Op) {
+// answered notes what came of an operation, and of the get behind it, if there is one.
+func (c *client) answered(id int, from, get *kv.Op) {
 	c.s.rec.end(id, func(o *Op) {
 		o.Until = c.s.log.now()
 		o.Acks, o.Required = from.Acks, o.Level.Required(from.Replicas)
@@ -253,6 +262,9 @@ func (c *client) answered(id int, from *kv.Op) {
 		if o.Outcome == OK || o.Outcome == Absent {
 			o.Version = from.Version
 			c.seen[o.Key] = from.Version
+		}
+		if o.Kind == kv.OpIncr && o.Outcome == OK {
+			o.counted(from, get)
 		}
 		if o.Kind == kv.OpGet && o.Outcome == OK {
 			o.Value, o.Expires = string(from.Value), from.Expires

@@ -75,8 +75,8 @@ func (l *liar) Apply(hash uint64, r *kv.Record) (kv.Applied, error) {
 func (l *liar) ApplyAll(offers []kv.Offer) {
 	for i := range offers {
 		o := &offers[i]
-		if o.Cond != nil {
-			o.Applied, o.Err = l.ApplyIf(o.Hash, o.Record, o.Cond)
+		if o.Decision != nil {
+			o.Applied, o.Err = l.Decide(o.Hash, o.Decision)
 		} else {
 			o.Applied, o.Err = l.Apply(o.Hash, o.Record)
 		}

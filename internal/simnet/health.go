@@ -216,6 +216,8 @@ func (c *checker) able(o *Op, h *Health) bool {
 		return false
 	case o.Err == kv.ErrAbsenceUnknown.Error():
 		return h.Down == 0 // guarantees.md: "Absence while an owner is down"
+	case o.Kind == kv.OpIncr && h.Full:
+		return false // the primary may be full
 	case o.Kind == kv.OpPut && h.Full:
 		return o.Cond == kv.Always && o.Level.Required(replicas) <= replicas-fullMost-h.Down && o.Level != kv.LevelLive
 	}

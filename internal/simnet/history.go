@@ -40,6 +40,8 @@ type Op struct {
 	Expect     kv.Version // of kv.IfVersion
 	Key        string
 	Value      string // that is put, or was found; all values that are put differ
+	By, Sum    int64  // that is added to a counter, and what it is then
+	Get        bool   // a get is behind the addition, in its run; Value is what that found
 	Level      kv.Level
 	Required   int // replicas that the level asks for
 	Expires    int64
@@ -56,11 +58,14 @@ type Op struct {
 }
 
 func (o *Op) what() string {
-	kind := [...]string{"get", "put", "delete"}[o.Kind]
+	kind := o.kind()
 	cond := [...]string{"", " if absent", " if present", fmt.Sprintf(" if %x", uint64(o.Expect)), " if other"}[o.Cond]
 	value := ""
 	if o.Kind == kv.OpPut {
 		value = "=" + o.Value
+	}
+	if o.Kind == kv.OpIncr {
+		value = fmt.Sprintf(" %d", o.By)
 	}
 	if o.Expires != 0 {
 		cond += fmt.Sprintf(" expires %d", o.Expires)
@@ -75,8 +80,11 @@ func (o *Op) ended() string {
 	if o.Kind == kv.OpGet && o.Outcome == OK {
 		found = " found " + o.Value
 	}
+	if o.Kind == kv.OpIncr && o.Outcome == OK {
+		found = fmt.Sprintf(" sum %d", o.Sum)
+	}
 	return fmt.Sprintf("    op %d (%s %s): %v%s, version %x, acks %d %s", o.ID,
-		[...]string{"get", "put", "delete"}[o.Kind], o.Key, o.Outcome, found, uint64(o.Version), o.Acks, o.Err)
+		o.kind(), o.Key, o.Outcome, found, uint64(o.Version), o.Acks, o.Err)
 }
 
 // String is the operation from its begin to its end.

@@ -34,8 +34,8 @@ func (o offered) Apply(hash uint64, r *kv.Record) (kv.Applied, error) {
 func (o offered) ApplyAll(offers []kv.Offer) {
 	for i := range offers {
 		f := &offers[i]
-		if f.Cond != nil {
-			f.Applied, f.Err = o.ApplyIf(f.Hash, f.Record, f.Cond)
+		if f.Decision != nil {
+			f.Applied, f.Err = o.Decide(f.Hash, f.Decision)
 		} else {
 			f.Applied, f.Err = o.Apply(f.Hash, f.Record)
 		}

@@ -122,17 +122,18 @@ func (s *notedStore) Apply(hash uint64, r *kv.Record) (kv.Applied, error) {
 	return s.apply(hash, r, nil, func() (kv.Applied, error) { return s.Store.Apply(hash, r) })
 }
 
-// ApplyIf implements dataplane.Store.
-func (s *notedStore) ApplyIf(hash uint64, r *kv.Record, c *kv.Condition) (kv.Applied, error) {
-	return s.apply(hash, r, c, func() (kv.Applied, error) { return s.Store.ApplyIf(hash, r, c) })
+// Decide implements dataplane.Store.
+func (s *notedStore) Decide(hash uint64, d *kv.Decision) (kv.Applied, error) {
+	return s.apply(hash, &d.Record, d, func() (kv.Applied, error) { return s.Store.Decide(hash, d) })
 }
 
-// apply has the store apply a record, where the node lets it in and has memory for it.
-func (s *notedStore) apply(hash uint64, r *kv.Record, cond *kv.Condition, do func() (kv.Applied, error)) (kv.Applied, error) {
+// apply has the store apply a record, where the node lets it in and has memory for it. A decision
+// makes the record, unless it is nil.
+func (s *notedStore) apply(hash uint64, r *kv.Record, d *kv.Decision, do func() (kv.Applied, error)) (kv.Applied, error) {
 	s.run.door.pass()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if a, full := s.full(hash, r, cond); full {
+	if a, full := s.full(hash, r, d); full {
 		return a, kv.ErrNoMemory
 	}
 	a, err := do()
@@ -142,17 +143,20 @@ func (s *notedStore) apply(hash uint64, r *kv.Record, cond *kv.Condition, do fun
 
 // full says whether the node has no memory for a record that the store would take: a new one, or
 // one that is larger than what is held. There is always room for tombstones.
-func (s *notedStore) full(hash uint64, r *kv.Record, cond *kv.Condition) (a kv.Applied, full bool) {
-	if !s.run.node.full.Load() || r.Tombstone {
+func (s *notedStore) full(hash uint64, r *kv.Record, d *kv.Decision) (a kv.Applied, full bool) {
+	if !s.run.node.full.Load() {
 		return a, false
 	}
 	held, _, ok := s.Store.Get(nil, hash, r.Key)
-	live := held.Live(s.run.expiry().UnixMilli())
+	now := s.run.expiry().UnixMilli()
+	if d != nil {
+		d.Decide(&held, now)
+	}
 	switch {
-	case ok && (len(r.Value) <= len(held.Value) || !r.Supersedes(&held)), cond != nil && !cond.Holds(held.Version, live):
+	case r.Tombstone, d != nil && !d.Changed, ok && (len(r.Value) <= len(held.Value) || !r.Supersedes(&held)):
 		return a, false
 	}
-	return kv.Applied{Existed: live, Current: held.Version}, true
+	return kv.Applied{Existed: held.Live(now), Current: held.Version}, true
 }
 
 func (s *notedStore) note(hash uint64, r *kv.Record, a *kv.Applied, err error) {
@@ -197,7 +201,11 @@ func (s *notedStore) ApplySync(hash uint64, r *kv.Record) (kv.Applied, error) {
 func (s *notedStore) ApplyAll(offers []kv.Offer) {
 	for i := range offers {
 		o := &offers[i]
-		o.Applied, o.Err = s.ApplyIf(o.Hash, o.Record, o.Cond)
+		if o.Decision != nil {
+			o.Applied, o.Err = s.Decide(o.Hash, o.Decision)
+		} else {
+			o.Applied, o.Err = s.Apply(o.Hash, o.Record)
+		}
 	}
 }
 

@@ -111,7 +111,7 @@ func (k *keyed) wrote(r *Op, tags map[string]uint16) (w *Op) {
 	for _, o := range k.ops {
 		switch {
 		case o.Kind == kv.OpGet || o.Outcome == Failed || o.Outcome == ConditionFailed || o.Begin > r.End:
-		case o.Outcome == OK && o.Version == r.Version:
+		case o.Outcome == OK && o.Version == r.Version && (o.Kind == kv.OpDelete || o.Expires != 0):
 			return o
 		case o.Kind == kv.OpPut && o.Expires == 0, o.Outcome == OK && o.Version < r.Version:
 		case !stampedBy(tags, o.Node, r.Version):

@@ -33,6 +33,7 @@ type Shape struct {
 	Deletes  float64       // share of them among the operations on keys with which everything is done, up to 0.6
 	Faults   []*Fault
 	Crowds   []*Crowd
+	Adders   int           // clients that add to counters
 	Lead     time.Duration // of crowds before clients and faults come
 	Sizes    int           // how many bytes values may be longer than they need
 	Fetching time.Duration // that each message of a fetch takes: as more data does, and a low --sync-rate
@@ -51,7 +52,7 @@ type Shape struct {
 }
 
 // Draw draws the shape of a run.
-func Draw(seed uint64) Shape { return drawShape(seed, pairing) }
+func Draw(seed uint64) Shape { return drawShape(seed, counting) }
 
 // era is what a seed draws. Each era draws what the one before does, and more. So a seed that has
 // once found something goes on drawing what it drew then.
@@ -65,6 +66,7 @@ const (
 	sided                 // there are long splits in three sides
 	dawdling              // time passes between the steps of a node's start
 	pairing               // of each two nodes one probes the other, as in a large cluster
+	counting              // clients add to counters
 )
 
 func drawShape(seed uint64, as era) Shape {
@@ -106,6 +108,9 @@ func drawShape(seed uint64, as era) Shape {
 	}
 	if as >= pairing && newChance(seed, streamPairs).yes(0.3) {
 		s.BothAsk = 1
+	}
+	if as >= counting {
+		s.drawCounters(newChance(seed, streamCounters))
 	}
 	return s
 }
@@ -232,6 +237,9 @@ func build(shape Shape) (*sim, error) {
 	if len(shape.Crowds) > 0 {
 		s.keys = append(s.keys, crowdKeys...)
 	}
+	if shape.Adders > 0 {
+		s.keys = append(s.keys, counterKeys...)
+	}
 	return s, nil
 }
 
@@ -270,6 +278,7 @@ func (s *sim) work() {
 		c := s.newClient(i)
 		clients.Go(func() { c.work(begin.Add(s.shape.Span)) })
 	}
+	s.adders(&clients, begin.Add(s.shape.Span))
 	if s.shape.Members != nil {
 		s.acts.Go(func() { s.change(begin) })
 	}

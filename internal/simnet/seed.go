@@ -25,6 +25,7 @@ const (
 	streamSides
 	streamDawdles // and the node's index
 	streamPairs
+	streamCounters
 	streamWays     = 1 << 16
 	streamsPerNode = 1 << 8
 )
