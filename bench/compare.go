@@ -46,6 +46,9 @@ func ReadReport(in io.Reader) (*Report, error) {
 	if r.Kind != "run" || len(r.Rounds) == 0 {
 		return nil, fmt.Errorf("it holds no run of bench (its kind is %q)", r.Kind)
 	}
+	if r.Settings.Protocol == "" {
+		r.Settings.Protocol = HTTP // it is older than RESP
+	}
 	return r, nil
 }
 

@@ -17,6 +17,7 @@ const (
 	Put   Workload = "put"   // PUT /db/{key}
 	Get   Workload = "get"   // GET /db/{key}, of keys that are there
 	Mixed Workload = "mixed" // gets and puts
+	Incr  Workload = "incr"  // POST /db/{key}?incr=1, of keys that hold numbers
 	Load  Workload = "load"  // POST /load-data, many records a request
 	Batch Workload = "batch" // POST /batch, gets and puts, many a request
 )
@@ -49,7 +50,8 @@ const (
 // their own, so start from DefaultConfig.
 type Config struct {
 	To       []string // host:port of each node to ask
-	Token    string   // bearer token, if they want one
+	Protocol Protocol // that they are asked in
+	Token    string   // bearer token, if they want one; that of AUTH
 	Workload Workload
 	Route    Route
 	Format   Format
@@ -101,8 +103,8 @@ const (
 // DefaultConfig is what the command line starts from.
 func DefaultConfig() Config {
 	return Config{
-		To: []string{"localhost:1234"}, Workload: Mixed, Route: RouteAny, Format: FormatRecords, Dist: Uniform,
-		Seed: 1, ReadRatio: 0.95, Conns: 64, Pipeline: 1, Threads: 1,
+		To: []string{"localhost:1234"}, Protocol: HTTP, Workload: Mixed, Route: RouteAny, Format: FormatRecords,
+		Dist: Uniform, Seed: 1, ReadRatio: 0.95, Conns: 64, Pipeline: 1, Threads: 1,
 		Duration: 10 * time.Second, Warmup: time.Second, Timeout: 10 * time.Second, Rounds: 1,
 		Keys: 100_000, KeySize: 16, ValueSize: 100,
 	}
@@ -148,7 +150,8 @@ func (c *Config) Check() error {
 	}
 	day := (24 * time.Hour).Seconds()
 	err := errors.Join(
-		oneOf("workload", string(c.Workload), "put", "get", "mixed", "load", "batch"),
+		oneOf("workload", string(c.Workload), "put", "get", "mixed", "incr", "load", "batch"),
+		oneOf("protocol", string(c.Protocol), "http", "resp"),
 		oneOf("route", string(c.Route), "any", "owner"),
 		oneOf("dist", string(c.Dist), "uniform", "zipf"),
 		oneOf("format", string(c.Format), "records", "text"),
@@ -181,11 +184,15 @@ func (c *Config) Check() error {
 		return fmt.Errorf("%w: --duration is %s, want 10ms to 24h", ErrConfig, c.Duration)
 	case c.KeySize < keySizeMin(c.Keys):
 		return fmt.Errorf("%w: --key-size is %d, but %d keys need %d digits", ErrConfig, c.KeySize, c.Keys, keySizeMin(c.Keys))
-	case c.Verify && c.ValueSize < stampBytes:
+	case c.Verify && c.ValueSize < stampBytes && c.Workload != Incr:
 		return fmt.Errorf("%w: --value-size is %d, but --verify marks each value with %d bytes", ErrConfig, c.ValueSize, stampBytes)
 	case c.Verify && c.Keys < c.Conns:
 		return fmt.Errorf("%w: --keys is %d: --verify needs one for each of the %d connections", ErrConfig, c.Keys, c.Conns)
-	case c.Workload == Load && c.DeleteRatio > 0, c.Workload == Batch && c.DeleteRatio > 0:
+	case c.Protocol == RESP && (c.Workload == Load || c.Workload == Batch):
+		return fmt.Errorf("%w: --workload %s is for --protocol http: RESP has no request like that; see --pipeline", ErrConfig, c.Workload)
+	case c.Protocol == RESP && c.Route == RouteOwner:
+		return fmt.Errorf("%w: --route owner is for --protocol http, over which the ring is told", ErrConfig)
+	case c.DeleteRatio > 0 && c.Workload != Put && c.Workload != Mixed && c.Workload != Get:
 		return fmt.Errorf("%w: --delete-ratio is for the workloads put and mixed", ErrConfig)
 	}
 	return nil
@@ -202,9 +209,9 @@ func (c *Config) batchSize() int {
 	return batchOfBatch
 }
 
-// reads says whether the workload asks for keys that have to be there.
-func (c *Config) reads() bool {
-	return c.Workload == Get || (c.Workload == Mixed || c.Workload == Batch) && c.ReadRatio > 0
+// prefilled says whether the workload asks for keys that have to be there.
+func (c *Config) prefilled() bool {
+	return c.Workload == Get || c.Workload == Incr || (c.Workload == Mixed || c.Workload == Batch) && c.ReadRatio > 0
 }
 
 // threads is how many event loops there are: none without a connection.

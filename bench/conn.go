@@ -12,6 +12,7 @@ type conn struct {
 	share, shares int
 
 	up       bool
+	greeted  bool // and it may be asked
 	queued   bool // in the worker's queue of connections with room
 	dirty    bool // in the worker's list of connections with something to write
 	spent    bool // the workload had no more for it
@@ -50,6 +51,8 @@ const (
 	opGet op = iota
 	opPut
 	opDelete
+	opIncr
+	opHello // no operation: what a connection begins with
 )
 
 func newConn(index, node, pipeline int) *conn {
@@ -81,7 +84,7 @@ func (c *conn) pop() {
 // reset is for when the connection is gone, and all that was under way on it
 // was accounted for.
 func (c *conn) reset() {
-	c.up, c.need = false, 0
+	c.up, c.greeted, c.need = false, false, 0
 	c.in, c.out = c.in[:0], c.out[:0]
 }
 

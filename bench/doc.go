@@ -1,7 +1,7 @@
 // Package bench is a load generator for httpdhs, and for any server that
-// answers /db/{key}. Run makes a run, RunSweep measures latency against
-// throughput, Compare puts two runs side by side; each result can be written
-// as a table, as JSON and as a page with plots.
+// answers /db/{key} or speaks the protocol of Redis. Run makes a run, RunSweep
+// measures latency against throughput, Compare puts two runs side by side; each
+// result can be written as a table, as JSON and as a page with plots.
 //
 // What it promises:
 //
@@ -23,8 +23,10 @@
 // From the outside in: run.go makes phases of a run (prefill, rounds, reading
 // back); phase.go gives each its workers and connections; worker.go is one
 // worker, a state machine without I/O; loop_linux.go moves its bytes; pacer.go
-// says when a request starts; single.go, batch.go, load.go and readback.go say
-// what is asked and judge the answers; record.go counts.
+// says when a request starts; single.go, incr.go, batch.go, load.go and
+// readback.go say what is asked and judge the answers; protocol.go says what
+// is different between HTTP (http.go, template.go, response.go) and RESP
+// (resp.go); record.go counts.
 //
 // Concurrency: each event loop is a goroutine locked to a thread. A worker with its connections,
 // workload and recorder belongs to it alone. The loops share the space, which does not change. They

@@ -62,7 +62,8 @@ func (x Exchange) run(ctx context.Context, c *Config, p *phase, next func(worker
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
 	p.dealing, p.pipeline, p.threads, p.timeout = dealAny(c.Conns, len(c.To)), c.Pipeline, c.threads(), c.Timeout
-	p.work = func(worker, conns int) workload { return &exchanging{x, next(worker, conns), fail} }
+	p.answers = &answering{x, fail}
+	p.work = func(worker, conns int) workload { return &exchanging{x, next(worker, conns)} }
 	sum, err := p.run(ctx)
 	switch {
 	case ctx.Err() != nil:
@@ -82,7 +83,6 @@ type keySource func(c *conn) (key uint32, ok bool)
 type exchanging struct {
 	Exchange
 	next keySource
-	fail context.CancelCauseFunc
 }
 
 func (w *exchanging) request(c *conn, _ *pending, dst []byte) ([]byte, bool) {
@@ -93,15 +93,21 @@ func (w *exchanging) request(c *conn, _ *pending, dst []byte) ([]byte, bool) {
 	return w.Request(dst, int(key)), true
 }
 
-func (w *exchanging) frame(data []byte, r *response) (bool, error) {
-	n, err := w.Answer(data)
+func (w *exchanging) answer(*conn, *pending, int, []byte) verdict { return verdict{done: 1} }
+
+func (w *exchanging) lost(*conn, *pending) {}
+
+// answering finds the answers of an Exchange.
+type answering struct {
+	Exchange
+	fail context.CancelCauseFunc
+}
+
+func (a *answering) frame(data []byte, _ *pending, r *response) (bool, error) {
+	n, err := a.Answer(data)
 	if err != nil {
-		w.fail(err)
+		a.fail(err)
 	}
 	*r = response{body: n}
 	return n > 0, err
 }
-
-func (w *exchanging) answer(*conn, *pending, int, []byte) verdict { return verdict{done: 1} }
-
-func (w *exchanging) lost(*conn, *pending) {}

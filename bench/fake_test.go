@@ -66,6 +66,8 @@ func (s *fakeStore) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusBadRequest)
 	case s.status != nil && s.status(r) != 0:
 		w.WriteHeader(s.status(r))
+	case r.Method == http.MethodPost && part == "db" && r.URL.RawQuery != "incr=1":
+		w.WriteHeader(http.StatusBadRequest)
 	case part == "db":
 		s.single(w, r.Method, strings.TrimPrefix(r.URL.Path, "/db/"), body)
 	case part == "load-data", part == "batch":
@@ -88,6 +90,14 @@ func (s *fakeStore) single(w http.ResponseWriter, method, key string, body []byt
 	case "PUT":
 		s.put(key, string(body))
 		w.WriteHeader(s.written())
+	case "POST":
+		n, err := strconv.Atoi("0" + s.values[key])
+		if err != nil {
+			w.WriteHeader(http.StatusConflict)
+			return
+		}
+		s.put(key, strconv.Itoa(n+1))
+		_, _ = io.WriteString(w, s.values[key])
 	case "DELETE":
 		if s.writes++; s.onDelete == nil || !s.onDelete(s.writes, key) {
 			delete(s.values, key)

@@ -19,6 +19,10 @@ type ledger struct {
 	seq   atomic.Uint64
 	acked []write // by key
 
+	// The keys are counters, which no stamp fits into. Then acked has how many writes to each key
+	// were acknowledged.
+	counts bool
+
 	mu    sync.Mutex         // guards maybe
 	maybe map[uint32][]write // by key; rare
 }
@@ -45,7 +49,16 @@ func newLedger(run uint32, keys int) *ledger {
 // next is the number of a write that is about to be made.
 func (l *ledger) next() uint64 { return l.seq.Add(1) }
 
-func (l *ledger) ack(it *item) { l.acked[it.key] = newWrite(it) }
+func (l *ledger) ack(it *item) {
+	if l.counts {
+		l.acked[it.key] += counted
+		return
+	}
+	l.acked[it.key] = newWrite(it)
+}
+
+// counted is one write more.
+const counted = write(1 << 1)
 
 func (l *ledger) unknown(it *item) {
 	l.mu.Lock()
@@ -120,6 +133,9 @@ const (
 // also after later ones were acknowledged, or never.
 func (l *ledger) judge(key uint32, exists bool, value []byte, size int) Fault {
 	acked, maybe := l.acked[key], l.maybe[key]
+	if l.counts {
+		return judgeCounter(acked.seq(), uint64(len(maybe)), exists, value)
+	}
 	if !exists {
 		ok := acked == 0 || acked.deleted() || slices.ContainsFunc(maybe, write.deleted)
 		if ok {
@@ -146,4 +162,19 @@ func (l *ledger) judge(key uint32, exists bool, value []byte, size int) Fault {
 		return Resurrected
 	}
 	return Stale
+}
+
+// judgeCounter says what is wrong with a counter that was 0, and to which so many writes have added
+// one: those that were acknowledged and, each of them or not, those that may have been done.
+func judgeCounter(acked, maybe uint64, exists bool, value []byte) Fault {
+	n, err := strconv.ParseUint(string(value), 10, 64)
+	switch {
+	case !exists:
+		return Lost
+	case err != nil, n > acked+maybe:
+		return Corrupt
+	case n < acked:
+		return Stale
+	}
+	return ""
 }

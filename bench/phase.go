@@ -27,6 +27,8 @@ type phase struct {
 	duration time.Duration // 0: until the requests are made or the workload ends
 	requests int64         // 0: no bound
 	work     func(worker, conns int) workload
+	answers  framing
+	hello    []byte // of each connection; empty: none
 
 	progress func(Progress)
 	measured func() // called when the warm-up is over; may be nil
@@ -116,7 +118,8 @@ func (p *phase) workers(sum *series, from, to int64) []*worker {
 			pace.open, pace.interval = true, float64(n)*1e9/p.rate
 			pace.origin = int64(float64(i) * 1e9 / p.rate)
 		}
-		workers[i] = newWorker(pace, p.work(i, len(conns)), newRecorder(from, to, sum), conns, p.timeout)
+		workers[i] = newWorker(pace, p.work(i, len(conns)), p.answers, newRecorder(from, to, sum), conns, p.timeout)
+		workers[i].hello = p.hello
 	}
 	return workers
 }

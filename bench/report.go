@@ -28,6 +28,7 @@ type ServerInfo struct {
 
 // Settings are those of a Config that decide what is measured.
 type Settings struct {
+	Protocol    Protocol `json:"protocol"`
 	Workload    Workload `json:"workload"`
 	ReadRatio   float64  `json:"read_ratio"`
 	DeleteRatio float64  `json:"delete_ratio"`
@@ -103,8 +104,8 @@ type Point struct {
 
 func settingsOf(c *Config) Settings {
 	s := Settings{
-		Workload: c.Workload, DeleteRatio: c.DeleteRatio, Conns: c.Conns, Pipeline: c.Pipeline, Threads: c.threads(),
-		Rate: c.Rate, Requests: c.Requests, Warmup: c.Warmup.Seconds(), Keys: c.Keys, KeySize: c.KeySize,
+		Protocol: c.Protocol, Workload: c.Workload, DeleteRatio: c.DeleteRatio, Conns: c.Conns, Pipeline: c.Pipeline,
+		Threads: c.threads(), Rate: c.Rate, Requests: c.Requests, Warmup: c.Warmup.Seconds(), Keys: c.Keys, KeySize: c.KeySize,
 		ValueSize: c.ValueSize, Dist: c.Dist, Route: c.Route, Seed: c.Seed, Verify: c.Verify,
 	}
 	if c.Requests == 0 {

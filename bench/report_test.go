@@ -211,3 +211,11 @@ func TestSeriesOverTime(t *testing.T) {
 		}
 	}
 }
+
+// A file from before RESP is of HTTP.
+func TestAnOlderFileIsOfHTTP(t *testing.T) {
+	r, err := ReadReport(strings.NewReader(`{"kind":"run","settings":{"workload":"put"},"rounds":[{}]}`))
+	if err != nil || r.Settings.Protocol != HTTP {
+		t.Errorf("it is of %q, %v", r.Settings.Protocol, err)
+	}
+}

@@ -11,7 +11,9 @@ type response struct {
 	status int
 	head   int // bytes up to the body
 	body   int
-	close  bool // the server closes the connection after it
+	tail   int    // bytes after it
+	close  bool   // the server closes the connection after it
+	kind   string // of error, if the protocol has names for them
 }
 
 // Why an answer cannot be read. After any of these nothing on its connection
@@ -30,7 +32,7 @@ const (
 
 var (
 	crlfcrlf   = []byte("\r\n\r\n")
-	protocol   = []byte("HTTP/1.1 ")
+	version    = []byte("HTTP/1.1 ")
 	nameLength = []byte("content-length")
 	nameCoding = []byte("transfer-encoding")
 	nameConn   = []byte("connection")
@@ -79,7 +81,7 @@ func parseHead(buf []byte, r *response) (ok bool, err error) {
 func (r *response) parseStatus(lines []byte) ([]byte, error) {
 	n := bytes.IndexByte(lines, '\n')
 	const digits = len("HTTP/1.1 ")
-	if n < digits+4 || lines[n-1] != '\r' || !bytes.HasPrefix(lines, protocol) {
+	if n < digits+4 || lines[n-1] != '\r' || !bytes.HasPrefix(lines, version) {
 		return nil, errMalformed
 	}
 	for _, b := range lines[digits : digits+3] {

@@ -14,12 +14,12 @@ func TestParseHead(t *testing.T) {
 		want     response
 		err      error
 	}{
-		{"get", ok + "Server: x\r\nContent-Length: 3\r\n\r\nabc", response{200, 49, 3, false}, nil},
-		{"no body", "HTTP/1.1 204 No Content\r\n\r\n", response{204, 27, 0, false}, nil},
-		{"204 has no body whatever it says", "HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n", response{204, 46, 0, false}, nil},
-		{"no reason", "HTTP/1.1 503\r\ncontent-length:0\r\n\r\n", response{503, 34, 0, false}, nil},
-		{"close", ok + "connection: Close\r\nContent-Length: 0\r\n\r\n", response{200, 57, 0, true}, nil},
-		{"length twice, the same", ok + "Content-Length: 1\r\nContent-Length: 1\r\n\r\n", response{200, 57, 1, false}, nil},
+		{"get", ok + "Server: x\r\nContent-Length: 3\r\n\r\nabc", response{status: 200, head: 49, body: 3, close: false}, nil},
+		{"no body", "HTTP/1.1 204 No Content\r\n\r\n", response{status: 204, head: 27, body: 0, close: false}, nil},
+		{"204 has no body whatever it says", "HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n", response{status: 204, head: 46, body: 0, close: false}, nil},
+		{"no reason", "HTTP/1.1 503\r\ncontent-length:0\r\n\r\n", response{status: 503, head: 34, body: 0, close: false}, nil},
+		{"close", ok + "connection: Close\r\nContent-Length: 0\r\n\r\n", response{status: 200, head: 57, body: 0, close: true}, nil},
+		{"length twice, the same", ok + "Content-Length: 1\r\nContent-Length: 1\r\n\r\n", response{status: 200, head: 57, body: 1, close: false}, nil},
 		{"length twice, not the same", ok + "Content-Length: 1\r\nContent-Length: 2\r\n\r\n", response{}, errMalformed},
 		{"no length", ok + "\r\n", response{}, errNoLength},
 		{"negative length", ok + "Content-Length: -1\r\n\r\n", response{}, errMalformed},

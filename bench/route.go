@@ -1,24 +1,12 @@
 package bench
 
 import (
-	"context"
 	"fmt"
 	"math/bits"
 
 	"httpdhs/api"
-	"httpdhs/client"
 	"httpdhs/kv"
 )
-
-// ringOf asks the nodes for their ring.
-func ringOf(ctx context.Context, c *Config) (*api.Ring, error) {
-	ask, err := client.New(client.Options{Addrs: c.To, Token: c.Token, Timeout: c.Timeout})
-	if err != nil {
-		return nil, err
-	}
-	defer ask.Close()
-	return ask.Ring(ctx)
-}
 
 // pickersByOwner makes a picker for each node of the ring, of the keys that it
 // is the primary of.

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"httpdhs/api"
-	"httpdhs/client"
 )
 
 // Phases that draw their keys apart from the rounds, which count from 0.
@@ -22,6 +21,7 @@ const prefillPhase = 1 << 20
 type runner struct {
 	cfg    Config
 	report *Report
+	proto  protocol
 
 	addrs []*net.TCPAddr // of the nodes that are asked
 	names []string       // host:port of the same
@@ -63,7 +63,7 @@ func newRunner(ctx context.Context, c Config) (*runner, error) {
 	if err := c.Check(); err != nil {
 		return nil, err
 	}
-	r := &runner{cfg: c, names: c.To}
+	r := &runner{cfg: c, proto: c.spoken(), names: c.To}
 	if c.Route == RouteOwner {
 		if err := r.learnRing(ctx); err != nil {
 			return nil, err
@@ -80,7 +80,7 @@ func newRunner(ctx context.Context, c Config) (*runner, error) {
 	if len(unreachable) > 0 {
 		return nil, errors.Join(unreachable...)
 	}
-	if err := greet(ctx, &c); err != nil {
+	if err := r.proto.greet(ctx, &c); err != nil {
 		return nil, err
 	}
 	if err := r.makeSpace(); err != nil {
@@ -88,24 +88,9 @@ func newRunner(ctx context.Context, c Config) (*runner, error) {
 	}
 	r.report = &Report{
 		Kind: "run", Started: time.Now().UTC(), Machine: thisMachine(), Settings: settingsOf(&r.cfg),
-		Servers: servers(ctx, &r.cfg, r.names),
+		Servers: r.proto.servers(ctx, &r.cfg, r.names),
 	}
 	return r, nil
-}
-
-// greet finds out before the load what would fail all of it: a token that is not that of the nodes,
-// or TLS. Whatever else is wrong, also that a node takes longer, the run tells.
-func greet(ctx context.Context, c *Config) error {
-	ask, err := client.New(client.Options{Addrs: c.To[:1], Token: c.Token, Timeout: time.Second})
-	if err != nil {
-		return fmt.Errorf("%w: --to: %w", ErrConfig, err)
-	}
-	defer ask.Close()
-	_, err = ask.Get(ctx, "bench", nil)
-	if errors.Is(err, client.ErrUnauthorized) || errors.Is(err, client.ErrWantsTLS) {
-		return err
-	}
-	return nil
 }
 
 // deletesOfVerify is the share of deletes among the writes of a run that is
@@ -114,7 +99,7 @@ const deletesOfVerify = 0.05
 
 // learnRing makes the nodes of the ring those that are asked.
 func (r *runner) learnRing(ctx context.Context) error {
-	ring, err := ringOf(ctx, &r.cfg)
+	ring, err := r.proto.ring(ctx, &r.cfg)
 	if err != nil {
 		return fmt.Errorf("cannot route by owner: %w", err)
 	}
@@ -141,10 +126,11 @@ func (r *runner) makeSpace() error {
 		s.pickers = slices.Repeat([]*picker{all}, len(r.names))
 	}
 	for _, name := range r.names {
-		s.nodes = append(s.nodes, newTemplates(&r.cfg, name))
+		s.nodes = append(s.nodes, r.proto.templates(&r.cfg, name))
 	}
 	if r.cfg.Verify {
 		s.ledger = newLedger(rand.Uint32(), r.cfg.Keys) // runs of one seed must differ
+		s.ledger.counts = r.cfg.Workload == Incr
 	}
 	r.space = s
 	return nil
@@ -162,18 +148,24 @@ func (r *runner) deal() []deal {
 func (r *runner) basic(name string) *phase {
 	return &phase{
 		name: name, addrs: r.addrs, dealing: r.deal(), pipeline: r.cfg.Pipeline, threads: r.cfg.threads(),
-		timeout: r.cfg.Timeout, progress: r.cfg.Progress,
+		timeout: r.cfg.Timeout, progress: r.cfg.Progress, answers: r.proto, hello: r.proto.hello(&r.cfg),
 	}
 }
 
 // prefill stores what will be asked for.
 func (r *runner) prefill(ctx context.Context) error {
-	if !r.cfg.reads() {
+	if !r.cfg.prefilled() {
 		return nil
 	}
 	begin := time.Now()
-	sum, err := r.fillBy(ctx, func(s *space, conns int) workload { return newLoad(s, conns, true) })
-	if err == nil && refusedLoad(sum.total.errors) {
+	byPuts := r.cfg.Protocol == RESP || r.cfg.Workload == Incr
+	var sum *series
+	var err error
+	if !byPuts {
+		sum, err = r.fillBy(ctx, func(s *space, conns int) workload { return newLoad(s, conns, true) })
+		byPuts = err == nil && refusedLoad(sum.total.errors)
+	}
+	if byPuts {
 		sum, err = r.fillBy(ctx, func(s *space, conns int) workload { return newFill(s, conns) })
 	}
 	if err != nil {
@@ -187,17 +179,23 @@ func (r *runner) prefill(ctx context.Context) error {
 	if p.Keys == 0 {
 		return fmt.Errorf("cannot store the keys that are to be read: %s", errorText(sum.total.errors))
 	}
+	if p.Errors > 0 && r.cfg.Workload == Incr && r.cfg.Verify {
+		return fmt.Errorf("cannot verify counters that were not set to 0: %s", errorText(sum.total.errors))
+	}
 	return nil
 }
 
 func (r *runner) fillBy(ctx context.Context, work func(*space, int) workload) (*series, error) {
 	// The heads and rows of the prefill are those of a load.
-	cfg := r.cfg
-	cfg.Workload, cfg.Format = Load, FormatRecords
-	s := *r.space
+	cfg, s := r.cfg, *r.space
+	if cfg.Workload == Incr {
+		s.ledger = nil // it counts from what is stored here
+	} else {
+		cfg.Workload, cfg.Format = Load, FormatRecords
+	}
 	s.cfg, s.nodes = &cfg, nil
 	for _, name := range r.names {
-		s.nodes = append(s.nodes, newTemplates(&cfg, name))
+		s.nodes = append(s.nodes, r.proto.templates(&cfg, name))
 	}
 	p := r.basic("prefill")
 	p.number, p.pipeline = prefillPhase, max(p.pipeline, 4)
@@ -227,6 +225,8 @@ func (r *runner) round(ctx context.Context, number int, rate float64) (*Round, e
 			return newLoad(r.space, conns, false)
 		case Batch:
 			return newBatch(r.space, source)
+		case Incr:
+			return &incr{r.space, source}
 		}
 		return newSingle(r.space, source)
 	}
@@ -275,7 +275,7 @@ func (r *runner) readBack(ctx context.Context) error {
 			continue
 		}
 		p.addrs, read = append(p.addrs, addr), append(read, name)
-		s.nodes = append(s.nodes, newTemplates(&r.cfg, name))
+		s.nodes = append(s.nodes, r.proto.templates(&r.cfg, name))
 	}
 	if len(read) > 0 && len(found.keys) > 0 {
 		p.dealing, p.pipeline = dealByNode(max(r.cfg.Conns, len(read)), len(read)), max(p.pipeline, 4)
@@ -293,7 +293,7 @@ func (r *runner) readBack(ctx context.Context) error {
 // others that the ring names, if there is one.
 func (r *runner) everyNode(ctx context.Context) []string {
 	names := slices.Clone(r.cfg.To)
-	ring, err := ringOf(ctx, &r.cfg)
+	ring, err := r.proto.ring(ctx, &r.cfg)
 	if err != nil {
 		return names
 	}
@@ -303,29 +303,4 @@ func (r *runner) everyNode(ctx context.Context) []string {
 		}
 	}
 	return names
-}
-
-// servers asks the nodes who they are. Those that do not say are still there.
-func servers(ctx context.Context, c *Config, names []string) []ServerInfo {
-	list := make([]ServerInfo, len(names))
-	for i, name := range names {
-		list[i].Address = name
-	}
-	ask, err := client.New(client.Options{Addrs: c.To, Token: c.Token, Timeout: min(c.Timeout, 2*time.Second)})
-	if err != nil {
-		return list
-	}
-	defer ask.Close()
-	doc, err := ask.Cluster(ctx)
-	if err != nil {
-		return list
-	}
-	for i := range list {
-		for _, n := range doc.Nodes {
-			if strings.EqualFold(n.Name, list[i].Address) {
-				list[i].Version = n.Version
-			}
-		}
-	}
-	return list
 }

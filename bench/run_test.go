@@ -40,6 +40,7 @@ func TestWorkloads(t *testing.T) {
 		{"mixed", func(c *Config) { c.Threads = 3 }, 900, "GET /db"},
 		{"mixed", func(c *Config) { c.Rate = 1e6 }, 900, "PUT /db"},
 		{"put", func(c *Config) { c.DeleteRatio = 0.5 }, 900, "DELETE /db"},
+		{"incr", func(c *Config) { c.Verify = true }, 900, "POST /db"},
 		{"load", func(c *Config) { c.Requests = 30 }, 600, "POST /load-data"},
 		{"load", func(c *Config) { c.Requests, c.Format = 30, FormatText }, 600, "POST /load-data"},
 		{"batch", func(c *Config) { c.Requests, c.ReadRatio = 30, 0.5 }, 600, "POST /batch"},
@@ -60,7 +61,7 @@ func TestWorkloads(t *testing.T) {
 			if store.seen[test.asked] == 0 {
 				t.Errorf("no %s among the requests %v", test.asked, store.seen)
 			}
-			if (r.Prefill != nil) != c.reads() || r.Prefill != nil && r.Prefill.Keys != int64(c.Keys) {
+			if (r.Prefill != nil) != c.prefilled() || r.Prefill != nil && r.Prefill.Keys != int64(c.Keys) {
 				t.Errorf("prefill %+v", r.Prefill)
 			}
 		})
@@ -120,6 +121,21 @@ func TestErrorsByKind(t *testing.T) {
 				t.Errorf("%d succeeded, errors %v; want 20 of %q", round.Operations, round.Errors, test.kind)
 			}
 		})
+	}
+}
+
+// An increment that is answered with something else than a number is no success.
+func TestAnIncrementIsAnsweredWithANumber(t *testing.T) {
+	linuxOnly(t)
+	addr := rawServer(t, func(r *http.Request) string {
+		if r.Method != http.MethodPost {
+			return "HTTP/1.1 204 No Content\r\n\r\n"
+		}
+		return "HTTP/1.1 201 Created\r\nContent-Length: 2\r\n\r\nno"
+	})
+	c := testConfig([]string{addr}, Incr)
+	if round := mustRun(t, c).Rounds[0]; round.Operations != 0 || round.Errors[kindContent] != c.Requests {
+		t.Errorf("%d succeeded, errors %v", round.Operations, round.Errors)
 	}
 }
 
@@ -251,6 +267,10 @@ func TestCheck(t *testing.T) {
 		"--keys":         func(c *Config) { c.Verify, c.Keys = true, 3 },
 		"--rounds":       func(c *Config) { c.Rounds = 0 },
 		"--delete-ratio": func(c *Config) { c.Workload, c.DeleteRatio = Load, 0.1 },
+		"--protocol":     func(c *Config) { c.Protocol = "gopher" },
+		"batch is for":   func(c *Config) { c.Protocol, c.Workload = RESP, Batch },
+		"load is for":    func(c *Config) { c.Protocol, c.Workload = RESP, Load },
+		"owner is for":   func(c *Config) { c.Protocol, c.Route = RESP, RouteOwner },
 	} {
 		c := good
 		change(&c)

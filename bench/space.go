@@ -15,9 +15,6 @@ type space struct {
 	ledger  *ledger      // nil: not verified
 }
 
-// frame finds an answer of HTTP, which all workloads of a space speak.
-func (*space) frame(data []byte, r *response) (ok bool, err error) { return parseHead(data, r) }
-
 // stampItem gives the write it, if writes are to be told apart, a number, and
 // writes that into its value.
 func (s *space) stampItem(it *item, value []byte) {
@@ -87,7 +84,8 @@ func (s *space) judge(o op, status, size int) (kind string) {
 		return "" // deleted by this run
 	case o == opGet && status == 404:
 		return kindMissing
-	case o == opPut && (status == 201 || status == 204), o == opDelete && status == 204:
+	case o == opPut && (status == 201 || status == 204), o == opDelete && status == 204,
+		o == opIncr && (status == 200 || status == 201):
 		return ""
 	}
 	return statusKind(status)

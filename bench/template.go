@@ -25,9 +25,9 @@ func (t *template) append(dst []byte, key uint32, keySize int) []byte {
 
 // templates are those of the requests to one node.
 type templates struct {
-	get, put, del template // whole requests
+	get, put, del, incr template // whole requests
 
-	bulk   template // head of a request with many operations; key is where its length goes
+	bulk   template // HTTP: head of a request with many operations; key is where its length goes
 	rowGet template
 	rowPut template
 }
@@ -35,23 +35,24 @@ type templates struct {
 // lengthDigits is room for the length of a body, padded with zeros.
 const lengthDigits = 10
 
-// newTemplates makes the requests to the node that is called host.
-func newTemplates(c *Config, host string) *templates {
+func (overHTTP) templates(c *Config, host string) *templates {
 	common := "Host: " + host + "\r\n"
 	if c.Token != "" {
 		common += "Authorization: Bearer " + c.Token + "\r\n"
 	}
-	key, value := filler(c.KeySize), filler(c.ValueSize)
-	single := func(method, body string) template {
+	key, value := filler(c.KeySize), valueOf(c)
+	single := func(method, query, body string) template {
 		before := method + " /db/"
-		text := before + key + " HTTP/1.1\r\n" + common
-		if method == "PUT" {
+		text := before + key + query + " HTTP/1.1\r\n" + common
+		if method == "PUT" || method == "POST" {
 			text += "Content-Length: " + strconv.Itoa(len(body)) + "\r\n"
 		}
 		text += "\r\n"
 		return template{text: []byte(text + body), key: len(before), value: len(text)}
 	}
-	t := &templates{get: single("GET", ""), put: single("PUT", value), del: single("DELETE", "")}
+	t := &templates{
+		get: single("GET", "", ""), put: single("PUT", "", value), del: single("DELETE", "", ""), incr: single("POST", "?incr=1", ""),
+	}
 	t.bulk = bulkHead(c, common)
 	t.rowGet, t.rowPut = rows(c, key, value)
 	return t
@@ -93,6 +94,14 @@ func rows(c *Config, key, value string) (get, put template) {
 		put = template{text: []byte(key + "\t" + value + "\n"), value: len(key) + 1}
 	}
 	return get, put
+}
+
+// valueOf is the value that is put; that of a counter is where it begins.
+func valueOf(c *Config) string {
+	if c.Workload == Incr {
+		return "0"
+	}
+	return filler(c.ValueSize)
 }
 
 // filler is text that needs no escaping in any of the formats.

@@ -113,13 +113,18 @@ func (s *Settings) describe() string {
 	if s.Workload == Mixed || s.Workload == Batch {
 		parts[0] += fmt.Sprintf(" (%g %% reads)", 100*s.ReadRatio)
 	}
+	if s.Protocol == RESP {
+		parts[0] += " over RESP"
+	}
 	if s.Batch > 0 {
 		parts = append(parts, fmt.Sprintf("%d operations a request (%s)", s.Batch, s.Format))
 	}
 	parts = append(parts,
-		fmt.Sprintf("%s keys of %d bytes, %s", grouped(float64(s.Keys)), s.KeySize, s.Dist),
-		fmt.Sprintf("values of %d bytes", s.ValueSize),
-		plural(s.Conns, "connection"))
+		fmt.Sprintf("%s keys of %d bytes, %s", grouped(float64(s.Keys)), s.KeySize, s.Dist))
+	if s.Workload != Incr {
+		parts = append(parts, fmt.Sprintf("values of %d bytes", s.ValueSize))
+	}
+	parts = append(parts, plural(s.Conns, "connection"))
 	if s.Pipeline > 1 {
 		parts = append(parts, fmt.Sprintf("%d outstanding on each", s.Pipeline))
 	}

@@ -12,10 +12,6 @@ type workload interface {
 	// ok: there is no more for c, unless one of those under way fails.
 	request(c *conn, p *pending, dst []byte) (out []byte, ok bool)
 
-	// frame finds the answer at the start of data. Not ok without an error: its end, or that of
-	// its head, is not there yet. After an error its connection is of no more use.
-	frame(data []byte, r *response) (ok bool, err error)
-
 	// answer judges an answer. body is valid during the call.
 	answer(c *conn, p *pending, status int, body []byte) verdict
 
@@ -63,6 +59,8 @@ const (
 type worker struct {
 	pace    pacer
 	work    workload
+	answers framing
+	hello   []byte // what a connection begins with; empty: nothing
 	rec     *recorder
 	conns   []*conn
 	timeout int64
@@ -77,19 +75,43 @@ type worker struct {
 	lastUp      int64 // when a connection was last made or lost
 }
 
-func newWorker(pace pacer, work workload, rec *recorder, conns []*conn, timeout time.Duration) *worker {
+func newWorker(pace pacer, work workload, answers framing, rec *recorder, conns []*conn, timeout time.Duration) *worker {
 	return &worker{
-		pace: pace, work: work, rec: rec, conns: conns, timeout: int64(timeout),
+		pace: pace, work: work, answers: answers, rec: rec, conns: conns, timeout: int64(timeout),
 		ready: newFifo(len(conns)), dirty: make([]*conn, 0, len(conns)),
 	}
 }
 
 // opened says that c is connected.
 func (w *worker) opened(c *conn, now int64) {
-	c.up, c.failures = true, 0
+	c.up = true
 	w.connected++
+	if len(w.hello) == 0 {
+		w.greeted(c, now)
+	} else {
+		p := c.push()
+		p.op, p.sent = opHello, now
+		c.out = append(c.out, w.hello...)
+		w.outstanding++
+		w.soil(c)
+	}
+	if c.room() {
+		w.ready.push(c)
+	}
+}
+
+// greeted says that c works: its node has answered the hello, or wants none.
+func (w *worker) greeted(c *conn, now int64) {
+	c.greeted, c.failures = true, 0
 	w.lastUp = now
-	w.ready.push(c)
+}
+
+// soil notes that c has something to write.
+func (w *worker) soil(c *conn) {
+	if !c.dirty {
+		c.dirty = true
+		w.dirty = append(w.dirty, c)
+	}
 }
 
 // refused says that c could not be connected; it returns when to try again.
@@ -131,10 +153,7 @@ func (w *worker) issue(c *conn, start, now int64) {
 	p.start, p.sent, p.bytes = start, now, len(out)-before
 	c.out = out
 	w.outstanding++
-	if !c.dirty {
-		c.dirty = true
-		w.dirty = append(w.dirty, c)
-	}
+	w.soil(c)
 	if c.room() {
 		w.ready.push(c)
 	}
@@ -149,22 +168,22 @@ func (w *worker) receive(c *conn, data []byte, now int64) (used int, err error) 
 		if len(rest) < c.need {
 			break
 		}
-		ok, err := w.work.frame(rest, r)
+		if c.waiting == 0 {
+			return used, errUnasked
+		}
+		ok, err := w.answers.frame(rest, c.oldest(), r)
 		if err != nil {
 			return used, err
 		}
 		if !ok {
 			break
 		}
-		size := r.head + r.body
+		size := r.head + r.body + r.tail
 		if c.need = size; len(rest) < size {
 			break
 		}
 		c.need = 0
-		if c.waiting == 0 {
-			return used, errUnasked
-		}
-		w.answered(c, r, rest[r.head:size], now)
+		w.answered(c, r, rest[r.head:][:r.body], now)
 		used += size
 		if r.close {
 			return used, errClosed
@@ -175,11 +194,19 @@ func (w *worker) receive(c *conn, data []byte, now int64) (used int, err error) 
 
 func (w *worker) answered(c *conn, r *response, body []byte, now int64) {
 	p := c.oldest()
+	if p.op == opHello { // one that is refused fails all that follows, and is told by that
+		w.greeted(c, now)
+		w.settle(c)
+		return
+	}
 	v := w.work.answer(c, p, r.status, body)
 	if v.done > 0 {
-		w.rec.done(p.start, now, v.done, r.head+r.body, p.bytes)
+		w.rec.done(p.start, now, v.done, r.head+r.body+r.tail, p.bytes)
 	}
 	if v.kind != "" {
+		if r.kind != "" {
+			v.kind = r.kind
+		}
 		w.rec.fail(p.start, now, v.kind, v.failed)
 	}
 	w.settle(c)
@@ -204,25 +231,38 @@ func (w *worker) drop(c *conn, reason error, now int64) {
 		w.rec.fail(now, now, kind, 1)
 	}
 	for c.waiting > 0 {
-		p := c.oldest()
-		if w.work.lost(c, p); kind == kindTimeout {
-			w.rec.waited(p.start, now)
-		}
-		w.rec.fail(p.start, now, kind, max(1, len(p.items)))
+		w.lose(c, c.oldest(), kind, now)
 		w.settle(c)
 		kind = kindClosed
 	}
 	if c.up {
 		w.connected--
+	}
+	if c.greeted {
 		w.lastUp = now
 	}
 	c.reset()
 }
 
+// lose accounts for a request that will not be answered. Without an answer to its hello a
+// connection has not come about.
+func (w *worker) lose(c *conn, p *pending, kind string, now int64) {
+	if p.op == opHello {
+		w.rec.fail(now, now, kindConnect, 1)
+		return
+	}
+	if w.work.lost(c, p); kind == kindTimeout {
+		w.rec.waited(p.start, now)
+	}
+	w.rec.fail(p.start, now, kind, max(1, len(p.items)))
+}
+
 // abandon is drop for a run that was stopped: nobody is to blame.
 func (w *worker) abandon(c *conn) {
 	for c.waiting > 0 {
-		w.work.lost(c, c.oldest())
+		if p := c.oldest(); p.op != opHello {
+			w.work.lost(c, p)
+		}
 		w.settle(c)
 	}
 	c.reset()

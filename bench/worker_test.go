@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"strings"
 	"testing"
 	"time"
 )
@@ -9,15 +10,15 @@ const ms = int64(time.Millisecond)
 
 // newTestWorker is a worker with one connection, which is up, that asks for
 // values of 5 bytes. The test is its event loop and its clock.
-func newTestWorker(t *testing.T, pace pacer, pipeline int) (*worker, *conn) {
+func newTestWorker(t testing.TB, pace pacer, pipeline int) (*worker, *conn) {
 	t.Helper()
 	c := DefaultConfig()
 	c.Workload, c.ValueSize, c.Keys = Get, 5, 10
-	s := &space{cfg: &c, pickers: []*picker{newPicker(c.Keys, nil, Uniform)}, nodes: []*templates{newTemplates(&c, "h")}}
+	s := &space{cfg: &c, pickers: []*picker{newPicker(c.Keys, nil, Uniform)}, nodes: []*templates{c.spoken().templates(&c, "h")}}
 	conns := []*conn{newConn(0, 0, pipeline)}
 	conns[0].shares = 1
 	rec := newRecorder(pace.from, pace.to, newSeries(pace.from, time.Hour))
-	w := newWorker(pace, newSingle(s, newRand(1, 0, 0)), rec, conns, time.Second)
+	w := newWorker(pace, newSingle(s, newRand(1, 0, 0)), c.spoken(), rec, conns, time.Second)
 	w.opened(conns[0], 0)
 	return w, conns[0]
 }
@@ -179,4 +180,19 @@ func TestARequestAllocatesNothing(t *testing.T) {
 	}); n > 0 {
 		t.Errorf("%.1f allocations for four requests", n)
 	}
+}
+
+// BenchmarkRequest is what a request over HTTP costs the worker, without its system calls.
+func BenchmarkRequest(b *testing.B) {
+	const depth = 16
+	w, c := newTestWorker(b, pacer{to: 1 << 62, left: unlimited}, depth)
+	answers := []byte(strings.Repeat(wellAnswered, depth))
+	for now := ms; b.Loop(); now += ms / depth {
+		w.dispatch(now)
+		c.out, c.dirty, w.dirty = c.out[:0], false, w.dirty[:0]
+		if _, err := w.receive(c, answers, now); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/depth, "ns/request")
 }

@@ -29,8 +29,9 @@ type benchCmd struct {
 type loadFlags struct {
 	To            []string `default:"localhost:1234" help:"Nodes to ask; connections are dealt out to them."`
 	AuthTokenFile string   `aliases:"token-file" placeholder:"FILE" help:"File with the token that the nodes want."`
+	Protocol      string   `default:"http" enum:"http,resp" help:"How to ask: ${enum} (that of Redis, at the addresses that speak it)."`
 
-	Workload    string  `default:"mixed" enum:"put,get,mixed,load,batch" help:"What to ask: ${enum}."`
+	Workload    string  `default:"mixed" enum:"put,get,mixed,incr,load,batch" help:"What to ask: ${enum}; over resp neither load nor batch."`
 	ReadRatio   float64 `default:"0.95" help:"Share of gets in mixed and batch."`
 	DeleteRatio float64 `default:"0" help:"Share of deletes among the writes of put and mixed (0.05 with --verify)."`
 	Batch       int     `default:"0" placeholder:"N" help:"Operations in a request of load (default 1000) and batch (100)."`
@@ -62,7 +63,7 @@ func (f *loadFlags) config() (bench.Config, error) {
 		return bench.Config{}, &usageError{err}
 	}
 	return bench.Config{
-		To: f.To, Token: token, Workload: bench.Workload(f.Workload), Route: bench.Route(f.Route),
+		To: f.To, Token: token, Protocol: bench.Protocol(f.Protocol), Workload: bench.Workload(f.Workload), Route: bench.Route(f.Route),
 		Format: bench.Format(f.Format), Dist: bench.Dist(f.Dist), Seed: f.Seed,
 		ReadRatio: f.ReadRatio, DeleteRatio: f.DeleteRatio,
 		Conns: f.Conns, Pipeline: f.Pipeline, Batch: f.Batch, Threads: f.Threads,

@@ -41,6 +41,8 @@ func TestBench(t *testing.T) {
 		{"compare", []string{"bench", "compare", json, json}, exitOK, "B/A"},
 		{"verify finds that nothing was kept", append(short, "--verify"), exitError, "acknowledged"},
 		{"a workload that is none", []string{"bench", "--workload", "x"}, exitUsage, "--workload"},
+		{"a run over RESP at a server of HTTP", append(short, "--protocol", "resp"), exitUsage, "speaks HTTP"},
+		{"what RESP does not have", append(short, "--protocol", "resp", "--workload", "batch"), exitUsage, "--protocol http"},
 		{"keys that do not fit", append(short, "--key-size", "2"), exitUsage, "--key-size"},
 		{"a file that is not there", []string{"bench", "compare", json, "none.json"}, exitUsage, "none.json"},
 		{"a file that is no run", []string{"bench", "compare", json, html}, exitUsage, "a.html"},

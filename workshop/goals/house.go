@@ -37,6 +37,7 @@ type side struct {
 }
 
 func (h *house) open() (err error) {
+	h.WithRESP = true
 	if h.e, err = rig.FreeAddr(); err != nil {
 		return err
 	}

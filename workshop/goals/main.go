@@ -76,6 +76,9 @@ func run(ctx context.Context, o *options) error {
 // measure runs a subject once, or with each binary in turn. Neither is always the first.
 func (h *house) measure(s *subject, round int, samples rig.Samples) error {
 	sides := slices.Clone(h.sides)
+	if s.needs == resp {
+		sides = slices.DeleteFunc(sides, func(n *side) bool { return h.RESP(n.alone) == nil })
+	}
 	if !s.ours {
 		sides = sides[:1]
 	} else if round%2 > 0 {

@@ -21,7 +21,7 @@ type subject struct {
 	name   string
 	figure string // begins the names of its figures
 	rows   string // of the table, that need it
-	needs  string // redis, wrk or nothing
+	needs  string // redis, resp, wrk or nothing
 	ours   bool   // is of httpdhs, and so of each binary
 	run    func(*house, *side) (figures, error)
 }
@@ -42,12 +42,21 @@ func (s *subject) wanted(only string) bool {
 }
 
 func (s *subject) missing(h *house) bool {
-	return s.needs == redis && h.redis == "" || s.needs == wrk && h.wrkScripts == nil
+	switch s.needs {
+	case redis:
+		return h.redis == ""
+	case resp:
+		return !slices.ContainsFunc(h.sides, func(n *side) bool { return h.RESP(n.alone) != nil })
+	case wrk:
+		return h.wrkScripts == nil
+	}
+	return false
 }
 
 // What subjects may need.
 const (
 	redis = "redis"
+	resp  = "resp" // a binary that speaks the protocol of Redis
 	wrk   = "wrk"
 )
 
@@ -59,6 +68,11 @@ func atE(h *house, _ *side) []string       { return []string{h.e} }
 func atLimit(h *house, _ *side) []string   { return h.limited }
 func atAlone(_ *house, n *side) []string   { return []string{n.alone} }
 func atCluster(_ *house, n *side) []string { return n.cluster }
+func atRedis(h *house, _ *side) []string   { return []string{h.redis} }
+
+// And over RESP.
+func atAloneRESP(h *house, n *side) []string   { return h.RESP(n.alone) }
+func atClusterRESP(h *house, n *side) []string { return h.RESP(n.cluster...) }
 
 // How the load differs from that of the load generator's defaults.
 func plain(*bench.Config)     {}
@@ -66,6 +80,11 @@ func many(c *bench.Config)    { c.Conns = 256 }
 func lone(c *bench.Config)    { c.Conns, c.To = 1, c.To[:1] }
 func owner(c *bench.Config)   { c.Route, c.To = bench.RouteOwner, c.To[:1] }
 func batches(c *bench.Config) { c.Conns, c.ReadRatio = 16, 0.5 }
+func spoken(c *bench.Config)  { c.Protocol = bench.RESP }
+func deep(c *bench.Config)    { c.Protocol, c.Pipeline = bench.RESP, rig.Depth }
+
+// counters have keys of their own: others read the values under these.
+func counters(c *bench.Config) { deep(c); c.KeySize++ }
 
 // subjects in the order of a round: each beside what it is compared with.
 var subjects = slices.Concat([]subject{
@@ -97,7 +116,24 @@ var subjects = slices.Concat([]subject{
 	{"PUT at one of three by wrk", "wrk put any", "4", wrk, true, byWrk("put", atCluster)},
 	{"PUT at one of three of the limit by wrk", "wrk limit put", "4", wrk, false, byWrk("put", atLimit)},
 	{"PUT with one of three killed", "put killed", "10", "", true, oneDown},
-}, sizes(3), sizes(5), sizes(9))
+}, overRESP, sizes(3), sizes(5), sizes(9))
+
+// overRESP are loads of httpdhs and redis by the same load generator, in the same protocol.
+var overRESP = []subject{
+	{"SET at a node alone over RESP", "resp set alone", "resp", resp, true, asked(bench.Put, atAloneRESP, spoken)},
+	{"SET at redis", "redis set", "resp", redis, false, asked(bench.Put, atRedis, spoken)},
+	{"GET at a node alone over RESP", "resp get alone", "resp", resp, true, asked(bench.Get, atAloneRESP, spoken)},
+	{"GET at redis", "redis get", "resp", redis, false, asked(bench.Get, atRedis, spoken)},
+	{"SET at a node alone over RESP, 16 pipelined", "resp set alone 16", "resp", resp, true, asked(bench.Put, atAloneRESP, deep)},
+	{"SET at any node over RESP, 16 pipelined", "resp set any 16", "resp", resp, true, asked(bench.Put, atClusterRESP, deep)},
+	{"SET at redis, 16 pipelined", "redis set 16", "resp", redis, false, asked(bench.Put, atRedis, deep)},
+	{"SET at redis with a replica, WAIT 1 after each 16", "redis set 16 wait", "resp", redis, false, redisWaitPipeline},
+	{"GET at a node alone over RESP, 16 pipelined", "resp get alone 16", "resp", resp, true, asked(bench.Get, atAloneRESP, deep)},
+	{"GET at any node over RESP, 16 pipelined", "resp get any 16", "resp", resp, true, asked(bench.Get, atClusterRESP, deep)},
+	{"GET at redis, 16 pipelined", "redis get 16", "resp", redis, false, asked(bench.Get, atRedis, deep)},
+	{"INCR at any node over RESP, 16 pipelined", "resp incr any 16", "resp", resp, true, asked(bench.Incr, atClusterRESP, counters)},
+	{"INCR at redis, 16 pipelined", "redis incr 16", "resp", redis, false, asked(bench.Incr, atRedis, counters)},
+}
 
 // sizes are PUTs at clusters of n nodes, which are started for it.
 func sizes(n int) []subject {
@@ -109,7 +145,7 @@ func sizes(n int) []subject {
 				return nil, err
 			}
 			defer stop()
-			return h.http(bench.Put, cluster, plain)
+			return h.load(bench.Put, cluster, plain)
 		}},
 		{"PUT at " + name + " nodes of the limit", "limit put of " + name, manyNodes, "", false, func(h *house, _ *side) (figures, error) {
 			nodes, err := h.startLimit(n)
@@ -117,19 +153,19 @@ func sizes(n int) []subject {
 			if err != nil {
 				return nil, err
 			}
-			return h.http(bench.Put, nodes, plain)
+			return h.load(bench.Put, nodes, plain)
 		}},
 	}
 }
 
 // asked runs the load generator.
 func asked(w bench.Workload, who func(*house, *side) []string, adjust func(*bench.Config)) func(*house, *side) (figures, error) {
-	return func(h *house, n *side) (figures, error) { return h.http(w, who(h, n), adjust) }
+	return func(h *house, n *side) (figures, error) { return h.load(w, who(h, n), adjust) }
 }
 
-// http runs the load generator at servers: 64 connections, 16-byte keys, 100-byte
+// load runs the load generator at servers: 64 connections, 16-byte keys, 100-byte
 // values, uniform over 100,000 keys, unless adjust says otherwise.
-func (h *house) http(w bench.Workload, servers []string, adjust func(*bench.Config)) (figures, error) {
+func (h *house) load(w bench.Workload, servers []string, adjust func(*bench.Config)) (figures, error) {
 	c := bench.DefaultConfig()
 	c.To, c.Workload, c.Duration, c.Warmup = servers, w, h.duration, h.duration/6
 	adjust(&c)
@@ -174,15 +210,22 @@ func redisPipe(h *house, _ *side) (figures, error) {
 	return h.around([]string{h.redis}, func() (float64, error) { return h.RedisPipe(h.redis, h.resp, h.pairs) })
 }
 
-func redisWait(h *house, _ *side) (figures, error) {
+func redisWait(h *house, _ *side) (figures, error) { return h.waiting(rig.RedisWait, 1) }
+
+func redisWaitPipeline(h *house, _ *side) (figures, error) {
+	return h.waiting(rig.RedisWaitPipeline, rig.Depth)
+}
+
+// waiting measures exchanges, of so many operations each, with redis and its replica.
+func (h *house) waiting(x bench.Exchange, operations float64) (figures, error) {
 	c := bench.DefaultConfig()
 	c.To, c.Duration, c.Warmup = h.replicated[:1], h.duration, h.duration/6
 	return h.around(h.replicated, func() (float64, error) {
-		round, err := rig.RedisWait.Measure(h.ctx, c)
+		round, err := x.Measure(h.ctx, c)
 		if err != nil {
 			return 0, err
 		}
-		return round.OperationRate, nil
+		return operations * round.OperationRate, nil
 	})
 }
 
@@ -220,12 +263,12 @@ func oneDown(h *house, n *side) (figures, error) {
 		return nil, err
 	}
 	defer stop()
-	all, err := h.http(bench.Put, cluster[:2], plain)
+	all, err := h.load(bench.Put, cluster[:2], plain)
 	if err != nil {
 		return nil, err
 	}
 	h.Kill(cluster[2])
-	two, err := h.http(bench.Put, cluster[:2], plain)
+	two, err := h.load(bench.Put, cluster[:2], plain)
 	if err == nil && !h.tracing {
 		two[" none"] = all[""]
 	}

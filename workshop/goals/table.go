@@ -29,6 +29,15 @@ var rows = slices.Concat([]rig.Row{
 	{What: "CPU of a GET at any node / E", Figure: "get any" + cpu, Beside: "get E" + cpu, Limit: "get E" + cpu},
 	{What: "CPU of a PUT at a node alone / E", Figure: "put alone" + cpu, Beside: "put E" + cpu, Limit: "put E" + cpu},
 
+	{Number: "resp", What: "RESP: SET at a node alone / redis", Figure: "resp set alone", Beside: "redis set"},
+	{Number: "resp", What: "RESP: GET at a node alone / redis", Figure: "resp get alone", Beside: "redis get"},
+	{Number: "resp", What: "RESP, 16 pipelined: SET at a node alone / redis", Figure: "resp set alone 16", Beside: "redis set 16"},
+	{Number: "resp", What: "RESP, 16 pipelined: GET at a node alone / redis", Figure: "resp get alone 16", Beside: "redis get 16"},
+	{Number: "resp", What: "RESP, 16 pipelined: SET at any of three, two replicas / one redis", Figure: "resp set any 16", Beside: "redis set 16"},
+	{Number: "resp", What: "RESP, 16 pipelined: SET at any of three, two replicas / redis with one replica and WAIT 1", Figure: "resp set any 16", Beside: "redis set 16 wait"},
+	{Number: "resp", What: "RESP, 16 pipelined: GET at any of three, two replicas / one redis", Figure: "resp get any 16", Beside: "redis get 16"},
+	{Number: "resp", What: "RESP, 16 pipelined: INCR at any of three, two replicas / one redis", Figure: "resp incr any 16", Beside: "redis incr 16"},
+
 	{Number: "1", What: "by wrk: GET at a node alone, the owner / E", Figure: "wrk get alone", Beside: "wrk get E", Goal: 0.95, Limit: "wrk get E"},
 	{Number: "2", What: "by wrk: GET at one of three / E", Figure: "wrk get any", Beside: "wrk get E", Goal: 0.80, Limit: "wrk get E"},
 	{Number: "3", What: "by wrk: PUT at a node alone / E", Figure: "wrk put alone", Beside: "wrk put E", Goal: 0.93, Limit: "wrk put E"},

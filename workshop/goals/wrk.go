@@ -71,7 +71,7 @@ func (h *house) fillForWrk(method, addr string) error {
 		h.filled = map[string]bool{}
 	}
 	h.filled[addr] = true
-	_, err := h.http(bench.Get, []string{addr}, func(c *bench.Config) { c.Duration, c.Warmup = 100*time.Millisecond, 0 })
+	_, err := h.load(bench.Get, []string{addr}, func(c *bench.Config) { c.Duration, c.Warmup = 100*time.Millisecond, 0 })
 	return err
 }
 

@@ -58,6 +58,7 @@ func (h *house) has(name string) bool {
 }
 
 func (h *house) open() (err error) {
+	h.WithRESP = true
 	if h.alone, err = h.Node(h.binary); err != nil {
 		return err
 	}

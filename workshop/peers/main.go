@@ -18,6 +18,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"strings"
@@ -68,6 +69,9 @@ func run(ctx context.Context, o *options) error {
 			}
 			h.Now("round %d of %d: %s", round+1, o.rounds, s.String())
 			rate, err := s.run(h)
+			if errors.Is(err, errNoRESP) {
+				continue
+			}
 			if err == nil && rate <= 0 {
 				err = fmt.Errorf("nothing was measured")
 			}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -26,6 +27,7 @@ func TestAnswersAreReadHoweverTheyAreCut(t *testing.T) {
 		text string
 	}{
 		"redis":         {rig.RedisWait, "+OK\r\n:1\r\n"},
+		"redis, many":   {rig.RedisWaitPipeline, strings.Repeat("+OK\r\n", depth) + ":1\r\n"},
 		"memcached set": {memcachedSet, "STORED\r\n"},
 		"memcached get": {memcachedGet, "VALUE key:000000000001 0 100\r\n" + rig.Value + "\r\nEND\r\n"},
 		"webdis set":    {webdisSet, http(`{"SET":[true,"OK"]}`)},
@@ -150,6 +152,27 @@ func TestPage(t *testing.T) {
 	}
 	if err := wellFormed(plot(p.Groups)); err != nil {
 		t.Errorf("the plot: %v", err)
+	}
+}
+
+// One node is not compared with a peer that keeps two copies, whatever the protocol.
+func TestCopiesAreCompared(t *testing.T) {
+	v := []float64{1}
+	samples := map[id][]float64{}
+	for _, name := range []string{oneRESP16, threeRESP16, redis16, redisEach16} {
+		samples[id{manyPuts, name}] = v
+	}
+	var got []string
+	for _, g := range groupsOf(samples) {
+		for _, r := range g.Rows {
+			got = append(got, r.Ours+" / "+r.Peer)
+		}
+	}
+	want := []string{
+		oneRESP16 + " / " + redis16, threeRESP16 + " / " + redis16, threeRESP16 + " / " + redisEach16,
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("compared are %q, want %q", got, want)
 	}
 }
 

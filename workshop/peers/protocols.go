@@ -14,7 +14,7 @@ import (
 const (
 	conns = 64
 	keys  = 100_000
-	depth = 16  // requests of a pipeline
+	depth = rig.Depth
 	batch = 100 // operations of a request of /batch
 )
 

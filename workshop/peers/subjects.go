@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/csv"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -29,10 +30,11 @@ const (
 	manyPuts = "PUT, many at a time"
 	gets     = "GET"
 	manyGets = "GET, many at a time"
+	counts   = "INCR, many at a time"
 	bulk     = "Bulk load"
 )
 
-var groups = []string{puts, gets, manyPuts, manyGets, bulk}
+var groups = []string{puts, gets, manyPuts, manyGets, counts, bulk}
 
 // Names that occur in more than one group.
 const (
@@ -40,11 +42,15 @@ const (
 	three        = "three nodes, two replicas"
 	onePipeline  = one + ", 16 pipelined"
 	threePipe    = three + ", 16 pipelined"
+	oneRESP      = one + ", RESP"
+	oneRESP16    = oneRESP + ", 16 pipelined"
+	threeRESP16  = three + ", RESP, 16 pipelined"
 	oneBatch     = one + ", /batch of 100"
 	threeBatch   = three + ", /batch of 100"
 	redis        = "redis"
 	redis16      = "redis, 16 pipelined"
 	redisReplica = "redis, one replica, WAIT 1"
+	redisEach16  = redisReplica + " after each 16"
 	redisPipe    = "redis-cli --pipe"
 )
 
@@ -52,6 +58,7 @@ const (
 var subjects = []subject{
 	{id{puts, one}, "", ours(puts, bench.Put, onOne)},
 	{id{puts, three}, "", ours(puts, bench.Put, onThree)},
+	{id{puts, oneRESP}, "", overRESP(puts, bench.Put, onOne)},
 	{id{puts, redis}, "redis", benchmark(id{puts, redis}, "SET", 1)},
 	{id{puts, redisReplica}, "redis", func(h *house) (float64, error) { return h.drive(h.replicated, rig.RedisWait) }},
 	{id{puts, "memcached"}, "memcached", func(h *house) (float64, error) { return h.drive(h.memcached, memcachedSet) }},
@@ -60,6 +67,7 @@ var subjects = []subject{
 
 	{id{gets, one}, "", ours(gets, bench.Get, onOne)},
 	{id{gets, three}, "", ours(gets, bench.Get, onThree)},
+	{id{gets, oneRESP}, "", overRESP(gets, bench.Get, onOne)},
 	{id{gets, redis}, "redis", benchmark(id{gets, redis}, "GET", 1)},
 	{id{gets, "memcached"}, "memcached", func(h *house) (float64, error) { return h.drive(h.memcached, memcachedGet) }},
 	{id{gets, "webdis"}, "webdis", func(h *house) (float64, error) { return h.drive(h.webdis, webdisGet) }},
@@ -69,13 +77,21 @@ var subjects = []subject{
 	{id{manyPuts, threePipe}, "", ours(manyPuts, bench.Put, onThree)},
 	{id{manyPuts, oneBatch}, "", ours(manyPuts, bench.Batch, onOne)},
 	{id{manyPuts, threeBatch}, "", ours(manyPuts, bench.Batch, onThree)},
+	{id{manyPuts, oneRESP16}, "", overRESP(manyPuts, bench.Put, onOne)},
+	{id{manyPuts, threeRESP16}, "", overRESP(manyPuts, bench.Put, onThree)},
 	{id{manyPuts, redis16}, "redis", benchmark(id{manyPuts, redis16}, "SET", depth)},
+	{id{manyPuts, redisEach16}, "redis", waitEach16},
 
 	{id{manyGets, onePipeline}, "", ours(manyGets, bench.Get, onOne)},
 	{id{manyGets, threePipe}, "", ours(manyGets, bench.Get, onThree)},
 	{id{manyGets, oneBatch}, "", ours(manyGets, bench.Batch, onOne)},
 	{id{manyGets, threeBatch}, "", ours(manyGets, bench.Batch, onThree)},
+	{id{manyGets, oneRESP16}, "", overRESP(manyGets, bench.Get, onOne)},
+	{id{manyGets, threeRESP16}, "", overRESP(manyGets, bench.Get, onThree)},
 	{id{manyGets, redis16}, "redis", benchmark(id{manyGets, redis16}, "GET", depth)},
+
+	{id{counts, threeRESP16}, "", overRESP(counts, bench.Incr, onThree)},
+	{id{counts, redis16}, "redis", benchmark(id{counts, redis16}, "INCR", depth)},
 
 	{id{bulk, one}, "", loadOne},
 	{id{bulk, three}, "", loadThree},
@@ -99,13 +115,41 @@ func ours(group string, w bench.Workload, to func(*house) []string) func(*house)
 		case group == manyPuts, group == manyGets:
 			c.Pipeline = depth
 		}
-		report, err := rig.Ask(h.ctx, c)
-		if err != nil {
-			return 0, err
-		}
-		h.machine = report.Machine
-		return report.Rounds[0].OperationRate, nil
+		return h.ask(c)
 	}
+}
+
+// errNoRESP is of a binary from before RESP. Its rows are left out.
+var errNoRESP = errors.New("the binary does not speak RESP")
+
+// overRESP is ours, in the protocol of the peer.
+func overRESP(group string, w bench.Workload, to func(*house) []string) func(*house) (float64, error) {
+	return func(h *house) (float64, error) {
+		c := h.config(h.RESP(to(h)...)...)
+		if c.To == nil {
+			return 0, errNoRESP
+		}
+		if c.Workload, c.Protocol = w, bench.RESP; group != puts && group != gets {
+			c.Pipeline = depth
+		}
+		return h.ask(c)
+	}
+}
+
+// ask runs the load generator.
+func (h *house) ask(c bench.Config) (float64, error) {
+	report, err := rig.Ask(h.ctx, c)
+	if err != nil {
+		return 0, err
+	}
+	h.machine = report.Machine
+	return report.Rounds[0].OperationRate, nil
+}
+
+// waitEach16 counts the SETs of pipelines that end with a WAIT.
+func waitEach16(h *house) (float64, error) {
+	rate, err := h.drive(h.replicated, rig.RedisWaitPipeline)
+	return depth * rate, err
 }
 
 // config is what all loads have in common.

@@ -44,10 +44,60 @@ func AppendSet(dst []byte, k int) []byte {
 	return append(append(dst, Value...), "\r\n"...)
 }
 
+// respFlag is what a node takes the port of RESP with.
+const respFlag = "--resp-port"
+
+// RESP is where the nodes at addrs speak the protocol of Redis; nil: not all of them do.
+func (r *Rig) RESP(addrs ...string) (resp []string) {
+	for _, addr := range addrs {
+		at, ok := r.resp[addr]
+		if !ok {
+			return nil
+		}
+		resp = append(resp, at)
+	}
+	return resp
+}
+
+// speaksRESP says whether a binary can, which one from before RESP cannot.
+func (r *Rig) speaksRESP(binary string) bool {
+	can, known := r.speakers[binary]
+	if !known {
+		help, err := r.Run(binary, "server", "--help")
+		if can = err == nil && strings.Contains(help, respFlag); !can {
+			r.Now("rows of %s over RESP are left out: it has no %s", binary, respFlag)
+		}
+		r.speakers[binary] = can
+	}
+	return can
+}
+
+// Depth is how many requests are under way on a connection where that is said.
+const Depth = 16
+
+// RedisWaitPipeline sets Depth keys and then waits until one replica has confirmed them all. So it
+// counts as so many operations.
+var RedisWaitPipeline = bench.Exchange{
+	Request: func(dst []byte, k int) []byte {
+		for i := range Depth {
+			dst = AppendSet(dst, (k+i*waitStride)%waitKeys)
+		}
+		return append(dst, waitOne...)
+	},
+	Answer: Exactly(strings.Repeat("+OK\r\n", Depth) + ":1\r\n"),
+}
+
+const (
+	waitOne = "*3\r\n$4\r\nWAIT\r\n$1\r\n1\r\n$1\r\n0\r\n"
+
+	waitKeys   = 100_000 // as many as the load generator asks for
+	waitStride = 6257    // so the keys of a pipeline lie apart
+)
+
 // RedisWait sets a key and waits until one replica has confirmed it.
 var RedisWait = bench.Exchange{
 	Request: func(dst []byte, k int) []byte {
-		return append(AppendSet(dst, k), "*3\r\n$4\r\nWAIT\r\n$1\r\n1\r\n$1\r\n0\r\n"...)
+		return append(AppendSet(dst, k), waitOne...)
 	},
 	Answer: Exactly("+OK\r\n:1\r\n"),
 }

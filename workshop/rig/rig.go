@@ -37,9 +37,12 @@ func init() { runtime.LockOSThread() }
 type Rig struct {
 	Dir      string    // for files; gone after Close
 	Progress io.Writer // for what is being measured; os.Stderr
+	WithRESP bool      // nodes speak the protocol of Redis too, those whose binaries can
 
 	ctx       context.Context
 	processes []*process
+	resp      map[string]string // where nodes speak it, by address
+	speakers  map[string]bool   // whether they can, by binary
 }
 
 type process struct {
@@ -57,7 +60,7 @@ func New(ctx context.Context) (*Rig, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Rig{Dir: dir, Progress: os.Stderr, ctx: ctx}, nil
+	return &Rig{Dir: dir, Progress: os.Stderr, ctx: ctx, resp: map[string]string{}, speakers: map[string]bool{}}, nil
 }
 
 // Close ends all processes and removes the directory.
@@ -113,8 +116,7 @@ func (r *Rig) Node(binary string, args ...string) (addr string, err error) {
 	if addr, err = FreeAddr(); err != nil {
 		return "", err
 	}
-	args = append([]string{"server", "--port", Port(addr), "--replicas", "1", "--log-level", "error"}, args...)
-	return addr, r.Start(binary, args...)
+	return addr, r.startNode(binary, addr, append([]string{"--replicas", "1"}, args...)...)
 }
 
 // Cluster starts n nodes with two replicas.
@@ -135,11 +137,25 @@ func (r *Rig) Cluster(binary string, n int) (addrs []string, err error) {
 		return nil, err
 	}
 	for _, addr := range addrs {
-		if err := r.Start(binary, "server", "--port", Port(addr), "--replicas", "2", "--conf", conf.Name(), "--log-level", "error"); err != nil {
+		if err := r.startNode(binary, addr, "--replicas", "2", "--conf", conf.Name()); err != nil {
 			return nil, err
 		}
 	}
 	return addrs, nil
+}
+
+// startNode starts a node at addr.
+func (r *Rig) startNode(binary, addr string, args ...string) error {
+	args = append([]string{"server", "--port", Port(addr), "--log-level", "error"}, args...)
+	if r.WithRESP && r.speaksRESP(binary) {
+		resp, err := FreeAddr()
+		if err != nil {
+			return err
+		}
+		r.resp[addr] = resp
+		args = append(args, respFlag, Port(resp))
+	}
+	return r.Start(binary, args...)
 }
 
 // Kill ends the servers at addrs as kill -9 does.
@@ -162,8 +178,10 @@ func (r *Rig) PID(addr string) int {
 // at is the last process that was started with the port of addr.
 func (r *Rig) at(addr string) *process {
 	for _, p := range slices.Backward(r.processes) {
-		if strings.Contains(strings.Join(p.cmd.Args, " ")+" ", "--port "+Port(addr)+" ") {
-			return p
+		for _, flag := range []string{" --port ", " " + respFlag + " "} {
+			if strings.Contains(strings.Join(p.cmd.Args, " ")+" ", flag+Port(addr)+" ") {
+				return p
+			}
 		}
 	}
 	return nil

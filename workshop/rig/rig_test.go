@@ -2,7 +2,9 @@ package rig
 
 import (
 	"context"
+	"io"
 	"os"
+	"path/filepath"
 	"testing"
 )
 
@@ -65,5 +67,49 @@ func TestCloseEndsAll(t *testing.T) {
 	}
 	if _, err := os.Stat(r.Dir); !os.IsNotExist(err) {
 		t.Errorf("the directory is still there: %v", err)
+	}
+}
+
+// Nodes speak RESP where that is wanted and their binary can, and are found by that address too.
+func TestNodesSpeakRESPIfTheyCan(t *testing.T) {
+	r, err := New(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	r.Progress = io.Discard
+	binary := func(name, help string) string {
+		name = filepath.Join(r.Dir, name)
+		text := "#!/bin/sh\nif [ \"$2\" = --help ]; then echo \"" + help + "\"; else exec sleep 600; fi\n"
+		if err := os.WriteFile(name, []byte(text), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		return name
+	}
+	can, cannot := binary("can", "--port --resp-port"), binary("cannot", "--port")
+	start := func(binary string) []string {
+		t.Helper()
+		addrs, err := r.Cluster(binary, 2)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return addrs
+	}
+	if nodes := start(can); r.RESP(nodes...) != nil {
+		t.Error("they speak it unasked")
+	}
+	r.WithRESP = true
+	old, nodes := start(cannot), start(can)
+	if resp := r.RESP(old...); resp != nil {
+		t.Errorf("one that cannot speaks it at %s", resp)
+	}
+	resp := r.RESP(nodes...)
+	if len(resp) != 2 || r.RESP(nodes[0], old[0]) != nil {
+		t.Fatalf("two nodes speak it at %v", resp)
+	}
+	for i, addr := range nodes {
+		if pid := r.PID(addr); pid == 0 || r.PID(resp[i]) != pid || addr == resp[i] {
+			t.Errorf("process %d at %s, %d at %s", pid, addr, r.PID(resp[i]), resp[i])
+		}
 	}
 }
