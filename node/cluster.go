@@ -66,7 +66,7 @@ func (v *view) describe(p *wire.Ping, now bool) {
 	m := &s.Memory
 	p.Memory = wire.Memory{Live: m.Live, Dead: m.Dead, Segments: m.Segments, Index: m.Index, Max: v.cfg.MaxMemory,
 		Evicted: s.Evicted, EvictedBytes: s.EvictedBytes}
-	p.Version, p.Started = v.cfg.Version, v.started
+	p.Version, p.Started, p.Resp = v.cfg.Version, v.started, v.respAddr
 	p.Stopping = v.stopping.Load()
 	p.HandOver = v.handingOver()
 }
@@ -214,7 +214,7 @@ func describePeer(p *topology.Status) api.Node {
 func fromPing(p *wire.Ping) api.Node {
 	return api.Node{
 		Keys: p.Keys, Bytes: p.Bytes, Tombstones: p.Tombstones, Memory: describeMemory(&p.Memory),
-		Version: p.Version, Started: p.Started, Moving: describeMoving(p.Moving), HandOver: p.HandOver,
+		Version: p.Version, Resp: p.Resp, Started: p.Started, Moving: describeMoving(p.Moving), HandOver: p.HandOver,
 	}
 }
 

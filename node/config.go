@@ -95,6 +95,8 @@ type Config struct {
 	// the limit of the process. That is right for a node that is alone in its process.
 	OpenFiles int
 
+	Resp RespConfig
+
 	AccessLog bool
 	PprofAddr string // host:port of net/http/pprof; empty: none
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
+	"sort"
 
 	"httpdhs/server"
 )
@@ -26,8 +27,9 @@ type bound struct {
 }
 
 // connBound works out the bound. files is how many files the node may have open, 0 if that is not
-// known. profiler says whether there is one.
-func connBound(files int, profiler bool) (bound, error) {
+// known. profiler says whether there is one, resp whether the node speaks the Redis protocol. Its
+// clients may have as many connections as the others.
+func connBound(files int, profiler, resp bool) (bound, error) {
 	b := bound{conns: server.ConnsWithin(math.MaxInt), files: files}
 	if files == 0 {
 		return b, nil
@@ -36,7 +38,14 @@ func connBound(files int, profiler bool) (bound, error) {
 	if profiler {
 		own += pprofConns
 	}
-	within := func(files int) int { return server.ConnsWithin(files - own - files/filesShare) }
+	within := func(files int) int {
+		files -= own + files/filesShare
+		n := server.ConnsWithin(files)
+		if resp {
+			n = sort.Search(n, func(n int) bool { return server.FilesOf(n+1)+n+1 > files })
+		}
+		return n
+	}
 	if b.conns = within(files); b.conns >= connsLeast {
 		return b, nil
 	}

@@ -5,10 +5,11 @@ import (
 
 	"httpdhs/internal/metrics"
 	"httpdhs/server"
+	"httpdhs/server/resp"
 )
 
 // metrics are the sources of a scrape: the counters that the parts keep.
-func (v *view) metrics(r *roster, http func() server.Stats) metrics.Sources {
+func (v *view) metrics(r *roster, http func() server.Stats, redis func() resp.Stats) metrics.Sources {
 	return metrics.Sources{
 		Version:   v.cfg.Version,
 		MaxMemory: v.cfg.MaxMemory,
@@ -16,6 +17,7 @@ func (v *view) metrics(r *roster, http func() server.Stats) metrics.Sources {
 		Store:     v.store.Stats,
 		Steps:     v.store.Steps,
 		HTTP:      http,
+		Resp:      redis,
 		Calls:     &v.plane.Counters,
 		Repairs:   &v.plane.Repairer.Counters,
 		Peers:     v.plane.Topology.Peers,

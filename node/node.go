@@ -41,6 +41,7 @@ type Node struct {
 
 	bound    bound // of connections
 	server   *server.Server
+	resp     *respServer  // nil: the node does not speak the Redis protocol
 	hosts    *hosts       // of members; nil: a secret tells who is one
 	pprof    *pprofServer // nil: none
 	listener net.Listener
@@ -53,6 +54,8 @@ type parts struct {
 	store   *shard.Store
 	members *membership.Membership
 	plane   *dataplane.Plane
+
+	respAddr string // where clients of the Redis protocol reach the node; empty: nowhere
 }
 
 // life is how far the node has come.
@@ -112,7 +115,7 @@ func open(cfg Config) (_ *Node, err error) {
 		return nil, err
 	}
 	files := cmp.Or(cfg.OpenFiles, OpenFiles())
-	if n.bound, err = connBound(files, cfg.PprofAddr != ""); err != nil {
+	if n.bound, err = connBound(files, cfg.PprofAddr != "", cfg.Resp.on()); err != nil {
 		return nil, err
 	}
 	if n.listener = cfg.Listener; n.listener == nil {
@@ -120,8 +123,12 @@ func open(cfg Config) (_ *Node, err error) {
 			return nil, fmt.Errorf("cannot listen on %s: %w; give another --port, or --bind", cfg.Listen, err)
 		}
 	}
-	if err := n.wire(); err != nil {
-		return nil, errors.Join(err, n.listener.Close())
+	err = n.listenResp()
+	if err == nil {
+		err = n.wire()
+	}
+	if err != nil {
+		return nil, errors.Join(err, n.listener.Close(), n.resp.close())
 	}
 	n.logStart()
 	n.warnOpen()
@@ -137,6 +144,7 @@ func open(cfg Config) (_ *Node, err error) {
 			n.fail(err)
 		}
 	})
+	n.resp.serve(n)
 	if n.hosts != nil {
 		n.serving.Go(n.hosts.run)
 	}
@@ -205,12 +213,15 @@ func (n *Node) wire() (err error) {
 		Log: n.log, AccessLog: cfg.AccessLog,
 		AuthToken: cfg.AuthToken, ClusterSecret: cfg.ClusterSecret, PeerHost: peerHost,
 		OwnHost:          n.ownHost(),
-		Metrics:          metrics.Handler(metrics.New(n.view.metrics(n.roster, func() server.Stats { return n.server.Stats() }))),
+		Metrics:          metrics.Handler(metrics.New(n.view.metrics(n.roster, func() server.Stats { return n.server.Stats() }, n.respStats()))),
 		Console:          console.Handler(),
 		ConsolePaths:     console.Paths,
 		MaxConns:         n.bound.conns,
 		MaxExchangeBytes: cfg.Limits.MaxValueBytes + exchangeSlack,
 	}, n.plane, cluster{n.view, n.roster}, n.plane)
+	if n.resp != nil {
+		n.wireResp()
+	}
 	if cfg.PprofAddr != "" {
 		if n.pprof, err = servePprof(cfg.PprofAddr, n.log); err != nil {
 			return err
@@ -278,7 +289,7 @@ func (n *Node) logStart() {
 		"max_memory", cfg.MaxMemory, "eviction", cmp.Or(cfg.Eviction, "none"), "hint_bytes", cfg.HintBytes,
 		"sync_rate", cfg.SyncRate, "evict_after", cfg.EvictAfter, "tombstone_grace", cfg.TombstoneGrace,
 		"auth", cfg.AuthToken != "", "cluster_secret", cfg.ClusterSecret != "",
-		"tls", cfg.ServerTLS != nil, "pprof", cfg.PprofAddr)
+		"tls", cfg.ServerTLS != nil, "pprof", cfg.PprofAddr, "resp", n.respAddr)
 	n.bound.tell(n.log, cfg.OpenFiles == 0)
 	if least := int64(cfg.Partitions) * evictingPartitionBytes; eviction(cfg) && cfg.MaxMemory < least {
 		n.log.Warn("so little memory makes a poor cache, since each partition takes some pages of its own: give --max-memory more, or the cluster fewer --partitions", "max_memory", cfg.MaxMemory, "partitions", cfg.Partitions, "good", least)
@@ -355,7 +366,12 @@ func (n *Node) Shutdown(ctx context.Context) error {
 		return n.plane.Topology.Drain(nearlyAll)
 	})
 	stop := context.AfterFunc(most, func() { _ = handOver() })
-	errs := []error{n.server.Shutdown(ctx)}
+	var servers [2]error
+	var stopping sync.WaitGroup
+	stopping.Go(func() { servers[0] = n.server.Shutdown(ctx) })
+	stopping.Go(func() { servers[1] = n.resp.stop(ctx) })
+	stopping.Wait()
+	errs := servers[:]
 	stop()
 	errs = append(errs, handOver())
 	n.serving.Wait()
@@ -380,6 +396,7 @@ func (n *Node) Kill() {
 	cancel()
 	n.plane.Close()
 	_ = n.server.Shutdown(ctx) // its deadline is over: that is the point
+	_ = n.resp.stop(ctx)
 	n.serving.Wait()
 	_ = n.unwire()
 }

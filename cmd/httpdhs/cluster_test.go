@@ -165,14 +165,28 @@ func freePort(t *testing.T) int {
 	return port
 }
 
-// A cluster of dev says where it is, and ends well with the first signal.
+// A cluster of dev says where it is, and ends well with the first signal. Where it is not to speak
+// the Redis protocol, or its port is taken, it says nothing of that, or why.
 func TestDevEndsWithASignal(t *testing.T) {
-	port := freePort(t)
-	out := &signalAtEnd{when: "Ctrl-C ends it."}
-	var stderr bytes.Buffer
-	status := run([]string{"dev", "--nodes=1", fmt.Sprint("--port=", port)}, nil, out, &stderr)
-	if status != exitOK || !strings.Contains(out.text.String(), fmt.Sprintf("http://localhost:%d\n", port)) {
-		t.Errorf("status %d, stdout %q, stderr %q", status, out.text.String(), stderr.String())
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	busy := taken.Addr().(*net.TCPAddr).Port
+	port, resp := freePort(t), freePort(t)
+	url := fmt.Sprintf("http://localhost:%d", port)
+	for respPort, want := range map[int]string{
+		0:    url + "\n\nTry:",
+		resp: fmt.Sprintf("%s  redis://localhost:%d\n", url, resp),
+		busy: url + "\n\nWithout the Redis protocol: listen tcp",
+	} {
+		out := &signalAtEnd{when: "Ctrl-C ends it."}
+		var stderr bytes.Buffer
+		status := run([]string{"dev", "--nodes=1", fmt.Sprint("--port=", port), fmt.Sprint("--resp-port=", respPort)}, nil, out, &stderr)
+		if status != exitOK || !strings.Contains(out.text.String(), want) {
+			t.Errorf("status %d, stdout %q, stderr %q; want %q", status, out.text.String(), stderr.String(), want)
+		}
 	}
 }
 

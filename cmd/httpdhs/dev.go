@@ -17,6 +17,7 @@ type devCmd struct {
 	Nodes    int    `default:"3" help:"Number of nodes."`
 	Port     int    `default:"1234" help:"Port of the first node; the others follow."`
 	Replicas int    `default:"2" help:"Copies of each key."`
+	RespPort int    `default:"6379" help:"Port of the first node for the Redis protocol; the others follow. 0 is none."`
 	LogLevel string `default:"warn" enum:"debug,info,warn,error" help:"Least level to log: ${enum}."`
 }
 
@@ -32,6 +33,10 @@ func (cmd *devCmd) Validate() error {
 		return fmt.Errorf("--nodes is %d, want 1 to %d", cmd.Nodes, devNodesMax)
 	case cmd.Port < 1 || cmd.Port+cmd.Nodes-1 > 65535:
 		return fmt.Errorf("--port is %d, want %d ports from 1 to 65535", cmd.Port, cmd.Nodes)
+	case cmd.RespPort < 0 || cmd.RespPort+cmd.Nodes-1 > 65535:
+		return fmt.Errorf("--resp-port is %d, want %d ports from 1 to 65535, or 0 for none", cmd.RespPort, cmd.Nodes)
+	case cmd.RespPort > 0 && cmd.RespPort < cmd.Port+cmd.Nodes && cmd.Port < cmd.RespPort+cmd.Nodes:
+		return fmt.Errorf("--port %d and --resp-port %d are too near to each other for %d nodes", cmd.Port, cmd.RespPort, cmd.Nodes)
 	case cmd.Replicas < 1 || cmd.Replicas > node.ReplicasMax:
 		return fmt.Errorf("--replicas is %d, want 1 to %d", cmd.Replicas, node.ReplicasMax)
 	}
@@ -47,6 +52,7 @@ func (cmd *devCmd) Run(ctx context.Context, term *terminal) error {
 	if err != nil {
 		return err
 	}
+	resp, busy := cmd.listenResp()
 	log := (&logFlags{LogLevel: cmd.LogLevel}).logger(term)
 	var running []*node.Node
 	for i, name := range names {
@@ -54,6 +60,7 @@ func (cmd *devCmd) Run(ctx context.Context, term *terminal) error {
 			Name:      name,
 			Members:   names,
 			Listener:  listeners[i],
+			Resp:      resp[i],
 			Replicas:  cmd.Replicas,
 			OpenFiles: node.OpenFiles() / cmd.Nodes,
 			Log:       log.With("node", name),
@@ -61,12 +68,13 @@ func (cmd *devCmd) Run(ctx context.Context, term *terminal) error {
 		})
 		if err != nil {
 			closeAll(listeners[i:])
+			cmd.closeResp(resp[i:])
 			return errors.Join(err, shutdown(devStopTimeout, running))
 		}
 		running = append(running, n)
 	}
 	untilReady(ctx, running)
-	cmd.welcome(term.out, names)
+	cmd.welcome(term.out, names, busy)
 	return untilOver(ctx, devStopTimeout, running...)
 }
 
@@ -82,6 +90,32 @@ func (cmd *devCmd) listen() (listeners []net.Listener, err error) {
 		listeners = append(listeners, ln)
 	}
 	return listeners, nil
+}
+
+// listenResp takes the ports for the Redis protocol. If one of them is taken, most often by a
+// Redis, the cluster does without. Then busy says so.
+func (cmd *devCmd) listenResp() (resp []node.RespConfig, busy error) {
+	resp = make([]node.RespConfig, cmd.Nodes)
+	if cmd.RespPort == 0 {
+		return resp, nil
+	}
+	for i := range resp {
+		ln, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", cmd.RespPort+i))
+		if err != nil {
+			cmd.closeResp(resp)
+			return make([]node.RespConfig, cmd.Nodes), err
+		}
+		resp[i].Listener = ln
+	}
+	return resp, nil
+}
+
+func (cmd *devCmd) closeResp(resp []node.RespConfig) {
+	for _, c := range resp {
+		if c.Listener != nil {
+			c.Listener.Close()
+		}
+	}
 }
 
 func closeAll(listeners []net.Listener) {
@@ -107,11 +141,22 @@ func untilReady(ctx context.Context, nodes []*node.Node) {
 }
 
 // welcome says what there is and what to do with it.
-func (cmd *devCmd) welcome(out io.Writer, names []string) {
+func (cmd *devCmd) welcome(out io.Writer, names []string, busy error) {
 	at := func(i int) string { return "http://" + names[i%len(names)] }
 	fmt.Fprintf(out, "A cluster of %s, %s of each key, all in memory:\n\n", counted(len(names), "node"), counted(min(cmd.Replicas, len(names)), "replica"))
-	for _, name := range names {
-		fmt.Fprintf(out, "  http://%s\n", name)
+	for i, name := range names {
+		fmt.Fprintf(out, "  http://%s", name)
+		if cmd.RespPort > 0 && busy == nil {
+			fmt.Fprintf(out, "  redis://localhost:%d", cmd.RespPort+i)
+		}
+		fmt.Fprintln(out)
+	}
+	redis := ""
+	switch {
+	case busy != nil:
+		fmt.Fprintf(out, "\nWithout the Redis protocol: %v.\nAnother --resp-port turns it on, 0 says that it is not wanted.\n", busy)
+	case cmd.RespPort > 0:
+		redis = fmt.Sprintf("  redis-cli -p %d get greeting\n", cmd.RespPort)
 	}
 	fmt.Fprintf(out, `
 Try:
@@ -119,8 +164,8 @@ Try:
   curl -X PUT -d value=hello %s/db/greeting
   curl %s/db/greeting
   curl %s/cluster/key/greeting
-  httpdhs load-data --sample --to %s
+%s  httpdhs load-data --sample --to %s
 
 Ctrl-C ends it.
-`, at(0), at(1), at(2), strings.Join(names, ","))
+`, at(0), at(1), at(2), redis, strings.Join(names, ","))
 }

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/alecthomas/kong"
+
 	"httpdhs/node"
 )
 
@@ -196,6 +198,15 @@ func TestUsageErrors(t *testing.T) {
 		{[]string{"server", "--conf", bad}, bad + `:2: "b" is not host:port`},
 		{[]string{"server", "--conf", write(t, "o.conf", "a.invalid:1\n")}, "no line is this node"},
 		{[]string{"server", "--auth-token-file", empty}, "is empty"},
+		{[]string{"server", "--resp-port=0"}, `--resp-port: "0" is no port: want 1 to 65535`},
+		{[]string{"server", "--resp-port=x"}, `"x" is no port`},
+		{[]string{"server", "--resp-port", "70000"}, `"70000" is no port`},
+		{[]string{"server", "--resp-port", "1234"}, "--resp-port and --port are both 1234"},
+		{[]string{"server", "--resp-w=some"}, `--resp-w: w is "some": use one`},
+		{[]string{"server", "--resp-r=live"}, `--resp-r: r is "live": use one`},
+		{[]string{"server", "--resp-flush=maybe"}, "--resp-flush must be one of"},
+		{[]string{"dev", "--resp-port=1235"}, "--port 1234 and --resp-port 1235 are too near to each other for 3 nodes"},
+		{[]string{"dev", "--resp-port=65535"}, "--resp-port is 65535, want 3 ports"},
 		{[]string{"dev", "--nodes", "0"}, "--nodes is 0"},
 		{[]string{"get", ""}, `"": the key is empty`},
 		{[]string{"put", "", "x"}, "the key is empty"},
@@ -311,6 +322,29 @@ func TestByteSize(t *testing.T) {
 	for n, want := range map[int64]string{0: "0 B", 1023: "1023 B", 1536: "1.5 KiB", 5 << 30: "5.0 GiB"} {
 		if got := humanBytes(n); got != want {
 			t.Errorf("%d is shown as %s, want %s", n, got, want)
+		}
+	}
+}
+
+// The port of the Redis protocol may be left out, with another flag behind it or none.
+func TestRespPortMayBeLeftOut(t *testing.T) {
+	for _, c := range []struct {
+		args []string
+		want optionalPort
+	}{
+		{nil, 0},
+		{[]string{"--resp-port"}, 6379},
+		{[]string{"--resp-port", "--replicas=1"}, 6379},
+		{[]string{"--resp-port", "7000"}, 7000},
+		{[]string{"--resp-port=7001", "--replicas=1"}, 7001},
+	} {
+		var cmd serverCmd
+		parser, err := kong.New(&cmd)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := parser.Parse(c.args); err != nil || cmd.RespPort != c.want {
+			t.Errorf("%q: port %d, %v, want %d", c.args, cmd.RespPort, err, c.want)
 		}
 	}
 }

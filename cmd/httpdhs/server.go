@@ -37,6 +37,7 @@ type serverCmd struct {
 
 	clusterFlags
 	storeFlags
+	respFlags
 	logFlags
 	securityFlags
 
@@ -120,7 +121,7 @@ func (cmd *serverCmd) Validate() error {
 	if err := cmd.checkAddrs(); err != nil {
 		return err
 	}
-	return errors.Join(cmd.clusterFlags.check(), cmd.storeFlags.check(), cmd.securityFlags.check())
+	return errors.Join(cmd.clusterFlags.check(), cmd.storeFlags.check(), cmd.respFlags.check(cmd.Port), cmd.securityFlags.check())
 }
 
 // checkAddrs says which of the addresses of nodes cannot be one.
@@ -206,7 +207,10 @@ func (cmd *serverCmd) config(self *machine) (node.Config, error) {
 	if err := cmd.name(&cfg, self); err != nil {
 		return cfg, err
 	}
-	return cfg, cmd.apply(&cfg)
+	if err := cmd.respFlags.apply(&cfg, cmd.Bind); err != nil {
+		return cfg, err
+	}
+	return cfg, cmd.securityFlags.apply(&cfg)
 }
 
 // name finds out who the node is and with whom.

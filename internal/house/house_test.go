@@ -43,6 +43,7 @@ var mayImport = map[string][]string{
 	"dataplane":        {"kv", "ring", "wire", "peer", "placement", "topology", "antientropy", "replicate"},
 	"server":           {"kv", "api", "internal/format", "internal/seal", "internal/nonblock"},
 	"server/console":   {},
+	"server/resp":      {"kv", "api", "internal/nonblock"},
 	"internal/history": {},
 
 	// Users of a cluster over HTTP.
@@ -50,13 +51,13 @@ var mayImport = map[string][]string{
 	"bench":  {"kv", "api", "internal/format", "client"},
 
 	// What is read at a scrape.
-	"internal/metrics": {"antientropy", "replicate", "server", "shard", "topology"},
+	"internal/metrics": {"antientropy", "replicate", "server", "server/resp", "shard", "topology"},
 
 	// What puts it all together.
 	"node": {
 		"kv", "api", "internal/metrics",
 		"ring", "shard", "wire", "peer", "membership", "topology", "replicate", "dataplane",
-		"server", "server/console",
+		"server", "server/console", "server/resp",
 	},
 	"internal/testcluster": {"api", "internal/poll", "internal/ports", "internal/syncbuf", "node"},
 	"internal/simnet":      {"kv", "ring", "shard", "wire", "peer", "membership", "topology", "dataplane"},
@@ -93,6 +94,8 @@ var onlyIn = map[string][]string{
 	"github.com/klauspost/compress":           {"cmd/httpdhs"},
 	"golang.org/x/text/unicode/runenames":     {"cmd/httpdhs"},
 	"github.com/HdrHistogram/hdrhistogram-go": {"bench"},
+	"github.com/redis/go-redis/v9":            {"test"},
+	"github.com/redis/rueidis":                {"test"},
 }
 
 // pure are the packages whose functions do no I/O: who owns a key and which

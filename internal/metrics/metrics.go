@@ -8,6 +8,7 @@ package metrics
 
 import (
 	"runtime"
+	"slices"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -15,6 +16,7 @@ import (
 	"httpdhs/antientropy"
 	"httpdhs/replicate"
 	"httpdhs/server"
+	"httpdhs/server/resp"
 	"httpdhs/shard"
 	"httpdhs/topology"
 )
@@ -30,6 +32,7 @@ type Sources struct {
 	Store   func() shard.Stats
 	Steps   func() [shard.StepKinds]shard.StepTimes
 	HTTP    func() server.Stats
+	Resp    func() resp.Stats     // nil: the node does not speak the Redis protocol
 	Calls   *replicate.Counters   // with Repairs
 	Repairs *antientropy.Counters // with Calls
 	Peers   func() []topology.Status
@@ -153,7 +156,7 @@ var (
 
 // Describe implements prometheus.Collector.
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range descs {
+	for _, d := range slices.Concat(descs, respDescs) {
 		ch <- d
 	}
 }
@@ -173,6 +176,9 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	}
 	if c.src.HTTP != nil {
 		e.http(c.src.HTTP())
+	}
+	if c.src.Resp != nil {
+		e.resp(c.src.Resp())
 	}
 	if c.src.Calls != nil {
 		e.calls(c.src.Calls, c.src.Repairs)

@@ -12,6 +12,7 @@ import (
 	"httpdhs/peer"
 	"httpdhs/replicate"
 	"httpdhs/server"
+	"httpdhs/server/resp"
 	"httpdhs/shard"
 	"httpdhs/topology"
 	"httpdhs/wire"
@@ -51,6 +52,12 @@ func full() Sources {
 			}
 			h.Requests[0][2], h.Requests[0][4], h.Requests[2][2] = 21, 22, 23
 			return h
+		},
+		Resp: func() resp.Stats {
+			return resp.Stats{
+				Commands: 81, Calls: 82, Operations: 83, Conns: 84, AcceptedConns: 85, RejectedConns: 86, SlowConns: 87, Malformed: 88,
+				Panics: 89, Overloaded: 90, InBytes: 91, OutBytes: 92, InHeld: 93, OutHeld: 94, UnknownOutcomes: 95, Gets: 193, Hits: 96,
+			}
 		},
 		Calls: new(replicate.Counters), Repairs: new(antientropy.Counters),
 		Peers: func() []topology.Status {
