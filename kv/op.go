@@ -220,7 +220,7 @@ type Call struct {
 	// them: so nobody else's come between.
 	Together bool
 
-	Deadline    time.Time
+	Deadline time.Time
 
 	// Buf holds the values that gets have found, for the caller to reuse.
 	Buf []byte
