@@ -123,6 +123,7 @@ type waiting struct {
 	out   int                 // tickets
 	codes map[int32]wire.Code // by ticket
 	twice bool                // one was resolved again
+	sated bool                // it wants no answer to a read any more
 }
 
 func newWaiting() *waiting { return &waiting{codes: make(map[int32]wire.Code)} }
@@ -133,6 +134,9 @@ func (w *waiting) ticket() Ticket {
 	w.out++
 	return Ticket{Waiter: w, Op: int32(w.out)}
 }
+
+// Wants implements Waiter.
+func (w *waiting) Wants(Ticket) bool { return !w.sated }
 
 func (w *waiting) Resolve(t Ticket, r *wire.Result) {
 	_, before := w.codes[t.Op]

@@ -26,6 +26,9 @@ const (
 type Waiter interface {
 	sync.Locker
 	Resolve(t Ticket, r *wire.Result)
+
+	// Wants says whether the answer to a read is of any use still. It is called like Resolve.
+	Wants(t Ticket) bool
 }
 
 // Failures are the results of items that the peer has not answered.
@@ -33,6 +36,7 @@ const (
 	FailedDown     = wire.Local + iota // the peer went down, or its answer was no answer
 	FailedStopping                     // this node stops
 	FailedUnasked                      // of a waiter's own: the peer was down, and nothing was sent
+	FailedUnwanted                     // of a read: nobody wants its answer any more
 )
 
 // Ticket is a place in a batch: whom to tell the result, and what it is about. The latter is for
@@ -54,16 +58,25 @@ type resolver struct {
 const resolveRun = 32
 
 func (h *resolver) resolve(t Ticket, r *wire.Result) {
-	if t.Waiter == nil {
-		return
+	if t.Waiter != nil {
+		h.lock(t.Waiter)
+		t.Waiter.Resolve(t, r)
 	}
-	if t.Waiter != h.waiter || h.n == resolveRun {
+}
+
+// wants asks the waiter whether it wants the answer.
+func (h *resolver) wants(t Ticket) bool {
+	h.lock(t.Waiter)
+	return t.Waiter.Wants(t)
+}
+
+func (h *resolver) lock(w Waiter) {
+	if w != h.waiter || h.n == resolveRun {
 		h.end()
-		h.waiter, h.n = t.Waiter, 0
-		h.waiter.Lock()
+		h.waiter, h.n = w, 0
+		w.Lock()
 	}
 	h.n++
-	h.waiter.Resolve(t, r)
 }
 
 // end unlocks the waiter.
@@ -121,6 +134,31 @@ func (b *batch) orphan(dst []Ticket) []Ticket {
 		b.dropAsks()
 	}
 	return dst
+}
+
+// unwanted takes the reads out of a batch that nobody waits for any more, and resolves their tickets.
+// What is left of a batch after an answer that was full may be many values that nobody has room for.
+func (b *batch) unwanted() {
+	if b.reads == 0 {
+		return
+	}
+	kept, tickets := b.buf[:wire.BatchHead], b.tickets[:0]
+	var h resolver
+	defer h.end()
+	failed := wire.Result{Code: FailedUnwanted}
+	body := b.buf[wire.BatchHead:]
+	for _, t := range b.tickets {
+		it, rest := ownItem(body)
+		item := body[:len(body)-len(rest)]
+		if body = rest; it.Kind.Mode() == kv.ModeRead && t.Waiter != nil && !h.wants(t) {
+			h.resolve(t, &failed)
+			b.count(it.Kind, -1)
+			continue
+		}
+		kept, tickets = append(kept, item...), append(tickets, t)
+	}
+	clear(b.tickets[len(tickets):])
+	b.buf, b.tickets = kept, tickets
 }
 
 // failTickets resolves all with code.

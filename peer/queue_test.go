@@ -272,3 +272,36 @@ func TestBatchesTakeTheLongestKey(t *testing.T) {
 		t.Error("another came back")
 	}
 }
+
+// A peer's answer is full, and nobody wants the values that did not fit any more. They are not
+// asked for again, and what is queued behind them is delivered.
+func TestUnwantedReadsAreNotSentAgain(t *testing.T) { bubble(t, testUnwanted) }
+
+func testUnwanted(t *testing.T) {
+	p := newPair(t, 1<<20)
+	reader, writer := newWaiting(), newWaiting()
+	reader.sated = true
+	var messages, reads atomic.Int32
+	p.toward(func(msg []byte, pass func() ([]byte, error)) ([]byte, error) {
+		answer := wire.AppendResult(wire.OpenBatch(nil), &wire.Result{Code: wire.Absent})
+		if messages.Add(1) == 1 {
+			return wire.AppendResult(answer, &wire.Result{Code: wire.Again}), nil
+		}
+		_, body, err := wire.SplitBatch(msg)
+		for len(body) > 0 && err == nil {
+			var it wire.Item
+			if it, body, err = wire.NextItem(body); it.Kind == wire.ItemRead {
+				reads.Add(1)
+			}
+		}
+		return pass()
+	})
+	for range 100 {
+		p.Read([]byte("large"), reader.ticket(), true)
+	}
+	p.Apply([]Write{{record(0, 1), writer.ticket()}}, true, false)
+	poll.True(t, "the record is stored", func() bool { return writer.all(t, wire.Stored) })
+	if n := reads.Load(); n != 0 || !reader.resolved(t) {
+		t.Errorf("%d reads were sent again", n)
+	}
+}

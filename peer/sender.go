@@ -146,7 +146,10 @@ func (p *Peer) answered(b *batch, answer []byte) error {
 	}
 	p.SentBatches.Add(1)
 	p.SentRecords.Add(int64(done))
-	b.cut(done)
+	if b.cut(done); len(b.tickets) > 0 {
+		h.end()
+		b.unwanted()
+	}
 	return nil
 }
 

@@ -228,6 +228,8 @@ func BenchmarkQueue(b *testing.B) {
 // counting is a waiter that counts.
 type counting int
 
+func (c *counting) Wants(Ticket) bool { return true }
+
 func (c *counting) Resolve(Ticket, *wire.Result) { *c++ }
 func (c *counting) Lock()                        {}
 func (c *counting) Unlock()                      {}

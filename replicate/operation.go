@@ -199,6 +199,11 @@ func (p *pending) takeRead(o *operation, r *wire.Result, owner uint8) {
 		return // of owners that were asked both, the first counts
 	}
 	g, bit := p.reading(o), ownerSet(1)<<owner
+	if r.Code == peer.FailedUnwanted {
+		o.refusal = kv.ErrAnswerFull
+		o.acks++ // whatever it would have been: nobody else is asked
+		return
+	}
 	g.answered |= bit
 	if r.Behind {
 		g.behind |= bit

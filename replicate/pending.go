@@ -106,6 +106,18 @@ func (p *pending) Resolve(t peer.Ticket, r *wire.Result) {
 	}
 }
 
+// Wants implements peer.Waiter. An answer is of no use once Do is over or the round is, or once there
+// is no room for another value.
+func (p *pending) Wants(t peer.Ticket) bool {
+	o := p.at(int(t.Op))
+	return !p.over && o.number == t.Round && !o.done && !p.sated(o)
+}
+
+// sated says whether no value has room any more among those that gets find.
+func (p *pending) sated(o *operation) bool {
+	return o.phase == phaseRead && p.max > 0 && len(p.buf) >= p.max
+}
+
 // resolve is Resolve for who does not hold the lock.
 func (p *pending) resolve(t peer.Ticket, r *wire.Result) {
 	p.Lock()

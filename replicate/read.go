@@ -47,6 +47,10 @@ func (a reads) askNext(i int, o *operation, g *reading) {
 // readOwn reads at this node, owner k, and says whether its word is all that is needed.
 func (a reads) readOwn(op *kv.Op, partition, k int, o *operation, g *reading) (whole bool) {
 	have := len(a.call.Buf)
+	if bound := a.call.MaxBytes; bound > 0 && have >= bound {
+		o.refusal = kv.ErrAnswerFull // it need not be read
+		return true
+	}
 	r, buf := a.replica.read(a.call.Buf, partition, op.Hash, op.Key)
 	a.call.Buf = buf
 	if full(a.call.MaxBytes, have, len(buf)-have) {

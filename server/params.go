@@ -98,7 +98,8 @@ func (p *params) set(name string, raw []byte, maxTimeout time.Duration) (err err
 		p.r, err = kv.ParseReadLevel(v)
 	case paramIncr:
 		p.add = true
-		if p.by, err = strconv.ParseInt(cmp.Or(v, "1"), 10, 64); err != nil {
+		var ok bool
+		if p.by, ok = kv.ParseInteger([]byte(cmp.Or(v, "1"))); !ok {
 			err = fmt.Errorf("incr is %.40q: use an integer of 64 bits, such as 5 or -1", v)
 		}
 	case paramAppend:

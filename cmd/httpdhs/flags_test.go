@@ -204,6 +204,7 @@ func TestUsageErrors(t *testing.T) {
 		{[]string{"server", "--resp-port", "1234"}, "--resp-port and --port are both 1234"},
 		{[]string{"server", "--resp-w=some"}, `--resp-w: w is "some": use one`},
 		{[]string{"server", "--resp-r=live"}, `--resp-r: r is "live": use one`},
+		{[]string{"server", "--resp-w=3"}, "--resp-w or --resp-r asks for 3 replicas, and --replicas is 2"},
 		{[]string{"server", "--resp-flush=maybe"}, "--resp-flush must be one of"},
 		{[]string{"dev", "--resp-port=1235"}, "--port 1234 and --resp-port 1235 are too near to each other for 3 nodes"},
 		{[]string{"dev", "--resp-port=65535"}, "--resp-port is 65535, want 3 ports"},

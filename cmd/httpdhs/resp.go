@@ -19,12 +19,17 @@ type respFlags struct {
 	RespFlush string       `default:"yes" enum:"yes,no" help:"Whether FLUSHDB and FLUSHALL delete all keys: ${enum}."`
 }
 
-func (f *respFlags) check(port int) error {
-	if _, err := kv.ParseWriteLevel(f.RespW); err != nil {
+func (f *respFlags) check(port, replicas int) error {
+	w, err := kv.ParseWriteLevel(f.RespW)
+	if err != nil {
 		return fmt.Errorf("--resp-w: %w", err)
 	}
-	if _, err := kv.ParseReadLevel(f.RespR); err != nil {
+	r, err := kv.ParseReadLevel(f.RespR)
+	if err != nil {
 		return fmt.Errorf("--resp-r: %w", err)
+	}
+	if most := max(w.Required(replicas), r.Required(replicas)); most > replicas {
+		return fmt.Errorf("--resp-w or --resp-r asks for %d replicas, and --replicas is %d", most, replicas)
 	}
 	if int(f.RespPort) == port {
 		return fmt.Errorf("--resp-port and --port are both %d: give each a port of its own", port)

@@ -113,6 +113,12 @@ func (s *session) carryOut() {
 			s.mark = len(s.out.buf)
 		}
 		p.answer(s, p)
+		if s.again.Buf != nil {
+			// Each repetition has memory of its own, which what it has found would keep.
+			for k := p.first; k < p.end; k++ {
+				s.call.Ops[k].Entry = kv.Entry{}
+			}
+		}
 		if !p.more {
 			s.answered(p.muted)
 			s.mark = len(s.out.buf)
@@ -205,6 +211,7 @@ func (s *session) repeat(from int) {
 	}
 	s.again.Reset()
 	s.again.Buf = nil // what an earlier repetition has found may not be answered yet
+	s.call.Buf = nil  // kept by what it has found, as long as that is not answered
 	s.repeated = s.repeated[:0]
 	for i := first; i < end; i++ {
 		op := &s.call.Ops[i]
