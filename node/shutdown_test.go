@@ -83,7 +83,7 @@ func TestShutdownAnswersWhoWaits(t *testing.T) {
 		}
 		return err
 	})
-	ctx, cancel := context.WithTimeout(context.Background(), 4*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	_ = c.Stop(ctx, 0) // it says that it could not hand over what the silent peer did not take
 	clients.Wait()

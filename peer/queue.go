@@ -136,8 +136,9 @@ func (b *batch) orphan(dst []Ticket) []Ticket {
 	return dst
 }
 
-// unwanted takes the reads out of a batch that nobody waits for any more, and resolves their tickets.
-// What is left of a batch after an answer that was full may be many values that nobody has room for.
+// unwanted takes the reads out of a batch that nobody waits for any more, and resolves their
+// tickets. What is left of a batch after an answer that was full may be many values that nobody has
+// room for.
 func (b *batch) unwanted() {
 	if b.reads == 0 {
 		return

@@ -7,8 +7,8 @@ import (
 	"httpdhs/kv"
 )
 
-// clearGrace is how long deletes that have begun may go on beyond the deadline: one that is given up
-// may have been done, and would not be counted.
+// clearGrace is how long deletes that have begun may go on beyond the deadline: one that is given
+// up may have been done, and would not be counted.
 const clearGrace = 5 * time.Second
 
 // clearPage is how many keys are listed, and then deleted, at a time.

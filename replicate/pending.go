@@ -106,8 +106,8 @@ func (p *pending) Resolve(t peer.Ticket, r *wire.Result) {
 	}
 }
 
-// Wants implements peer.Waiter. An answer is of no use once Do is over or the round is, or once there
-// is no room for another value.
+// Wants implements peer.Waiter. An answer is of no use once Do is over or the round is, or once
+// there is no room for another value.
 func (p *pending) Wants(t peer.Ticket) bool {
 	o := p.at(int(t.Op))
 	return !p.over && o.number == t.Round && !o.done && !p.sated(o)
