@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"strconv"
@@ -30,6 +31,9 @@ func (f *respFlags) check(port, replicas int) error {
 	}
 	if most := max(w.Required(replicas), r.Required(replicas)); most > replicas {
 		return fmt.Errorf("--resp-w or --resp-r asks for %d replicas, and --replicas is %d", most, replicas)
+	}
+	if f.RespPort == 0 && (w != kv.LevelLive || r != kv.LevelOne || f.RespFlush == "no") {
+		return errors.New("--resp-w, --resp-r and --resp-flush need --resp-port: without it there is no Redis protocol")
 	}
 	if int(f.RespPort) == port {
 		return fmt.Errorf("--resp-port and --port are both %d: give each a port of its own", port)

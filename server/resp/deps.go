@@ -20,9 +20,6 @@ type Store interface {
 	// Clear deletes the keys that begin with a prefix, until its deadline. What was deleted stays
 	// deleted, whatever the error.
 	Clear(*kv.ClearRequest) (kv.Cleared, error)
-
-	// Partitions is the number of partitions, a power of two.
-	Partitions() int
 }
 
 // Cluster tells of the members.

@@ -36,8 +36,6 @@ type fakeStore struct {
 
 func newFakeStore() *fakeStore { return &fakeStore{entries: map[string]kv.Entry{}} }
 
-func (f *fakeStore) Partitions() int { return 64 }
-
 func (f *fakeStore) Do(call *kv.Call) {
 	if f.before != nil {
 		f.before()

@@ -1,7 +1,6 @@
 package resp
 
 import (
-	"math"
 	"strconv"
 	"strings"
 )
@@ -81,15 +80,6 @@ func (r *reply) null() {
 	}
 }
 
-// nullArray stands for no array, as EXEC answers it.
-func (r *reply) nullArray() {
-	if r.resp3 {
-		r.raw("_\r\n")
-	} else {
-		r.raw("*-1\r\n")
-	}
-}
-
 // array begins an array of n answers.
 func (r *reply) array(n int) { r.head('*', n) }
 
@@ -105,47 +95,12 @@ func (r *reply) mapping(n int) {
 // set begins a set of n answers.
 func (r *reply) set(n int) { r.head(r.kind('~'), n) }
 
-// push begins a message of n answers that the client has not asked for.
-func (r *reply) push(n int) { r.head(r.kind('>'), n) }
-
 // kind is a kind of array in RESP3, and a plain one in RESP2.
 func (r *reply) kind(resp3 byte) byte {
 	if r.resp3 {
 		return resp3
 	}
 	return '*'
-}
-
-func (r *reply) double(f float64) {
-	text := strconv.FormatFloat(f, 'g', -1, 64)
-	switch {
-	case math.IsInf(f, 1):
-		text = "inf"
-	case math.IsInf(f, -1):
-		text = "-inf"
-	case math.IsNaN(f):
-		text = "nan"
-	}
-	if !r.resp3 {
-		r.text(text)
-		return
-	}
-	r.buf = append(r.buf, ',')
-	r.buf = append(r.buf, text...)
-	r.buf = append(r.buf, '\r', '\n')
-}
-
-func (r *reply) bool(b bool) {
-	switch {
-	case r.resp3 && b:
-		r.raw("#t\r\n")
-	case r.resp3:
-		r.raw("#f\r\n")
-	case b:
-		r.int(1)
-	default:
-		r.int(0)
-	}
 }
 
 // verbatim appends a text for people, whose format is of three letters: txt or mkd.
