@@ -99,6 +99,11 @@ func TestExchangeIsMeasured(t *testing.T) {
 	addr, seen := lineServer(t, func(string) string { return "ok\n" })
 	c := exchangeConfig(addr)
 	round, err := lines.Measure(t.Context(), c)
+	for err == nil && round.OperationRate == 0 && c.Duration < time.Minute {
+		// Busy cores may answer nothing in so short a time.
+		c.Duration *= 2
+		round, err = lines.Measure(t.Context(), c)
+	}
 	if err != nil || round.OperationRate <= 0 {
 		t.Errorf("%+v, %v", round, err)
 	}
