@@ -10,7 +10,7 @@
 //
 //   - It has the topology advance, and claim the rings that this node is to hold. A claim pulls
 //     what the topology says, from whom it says.
-//   - It fetches what was refused, for want of memory or by limits, when there is room again.
+//   - It fetches what was refused, for want of room or by limits, when there is room again.
 //   - It looks for drift: a comparison with one random peer every driftEvery finds what queues have
 //     dropped and faults have lost. After a peer was restarted it is a comparison with all.
 //   - It hands over what this node does not own, and drops it once each owner has confirmed it.

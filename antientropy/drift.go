@@ -92,7 +92,7 @@ func (r *Repairer) compareWithOwners(part int) (compared, full bool) {
 		}
 		err := r.puller.pullFrom(r.remote(p, false), []int{part})
 		switch {
-		case errors.Is(err, kv.ErrNoMemory):
+		case kv.NoRoom(err):
 			full = true
 		case err != nil:
 			compared = false

@@ -55,11 +55,7 @@ func (g *giver) handOverPartition(v *placement.View, partition int) error {
 		if p == nil || !p.Up() {
 			return fmt.Errorf("%w: %s is not up", placement.ErrNotInSync, v.Names[n])
 		}
-		theirs, err := g.remote(p, false).digests(wire.EachBucket, []int{partition})
-		if err != nil {
-			return err
-		}
-		if err := g.push(p, partition, own.Differ(theirs)); err != nil {
+		if err := g.confirm(p, partition, &own); err != nil {
 			return err
 		}
 	}
@@ -67,6 +63,28 @@ func (g *giver) handOverPartition(v *placement.View, partition int) error {
 		return fmt.Errorf("%w: it was written to meanwhile", placement.ErrNotInSync)
 	}
 	return nil
+}
+
+// confirm returns once an owner has all of a partition, or something newer, on its disk if it has
+// one. What it was sent it has acknowledged by its own settings, by which it may lose it with its
+// machine. So it is asked once more then, and has to be the process that it was.
+func (g *giver) confirm(p *peer.Peer, partition int, own *wire.Digests) error {
+	o, part := g.remote(p, false), []int{partition}
+	boot := o.boot(p)
+	o.boot = func(*peer.Peer) uint64 { return boot }
+	theirs, err := o.digests(wire.OnDisk, part)
+	if err != nil {
+		return err
+	}
+	differ := own.Differ(theirs)
+	if !differ.Any() {
+		return nil
+	}
+	if err := g.push(p, partition, differ); err != nil {
+		return err
+	}
+	_, err = o.digests(wire.OnDisk, part)
+	return err
 }
 
 // push sends the records of some buckets of a partition to an owner, and makes sure that it has

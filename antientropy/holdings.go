@@ -1,8 +1,6 @@
 package antientropy
 
 import (
-	"time"
-
 	"httpdhs/kv"
 	"httpdhs/wire"
 )
@@ -11,7 +9,7 @@ import (
 type holdings struct {
 	store      Store
 	clock      *kv.Clock
-	grace      time.Duration // of tombstones
+	grace      kv.Grace // of tombstones
 	partitions int
 }
 

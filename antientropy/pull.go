@@ -25,6 +25,7 @@ type puller struct {
 	pace     *pace
 	counters *Counters
 	stopping *atomic.Bool
+	suspects suspects
 	moving   atomic.Pointer[wire.Moving] // nil: nothing is fetched for a claim
 }
 
@@ -69,11 +70,16 @@ func (p *puller) pull(task *placement.Pull) (doubtful []int, err error) {
 // pullChunk fetches what one source holds of some partitions. doubt says that the source has no
 // authority any more. What it holds counts all the same, but it may lack what it has refused.
 func (p *puller) pullChunk(task *placement.Pull, s *placement.Source, chunk []int) (doubt bool, err error) {
+	if s.Sure {
+		if err := p.forget(chunk); err != nil {
+			return false, err
+		}
+	}
 	err = p.pullFrom(p.remote(s.Peer, s.Sure), chunk)
 	if doubt = errors.Is(err, errNoAuthority); doubt {
 		err = p.pullFrom(p.remote(s.Peer, false), chunk)
 	}
-	if !errors.Is(err, kv.ErrNoMemory) {
+	if !kv.NoRoom(err) {
 		return doubt, err
 	}
 	// What this node has no room for it has noted as refused.
@@ -83,8 +89,8 @@ func (p *puller) pullChunk(task *placement.Pull, s *placement.Source, chunk []in
 	return doubt, nil
 }
 
-// pullFrom fetches what o holds in the partitions and this node does not. full wraps
-// kv.ErrNoMemory: some of it has no room here, and the rest has come.
+// pullFrom fetches what o holds in the partitions and this node does not. full is kv.NoRoom: some
+// of it has no room here, and the rest has come.
 func (p *puller) pullFrom(o remote, partitions []int) (full error) {
 	differ, err := p.compare(o, partitions)
 	if err != nil {
@@ -98,7 +104,7 @@ func (p *puller) pullFrom(o remote, partitions []int) (full error) {
 		for i, part := range chunk {
 			own := p.own.digests(part)
 			err := p.pullBuckets(o, part, own.Differ(theirs[i*wire.DigestBuckets:]))
-			if errors.Is(err, kv.ErrNoMemory) {
+			if kv.NoRoom(err) {
 				full = err
 			} else if err != nil {
 				return err
@@ -122,8 +128,8 @@ func (p *puller) compare(o remote, partitions []int) (differ []int, err error) {
 	return differ, nil
 }
 
-// pullBuckets fetches and merges the records of some buckets of a partition. What does not fit into
-// this node's memory does not keep the rest from coming.
+// pullBuckets fetches and merges the records of some buckets of a partition. What this node has
+// no room for does not keep the rest from coming.
 func (p *puller) pullBuckets(o remote, partition int, buckets wire.Buckets) (full error) {
 	ask := wire.Pull{Partition: partition, Buckets: buckets}
 	for more := buckets.Any(); more; {
@@ -139,7 +145,7 @@ func (p *puller) pullBuckets(o remote, partition int, buckets wire.Buckets) (ful
 		if err := p.pace.pay(len(records)); err != nil {
 			return err
 		}
-		if err := p.take(records); errors.Is(err, kv.ErrNoMemory) {
+		if err := p.take(records); kv.NoRoom(err) {
 			full = fmt.Errorf("cannot store what %s holds: %w", o.Name(), err)
 		} else if err != nil {
 			return err
@@ -162,8 +168,8 @@ func (p *puller) take(body []byte) (full error) {
 		}
 		hash := kv.Hash(record.Key)
 		switch _, err := p.own.store.ApplySync(hash, &record); {
-		case errors.Is(err, kv.ErrNoMemory):
-			p.board.Refuse(hash, record.Version)
+		case kv.NoRoom(err):
+			p.board.Refuse(hash, record.Version, err)
 			full = err
 		case err != nil:
 			return fmt.Errorf("cannot store a record of a peer: %w", err)

@@ -39,6 +39,8 @@ type Store interface {
 	Scan(partition int, from uint64, fn func(hash uint64, r *kv.Record) bool)
 	Digests(partition int, dst *[wire.DigestBuckets]uint64)
 	Digest(partition int) uint64 // of them all; 0: it has no entries
+	// Sync waits until all that is held is on the disk, if the store has one.
+	Sync() error
 	// DropIf forgets a partition if its digests are these; false: they are not.
 	DropIf(partition int, digests *[wire.DigestBuckets]uint64) bool
 }
@@ -60,7 +62,7 @@ type Options struct {
 	Store    Store
 	Clock    *kv.Clock
 	Topology Topology
-	Grace    time.Duration // of tombstones
+	Grace    kv.Grace // of tombstones
 	Log      *slog.Logger
 
 	// Rate bounds what is fetched and handed over, in bytes a second; 0: no bound.

@@ -29,14 +29,16 @@ const testPartitions = 16
 type node struct {
 	*Repairer
 	store *shard.Store
+	disk  *disk
 	peers []*peer.Peer // by node; nil: itself
 	clock *kv.Clock
+	boots map[string]uint64 // of peers that were restarted
 }
 
 func (n *node) Advance()                     {}
 func (n *node) Claim(placement.Puller) error { return nil }
 func (n *node) Claiming() bool               { return false }
-func (n *node) Boot(p *peer.Peer) uint64     { return bootOf(p.Name()) }
+func (n *node) Boot(p *peer.Peer) uint64     { return bootOf(p.Name()) + n.boots[p.Name()] }
 func (n *node) Target() *ring.Table          { return n.board.View().Read }
 
 func bootOf(name string) uint64 { return kv.Hash([]byte(name)) }
@@ -57,8 +59,8 @@ func newNodes(t *testing.T) (net *memnet.Network, nodes []*node) {
 		t.Fatal(err)
 	}
 	for i, name := range names {
-		n := &node{clock: kv.NewClock(uint16(i), time.Now), peers: make([]*peer.Peer, len(names))}
-		n.store, err = shard.Open(shard.Options{Partitions: testPartitions, Grace: time.Hour, SweepEvery: -1})
+		n := &node{disk: new(disk), boots: map[string]uint64{}, clock: kv.NewClock(uint16(i), time.Now), peers: make([]*peer.Peer, len(names))}
+		n.store, err = shard.Open(shard.Options{Partitions: testPartitions, Grace: kv.Grace{Keep: time.Hour}, SweepEvery: -1, Journal: n.disk})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -85,7 +87,7 @@ func newNodes(t *testing.T) (net *memnet.Network, nodes []*node) {
 		}))
 		n.Repairer = New(&Options{
 			Name: name, Boot: bootOf(name), Board: board, Store: n.store, Clock: n.clock, Topology: n,
-			Grace: time.Hour, Log: slog.New(slog.DiscardHandler),
+			Grace: kv.Grace{Keep: time.Hour}, Log: slog.New(slog.DiscardHandler),
 		})
 		net.Put(name, n)
 		nodes = append(nodes, n)
@@ -129,7 +131,7 @@ func (n *node) Exchange(dst, msg []byte) ([]byte, error) {
 		}
 		r := wire.Result{Code: wire.Stored}
 		if _, err := n.store.Apply(kv.Hash(it.Record.Key), &it.Record); err != nil {
-			r.Code = wire.NoMemory
+			r.Code = wire.RefusalOf(err)
 		}
 		dst = wire.AppendResult(dst, &r)
 	}
@@ -202,7 +204,7 @@ func TestSourcesHaveToBeWhatTheyWere(t *testing.T) {
 	if err := a.puller.pullFrom(a.remote(a.peers[1], true), all()); err != nil {
 		t.Errorf("of a source with authority: %v", err)
 	}
-	b.board.Refuse(0, 5)
+	b.board.Refuse(0, 5, kv.ErrNoMemory)
 	if err := a.puller.pullFrom(a.remote(a.peers[1], true), all()); !errors.Is(err, errNoAuthority) {
 		t.Errorf("of a source that has refused something: %v", err)
 	}
@@ -267,7 +269,7 @@ func TestTheLoopRepairs(t *testing.T) {
 		_, nodes := newNodes(t)
 		a, b := nodes[0], nodes[1]
 		b.put(t, 0, 100)
-		a.board.Refuse(kv.Hash([]byte("key0")), b.clock.Now())
+		a.board.Refuse(kv.Hash([]byte("key0")), b.clock.Now(), kv.ErrNoMemory)
 		placement.Writer{Board: a.board}.SetStable(true)
 		a.Start()
 		poll.True(t, "nothing differs", func() bool { return differ(a, b) == 0 })

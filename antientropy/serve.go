@@ -10,7 +10,8 @@ import (
 const pullBytes = 128 << 10
 
 // ServeDigests answers with this node's digests. Authority is looked at first: what this node comes
-// to hold meanwhile does no harm, what it lacked before would.
+// to hold meanwhile does no harm, what it lacked before would. Who asks for what is on the disk is
+// about to drop it. So all that the digests are of is there before the answer goes out.
 func (r *Repairer) ServeDigests(dst, body []byte) ([]byte, error) {
 	level, of, err := wire.ParseDigests(body, r.board.Partitions())
 	if err != nil {
@@ -20,10 +21,16 @@ func (r *Repairer) ServeDigests(dst, body []byte) ([]byte, error) {
 	for left := of; len(left) > 0; {
 		origin.Authority = r.board.Whole(left.Next()) && origin.Authority
 	}
+	start := len(dst)
 	dst = wire.OpenDigests(dst, origin)
 	for len(of) > 0 {
 		own := r.own.digests(of.Next())
 		dst = own.AppendTo(dst, level)
+	}
+	if level == wire.OnDisk {
+		if err := r.own.store.Sync(); err != nil {
+			return dst[:start], err
+		}
 	}
 	return dst, nil
 }

@@ -42,10 +42,11 @@ type Node struct {
 
 	Zone              string `json:"zone,omitempty"`
 	Weight            int    `json:"weight"`
-	Keys              int64  `json:"keys"`       // live keys that it stores
-	Bytes             int64  `json:"bytes"`      // of their keys and values
-	Tombstones        int64  `json:"tombstones"` // deleted keys still remembered
-	Memory            Memory `json:"memory"`     // that its store takes
+	Keys              int64  `json:"keys"`           // live keys that it stores
+	Bytes             int64  `json:"bytes"`          // of their keys and values
+	Tombstones        int64  `json:"tombstones"`     // deleted keys still remembered
+	Memory            Memory `json:"memory"`         // that its store takes
+	Disk              *Disk  `json:"disk,omitempty"` // that its --data-dir takes; absent: it has none
 	PrimaryPartitions int    `json:"primary_partitions"`
 	ReplicaPartitions int    `json:"replica_partitions"`
 
@@ -79,6 +80,19 @@ type Leaving struct {
 	Message    string `json:"message"`    // what happens, and how to follow it
 }
 
+// Recovery is the answer of POST /cluster/recover: what was given up.
+type Recovery struct {
+	Node string `json:"node"` // who was asked
+
+	// Released: it had waited for members, since it was away for long. It
+	// goes on with what it held.
+	Released bool `json:"released"`
+
+	Removed   []string `json:"removed"`             // members that were down, and are none any more
+	Starting  []string `json:"starting,omitempty"`  // members that do not serve yet, and were left alone
+	Undecided []string `json:"undecided,omitempty"` // members of which it is not known yet whether they are down: ask again
+}
+
 // Memory is what a node's store takes, by kind, in bytes, and what it has evicted.
 type Memory struct {
 	Live     int64 `json:"live"`          // records that are held
@@ -92,6 +106,14 @@ type Memory struct {
 	// their keys and values. Absent: none.
 	Evicted      int64 `json:"evicted,omitempty"`
 	EvictedBytes int64 `json:"evicted_bytes,omitempty"`
+}
+
+// Disk is what a node's data directory takes, in bytes.
+type Disk struct {
+	Bytes    int64 `json:"bytes"`         // of its log
+	Unsynced int64 `json:"unsynced"`      // of that, written and not synced yet
+	Max      int64 `json:"max,omitempty"` // --max-disk; absent: none
+	Failing  bool  `json:"failing"`       // writes are refused there
 }
 
 // Ready is the answer of GET /readyz in JSON, where it is 200.

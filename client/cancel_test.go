@@ -61,6 +61,8 @@ func allCalls() map[string]call {
 		"ring":    {"/cluster/ring", func(ctx context.Context, c *Client) error { _, err := c.Ring(ctx); return err }, false},
 		"locate":  {"/cluster/key/k", func(ctx context.Context, c *Client) error { _, err := c.Locate(ctx, "k"); return err }, false},
 		"leave":   {"/cluster/leave", func(ctx context.Context, c *Client) error { _, err := c.Leave(ctx); return err }, true},
+		"backup":  {"/cluster/backup", func(ctx context.Context, c *Client) error { _, err := c.Backup(ctx); return err }, false},
+		"recover": {"/cluster/recover", func(ctx context.Context, c *Client) error { _, err := c.Recover(ctx, true); return err }, true},
 		"remove":  {"/cluster/nodes/n", func(ctx context.Context, c *Client) error { return c.Remove(ctx, "n") }, true},
 		"keys": {"/db", func(ctx context.Context, c *Client) error {
 			for _, err := range c.Keys(ctx, nil) {

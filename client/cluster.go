@@ -57,6 +57,18 @@ func (c *Client) Leave(ctx context.Context) (*api.Leaving, error) {
 	return readJSON[api.Leaving](ctx, c, c.routes.Load().seeds[:1], req)
 }
 
+// Recover asks the node at the first of Options.Addrs, and no other, to go on without the members
+// that are down, whatever is lost with them. The answer says who was removed. Without acceptLoss
+// nothing is done, and a *StatusError with status 400 says what would be. To ask again does no
+// harm.
+func (c *Client) Recover(ctx context.Context, acceptLoss bool) (*api.Recovery, error) {
+	req := &request{
+		method: fasthttp.MethodPost, target: fmt.Appendf(nil, "/cluster/recover?accept_loss=%t", acceptLoss),
+		safe: true, writes: acceptLoss,
+	}
+	return readJSON[api.Recovery](ctx, c, c.routes.Load().seeds[:1], req)
+}
+
 var errNoName = errors.New("name the node to remove as Cluster has it, host:port")
 
 // Remove takes a member that is down off the ring. A name that is no member's is ErrNotFound. A

@@ -133,6 +133,29 @@ func TestLeaveAsksOneNode(t *testing.T) {
 	}
 }
 
+// Recover asks the node that was given and no other, and says whether loss is accepted.
+func TestRecoverAsksOneNode(t *testing.T) {
+	status, body := 200, `{"node":"a:1","released":true,"removed":["b:1"],"undecided":["c:1"]}`
+	cluster := newFakeCluster(t, 2, func(_ int, w http.ResponseWriter, _ *http.Request) { reply(w, status, body) })
+	c, _ := newClient(t, Options{Addrs: []string{cluster.nodes[1].addr, cluster.nodes[0].addr}})
+	doc, err := c.Recover(background, true)
+	if err != nil || !doc.Released || !slices.Equal(doc.Removed, []string{"b:1"}) || !slices.Equal(doc.Undecided, []string{"c:1"}) {
+		t.Errorf("got %+v, %v", doc, err)
+	}
+	status, body = 400, `{"error":"it would"}`
+	var refusal *StatusError
+	if _, err = c.Recover(background, false); !errors.As(err, &refusal) || refusal.Status != 400 || errors.Is(err, ErrOutcomeUnknown) {
+		t.Errorf("refused: %v", err)
+	}
+	want := []string{"POST /cluster/recover?accept_loss=true", "POST /cluster/recover?accept_loss=false"}
+	if got := cluster.nodes[1].about("/cluster/recover"); !slices.Equal(got, want) {
+		t.Errorf("asked %q", got)
+	}
+	if got := cluster.nodes[0].about("/cluster/recover"); len(got) != 0 {
+		t.Errorf("the other node was asked: %q", got)
+	}
+}
+
 // Leave and Remove may have been done where the node hangs up, though they are sent again.
 func TestMembersMayHaveChanged(t *testing.T) {
 	cluster := newFakeCluster(t, 2, func(_ int, w http.ResponseWriter, _ *http.Request) { hangUp(w) })

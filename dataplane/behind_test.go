@@ -147,7 +147,7 @@ func testRefusalsEnd(t *testing.T) {
 	c.nodes[0].mustPut(t, key, "value", kv.LevelAll)
 	hash := kv.Hash([]byte(key))
 	n := c.nodes[2]
-	n.Board.Refuse(hash, kv.VersionAt(time.Now()))
+	n.Board.Refuse(hash, kv.VersionAt(time.Now()), kv.ErrNoMemory)
 	poll.True(t, "the note is gone", func() bool { return !n.behindAnywhere() })
 	if got := n.Repairer.Pulled.Load(); got > 0 {
 		t.Errorf("it has fetched %d records that it does not own", got)

@@ -40,7 +40,7 @@ type Options struct {
 	Wall   *kv.Wall // what Clock reads, to be kept with the others' clocks; nil: it is left alone
 	Limits kv.Limits
 	Log    *slog.Logger
-	Grace  time.Duration // of tombstones
+	Grace  kv.Grace // of tombstones
 
 	// Dial makes the transport to the node of that name.
 	Dial func(name string) peer.Transport
@@ -56,6 +56,9 @@ type Options struct {
 	// EvictAfter is how long a member has to be down before this node votes to remove it; 0: it
 	// never does.
 	EvictAfter time.Duration
+
+	// Starting says why the node does not take part yet, as kv.ErrStarting; nil: it does.
+	Starting func() error
 
 	// Members is where the member map is kept; nil: nowhere, and it stays as it is.
 	Members topology.Members
@@ -89,7 +92,7 @@ func New(o *Options) (*Plane, error) {
 	p := &Plane{hello: o.Hello, Board: placement.NewBoard(o.Ring.Partitions, topology.SilenceMax)}
 	p.Topology = topology.New(&topology.Options{
 		Name: o.Name, Boot: o.Boot, Ring: o.Ring, Board: p.Board, Clock: o.Clock, Wall: o.Wall, Log: o.Log,
-		Members: o.Members, Dial: o.Dial, QueueBytes: o.QueueBytes, ProbeEvery: o.ProbeEvery, BothAsk: o.BothAsk, EvictAfter: o.EvictAfter,
+		Members: o.Members, Starting: o.Starting, Dial: o.Dial, QueueBytes: o.QueueBytes, ProbeEvery: o.ProbeEvery, BothAsk: o.BothAsk, EvictAfter: o.EvictAfter,
 		Describe: func(ping *wire.Ping, now bool) {
 			ping.Moving = p.Repairer.Moving()
 			o.Describe(ping, now)
@@ -135,6 +138,9 @@ func (p *Plane) Exchange(dst, request []byte) ([]byte, error) {
 		return dst, kv.ErrStopping
 	}
 	if p.Board.View() == nil && kind != wire.KindHello {
+		if err := p.Topology.Starting(); err != nil {
+			return dst, err
+		}
 		return dst, fmt.Errorf("%w: not a member of a cluster yet", kv.ErrStopping)
 	}
 	switch kind {

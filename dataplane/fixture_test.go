@@ -95,6 +95,7 @@ type clusterOptions struct {
 	evict           func(by int, name string)
 	differs         func(by int, name string) // by is to say hello to the node of that name
 	maxBytes        map[int]int64             // by node: bound of its store
+	journals        map[int]shard.Journal     // by node
 }
 
 // newCluster starts nodes that are up and in sync with each other.
@@ -148,7 +149,8 @@ func (c *cluster) boot(i int, boot uint64, o clusterOptions) *testNode {
 	n.clock = kv.NewClock(uint16(i), wall)
 	var err error
 	n.store, err = shard.Open(shard.Options{
-		Partitions: testPartitions, Grace: time.Hour, SweepEvery: -1, Now: expiry, MaxBytes: o.maxBytes[i],
+		Partitions: testPartitions, Grace: kv.Grace{Keep: time.Hour}, SweepEvery: -1, Now: expiry, MaxBytes: o.maxBytes[i],
+		Journal: o.journals[i],
 	})
 	if err != nil {
 		c.t.Fatal(err)
@@ -169,7 +171,7 @@ func (c *cluster) boot(i int, boot uint64, o clusterOptions) *testNode {
 			return c.net.Link(n.name, to)
 		},
 		QueueBytes: o.queueBytes, ProbeEvery: o.probeEvery,
-		Boot: boot, Grace: time.Hour, Describe: func(*wire.Ping, bool) {},
+		Boot: boot, Grace: kv.Grace{Keep: time.Hour}, Describe: func(*wire.Ping, bool) {},
 		EvictAfter: o.evictAfter,
 	})
 	if err == nil {

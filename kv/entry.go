@@ -59,14 +59,8 @@ func (e *Entry) Expired(nowMillis int64) bool {
 // Collectable says whether the entry no longer counts at all: it is a
 // tombstone or expired, and has been for longer than grace. Such an entry is
 // neither sent nor accepted, and is removed when it is met.
-func (e *Entry) Collectable(nowMillis int64, grace time.Duration) bool {
-	if !e.Tombstone && !e.Expired(nowMillis) {
-		return false
-	}
-	// The later of the two, whatever the time is now: so what was collectable
-	// once is so for ever.
-	dead := max(e.Version.Millis(), e.Expires)
-	return nowMillis-dead > grace.Milliseconds()
+func (e *Entry) Collectable(nowMillis int64, grace Grace) bool {
+	return (e.Tombstone || e.Expired(nowMillis)) && nowMillis >= grace.End(e)
 }
 
 // ExpiresMax is the latest expiry that HTTP and RFC 3339 can write, the end of the year 9999, Unix

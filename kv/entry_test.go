@@ -113,9 +113,33 @@ func TestCollectable(t *testing.T) {
 	} {
 		for _, now := range []int64{0, 1000, 1100, 1101, 4999, 5000, 5100, 5101, 1 << 41} {
 			want := c.first != 0 && now >= c.first
-			if got := c.entry.Collectable(now, grace); got != want {
+			if got := c.entry.Collectable(now, Grace{Keep: grace}); got != want {
 				t.Errorf("%s is collectable at %d: %v", c.name, now, got)
 			}
+		}
+	}
+}
+
+// A time in which no process ran does not count: neither for what was dead before, nor for what has
+// expired meanwhile.
+func TestGraceDoesNotCountTimeOff(t *testing.T) {
+	at := func(ms int64) Version { return VersionAt(time.UnixMilli(ms)) }
+	grace := Grace{Keep: 100 * time.Millisecond, OffFrom: 2000, OffFor: 3 * time.Second}
+	for _, c := range []struct {
+		name  string
+		entry Entry
+		first int64
+	}{
+		{"deleted before", Entry{Version: at(1000), Tombstone: true}, 4101},
+		{"deleted at the last moment", Entry{Version: at(2000), Tombstone: true}, 5101},
+		{"deleted meanwhile, elsewhere", Entry{Version: at(3000), Tombstone: true}, 5101},
+		{"expired meanwhile", Entry{Version: at(1000), Expires: 4000}, 5101},
+		{"deleted at the start", Entry{Version: at(5000), Tombstone: true}, 5101},
+		{"deleted since", Entry{Version: at(6000), Tombstone: true}, 6101},
+		{"expired since", Entry{Version: at(1000), Expires: 7000}, 7101},
+	} {
+		if c.entry.Collectable(c.first-1, grace) || !c.entry.Collectable(c.first, grace) {
+			t.Errorf("%s: it is collectable from %d on, want %d", c.name, grace.End(&c.entry), c.first)
 		}
 	}
 }
@@ -128,7 +152,9 @@ func TestCollectableForEver(t *testing.T) {
 		e.Version = VersionAt(time.UnixMilli(rapid.Int64Range(1, 300).Draw(t, "written")))
 		now := rapid.Int64Range(0, 600).Draw(t, "now")
 		later := now + rapid.Int64Range(0, 600).Draw(t, "later")
-		grace := time.Duration(rapid.Int64Range(0, 200).Draw(t, "grace")) * time.Millisecond
+		draw := func(what string) int64 { return rapid.Int64Range(0, 200).Draw(t, what) }
+		ms := time.Millisecond
+		grace := Grace{Keep: time.Duration(draw("grace")) * ms, OffFrom: draw("from"), OffFor: time.Duration(draw("off")) * ms}
 		if e.Collectable(now, grace) && !e.Collectable(later, grace) {
 			t.Fatalf("%+v is collectable at %d, but not at %d", e, now, later)
 		}

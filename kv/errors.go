@@ -1,6 +1,9 @@
 package kv
 
-import "errors"
+import (
+	"errors"
+	"fmt"
+)
 
 // What can go wrong with a key, in the words of the layer that finds out.
 // Each is matched with errors.Is and turned into a status in one table of
@@ -34,6 +37,16 @@ var (
 	// ErrNoMemory: a replica is at its --max-memory and the write needs more.
 	ErrNoMemory = errors.New("a replica has no memory left for this write")
 
+	// ErrNoDisk: a replica keeps what it holds on a disk as well, and cannot write there.
+	ErrNoDisk = errors.New("a replica cannot write to its disk")
+
+	// ErrDiskFull is an ErrNoDisk for which there is no room, within --max-disk or at all.
+	ErrDiskFull = fmt.Errorf("%w: it is full", ErrNoDisk)
+
+	// ErrNotDurable is an ErrNoDisk of a replica that has the write in memory already. Readers may
+	// see it, and it may be lost.
+	ErrNotDurable = fmt.Errorf("%w: it has the write in memory alone", ErrNoDisk)
+
 	// ErrRefused: a replica is up and does not take the record.
 	ErrRefused = errors.New("a replica refuses the write: its limits are lower, or its clock is far behind")
 
@@ -60,6 +73,9 @@ var (
 	// ErrNoCluster: the node is part of no cluster yet; nothing was done.
 	ErrNoCluster = errors.New("this node is part of no cluster yet")
 
+	// ErrStarting: the node has been started, and does not serve yet; nothing was done.
+	ErrStarting = errors.New("this node is starting")
+
 	// ErrUnheard: the node was started a moment ago, or the others took it for down, and not all
 	// members that are up have taken note that it is there; nothing was done.
 	ErrUnheard = errors.New("this node was started or cut off a moment ago, and not all members have taken note of it yet")
@@ -67,3 +83,7 @@ var (
 	// ErrStopping: the node is shutting down.
 	ErrStopping = errors.New("the node is stopping")
 )
+
+// NoRoom says whether a replica refuses for want of room, in memory or on its disk. It holds what
+// it held before, and it is behind: others may have what it has refused.
+func NoRoom(err error) bool { return errors.Is(err, ErrNoMemory) || errors.Is(err, ErrNoDisk) }

@@ -4,12 +4,14 @@ import "errors"
 
 // OutcomeUnknown says whether a write that failed so, at the level of its call, may still appear:
 // too few replicas are known to have it, or one has refused what another has stored or may get as a
-// hint. A get changes nothing, whatever becomes of it.
+// hint, or has it in memory alone. A get changes nothing, whatever becomes of it.
 func (o *Op) OutcomeUnknown(w Level) bool {
 	switch err := o.Err; {
 	case o.Kind == OpGet:
 		return false
-	case errors.Is(err, ErrNoMemory), errors.Is(err, ErrRefused):
+	case errors.Is(err, ErrNotDurable):
+		return true
+	case NoRoom(err), errors.Is(err, ErrRefused):
 		return o.Acks > 0 || o.Mode() == ModeMerge && !o.allAnswered(w)
 	default:
 		return errors.Is(err, ErrUnavailable) || errors.Is(err, ErrTimeout) || errors.Is(err, ErrUnknownOutcome)

@@ -138,10 +138,17 @@ func (c *Clock) Observe(v Version) bool {
 	if seen > last && v.Millis() > c.wall().UnixMilli()+MaxAhead.Milliseconds() {
 		return false
 	}
-	for seen > last && !c.last.CompareAndSwap(last, seen) {
+	c.Resume(v)
+	return true
+}
+
+// Resume makes every later Now larger than v, however far ahead that is: this member has stored it
+// before it was started.
+func (c *Clock) Resume(v Version) {
+	seen := uint64(v) &^ MaxTag
+	for last := c.last.Load(); seen > last && !c.last.CompareAndSwap(last, seen); {
 		last = c.last.Load()
 	}
-	return true
 }
 
 // Last is the largest version that the clock stamped or observed, without a

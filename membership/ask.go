@@ -44,7 +44,17 @@ func (a *asker) greet(ctx context.Context, name string) error {
 // ask says hello to the node at an address, which is a member's name if to is given, and checks the
 // answer. The answer is not merged.
 func (a *asker) ask(ctx context.Context, addr, to string) (*wire.Hello, error) {
-	h, err := a.exchange(ctx, addr, to)
+	return a.judged(ctx, addr, to, a.state.hello(to))
+}
+
+// look is ask, but the node there takes nothing of what this one knows.
+func (a *asker) look(ctx context.Context, addr, to string) (*wire.Hello, error) {
+	return a.judged(ctx, addr, to, a.question(to))
+}
+
+// judged exchanges a hello, and takes note of what is wrong with the answer.
+func (a *asker) judged(ctx context.Context, addr, to string, request *wire.Hello) (*wire.Hello, error) {
+	h, err := a.exchange(ctx, addr, to, request)
 	switch {
 	case errors.Is(err, ErrRefused):
 		a.refusedBy.note(addr, err.Error())
@@ -57,10 +67,10 @@ func (a *asker) ask(ctx context.Context, addr, to string) (*wire.Hello, error) {
 	return h, err
 }
 
-func (a *asker) exchange(ctx context.Context, addr, to string) (*wire.Hello, error) {
+func (a *asker) exchange(ctx context.Context, addr, to string, request *wire.Hello) (*wire.Hello, error) {
 	ctx, cancel := context.WithTimeout(ctx, a.o.pace.hello)
 	defer cancel()
-	answer, err := a.o.Hello(ctx, addr, a.state.hello(to).Encode())
+	answer, err := a.o.Hello(ctx, addr, request.Encode())
 	if err != nil {
 		return nil, err
 	}
@@ -84,10 +94,14 @@ func (a *asker) exchange(ctx context.Context, addr, to string) (*wire.Hello, err
 	return h, nil
 }
 
+// question is the hello that asks who is there, and gives away nothing.
+func (a *asker) question(to string) *wire.Hello {
+	return &wire.Hello{From: a.state.id.name, To: to, Boot: a.state.id.boot, Settings: a.state.id.settings, Who: true, InSyncAt: wire.InSyncUnknown}
+}
+
 // who asks who answers at a name.
 func (a *asker) who(ctx context.Context, name string) (*wire.Hello, error) {
-	ask := wire.Hello{From: a.state.id.name, To: name, Boot: a.state.id.boot, Settings: a.state.id.settings, Who: true}
-	answer, err := a.o.Hello(ctx, name, ask.Encode())
+	answer, err := a.o.Hello(ctx, name, a.question(name).Encode())
 	if err != nil {
 		return nil, err
 	}

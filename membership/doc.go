@@ -14,9 +14,9 @@
 // hello.
 //
 // A node is formed when it is part of a cluster. If its configuration names all members or none, it
-// is formed from the start. If it joins, it is formed once a formed node has answered with a map
-// that has its entry. It may also found the cluster, see [Options]. Until then its map has itself
-// alone.
+// is formed from the start. So is one that has kept the map from before it was started. If it
+// joins, it is formed once a formed node has answered with a map that has its entry. It may also
+// found the cluster, see [Options]. Until then its map has itself alone.
 //
 // # What does what
 //
@@ -26,6 +26,8 @@
 //	asker       ask.go         says one hello, and judges the answer (identity.go, fault.go)
 //	calls       seek.go        says hello to members, when something changes or one is down
 //	joiner      join.go        makes the node part of a cluster
+//	guest       visit.go       looks at the addresses to join, of a node that has kept the map
+//	Away        away.go        finds out whether others went on without this node
 //	host        serve.go       answers hellos
 //
 // # Concurrency
@@ -41,8 +43,10 @@
 //	calls      one a member that is said hello to;        Differs, seek
 //	           8 at a time talk
 //
+// Visit and Away ask in goroutines that they wait for.
+//
 // # Bounds
 //
 // 100 members and 1024 removed ones ([Map] says what happens there), 4 MiB a hello, 128
-// addresses to join.
+// addresses to join, and 100 more to visit.
 package membership

@@ -11,6 +11,7 @@ import (
 var (
 	ErrRefused = errors.New("refused")          // by the node that was asked, or so by this one
 	ErrTwin    = errors.New("another process")  // answers at this node's name
+	ErrOther   = errors.New("another cluster")  // is at an address, see Visit
 	errMyself  = errors.New("it is this node")  // an address of the join list that leads back here
 	errNoPlace = errors.New("it has no answer") // it answered, but without this node's entry
 )

@@ -87,6 +87,13 @@ func (m *Membership) tellLeft(ctx context.Context, names []string) (untold []str
 	return untold
 }
 
+// Answers says whether a member answers hellos, as one does that is still starting. It tells it
+// nothing.
+func (m *Membership) Answers(ctx context.Context, name string) bool {
+	_, err := m.asker.look(ctx, name, name)
+	return err == nil
+}
+
 // Remove makes a member's entry Removed, for an operator or because a majority has found it dead.
 // If it runs after all, it finds out and joins again. To remove a removed member does nothing. The
 // error wraps [ErrSelf], [ErrUnknownMember], [ErrLive] or [ErrUnasked].

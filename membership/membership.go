@@ -21,6 +21,7 @@ type Membership struct {
 	asker  *asker
 	calls  *calls
 	joiner *joiner
+	guest  *guest
 	host   *host
 
 	stop  context.CancelFunc // ends asker.ctx
@@ -38,12 +39,14 @@ func New(o Options) (*Membership, error) {
 	m.asker = newAsker(ctx, &o, m.state)
 	m.calls = newCalls(m.asker)
 	m.joiner = newJoiner(m.asker)
+	m.guest = newGuest(m.asker)
 	m.host = newHost(m.asker)
 	return m, nil
 }
 
-// Start begins to talk to others, and to tell of changes. Nothing else is called before, and the
-// node's ServeHello should be within reach of others soon.
+// Start begins to talk to others, and to tell of changes. Before it ServeHello, Twin, Visit and
+// Away may be called, and what tells of the members. The node's ServeHello should be within reach
+// of others soon.
 func (m *Membership) Start(e Events) {
 	m.events, m.calls.live, m.calls.down = e, e.Live, e.Down
 	formed := m.Formed()

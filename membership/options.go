@@ -15,8 +15,8 @@ import (
 // ErrOptions is wrapped by the error of New for options that cannot be.
 var ErrOptions = errors.New("bad membership options")
 
-// Options are what a Membership is opened with. Static or Join may be given. With neither the node
-// is a cluster of its own from the start.
+// Options are what a Membership is opened with. Static or Join may be given. With neither, and
+// without Known, the node is a cluster of its own from the start.
 type Options struct {
 	// Self is this node's entry: its Name, Weight (0: 1) and Zone. The rest is filled in.
 	Self wire.Member
@@ -34,6 +34,19 @@ type Options struct {
 	// order, makes one cluster. A list of this node alone founds at once.
 	Join []string
 
+	// Known is the map as this node last knew it, removed entries too, where it has kept that. It
+	// has an entry of this node. If that is not Removed, the node is formed from the start, and
+	// never founds a cluster. Then Join, and names of Static that Known does not have, are
+	// addresses to look at in addition: see [Membership.Visit].
+	//
+	// If it is Removed, the node has left, or was removed, and joins as a newcomer. It does so by
+	// Join, or else by the names of Static and the members that Known has. If there are none, it is
+	// a cluster of its own.
+	Known []wire.Member
+
+	// InSyncAt is what hellos say as wire.Hello.InSyncAt; safe for concurrent use. nil: never.
+	InSyncAt func() int64
+
 	Settings wire.Settings
 
 	// Hello carries a hello to the node at the HTTP address, and returns what its ServeHello
@@ -44,7 +57,8 @@ type Options struct {
 	Log    *slog.Logger   // nil: discards
 	Random func() float64 // 0 up to 1, for jitter; safe for concurrent use; nil: math/rand/v2
 
-	pace pace // zero: defaultPace
+	pace  pace     // zero: defaultPace
+	visit []string // addresses for Visit; prepare works them out
 }
 
 // Events are what is built on a membership: the membership tells it of changes, and asks it who is
@@ -114,7 +128,13 @@ func (o *Options) prepare() error {
 	case len(o.Join) > wire.JoinMax:
 		return fmt.Errorf("%w: %d addresses to join: at most %d", ErrOptions, len(o.Join), wire.JoinMax)
 	}
+	if err := o.remember(); err != nil {
+		return err
+	}
 	o.Join = slices.Compact(slices.Sorted(slices.Values(o.Join)))
+	if o.InSyncAt == nil {
+		o.InSyncAt = func() int64 { return 0 }
+	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
@@ -124,6 +144,44 @@ func (o *Options) prepare() error {
 	if o.pace == (pace{}) {
 		o.pace = defaultPace
 	}
+	return nil
+}
+
+// remember works out what follows from Known.
+func (o *Options) remember() error {
+	if len(o.Known) == 0 {
+		return nil
+	}
+	var known Map
+	for _, entry := range o.Known {
+		if err := entry.Validate(); err != nil {
+			return fmt.Errorf("%w: what is known of the members: %w", ErrOptions, err)
+		}
+	}
+	known.Merge(o.Known)
+	own, ok := known.Get(o.Self.Name)
+	switch {
+	case !ok:
+		return fmt.Errorf("%w: what is known of the members is another node's, for it has no %s: give the node the name that it had", ErrOptions, o.Self.Name)
+	case own.State != wire.Removed:
+		o.visit = o.Join
+		for _, name := range o.Static {
+			if _, ok := known.Get(name); !ok {
+				o.visit = append(o.visit, name)
+			}
+		}
+		o.Static, o.Join = nil, nil
+		return nil
+	case len(o.Join) == 0:
+		o.Join = o.Static
+		for _, entry := range known.All() {
+			if entry.State != wire.Removed {
+				o.Join = append(o.Join, entry.Name)
+			}
+		}
+		o.Join = slices.DeleteFunc(slices.Clone(o.Join), func(name string) bool { return name == o.Self.Name })
+	}
+	o.Static, o.Known = nil, nil
 	return nil
 }
 

@@ -54,11 +54,8 @@ func (t *host) serve(request []byte) (answer []byte, err error) {
 	if reason := t.state.id.refuses(h, h.To, t.state.id.name); reason != "" {
 		return t.refuse(h.From, reason), nil
 	}
-	if h.Who {
-		return t.identify(), nil
-	}
-	if h.From == t.state.id.name {
-		return t.state.hello("").Encode(), nil // this node itself, by another address
+	if h.Who || h.From == t.state.id.name { // it takes nothing in; or it is this node, by another address
+		return t.state.hello("").Encode(), nil
 	}
 	if reason := t.strange(h); reason != "" {
 		return t.refusal(reason), nil
@@ -70,12 +67,6 @@ func (t *host) serve(request []byte) (answer []byte, err error) {
 	t.putOff.over(h.From)
 	t.state.hear(h.From)
 	return t.state.hello("").Encode(), nil
-}
-
-// identify says who this node is, and nothing else.
-func (t *host) identify() []byte {
-	h := wire.Hello{From: t.state.id.name, Boot: t.state.id.boot, Settings: t.state.id.settings}
-	return h.Encode()
 }
 
 // strange says why a node that wants to join must not; "" if its name leads back to it. If nobody
@@ -134,6 +125,6 @@ func (t *host) refuse(from, reason string) []byte {
 }
 
 func (t *host) refusal(reason string) []byte {
-	answer := wire.Hello{From: t.state.id.name, Boot: t.state.id.boot, Formed: t.state.isFormed(), Settings: t.state.id.settings, Refused: reason}
+	answer := wire.Hello{From: t.state.id.name, Boot: t.state.id.boot, Formed: t.state.isFormed(), Settings: t.state.id.settings, Refused: reason, InSyncAt: wire.InSyncUnknown}
 	return answer.Encode()
 }

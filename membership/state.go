@@ -23,6 +23,8 @@ type state struct {
 	self wire.Member // what the node says of itself; State and Version are filled in
 	join []string    // Options.Join
 
+	inSyncAt func() int64 // Options.InSyncAt
+
 	view   atomic.Pointer[view]
 	joined chan struct{} // closed once formed
 
@@ -58,7 +60,7 @@ type news struct {
 func newState(o *Options) *state {
 	s := &state{
 		id:   identity{name: o.Self.Name, boot: uint64(o.Random() * (1 << 53)), settings: o.Settings},
-		self: o.Self, join: o.Join,
+		self: o.Self, join: o.Join, inSyncAt: o.InSyncAt,
 		joined:   make(chan struct{}),
 		wakeLoop: make(chan struct{}, 1), wakeSeek: make(chan struct{}, 1), wakeJoin: make(chan struct{}, 1),
 		greeted: make(map[uint64]struct{}),
@@ -66,13 +68,14 @@ func newState(o *Options) *state {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.m.Merge(o.Known)
 	for _, name := range o.Static {
 		s.m.Merge([]wire.Member{{Name: name, State: wire.Active, Weight: 1}})
 	}
 	s.sayLocked()
 	if len(o.Join) == 0 {
 		s.formLocked()
-		<-s.wakeSeek // nobody is up yet: the probers ask, and all start with the same list
+		<-s.wakeSeek // nobody is up yet: the probers ask all that are known
 	} else {
 		s.joinErr = fmt.Errorf("%w: nothing was tried yet", ErrNotFormed)
 		s.publishLocked()
@@ -127,7 +130,7 @@ func (s *state) isMember(name string) bool {
 // hello is this node's hello to a member; to nobody in particular if to is empty.
 func (s *state) hello(to string) *wire.Hello {
 	v := s.view.Load()
-	h := &wire.Hello{From: s.id.name, To: to, Boot: s.id.boot, Formed: v.formed, Settings: s.id.settings, Members: v.all}
+	h := &wire.Hello{From: s.id.name, To: to, Boot: s.id.boot, Formed: v.formed, Settings: s.id.settings, Members: v.all, InSyncAt: s.inSyncAt()}
 	if !v.formed {
 		h.Join = s.join
 	}

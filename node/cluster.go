@@ -66,9 +66,23 @@ func (v *view) describe(p *wire.Ping, now bool) {
 	m := &s.Memory
 	p.Memory = wire.Memory{Live: m.Live, Dead: m.Dead, Segments: m.Segments, Index: m.Index, Max: v.cfg.MaxMemory,
 		Evicted: s.Evicted, EvictedBytes: s.EvictedBytes}
+	p.Disk = v.disk()
 	p.Version, p.Started, p.Resp = v.cfg.Version, v.started, v.respAddr
 	p.Stopping = v.stopping.Load()
 	p.HandOver = v.handingOver()
+}
+
+// disk is what the log takes.
+func (v *view) disk() (d wire.Disk) {
+	if v.cfg.Disk == nil {
+		return d
+	}
+	s := v.cfg.Disk.Stats()
+	d = wire.Disk{Bytes: s.Bytes, Unsynced: s.Unsynced, Max: s.Max}
+	if s.Fault {
+		d.Faults = 1
+	}
+	return d
 }
 
 // handOver is how many partitions the node had to hand over at a moment. Each probe asks, and to
@@ -214,6 +228,7 @@ func describePeer(p *topology.Status) api.Node {
 func fromPing(p *wire.Ping) api.Node {
 	return api.Node{
 		Keys: p.Keys, Bytes: p.Bytes, Tombstones: p.Tombstones, Memory: describeMemory(&p.Memory),
+		Disk:    describeDisk(&p.Disk),
 		Version: p.Version, Resp: p.Resp, Started: p.Started, Moving: describeMoving(p.Moving), HandOver: p.HandOver,
 	}
 }
@@ -223,6 +238,13 @@ func describeMemory(m *wire.Memory) api.Memory {
 		Live: m.Live, Dead: m.Dead, Segments: m.Segments, Index: m.Index, Used: m.Segments + m.Index - m.Dead, Max: m.Max,
 		Evicted: m.Evicted, EvictedBytes: m.EvictedBytes,
 	}
+}
+
+func describeDisk(d *wire.Disk) *api.Disk {
+	if *d == (wire.Disk{}) {
+		return nil
+	}
+	return &api.Disk{Bytes: d.Bytes, Unsynced: d.Unsynced, Max: d.Max, Failing: d.Faults > 0}
 }
 
 // Memory implements server.Cluster.
@@ -252,6 +274,9 @@ func (v *view) Ready() (ok bool, reason string) {
 	if v.stopping.Load() {
 		return false, reasonStopping
 	}
+	if reason := v.start.reason(); reason != "" {
+		return false, reason
+	}
 	if err := v.members.Ready(); err != nil {
 		return false, err.Error()
 	}
@@ -260,6 +285,11 @@ func (v *view) Ready() (ok bool, reason string) {
 	}
 	if err := v.plane.Topology.SyncReason(); err != nil {
 		return false, err.Error()
+	}
+	if v.cfg.Disk != nil {
+		if err := v.cfg.Disk.Fault(); err != nil {
+			return false, err.Error()
+		}
 	}
 	return true, ""
 }

@@ -71,6 +71,8 @@ type Config struct {
 	Eviction       string        // at MaxMemory: none or s3-fifo, which needs one; empty: none
 	TombstoneGrace time.Duration // how long a delete is remembered; 0: 1h
 
+	Data DataConfig
+
 	// HintBytes bounds the hints kept for each peer, the writes that it does not take. When it is
 	// full, the oldest of a peer that is down are dropped, and requests to one that is up are
 	// refused. 0: 64 MiB.
@@ -94,6 +96,10 @@ type Config struct {
 	// OpenFiles bounds the files that the node has open, and so its connections. 0 is OpenFiles(),
 	// the limit of the process. That is right for a node that is alone in its process.
 	OpenFiles int
+
+	// Disk keeps what the node holds from one start to the next; nil: what Data names. The node
+	// closes it.
+	Disk Disk
 
 	Resp RespConfig
 

@@ -24,10 +24,16 @@ const helloTimeout = 2 * time.Second
 func (p *parts) newMembers() (err error) {
 	cfg := &p.cfg
 	settings := cfg.ringSettings()
+	known, err := p.known()
+	if err != nil {
+		return err
+	}
 	p.members, err = membership.New(membership.Options{
 		Self:     wire.Member{Name: cfg.Name, Weight: cfg.Weight, Zone: cfg.Zone},
 		Static:   cfg.Members,
 		Join:     cfg.Join,
+		Known:    known,
+		InSyncAt: p.synced.said,
 		Settings: wire.Settings{Partitions: settings.Partitions, Replicas: settings.Replicas, Partitioner: settings.Partitioner},
 		Hello:    p.hello,
 		Log:      p.log,
@@ -44,11 +50,13 @@ type roster struct {
 
 	mu      sync.Mutex
 	leaving bool // guarded by mu: the goroutine of leave was started
+
+	keeping sync.Mutex // held while the members are kept: what is kept last is the latest
 }
 
-// start has the membership talk to others. The topology, and the hosts that are not nil, follow it
+// begin has the membership talk to others. The topology, and the hosts that are not nil, follow it
 // from now on.
-func (r *roster) start(h *hosts) {
+func (r *roster) begin(h *hosts) {
 	t := r.plane.Topology
 	r.members.Start(membership.Events{
 		Live: t.Live, Down: t.Down, Overtaken: t.Overtaken, Heard: t.Heard,
@@ -56,6 +64,7 @@ func (r *roster) start(h *hosts) {
 			if h != nil {
 				h.changed()
 			}
+			r.keepMembers() // before anything is done by them
 			if err := r.follow(); err != nil {
 				r.log.Error("the members make no ring", "error", err)
 			}
@@ -70,6 +79,33 @@ func (r *roster) follow() error {
 		return nil
 	}
 	return r.plane.Topology.SetMembers(now)
+}
+
+// known are the members that the node knew when it last ran.
+func (p *parts) known() ([]wire.Member, error) {
+	if p.cfg.Disk == nil {
+		return nil, nil
+	}
+	kept := p.cfg.Disk.Members()
+	if len(kept) == 0 {
+		return nil, nil
+	}
+	known, err := wire.ParseMembers(kept)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read who the members were: %w", err)
+	}
+	return known, nil
+}
+
+// keepMembers keeps the member map for the next start. Before it is part of a cluster, a node has
+// none.
+func (r *roster) keepMembers() {
+	if r.cfg.Disk == nil || !r.members.Formed() {
+		return
+	}
+	r.keeping.Lock()
+	defer r.keeping.Unlock()
+	r.cfg.Disk.KeepMembers(wire.AppendMembers(nil, r.members.All()))
 }
 
 // hello carries a hello to another node, over a connection of its own: it may be no member yet.
@@ -125,6 +161,9 @@ func (r *roster) Outdated(digest uint64) bool { return r.members.Digest() != dig
 
 // Evict implements topology.Members: it removes a member that a majority has found dead.
 func (r *roster) Evict(name string) {
+	if r.start.err() != nil {
+		return // the members are not asked yet; it is told again
+	}
 	if !slices.Contains(r.memberNames(), name) {
 		return // another of the majority was faster
 	}
@@ -141,6 +180,9 @@ func (r *roster) Evict(name string) {
 func (r *roster) Leave() (api.Leaving, error) {
 	if r.stopping.Load() {
 		return api.Leaving{}, kv.ErrStopping
+	}
+	if err := r.start.err(); err != nil {
+		return api.Leaving{}, err
 	}
 	if err := r.members.BeginLeave(); err != nil {
 		return api.Leaving{}, fmt.Errorf("%w: %w", server.ErrCannotLeave, err)
@@ -183,6 +225,7 @@ func (r *roster) leave() {
 	} else if err != nil {
 		r.log.Warn("not all members could be told", "error", err)
 	}
+	r.keepMembers()
 	r.log.Info("left the cluster")
 	close(r.left)
 }
@@ -202,6 +245,9 @@ const removePatience = 500 * time.Millisecond
 // Remove implements server.Cluster: it takes a member that is down off the ring. One that seems to
 // be up, or was not asked yet, is asked before it is refused: it may have died since.
 func (r *roster) Remove(name string) error {
+	if err := r.start.err(); err != nil {
+		return err
+	}
 	name = wire.CanonicalAddr(name)
 	unsure := func(err error) bool {
 		return errors.Is(err, membership.ErrLive) || errors.Is(err, membership.ErrUnasked)

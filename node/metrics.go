@@ -3,6 +3,7 @@ package node
 import (
 	"fmt"
 
+	"httpdhs/disk"
 	"httpdhs/internal/metrics"
 	"httpdhs/server"
 	"httpdhs/server/resp"
@@ -10,12 +11,17 @@ import (
 
 // metrics are the sources of a scrape: the counters that the parts keep.
 func (v *view) metrics(r *roster, http func() server.Stats, redis func() resp.Stats) metrics.Sources {
+	var log func() disk.Stats
+	if v.cfg.Disk != nil {
+		log = v.cfg.Disk.Stats
+	}
 	return metrics.Sources{
 		Version:   v.cfg.Version,
 		MaxMemory: v.cfg.MaxMemory,
 		Ready:     func() bool { ok, _ := v.Ready(); return ok },
 		Store:     v.store.Stats,
 		Steps:     v.store.Steps,
+		Disk:      log,
 		HTTP:      http,
 		Resp:      redis,
 		Calls:     &v.plane.Counters,

@@ -54,6 +54,9 @@ type parts struct {
 	store   *shard.Store
 	members *membership.Membership
 	plane   *dataplane.Plane
+	wall    *kv.Wall // the time by which the node goes
+	clock   *kv.Clock
+	synced  synced
 
 	respAddr string // where clients of the Redis protocol reach the node; empty: nowhere
 }
@@ -64,6 +67,7 @@ type life struct {
 	stopping atomic.Bool
 	quit     chan struct{} // closed when stopping begins
 	quitOnce sync.Once
+	start    start
 	serving  sync.WaitGroup // what runs until the node stops
 	failed   chan error     // what ended serving, if not Shutdown
 }
@@ -84,21 +88,33 @@ func (l *life) end() {
 
 // Open starts a node. It listens when Open returns, and is ready when Ready
 // says so.
-func Open(cfg Config) (*Node, error) {
-	n, err := open(cfg)
-	if err != nil && cfg.Listener != nil {
-		return nil, errors.Join(err, cfg.Listener.Close())
+func Open(cfg Config) (n *Node, err error) {
+	cfg.setDefaults()
+	cfg.canonicalNames()
+	if cfg.Disk == nil {
+		cfg.Disk, err = openDisk(&cfg)
 	}
-	return n, err
+	if err == nil {
+		n, err = open(cfg)
+	}
+	if err == nil {
+		return n, nil
+	}
+	if cfg.Listener != nil {
+		err = errors.Join(err, cfg.Listener.Close())
+	}
+	if cfg.Disk != nil {
+		err = errors.Join(err, cfg.Disk.Close())
+	}
+	return nil, err
 }
 
 func open(cfg Config) (_ *Node, err error) {
-	cfg.setDefaults()
-	cfg.canonicalNames()
 	n := &Node{
 		parts: &parts{cfg: cfg, log: cfg.Log},
 		life:  life{started: time.Now(), quit: make(chan struct{}), failed: make(chan error, 1)},
 	}
+	n.start.prepare(n.parts)
 	n.roster = &roster{parts: n.parts, life: &n.life, left: make(chan struct{})}
 	n.view = &view{parts: n.parts, life: &n.life}
 	if cfg.ClusterSecret == "" {
@@ -132,8 +148,17 @@ func open(cfg Config) (_ *Node, err error) {
 	}
 	n.logStart()
 	n.warnOpen()
-	n.roster.start(n.hosts) // before the topology, which asks it for hellos
-	n.plane.Start()
+	if cfg.Disk == nil {
+		n.begin()
+	}
+	n.serve()
+	return n, nil
+}
+
+// serve begins to answer. A node with a disk takes part when it has loaded.
+func (n *Node) serve() {
+	cfg := &n.cfg
+	formed := n.members.Formed()
 	listener := n.listener
 	if cfg.ServerTLS != nil {
 		listener = tls.NewListener(server.SecureListener(listener), cfg.ServerTLS)
@@ -148,14 +173,17 @@ func open(cfg Config) (_ *Node, err error) {
 	if n.hosts != nil {
 		n.serving.Go(n.hosts.run)
 	}
-	if len(cfg.Join) == 0 { // else whom it joins asks
+	n.serving.Go(func() { n.synced.run(n.quit) })
+	if formed { // else whom it joins asks
 		n.serving.Go(func() { n.roster.lookForTwin(n.view.Ready) })
 	}
-	return n, nil
+	if cfg.Disk != nil {
+		n.serving.Go(n.load)
+	}
 }
 
-// wire makes the parts and hands each to those that need it.
-func (n *Node) wire() (err error) {
+// openStore makes the store, which tells the disk of its changes.
+func (n *Node) openStore() (err error) {
 	cfg := &n.cfg
 	eviction := shard.EvictNone
 	if cfg.Eviction != "" {
@@ -163,12 +191,35 @@ func (n *Node) wire() (err error) {
 			return err
 		}
 	}
-	wall := kv.NewWall(nil)
+	n.wall = kv.NewWall(nil)
+	n.clock = kv.NewClock(0, n.wall.Now)
+	var journal shard.Journal
+	if cfg.Disk != nil {
+		journal = cfg.Disk
+	}
 	n.store, err = shard.Open(shard.Options{
-		Now:        wall.Expiry,
-		Partitions: cfg.Partitions, MaxBytes: cfg.MaxMemory, Eviction: eviction, Grace: cfg.TombstoneGrace,
+		Now:        n.wall.Expiry,
+		Journal:    journal,
+		Partitions: cfg.Partitions, MaxBytes: cfg.MaxMemory, Eviction: eviction, Grace: n.grace(),
 	})
-	if err != nil {
+	return err
+}
+
+// grace is that of tombstones, for which the time does not count in which the node did not run.
+func (n *Node) grace() kv.Grace {
+	g := kv.Grace{Keep: n.cfg.TombstoneGrace}
+	if n.cfg.Disk == nil {
+		return g
+	}
+	if ran := n.cfg.Disk.Ran(); !ran.IsZero() {
+		g.OffFrom, g.OffFor = ran.UnixMilli(), max(n.started.Sub(ran), 0)
+	}
+	return g
+}
+
+// wire makes the parts and hands each to those that need it.
+func (n *Node) wire() (err error) {
+	if err := n.openStore(); err != nil {
 		return err
 	}
 	defer func() {
@@ -176,6 +227,7 @@ func (n *Node) wire() (err error) {
 			err = errors.Join(err, n.unwire())
 		}
 	}()
+	cfg := &n.cfg
 	if err := n.newMembers(); err != nil {
 		return err
 	}
@@ -184,8 +236,8 @@ func (n *Node) wire() (err error) {
 		Members:    n.roster,
 		Ring:       cfg.ringSettings(),
 		Store:      n.store,
-		Clock:      kv.NewClock(0, wall.Now),
-		Wall:       wall,
+		Clock:      n.clock,
+		Wall:       n.wall,
 		Limits:     cfg.Limits,
 		Log:        n.log,
 		Dial:       n.dial,
@@ -195,14 +247,18 @@ func (n *Node) wire() (err error) {
 		EvictAfter: cfg.EvictAfter,
 		Hello:      n.members.ServeHello,
 		Boot:       rand.Uint64() | 1,
-		Grace:      cfg.TombstoneGrace,
+		Grace:      n.grace(),
+		Starting:   n.start.err,
 		Describe:   n.view.describe,
 	})
 	if err != nil {
 		return err
 	}
-	if err := n.roster.follow(); err != nil {
-		return err
+	n.synced.prepare(n.parts)
+	if cfg.Disk == nil {
+		if err := n.roster.follow(); err != nil {
+			return err
+		}
 	}
 	var peerHost func(addr netip.Addr, patience bool) bool
 	if n.hosts != nil {
@@ -283,7 +339,7 @@ func (n *Node) logStart() {
 	settings := cfg.ringSettings()
 	n.log.Info("node starts",
 		"name", cfg.Name, "listen", n.listener.Addr().String(), "version", cfg.Version,
-		"members", len(cfg.Members), "join", cfg.Join, "replicas", settings.Replicas,
+		"members", len(cfg.Members), "join", cfg.Join, "data_dir", cfg.Data.Dir, "sync", cfg.Data.Sync, "max_disk", cfg.Data.MaxBytes, "replicas", settings.Replicas,
 		"partitions", settings.Partitions, "partitioner", settings.Partitioner, "weight", cfg.Weight, "zone", cfg.Zone,
 		"max_key_bytes", cfg.Limits.MaxKeyBytes, "max_value_bytes", cfg.Limits.MaxValueBytes,
 		"max_memory", cfg.MaxMemory, "eviction", cmp.Or(cfg.Eviction, "none"), "hint_bytes", cfg.HintBytes,
@@ -294,7 +350,7 @@ func (n *Node) logStart() {
 	if least := int64(cfg.Partitions) * evictingPartitionBytes; eviction(cfg) && cfg.MaxMemory < least {
 		n.log.Warn("so little memory makes a poor cache, since each partition takes some pages of its own: give --max-memory more, or the cluster fewer --partitions", "max_memory", cfg.MaxMemory, "partitions", cfg.Partitions, "good", least)
 	}
-	if known := max(len(cfg.Members), 1); len(cfg.Join) == 0 && cfg.Replicas > known {
+	if known := len(n.members.Members()); n.members.Formed() && cfg.Replicas > known {
 		n.log.Warn("fewer nodes than replicas: each key has one copy a node", "replicas", cfg.Replicas, "nodes", known)
 	}
 }
@@ -354,6 +410,7 @@ func (n *Node) URL() string {
 func (n *Node) Shutdown(ctx context.Context) error {
 	n.end()
 	n.log.Info("node stops")
+	n.start.wait()
 	// Requests that wait for a peer could take all the time there is. After most of it the queues
 	// are handed over as far as they can be. Then the data plane is closed. So whoever still waits
 	// is answered while there is a connection to answer on.
@@ -375,7 +432,7 @@ func (n *Node) Shutdown(ctx context.Context) error {
 	stop()
 	errs = append(errs, handOver())
 	n.serving.Wait()
-	err := errors.Join(append(errs, n.unwire())...)
+	err := errors.Join(append(errs, n.unwire(), n.closeDisk())...)
 	n.log.Info("node stopped", "after", time.Since(n.started).Round(time.Millisecond), "error", err)
 	return err
 }
@@ -392,11 +449,22 @@ func fraction(ctx context.Context, num, den time.Duration) (context.Context, con
 // Kill drops the node as a crash does: nothing is drained, nobody is told.
 func (n *Node) Kill() {
 	n.end()
+	n.start.wait()
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	n.plane.Close()
 	_ = n.server.Shutdown(ctx) // its deadline is over: that is the point
 	_ = n.resp.stop(ctx)
 	n.serving.Wait()
+	if n.cfg.Disk != nil {
+		n.cfg.Disk.Kill() // before the store, which is emptied
+	}
 	_ = n.unwire()
+}
+
+func (n *Node) closeDisk() error {
+	if n.cfg.Disk == nil {
+		return nil
+	}
+	return n.cfg.Disk.Close()
 }

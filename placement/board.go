@@ -13,7 +13,7 @@ import (
 var ErrNotInSync = errors.New("not in sync")
 
 // ErrNoRoom is why a node does not become an owner.
-var ErrNoRoom = errors.New("it has too little memory for what it is to own: give it more, or let it leave")
+var ErrNoRoom = errors.New("it has too little memory, or room on its disk, for what it is to own: give it more, or let it leave")
 
 // Board is where the topology writes what follows from it for everybody else.
 type Board struct {
@@ -118,9 +118,9 @@ func (b *Board) Restarted() bool { return b.restarted.Load() }
 // Compared says that this node has looked, or is about to. It returns what Restarted was.
 func (b *Board) Compared() bool { return b.restarted.Swap(false) }
 
-// Refuse notes a version that this node was to store and did not.
-func (b *Board) Refuse(hash uint64, version kv.Version) {
-	b.Refused.note(b.view.Load().Partition(hash), hash, version)
+// Refuse notes a version that this node was to store and did not, and why.
+func (b *Board) Refuse(hash uint64, version kv.Version, why error) {
+	b.Refused.note(b.view.Load().Partition(hash), hash, version, why)
 }
 
 // Source is whom to pull from, and what.

@@ -174,24 +174,29 @@ func TestAuthorityLapses(t *testing.T) {
 // notes every key counts.
 func TestRefusals(t *testing.T) {
 	f := newRefusals(1)
-	if f.Any(0) || f.Lacks(0, 1, 0) {
+	full := kv.ErrNoMemory
+	lacks := func(hash uint64, held kv.Version) bool { return f.Lacks(0, hash, held) != nil }
+	if f.Any(0) || lacks(1, 0) {
 		t.Error("something is lacked before anything was refused")
 	}
-	f.note(0, 1, 5)
-	f.note(0, 1, 3)
-	if !f.Any(0) || !f.Lacks(0, 1, 4) || f.Lacks(0, 1, 5) || f.Lacks(0, 2, 0) {
+	f.note(0, 1, 5, full)
+	f.note(0, 1, 3, kv.ErrNoDisk)
+	if !f.Any(0) || !lacks(1, 4) || lacks(1, 5) || lacks(2, 0) {
 		t.Error("the newest version that was refused of a key is lacked, and no other key")
 	}
-	for hash := range uint64(refusalsMax) {
-		f.note(0, 100+hash, 7)
+	if why := f.Lacks(0, 1, 4); why != kv.ErrNoDisk {
+		t.Errorf("the last refusal was for %v", why)
 	}
-	if !f.Lacks(0, 4711, 6) || f.Lacks(0, 4711, 7) {
+	for hash := range uint64(refusalsMax) {
+		f.note(0, 100+hash, 7, full)
+	}
+	if !lacks(4711, 6) || lacks(4711, 7) {
 		t.Error("past the bound every key is lacked")
 	}
 	round := f.NextRound()
-	f.note(0, 1, 9)
+	f.note(0, 1, 9, full)
 	f.Forget(0, round)
-	if !f.Lacks(0, 1, 8) || f.Lacks(0, 100, 0) || f.Lacks(0, 4711, 0) {
+	if !lacks(1, 8) || lacks(100, 0) || lacks(4711, 0) {
 		t.Error("notes from before the round are forgotten, and no others")
 	}
 	f.Forget(0, round+1)

@@ -9,7 +9,7 @@ import (
 
 // Refusals are notes of what this node did not store.
 //
-// A replica that refuses a record, because its memory is full or its limits are lower, knows that
+// A replica that refuses a record, for want of room or because its limits are lower, knows that
 // it is behind: others may hold that record, and a client may have read it there. It keeps a note
 // of the record's version for as long as it holds nothing as new. Until then:
 //
@@ -46,6 +46,7 @@ type refusal struct {
 	hash    uint64
 	version kv.Version
 	round   uint64 // in which it was made
+	why     error  // it was refused last
 }
 
 // refusalsMax bounds the notes of a partition. Past it the node takes itself for behind at every
@@ -59,25 +60,32 @@ func newRefusals(partitions int) Refusals {
 // Any says whether anything was refused in the partition.
 func (f *Refusals) Any(partition int) bool { return f.parts[partition].Load() != nil }
 
-// Lacks says whether a newer version than the one held was refused. It is looked at after the
-// store: what is refused meanwhile does no harm.
-func (f *Refusals) Lacks(partition int, hash uint64, held kv.Version) bool {
+// Lacks is why a newer version than the one held was refused; nil: none was. It is looked at after
+// the store: what is refused meanwhile does no harm.
+func (f *Refusals) Lacks(partition int, hash uint64, held kv.Version) (why error) {
 	r := f.parts[partition].Load()
 	if r == nil {
-		return false
+		return nil
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for i := range r.notes {
 		if r.notes[i].hash == hash {
-			return held < r.notes[i].version
+			return r.notes[i].lacking(held)
 		}
 	}
-	return held < r.rest.version
+	return r.rest.lacking(held)
 }
 
-// note takes down that a version was refused.
-func (f *Refusals) note(partition int, hash uint64, version kv.Version) {
+func (n *refusal) lacking(held kv.Version) (why error) {
+	if held < n.version {
+		return n.why
+	}
+	return nil
+}
+
+// note takes down that a version was refused, and why.
+func (f *Refusals) note(partition int, hash uint64, version kv.Version, why error) {
 	for {
 		r := f.parts[partition].Load()
 		if r == nil {
@@ -88,7 +96,7 @@ func (f *Refusals) note(partition int, hash uint64, version kv.Version) {
 		}
 		r.mu.Lock()
 		if f.parts[partition].Load() == r { // else its last note was forgotten meanwhile
-			r.noteLocked(refusal{hash, version, f.round.Load()})
+			r.noteLocked(refusal{hash, version, f.round.Load(), why})
 			r.mu.Unlock()
 			return
 		}

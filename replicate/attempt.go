@@ -17,6 +17,7 @@ type attempt struct {
 	call *kv.Call
 
 	quiet bool // the senders of peers are not woken by what is queued: bulk wakes them
+	wrote bool // this node has stored or decided something that may not be durable yet
 }
 
 // Phases of an operation. Each is begun by one of its methods, and goes on in another when its
@@ -46,9 +47,23 @@ func (c *Coordinator) attempt(p *pending, call *kv.Call, again bool) {
 		bulk{&a}.startAll()
 	}
 	for again := true; again; {
+		a.awaitDurable()
 		// Past the deadline what was decided in time still counts.
 		inTime := hedges{&a}.await()
 		again = a.advance() && inTime
+	}
+}
+
+// awaitDurable waits until all that this node has stored of the call is durable, or takes it back.
+// The records are in the queues of the other owners by then. What rests on something that is held
+// already waits as well: that may have been stored a moment ago.
+func (a *attempt) awaitDurable() {
+	if !a.wrote {
+		return
+	}
+	a.wrote = false
+	if a.replica.store.Durable(a.call.Deadline) != nil {
+		a.p.disown()
 	}
 }
 

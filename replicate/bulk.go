@@ -161,6 +161,7 @@ func (a bulk) merge() {
 		version = version.Next()
 	}
 	a.replica.mergeAll(&g.gathered)
+	a.wrote = true
 	stored := 0
 	for k, i := range g.ops[:g.n] {
 		r := a.replica.result(&g.gathered, k)
@@ -168,13 +169,13 @@ func (a bulk) merge() {
 		next := &g.next[stored]
 		if d := g.offers[k].Decision; d == nil {
 			*next = operation{round: round{readers: uint8(a.v.Replicas)}}
-			next.takeWrite(&r, place)
+			next.takeOwn(&r, place)
 		} else {
-			goesOn := decisions(a).made(int(i), &r, place)
+			made, goesOn := decisions(a).made(int(i), &r, place)
 			if d.Release(); !goesOn {
 				continue
 			}
-			*next = passed()
+			*next = made
 		}
 		g.ops[stored], g.have[stored] = i, 1<<place
 		stored++
@@ -205,11 +206,12 @@ func (a bulk) spreadAll() {
 		}
 	}
 	a.replica.mergeAll(&g.gathered)
+	a.wrote = a.wrote || g.n > 0
 	for j, k := range offered[:g.n] {
 		r := a.replica.result(&g.gathered, j)
 		place := a.v.Place(a.v.Owners(a.v.Partition(g.offers[j].Hash)))
 		g.next[k].readers = uint8(a.v.Replicas)
-		g.next[k].takeWrite(&r, uint8(place))
+		g.next[k].takeOwn(&r, uint8(place))
 		g.have[k] |= 1 << place
 	}
 	a.pass(g.ruled)

@@ -18,6 +18,8 @@ type Store interface {
 	Apply(hash uint64, r *kv.Record) (kv.Applied, error)
 	Decide(hash uint64, d *kv.Decision) (kv.Applied, error)
 	ApplyAll(offers []kv.Offer)
+	// Durable waits until all that was stored before is durable. With an error it is not.
+	Durable(until time.Time) error
 	Touch(hashes []uint64)
 	Get(dst []byte, hash uint64, key []byte) (e kv.Entry, buf []byte, ok bool)
 	Scan(partition int, from uint64, fn func(hash uint64, r *kv.Record) bool)

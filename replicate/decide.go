@@ -1,6 +1,8 @@
 package replicate
 
 import (
+	"cmp"
+
 	"httpdhs/kv"
 	"httpdhs/wire"
 )
@@ -63,27 +65,31 @@ func asking(k int, declined ownerSet) operation {
 func (a decisions) decideHere(i, partition int, k uint8) {
 	op, d := &a.call.Ops[i], a.p.decision(a.call, i)
 	d.Begin(op.Version, a.replica.limits.MaxValueBytes, answerBytes)
-	if r := a.replica.decide(partition, op.Hash, d); a.made(i, &r, k) {
-		next := passed()
+	r := a.replica.decide(partition, op.Hash, d)
+	if next, passes := a.made(i, &r, k); passes {
 		writes(a).spread(i, &next, 1<<k)
 	}
 }
 
-// made takes what this node has decided, owner k, and says whether other owners are to store it.
-func (a decisions) made(i int, r *wire.Result, k uint8) (passes bool) {
+// made takes what this node has decided, owner k, and says whether other owners are to store it:
+// next is the round in which they do. Else the answer is as good as that of a peer.
+func (a decisions) made(i int, r *wire.Result, k uint8) (next operation, passes bool) {
+	a.wrote = true
 	a.p.Lock()
 	defer a.p.Unlock()
-	if r.Code != wire.Decided {
-		next := asking(int(k), 0)
-		next.takeWrite(r, k)
-		a.p.beginLocked(i, &next)
-		return false
+	if r.Code == wire.Decided {
+		a.p.takeDecision(i, r.Decision)
+		passes = a.p.adopt(i, &a.call.Ops[i])
 	}
-	a.p.takeDecision(i, r.Decision)
-	if passes = a.p.adopt(i, &a.call.Ops[i]); !passes {
-		a.p.endLocked(a.p.at(i), nil)
+	if passes {
+		next = passed()
+		next.own = r.Code
+		return next, true
 	}
-	return passes
+	next = asking(int(k), 0)
+	next.takeOwn(r, k)
+	a.p.beginLocked(i, &next)
+	return next, false
 }
 
 // passed is a run that the primary has decided and stored.
@@ -135,10 +141,8 @@ func (a decisions) answered(i int, o *operation) {
 		a.restamp(i, o)
 	case wire.NotPrimary:
 		a.start(i, o.declined|o.asked)
-	case wire.NoMemory, wire.Refused, wire.TooFarAhead:
-		a.p.end(i, o.refusal)
 	default:
-		a.p.end(i, kv.ErrUnknownOutcome)
+		a.p.end(i, cmp.Or(o.refusal, kv.ErrUnknownOutcome))
 	}
 }
 

@@ -57,6 +57,7 @@ type testNode struct {
 	name       string
 	board      placement.Writer
 	store      *shard.Store
+	disk       *disk
 	clock      *kv.Clock
 	peers      []*peer.Peer // by node; nil: itself
 	links      []*memnet.Link
@@ -118,10 +119,10 @@ func (c *cluster) newNode(i int) *testNode {
 	c.t.Helper()
 	n := &testNode{
 		name: c.table.Nodes()[i].Name, board: placement.Writer{Board: placement.NewBoard(testPartitions, testLease)}, clock: kv.NewClock(uint16(i), time.Now),
-		peers: make([]*peer.Peer, len(c.table.Nodes())), links: make([]*memnet.Link, len(c.table.Nodes())),
+		disk: new(disk), peers: make([]*peer.Peer, len(c.table.Nodes())), links: make([]*memnet.Link, len(c.table.Nodes())),
 	}
 	var err error
-	n.store, err = shard.Open(shard.Options{Partitions: testPartitions, Grace: time.Hour, SweepEvery: -1})
+	n.store, err = shard.Open(shard.Options{Partitions: testPartitions, Grace: kv.Grace{Keep: time.Hour}, SweepEvery: -1, Journal: n.disk})
 	if err != nil {
 		c.t.Fatal(err)
 	}

@@ -65,6 +65,7 @@ type round struct {
 	behind   bool      // of phaseQuorum: an owner that answered has refused something newer than it holds
 	refused  uint8     // of phaseRepair: owners that would not store what was found
 	decision wire.Code // of phaseDecide
+	own      wire.Code // what this node has made of a write, if it is one of the owners
 	stopping bool      // this node is stopping
 	asked    ownerSet  // of phaseDecide and phaseRead
 }
@@ -174,23 +175,51 @@ func (o *operation) takeWrite(r *wire.Result, owner uint8) {
 		o.newer++
 		o.stale = max(o.stale, r.Version)
 		o.lost = o.lost || r.Repeated
-	case wire.NoMemory, wire.Refused:
-		if o.phase == phaseRepair {
-			o.refused++
-			return
-		}
-		o.refusal = kv.ErrNoMemory
-		if r.Code == wire.Refused {
-			o.refusal = kv.ErrRefused
-		}
-	case wire.TooFarAhead:
-		if o.phase != phaseRepair {
-			o.refusal = kv.ErrRefused
-		}
 	case wire.NotOwner:
 		o.oldView = true
 		o.lose(owner)
+	default:
+		o.takeRefusal(r.Code)
 	}
+}
+
+// takeRefusal counts an owner that refuses, if that is what the code says. An owner that has the
+// write in memory alone may have shown it to a reader.
+func (o *operation) takeRefusal(code wire.Code) {
+	why := code.Refusal()
+	switch {
+	case why == nil:
+	case o.phase != phaseRepair:
+		if o.refusal != kv.ErrNotDurable { // which says most
+			o.refusal = why
+		}
+		o.lost = o.lost || why == kv.ErrNotDurable
+	case code != wire.TooFarAhead:
+		o.refused++
+	}
+}
+
+// takeOwn is takeWrite of what this node has stored itself. It counts from now on, though it may
+// not be durable yet: nobody acknowledges the write before it is.
+func (o *operation) takeOwn(r *wire.Result, owner uint8) {
+	o.takeWrite(r, owner)
+	o.own = r.Code
+}
+
+// disown takes back what this node has counted for itself: it is not durable, and will not be. What
+// ended before was durable.
+func (o *operation) disown() {
+	switch {
+	case o.ended:
+		return
+	case o.own == wire.Stored, o.own == wire.Decided && o.passed:
+		o.acks--
+	case o.own == wire.Stale:
+		o.newer--
+	case o.own != wire.Decided:
+		return
+	}
+	o.takeOwn(&wire.Result{Code: wire.NotDurable}, 0)
 }
 
 // takeRead keeps the newest entry; its value is copied.

@@ -264,6 +264,15 @@ func (p *pending) endMet(good func() bool) (rest bool) {
 	return rest
 }
 
+// disown takes back what this node has counted for itself, of all operations.
+func (p *pending) disown() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for k := range p.ops {
+		p.ops[k].disown()
+	}
+}
+
 // end ends operation i with err, whatever is still under way.
 func (p *pending) end(i int, err error) {
 	p.mu.Lock()

@@ -2,7 +2,6 @@ package replicate
 
 import (
 	"bytes"
-	"errors"
 
 	"httpdhs/kv"
 	"httpdhs/placement"
@@ -54,8 +53,9 @@ func (r *replica) merge(hash uint64, record *kv.Record) wire.Result {
 // decide carries out a decision and stores what comes of it, unless this node is behind at its key.
 func (r *replica) decide(partition int, hash uint64, d *kv.Decision) wire.Result {
 	if r.board.Refused.Any(partition) {
-		if e, _, _ := r.store.Get(nil, hash, d.Record.Key); r.board.Refused.Lacks(partition, hash, e.Version) {
-			return wire.Result{Code: wire.NoMemory}
+		e, _, _ := r.store.Get(nil, hash, d.Record.Key)
+		if why := r.board.Refused.Lacks(partition, hash, e.Version); why != nil {
+			return wire.Result{Code: wire.RefusalOf(why)}
 		}
 	}
 	applied, err := r.store.Decide(hash, d)
@@ -77,10 +77,8 @@ func merged(a *kv.Applied, err error) wire.Result {
 	// there before it is not known any more.
 	r := wire.Result{Existed: a.Existed && a.Outcome != kv.Same, Version: a.Current}
 	switch {
-	case errors.Is(err, kv.ErrNoMemory):
-		r.Code = wire.NoMemory
 	case err != nil:
-		r.Code = wire.Refused
+		r.Code = wire.RefusalOf(err)
 	case a.Outcome == kv.Stale:
 		r.Code = wire.Stale
 	default:
@@ -92,8 +90,8 @@ func merged(a *kv.Applied, err error) wire.Result {
 // refuse takes down what this node makes of a record that it was to store, if it refuses it. A
 // version that no node believes is none to be behind of.
 func (r *replica) refuse(hash uint64, version kv.Version, result *wire.Result) {
-	if (result.Code == wire.NoMemory || result.Code == wire.Refused) && r.clock.Observe(version) {
-		r.board.Refuse(hash, version)
+	if why := result.Code.Refusal(); why != nil && r.clock.Observe(version) {
+		r.board.Refuse(hash, version, why)
 	}
 }
 
@@ -106,7 +104,7 @@ func (r *replica) read(dst []byte, partition int, hash uint64, key []byte) (wire
 	if ok {
 		result.Code, result.Record = wire.Found, kv.Record{Key: key, Entry: e}
 	}
-	result.Behind = r.board.Refused.Lacks(partition, hash, e.Version)
+	result.Behind = r.board.Refused.Lacks(partition, hash, e.Version) != nil
 	return result, dst
 }
 

@@ -1,8 +1,10 @@
 package replicate
 
 import (
+	"bytes"
 	"fmt"
 	"sync"
+	"time"
 
 	"httpdhs/kv"
 	"httpdhs/placement"
@@ -24,6 +26,7 @@ type serving struct {
 	items    [gatherMax]wire.Item // the next is decoded into that of gathered.n
 	asked    [gatherMax]asked     // the same, of decisions
 	most     int                  // of them have been used
+	wrote    bool                 // the batch has something that was to be stored or decided
 }
 
 var servings = sync.Pool{New: func() any { return new(serving) }}
@@ -35,12 +38,13 @@ func (s *serving) release() {
 		s.asked[i].release()
 	}
 	s.most = 0
-	s.replica, s.topology, s.v = nil, nil, nil
+	s.replica, s.topology, s.v, s.wrote = nil, nil, nil, false
 	servings.Put(s)
 }
 
 // ServeBatch carries out the items of a batch in their order, and appends the answer to dst.
-// Records and decisions that follow each other are gathered, and done some at a time.
+// Records and decisions that follow each other are gathered, and done some at a time. It answers
+// once all that it has stored is durable.
 func (c *Coordinator) ServeBatch(dst, body []byte) ([]byte, error) {
 	clock, body, err := wire.SplitClock(body)
 	if err != nil {
@@ -54,7 +58,32 @@ func (c *Coordinator) ServeBatch(dst, body []byte) ([]byte, error) {
 	if dst, err = s.batch(wire.OpenBatch(dst), start, body); err != nil {
 		return dst[:start], err
 	}
+	if s.wrote && s.store.Durable(time.Time{}) != nil {
+		if dst, err = notDurable(dst, start); err != nil {
+			return dst[:start], err
+		}
+	}
 	wire.SetClock(dst[start:], c.clock.Last())
+	return dst, nil
+}
+
+// notDurable has the answer that begins at start say so of all that rests on what this node has
+// stored.
+func notDurable(dst []byte, start int) ([]byte, error) {
+	said := bytes.Clone(dst[start+wire.BatchHead:])
+	dst = dst[:start+wire.BatchHead]
+	for len(said) > 0 {
+		r, rest, err := wire.NextResult(said)
+		if err != nil {
+			return dst, err
+		}
+		said = rest
+		switch r.Code {
+		case wire.Stored, wire.Stale, wire.Decided:
+			r = wire.Result{Code: wire.NotDurable}
+		}
+		dst = wire.AppendResult(dst, &r)
+	}
 	return dst, nil
 }
 
@@ -66,6 +95,7 @@ func (s *serving) batch(dst []byte, start int, body []byte) (_ []byte, err error
 			return dst, err
 		}
 		mode := it.Kind.Mode()
+		s.wrote = s.wrote || mode != kv.ModeRead
 		if mode == kv.ModeMerge {
 			dst = s.gather(dst, it)
 			continue

@@ -51,7 +51,8 @@ func (a writes) spread(i int, next *operation, have ownerSet) {
 	if k >= 0 && have&(1<<k) == 0 {
 		have |= 1 << k
 		r := a.replica.merge(op.Hash, &op.Record)
-		next.takeWrite(&r, uint8(k))
+		next.takeOwn(&r, uint8(k))
+		a.wrote = true
 	}
 	a.pass(i, next, have)
 }

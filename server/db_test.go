@@ -295,6 +295,7 @@ func TestErrorStatuses(t *testing.T) {
 		unknown bool
 	}{
 		{kv.ErrNotFound, 404, false}, {kv.ErrConditionFailed, 412, false}, {kv.ErrNoMemory, 507, true}, {kv.ErrRefused, 503, true},
+		{kv.ErrDiskFull, 507, true}, {kv.ErrNoDisk, 503, true}, {kv.ErrNotDurable, 503, true},
 		{kv.ErrNoCluster, 503, false}, {kv.ErrUnheard, 503, false}, {kv.ErrStopping, 503, false},
 		{kv.ErrUnavailable, 503, true}, {kv.ErrTimeout, 503, true}, {kv.ErrUnknownOutcome, 503, true},
 		{kv.ErrAbsenceUnknown, 503, false}, {kv.ErrOverloaded, 503, false}, {kv.ErrStopping, 503, false},
@@ -316,8 +317,9 @@ func TestErrorStatuses(t *testing.T) {
 	}
 }
 
-// A write that a replica has refused for want of memory may still appear, unless all replicas that
-// may have it have refused it: one that is down is sent it when it is back.
+// A write that a replica has refused for want of room may still appear, unless all replicas that
+// may have it have refused it: one that is down is sent it when it is back. One that a replica has
+// in memory alone may appear in any case.
 func TestRefusedWriteMayStillAppear(t *testing.T) {
 	f := start(t, Options{})
 	for _, c := range []struct {
@@ -334,21 +336,24 @@ func TestRefusedWriteMayStillAppear(t *testing.T) {
 		{"", "If-None-Match: *", 0, 1, 2, false}, // by the primary, before any other was asked
 		{"", "If-None-Match: *", 1, 2, 2, true},
 	} {
-		f.store.outcome = func(op *kv.Op) {
-			op.Err, op.Acks, op.Required, op.Replicas = kv.ErrNoMemory, c.acks, c.required, c.replicas
-		}
 		var condition []string
 		line := `{"op":"put","key":"k","value":"v"}`
 		if c.condition != "" {
 			condition, line = []string{c.condition}, `{"op":"put","key":"k","value":"v","if_none_match":"*"}`
 		}
-		put := f.send("PUT", "/db/k"+c.query, "v", condition...)
-		put.want(t, 507)
-		batch := f.send("POST", "/batch"+c.query, line)
-		batch.want(t, 200)
-		for _, a := range []answer{put, batch} {
-			if got := strings.Contains(a.body, `"outcome":"unknown"`); got != c.unknown {
-				t.Errorf("%+v: %s", c, a.body)
+		for _, why := range []error{kv.ErrNoMemory, kv.ErrDiskFull, kv.ErrNoDisk, kv.ErrNotDurable} {
+			f.store.outcome = func(op *kv.Op) {
+				op.Err, op.Acks, op.Required, op.Replicas = why, c.acks, c.required, c.replicas
+			}
+			put := f.send("PUT", "/db/k"+c.query, "v", condition...)
+			put.want(t, map[bool]int{true: 507, false: 503}[why == kv.ErrNoMemory || why == kv.ErrDiskFull])
+			batch := f.send("POST", "/batch"+c.query, line)
+			batch.want(t, 200)
+			want := c.unknown || why == kv.ErrNotDurable
+			for _, a := range []answer{put, batch} {
+				if got := strings.Contains(a.body, `"outcome":"unknown"`); got != want {
+					t.Errorf("%+v, %v: %s", c, why, a.body)
+				}
 			}
 		}
 	}

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"io"
 	"time"
 
 	"httpdhs/api"
@@ -48,10 +49,34 @@ type Cluster interface {
 	// why, or kv.ErrStopping.
 	Leave() (api.Leaving, error)
 
+	// Recover has this node go on without members that are down, whatever is lost with them. It
+	// waits for none of them any more, and takes them off the ring. Without accept it does nothing,
+	// and tells what it would do. The deadline is for finding out who is down.
+	Recover(accept bool, deadline time.Time) (api.Recovery, error)
+
+	// Backup is a point of what this node keeps on its disk, with all writes that it has
+	// acknowledged before. The caller closes it. The error is [ErrNothingOnDisk], or wraps
+	// [ErrCannotBackUp], kv.ErrStarting or kv.ErrStopping.
+	Backup() (*Backup, error)
+
 	// Remove takes a member that is down off the ring; one that was removed before is no error.
 	// The error wraps [ErrNoMember] and names the members, or [ErrMemberUp] or [ErrMemberUnsure]
 	// and says what to do.
 	Remove(name string) error
+}
+
+// Backup is files that stay as they are until it is closed.
+type Backup struct {
+	Dir   string       // what they are to lie in
+	Files []BackupFile // in their order; without the last it is no backup
+	Close func() error
+}
+
+// BackupFile is a file of a Backup. Who opens it reads Size bytes, and closes it.
+type BackupFile struct {
+	Name string
+	Size int64
+	Open func() (io.ReadCloser, error)
 }
 
 // Peers answers what other nodes say.

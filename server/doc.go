@@ -19,6 +19,7 @@
 //	batches     batch.go     /batch
 //	cluster     cluster.go   what the node tells of itself and the cluster; members.go
 //	                         changes the members
+//	backups     backup.go    what the node has on its disk, as a tar
 //	messages    exchange.go  what other nodes say
 //	pages       index.go     the console, and a text for others
 //	budgets     memory.go    what requests hold while their clients are waited for
@@ -44,6 +45,7 @@
 //   - request bodies and batches in memory at once (Options.MaxInFlightBytes); memory.go counts
 //     what buffers take, as they grow with what arrives
 //   - values and pages that clients have still to take (Options.MaxAnswerBytes)
+//   - a piece of a backup, of which one is made at a time
 //   - what the store returns for the requests that are with it at this moment
 //
 // # Concurrency

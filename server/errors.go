@@ -72,8 +72,12 @@ var statusTable = []struct {
 	{kv.ErrLevel, 400, "GET /cluster tells the number of replicas"},
 	{format.ErrPacked, 415, ""},
 	{kv.ErrNoMemory, 507, "delete keys, add nodes or raise --max-memory"},
+	{kv.ErrDiskFull, 507, "make room on the disk, or raise --max-disk; at --max-disk deletes are taken"},
+	{kv.ErrNotDurable, 503, "look at the log of the node that refuses: its disk fails"},
+	{kv.ErrNoDisk, 503, "look at the log of the node that refuses: its disk fails"},
 	{kv.ErrRefused, 503, "give all nodes the same limits, and keep their clocks together"},
 	{kv.ErrNoCluster, 503, "nothing was done; GET /readyz of it says why, or ask another node"},
+	{kv.ErrStarting, 503, "nothing was done; ask another node meanwhile"},
 	{kv.ErrUnheard, 503, "nothing was done; try again in a second, or ask another node"},
 	{kv.ErrStopping, 503, "send the request to another node"},
 	{kv.ErrAnswerFull, 503, "nothing was done; ask for this key in another request"},
@@ -91,7 +95,7 @@ var statusTable = []struct {
 }
 
 // tryAgain are the errors after which the same request may be sent again soon, here or elsewhere.
-var tryAgain = []error{kv.ErrOverloaded, kv.ErrNoCluster, kv.ErrUnheard, kv.ErrStopping}
+var tryAgain = []error{kv.ErrOverloaded, kv.ErrNoCluster, kv.ErrStarting, kv.ErrUnheard, kv.ErrStopping}
 
 // bodyNotFound is written ahead: absent keys are asked for all the time.
 var bodyNotFound = []byte(`{"error":"no such key"}` + "\n")
@@ -145,7 +149,7 @@ func failWith(ctx *fasthttp.RequestCtx, err error, status int, doc *api.Error) {
 	ctx.SetStatusCode(status)
 	ctx.Response.SetBodyRaw(append(body, '\n'))
 	noMemory := err == errInFlight || err == errAnswers
-	if noMemory || slices.ContainsFunc(tryAgain, func(known error) bool { return errors.Is(err, known) }) {
+	if noMemory || err == errBackupRuns || slices.ContainsFunc(tryAgain, func(known error) bool { return errors.Is(err, known) }) {
 		ctx.Response.Header.Set(fasthttp.HeaderRetryAfter, "1")
 	}
 	if noMemory {

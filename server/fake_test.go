@@ -170,6 +170,17 @@ type fakeCluster struct {
 	leave   error // what Leave returns
 	left    int   // how often it was called
 	removed []string
+
+	recovered int // how often it gave members up
+
+	backup func() (*Backup, error) // nil: nothing is on disk
+}
+
+func (f *fakeCluster) Backup() (*Backup, error) {
+	if f.backup == nil {
+		return nil, ErrNothingOnDisk
+	}
+	return f.backup()
 }
 
 func (f *fakeCluster) Cluster(time.Time) api.Cluster { return api.Cluster{Node: "n1", Replicas: 2} }
@@ -183,6 +194,17 @@ func (f *fakeCluster) Key(key []byte, _ time.Time) api.Key {
 func (f *fakeCluster) Leave() (api.Leaving, error) {
 	f.left++
 	return api.Leaving{Node: "n1", State: api.StateLeaving, Partitions: 3, Bytes: 5, Message: "follow it"}, f.leave
+}
+
+// Recover gives down:1 up.
+func (f *fakeCluster) Recover(accept bool, _ time.Time) (api.Recovery, error) {
+	if f.leave != nil {
+		return api.Recovery{}, f.leave
+	}
+	if accept {
+		f.recovered++
+	}
+	return api.Recovery{Node: "n1", Released: f.reason != "", Removed: []string{"down:1"}}, nil
 }
 
 // Remove knows down:1 and up:1.

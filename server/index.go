@@ -17,6 +17,8 @@ const indexText = `httpdhs %VERSION%, node %NODE%: a distributed hash table over
   curl           HOST/cluster                the nodes and what they hold
   curl           HOST/cluster/key/KEY        where a key lives
   curl -X POST   HOST/cluster/leave          hand all over to the others and leave
+  curl -X POST   HOST/cluster/recover        go on without nodes that are down for good
+  curl -OJ       HOST/cluster/backup         what this node has on its disk, as a tar
   curl           HOST/readyz                 is this node ready
   curl           HOST/metrics                counters for Prometheus
 `

@@ -1,6 +1,9 @@
 package server
 
 import (
+	"strings"
+	"time"
+
 	"github.com/valyala/fasthttp"
 
 	"httpdhs/api"
@@ -23,6 +26,39 @@ func (k *cluster) leave(ctx *fasthttp.RequestCtx, _ *scratch) error {
 	}
 	ctx.SetStatusCode(fasthttp.StatusAccepted)
 	return document(ctx, doc)
+}
+
+// paramAcceptLoss has a node go on without those that are down. Nothing else stands for it.
+const paramAcceptLoss = "accept_loss"
+
+// recover has this node go on without members that are down, if that is meant.
+func (k *cluster) recover(ctx *fasthttp.RequestCtx, sc *scratch) error {
+	doc, err := k.of.Recover(sc.params.acceptLoss, time.Now().Add(sc.params.timeout))
+	switch {
+	case err != nil:
+		failMember(ctx, err)
+		return nil
+	case !sc.params.acceptLoss:
+		failMember(ctx, badRequest(wouldRecover(&doc)))
+		return nil
+	}
+	return document(ctx, &doc)
+}
+
+// wouldRecover says what comes of it.
+func wouldRecover(doc *api.Recovery) string {
+	var would []string
+	if doc.Released {
+		would = append(would, "go on with what it holds, and wait for nobody")
+	}
+	if len(doc.Removed) > 0 {
+		would = append(would, "take off the ring what is down: "+strings.Join(doc.Removed, ", "))
+	}
+	if len(would) == 0 {
+		return "nothing was done, and there is nothing to do: no member is known to be down"
+	}
+	return "nothing was done: with ?accept_loss=true " + doc.Node + " would " + strings.Join(would, ", and ") +
+		"; what these alone have is lost"
 }
 
 // judgeNode reads the name of a member. The name is taken from the target as it was sent, like a

@@ -42,6 +42,44 @@ func TestLeave(t *testing.T) {
 	}
 }
 
+// What is lost with members that are down is given up only where that is said in full. Else the
+// answer tells what would be done.
+func TestRecover(t *testing.T) {
+	f := start(t, Options{AuthToken: "s3cret"})
+	f.send("POST", "/cluster/recover?accept_loss=true", "").want(t, 401)
+	token := "Authorization: Bearer s3cret"
+	f.cluster.reason = "it waits"
+	for query, want := range map[string]string{
+		"":                   "with ?accept_loss=true n1 would go on with what it holds, and wait for nobody, and take off the ring what is down: down:1; what",
+		"?accept_loss=false": "with ?accept_loss=true n1 would",
+		"?accept_loss=yes":   "use true",
+		"?accept_loss":       "use true",
+		"?accept-loss=true":  "this request takes accept_loss, timeout",
+	} {
+		a := f.send("POST", "/cluster/recover"+query, "", token)
+		a.want(t, 400)
+		if !strings.Contains(a.body, want) {
+			t.Errorf("%s: %s, want %q", query, a.body, want)
+		}
+	}
+	if f.cluster.recovered != 0 {
+		t.Error("it gives up what was not asked for")
+	}
+	a := f.send("POST", "/cluster/recover?accept_loss=true&timeout=1s", "", token)
+	a.want(t, 200)
+	if want := `{"node":"n1","released":true,"removed":["down:1"]}` + "\n"; a.body != want {
+		t.Errorf("%s, want %s", a.body, want)
+	}
+	f.cluster.leave = kv.ErrStarting
+	f.send("POST", "/cluster/recover?accept_loss=true", "", token).want(t, 503)
+	for _, method := range []string{"GET", "PUT", "DELETE"} {
+		f.send(method, "/cluster/recover", "", token).want(t, 405)
+	}
+	if f.cluster.recovered != 1 {
+		t.Errorf("it has recovered %d times", f.cluster.recovered)
+	}
+}
+
 // A node that is down is removed by its name, which may be percent-encoded; the answer to any other
 // name says what to do.
 func TestRemove(t *testing.T) {

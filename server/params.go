@@ -25,6 +25,7 @@ var (
 	paramsLoad     = []string{"w", "ttl", "timeout"}
 	paramsBatch    = []string{"w", "r", "ttl", "timeout"}
 	paramsDocument = []string{"timeout"}
+	paramsRecover  = []string{paramAcceptLoss, "timeout"}
 )
 
 // params are the query parameters of all resources.
@@ -43,6 +44,8 @@ type params struct {
 	all      bool // no limit was given
 	cursor   uint64
 	values   bool
+
+	acceptLoss bool
 }
 
 const (
@@ -127,6 +130,10 @@ func (p *params) set(name string, raw []byte, maxTimeout time.Duration) (err err
 		p.cursor, err = strconv.ParseUint(v, 16, 64)
 		if err != nil || len(v) != cursorDigits {
 			err = fmt.Errorf("cursor is %q: use the one of the page before as it is", v)
+		}
+	case paramAcceptLoss:
+		if p.acceptLoss, err = strconv.ParseBool(v); err != nil {
+			err = fmt.Errorf("accept_loss is %.40q: use true", v)
 		}
 	case "values":
 		if p.values, err = strconv.ParseBool(v); err != nil {

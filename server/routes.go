@@ -143,7 +143,7 @@ func (r *routes) addKeys(k *keys) {
 }
 
 // addCluster adds the endpoints of the cluster, and of how this node is.
-func (r *routes) addCluster(k *cluster) {
+func (r *routes) addCluster(k *cluster, b *backups) {
 	r.clusterKey = methods{
 		get:   &endpoint{keyed: true, params: paramsDocument, answer: k.key},
 		other: endpoint{refusal: errMethod, allow: "GET, HEAD"},
@@ -155,6 +155,8 @@ func (r *routes) addCluster(k *cluster) {
 	r.get("/cluster", endpoint{params: paramsDocument, answer: k.status})
 	r.get("/cluster/ring", endpoint{judge: k.judgeRing, answer: k.ring})
 	r.post("/cluster/leave", endpoint{body: bodyRefused, answer: k.leave})
+	r.post("/cluster/recover", endpoint{params: paramsRecover, body: bodyRefused, answer: k.recover})
+	r.get("/cluster/backup", endpoint{answer: b.serve})
 	r.get("/healthz", endpoint{open: true, anyQuery: true, answer: k.healthz})
 	r.get("/readyz", endpoint{open: true, anyQuery: true, answer: k.readyz})
 }

@@ -158,7 +158,7 @@ func New(o Options, store Store, members Cluster, peers Peers) *Server {
 	s.keys = &keys{store: store, limits: o.Limits, budgets: held}
 	s.routes.addKeys(s.keys)
 	s.routes.addStreams(&listings{store, held}, &clearings{store}, &batches{store, o.Limits, held}, &loads{store, o.Limits, held})
-	s.routes.addCluster(&cluster{of: members, stopping: &s.stopping})
+	s.routes.addCluster(&cluster{of: members, stopping: &s.stopping}, &backups{of: members})
 	s.messages = newMessages(&s.opts, peers, held, &s.journal)
 	s.routes.addMessages(s.messages)
 	s.routes.addPages(&pages{&s.opts})

@@ -2,6 +2,7 @@ package shard
 
 import (
 	"fmt"
+	"math"
 
 	"httpdhs/kv"
 )
@@ -18,6 +19,9 @@ import (
 // is dead or expired, in bounded steps, or, with Options.Eviction, from values. For tombstones
 // there is a little more room (tombstoneRoom), or a node that is full could not be told to delete
 // what it lacks.
+//
+// Where Options.Journal takes nothing more the error wraps kv.ErrNoDisk, and nothing was changed.
+// Then the answer tells nothing of what is held.
 //
 // A record without a version is kv.ErrFormat. With an error the outcome means nothing; the rest of
 // the answer still tells what is held. After Close, which holds nothing, the error is
@@ -37,6 +41,7 @@ func (s *Store) Decide(hash uint64, d *kv.Decision) (kv.Applied, error) {
 type terms struct {
 	decision *kv.Decision // makes the record, which is its own; nil: it is given
 	sync     bool         // see ApplySync
+	restore  bool         // see Restore
 
 	// window is set by a caller who holds the locks of other shards. No room is made then, neither
 	// for the record, which is reported missing, nor to trim.
@@ -44,6 +49,9 @@ type terms struct {
 }
 
 func (s *Store) merge(hash uint64, r *kv.Record, o terms) (kv.Applied, error) {
+	if err := s.journal.Admit(r.Tombstone && o.decision == nil); err != nil {
+		return kv.Applied{}, err
+	}
 	a, missing, err := s.try(hash, r, o, 0)
 	if missing > 0 {
 		return s.mergeShort(hash, r, o, a, missing)
@@ -129,11 +137,11 @@ func (s *Store) tryLocked(sh *shard, place place, r *kv.Record, o terms, reserve
 	case o.sync && sh.passes(&held, r):
 		a.Outcome = kv.Stale
 		return a, 0, nil
-	case r.Collectable(now, s.grace) || !r.Supersedes(&held):
+	case !o.restore && r.Collectable(now, s.grace) || !r.Supersedes(&held):
 		a.Outcome = kv.Stale
 		return a, 0, nil
 	}
-	growth, ok := s.reserve(sh, hash, r, reserved)
+	growth, ok := s.reserve(sh, hash, r, reserved, s.bound(r, o))
 	if !ok {
 		if o.window {
 			return a, 1, nil
@@ -148,6 +156,7 @@ func (s *Store) tryLocked(sh *shard, place place, r *kv.Record, o terms, reserve
 		held, _ = sh.engine.Get(hash, r.Key) // it may have moved, or gone, too
 	}
 	sh.put(place, r, &held, s.grace)
+	s.journal.Put(place.partition, r)
 	s.settle(sh, growth)
 	if !o.window {
 		s.trim(sh)
@@ -169,17 +178,13 @@ func (s *Store) growth(sh *shard, hash uint64, r *kv.Record) int64 {
 // and returns the sum. Writes to several shards at once never exceed the bound together. What finds
 // no room is not accounted for, not even for a moment: others would make room for it, or be
 // refused.
-func (s *Store) reserve(sh *shard, hash uint64, r *kv.Record, reserved int64) (growth int64, ok bool) {
+func (s *Store) reserve(sh *shard, hash uint64, r *kv.Record, reserved, bound int64) (growth int64, ok bool) {
 	if s.maxBytes == 0 {
 		return 0, true
 	}
 	growth = s.growth(sh, hash, r)
 	if growth <= reserved {
 		return reserved, true
-	}
-	bound := s.maxBytes
-	if r.Tombstone && s.eviction == EvictNone {
-		bound += tombstoneRoom(s.maxBytes)
 	}
 	for {
 		now := s.accounted.Load()
@@ -191,6 +196,21 @@ func (s *Store) reserve(sh *shard, hash uint64, r *kv.Record, reserved int64) (g
 			return growth, true
 		}
 	}
+}
+
+// bound is what the store may take with a record. What it held before a restart is taken wherever
+// that leads, or a full node could not be started again: it lies in memory in another order, and so
+// may take more. A store that evicts makes room for it.
+func (s *Store) bound(r *kv.Record, o terms) int64 {
+	switch {
+	case s.eviction != EvictNone:
+		return s.maxBytes
+	case o.restore:
+		return math.MaxInt64
+	case r.Tombstone:
+		return s.maxBytes + tombstoneRoom(s.maxBytes)
+	}
+	return s.maxBytes
 }
 
 // tombstoneRoom is how far tombstones may take a store beyond its bound: 5 % and at least some

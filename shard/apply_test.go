@@ -201,7 +201,7 @@ func TestWhatFindsNoRoomTakesNone(t *testing.T) {
 	tries.Go(func() {
 		defer over.Store(true)
 		for range 100_000 {
-			if _, ok := s.reserve(&s.shards[0], kv.Hash(large.Key), &large, 0); ok {
+			if _, ok := s.reserve(&s.shards[0], kv.Hash(large.Key), &large, 0, s.maxBytes); ok {
 				t.Error("there was room for what is larger than the bound")
 				return
 			}

@@ -3,7 +3,6 @@ package shard
 import (
 	"cmp"
 	"math"
-	"time"
 	"unsafe"
 
 	"httpdhs/kv"
@@ -14,14 +13,10 @@ const neverDue = math.MaxInt64
 
 // dueAt is when the sweeper has next to look at an entry, in Unix milliseconds. A value is buried
 // at its expiry. A tombstone is removed as soon as it is kv.Entry.Collectable.
-func dueAt(e *kv.Entry, grace time.Duration) int64 {
+func dueAt(e *kv.Entry, grace kv.Grace) int64 {
 	switch {
 	case e.Tombstone:
-		dead := max(e.Version.Millis(), e.Expires)
-		if dead > neverDue-grace.Milliseconds()-1 {
-			return neverDue
-		}
-		return dead + grace.Milliseconds() + 1
+		return grace.End(e)
 	case e.Expires != 0:
 		return e.Expires
 	}

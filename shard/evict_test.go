@@ -149,7 +149,7 @@ func (f *follower) compare() {
 		if have[key] {
 			continue
 		}
-		if h.rec.Collectable(f.clock.Now().UnixMilli(), grace) {
+		if h.rec.Collectable(f.clock.Now().UnixMilli(), kv.Grace{Keep: grace}) {
 			delete(f.held, key)
 			continue
 		}

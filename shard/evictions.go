@@ -134,7 +134,7 @@ func (s *Store) evictOwn(sh *shard, hash uint64, r *kv.Record, reserved int64) (
 			break
 		}
 		var ok bool
-		if growth, ok = s.reserve(sh, hash, r, reserved); ok {
+		if growth, ok = s.reserve(sh, hash, r, reserved, s.maxBytes); ok {
 			return growth, 0
 		}
 	}

@@ -25,7 +25,7 @@ func TestFootprint(t *testing.T) {
 		t.Skip("SHARD_KEYS is not set")
 	}
 	clock := newFakeClock()
-	o := Options{Partitions: 1024, SweepEvery: -1, Grace: grace, Now: clock.Now}
+	o := Options{Partitions: 1024, SweepEvery: -1, Grace: kv.Grace{Keep: grace}, Now: clock.Now}
 	if p, err := strconv.Atoi(os.Getenv("SHARD_PARTITIONS")); err == nil {
 		o.Partitions = p
 	}

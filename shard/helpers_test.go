@@ -45,7 +45,7 @@ func (c *fakeClock) version(n uint64) kv.Version { return kv.VersionAt(c.Now()) 
 // open makes a store without a sweeper that reads the clock.
 func open(t testing.TB, c *fakeClock, o Options) *Store {
 	t.Helper()
-	o.Now, o.Grace, o.SweepEvery = c.Now, grace, -1
+	o.Now, o.Grace, o.SweepEvery = c.Now, kv.Grace{Keep: grace}, -1
 	if o.hash == nil {
 		o.hash = constHash(1)
 	}

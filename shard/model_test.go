@@ -39,7 +39,7 @@ func (m *model) apply(hash uint64, r kv.Record, d *kv.Decision) kv.Applied {
 	if old.Version == r.Version && !r.Supersedes(&old) {
 		a.Outcome = kv.Same
 	}
-	if r.Supersedes(&old) && !r.Collectable(m.now(), grace) {
+	if r.Supersedes(&old) && !r.Collectable(m.now(), kv.Grace{Keep: grace}) {
 		m.entries[string(r.Key)] = held{hash, clone(&r)}
 		a.Outcome, a.Current = kv.Stored, r.Version
 	}
@@ -49,7 +49,7 @@ func (m *model) apply(hash uint64, r kv.Record, d *kv.Decision) kv.Applied {
 func (m *model) sweep() (collected int) {
 	for key, h := range m.entries {
 		switch {
-		case h.rec.Collectable(m.now(), grace):
+		case h.rec.Collectable(m.now(), kv.Grace{Keep: grace}):
 			delete(m.entries, key)
 			collected++
 		case h.rec.Expired(m.now()):

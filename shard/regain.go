@@ -76,7 +76,7 @@ func (s *Store) squeezeOwn(sh *shard, hash uint64, r *kv.Record, reserved int64)
 		}
 		s.settle(sh, 0)
 		var ok bool
-		if growth, ok = s.reserve(sh, hash, r, reserved); ok {
+		if growth, ok = s.reserve(sh, hash, r, reserved, s.bound(r, terms{})); ok {
 			return growth, 0
 		}
 	}

@@ -3,7 +3,6 @@ package shard
 import (
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"httpdhs/kv"
 )
@@ -50,7 +49,7 @@ func (s *shard) memory() Memory {
 }
 
 // put stores r in place of old (zero: nothing was there). The caller holds mu.
-func (s *shard) put(place place, r *kv.Record, old *kv.Entry, grace time.Duration) {
+func (s *shard) put(place place, r *kv.Record, old *kv.Entry, grace kv.Grace) {
 	s.counts.count(r.Key, &r.Entry, 1)
 	d := mix(place.hash, r.Version)
 	was := int64(neverDue)
@@ -100,7 +99,7 @@ func (s *shard) passes(held *kv.Entry, r *kv.Record) bool {
 }
 
 // schedule makes the sweeper look at a hash at a time.
-func (s *shard) schedule(hash uint64, at int64, grace time.Duration) {
+func (s *shard) schedule(hash uint64, at int64, grace kv.Grace) {
 	if at != neverDue {
 		s.dues.push(due{at, hash})
 	}
@@ -119,7 +118,7 @@ const (
 // prune bounds the dues of entries that were replaced before they were due. One
 // is not stale where an expiry went there and came back; as long as it goes
 // back and forth, half of them are at any time.
-func (s *shard) prune(grace time.Duration) {
+func (s *shard) prune(grace kv.Grace) {
 	for range pruneSteps {
 		if s.dues.n <= 2*s.counts.timed+staleMin {
 			return
@@ -136,7 +135,7 @@ func (s *shard) prune(grace time.Duration) {
 }
 
 // stale says whether no entry is due then any more.
-func (s *shard) stale(d due, grace time.Duration) bool {
+func (s *shard) stale(d due, grace kv.Grace) bool {
 	stale := true
 	s.engine.Scan(d.hash, func(hash uint64, r *kv.Record) bool {
 		if hash != d.hash {

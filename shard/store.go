@@ -31,7 +31,7 @@ type Options struct {
 	Eviction Eviction
 
 	// Grace is how long a tombstone is kept; see kv.Entry.Collectable.
-	Grace time.Duration
+	Grace kv.Grace
 
 	// Now is the wall clock; nil is time.Now.
 	Now func() time.Time
@@ -50,6 +50,9 @@ type Options struct {
 	// DefaultSweepEvery, less is no sweeper, for a caller who calls Sweep.
 	SweepEvery time.Duration
 
+	// Journal is told of all changes; nil: nobody is.
+	Journal Journal
+
 	// Of tests: other tables than those of packedEngine, and another hash than kv.Hash.
 	newEngine func() engine
 	hash      func(key []byte) uint64
@@ -61,8 +64,9 @@ type Store struct {
 	bits      uint // log2 of len(shards)
 	maxBytes  int64
 	eviction  Eviction
-	grace     time.Duration
+	grace     kv.Grace
 	now       func() time.Time
+	journal   Journal
 	newEngine func() engine
 	arena     arena // all that the packed engines take
 	pace      *pace // of their compaction
@@ -84,19 +88,27 @@ type Store struct {
 	sweeper  sync.WaitGroup
 }
 
-// Open makes an empty store and starts its sweeper.
-func Open(o Options) (*Store, error) {
+// check says what is wrong with the settings.
+func (o *Options) check() error {
 	if o.Partitions < 1 || o.Partitions > MaxPartitions || o.Partitions&(o.Partitions-1) != 0 {
-		return nil, fmt.Errorf("cannot open store: %d partitions, want a power of two of at most %d", o.Partitions, MaxPartitions)
+		return fmt.Errorf("%d partitions, want a power of two of at most %d", o.Partitions, MaxPartitions)
 	}
 	if o.CompactShare < 0 || o.CompactShare > 1 {
-		return nil, fmt.Errorf("cannot open store: compaction takes %v of the processors, want 0 to 1", o.CompactShare)
+		return fmt.Errorf("compaction takes %v of the processors, want 0 to 1", o.CompactShare)
 	}
-	if o.MaxBytes < 0 || o.Grace < 0 {
-		return nil, fmt.Errorf("cannot open store: negative bound (%d bytes) or grace (%v)", o.MaxBytes, o.Grace)
+	if o.MaxBytes < 0 || o.Grace.Keep < 0 || o.Grace.OffFor < 0 {
+		return fmt.Errorf("negative bound (%d bytes) or grace (%+v)", o.MaxBytes, o.Grace)
 	}
 	if o.Eviction != EvictNone && o.MaxBytes == 0 {
-		return nil, fmt.Errorf("cannot open store: eviction %v without a bound", o.Eviction)
+		return fmt.Errorf("eviction %v without a bound", o.Eviction)
+	}
+	return nil
+}
+
+// Open makes an empty store and starts its sweeper.
+func Open(o Options) (*Store, error) {
+	if err := o.check(); err != nil {
+		return nil, fmt.Errorf("cannot open store: %w", err)
 	}
 	if o.Now == nil {
 		o.Now = time.Now
@@ -107,6 +119,9 @@ func Open(o Options) (*Store, error) {
 	if o.SweepEvery == 0 {
 		o.SweepEvery = DefaultSweepEvery
 	}
+	if o.Journal == nil {
+		o.Journal = noJournal{}
+	}
 	if o.hash == nil {
 		o.hash = kv.Hash
 	}
@@ -116,6 +131,7 @@ func Open(o Options) (*Store, error) {
 	s := &Store{
 		shards:    make([]shard, o.Partitions),
 		bits:      uint(bits.TrailingZeros(uint(o.Partitions))),
+		journal:   o.Journal,
 		maxBytes:  o.MaxBytes,
 		eviction:  o.Eviction,
 		grace:     o.Grace,
@@ -271,6 +287,7 @@ func (s *Store) drop(partition int, digests *[Buckets]uint64) bool {
 		return false
 	}
 	dropped, held := sh.empty(engine)
+	s.journal.Drop(partition)
 	sh.mu.Unlock()
 	// To give much memory back takes a while, and no lock.
 	dropped.Close()

@@ -19,7 +19,7 @@ import (
 func TestOpenRefuses(t *testing.T) {
 	for _, o := range []Options{
 		{Partitions: 0}, {Partitions: -1}, {Partitions: 3}, {Partitions: 2 * MaxPartitions},
-		{Partitions: 1, MaxBytes: -1}, {Partitions: 1, Grace: -1},
+		{Partitions: 1, MaxBytes: -1}, {Partitions: 1, Grace: kv.Grace{Keep: -1}}, {Partitions: 1, Grace: kv.Grace{OffFor: -1}},
 	} {
 		if s, err := Open(o); err == nil {
 			s.Close()

@@ -52,6 +52,36 @@ func TestSweepBuriesThenCollects(t *testing.T) {
 	check(time.Millisecond, 1, Stats{})
 }
 
+// What was dead before this process ran is kept for longer by the time in which none ran, and what
+// is deleted now is not.
+func TestTimeOffIsNoTimeOfGrace(t *testing.T) {
+	clock := newFakeClock()
+	before, off := value("before", clock.version(1), ""), time.Hour
+	before.Bury()
+	from := clock.Now()
+	clock.Advance(off)
+	s, err := Open(Options{Partitions: 1, SweepEvery: -1, Now: clock.Now, Grace: kv.Grace{Keep: grace, OffFrom: from.UnixMilli(), OffFor: off}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	now := value("now", clock.version(1), "")
+	now.Bury()
+	for _, r := range []kv.Record{before, now} {
+		if got := mustApply(t, s, kv.Hash(r.Key), r); got.Outcome != kv.Stored {
+			t.Fatalf("the tombstone %s is not taken: %+v", r.Key, got)
+		}
+	}
+	clock.Advance(grace)
+	if n := s.Sweep(); n != 0 {
+		t.Errorf("%d were collected while they count", n)
+	}
+	clock.Advance(time.Millisecond)
+	if n := s.Sweep(); n != 2 {
+		t.Errorf("%d were collected when their grace was over, want both", n)
+	}
+}
+
 // dueAt is the first moment at which there is something to do: a value is
 // expired, a tombstone collectable.
 func TestDueAt(t *testing.T) {
@@ -61,7 +91,11 @@ func TestDueAt(t *testing.T) {
 		if rapid.Bool().Draw(t, "bury") {
 			e.Bury()
 		}
-		grace := time.Duration(rapid.Int64Range(0, 1e10).Draw(t, "grace"))
+		grace := kv.Grace{
+			Keep:    time.Duration(rapid.Int64Range(0, 1e10).Draw(t, "grace")),
+			OffFrom: now.Add(-time.Duration(rapid.Int64Range(0, 1e10).Draw(t, "since"))).UnixMilli(),
+			OffFor:  time.Duration(rapid.Int64Range(0, 1e10).Draw(t, "off")),
+		}
 		over := func(at int64) bool {
 			if e.Tombstone {
 				return e.Collectable(at, grace)
@@ -78,7 +112,7 @@ func TestDueAt(t *testing.T) {
 		}
 	})
 	far := kv.Entry{Version: 1, Tombstone: true, Expires: neverDue}
-	if got := dueAt(&far, grace); got != neverDue {
+	if got := dueAt(&far, kv.Grace{Keep: grace}); got != neverDue {
 		t.Errorf("a tombstone that never expires is due at %d", got)
 	}
 }
@@ -173,7 +207,7 @@ func TestDuesAreBounded(t *testing.T) {
 // The sweeper runs by itself, and is gone when Close returns, once or twice.
 func TestSweeper(t *testing.T) {
 	defer goleak.VerifyNone(t)
-	s, err := Open(Options{Partitions: 2, Grace: time.Hour, SweepEvery: time.Millisecond, hash: constHash(1)})
+	s, err := Open(Options{Partitions: 2, Grace: kv.Grace{Keep: time.Hour}, SweepEvery: time.Millisecond, hash: constHash(1)})
 	if err != nil {
 		t.Fatal(err)
 	}

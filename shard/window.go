@@ -17,12 +17,27 @@ const (
 // lock once for all of them, and any order will do. Where Options.Eviction has to make room for one
 // of them, the locks are given back and taken again around it. It allocates nothing.
 func (s *Store) ApplyAll(offers []kv.Offer) {
+	if s.journal.Admit(false) != nil {
+		for i := range offers {
+			s.applyAlone(&offers[i], terms{}) // deletes may be admitted yet
+		}
+		return
+	}
+	s.applyAll(offers, terms{})
+}
+
+// Restore is ApplyAll of what this store held before, in the order in which it came to hold it. So
+// what is collectable by now takes the place of what it had replaced.
+func (s *Store) Restore(offers []kv.Offer) { s.applyAll(offers, terms{restore: true}) }
+
+// applyAll offers all by the same terms, but for their decisions.
+func (s *Store) applyAll(offers []kv.Offer, t terms) {
 	for len(offers) > 0 {
 		n := windowOf(offers)
 		if n == 1 {
-			s.applyAlone(&offers[0])
+			s.applyAlone(&offers[0], t)
 		} else {
-			s.applyWindow(offers[:n])
+			s.applyWindow(offers[:n], t)
 		}
 		offers = offers[n:]
 	}
@@ -74,11 +89,12 @@ const (
 )
 
 // applyAlone merges an offer that is in no window, or for which one found no room.
-func (s *Store) applyAlone(o *kv.Offer) {
-	o.Applied, o.Err = s.merge(o.Hash, o.Record, terms{decision: o.Decision})
+func (s *Store) applyAlone(o *kv.Offer, t terms) {
+	t.decision = o.Decision
+	o.Applied, o.Err = s.merge(o.Hash, o.Record, t)
 }
 
-func (s *Store) applyWindow(offers []kv.Offer) {
+func (s *Store) applyWindow(offers []kv.Offer, t terms) {
 	var w window
 	for i := range offers {
 		w.hashes[i] = offers[i].Hash
@@ -86,11 +102,11 @@ func (s *Store) applyWindow(offers []kv.Offer) {
 	w.n = len(offers)
 	s.order(&w)
 	for w.n > 0 {
-		done, short := s.applyLocked(&w, offers)
+		done, short := s.applyLocked(&w, offers, t)
 		last := &offers[w.order[done-1]&windowPlaceMask]
 		switch {
 		case short:
-			s.applyAlone(last)
+			s.applyAlone(last, t)
 		case s.maxBytes > 0 && s.over() > 0:
 			s.trimAlone(last.Hash)
 		}
@@ -102,11 +118,12 @@ func (s *Store) applyWindow(offers []kv.Offer) {
 // applyLocked goes through the window's offers up to the first that needs an eviction. It says how
 // many these are, and whether the last was short of room and is still to be merged. Eviction may
 // take long, and the locks of other shards, each alone: it is not for one who holds sixteen.
-func (s *Store) applyLocked(w *window, offers []kv.Offer) (done int, short bool) {
+func (s *Store) applyLocked(w *window, offers []kv.Offer, t terms) (done int, short bool) {
 	w.lock()
 	defer w.unlock()
 	w.touch()
 	w.touchDigests(s.bits)
+	t.window = true
 	var sh *shard
 	for i, key := range w.order[:w.n] {
 		if w.shards[i] != nil {
@@ -114,7 +131,8 @@ func (s *Store) applyLocked(w *window, offers []kv.Offer) (done int, short bool)
 		}
 		var missing int64
 		o := &offers[key&windowPlaceMask]
-		o.Applied, missing, o.Err = s.tryLocked(sh, s.place(o.Hash), o.Record, terms{decision: o.Decision, window: true}, 0)
+		t.decision = o.Decision
+		o.Applied, missing, o.Err = s.tryLocked(sh, s.place(o.Hash), o.Record, t, 0)
 		if missing > 0 {
 			return i + 1, true
 		}

@@ -137,7 +137,7 @@ func TestWindowDoesNotEvict(t *testing.T) {
 			w.hashes[i] = offers[i].Hash
 		}
 		s.order(&w)
-		done, isShort := s.applyLocked(&w, offers)
+		done, isShort := s.applyLocked(&w, offers, terms{})
 		if isShort {
 			short++
 		} else if done != w.n && s.over() <= 0 {
@@ -172,7 +172,7 @@ func TestWindowGoesOnWhereNothingIsToBeTrimmed(t *testing.T) {
 	}
 	s.order(&w)
 	s.accounted.Add(2 << 20)
-	done, short := s.applyLocked(&w, offers)
+	done, short := s.applyLocked(&w, offers, terms{})
 	s.accounted.Add(-2 << 20)
 	if done != windowOffers || short {
 		t.Errorf("a window of %d ended after %d, short %v", windowOffers, done, short)

@@ -57,6 +57,10 @@ type Options struct {
 	// never would.
 	EvictAfter time.Duration
 
+	// Starting says why the node does not take part yet; nil: nobody says so. An error of it wraps
+	// kv.ErrStarting, and SetMembers is called after the last.
+	Starting func() error
+
 	// Describe fills in what the node tells of itself in a ping: Keys, Bytes, Tombstones, Memory,
 	// Version, Started, Stopping, Moving, HandOver. now: as they are, and not as
 	// they were a moment ago.
@@ -285,6 +289,9 @@ func (t *Topology) Await(deadline time.Time) error {
 	if t.board.Ready() {
 		return nil
 	}
+	if err := t.Starting(); err != nil {
+		return err
+	}
 	if most := time.Now().Add(introductionMax); deadline.After(most) {
 		deadline = most
 	}
@@ -307,6 +314,14 @@ func (t *Topology) Await(deadline time.Time) error {
 		}
 	}
 	return nil
+}
+
+// Starting says why the node does not take part yet; nil: it does.
+func (t *Topology) Starting() error {
+	if t.opt.Starting == nil {
+		return nil
+	}
+	return t.opt.Starting()
 }
 
 // introductionMax bounds how long an operation waits until this node may coordinate. Most often it

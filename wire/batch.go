@@ -2,6 +2,7 @@ package wire
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 
 	"httpdhs/kv"
@@ -59,6 +60,9 @@ const (
 	NotPrimary                  // d: the answerer may not decide
 	NotOwner                    // a: kept, but the answerer is no owner: the sender goes by an old ring
 	TooFarAhead                 // a, d: stamped too far ahead of the peer's clock
+	NoDisk                      // a, d: the peer cannot write to its disk
+	DiskFull                    // a, d: the peer's disk is full
+	NotDurable                  // a, d: the peer has it in memory, and cannot write it to its disk
 
 	// Local is the first of the codes that never travel. They are the sending node's own, for items
 	// that have no answer.
@@ -71,6 +75,40 @@ const (
 	flagNoAuthority = 1 << 6 // r: the answerer has no authority for the partition
 	codeMask        = flagNoAuthority - 1
 )
+
+// refusals are the errors of the codes with which an owner refuses. The first that fits an error
+// is its code.
+var refusals = [...]struct {
+	code Code
+	err  error
+}{
+	{NoMemory, kv.ErrNoMemory},
+	{NotDurable, kv.ErrNotDurable},
+	{DiskFull, kv.ErrDiskFull},
+	{NoDisk, kv.ErrNoDisk},
+	{Refused, kv.ErrRefused},
+	{TooFarAhead, kv.ErrRefused},
+}
+
+// RefusalOf is the code for a refusal. An error that is none of the refusals is Refused.
+func RefusalOf(err error) Code {
+	for i := range refusals {
+		if errors.Is(err, refusals[i].err) {
+			return refusals[i].code
+		}
+	}
+	return Refused
+}
+
+// Refusal is the error that the code stands for; nil: it is no refusal.
+func (c Code) Refusal() error {
+	for i := range refusals {
+		if refusals[i].code == c {
+			return refusals[i].err
+		}
+	}
+	return nil
+}
 
 // Result is an item's answer.
 type Result struct {
@@ -200,7 +238,7 @@ func NextResult(body []byte) (r Result, rest []byte, err error) {
 		r.Record, rest, err = DecodeRecord(rest)
 	case Absent:
 		r.Behind, r.Existed = r.Existed, false
-	case Stored, NoMemory, Refused, TooFarAhead, Again, NotPrimary, NotOwner:
+	case Stored, NoMemory, Refused, TooFarAhead, NoDisk, DiskFull, NotDurable, Again, NotPrimary, NotOwner:
 	default:
 		err = fmt.Errorf("%w: result 0x%02x", ErrMalformed, body[0])
 	}

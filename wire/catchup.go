@@ -9,7 +9,7 @@ import (
 //
 //	digests  u8 level, u16 partitions to the end
 //	answer   u64 boot, u8 authority, then a partition each: u64 (level 0: all
-//	         buckets xored) or 256 × u64 (level 1)
+//	         buckets xored) or 256 × u64 (levels 1 and 2)
 //	pull     u16 partition, u64 from, 256 bits of buckets
 //	answer   u64 boot, u8 authority, u8 more, u64 next, records to the end
 //
@@ -34,6 +34,7 @@ type Level byte
 const (
 	WholePartitions Level = 0 // one digest a partition
 	EachBucket      Level = 1 // DigestBuckets a partition
+	OnDisk          Level = 2 // the same, once the records that they are of are on the owner's disk
 )
 
 // Digests are those of a partition's buckets: of each the exclusive or of its records.
@@ -104,11 +105,11 @@ func AppendDigests(dst []byte, level Level, partitions []int) []byte {
 
 // ParseDigests reads the body of a question, in a cluster of so many partitions.
 func ParseDigests(body []byte, partitions int) (level Level, of Partitions, err error) {
-	if len(body) < 1 || Level(body[0]) > EachBucket {
+	if len(body) < 1 || Level(body[0]) > OnDisk {
 		return 0, nil, fmt.Errorf("%w: digests", ErrMalformed)
 	}
 	level, most := Level(body[0]), partitions
-	if level == EachBucket {
+	if level != WholePartitions {
 		most = BucketChunk
 	}
 	of, err = parsePartitions(body[1:], partitions, most)
@@ -136,7 +137,7 @@ func ParseDigestsAnswer(answer []byte, level Level, partitions int) (o Origin, a
 		return o, nil, err
 	}
 	want := partitions
-	if level == EachBucket {
+	if level != WholePartitions {
 		want *= DigestBuckets
 	}
 	if len(body) != 8*want {

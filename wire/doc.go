@@ -12,6 +12,8 @@
 //	ring     who is on a ring                   ring.go
 //	hello    the map of the members             hello.go
 //
+// What a node keeps of the members on its disk is here as well: members.go.
+//
 // Nothing in a message is believed. A length is checked before anything is taken by it. A list is
 // bounded. A number that no node says is refused. What is decoded aliases the message.
 //

@@ -64,8 +64,20 @@ type Hello struct {
 	Refused  string     `json:"refused,omitempty"` // in an answer: why nothing was done
 	Members  memberList `json:"members"`           // the whole map; of a node that is not formed its own entry alone
 	Join     joinList   `json:"join,omitempty"`    // of a node that is not formed: where it tries to join
-	Who      bool       `json:"who,omitempty"`     // the asker only wants to know who is there
+	Who      bool       `json:"who,omitempty"`     // the asker only wants to know who is there, and what it knows
+
+	// InSyncAt is up to when the sender has gone on in a cluster that was in sync, in milliseconds
+	// since the Unix epoch: all that it has forgotten of deletes is a --tombstone-grace older. 0:
+	// it never has. InSyncUnknown: it cannot say, or not yet.
+	InSyncAt int64 `json:"in_sync_at"`
 }
+
+// InSyncUnknown is the Hello.InSyncAt of a node that is still loading. It is also what a hello of a
+// version says that knew of no such thing.
+const InSyncUnknown = -1
+
+// maxInSyncAt is as late as a version can be, see kv.Version.
+const maxInSyncAt = 1<<42 - 1
 
 // Lists of a message. They are cut off at the most that there may be: else three bytes of a message
 // would become fifty of memory.
@@ -141,7 +153,7 @@ func DecodeHello(data []byte) (*Hello, error) {
 	if outer.Format != HelloFormat {
 		return nil, HelloFormatError(outer.Format)
 	}
-	h := new(Hello)
+	h := &Hello{InSyncAt: InSyncUnknown}
 	if err := json.Unmarshal(data, h); err != nil {
 		return nil, badHello(err)
 	}
@@ -164,6 +176,9 @@ func (h *Hello) validate() error {
 	}
 	if n := len(h.Settings.Partitioner); n > partitionerBytesMax {
 		return fmt.Errorf("the name of its partitioner has %d bytes: at most %d", n, partitionerBytesMax)
+	}
+	if h.InSyncAt < InSyncUnknown || h.InSyncAt > maxInSyncAt {
+		return fmt.Errorf("it was in sync at %d, which is no time", h.InSyncAt)
 	}
 	for _, addr := range h.Join {
 		if err := CheckAddr(addr); err != nil {

@@ -1,7 +1,13 @@
 package wire
 
 import (
+	"bytes"
+	"errors"
+	"slices"
+	"strings"
 	"testing"
+
+	"pgregory.net/rapid"
 
 	"httpdhs/kv"
 )
@@ -64,4 +70,83 @@ func TestMembersHaveATagEach(t *testing.T) {
 	if MaxMembers > kv.MaxTag+1 {
 		t.Errorf("%d members, and %d tags", MaxMembers, kv.MaxTag+1)
 	}
+}
+
+// aMember draws a valid entry.
+func aMember(t *rapid.T) Member {
+	return Member{
+		Name:    rapid.SampledFrom([]string{"a:1", "b:1", "[::1]:65535"}).Draw(t, "name"),
+		Zone:    rapid.StringMatching("[a-zé]{0,8}").Draw(t, "zone"),
+		Version: rapid.Uint64Max(MaxVersion).Draw(t, "version"),
+		State:   State(rapid.IntRange(0, 2).Draw(t, "state")),
+		Weight:  rapid.IntRange(1, MaxWeight).Draw(t, "weight"),
+	}
+}
+
+// A list of members is read as it was written, and no part of it is a list.
+func TestMembersComeThroughAFile(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		all := rapid.SliceOfN(rapid.Custom(aMember), 0, 8).Draw(t, "all")
+		data := AppendMembers(nil, all)
+		got, err := ParseMembers(data)
+		if err != nil || !slices.Equal(got, all) {
+			t.Fatalf("%+v came through as %+v, %v", all, got, err)
+		}
+		cut := rapid.IntRange(0, len(data)-1).Draw(t, "cut")
+		if got, err := ParseMembers(data[:cut]); !errors.Is(err, ErrBadMember) {
+			t.Fatalf("%d of %d bytes are %+v, %v", cut, len(data), got, err)
+		}
+	})
+}
+
+// What is no list of members is refused with a reason, and nothing is made of the lengths in it.
+func TestWhatIsNoListOfMembers(t *testing.T) {
+	good := AppendMembers(nil, []Member{{Name: "a:1", Version: 1, Weight: 1, Zone: "z"}})
+	spoilt := func(at int, b byte) []byte {
+		bad := bytes.Clone(good)
+		bad[at] = b
+		return bad
+	}
+	many := make([]Member, helloMembersMax+1)
+	for i := range many {
+		many[i] = Member{Name: "a:1", Weight: 1}
+	}
+	for what, test := range map[string]struct {
+		data []byte
+		want string
+	}{
+		"nothing":         {nil, "0 bytes"},
+		"another format":  {spoilt(0, 2), "format 2"},
+		"many":            {AppendMembers(nil, many), "at most"},
+		"more than bytes": {spoilt(1, 1), "at most"},
+		"a long zone":     {spoilt(membersHead+13, 1), "cut short"},
+		"no state":        {spoilt(membersHead+8, 3), "no state"},
+		"weight 0":        {spoilt(membersHead+12, 0), "weight"},
+		"one byte more":   {append(bytes.Clone(good), 0), "1 bytes follow"},
+	} {
+		if _, err := ParseMembers(test.data); !errors.Is(err, ErrBadMember) || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%s: %v, want %q", what, err, test.want)
+		}
+	}
+}
+
+// Whatever bytes a file has, reading them gives valid entries that are written as they were, or an
+// error.
+func FuzzMembers(f *testing.F) {
+	f.Add(AppendMembers(nil, nil))
+	f.Add(AppendMembers(nil, []Member{{Name: "a:1", Version: 7, State: Removed, Weight: 1, Zone: "z"}, {Name: "b:1", Weight: 2}}))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		all, err := ParseMembers(data)
+		if err != nil {
+			return
+		}
+		for _, m := range all {
+			if err := m.Validate(); err != nil {
+				t.Error(err)
+			}
+		}
+		if again := AppendMembers(nil, all); !bytes.Equal(again, data) {
+			t.Errorf("%x is read as %+v, and written as %x", data, all, again)
+		}
+	})
 }

@@ -26,7 +26,7 @@ func TestGoldenMessages(t *testing.T) {
 		{Kind: kv.OpDelete, Cond: kv.Condition{Kind: kv.IfVersion, Versions: []kv.Version{1, 0xff}}, Record: kv.Record{Key: []byte("d")}},
 		{Kind: kv.OpIncr, Number: -3, Prior: true},
 	})
-	golden(t, "batch", batch, "0501"+"8877665544332211"+
+	golden(t, "batch", batch, "0601"+"8877665544332211"+
 		"61"+"10"+"01"+"02"+"0807060504030201"+"6b"+"7676"+
 		"72"+"03"+"6b6579"+
 		"64"+"0900000000000000"+"01"+"64"+"97808000"+
@@ -37,18 +37,18 @@ func TestGoldenMessages(t *testing.T) {
 	for _, r := range []Result{
 		{Code: Stored, Existed: true}, {Code: Stale, Version: 7}, {Code: NoMemory}, {Code: Refused}, {Code: TooFarAhead},
 		{Code: Decided, Decision: sums(9, "7")}, {Code: Found, NoAuthority: true, Record: kv.Record{Key: []byte("k"), Entry: kv.Entry{Version: 1}}},
-		{Code: Absent}, {Code: NotPrimary}, {Code: Again},
+		{Code: Absent}, {Code: NotPrimary}, {Code: NoDisk}, {Code: DiskFull}, {Code: NotDurable}, {Code: Again},
 	} {
 		answer = AppendResult(answer, &r)
 	}
-	golden(t, "answer", answer, "0501"+"0000000000000000"+
+	golden(t, "answer", answer, "0601"+"0000000000000000"+
 		"81"+"02"+"0700000000000000"+"03"+"04"+"0b"+
 		"05"+"03"+"0800000000000000"+"10"+"01"+"01"+"0900000000000000"+"64"+"37"+"84808000"+"00"+"07"+"01"+"00"+
 
-		"46"+"10"+"01"+"00"+"0100000000000000"+"6b"+"07"+"09"+"08")
+		"46"+"10"+"01"+"00"+"0100000000000000"+"6b"+"07"+"09"+"0c"+"0d"+"0e"+"08")
 
 	list := AppendList(nil, &kv.ListRequest{From: 0x1234, Limit: 5, Values: true, Prefix: []byte("p")}, []uint16{1, 0x203})
-	golden(t, "listing", list, "0502"+"3412000000000000"+"05000000"+"01"+"01"+"70"+"0100"+"0302")
+	golden(t, "listing", list, "0602"+"3412000000000000"+"05000000"+"01"+"01"+"70"+"0100"+"0302")
 
 	ping := AppendPing(nil, &Ping{
 		Name: "n", Boot: 7, Settings: "s", Clock: 300, Wall: 1, Lead: -1, Machine: 2, InSync: true, Number: 3,
@@ -57,11 +57,12 @@ func TestGoldenMessages(t *testing.T) {
 		Sees: Sight{Boot: 11, Suspicion: 12, Live: true, PrimaryEpoch: 13, Counts: true, Acknowledged: 15}, Heard: 16, Held: 17,
 		Keys: 1, Bytes: 2, Tombstones: 3, Version: "v", Resp: "h:1", Started: time.Unix(64, 1),
 		Memory: Memory{Live: 4, Dead: 5, Segments: 6, Index: 7, Max: 8, Evicted: 9, EvictedBytes: 10},
+		Disk:   Disk{Bytes: 11, Unsynced: 12, Max: 13, Faults: 1},
 	})
-	golden(t, "ping", ping, "0503"+"05"+"016e"+"07"+"0173"+"ac02"+"02"+"01"+"04"+"03"+
+	golden(t, "ping", ping, "0603"+"05"+"016e"+"07"+"0173"+"ac02"+"02"+"01"+"04"+"03"+
 		"04"+"05"+"06"+"020607"+"00"+"0106"+"08"+"0172"+"12"+"02"+"04"+"000000000000f03f"+"14"+"01"+"0164"+
 		"03"+"0b"+"0c"+"0d"+"0f"+"10"+"22"+
-		"02"+"04"+"06"+"08"+"0a"+"0c"+"0e"+"10"+"12"+"14"+"0176"+"03683a31"+"8001"+"02")
+		"02"+"04"+"06"+"08"+"0a"+"0c"+"0e"+"10"+"12"+"14"+"16"+"18"+"1a"+"02"+"0176"+"03683a31"+"8001"+"02")
 }
 
 // A ping is read as it was written, whatever a later version appends to it. One that is cut is
@@ -75,6 +76,7 @@ func TestPingsComeBack(t *testing.T) {
 		Sees:   Sight{Boot: math.MaxUint64, Suspicion: 2, Live: true, PrimaryEpoch: 3, Acknowledged: 4}, Heard: 5, Held: 6,
 		Keys: 1, Bytes: 2, Tombstones: 3, Version: "1.0", Resp: "host:6379", Started: time.Unix(1_700_000_000, 123_456_789),
 		Memory: Memory{Live: 1, Dead: 2, Segments: 3, Index: 4, Max: 5, Evicted: 6, EvictedBytes: 7},
+		Disk:   Disk{Bytes: 8, Unsynced: 9, Max: 10, Faults: 1},
 	}
 	msg := AppendPing(nil, &want)
 	for what, msg := range map[string][]byte{"alone": msg, "with more": append(bytes.Clone(msg), "more"...)} {

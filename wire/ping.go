@@ -58,6 +58,7 @@ type Ping struct {
 	Bytes      int64
 	Tombstones int64
 	Memory     Memory
+	Disk       Disk
 	Version    string
 	Resp       string // host:port where it speaks the Redis protocol; empty: nowhere
 	Started    time.Time
@@ -104,6 +105,14 @@ type Memory struct {
 
 	Evicted      int64 // entries, since the start
 	EvictedBytes int64
+}
+
+// Disk is what a node's log takes, in bytes; all is 0 where nothing is on disk.
+type Disk struct {
+	Bytes    int64
+	Unsynced int64 // written, and not synced
+	Max      int64 // the bound; 0: none
+	Faults   int64 // 1: it does not take writes
 }
 
 // countMax is more than a node counts of anything while it runs: a million a second for nine years.

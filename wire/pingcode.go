@@ -88,6 +88,8 @@ func AppendPing(dst []byte, p *Ping) []byte {
 	m := &p.Memory
 	dst = appendVarints(dst, p.Keys, p.Bytes, p.Tombstones,
 		m.Live, m.Dead, m.Segments, m.Index, m.Max, m.Evicted, m.EvictedBytes)
+	d := &p.Disk
+	dst = appendVarints(dst, d.Bytes, d.Unsynced, d.Max, d.Faults)
 	dst = appendString(appendString(dst, p.Version), p.Resp)
 	return appendVarints(dst, p.Started.Unix(), int64(p.Started.Nanosecond()))
 }
@@ -174,6 +176,7 @@ func (f *fields) ping(p *Ping) {
 		Live: f.varint(), Dead: f.varint(), Segments: f.varint(), Index: f.varint(), Max: f.varint(),
 		Evicted: f.varint(), EvictedBytes: f.varint(),
 	}
+	p.Disk = Disk{Bytes: f.varint(), Unsynced: f.varint(), Max: f.varint(), Faults: f.varint()}
 	p.Version, p.Resp = f.text(), f.text()
 	p.Started = time.Unix(f.varint(), f.varint())
 }

@@ -33,6 +33,7 @@ var mayImport = map[string][]string{
 	"ring":             {},
 	"rebalance":        {},
 	"shard":            {"kv"},
+	"disk":             {"kv"},
 	"membership":       {"wire"},
 	"wire":             {"kv", "ring", "rebalance"},
 	"peer":             {"kv", "wire", "internal/seal", "internal/nonblock"},
@@ -50,18 +51,21 @@ var mayImport = map[string][]string{
 	"client": {"kv", "api", "internal/format"},
 	"bench":  {"kv", "api", "internal/format", "client"},
 
+	// What nodes have on disk, without a node.
+	"backup": {"kv", "disk", "shard"},
+
 	// What is read at a scrape.
-	"internal/metrics": {"antientropy", "replicate", "server", "server/resp", "shard", "topology"},
+	"internal/metrics": {"antientropy", "disk", "replicate", "server", "server/resp", "shard", "topology"},
 
 	// What puts it all together.
 	"node": {
 		"kv", "api", "internal/metrics",
-		"ring", "shard", "wire", "peer", "membership", "topology", "replicate", "dataplane",
+		"ring", "shard", "disk", "wire", "peer", "membership", "topology", "replicate", "dataplane",
 		"server", "server/console", "server/resp",
 	},
 	"internal/testcluster": {"api", "internal/poll", "internal/ports", "internal/syncbuf", "node"},
-	"internal/simnet":      {"kv", "ring", "shard", "wire", "peer", "membership", "topology", "dataplane"},
-	"cmd/httpdhs":          {"kv", "api", "internal/format", "node", "client", "bench"},
+	"internal/simnet":      {"kv", "ring", "shard", "wire", "peer", "membership", "topology", "dataplane", "disk", "internal/crashfs"},
+	"cmd/httpdhs":          {"kv", "api", "internal/format", "node", "client", "bench", "backup", "disk"},
 
 	// Measurements, which do not ship: nothing outside of workshop may import them.
 	"workshop/baseline": {},
@@ -80,6 +84,7 @@ var mayImport = map[string][]string{
 	"internal/testcert":   {},
 	"internal/ports":      {},
 	"internal/memnet":     {"wire"},
+	"internal/crashfs":    {"disk"},
 	"internal/mutants":    {},
 	"internal/browser":    {"internal/poll"},
 	"test":                {},
@@ -91,7 +96,7 @@ var onlyIn = map[string][]string{
 	"github.com/prometheus/client_golang":     {"internal/metrics"},
 	"github.com/alecthomas/kong":              {"cmd/httpdhs"},
 	"github.com/schollz/progressbar/v3":       {"cmd/httpdhs"},
-	"github.com/klauspost/compress":           {"cmd/httpdhs"},
+	"github.com/klauspost/compress":           {"cmd/httpdhs", "backup"},
 	"golang.org/x/text/unicode/runenames":     {"cmd/httpdhs"},
 	"github.com/HdrHistogram/hdrhistogram-go": {"bench"},
 	"github.com/redis/go-redis/v9":            {"test"},

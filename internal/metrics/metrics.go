@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"httpdhs/antientropy"
+	"httpdhs/disk"
 	"httpdhs/replicate"
 	"httpdhs/server"
 	"httpdhs/server/resp"
@@ -30,6 +31,7 @@ type Sources struct {
 
 	Ready   func() bool // whether the node serves its share
 	Store   func() shard.Stats
+	Disk    func() disk.Stats // nil: nothing is on disk
 	Steps   func() [shard.StepKinds]shard.StepTimes
 	HTTP    func() server.Stats
 	Resp    func() resp.Stats     // nil: the node does not speak the Redis protocol
@@ -156,7 +158,7 @@ var (
 
 // Describe implements prometheus.Collector.
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range slices.Concat(descs, respDescs) {
+	for _, d := range slices.Concat(descs, respDescs, diskDescs) {
 		ch <- d
 	}
 }
@@ -170,6 +172,9 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	}
 	if c.src.Store != nil {
 		e.store(c.src.Store(), c.src.MaxMemory)
+	}
+	if c.src.Disk != nil {
+		e.disk(c.src.Disk())
 	}
 	if c.src.Steps != nil {
 		e.steps(c.src.Steps())

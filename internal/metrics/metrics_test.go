@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"httpdhs/antientropy"
+	"httpdhs/disk"
 	"httpdhs/peer"
 	"httpdhs/replicate"
 	"httpdhs/server"
@@ -32,6 +33,13 @@ func full() Sources {
 			return shard.Stats{
 				Keys: 11, Tombstones: 12, Bytes: 13, Accounted: 14, Evicted: 6, EvictedBytes: 7, Passed: 8,
 				Memory: shard.Memory{Live: 5, Dead: 2, Segments: 10, Index: 4},
+			}
+		},
+		Disk: func() disk.Stats {
+			return disk.Stats{
+				Bytes: 201, Live: 202, Unsynced: 203, Max: 204, Segments: 205, Behind: 206, Fault: true, Written: 207, Changed: 208, Copied: 209,
+				Cleaned: 210, Damaged: 211, Faults: 212, Syncs: 213, SyncTime: 214 * time.Millisecond, SyncLongest: 215 * time.Millisecond,
+				Loaded: 216, LoadTime: 217 * time.Millisecond,
 			}
 		},
 		Steps: func() (all [shard.StepKinds]shard.StepTimes) {

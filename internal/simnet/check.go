@@ -13,18 +13,24 @@ import (
 // ended when the other began. Newer is by version.
 //
 //	acks      When a write is answered with a acknowledgements, a owners of its key have stored
-//	          it, or something newer.
+//	          it, or something newer. Where they sync always, a Durable that began later has
+//	          returned without an error.
+//	disk      A node that stops has, when it has loaded its disk, what ledger.go says of a key, or
+//	          something newer that it once had. It finds no damage. It starts empty only if
+//	          another was in sync for longer than half of the grace after it.
 //	lost      At the end all owners hold an acknowledged write, or something newer. Not so if all
-//	          owners that had stored it lost their memory. An owner that lost its memory, and
-//	          said afterwards that it is in sync, counts as holding it. That takes another that
-//	          still held it then, and no split.
+//	          owners that had stored it lost it: their memory, and from their disks what need not
+//	          last. An owner that lost it, and said afterwards that it is in sync, counts as
+//	          holding it. That takes another that still held it then, and no split. A tombstone
+//	          may be collected after its grace, here and in all that follows.
 //	strict    A read that asks r replicas, after a write that had a acknowledgements, meets that
 //	          write or a newer one where a + r > N, split or not. Not so if an owner of the key
-//	          lost its memory before the read had ended. While members change, only without a
-//	          split.
+//	          lost its memory before the read had ended. An owner that has a disk, and lost the
+//	          write from that, is none of the a. While members change, only without a split.
 //	back      Of two reads with r1 + r2 > N the later one does not find less than the earlier
-//	          one. Exceptions as for strict. These two also mean that no deleted key comes back
-//	          to a strict read.
+//	          one. Exceptions as for strict. Nor if an owner lost anything of the key, for a read
+//	          does not wait for the disk. These two also mean that no deleted key comes back to a
+//	          strict read.
 //	last      Of two acknowledged writes at levels other than one, the later is the newer,
 //	          however the clocks are set. Not so if the network is split during the later one, or
 //	          the earlier one is lost as above. Nor if the later one alone has a condition: the
@@ -36,11 +42,11 @@ import (
 //	          above.
 //	create    Of all writes under If-None-Match: * to a key that is never deleted one succeeds.
 //	          So does one of those under the same If-Match. Not so if the network is split during
-//	          the later one. Nor if an owner lost its memory before that, and not all owners had
+//	          the later one. Nor if an owner stopped before that, and not all owners had
 //	          acknowledged the earlier one.
 //	once      A write has one place in the order of its key. What was seen, and then replaced or
 //	          deleted, is not read again. That holds where each of the three meets the next, by
-//	          a + r > N: who saw it, who replaced it, and the read. Exceptions as for strict. At
+//	          a + r > N: who saw it, who replaced it, and the read. Exceptions as for back. At
 //	          rest, a write that is not lost has replaced for good what was seen before it. An
 //	          outcome that is unknown may appear late, and once.
 //	reason    While the cluster is healthy, and has been for a while, no operation with time
@@ -57,8 +63,9 @@ import (
 //	          that and those of unknown outcome. Each acknowledged one has its own place, in an
 //	          order that fits the time, and a get behind it in its run finds its sum. Additions
 //	          do not count towards the least, or the order, if the network was split, or an owner
-//	          lost its memory, before all owners had them. Nor if they are lost as above.
-//	late      A call is answered at its deadline, unless the node was stopped meanwhile.
+//	          stopped, before all owners had them. Nor if they are lost as above.
+//	late      A call is answered at its deadline, unless the node was stopped meanwhile, or its
+//	          disk is slow.
 //
 // And of the end, when all faults are over:
 //
@@ -112,11 +119,14 @@ func check(h *History, r Rules) *checker {
 		}
 	}
 	c.late()
+	for _, what := range h.Misloaded {
+		c.tell("disk", "%s", what)
+	}
 	c.reasons()
 	c.timely()
 	if h.Rest == "" {
 		c.listed()
-		for _, what := range h.Differs {
+		for _, what := range h.differ() {
 			c.tell("copies", "%s", what)
 		}
 	}
@@ -133,6 +143,8 @@ type checker struct {
 	looked map[string]int // by property: how often it was demanded
 	tags   map[string]uint16
 	found  []Violation
+
+	lasting map[string][]Durable // History.Durables: each with the most that lasts by then
 }
 
 // demand says that a property that holds has to be so, and whether it is.
@@ -155,7 +167,9 @@ type keyed struct {
 	ops    []*Op   // in the order of their begin
 	events []Event // those of this key, and of whole nodes
 	puts   map[string]*Op
-	lossAt time.Duration // when an owner first lost its memory
+	lossAt time.Duration // when an owner first lost some of what it held of the key
+	wipeAt time.Duration // when one first lost all, and its disk
+	fellAt time.Duration // when one first stopped, whatever it lost
 	kept   map[*Op]bool  // see lasts
 }
 
@@ -165,7 +179,7 @@ func (c *checker) byKey() (keys []*keyed) {
 		o := &c.h.Ops[i]
 		k := all[o.Key]
 		if k == nil {
-			k = &keyed{key: o.Key, owners: c.h.Owners(o.Key), anyone: c.h.Changed, puts: make(map[string]*Op), kept: make(map[*Op]bool), lossAt: Never}
+			k = &keyed{key: o.Key, owners: c.h.Owners(o.Key), anyone: c.h.Changed, puts: make(map[string]*Op), kept: make(map[*Op]bool), lossAt: Never, wipeAt: Never, fellAt: Never}
 			all[o.Key], keys = k, append(keys, k)
 		}
 		k.ops = append(k.ops, o)
@@ -173,7 +187,8 @@ func (c *checker) byKey() (keys []*keyed) {
 			k.puts[o.Value] = o
 		}
 	}
-	for _, e := range c.h.Events {
+	for i, e := range c.h.Events {
+		e.n = i
 		if e.Key != "" {
 			if k := all[e.Key]; k != nil {
 				k.events = append(k.events, e)
@@ -184,10 +199,10 @@ func (c *checker) byKey() (keys []*keyed) {
 			if e.Owns == nil || slices.Contains(e.Owns, k.key) {
 				k.events = append(k.events, e)
 			}
-			if e.Kind == Lost && k.keeps(e.Node) {
-				k.lossAt = min(k.lossAt, e.At)
-			}
 		}
+	}
+	for _, k := range keys {
+		k.losses()
 	}
 	return keys
 }
@@ -215,7 +230,7 @@ func (k *keyed) answered() (reads []*Op) {
 // keeps says whether a node was an owner of the key, as far as is known.
 func (k *keyed) keeps(node string) bool { return k.anyone || slices.Contains(k.owners, node) }
 
-// forgot says whether an owner of the key lost its memory by then.
+// forgot says whether an owner of the key lost some of what it held of it by then.
 func (k *keyed) forgot(by time.Duration) bool { return k.lossAt <= by }
 
 func (c *checker) acks(k *keyed) {
@@ -225,7 +240,7 @@ func (c *checker) acks(k *keyed) {
 			if e.At > w.End {
 				break
 			}
-			if e.Kind == Stored && e.Version >= w.Version && k.keeps(e.Node) && !slices.Contains(stored, e.Node) {
+			if e.Kind == Stored && e.Version >= w.Version && k.keeps(e.Node) && !slices.Contains(stored, e.Node) && c.durable(&e, w.End) {
 				stored = append(stored, e.Node)
 			}
 		}
@@ -240,19 +255,22 @@ func (c *checker) reads(k *keyed) {
 	stricts, backs := 0, 0
 	defer func() { c.looked["strict"] += stricts; c.looked["back"] += backs }()
 	for i, r := range reads {
-		if k.forgot(r.End) {
+		if k.wipeAt <= r.End {
 			continue
 		}
 		for _, w := range writes {
-			if w.End < r.Begin && c.meet(c.acked(w), r.Required) && c.steady(w, r) {
-				if stricts++; w.Version > r.Version {
+			if w.End < r.Begin && c.meet(c.acked(w)-c.fallen(k, w, r.End), r.Required) && c.steady(w, r) {
+				if stricts++; w.Version > r.Version && !c.collected(k, w.Version, r) {
 					c.tell("strict", "%v\n  after %v", r, w)
 				}
 			}
 		}
 		for _, earlier := range reads[:i] {
+			if k.forgot(r.End) {
+				break
+			}
 			if earlier.End < r.Begin && c.meet(c.binds(k, earlier), r.Required) && c.steady(earlier, r) {
-				if backs++; earlier.Version > r.Version {
+				if backs++; earlier.Version > r.Version && !c.collected(k, earlier.Version, r) {
 					c.tell("back", "%v\n  after %v", r, earlier)
 				}
 			}
@@ -383,7 +401,7 @@ func (c *checker) creates(k *keyed) {
 
 // excused says whether the second of two conditional writes may not know of the first.
 func (c *checker) excused(k *keyed, first, second *Op) bool {
-	return !c.h.calm(second.Begin, second.End) || first.Acks < c.h.Replicas && k.forgot(second.End)
+	return !c.h.calm(second.Begin, second.End) || first.Acks < c.h.Replicas && k.fellAt <= second.End
 }
 
 func (c *checker) values(k *keyed) {
@@ -412,43 +430,10 @@ const lateMost = 10 * time.Millisecond
 
 func (c *checker) late() {
 	for i := range c.h.Ops {
-		if o := &c.h.Ops[i]; o.Late > lateMost {
+		o := &c.h.Ops[i]
+		waits := slices.ContainsFunc(c.h.Slow[o.Node], func(s Span) bool { return s.From-slowSync <= o.Begin+o.Timeout && o.Begin <= s.To+slowSync })
+		if o.Late > lateMost && !waits {
 			c.tell("late", "%v: %v after its deadline", o, o.Late)
-		}
-	}
-}
-
-func (c *checker) copies(k *keyed) {
-	// What memories have: a store never goes back.
-	newest := make(map[string]kv.Version)
-	for _, e := range k.events {
-		switch {
-		case e.Kind == Stored:
-			newest[e.Node] = max(newest[e.Node], e.Version)
-		case e.Kind == Lost, e.Kind == Dropped, e.Kind == Gone:
-			delete(newest, e.Node)
-		}
-	}
-	var want kv.Version
-	for _, v := range newest {
-		want = max(want, v)
-	}
-	var first Held
-	for i, owner := range k.owners {
-		held := c.held(owner, k.key)
-		if held.Version != want {
-			c.tell("copies", "%s: %s holds version %x, want %x", k.key, owner, uint64(held.Version), uint64(want))
-		}
-		if i == 0 {
-			first = held
-		}
-		if held.Value != first.Value || held.Tombstone != first.Tombstone {
-			c.tell("copies", "%s: %s holds %q, %s holds %q", k.key, owner, held.Value, first.Node, first.Value)
-		}
-	}
-	for _, held := range c.h.Held {
-		if held.Key == k.key && !slices.Contains(k.owners, held.Node) {
-			c.tell("copies", "%s: %s holds it and is not one of %v", k.key, held.Node, k.owners)
 		}
 	}
 }

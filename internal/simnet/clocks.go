@@ -100,7 +100,7 @@ func (s *sim) setRight() {
 		default:
 			continue
 		}
-		s.kill(run, Lost)
+		s.kill(run, wiped)
 		s.mustStart(run.node)
 	}
 }

@@ -131,7 +131,7 @@ func (c *checker) uncounted(k *keyed, w *Op) bool {
 		had = max(had, at)
 	}
 	lost := w.Level != kv.LevelAll && w.Level != kv.LevelLive && slices.ContainsFunc(k.events, func(e Event) bool {
-		return e.Kind == Lost && k.keeps(e.Node) && e.At >= w.Begin && e.At <= had
+		return (e.Kind == Lost || e.Kind == Fell) && k.keeps(e.Node) && e.At >= w.Begin && e.At <= had
 	})
 	return lost || !c.h.calm(w.Begin, had) || !c.lasts(k, w)
 }

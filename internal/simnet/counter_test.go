@@ -29,7 +29,7 @@ func counts(s *Shape) {
 func TestControlCountsTwice(t *testing.T) {
 	finds(t, Rules{}, []string{"counter"}, func(s *Shape) {
 		counts(s)
-		s.Faults = []*Fault{{Kind: Lossy, For: s.Span, Share: 0.1}}
+		s.Faults = []*Fault{{Kind: Lossy, For: s.Span, Share: 0.04}}
 		everywhere(s, func(inner dataplane.Store) dataplane.Store {
 			return miscounting{inner, func(s dataplane.Store, hash uint64, d *kv.Decision) (kv.Applied, error) {
 				held, _, _ := s.Get(nil, hash, d.Record.Key)

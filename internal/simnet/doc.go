@@ -36,6 +36,14 @@
 //   - Nodes that are slow to start: answers come before they know who the members are, or by which
 //     ring they go.
 //
+// In about half of the runs nodes have disks ([Disks]): a disk.Log each, on a file system of
+// package crashfs that outlives the node. Then a node that crashes is killed, loses its power, or
+// is stopped in good order, by itself or with all others at once. It starts with what its disk
+// has, and goes through the stages of node/start.go. Disks fail, are full, or are slow for a
+// while. Some runs take minutes, in which tombstones are collected. There nodes are away for
+// longer than the grace, and get the disks that they had a while ago. What has to last is worked
+// out from what was stored and when, and not from what is found (ledger.go).
+//
 // A seed fixes:
 //
 //   - the shape of the cluster, its clocks, and the faults;

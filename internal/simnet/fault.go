@@ -25,12 +25,23 @@ const (
 	Twice                    // some messages on all ways arrive twice, the second time much later
 	Lagging                  // messages from A to B, or to and from A, take so much longer
 	Full                     // the nodes in A refuse what needs memory
-	faultKinds
+
+	// Of nodes with a disk. The nodes in A are started again later, each after a pause.
+	Killed     // the processes in A are killed
+	Powerless  // the nodes in A lose their power
+	Restarted  // the nodes in A are stopped in good order
+	Stale      // the nodes in A are killed, and get the disks that they had a while ago
+	Unwritable // the disks of A do not take writes
+	Unsyncable // nor make them last
+	DiskFull   // nor have room
+	SlowDisk   // they take long to make them last
+
 )
 
 func (k FaultKind) String() string {
 	return [...]string{
 		"cut", "one-way cut", "lossy", "slow", "mute", "garbled", "failing", "stop", "wild clock", "crash", "clock jump", "twice", "lagging", "full",
+		"kill -9", "power cut", "restart", "stale disk", "disk takes no writes", "disk takes no syncs", "disk full", "slow disk",
 	}[k]
 }
 
@@ -46,6 +57,11 @@ const lagMost = 500 * time.Millisecond
 // lasts.
 func (f *Fault) splits() bool { return f.Kind.splits() || f.Kind == Lagging && f.roundTrip() > lagMost }
 
+// refuses says whether nodes refuse writes for want of room, or since their disks take nothing.
+func (f *Fault) refuses() bool {
+	return f.Kind == Full || f.Kind == Unwritable || f.Kind == Unsyncable || f.Kind == DiskFull
+}
+
 // roundTrip is what a fault that lags adds to the time of a question and its answer.
 func (f *Fault) roundTrip() time.Duration {
 	if len(f.B) > 0 {
@@ -60,9 +76,10 @@ type Fault struct {
 	At     time.Duration // since the clients began
 	For    time.Duration
 	A, B   []string
-	Share  float64       // of messages
-	By     time.Duration // of clocks and ways
-	Silent bool          // what is lost is lost without a word
+	Share  float64         // of messages
+	By     time.Duration   // of clocks and ways
+	Silent bool            // what is lost is lost without a word
+	Pauses []time.Duration // until each node in A is started again
 }
 
 // String is the fault in words.

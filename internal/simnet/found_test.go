@@ -24,6 +24,9 @@ func TestFoundSeeds(t *testing.T) {
 		{"a node with a wrong clock takes the others for down before it knows that it is wrong", 1418, together},
 		{"a node with a wrong clock is asked for something before it knows that it is wrong", 23, together},
 		{"a node is in sync while those that could tell it the time are slow to start", 2288, dawdling},
+		{"a data directory that was made is gone after a power cut", 3, onDisk},
+		{"segments that were given up, and never synced, are taken for damage", 179, onDisk},
+		{"a node that was killed before its disk knew it to be in sync starts empty", 182, onDisk},
 	} {
 		t.Run(found.name, func(t *testing.T) {
 			for _, v := range Check(run(t, drawShape(found.seed, found.as)), Rules{}) {

@@ -29,7 +29,7 @@ type healthWatch struct {
 	mu     sync.Mutex    // guards all below
 	faults int           // that last
 	fulls  int           // the same, of nodes that are full
-	filled bool          // some were full once
+	filled bool          // some were full once, or their disks took nothing
 	is     Health        // as it was last found
 	since  time.Duration // of that
 	fine   bool
@@ -43,8 +43,11 @@ func (w *healthWatch) turn(on bool, kind FaultKind) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	count, by := &w.faults, -1
-	if kind == Full {
+	switch kind {
+	case Full:
 		count, w.filled = &w.fulls, true
+	case Unwritable, Unsyncable, DiskFull:
+		w.filled = true
 	}
 	if on {
 		by = 1
@@ -65,7 +68,7 @@ func (w *healthWatch) troubleLocked() {
 	}
 }
 
-// emptied says whether nodes were full, and none is any more.
+// emptied says whether nodes were full, or their disks took nothing, and none is full any more.
 func (w *healthWatch) emptied() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -135,6 +138,9 @@ func (r *running) lacks() bool {
 // well says whether a node is in sync and knows which of the others are.
 func (r *running) well(s *sim) bool {
 	if stopped, _ := r.door.stopped(); stopped || !r.plane.Board.InSync() || r.leaving.Load() {
+		return false
+	}
+	if r.log != nil && r.log.Fault() != nil { // a disk that works again is tried a second later
 		return false
 	}
 	for _, p := range r.plane.Topology.Peers() {

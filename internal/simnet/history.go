@@ -104,6 +104,7 @@ const (
 	Lost                     // it stopped, and all that it held is gone
 	InSync                   // it said that it holds all that it owns, for the first time since it was started, or by this ring
 	Gone                     // it has handed over all that it held, and left
+	Fell                     // it stopped, and its disk has Kept at least
 )
 
 // Event is what happened to a node's memory. The events of a History are in the order in which they
@@ -115,7 +116,13 @@ type Event struct {
 	Key       string // of Stored and Dropped
 	Version   kv.Version
 	Tombstone bool
+	Dead      int64    // of Stored: when it ends to be a value, Unix milliseconds; 0: never
+	Loaded    bool     // of Stored: from its disk
 	Owns      []string // of InSync: the keys that it owns; nil: it owns the same as ever
+
+	Kept map[string]kv.Version // by key; those that are missing may be gone
+
+	n int // its place in History.Events
 }
 
 // String is the event in words.
@@ -126,7 +133,13 @@ func (e *Event) String() string {
 		if e.Tombstone {
 			what = "tombstone"
 		}
-		return fmt.Sprintf("        %s stored %s, %s of version %x", e.Node, e.Key, what, uint64(e.Version))
+		how := "stored"
+		if e.Loaded {
+			how = "loaded"
+		}
+		return fmt.Sprintf("        %s %s %s, %s of version %x", e.Node, how, e.Key, what, uint64(e.Version))
+	case Fell:
+		return fmt.Sprintf("%s fell", e.Node)
 	case Dropped:
 		return fmt.Sprintf("        %s dropped %s", e.Node, e.Key)
 	case Lost:
@@ -182,7 +195,21 @@ type History struct {
 	Differs []string            // partitions that have other digests at one owner than at another
 	Listed  map[string][]string // by node: the keys that it lists
 
+	// Of nodes with a disk.
+	OnDisk    bool                 // what is acknowledged is on the disk of who does so
+	Durables  map[string][]Durable // by node, in the order in which they happened
+	Grace     time.Duration        // after which tombstones are collected
+	Slow      map[string][]Span    // by node: when its disk took long to sync
+	Ended     time.Duration        // when all was looked at
+	Misloaded []string             // what nodes have loaded that they should not have, or have not
+
 	log []line
+}
+
+// Durable is that all lasts that a node had stored.
+type Durable struct {
+	At   time.Duration
+	UpTo int // before this one of the events
 }
 
 // calm says whether no split was at any moment of the time.

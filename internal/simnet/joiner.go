@@ -37,7 +37,7 @@ func (s *Shape) drawFalter(c chance) {
 func (s *sim) falter(n *node, ch *Change) {
 	s.log.add("%s joins, crashes in %v, is back after %v, and another restarts after %v", n.name, ch.After, ch.Back, ch.Then)
 	time.Sleep(ch.After)
-	s.kill(s.net.at(n.name), Lost)
+	s.kill(s.net.at(n.name), killed)
 	if ch.Back > 0 {
 		time.Sleep(ch.Back)
 		s.mustStart(n)
@@ -55,7 +55,7 @@ func (s *sim) falter(n *node, ch *Change) {
 	time.Sleep(ch.Then)
 	if other := s.about(&Change{Kind: Away, Place: ch.Place + 1}); other != nil && other != n {
 		s.log.add("%s is restarted", other.name)
-		s.kill(s.net.at(other.name), Lost)
+		s.kill(s.net.at(other.name), killed)
 		s.mustStart(other)
 	}
 }

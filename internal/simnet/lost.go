@@ -30,6 +30,10 @@ func (c *checker) survives(k *keyed, w *Op, until time.Duration) bool {
 			}
 		case Lost:
 			delete(holds, e.Node)
+		case Fell:
+			if e.Kept[k.key] < w.Version {
+				delete(holds, e.Node)
+			}
 		case Dropped, Gone:
 			if len(holds) > 1 { // the last one had no right to
 				delete(holds, e.Node)
@@ -63,7 +67,7 @@ func (c *checker) lost(k *keyed) {
 			continue
 		}
 		for _, owner := range k.owners {
-			if held := c.held(owner, k.key); c.demand("lost", held.Version >= w.Version) {
+			if held := c.held(owner, k.key); c.demand("lost", held.Version >= w.Version || held.Version == 0 && c.mayBeCollected(k, w.Version, Never)) {
 				c.tell("lost", "%v: %s holds version %x at the end", w, owner, uint64(held.Version))
 			}
 		}

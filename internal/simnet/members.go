@@ -125,6 +125,12 @@ func (s *sim) newMembers(run *running, o *dataplane.Options) (err error) {
 		},
 		Log: o.Log, Random: n.random.next,
 	}
+	if mo.Known, err = run.known(); err != nil {
+		return err
+	}
+	if run.log != nil {
+		mo.InSyncAt = run.synced.said
+	}
 	mo.Static, mo.Join = s.introduce(n)
 	if len(mo.Static) == 0 && !s.anyFormed() {
 		run.alone = max(s.log.now(), 1) // it may found a cluster
@@ -161,6 +167,7 @@ func (s *sim) startMembers(run *running) {
 	run.members.Start(membership.Events{
 		Live: t.Live, Down: t.Down, Overtaken: t.Overtaken, Heard: t.Heard,
 		Changed: func() {
+			run.keepMembers()
 			s.dawdle(run.node)
 			s.mustFollow(run)
 		},
@@ -303,7 +310,7 @@ func (s *sim) about(ch *Change) *node {
 
 // leave has a node hand over what it holds and go: what package node does.
 func (s *sim) leave(run *running) {
-	if run == nil || !run.members.Formed() {
+	if run == nil || !run.members.Formed() || !run.begun.Load() {
 		return
 	}
 	run.leaving.Store(true)
@@ -341,7 +348,7 @@ func (s *sim) leave(run *running) {
 		return
 	}
 	s.setGone(run.node, true)
-	s.kill(run, Gone)
+	s.kill(run, left)
 	if err != nil && s.shape.Members.EvictAfter == 0 { // it could not tell all: it is a dead member, which nobody else removes
 		s.remove(run.node, time.Now().Add(s.shape.RestTime))
 	}
@@ -355,7 +362,7 @@ func (s *sim) away(n *node, ch *Change) {
 	s.net.mu.Lock()
 	n.away = ch.Back > 0
 	s.net.mu.Unlock()
-	s.kill(s.net.at(n.name), Lost)
+	s.kill(s.net.at(n.name), killed)
 	if ch.Kind == Remove || ch.Back == 0 {
 		time.Sleep(ch.After)
 		end := began.Add(ch.Back)
@@ -376,7 +383,7 @@ func (s *sim) remove(victim *node, end time.Time) {
 	for i := victim.index + 1; time.Now().Before(end); i++ {
 		by := s.nodes[i%len(s.nodes)]
 		run := s.net.at(by.name)
-		if run == nil || by == victim || !run.members.Formed() {
+		if run == nil || by == victim || !run.members.Formed() || !run.begun.Load() {
 			time.Sleep(removeEvery / 10)
 			continue
 		}
@@ -419,7 +426,7 @@ func (s *sim) heal() {
 		}
 		for _, n := range lost {
 			s.log.add("an operator starts %s anew", n.name)
-			s.kill(s.net.at(n.name), Lost)
+			s.kill(s.net.at(n.name), killed)
 		}
 		for _, n := range lost {
 			s.mustStart(n)

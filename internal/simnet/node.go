@@ -8,15 +8,15 @@ import (
 	"time"
 
 	"httpdhs/dataplane"
+	"httpdhs/disk"
 	"httpdhs/kv"
 	"httpdhs/membership"
 	"httpdhs/peer"
-	"httpdhs/ring"
 	"httpdhs/shard"
 	"httpdhs/wire"
 )
 
-// node is a place where a node runs, or does not: its name, its clock and its disk, if it had one.
+// node is a place where a node runs, or does not: its name, its clock and its disk, if it has one.
 type node struct {
 	name   string
 	index  int
@@ -36,6 +36,8 @@ type node struct {
 	ended bool     // it is a member, and does not come back; guarded by network.mu
 
 	last time.Duration // when it was last started; guarded by network.mu
+
+	slot slot // of its disk, where nodes have one
 }
 
 // wall is what the clock of the node's machine reads.
@@ -55,6 +57,8 @@ type running struct {
 	leaving atomic.Bool
 	door    door
 	dead    atomic.Bool
+	begun   atomic.Bool // it takes part
+	disked
 }
 
 func (r *running) name() string { return r.node.name }
@@ -106,165 +110,6 @@ func (d *door) stopped() (now bool, times int) {
 	return d.shut != nil, d.stops
 }
 
-// notedStore is a node's store. It tells the recorder what is stored. A lock has it tell things in
-// the order in which they were done.
-type notedStore struct {
-	*shard.Store
-	run *running
-	rec *recorder
-
-	mu   sync.Mutex // guards keys
-	keys [][]string // by partition: all that was ever stored, to know what a drop takes
-}
-
-// Apply implements dataplane.Store.
-func (s *notedStore) Apply(hash uint64, r *kv.Record) (kv.Applied, error) {
-	return s.apply(hash, r, nil, func() (kv.Applied, error) { return s.Store.Apply(hash, r) })
-}
-
-// Decide implements dataplane.Store.
-func (s *notedStore) Decide(hash uint64, d *kv.Decision) (kv.Applied, error) {
-	return s.apply(hash, &d.Record, d, func() (kv.Applied, error) { return s.Store.Decide(hash, d) })
-}
-
-// apply has the store apply a record, where the node lets it in and has memory for it. A decision
-// makes the record, unless it is nil.
-func (s *notedStore) apply(hash uint64, r *kv.Record, d *kv.Decision, do func() (kv.Applied, error)) (kv.Applied, error) {
-	s.run.door.pass()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if a, full := s.full(hash, r, d); full {
-		return a, kv.ErrNoMemory
-	}
-	a, err := do()
-	s.note(hash, r, &a, err)
-	return a, err
-}
-
-// full says whether the node has no memory for a record that the store would take: a new one, or
-// one that is larger than what is held. There is always room for tombstones.
-func (s *notedStore) full(hash uint64, r *kv.Record, d *kv.Decision) (a kv.Applied, full bool) {
-	if !s.run.node.full.Load() {
-		return a, false
-	}
-	held, _, ok := s.Store.Get(nil, hash, r.Key)
-	now := s.run.expiry().UnixMilli()
-	if d != nil {
-		d.Decide(&held, now)
-	}
-	switch {
-	case r.Tombstone, d != nil && !d.Changed, ok && (len(r.Value) <= len(held.Value) || !r.Supersedes(&held)):
-		return a, false
-	}
-	return kv.Applied{Existed: held.Live(now), Current: held.Version}, true
-}
-
-func (s *notedStore) note(hash uint64, r *kv.Record, a *kv.Applied, err error) {
-	if err != nil || a.Outcome != kv.Stored {
-		return
-	}
-	part := s.rec.table.Partition(hash)
-	s.keys[part] = append(s.keys[part], string(r.Key))
-	s.rec.event(Event{Kind: Stored, Node: s.run.name(), Key: string(r.Key), Version: r.Version, Tombstone: r.Tombstone})
-}
-
-// Get implements dataplane.Store.
-func (s *notedStore) Get(dst []byte, hash uint64, key []byte) (kv.Entry, []byte, bool) {
-	s.run.door.pass()
-	return s.Store.Get(dst, hash, key)
-}
-
-// Scan implements dataplane.Store.
-func (s *notedStore) Scan(partition int, from uint64, fn func(hash uint64, r *kv.Record) bool) {
-	s.run.door.pass()
-	s.Store.Scan(partition, from, fn)
-}
-
-// Digests implements dataplane.Store.
-func (s *notedStore) Digests(partition int, dst *[shard.Buckets]uint64) {
-	s.run.door.pass()
-	s.Store.Digests(partition, dst)
-}
-
-// Digest implements dataplane.Store.
-func (s *notedStore) Digest(partition int) uint64 {
-	s.run.door.pass()
-	return s.Store.Digest(partition)
-}
-
-// ApplySync implements dataplane.Store.
-func (s *notedStore) ApplySync(hash uint64, r *kv.Record) (kv.Applied, error) {
-	return s.apply(hash, r, nil, func() (kv.Applied, error) { return s.Store.ApplySync(hash, r) })
-}
-
-// ApplyAll implements dataplane.Store.
-func (s *notedStore) ApplyAll(offers []kv.Offer) {
-	for i := range offers {
-		o := &offers[i]
-		if o.Decision != nil {
-			o.Applied, o.Err = s.Decide(o.Hash, o.Decision)
-		} else {
-			o.Applied, o.Err = s.Apply(o.Hash, o.Record)
-		}
-	}
-}
-
-// DropIf implements dataplane.Store.
-func (s *notedStore) DropIf(partition int, digests *[shard.Buckets]uint64) bool {
-	s.run.door.pass()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !s.Store.DropIf(partition, digests) {
-		return false
-	}
-	for _, key := range s.keys[partition] {
-		s.rec.event(Event{Kind: Dropped, Node: s.run.name(), Key: key})
-	}
-	s.keys[partition] = nil
-	return true
-}
-
-// recorder takes down what the checker looks at.
-type recorder struct {
-	log   *eventLog
-	table *ring.Table
-
-	mu     sync.Mutex // guards all below
-	ops    []Op
-	events []Event
-}
-
-// all is what was taken down so far. Nodes still run: one may drop what it has handed over.
-func (r *recorder) all() ([]Op, []Event) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.ops, r.events
-}
-
-func (r *recorder) event(e Event) {
-	e.At = r.log.now()
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.events = append(r.events, e)
-}
-
-// begin notes an operation, whose outcome is unknown until it has ended, and returns its number.
-func (r *recorder) begin(o Op) int {
-	o.Begin, o.End = r.log.now(), Never
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	o.ID = len(r.ops)
-	r.ops = append(r.ops, o)
-	return o.ID
-}
-
-// end changes an operation by what came of it.
-func (r *recorder) end(id int, with func(o *Op)) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	with(&r.ops[id])
-}
-
 // mustStart starts a node that is to run and does not.
 func (s *sim) mustStart(n *node) {
 	if err := s.start(n); err != nil {
@@ -272,7 +117,7 @@ func (s *sim) mustStart(n *node) {
 	}
 }
 
-// start starts a node, empty, if it is to run and does not.
+// start starts a node, if it is to run and does not: with what its disk has, or empty.
 func (s *sim) start(n *node) error {
 	n.starts <- struct{}{}
 	defer func() { <-n.starts }()
@@ -284,50 +129,78 @@ func (s *sim) start(n *node) error {
 	}
 	boot := n.boots.Uint64() | 1
 	run := &running{node: n, since: s.log.now()}
+	o, err := s.optionsOf(run, boot)
+	if err != nil && run.log == nil && s.shape.Disks != nil {
+		s.log.add("%s does not open its disk: %v", n.name, err)
+		s.revives.Go(func() { s.revive(n) })
+		return nil
+	}
+	if err == nil {
+		run.plane, err = dataplane.New(o)
+	}
+	if err != nil {
+		return fmt.Errorf("cannot start %s: %w", n.name, err)
+	}
+	if run.log == nil {
+		s.mustFollow(run)
+	}
+	s.dawdle(n)
+	s.net.mu.Lock()
+	n.run, n.last = run, run.since
+	s.net.mu.Unlock()
+	s.health.trouble()
+	s.log.add("%s starts, boot %x", n.name, boot)
+	s.dawdle(n)
+	if run.log != nil {
+		run.boots.Go(func() { s.boot(run) })
+		return nil
+	}
+	if run.members != nil {
+		s.startMembers(run) // before the topology, which asks it for hellos
+		s.dawdle(n)
+	}
+	run.plane.Start()
+	run.begun.Store(true)
+	return nil
+}
+
+// optionsOf opens what a node is made of, and says how to put it together.
+func (s *sim) optionsOf(run *running, boot uint64) (*dataplane.Options, error) {
+	n := run.node
 	wall := s.keep(run)
 	run.clock = kv.NewClock(uint16(n.index), run.now)
-	inner, err := shard.Open(shard.Options{
-		Partitions: s.shape.Partitions, Grace: s.shape.Grace, SweepEvery: s.shape.SweepEvery, Now: run.expiry,
-	})
+	grace, err := s.openDisk(run)
 	if err != nil {
-		return err
+		return nil, err
+	}
+	so := shard.Options{Partitions: s.shape.Partitions, Grace: grace, SweepEvery: s.shape.SweepEvery, Now: run.expiry}
+	if run.log != nil {
+		so.Journal = run.log
+	}
+	inner, err := shard.Open(so)
+	if err != nil {
+		return nil, err
 	}
 	run.store = &notedStore{Store: inner, run: run, rec: s.rec, keys: make([][]string, s.shape.Partitions)}
-	o := dataplane.Options{
+	o := &dataplane.Options{
 		Name: n.name, Ring: s.table.Settings(), Store: run.store, Clock: run.clock, Wall: wall,
 		Limits: kv.DefaultLimits(), Log: slog.New(s.logOf(n)),
 		Dial: func(to string) peer.Transport {
 			return &link{net: s.net, from: run, to: to, abort: make(chan struct{})}
 		},
 		QueueBytes: s.shape.QueueBytes, ProbeEvery: s.shape.ProbeEvery, BothAsk: s.shape.BothAsk, Random: n.random.next,
-		Boot: boot, Grace: s.shape.Grace, Describe: func(*wire.Ping, bool) {},
+		Boot: boot, Grace: grace, Describe: func(*wire.Ping, bool) {},
+	}
+	if run.log != nil {
+		run.store.always, o.Starting = s.shape.Disks.Sync == disk.SyncAlways, run.starting
 	}
 	if s.shape.Store != nil {
 		o.Store = s.shape.Store(n.index, run.store)
 	}
 	if s.shape.Members != nil {
-		if err := s.newMembers(run, &o); err != nil {
-			return err
-		}
+		return o, s.newMembers(run, o)
 	}
-	run.plane, err = dataplane.New(&o)
-	if err != nil {
-		return fmt.Errorf("cannot start %s: %w", n.name, err)
-	}
-	s.mustFollow(run)
-	s.dawdle(n)
-	s.net.mu.Lock()
-	n.run, n.last = run, run.since
-	s.net.mu.Unlock()
-	s.health.trouble()
-	s.dawdle(n)
-	if run.members != nil {
-		s.startMembers(run) // before the topology, which asks it for hellos
-		s.dawdle(n)
-	}
-	run.plane.Start()
-	s.log.add("%s starts, boot %x", n.name, boot)
-	return nil
+	return o, nil
 }
 
 // members are the nodes of the beginning: all, if no members come and go.
@@ -339,9 +212,20 @@ func (s *sim) members() wire.Members {
 	return m
 }
 
-// kill ends a node as a crash does, or one that has left. From one instant on nothing comes out of
-// it, and its memory is gone. It does nothing if there is no node: run is nil.
-func (s *sim) kill(run *running, how EventKind) {
+// end is how a node ends.
+type end uint8
+
+const (
+	wiped  end = iota // it crashes, with its disk if it has one
+	left              // it has left
+	killed            // its process is killed
+	cut               // it loses its power
+	shut              // it is stopped in good order
+)
+
+// kill ends a node. From one instant on nothing comes out of it, and its memory is gone. It does
+// nothing if there is no node: run is nil.
+func (s *sim) kill(run *running, how end) {
 	if run == nil {
 		return
 	}
@@ -357,15 +241,42 @@ func (s *sim) kill(run *running, how EventKind) {
 	if !runs {
 		return
 	}
-	run.dead.Store(true)
-	run.store.mu.Lock() // what is being stored just now comes before the end
-	s.rec.event(Event{Kind: how, Node: run.name()})
-	run.store.rec = &recorder{log: s.log, table: s.table} // what a dead node stores is nobody's
-	run.store.mu.Unlock()
+	s.fall(run, how)
 	run.door.open()
+	if run.log != nil {
+		run.cancel()
+		run.boots.Wait()
+		if how != shut {
+			run.log.Kill()
+		}
+	}
 	if run.members != nil {
 		run.members.Close()
 	}
 	run.plane.Close()
+	if run.log != nil && how == shut {
+		if err := run.log.Close(); err != nil {
+			s.log.add("%s does not end well: %v", run.name(), err)
+		}
+	}
 	_ = run.store.Close() // it is always nil
+}
+
+// fall is the instant in which a node ends.
+func (s *sim) fall(run *running, how end) {
+	run.store.mu.Lock() // what is being stored just now comes before the end
+	defer run.store.mu.Unlock()
+	run.dead.Store(true)
+	switch d := &run.node.slot; {
+	case run.log != nil:
+		d.mu.Lock()
+		close(d.dies)
+		s.fallTo(run.node, how)
+		d.mu.Unlock()
+	case how == left:
+		s.rec.event(Event{Kind: Gone, Node: run.name()})
+	default:
+		s.rec.event(Event{Kind: Lost, Node: run.name()})
+	}
+	run.store.rec = &recorder{log: s.log, table: s.table} // what a dead node stores is nobody's
 }

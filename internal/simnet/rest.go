@@ -124,6 +124,7 @@ func (s *sim) watch() {
 			s.net.mu.Unlock()
 			if run != nil && run.plane.Board.InSync() {
 				s.noteSynced(run, synced)
+				n.slot.note(s.log.now())
 			}
 			fresh = fresh || !gone && synced[run] == 0
 		}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"httpdhs/dataplane"
+	"httpdhs/disk"
 	"httpdhs/kv"
 	"httpdhs/ring"
 )
@@ -34,6 +35,7 @@ type Shape struct {
 	Faults   []*Fault
 	Crowds   []*Crowd
 	Adders   int           // clients that add to counters
+	Leavers  int           // clients that delete keys for good
 	Lead     time.Duration // of crowds before clients and faults come
 	Sizes    int           // how many bytes values may be longer than they need
 	Fetching time.Duration // that each message of a fetch takes: as more data does, and a low --sync-rate
@@ -45,6 +47,8 @@ type Shape struct {
 	// membership.
 	Members *Coming
 
+	Disks *Disks // nil: nodes have none
+
 	// Store stands between a node and its store. Tests lie with it.
 	Store func(node int, s dataplane.Store) dataplane.Store
 
@@ -52,7 +56,7 @@ type Shape struct {
 }
 
 // Draw draws the shape of a run.
-func Draw(seed uint64) Shape { return drawShape(seed, counting) }
+func Draw(seed uint64) Shape { return drawShape(seed, onDisk) }
 
 // era is what a seed draws. Each era draws what the one before does, and more. So a seed that has
 // once found something goes on drawing what it drew then.
@@ -67,6 +71,7 @@ const (
 	dawdling              // time passes between the steps of a node's start
 	pairing               // of each two nodes one probes the other, as in a large cluster
 	counting              // clients add to counters
+	onDisk                // nodes have disks
 )
 
 func drawShape(seed uint64, as era) Shape {
@@ -112,6 +117,9 @@ func drawShape(seed uint64, as era) Shape {
 	if as >= counting {
 		s.drawCounters(newChance(seed, streamCounters))
 	}
+	if as >= onDisk {
+		s.drawDisks(newChance(seed, streamDisks))
+	}
 	return s
 }
 
@@ -145,14 +153,15 @@ type sim struct {
 	nodes []*node
 	keys  []string
 
-	works  sync.WaitGroup // operations under way
-	helps  sync.WaitGroup // the watch and the faults
-	acts   sync.WaitGroup // of the operators: members that are made to go
-	ended  chan struct{}
-	apart  time.Duration
-	splits *splitWatch
-	clocks clockWatch
-	health healthWatch
+	works   sync.WaitGroup // operations under way
+	helps   sync.WaitGroup // the watch and the faults
+	acts    sync.WaitGroup // of the operators: members that are made to go
+	revives sync.WaitGroup // of the operators: nodes that have ended by themselves
+	ended   chan struct{}
+	apart   time.Duration
+	splits  *splitWatch
+	clocks  clockWatch
+	health  healthWatch
 }
 
 // Run carries out a run, and returns what came of it. It must be called in a bubble of
@@ -191,7 +200,8 @@ func Run(shape Shape) (*History, error) {
 			s.look(h)
 		}
 	}
-	h.Ops, h.Events = s.rec.all()
+	s.rec.all(h)
+	h.Ended, h.Slow = s.log.now(), s.slowDisks()
 	h.Splits, h.Apart, h.log = s.splits.all(), s.apart, s.log.all()
 	h.Healthy = s.health.all()
 	h.Untimely, h.Few = s.clocks.untimely, s.clocks.few
@@ -217,6 +227,10 @@ func build(shape Shape) (*sim, error) {
 			dawdles: &shared{c: newChance(shape.Seed, uint64(streamsPerNode*streamDawdles+i))}, starts: make(chan struct{}, 1),
 			random: &shared{c: newChance(shape.Seed, uint64(streamsPerNode*streamJitter+i))},
 		}
+		if shape.Disks != nil {
+			n.slot.copies, n.slot.fates = make(map[*Fault]*snapshot), newChance(shape.Seed, uint64(streamsPerNode*streamFates+i))
+			n.slot.renew(shape.Disks.Sync, 0)
+		}
 		s.setClock(n, shape.Ahead[i])
 		s.nodes = append(s.nodes, n)
 		s.net.nodes[name] = n
@@ -240,14 +254,18 @@ func build(shape Shape) (*sim, error) {
 	if shape.Adders > 0 {
 		s.keys = append(s.keys, counterKeys...)
 	}
+	if shape.Leavers > 0 {
+		s.keys = append(s.keys, leftKeys...)
+	}
 	return s, nil
 }
 
 func (s *sim) history() *History {
 	return &History{
 		Seed: s.shape.Seed, Replicas: s.shape.Replicas, Epoch: s.log.start, Listed: make(map[string][]string),
-		Owners: s.owners, Changed: s.shape.Members != nil, Kept: s.shape.Kept, Overload: s.shape.QueueBytes < overloadBytes,
-		Full: slices.ContainsFunc(s.shape.Faults, func(f *Fault) bool { return f.Kind == Full }),
+		Owners: s.owners, Changed: s.shape.changes(), Grace: s.shape.Grace, OnDisk: s.shape.Disks != nil && s.shape.Disks.Sync == disk.SyncAlways,
+		Kept: s.shape.Kept, Overload: s.shape.QueueBytes < overloadBytes,
+		Full: slices.ContainsFunc(s.shape.Faults, (*Fault).refuses),
 	}
 }
 
@@ -279,6 +297,7 @@ func (s *sim) work() {
 		clients.Go(func() { c.work(begin.Add(s.shape.Span)) })
 	}
 	s.adders(&clients, begin.Add(s.shape.Span))
+	s.leavers(&clients, begin.Add(s.shape.Span))
 	if s.shape.Members != nil {
 		s.acts.Go(func() { s.change(begin) })
 	}
@@ -293,11 +312,14 @@ func (s *sim) faults(begin time.Time) {
 	type turn struct {
 		at time.Duration
 		f  *Fault
-		on bool
+		do func(*Fault)
 	}
 	var turns []turn
 	for _, f := range s.shape.Faults {
-		turns = append(turns, turn{f.At, f, true}, turn{f.At + f.For, f, false})
+		if f.Kind == Stale {
+			turns = append(turns, turn{max(0, f.At+f.By), f, s.snapAll})
+		}
+		turns = append(turns, turn{f.At, f, func(f *Fault) { s.turn(f, true) }}, turn{f.At + f.For, f, func(f *Fault) { s.turn(f, false) }})
 	}
 	for len(turns) > 0 {
 		next := 0
@@ -309,7 +331,7 @@ func (s *sim) faults(begin time.Time) {
 		t := turns[next]
 		turns = append(turns[:next], turns[next+1:]...)
 		time.Sleep(time.Until(begin.Add(t.at)))
-		s.turn(t.f, t.on)
+		t.do(t.f)
 	}
 }
 
@@ -323,22 +345,20 @@ func (s *sim) turn(f *Fault, on bool) {
 	if f.splits() {
 		s.splits.turn(on, f.Kind == Wild)
 	}
-	if f.Kind == Crash {
+	switch f.Kind {
+	case Crash, Killed, Powerless, Restarted, Stale:
 		s.health.trouble()
-	} else {
-		s.health.turn(on, f.Kind)
+		s.turnNodes(f, on)
+		return
 	}
+	s.health.turn(on, f.Kind)
 	for _, name := range f.A {
 		n := s.net.nodes[name]
 		switch f.Kind {
 		case Full:
 			n.full.Store(on)
-		case Crash:
-			if on {
-				s.kill(s.net.at(name), Lost)
-			} else {
-				s.mustStart(n)
-			}
+		case Unwritable, Unsyncable, DiskFull, SlowDisk:
+			s.turnDisk(n, f.Kind, on)
 		case Stop:
 			if run := s.net.at(name); run != nil {
 				if on {
@@ -362,8 +382,9 @@ func (s *sim) turn(f *Fault, on bool) {
 func (s *sim) stop() {
 	close(s.ended)
 	s.helps.Wait()
+	s.revives.Wait()
 	for _, n := range s.nodes {
-		s.kill(s.net.at(n.name), Lost)
+		s.kill(s.net.at(n.name), killed)
 	}
 	s.acts.Wait()
 	s.works.Wait()

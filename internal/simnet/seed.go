@@ -26,6 +26,8 @@ const (
 	streamDawdles // and the node's index
 	streamPairs
 	streamCounters
+	streamDisks
+	streamFates    // and the node's index
 	streamWays     = 1 << 16
 	streamsPerNode = 1 << 8
 )

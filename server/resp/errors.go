@@ -9,7 +9,8 @@ import (
 // The one table from what went wrong to what the client is told. The first row that fits counts.
 // Codes are those that libraries of clients know. LOADING: the node serves nothing yet; libraries
 // wait, or connect elsewhere. TRYAGAIN: nothing was done; some libraries repeat the command, others
-// pass the error on. UNAVAILABLE and UNKNOWN are our own, and libraries pass them on.
+// pass the error on. OOM: there is no room. MISCONF: what Redis says of a disk that fails.
+// UNAVAILABLE and UNKNOWN are our own, and libraries pass them on.
 var errorTexts = []struct {
 	err  error
 	text string
@@ -23,8 +24,11 @@ var errorTexts = []struct {
 	{kv.ErrValueTooLarge, "ERR string exceeds maximum allowed size (--max-value-bytes)"},
 	{kv.ErrLevel, "ERR the level asks for more replicas than a key has"},
 	{kv.ErrNoMemory, "OOM command not allowed when used memory > 'maxmemory'."},
+	{kv.ErrDiskFull, "OOM command not allowed when the disk of a replica is full."},
+	{kv.ErrNoDisk, "MISCONF Errors writing to the AOF file: a replica cannot write to its disk, and its log says why"},
 	{kv.ErrAnswerFull, "ERR the values found are more than one answer holds, and nothing was done: ask for this key by itself"},
 	{kv.ErrNoCluster, "LOADING this node is part of no cluster yet, and nothing was done"},
+	{kv.ErrStarting, "LOADING this node is starting, and nothing was done"},
 	{kv.ErrUnheard, "LOADING not all members have taken note of this node yet, and nothing was done"},
 	{kv.ErrOverloaded, "TRYAGAIN the node is overloaded, and nothing was done"},
 	{kv.ErrStopping, "TRYAGAIN the node is stopping: send the command to another"},

@@ -51,7 +51,7 @@ func (h *house) stepsBy(prefix string, now func() time.Duration) (figures, error
 	defer debug.SetGCPercent(debug.SetGCPercent(-1))
 	today := time.Now()
 	open := func(o shard.Options) (*shard.Store, error) {
-		o.Partitions, o.Grace, o.SweepEvery, o.StepClock = stepPartitions, stepGrace, -1, now
+		o.Partitions, o.Grace, o.SweepEvery, o.StepClock = stepPartitions, kv.Grace{Keep: stepGrace}, -1, now
 		o.Now = func() time.Time { return today }
 		return shard.Open(o)
 	}

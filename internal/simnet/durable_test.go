@@ -1,0 +1,71 @@
+package simnet
+
+import (
+	"testing"
+
+	"httpdhs/kv"
+)
+
+// fell has a node stop, with a version of the key on its disk at least.
+func (m *made) fell(second float64, node string, v kv.Version) *made {
+	m.h.Events = append(m.h.Events, Event{At: at(second), Kind: Fell, Node: node, Kept: map[string]kv.Version{"k": v}})
+	return m
+}
+
+// Where owners sync always, a write counts as acknowledged by those on whose disk it is.
+func TestCheckAcksOnDisk(t *testing.T) {
+	start := func(durable ...Durable) *made {
+		m := newMade().op(1, 3, put(5, "x", 2)).stored(2, 5, "a", "b")
+		m.h.OnDisk, m.h.Durables = true, map[string][]Durable{"a": {{at(2), 1}}, "b": durable}
+		return m
+	}
+	start(Durable{at(2.5), 2}).want(t)
+	start(Durable{at(2.5), 9}, Durable{at(2.6), 1}).want(t)
+	start().want(t, "acks")
+	start(Durable{at(2.5), 1}).want(t, "acks") // of what was stored before
+	start(Durable{at(3.5), 2}).want(t, "acks")
+}
+
+// A quorum read meets what was acknowledged, whoever stops, unless it is lost from the disks of too
+// many.
+func TestCheckStrictOnDisk(t *testing.T) {
+	start := func() *made {
+		return newMade().stored(1, 4, "a", "b", "c").stored(2, 5, "a", "b").
+			op(0, 1, put(4, "old", 3)).op(1, 3, put(5, "new", 2))
+	}
+	old := found(4, "old", 2)
+	start().fell(3.5, "a", 5).fell(3.5, "b", 5).op(4, 5, old).want(t, "strict")
+	start().fell(3.5, "c", 0).op(4, 5, old).want(t, "strict")
+	start().fell(3.5, "a", 4).op(4, 5, old).want(t)
+	start().fell(5.5, "a", 4).op(4, 5, old).want(t, "strict")
+}
+
+// What the disks of owners keep is not absent, and not lost, though all stop at once. What they
+// need not keep may be.
+func TestCheckSurvivesOnDisk(t *testing.T) {
+	start := func(kept kv.Version) *made {
+		return newMade().stored(0.5, 5, "a", "b").op(0, 1, put(5, "x", 2)).fell(2, "a", kept).fell(2, "b", 0)
+	}
+	start(5).op(3, 4, absent(0, 2)).want(t, "absent")
+	start(0).op(3, 4, absent(0, 2)).want(t)
+	end := func(m *made) *made {
+		m.h.Listed["a"] = []string{"k"}
+		return m.stored(3, 4, "a", "b", "c").held(4, "w", "a", "b", "c")
+	}
+	end(start(5)).want(t, "lost")
+	end(start(0)).want(t)
+}
+
+// A tombstone that is old enough may be collected, and not before.
+func TestCheckCollected(t *testing.T) {
+	start := func(dead float64) *made {
+		m := newMade().stored(0.5, 5, "a", "b", "c").op(0, 1, del(5, 3)).op(20, 21, absent(0, 2))
+		for i := range m.h.Events {
+			m.h.Events[i].Dead = m.h.Epoch.Add(at(dead)).UnixMilli()
+		}
+		m.h.Grace, m.h.Ended = at(10), at(30)
+		return m
+	}
+	start(1).want(t)
+	start(15).want(t, "strict")
+}
