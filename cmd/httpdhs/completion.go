@@ -76,7 +76,7 @@ func enumOf(v *kong.Value) []string {
 }
 
 // takesFile says whether a flag's value is the name of a file.
-func takesFile(f *kong.Flag) bool { return f.PlaceHolder == "FILE" }
+func takesFile(f *kong.Flag) bool { return strings.HasSuffix(f.PlaceHolder, "FILE") }
 
 func bashScript(all []completion) string {
 	var b strings.Builder

@@ -241,7 +241,7 @@ func TestEmptyFlags(t *testing.T) {
 	}
 	for command, args := range map[string][]string{
 		"server": nil, "dev": nil, "get": {"k"}, "put": {"k", "v"}, "del": {"k"}, "keys": nil, "status": nil,
-		"load-data": {"f"}, "ring": nil, "leave": {"n:1"}, "remove": {"n:1"}, "bench": nil,
+		"load-data": {"f"}, "ring": nil, "leave": {"n:1"}, "remove": {"n:1"}, "recover": nil, "bench": nil,
 	} {
 		node := findCommand(parser.Model.Node, command)
 		flags := node.Flags

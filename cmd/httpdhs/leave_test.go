@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"httpdhs/api"
+	"httpdhs/internal/poll"
 	"httpdhs/node"
 )
 
@@ -82,6 +83,36 @@ func TestRemoveCommand(t *testing.T) {
 	third.Kill()
 	expect(t, exitError, "", name+" is not reached at its name", "leave", name, "--to", name)
 	expect(t, 0, name+" is removed\n", "", "remove", name)
+	if _, out, _ := httpdhs("status"); strings.Contains(out, name) {
+		t.Errorf("it is still there:\n%s", out)
+	}
+}
+
+// recover gives up what is down, and only if it is told so in full. Without that it says what it
+// would do.
+func TestRecoverCommand(t *testing.T) {
+	nodes, names := startCluster(t, 2)
+	third, err := node.Open(node.Config{Name: fmt.Sprint("127.0.0.1:", freePort(t)), Join: names})
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := third.Addr().String()
+	untilReady(t.Context(), []*node.Node{third})
+	expect(t, exitError, "", "there is nothing to do", "recover")
+	expect(t, 0, "no member is down: nothing is given up\n", "", "recover", "--accept-loss", names[1])
+	expect(t, exitUsage, "", `"somebody" is not host:port`, "recover", "somebody")
+	third.Kill()
+	down := func() bool {
+		for _, n := range nodes[0].Cluster(time.Now().Add(time.Second)).Nodes {
+			if n.Name == name {
+				return n.State == api.StateDown
+			}
+		}
+		return false
+	}
+	poll.True(t, "the third is down", down)
+	expect(t, exitError, "", names[0]+" would take off the ring what is down: "+name, "recover", "--to", names[0])
+	expect(t, 0, name+" is removed\n", "", "recover", "--accept-loss", names[0])
 	if _, out, _ := httpdhs("status"); strings.Contains(out, name) {
 		t.Errorf("it is still there:\n%s", out)
 	}

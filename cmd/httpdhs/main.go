@@ -49,6 +49,10 @@ type commands struct {
 	Ring       ringCmd       `cmd:"" help:"Show who owns what, or where one key lives."`
 	Leave      leaveCmd      `cmd:"" help:"Have a node hand its data over and leave the cluster."`
 	Remove     removeCmd     `cmd:"" help:"Take a node that is down for good off the ring."`
+	Recover    recoverCmd    `cmd:"" help:"Have a node go on without those that are down for good."`
+	Backup     backupCmd     `cmd:"" help:"Write what the nodes have on disk to a directory or a file."`
+	Restore    restoreCmd    `cmd:"" help:"Put a backup into a cluster."`
+	Check      checkCmd      `cmd:"" help:"Look through a backup, or a --data-dir of a node that does not run."`
 	Bench      benchCmd      `cmd:"" help:"Put load on nodes and measure."`
 	VersionCmd versionCmd    `cmd:"" name:"version" help:"Print the version."`
 	Completion completionCmd `cmd:"" help:"Print a completion script for bash, zsh or fish."`

@@ -12,7 +12,12 @@ import (
 
 // clientFlags are those of every command that speaks to a cluster.
 type clientFlags struct {
-	To            []string      `default:"localhost:1234" help:"Nodes to ask, any of the cluster."`
+	To []string `default:"localhost:1234" help:"Nodes to ask, any of the cluster."`
+	connFlags
+}
+
+// connFlags say how to speak to nodes.
+type connFlags struct {
 	AuthTokenFile string        `aliases:"token-file" placeholder:"FILE" help:"File with the token that the nodes want."`
 	TLSCA         string        `name:"tls-ca" placeholder:"FILE" help:"Authorities (PEM) for the certificates of the nodes; turns TLS on, as does https:// in --to."`
 	Timeout       time.Duration `default:"10s" help:"How long a request may take."`
@@ -48,6 +53,12 @@ func (f *clientFlags) connect() (*client.Client, error) {
 
 // at is connect to other nodes of the same cluster, by their names.
 func (f *clientFlags) at(names []string) (*client.Client, error) {
+	other := f.to(names)
+	return other.connect()
+}
+
+// to are the flags, for other nodes of the same cluster.
+func (f *clientFlags) to(names []string) clientFlags {
 	other := *f
 	other.To = nil
 	for _, name := range names {
@@ -56,7 +67,7 @@ func (f *clientFlags) at(names []string) (*client.Client, error) {
 		}
 		other.To = append(other.To, name)
 	}
-	return other.connect()
+	return other
 }
 
 // outputFlags are those of the commands that print a document.

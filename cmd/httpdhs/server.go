@@ -37,6 +37,7 @@ type serverCmd struct {
 
 	clusterFlags
 	storeFlags
+	diskFlags
 	respFlags
 	logFlags
 	securityFlags
@@ -121,7 +122,7 @@ func (cmd *serverCmd) Validate() error {
 	if err := cmd.checkAddrs(); err != nil {
 		return err
 	}
-	return errors.Join(cmd.clusterFlags.check(), cmd.storeFlags.check(), cmd.respFlags.check(cmd.Port, cmd.Replicas), cmd.securityFlags.check())
+	return errors.Join(cmd.clusterFlags.check(), cmd.storeFlags.check(), cmd.diskFlags.check(), cmd.respFlags.check(cmd.Port, cmd.Replicas), cmd.securityFlags.check())
 }
 
 // checkAddrs says which of the addresses of nodes cannot be one.
@@ -204,6 +205,7 @@ func (cmd *serverCmd) config(self *machine) (node.Config, error) {
 		PprofAddr:      cmd.PprofAddr,
 		Version:        versionName(),
 	}
+	cmd.diskFlags.apply(&cfg)
 	if err := cmd.name(&cfg, self); err != nil {
 		return cfg, err
 	}
