@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -23,7 +24,7 @@ import (
 // cluster is three processes of the binary that share a conf file.
 type cluster struct {
 	dir   string
-	flags []string // beside port, replicas and conf
+	flags []string // beside port, replicas and conf; {node} stands for a node's number
 	ports []int
 
 	mu    sync.Mutex // guards nodes
@@ -112,6 +113,9 @@ func (s *sharedCluster) get(t *testing.T) *cluster {
 
 func (c *cluster) launch(i int) error {
 	args := append([]string{"server", fmt.Sprintf("--port=%d", c.ports[i]), "--replicas=2", "--conf=httpdhs.conf"}, c.flags...)
+	for n := range args {
+		args[n] = strings.ReplaceAll(args[n], "{node}", strconv.Itoa(i))
+	}
 	p, err := launch(c.dir, nil, args...)
 	if err != nil {
 		return err

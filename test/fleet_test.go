@@ -60,6 +60,7 @@ type ship struct {
 	port  string   // that it listens on, where it is not the one of its name
 	under []string // a command to run it under
 	args  []string // flags of its own
+	data  string   // its data directory; empty: it has none
 	proc  *process // nil: was never started
 	past  []string // what earlier processes wrote
 }
@@ -182,6 +183,9 @@ func (f *fleet) start(i int, args ...string) {
 	bind := []string{"server", "--port=" + port}
 	if s.ask != s.name {
 		bind = append(bind, "--bind=0.0.0.0", "--advertise="+s.name)
+	}
+	if s.data != "" {
+		bind = append(bind, "--data-dir="+s.data)
 	}
 	var err error
 	s.proc, err = launchUnder(s.under, f.dir, nil, slices.Concat(bind, f.flags, s.args)...)

@@ -32,11 +32,12 @@ type witness struct {
 	doubtful bool
 	doubts   atomic.Int64 // how many were
 
-	gates []*gate // by node
-	stop  atomic.Bool
-	run   sync.WaitGroup
-	phase atomic.Int32 // of which the latencies are taken apart
-	done  atomic.Int64 // requests that were answered
+	gates   []*gate // by node
+	numbers int     // of writes that are no client's
+	stop    atomic.Bool
+	run     sync.WaitGroup
+	phase   atomic.Int32 // of which the latencies are taken apart
+	done    atomic.Int64 // requests that were answered
 
 	mu        sync.Mutex // guards all below
 	failed    []string
