@@ -17,6 +17,7 @@ FROM      ?= 1
 SOAK_KEYS ?= 1000000
 RUN       ?= Join|Leave|Evict|Restart|Turn|Split|OneWay|Secure|AreTold|Sick|Slow|Paused|Overlap|Wire|Flood|FewFiles|RandomFaults
 SOAK_MINUTES ?= 10
+KILLS        ?= 300
 
 # What is checked is built as it is shipped, and so is compiled once for lint, build and test.
 export CGO_ENABLED := 0
@@ -68,6 +69,10 @@ e2e: build ## run the tests of the real binary as a user runs it
 soak: ## the same tests of coming and going for long: SOAK_KEYS (1000000), SOAK_MINUTES (10) of faults at random (RUN=regexp)
 	SOAK=1 SOAK_KEYS=$(SOAK_KEYS) SOAK_MINUTES=$(SOAK_MINUTES) go test -count=1 -v -timeout 24h -parallel 1 -run '$(RUN)' ./test/...
 
+.PHONY: kills
+kills: ## kill nodes that are on disks, KILLS times (300) in each of six ways, with a checker; and damage disks
+	KILLS=$(KILLS) DAMAGES=20 COLD_KEYS=1000000 ROLLING_KEYS=1000000 go test -count=1 -v -timeout 24h -parallel 1 -run 'Kills|Damage|Directories|Disk' ./test/
+
 .PHONY: sim
 sim: ## simulate clusters with all kinds of faults (SEEDS=500, FROM=1), or one with its whole log (SEED=n)
 ifdef SEED
@@ -95,6 +100,10 @@ bench: build ## measure the goals against the baseline, the limit, and redis if 
 .PHONY: bench-nodes
 bench-nodes: ## measure what a PUT costs in clusters of 3, 5 and 9 nodes (ROUNDS=5, BEFORE=binary)
 	$(MAKE) bench ONLY=nodes
+
+.PHONY: bench-disk
+bench-disk: ## measure what a disk costs, beside memory only and beside redis with an append-only file (ROUNDS=5)
+	$(MAKE) bench ONLY=disk
 
 .PHONY: bench-peers
 bench-peers: build ## measure beside redis, memcached, webdis and etcd, those installed, into docs/benchmarks.md (ROUNDS=5)

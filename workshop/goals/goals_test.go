@@ -44,7 +44,7 @@ func TestRowsAreMeasured(t *testing.T) {
 
 // A row that is asked for has its subjects, and clusters of other sizes are measured only then.
 func TestSubjectsAreAskedFor(t *testing.T) {
-	for only, want := range map[string]int{"": len(subjects) - 6, "nodes": 7, "12": 3, "1,12": 7, "resp": 13, "13": 0} {
+	for only, want := range map[string]int{"": len(subjects) - 13, "nodes": 7, "disk": 7, "12": 3, "1,12": 7, "resp": 13, "13": 0} {
 		n := 0
 		for _, s := range subjects {
 			if s.wanted(only) {

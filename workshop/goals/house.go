@@ -118,7 +118,12 @@ func (h *house) startEach(n int, args ...string) (addrs []string, err error) {
 
 // freshCluster is n nodes for one subject, and what ends them.
 func (h *house) freshCluster(binary string, n int) (addrs []string, stop func(), err error) {
-	if addrs, err = h.Cluster(binary, n); err != nil {
+	return h.freshClusterWith(binary, n, func(string) []string { return nil })
+}
+
+// freshClusterWith is freshCluster of nodes that have further flags, by their address.
+func (h *house) freshClusterWith(binary string, n int, flags func(addr string) []string) (addrs []string, stop func(), err error) {
+	if addrs, err = h.ClusterWith(binary, n, flags); err != nil {
 		return nil, nil, err
 	}
 	stop = func() { h.Kill(addrs...) }

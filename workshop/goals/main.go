@@ -42,7 +42,7 @@ func main() {
 	flag.IntVar(&o.rounds, "rounds", 5, "rounds; the table has medians")
 	flag.DurationVar(&o.duration, "duration", 2*time.Second, "measured time of each subject in each round")
 	flag.IntVar(&o.pairs, "pairs", 2_000_000, "pairs of the bulk load")
-	flag.StringVar(&o.only, "only", "", "rows to measure, such as 1,4; empty: all but those of many nodes (nodes)")
+	flag.StringVar(&o.only, "only", "", "rows to measure, such as 1,4; empty: all but those of many nodes (nodes) and of disks (disk)")
 	rig.Main("goals", func(ctx context.Context) error { return run(ctx, &o) })
 }
 

@@ -26,12 +26,15 @@ type subject struct {
 	run    func(*house, *side) (figures, error)
 }
 
-// manyNodes is the row that is measured only where it is asked for.
-const manyNodes = "nodes"
+// Rows that are measured only where they are asked for.
+const (
+	manyNodes = "nodes"
+	onDisk    = "disk"
+)
 
 func (s *subject) wanted(only string) bool {
 	if only == "" {
-		return s.rows != manyNodes
+		return s.rows != manyNodes && s.rows != onDisk
 	}
 	for row := range strings.SplitSeq(only, ",") {
 		if slices.Contains(strings.Fields(s.rows), row) {
@@ -116,7 +119,7 @@ var subjects = slices.Concat([]subject{
 	{"PUT at one of three by wrk", "wrk put any", "4", wrk, true, byWrk("put", atCluster)},
 	{"PUT at one of three of the limit by wrk", "wrk limit put", "4", wrk, false, byWrk("put", atLimit)},
 	{"PUT with one of three killed", "put killed", "10", "", true, oneDown},
-}, overRESP, sizes(3), sizes(5), sizes(9))
+}, overRESP, disks, sizes(3), sizes(5), sizes(9))
 
 // overRESP are loads of httpdhs and redis by the same load generator, in the same protocol.
 var overRESP = []subject{

@@ -42,7 +42,7 @@ var rows = slices.Concat([]rig.Row{
 	{Number: "2", What: "by wrk: GET at one of three / E", Figure: "wrk get any", Beside: "wrk get E", Goal: 0.80, Limit: "wrk get E"},
 	{Number: "3", What: "by wrk: PUT at a node alone / E", Figure: "wrk put alone", Beside: "wrk put E", Goal: 0.93, Limit: "wrk put E"},
 	{Number: "4", What: "by wrk: PUT at one of three, two replicas / E", Figure: "wrk put any", Beside: "wrk put E", Goal: 0.60, Limit: "wrk limit put"},
-}, sizeRows("3"), sizeRows("5"), sizeRows("9"))
+}, diskRows, sizeRows("3"), sizeRows("5"), sizeRows("9"))
 
 func sizeRows(n string) []rig.Row {
 	return []rig.Row{

@@ -121,6 +121,11 @@ func (r *Rig) Node(binary string, args ...string) (addr string, err error) {
 
 // Cluster starts n nodes with two replicas.
 func (r *Rig) Cluster(binary string, n int) (addrs []string, err error) {
+	return r.ClusterWith(binary, n, func(string) []string { return nil })
+}
+
+// ClusterWith is Cluster of nodes that have further flags, by their address.
+func (r *Rig) ClusterWith(binary string, n int, flags func(addr string) []string) (addrs []string, err error) {
 	conf, err := os.CreateTemp(r.Dir, "nodes-*.conf")
 	if err != nil {
 		return nil, err
@@ -137,7 +142,7 @@ func (r *Rig) Cluster(binary string, n int) (addrs []string, err error) {
 		return nil, err
 	}
 	for _, addr := range addrs {
-		if err := r.startNode(binary, addr, "--replicas", "2", "--conf", conf.Name()); err != nil {
+		if err := r.startNode(binary, addr, append(flags(addr), "--replicas", "2", "--conf", conf.Name())...); err != nil {
 			return nil, err
 		}
 	}
