@@ -242,6 +242,7 @@ func TestWhatABackupLeavesBehind(t *testing.T) {
 		b, err := n.log.Backup()
 		must(t, err)
 		n.workLong(w, 30)
+		synctest.Wait() // what is being cleaned is counted when that is over
 		counted := int(n.log.Stats().Segments)
 		reader, err := b.Parts[0].Open()
 		must(t, err)

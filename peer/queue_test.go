@@ -279,12 +279,16 @@ func TestUnwantedReadsAreNotSentAgain(t *testing.T) { bubble(t, testUnwanted) }
 
 func testUnwanted(t *testing.T) {
 	p := newPair(t, 1<<20)
-	reader, writer := newWaiting(), newWaiting()
+	first, reader, writer := newWaiting(), newWaiting(), newWaiting()
 	reader.sated = true
+	hold := memnet.NewGate(t)
 	var messages, reads atomic.Int32
 	p.toward(func(msg []byte, pass func() ([]byte, error)) ([]byte, error) {
-		answer := wire.AppendResult(wire.OpenBatch(nil), &wire.Result{Code: wire.Absent})
-		if messages.Add(1) == 1 {
+		switch messages.Add(1) {
+		case 1: // what follows gathers behind it, into one message
+			return hold.Hold(msg, pass)
+		case 2:
+			answer := wire.AppendResult(wire.OpenBatch(nil), &wire.Result{Code: wire.Absent})
 			return wire.AppendResult(answer, &wire.Result{Code: wire.Again}), nil
 		}
 		_, body, err := wire.SplitBatch(msg)
@@ -296,10 +300,13 @@ func testUnwanted(t *testing.T) {
 		}
 		return pass()
 	})
+	p.Apply([]Write{{record(0, 0), first.ticket()}}, true, false)
+	hold.Wait(t, 1)
 	for range 100 {
 		p.Read([]byte("large"), reader.ticket(), true)
 	}
 	p.Apply([]Write{{record(0, 1), writer.ticket()}}, true, false)
+	hold.Open()
 	poll.True(t, "the record is stored", func() bool { return writer.all(t, wire.Stored) })
 	if n := reads.Load(); n != 0 || !reader.resolved(t) {
 		t.Errorf("%d reads were sent again", n)
