@@ -66,7 +66,8 @@ func (l *Log) backup() (*Backup, error) {
 	}
 	data, err := l.metaEndingAt(end)
 	if err != nil {
-		return nil, errors.Join(err, b.Close())
+		b.Close()
+		return nil, err
 	}
 	b.Parts = append(b.Parts, Part{Name: metaName, Size: int64(len(data)), log: l, data: data})
 	return b, nil
@@ -74,25 +75,19 @@ func (l *Log) backup() (*Backup, error) {
 
 // metaEndingAt is a meta that tells where the log ends.
 func (l *Log) metaEndingAt(end position) ([]byte, error) {
-	l.metaMu.Lock()
-	m := l.meta
-	l.metaMu.Unlock()
+	l.kept.mu.Lock()
+	m := l.kept.meta
+	l.kept.mu.Unlock()
 	m.End = end
 	return m.encode()
 }
 
-// Close has the log remove what it kept for the backup alone.
-func (b *Backup) Close() (err error) {
+// Close has the log remove what it kept for the backup alone, soon.
+func (b *Backup) Close() {
 	b.close.Do(func() {
-		late := b.log.files.unpin()
-		if b.log.isClosed() {
-			return // the directory may be another's by now, and the next start removes them
-		}
-		for _, number := range late {
-			err = errors.Join(err, b.log.opt.FS.Remove(b.log.files.path(number)))
-		}
+		b.log.files.unpin()
+		signal(b.log.cleanNow)
 	})
-	return err
 }
 
 // isClosed says whether the log was closed, or is about to be.
@@ -151,15 +146,13 @@ func (f *files) pin() (segments []segment, end position) {
 	return segments, end
 }
 
-// unpin ends a pin. It returns the segments that have to be removed now.
-func (f *files) unpin() (late []uint32) {
+// unpin ends a pin.
+func (f *files) unpin() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.backups--; f.backups > 0 {
-		return nil
+	if f.backups--; f.backups == 0 {
+		f.pinned = 0
 	}
-	late, f.late, f.pinned = f.late, nil, 0
-	return late
 }
 
 // IsPart says whether a file of a data directory belongs to a backup of it.

@@ -21,6 +21,9 @@ func at(segment uint32, offset int64) position {
 func (p position) segment() uint32 { return uint32(p >> offsetBits) }
 func (p position) offset() int64   { return int64(p & (1<<offsetBits - 1)) }
 
+// seed is that of the checksums of a block there.
+func (p position) seed() uint64 { return uint64(p) }
+
 // The head of a block. Integers are little endian.
 //
 //	u32  magic
@@ -65,7 +68,7 @@ type block struct {
 func (b *block) end() int64 { return b.at.offset() + headBytes + int64(len(b.payload)) }
 
 // whole says whether the payload is what was written.
-func (b *block) whole() bool { return xxh3.HashSeed(b.payload, uint64(b.at)) == b.sum }
+func (b *block) whole() bool { return xxh3.HashSeed(b.payload, b.at.seed()) == b.sum }
 
 // seal fills in the head of a block that is about to be written there: buf has room for the head,
 // and then the payload.
@@ -75,8 +78,8 @@ func seal(buf []byte, at position, stripe int, synced position) {
 	buf[4], buf[5], buf[6], buf[7] = blockFormat, byte(stripe), 0, 0
 	le.PutUint64(buf[8:], uint64(len(buf)-headBytes))
 	le.PutUint64(buf[16:], uint64(synced))
-	le.PutUint64(buf[24:], xxh3.HashSeed(buf[headBytes:], uint64(at)))
-	le.PutUint64(buf[headSummed:], xxh3.HashSeed(buf[:headSummed], uint64(at)))
+	le.PutUint64(buf[24:], xxh3.HashSeed(buf[headBytes:], at.seed()))
+	le.PutUint64(buf[headSummed:], xxh3.HashSeed(buf[:headSummed], at.seed()))
 }
 
 // blockAt reads the head of the block at an offset of a segment. It is not ok if there is none, or
@@ -91,7 +94,7 @@ func blockAt(segment []byte, number uint32, offset int64) (b block, ok bool) {
 	b = block{at: at(number, offset), stripe: int(head[5]), synced: position(le.Uint64(head[16:])), sum: le.Uint64(head[24:])}
 	if le.Uint32(head) != blockMagic || head[4] != blockFormat || b.stripe > control ||
 		length > uint64(len(rest)-headBytes) ||
-		le.Uint64(head[headSummed:]) != xxh3.HashSeed(head[:headSummed], uint64(b.at)) {
+		le.Uint64(head[headSummed:]) != xxh3.HashSeed(head[:headSummed], b.at.seed()) {
 		return b, false
 	}
 	b.payload = rest[headBytes : headBytes+length : headBytes+length]

@@ -34,17 +34,17 @@ func Read(ctx context.Context, fsys FS, dir string, open func(id Identity) (Stor
 		return r, err
 	}
 	defer func() { err = errors.Join(err, l.lock.Close()) }()
-	if l.meta, err = readMeta(fsys, dir); err != nil {
+	if l.kept.meta, err = readMeta(fsys, dir); err != nil {
 		if isAbsent(err) {
 			err = fmt.Errorf("%w: %s has no %s", ErrFormat, dir, metaName)
 		}
 		return r, err
 	}
-	l.opt.Identity = l.meta.Identity
-	if l.store, err = open(l.meta.Identity); err != nil {
+	l.opt.Identity = l.kept.meta.Identity
+	if l.store, err = open(l.kept.meta.Identity); err != nil {
 		return r, err
 	}
-	if err := l.find(l.meta.End); err != nil {
+	if err := l.find(l.kept.meta.End); err != nil {
 		return r, err
 	}
 	if err := (&replay{Log: l, ctx: ctx}).all(); err != nil {
@@ -52,8 +52,8 @@ func Read(ctx context.Context, fsys FS, dir string, open func(id Identity) (Stor
 	}
 	lost, damage := l.Lost()
 	return Report{
-		Identity: l.meta.Identity, Members: l.meta.Members, Segments: len(l.loaded.plan.numbers), Bytes: l.loaded.done.Load(),
-		Records: l.loaded.records.Load(), InSync: l.InSyncAt(), Ran: l.Ran(), Clean: l.meta.End != 0,
+		Identity: l.kept.meta.Identity, Members: l.kept.meta.Members, Segments: len(l.loaded.plan.numbers), Bytes: l.loaded.done.Load(),
+		Records: l.loaded.records.Load(), InSync: l.InSyncAt(), Ran: l.Ran(), Clean: l.kept.meta.End != 0,
 		Damage: damage, Lost: lost,
 	}, nil
 }

@@ -48,6 +48,7 @@ type cleaner struct {
 	unread int    // how often the oldest could not be read
 	worked int
 	since  time.Time
+	told   string // what was wrong at the last step; "": nothing
 
 	// settled is what the log takes once all of it was cleaned, and was too heavy still: records of
 	// a few bytes each have blocks of their own. It is cleaned again when it has grown. 0: it was
@@ -65,10 +66,20 @@ func (c *cleaner) loop() {
 		case <-c.quit:
 			return
 		}
-		if err := c.step(); err != nil && !errors.Is(err, ErrClosed) {
-			c.opt.Log.Warn("the log cannot be cleaned yet", "error", err)
-		}
+		c.tell(c.step())
 	}
+}
+
+// tell logs what is wrong, once while it is the same.
+func (c *cleaner) tell(err error) {
+	text := ""
+	if err != nil {
+		text = err.Error()
+	}
+	if text != "" && text != c.told && !errors.Is(err, ErrClosed) {
+		c.opt.Log.Warn("the log cannot be cleaned yet", "error", err)
+	}
+	c.told = text
 }
 
 // step does what is to be done.
@@ -78,6 +89,9 @@ func (c *cleaner) step() error {
 			return nil // the writer wakes this goroutine
 		}
 		return c.renew()
+	}
+	if err := c.files.removeLate(c.keeps()); err != nil {
+		return err
 	}
 	c.prepare()
 	_, count := c.files.first()
@@ -113,7 +127,7 @@ func (c *cleaner) tooHeavy() bool {
 	if bound := c.opt.MaxBytes; bound > 0 {
 		c.lookAtBound()
 		if worth := live + live/8; used > worth {
-			most = min(most, max(bound-boundRoom*segment, worth))
+			most = min(most, max(bound-boundRoom*segment-c.files.lateBytes(), worth))
 		}
 	}
 	oldest, count := c.files.first()
@@ -128,7 +142,7 @@ func (c *cleaner) tooHeavy() bool {
 // lookAtBound refuses changes, or does not any more, by what the log takes of Options.MaxBytes.
 func (l *Log) lookAtBound() {
 	if bound := l.opt.MaxBytes; bound > 0 {
-		used := l.files.bytes()
+		used := l.files.bytes() + l.files.lateBytes()
 		l.faults.bounded(used > bound-boundSpare*l.opt.SegmentBytes, used, bound)
 	}
 }
@@ -172,8 +186,12 @@ func (c *cleaner) clean() error {
 		return err
 	}
 	c.counters.Cleaned.Add(1)
-	return c.files.remove(c.opt.Sync == SyncAlways)
+	c.files.dropFirst()
+	return c.files.removeLate(c.keeps())
 }
+
+// keeps says whether a file is kept to be written to again: see files.prepare.
+func (c *cleaner) keeps() bool { return c.opt.Sync == SyncAlways }
 
 // again puts into the log what memory holds of a block. What is in a damaged one is not known, so
 // all that memory holds of its stripe is written.
@@ -244,7 +262,7 @@ func (c *cleaner) rest(worked int) error {
 // hasty says whether there is no time to rest.
 func (c *cleaner) hasty() bool {
 	used, bound := c.files.bytes(), c.opt.MaxBytes
-	if bound > 0 && used > bound-boundRoom*c.opt.SegmentBytes {
+	if bound > 0 && used+c.files.lateBytes() > bound-boundRoom*c.opt.SegmentBytes {
 		return true
 	}
 	return float64(used) > hastyWeight*float64(c.store.LiveBytes())

@@ -63,9 +63,10 @@ func (l *Log) Stats() Stats {
 	}
 	s.Changed, s.Fault = max(s.Written-l.counters.Recopied.Load(), 0), l.Fault() != nil
 	if !l.loading.Load() {
-		s.Bytes, s.Unsynced, s.Live = l.files.bytes(), l.files.notSynced(), l.store.LiveBytes()
+		counts := l.files.bytes()
+		s.Bytes, s.Unsynced, s.Live = counts+l.files.lateBytes(), l.files.notSynced(), l.store.LiveBytes()
 		_, s.Segments = l.files.first()
-		s.Behind = max(s.Bytes-l.weight(s.Live), 0)
+		s.Behind = max(counts-l.weight(s.Live), 0)
 	}
 	return s
 }

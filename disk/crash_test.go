@@ -292,17 +292,23 @@ func TestFailedSyncsWriteLittle(t *testing.T) {
 // try is work while the disk has a fault: changes may be refused, and then they are not made.
 func (d *diary) try(n *node, w *world, changes int) {
 	for range changes {
-		r := w.next()
-		a, err := n.store.Apply(kv.Hash(r.Key), &r)
-		if err == nil && a.Outcome == kv.Stored {
-			d.changes = append(d.changes, r)
-			d.made.Add(1)
-		}
+		err := d.offer(n, w)
 		if n.opt.Sync == disk.SyncAlways && err == nil && n.store.Durable(time.Time{}) == nil {
 			d.promised.Store(d.made.Load())
 		}
 		time.Sleep(time.Duration(w.rand.IntN(200)) * time.Millisecond)
 	}
+}
+
+// offer is a change that may be refused.
+func (d *diary) offer(n *node, w *world) error {
+	r := w.next()
+	a, err := n.store.Apply(kv.Hash(r.Key), &r)
+	if err == nil && a.Outcome == kv.Stored {
+		d.changes = append(d.changes, r)
+		d.made.Add(1)
+	}
+	return err
 }
 
 // What was damaged is found at each start until the log is mended. Then all that the store held is

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -270,42 +269,65 @@ func TestStats(t *testing.T) {
 // damage.
 func TestPowerCutAfterFailedSyncs(t *testing.T) {
 	for _, mode := range []disk.Sync{disk.SyncAlways, disk.SyncInterval} {
-		synctest.Test(t, func(t *testing.T) {
-			fs, w, d := crashfs.New(crashDir), newWorld(1), &diary{}
-			n := start(t, disk.Options{Dir: crashDir, FS: fs, Sync: mode})
-			d.work(n, w, 100)
-			fs.Fault(func(f *crashfs.Faults) { f.SyncErr = syscall.EIO })
-			d.try(n, w, 1)
-			time.Sleep(2 * time.Second) // nobody waits for a sync: there is none but that of the interval
-			taken := 0
-			for range 500 {
-				if n.log.Fault() == nil {
-					taken++
-				}
-				time.Sleep(7 * time.Millisecond)
-			}
-			if taken > 0 {
-				t.Errorf("%v: changes are taken, %d times of 500", mode, taken)
-			}
-			fs.Fault(func(f *crashfs.Faults) { f.SyncErr = nil })
-			time.Sleep(5 * time.Second)
-			if err := errors.Join(n.log.Fault(), n.store.Sync()); err != nil {
-				t.Errorf("%v: the disk is well: %v", mode, err)
-			}
-			m := moment{promised: len(d.changes), made: len(d.changes)}
-			for _, fate := range []crashfs.Fate{crashfs.Lose, crashfs.Keep, w.rand.IntN} {
-				after := revive(t, &n.opt, fs.Snapshot().Crash(fate))
-				if lost, damage := after.log.Lost(); len(lost) > 0 {
-					t.Errorf("%v: it is taken for damage: %v", mode, damage)
-				}
-				if err := d.found(after, &m); err != nil {
-					t.Errorf("%v: %v", mode, err)
-				}
-				after.close()
-			}
-			n.kill()
-		})
+		for segment, changes := range map[int64]int{0: 1, 1 << 10: 60} { // what is not synced lies in one, or in several
+			t.Run(fmt.Sprintf("%v, %d changes", mode, changes), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) { failSyncs(t, disk.Options{Sync: mode, SegmentBytes: segment}, changes) })
+			})
+		}
 	}
+}
+
+func failSyncs(t *testing.T, o disk.Options, changes int) {
+	fs, w, d := crashfs.New(crashDir), newWorld(1), &diary{}
+	o.Dir, o.FS = crashDir, fs
+	n := start(t, o)
+	d.work(n, w, 100)
+	fs.Fault(func(f *crashfs.Faults) { f.SyncErr = syscall.EIO })
+	for range changes {
+		_ = d.offer(n, w) // it may be refused already
+	}
+	time.Sleep(2 * time.Second) // nobody waits for a sync: there is none but that of the interval
+	taken := 0
+	for range 500 {
+		if n.log.Fault() == nil {
+			taken++
+		}
+		time.Sleep(7 * time.Millisecond)
+	}
+	if taken > 0 {
+		t.Errorf("changes are taken, %d times of 500", taken)
+	}
+	promised := int(d.promised.Load())
+	var moments []*crashfs.Snapshot
+	fs.Before(func(c crashfs.Call) {
+		if c.N%11 == 0 { // of a thousand
+			moments = append(moments, c.Snapshot())
+		}
+	})
+	fs.Fault(func(f *crashfs.Faults) { f.SyncErr = nil })
+	time.Sleep(5 * time.Second)
+	if err := errors.Join(n.log.Fault(), n.store.Sync()); err != nil {
+		t.Errorf("the disk is well: %v", err)
+	}
+	fs.Before(nil)
+	moments = append(moments, fs.Snapshot())
+	for i, s := range moments {
+		if i == len(moments)-1 {
+			promised = len(d.changes)
+		}
+		m := moment{promised: promised, made: len(d.changes)}
+		for _, fate := range []crashfs.Fate{crashfs.Lose, crashfs.Keep, w.rand.IntN} {
+			after := revive(t, &n.opt, s.Crash(fate))
+			if lost, damage := after.log.Lost(); len(lost) > 0 {
+				t.Errorf("call %d of %d: it is taken for damage: %v", i, len(moments), damage)
+			}
+			if err := d.found(after, &m); err != nil {
+				t.Errorf("call %d of %d: %v", i, len(moments), err)
+			}
+			after.kill()
+		}
+	}
+	n.kill()
 }
 
 // A segment counts until all copies of what it has are synced, where they lie in several segments.
@@ -382,8 +404,8 @@ func TestLoadGoesBeyondMemory(t *testing.T) {
 	n.close()
 }
 
-// A node whose disk takes nothing when it starts has what it held. When the disk takes writes
-// again, so does the node, and nothing is lost by a power cut then.
+// A node whose disk takes nothing when it starts has what it held, if it held something. When the
+// disk takes writes again, so does the node, and nothing is lost by a power cut then.
 func TestStartOnADiskThatTakesNothing(t *testing.T) {
 	for what, fault := range map[string]func(f *crashfs.Faults){
 		"full":         func(f *crashfs.Faults) { f.Capacity = 1 },
@@ -392,72 +414,89 @@ func TestStartOnADiskThatTakesNothing(t *testing.T) {
 		"no new names": func(f *crashfs.Faults) { f.NameErr = syscall.EIO },
 	} {
 		for _, mode := range []disk.Sync{disk.SyncAlways, disk.SyncInterval} {
-			synctest.Test(t, func(t *testing.T) {
-				fs, w := crashfs.New(crashDir), newWorld(1)
-				n := start(t, disk.Options{Dir: crashDir, FS: fs, Sync: mode, SegmentBytes: 4 << 10})
-				n.work(w, 200)
-				must(t, n.store.Sync())
-				n.log.Kill()
-				_ = n.store.Close()
-				fs = fs.Kill()
-				fs.Fault(fault)
-				n = revive(t, &n.opt, fs)
-				n.grace = time.Hour
-				n.check(w, nil)
-				if n.log.Fault() == nil {
-					t.Errorf("%s, %v: nothing is refused", what, mode)
-				}
-				time.Sleep(3 * time.Second)
-				fs.Fault(func(f *crashfs.Faults) { *f = crashfs.Faults{} })
-				time.Sleep(5 * time.Second)
-				if err := n.log.Fault(); err != nil {
-					t.Fatalf("%s, %v: it is not over: %v", what, mode, err)
-				}
-				n.work(w, 50)
-				must(t, n.store.Sync())
-				after := revive(t, &n.opt, fs.Crash(crashfs.Lose))
-				if lost, damage := after.log.Lost(); len(lost) > 0 {
-					t.Errorf("%s, %v: a power cut is taken for damage: %v", what, mode, damage)
-				}
-				after.check(w, nil)
-				after.close()
-				n.log.Kill()
-				_ = n.store.Close()
-			})
+			for _, changes := range []int{0, 200} {
+				t.Run(fmt.Sprintf("%s, %v, %d changes", what, mode, changes), func(t *testing.T) {
+					synctest.Test(t, func(t *testing.T) { startThroughFault(t, mode, changes, fault) })
+				})
+			}
 		}
 	}
 }
 
-// Files that are gone are missed at the next start, the last of them and all of them too, though
-// the log was not closed in good order.
+func startThroughFault(t *testing.T, mode disk.Sync, changes int, fault func(f *crashfs.Faults)) {
+	fs, w := crashfs.New(crashDir), newWorld(1)
+	o := disk.Options{Dir: crashDir, FS: fs, Sync: mode, SegmentBytes: 4 << 10, Identity: testID}
+	if changes == 0 { // no segment was ever made
+		log, err := disk.Open(o)
+		must(t, err)
+		must(t, log.Close())
+	} else {
+		n := start(t, o)
+		n.work(w, changes)
+		must(t, n.store.Sync())
+		n.kill()
+	}
+	fs = fs.Kill()
+	fs.Fault(fault)
+	n := revive(t, &o, fs)
+	n.grace = time.Hour
+	n.check(w, nil)
+	if n.log.Fault() == nil {
+		t.Error("nothing is refused")
+	}
+	time.Sleep(3 * time.Second)
+	fs.Fault(func(f *crashfs.Faults) { *f = crashfs.Faults{} })
+	time.Sleep(5 * time.Second)
+	if err := n.log.Fault(); err != nil {
+		t.Fatalf("it is not over: %v", err)
+	}
+	n.work(w, 50)
+	must(t, n.store.Sync())
+	after := revive(t, &n.opt, fs.Crash(crashfs.Lose))
+	if lost, damage := after.log.Lost(); len(lost) > 0 {
+		t.Errorf("a power cut is taken for damage: %v", damage)
+	}
+	after.check(w, nil)
+	after.close()
+	n.kill()
+}
+
+// Files that are gone are missed at the next start, though the log was not closed in good order.
+// Only those are not missed of which nothing was synced.
 func TestMissingFilesAreKnown(t *testing.T) {
-	for _, gone := range []string{"the last", "the first", "all"} {
-		synctest.Test(t, func(t *testing.T) {
-			fs, w := crashfs.New(crashDir), newWorld(1)
-			n := start(t, disk.Options{Dir: crashDir, FS: fs, SegmentBytes: 4 << 10})
-			n.work(w, 200)
-			must(t, n.store.Sync())
-			n.log.Kill()
-			_ = n.store.Close()
-			fs = fs.Kill()
-			names, err := fs.List(crashDir)
-			must(t, err)
-			names = slices.DeleteFunc(names, func(name string) bool { return !strings.HasSuffix(name, ".log") })
-			slices.Sort(names)
-			switch gone {
-			case "the last":
-				names = names[len(names)-1:]
-			case "the first":
-				names = names[:1]
-			}
-			for _, name := range names {
-				must(t, fs.Vanish(crashDir+"/"+name))
-			}
-			n = revive(t, &n.opt, fs)
-			if lost, _ := n.log.Lost(); len(lost) != testPartitions {
-				t.Errorf("%s is gone, and %d partitions are lost", gone, len(lost))
-			}
-			n.close()
-		})
+	for what, gone := range map[string]func(names []string, synced int) []string{
+		"the first":                func(names []string, _ int) []string { return names[:1] },
+		"the last that was synced": func(names []string, synced int) []string { return names[synced : synced+1] },
+		"all from that one on":     func(names []string, synced int) []string { return names[synced:] },
+		"all":                      func(names []string, _ int) []string { return names },
+	} {
+		for _, behind := range []int{0, 60} { // changes that were not synced, in segments of their own
+			t.Run(fmt.Sprintf("%s, %d changes behind", what, behind), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					fs, w := crashfs.New(crashDir), newWorld(1)
+					n := start(t, disk.Options{Dir: crashDir, FS: fs, SegmentBytes: 1 << 10, SyncEvery: time.Hour})
+					n.work(w, 200)
+					must(t, n.store.Sync())
+					synced := len(segments(t, fs)) - 1
+					n.work(w, behind)
+					time.Sleep(time.Second) // it is written
+					n.kill()
+					fs = fs.Kill()
+					all := segments(t, fs)
+					slices.Sort(all)
+					if many := len(all) > synced+1; many != (behind > 0) {
+						t.Fatalf("%d segments, of which %d are synced", len(all), synced+1)
+					}
+					for _, name := range gone(all, synced) {
+						must(t, fs.Vanish(crashDir+"/"+name))
+					}
+					n = revive(t, &n.opt, fs)
+					if lost, _ := n.log.Lost(); len(lost) != testPartitions {
+						t.Errorf("%d partitions are lost", len(lost))
+					}
+					n.close()
+				})
+			})
+		}
 	}
 }

@@ -65,12 +65,7 @@ func (l *Log) find(end position) error {
 		p.useless, all = append(p.useless, last), all[:len(all)-1] // it was begun, and nothing of it was synced
 	}
 	l.loaded.ranBefore = l.loaded.ran.Load()
-	if last := l.meta.Number; last > 0 {
-		p.synced = max(p.synced, at(last, 0))
-		if len(all) == 0 || all[len(all)-1] < last {
-			p.missing = fmt.Errorf("segment %d is missing, or all of it is damaged", last)
-		}
-	}
+	p.synced = max(p.synced, at(l.kept.meta.Number, 0))
 	oldest, _ := slices.BinarySearch(all, first)
 	p.useless, p.numbers = append(p.useless, all[:oldest]...), all[oldest:]
 	if len(p.numbers) > 0 {
@@ -125,6 +120,9 @@ func (l *Log) limit(first uint32, end position) error {
 	if err != nil {
 		return err
 	}
+	if last := p.synced.segment(); last > 0 && (len(p.numbers) == 0 || p.numbers[len(p.numbers)-1] < last) {
+		p.missing = fmt.Errorf("segment %d is missing, or all of it is damaged", last)
+	}
 	p.limits = make([]int64, len(p.numbers))
 	for i, n := range slices.Backward(p.numbers) {
 		switch {
@@ -146,7 +144,7 @@ func (l *Log) limit(first uint32, end position) error {
 			void = begin
 		}
 	}
-	if len(p.numbers) == 0 && end != 0 || len(p.numbers) > 0 && first != 0 && p.numbers[0] != first {
+	if len(p.numbers) > 0 && first != 0 && p.numbers[0] != first {
 		p.missing = fmt.Errorf("segment %d is missing", max(first, 1))
 	}
 	return nil
@@ -226,8 +224,7 @@ func (l *Log) tidy() error {
 	if l.loaded.tidy {
 		return nil
 	}
-	slices.Sort(l.loaded.plan.useless)
-	for _, n := range slices.Backward(l.loaded.plan.useless) { // so each that is left has the one before it
+	for _, n := range l.loaded.plan.useless {
 		if err := l.opt.FS.Remove(l.files.path(n)); err != nil && !isAbsent(err) {
 			return fmt.Errorf("cannot remove segment %d: %w", n, err)
 		}
@@ -255,15 +252,14 @@ func (l *Log) start() {
 	}
 	if err != nil {
 		l.faults.failed("begin to write", err)
-	} else if _, err = l.files.sync(); err != nil {
-		l.faults.syncFailed(err)
 	} else {
-		l.keepNumber()
+		_ = l.syncFiles() // it is tried again, as any
 	}
 	l.loading.Store(false)
 	l.writing.Go((&writer{Log: l}).loop)
 	l.others.Go(l.syncLoop)
 	l.others.Go(l.watchLoop)
+	l.others.Go(l.keepLoop)
 	l.others.Go((&cleaner{Log: l, since: time.Now()}).loop)
 }
 
@@ -339,14 +335,6 @@ func (l *Log) Empty() error {
 		return err
 	}
 	return l.changeMeta(func(m *meta) { m.Began = l.opt.Now().UnixMilli() })
-}
-
-// Began is when there was nothing in the log: it was made then, or Empty was called. What it has
-// now was stored since.
-func (l *Log) Began() time.Time {
-	l.metaMu.Lock()
-	defer l.metaMu.Unlock()
-	return timeOf(l.meta.Began)
 }
 
 // replay reads segments into the store.

@@ -122,8 +122,7 @@ type Log struct {
 	loaded   loaded
 	counters counters
 
-	metaMu sync.Mutex // guards meta; held while it is written
-	meta   meta
+	kept kept
 
 	quit    chan struct{}
 	writing sync.WaitGroup // the writer
@@ -187,6 +186,7 @@ func newLog(o Options) *Log {
 		l.fullAt = min(fullBytes, int(o.SegmentBytes/stripes))
 	}
 	l.progress.init()
+	l.kept.init()
 	l.files.init(l)
 	l.faults.log, l.faults.told = o.Log, func() { l.progress.change(func(*progress) {}) }
 	return l
@@ -203,15 +203,15 @@ func (l *Log) claim() error {
 		if err := settle(l.opt.FS, l.opt.Dir); err != nil {
 			return err
 		}
-		l.meta = meta{Format: formatNow, Identity: l.opt.Identity, Began: l.opt.Now().UnixMilli()}
-		return writeMeta(l.opt.FS, l.opt.Dir, &l.meta)
+		l.kept.meta = meta{Format: formatNow, Identity: l.opt.Identity, Began: l.opt.Now().UnixMilli()}
+		return writeMeta(l.opt.FS, l.opt.Dir, &l.kept.meta)
 	case err != nil:
 		return err
 	}
 	if why := m.differs(&l.opt.Identity); why != "" {
 		return fmt.Errorf("%w: %s: %s", ErrForeign, l.opt.Dir, why)
 	}
-	l.meta = m
+	l.kept.meta = m
 	return l.find(m.End)
 }
 
@@ -334,33 +334,6 @@ func (l *Log) note(kind byte, at time.Time, last *atomic.Int64) {
 	l.append(control, func(dst []byte) []byte { return appendValue(dst, kind, uint64(at.UnixMilli())) })
 }
 
-// Members are what KeepMembers was last given; nil: nothing yet.
-func (l *Log) Members() []byte {
-	l.metaMu.Lock()
-	defer l.metaMu.Unlock()
-	return l.meta.Members
-}
-
-// KeepMembers keeps who the members are, as the caller encodes them. Where that fails, it is
-// logged: what was kept before will do for a start, and the others know better.
-func (l *Log) KeepMembers(members []byte) {
-	if err := l.changeMeta(func(m *meta) { m.Members = members }); err != nil {
-		l.opt.Log.Error("cannot keep who the members are", "error", err)
-	}
-}
-
-func (l *Log) changeMeta(change func(m *meta)) error {
-	l.metaMu.Lock()
-	defer l.metaMu.Unlock()
-	next := l.meta
-	change(&next)
-	if err := writeMeta(l.opt.FS, l.opt.Dir, &next); err != nil {
-		return fmt.Errorf("cannot write %s: %w", l.opt.Dir, err)
-	}
-	l.meta = next
-	return nil
-}
-
 // Close writes and syncs what was appended, ends the goroutines and lets the directory go. The
 // error says what could not be written.
 func (l *Log) Close() (err error) {
@@ -373,6 +346,8 @@ func (l *Log) Close() (err error) {
 		l.others.Wait()
 		if err == nil && !l.loading.Load() {
 			err = l.changeMeta(func(m *meta) { m.End = l.files.end() })
+		} else {
+			l.keepDue()
 		}
 		err = errors.Join(err, l.files.close(), l.lock.Close())
 	})

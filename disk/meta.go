@@ -26,7 +26,7 @@ type Identity struct {
 	Node       string `json:"node"`       // its name
 	Partitions int    `json:"partitions"` // of the store
 	Settings   string `json:"settings"`   // of the cluster, spelled out as flags
-	Secret     string `json:"secret"`     // a fingerprint of the cluster's secret; empty: it has none
+	Secret     string `json:"secret"`     // what tells the cluster's secret from another; empty: it has none
 }
 
 // meta is the file that says what a directory is.

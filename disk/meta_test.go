@@ -103,17 +103,27 @@ func TestMembersAreKept(t *testing.T) {
 			}
 		}
 		want("new", n, "")
+		n.log.KeepMembers([]byte("older"))
 		n.log.KeepMembers([]byte("old"))
 		n.close()
 		n.open()
 		want("closed and opened", n, "old")
 		fs.Fault(func(f *crashfs.Faults) { f.WriteErr = syscall.EIO })
-		n.log.KeepMembers([]byte("not kept"))
+		n.log.KeepMembers([]byte("not written"))
+		n.log.KeepMembers([]byte("late"))
+		time.Sleep(time.Minute)
+		crashed := revive(t, &n.opt, fs.Snapshot().Crash(crashfs.Lose))
+		want("a power cut while it cannot be written", crashed, "old")
+		crashed.kill()
 		fs.Fault(func(f *crashfs.Faults) { f.WriteErr = nil })
-		want("not to be written", n, "old")
+		time.Sleep(2 * time.Second)
+		crashed = revive(t, &n.opt, fs.Snapshot().Crash(crashfs.Lose))
+		want("a power cut once it can be", crashed, "late")
+		crashed.close()
 		var all []*crashfs.Snapshot
 		fs.Before(func(c crashfs.Call) { all = append(all, c.Snapshot()) })
 		n.log.KeepMembers([]byte("new"))
+		synctest.Wait()
 		fs.Before(nil)
 		if len(all) < 4 {
 			t.Errorf("%d calls", len(all))
@@ -121,7 +131,7 @@ func TestMembersAreKept(t *testing.T) {
 		for i, s := range all {
 			for _, fate := range []crashfs.Fate{crashfs.Lose, crashfs.Keep, newWorld(uint64(i)).rand.IntN} {
 				after := revive(t, &n.opt, s.Crash(fate))
-				want(fmt.Sprint("a crash at call ", i), after, "old", "new")
+				want(fmt.Sprint("a crash at call ", i), after, "late", "new")
 				after.close()
 			}
 		}
@@ -129,6 +139,59 @@ func TestMembersAreKept(t *testing.T) {
 		want("a power cut afterwards", after, "new")
 		after.close()
 		n.close()
+	})
+}
+
+// A meta that cannot be written is tried again once a second, however often the log is synced.
+func TestMetaIsTriedOnceASecond(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fs := crashfs.New(crashDir)
+		n := start(t, disk.Options{Dir: crashDir, FS: fs, Sync: disk.SyncAlways, SegmentBytes: 1 << 10})
+		fs.Fault(func(f *crashfs.Faults) {
+			f.NameErr, f.Only = syscall.EIO, func(path string) bool { return filepath.Base(path) == "meta.new" }
+		})
+		tries := 0
+		fs.Before(func(c crashfs.Call) {
+			if filepath.Base(c.Path) == "meta.new" {
+				tries++
+			}
+		})
+		syncs := n.log.Stats().Syncs
+		for range 10 * 100 {
+			n.put("key", "value", kv.VersionAt(time.Now()))
+			must(t, n.store.Durable(time.Now().Add(time.Hour)))
+			time.Sleep(10 * time.Millisecond)
+		}
+		if syncs = n.log.Stats().Syncs - syncs; tries < 5 || tries > 15 || syncs < 500 {
+			t.Errorf("%d tries in 10 s and %d syncs", tries, syncs)
+		}
+		n.kill()
+	})
+}
+
+// Who changes the meta does not wait for the disk. Neither does who waits for a sync of the log.
+func TestNobodyWaitsForTheMeta(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fs := crashfs.New(crashDir)
+		n := start(t, disk.Options{Dir: crashDir, FS: fs, Sync: disk.SyncAlways, SegmentBytes: 1 << 10})
+		const slow = time.Hour
+		fs.Fault(func(f *crashfs.Faults) {
+			f.Slow = func(path string) {
+				if filepath.Base(path) == "meta.new" {
+					time.Sleep(slow)
+				}
+			}
+		})
+		began := time.Now()
+		n.log.KeepMembers([]byte("members"))
+		for i := range 100 { // several segments
+			n.put(fmt.Sprint(i), strings.Repeat("x", 100), kv.VersionAt(time.Now()))
+			must(t, n.store.Durable(began.Add(2*slow)))
+		}
+		if took := time.Since(began); took >= slow {
+			t.Errorf("it took %v", took)
+		}
+		n.kill()
 	})
 }
 

@@ -1,9 +1,6 @@
 package disk
 
 import (
-	"errors"
-	"time"
-
 	"httpdhs/kv"
 )
 
@@ -25,29 +22,14 @@ func (c *cleaner) renew() error {
 	if err := c.awaitWritten(written); err != nil {
 		return err
 	}
-	if _, err := c.files.sync(); err != nil {
-		if !errors.Is(err, errNotGivenUp) {
-			c.faults.syncFailed(err)
-			c.keepRan(c.opt.Now())
-		}
-		c.waitToRetry()
+	if err := c.syncFiles(); err != nil {
+		c.pause() // all is written each time: a disk that syncs nothing would soon be full
 		return err
 	}
 	if c.faults.renewed() {
 		c.progress.lasts(written)
 	}
 	return nil
-}
-
-// waitToRetry waits until the disk is to be tried again. All that is held is written each time, so
-// a disk that syncs nothing would soon be full.
-func (c *cleaner) waitToRetry() {
-	again := time.NewTimer(retryEvery)
-	defer again.Stop()
-	select {
-	case <-again.C:
-	case <-c.quit:
-	}
 }
 
 // rewrite puts into the log all that memory holds of some stripes, a bit each. A partition that

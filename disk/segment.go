@@ -24,7 +24,7 @@ type files struct {
 	writing  pulse // the writer waits for the disk
 	flushing pulse // a sync does
 
-	syncing sync.Mutex // one sync at a time; taken before mu
+	syncing turn // one sync at a time; taken before mu
 
 	mu       sync.Mutex // guards all below
 	list     []segment  // that count, oldest first; the last is being written
@@ -41,7 +41,7 @@ type files struct {
 	spare    bool       // there is a file to take for the next segment
 	backups  int        // that are open
 	pinned   uint32     // the last segment that one of them has
-	late     []uint32   // segments to be removed once no backup is open
+	late     []segment  // that do not count, and are to be removed, oldest first
 }
 
 // segment is a file of the log.
@@ -50,7 +50,9 @@ type segment struct {
 	size   int64 // of what counts; what is being written has its size at the last round
 }
 
-func (f *files) init(l *Log) { f.opt, f.syncNow = &l.opt, make(chan struct{}, 1) }
+func (f *files) init(l *Log) {
+	f.opt, f.syncNow, f.syncing = &l.opt, make(chan struct{}, 1), newTurn()
+}
 
 func (f *files) path(number uint32) string {
 	return filepath.Join(f.opt.Dir, fmt.Sprintf("%08d%s", number, segmentSuffix))
@@ -216,8 +218,8 @@ func (f *files) wrote(n int64) {
 
 // sync makes all that was written before last. did: there was something to sync.
 func (f *files) sync() (did bool, err error) {
-	f.syncing.Lock()
-	defer f.syncing.Unlock()
+	f.syncing.take()
+	defer f.syncing.leave()
 	f.mu.Lock()
 	dirty, active, names, upTo := slices.Clone(f.dirty), f.active, f.names, f.written
 	broken := f.broken
@@ -257,8 +259,8 @@ func (f *files) sync() (did bool, err error) {
 // giveUp has nothing count any more that was written and not synced. What comes next goes to a
 // segment of its own.
 func (f *files) giveUp() {
-	f.syncing.Lock()
-	defer f.syncing.Unlock()
+	f.syncing.take()
+	defer f.syncing.leave()
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.void, f.broken = f.syncedTo, false
@@ -271,18 +273,32 @@ func (f *files) giveUp() {
 	f.active, f.dirty = nil, nil
 }
 
-// first is the oldest segment that counts, with the number of those that do.
+// first is the oldest segment that counts, with the number of those that do. There is none while
+// the disk has taken nothing yet.
 func (f *files) first() (oldest segment, count int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.list[0], len(f.list)
+	if len(f.list) > 0 {
+		oldest = f.list[0]
+	}
+	return oldest, len(f.list)
 }
 
-// bytes is what all segments take.
+// bytes is what the segments take that count.
 func (f *files) bytes() int64 {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.total
+}
+
+// lateBytes is what segments take that do not count, and are not removed yet.
+func (f *files) lateBytes() (bytes int64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, s := range f.late {
+		bytes += s.size
+	}
+	return bytes
 }
 
 // notSynced is how much was written and not synced.
@@ -300,37 +316,42 @@ func (f *files) notSynced() (bytes int64) {
 	return bytes
 }
 
-// remove removes the oldest segment, which does not count any more. With keep it is kept to be
-// written to again, unless there is one already. One that an open backup has stays until that is
-// closed.
-func (f *files) remove(keep bool) error {
-	f.mu.Lock()
-	oldest := f.list[0]
-	f.list = f.list[1:]
-	f.total -= oldest.size
-	pinned := f.backups > 0 && oldest.number <= f.pinned
-	if pinned {
-		f.late = append(f.late, oldest.number)
-	}
-	keep = keep && !f.spare
-	f.mu.Unlock()
-	if pinned {
-		return nil
-	}
-	if !keep {
-		err := f.opt.FS.Remove(f.path(oldest.number))
-		if isAbsent(err) {
-			return nil // it went by itself, which the cleaner has found
-		}
-		return err
-	}
-	if err := f.opt.FS.Rename(f.path(oldest.number), f.sparePath()); err != nil {
-		return err
-	}
+// dropFirst has the oldest segment not count any more. Its file is to be removed.
+func (f *files) dropFirst() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.spare = true
-	return nil
+	oldest := f.list[0]
+	f.list, f.total = f.list[1:], f.total-oldest.size
+	f.late = append(f.late, oldest)
+}
+
+// removeLate removes the segments that do not count any more, but for those that an open backup
+// has. With keep a file is kept to be written to again, unless there is one already. Only the
+// cleaner calls it.
+func (f *files) removeLate(keep bool) error {
+	for {
+		f.mu.Lock()
+		i := slices.IndexFunc(f.late, func(s segment) bool { return f.backups == 0 || s.number > f.pinned })
+		if i < 0 {
+			f.mu.Unlock()
+			return nil
+		}
+		path, spare := f.path(f.late[i].number), keep && !f.spare
+		f.mu.Unlock()
+		err := error(nil)
+		if spare {
+			err = f.opt.FS.Rename(path, f.sparePath())
+		} else {
+			err = f.opt.FS.Remove(path)
+		}
+		gone := isAbsent(err) // it went by itself, which the cleaner has found
+		if err != nil && !gone {
+			return fmt.Errorf("cannot remove %s: %w", path, err)
+		}
+		f.mu.Lock()
+		f.late, f.spare = slices.Delete(f.late, i, i+1), f.spare || spare && !gone
+		f.mu.Unlock()
+	}
 }
 
 // end is where the log ends.

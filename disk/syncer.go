@@ -35,38 +35,29 @@ func (l *Log) syncLoop() {
 // nothing is believed that was written since the last time.
 func (l *Log) syncWritten() bool {
 	written := l.progress.upTo()
-	began := time.Now()
-	did, err := l.files.sync()
-	if did {
-		l.counters.synced(time.Since(began))
-	}
-	if errors.Is(err, errNotGivenUp) {
+	if l.syncFiles() != nil {
 		return false
 	}
-	if err != nil {
-		l.faults.syncFailed(err)
-		l.keepRan(l.opt.Now()) // the writer has to give up what it has written, and so needs a round
-		signal(l.cleanNow)
-		return false
-	}
-	l.keepNumber()
 	if !l.faults.doubtful() {
 		l.progress.lasts(written)
 	}
 	return true
 }
 
-// keepNumber keeps the number of the segment that was synced last, so that a start knows if it is
-// gone. Where that fails it is tried again at the next sync.
-func (l *Log) keepNumber() {
-	number := l.files.syncedNumber()
-	l.metaMu.Lock()
-	known := l.meta.Number >= number
-	l.metaMu.Unlock()
-	if known {
-		return
+// syncFiles syncs the files, and keeps which is the last. A failure is noted as a fault.
+func (l *Log) syncFiles() error {
+	began := time.Now()
+	did, err := l.files.sync()
+	if did {
+		l.counters.synced(time.Since(began))
 	}
-	if err := l.changeMeta(func(m *meta) { m.Number = number }); err != nil {
-		l.opt.Log.Warn("cannot keep which segment is the last", "error", err)
+	switch {
+	case err == nil:
+		l.keepNumber()
+	case !errors.Is(err, errNotGivenUp):
+		l.faults.syncFailed(err)
+		l.keepRan(l.opt.Now()) // the writer has to give up what it has written, and so needs a round
+		signal(l.cleanNow)
 	}
+	return err
 }

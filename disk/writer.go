@@ -106,18 +106,6 @@ func (w *writer) try() bool {
 	return true
 }
 
-// pause waits until the disk is to be tried again. It is false if the log was closed before.
-func (w *writer) pause() bool {
-	again := time.NewTimer(retryEvery)
-	defer again.Stop()
-	select {
-	case <-again.C:
-		return true
-	case <-w.quit:
-		return false
-	}
-}
-
 // place adds a block to what is to be written. It is false if the disk takes nothing just now.
 func (w *writer) place(stripe int, buf []byte) bool {
 	if len(w.out)+len(buf) > outBytes && !w.flush() {

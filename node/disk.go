@@ -3,10 +3,11 @@ package node
 import (
 	"cmp"
 	"context"
+	"crypto/pbkdf2"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"time"
-
-	"github.com/zeebo/xxh3"
 
 	"httpdhs/disk"
 	"httpdhs/kv"
@@ -78,6 +79,17 @@ type Disk interface {
 	Kill() // is Close as a crash has it
 }
 
+// secretRounds is how often a secret is hashed: what OWASP advises for PBKDF2 with SHA-256 (2023).
+// It takes some tenths of a second.
+const secretRounds = 600_000
+
+// secretMark tells one secret from another in a data directory. Directories are copied and backed
+// up, so it takes long to find out by it what the secret is.
+func secretMark(secret, node string) (string, error) {
+	mark, err := pbkdf2.Key(sha256.New, secret, []byte("httpdhs data directory of "+node), secretRounds, 16)
+	return hex.EncodeToString(mark), err
+}
+
 // openDisk opens the directory that the settings name, if there is one.
 func openDisk(cfg *Config) (Disk, error) {
 	data := &cfg.Data
@@ -94,7 +106,9 @@ func openDisk(cfg *Config) (Disk, error) {
 		Settings: fmt.Sprintf("--replicas=%d --partitions=%d --partitioner=%s", settings.Replicas, settings.Partitions, settings.Partitioner),
 	}
 	if cfg.ClusterSecret != "" {
-		id.Secret = fmt.Sprintf("%016x", xxh3.HashString("httpdhs data directory\x00"+cfg.ClusterSecret))
+		if id.Secret, err = secretMark(cfg.ClusterSecret, cfg.Name); err != nil {
+			return nil, err
+		}
 	}
 	log, err := disk.Open(disk.Options{
 		Dir: data.Dir, Identity: id, Sync: sync, SyncEvery: data.SyncEvery, MaxBytes: data.MaxBytes, Log: cfg.Log,

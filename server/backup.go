@@ -116,7 +116,7 @@ func (s *tarStream) Close() (err error) {
 		if s.open != nil {
 			err = s.open.Close()
 		}
-		err = errors.Join(err, s.backup.Close())
+		s.backup.Close()
 		s.closed()
 	})
 	return err

@@ -28,11 +28,10 @@ type fakeBackup struct {
 }
 
 func (f *fakeBackup) make() (*Backup, error) {
-	b := &Backup{Dir: "n1_1234", Close: func() error {
+	b := &Backup{Dir: "n1_1234", Close: func() {
 		f.mu.Lock()
 		defer f.mu.Unlock()
 		f.closed++
-		return nil
 	}}
 	for i, data := range f.files {
 		name := fmt.Sprintf("%08d.log", i+1)

@@ -69,7 +69,7 @@ type Cluster interface {
 type Backup struct {
 	Dir   string       // what they are to lie in
 	Files []BackupFile // in their order; without the last it is no backup
-	Close func() error
+	Close func()
 }
 
 // BackupFile is a file of a Backup. Who opens it reads Size bytes, and closes it.
