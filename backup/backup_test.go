@@ -385,10 +385,65 @@ func TestPacked(t *testing.T) {
 	}
 }
 
+// A packed file that is cut anywhere is said to be cut, and so is a tar. One whose table is damaged
+// is not.
+func TestCutFile(t *testing.T) {
+	dir, r := t.TempDir(), rand.New(rand.NewPCG(1, 15))
+	plain := make([]byte, 3*frameBytes+77)
+	for i := range plain {
+		plain[i] = byte(r.IntN(4))
+	}
+	var out, archive bytes.Buffer
+	p, err := newPacker(&out)
+	must(t, err)
+	_, err = p.Write(plain)
+	must(t, err)
+	must(t, p.Close())
+	w := tar.NewWriter(&archive)
+	for _, name := range []string{"a/00000001.log", "a/meta"} {
+		must(t, w.WriteHeader(&tar.Header{Name: name, Typeflag: tar.TypeReg, Size: 2048}))
+		_, err = w.Write(plain[:2048])
+		must(t, err)
+	}
+	must(t, w.Close())
+	open := func(file []byte) error {
+		name := filepath.Join(dir, "x")
+		must(t, os.WriteFile(name, file, 0o600))
+		s, err := Open(name)
+		if err == nil {
+			err = s.Close()
+		}
+		return err
+	}
+	packed, err := openPacked(bytes.NewReader(out.Bytes()), int64(out.Len()))
+	must(t, err)
+	packed.close()
+	cuts := []int64{zstd.HeaderMaxSize + 1, packed.at[1] + 1, packed.at[1] + 20, packed.at[2], packed.at[4], packed.at[4] + 9}
+	for range 100 {
+		cuts = append(cuts, 4+r.Int64N(int64(out.Len()-4)))
+	}
+	for _, cut := range append(cuts, int64(out.Len()-1)) {
+		if err := open(out.Bytes()[:cut]); !errors.Is(err, errCut) {
+			t.Errorf("a packed file of %d bytes, cut at %d: %v", out.Len(), cut, err)
+		}
+	}
+	changed := slices.Clone(out.Bytes())
+	changed[len(changed)-1] ^= 1
+	if err := open(changed); !errors.Is(err, errNotSeekable) {
+		t.Errorf("a damaged table: %v", err)
+	}
+	must(t, open(archive.Bytes()))
+	for _, cut := range []int{0, 1, 511, 512, 600, 512 + 2048, archive.Len() - 1024, archive.Len() - 1} {
+		if err := open(archive.Bytes()[:cut]); !errors.Is(err, errCut) {
+			t.Errorf("a tar of %d bytes, cut at %d: %v", archive.Len(), cut, err)
+		}
+	}
+}
+
 // What is no backup is said to be none.
 func TestWhatIsNoBackup(t *testing.T) {
 	dir := t.TempDir()
-	for name, want := range map[string]string{"": "no backup", "none": "no such file", "text": "no whole tar", "empty": "no backup"} {
+	for name, want := range map[string]string{"": "no backup", "none": "no such file", "text": "no whole tar", "empty": "cut short"} {
 		switch name {
 		case "text":
 			must(t, os.WriteFile(filepath.Join(dir, name), bytes.Repeat([]byte("text"), 1000), 0o600))

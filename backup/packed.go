@@ -100,7 +100,15 @@ type packed struct {
 	raw   []byte
 }
 
-var errNotSeekable = errors.New("it is packed in a way that is only read from its beginning: unpack it (zstd -d), and give the .tar")
+var errNotSeekable = errors.New("it has no table of its frames, as another program packs it: unpack it (zstd -d), and give the .tar")
+
+// lacksTable says why a packed file has no table.
+func lacksTable(from io.ReaderAt, size int64) error {
+	if isCut(from, size) {
+		return errCut
+	}
+	return errNotSeekable
+}
 
 // isPacked says whether a file begins as one that is packed.
 func isPacked(from io.ReaderAt) bool {
@@ -112,7 +120,7 @@ func isPacked(from io.ReaderAt) bool {
 func openPacked(from io.ReaderAt, size int64) (*packed, error) {
 	var foot [seekFoot]byte
 	if size < skipHead+seekFoot {
-		return nil, errNotSeekable
+		return nil, lacksTable(from, size)
 	}
 	if _, err := from.ReadAt(foot[:], size-seekFoot); err != nil {
 		return nil, err
@@ -125,7 +133,7 @@ func openPacked(from io.ReaderAt, size int64) (*packed, error) {
 	}
 	tableAt := size - seekFoot - frames*entry
 	if le.Uint32(foot[5:]) != seekMagic || frames > framesMax || tableAt < skipHead {
-		return nil, errNotSeekable
+		return nil, lacksTable(from, size)
 	}
 	table := make([]byte, frames*entry)
 	if _, err := from.ReadAt(table, tableAt); err != nil && err != io.EOF {

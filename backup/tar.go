@@ -30,8 +30,11 @@ func openTar(from io.ReaderAt, size int64) (*tarFS, error) {
 	r := tar.NewReader(in)
 	for {
 		h, err := r.Next()
-		if err == io.EOF {
+		if err == io.EOF && endsInZeros(from, size) {
 			return t, nil
+		}
+		if err == io.EOF || errors.Is(err, io.ErrUnexpectedEOF) {
+			return nil, errCut
 		}
 		if err != nil {
 			return nil, fmt.Errorf("it is no whole tar: %w", err)
@@ -44,7 +47,7 @@ func openTar(from io.ReaderAt, size int64) (*tarFS, error) {
 			return nil, err
 		}
 		if at+h.Size > size {
-			return nil, fmt.Errorf("it is no whole tar: %s: %w", h.Name, io.ErrUnexpectedEOF)
+			return nil, fmt.Errorf("%s: %w", h.Name, errCut)
 		}
 		dir, name := path.Split(path.Clean(h.Name))
 		dir = path.Clean(dir)
@@ -56,6 +59,13 @@ func openTar(from io.ReaderAt, size int64) (*tarFS, error) {
 		}
 		t.dirs[dir][name] = place{at, h.Size}
 	}
+}
+
+// endsInZeros says whether a tar has its end, which is two blocks of zeros or more.
+func endsInZeros(from io.ReaderAt, size int64) bool {
+	var end [1024]byte
+	n, _ := from.ReadAt(end[:], max(size-int64(len(end)), 0)) // what cannot be read is no end
+	return n == len(end) && end == [1024]byte{}
 }
 
 // List implements disk.FS.
