@@ -17,16 +17,16 @@ import (
 
 // backupCmd makes a backup of all nodes.
 type backupCmd struct {
-	To       string   `required:"" env:"HTTPDHS_BACKUP_TO" placeholder:"DIR|FILE" help:"What to write, which is not to be there yet: a directory, or a file whose name ends in .tar or .tar.zst."`
-	NodeAddr []string `default:"localhost:1234" env:"HTTPDHS_TO" help:"Nodes to ask who the nodes are, any of the cluster."`
-	Partial  bool     `help:"Go on without nodes that cannot be backed up, and say which."`
+	To       string   `required:"" env:"HTTPDHS_BACKUP_TO" placeholder:"DIR|FILE" help:"What to write: a directory, or a file whose name ends in .tar or .tar.zst. It must not be there yet."`
+	NodeAddr []string `default:"localhost:1234" env:"HTTPDHS_TO" help:"Any node of the cluster, or several. It is asked which nodes there are, and all of these are backed up."`
+	Partial  bool     `help:"Go on without nodes that cannot be backed up, and say which. Keys may be missing then."`
 	connFlags
 }
 
 // Help is what "httpdhs backup --help" says in addition.
 func (backupCmd) Help() string {
-	return "Of each node with --data-dir it has all that the node had acknowledged when its turn came. Each is read again before the backup gets its name.\n\n" +
-		"A directory has one for each node, with which a node of that name starts. httpdhs check looks a backup through, and httpdhs restore puts it into a cluster."
+	return "For nodes with --data-dir. They are asked one after the other, and of each there is all that it had acknowledged by then. What was written is read again before the backup gets its name.\n\n" +
+		"A backup has a directory for each node, which can be its --data-dir. httpdhs check looks through a backup, and httpdhs restore puts it into a cluster of any size."
 }
 
 func (cmd *backupCmd) Validate() error {
@@ -41,7 +41,7 @@ func (cmd *backupCmd) Validate() error {
 
 func (cmd *backupCmd) Run(ctx context.Context, term *terminal) (err error) {
 	flags := clientFlags{To: cmd.NodeAddr, connFlags: cmd.connFlags}
-	c, err := flags.connect()
+	c, err := cmd.connectTo("--node-addr", cmd.NodeAddr)
 	if err != nil {
 		return err
 	}

@@ -45,7 +45,7 @@ func TestBackupsThatAreNone(t *testing.T) {
 		{[]string{"restore", "--from", empty}, exitError, "no backup"},
 		{[]string{"restore", "--from", empty, "--max-memory=1"}, exitUsage, "did you mean 1GiB?"},
 		{[]string{"check", empty}, exitError, "no backup"},
-		{[]string{"check"}, exitUsage, "<dir>"},
+		{[]string{"check"}, exitUsage, "<path>"},
 	} {
 		status, out, stderr := httpdhs(tc.args...)
 		if status != tc.status || out != "" || !strings.Contains(stderr, tc.want) || strings.Count(stderr, "\n") != 1 {

@@ -17,16 +17,16 @@ import (
 
 // checkCmd looks through what nodes have on disk, and backups.
 type checkCmd struct {
-	Dir string `arg:"" help:"A --data-dir of a node that does not run, or what httpdhs backup has written, a directory or a file."`
+	Path string `arg:"" help:"A --data-dir of a node that does not run, or what httpdhs backup has written: a directory, a .tar or a .tar.zst."`
 }
 
 // Help is what "httpdhs check --help" says in addition.
 func (checkCmd) Help() string {
-	return "Reads all of it, and changes nothing. The exit status is 1 where something is damaged."
+	return "Reads all of it, and changes nothing. It prints whose each directory is, what it holds, and what is damaged. The exit status is 1 where something is damaged or cannot be read."
 }
 
 func (cmd *checkCmd) Run(ctx context.Context, term *terminal) error {
-	src, err := backup.Open(cmd.Dir)
+	src, err := backup.Open(cmd.Path)
 	if err != nil {
 		return err
 	}

@@ -49,7 +49,7 @@ func decodeDuration(ctx *kong.DecodeContext, target reflect.Value) error {
 // likelyUnit is the unit that makes n nearest to the flag's default, of seconds, milliseconds, and
 // the one in its tag meant: of --evict-after, 5m by default, 5 is 5m, and 300 is 300s.
 func likelyUnit(flag *kong.Value, n float64) string {
-	usual, _ := kv.ParseDuration(flag.Default)
+	usual, _ := kv.ParseDuration(cmp.Or(flag.Default, flag.Tag.PlaceHolder))
 	if usual == 0 {
 		return "s"
 	}

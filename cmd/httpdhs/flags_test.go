@@ -220,6 +220,13 @@ func TestUsageErrors(t *testing.T) {
 		{[]string{"load-data", write(t, "a.json", " \n")}, "this is empty, and no JSON"},
 		{[]string{"get"}, `expected "<key>"`},
 		{[]string{"help", "nothing"}, "unexpected argument nothing"},
+		{[]string{"server", "--data-dir=d", "--sync=always", "--sync-interval=1s"}, "leave out one of them"},
+		{[]string{"server", "--data-dir=d", "--sync=never", "--sync-interval=5s"}, "leave out one of them"},
+		{[]string{"server", "--data-dir=d", "--sync-interval=0"}, "want 1ms or more"},
+		{[]string{"server", "--data-dir=d", "--sync-interval=500"}, "did you mean 500ms?"},
+		{[]string{"server", "--sync-interval=1s"}, "need --data-dir"},
+		{[]string{"recover"}, "say --accept-loss, and to see which these are --dry-run"},
+		{[]string{"backup", "--to=b.tar", "--node-addr=nowhere"}, `--node-addr: address "nowhere" is not host:port`},
 		{[]string{"get", "k", "--to", "nowhere"}, `--to: address "nowhere" is not host:port`},
 		{[]string{"load-data"}, "what to load"},
 		{[]string{"load-data", "--sample", "file"}, "--sample takes no file"},
@@ -271,8 +278,9 @@ func TestEmptyFlags(t *testing.T) {
 // where it has a meaning, and days.
 func TestUnits(t *testing.T) {
 	cfg := parseServer(t, "--max-memory=1048576", "--max-value-bytes=10B", "--max-key-bytes=16", "--sync-rate=0",
-		"--evict-after=0", "--tombstone-grace=1d12h", "--shutdown-timeout=1500ms")
-	if cfg.MaxMemory != 1<<20 || cfg.Limits != limits(16, 10) || cfg.SyncRate != -1 || cfg.EvictAfter != 0 || cfg.TombstoneGrace != 36*time.Hour {
+		"--evict-after=0", "--tombstone-grace=1d12h", "--shutdown-timeout=1500ms", "--data-dir=d", "--sync-interval=2s")
+	if cfg.MaxMemory != 1<<20 || cfg.Limits != limits(16, 10) || cfg.SyncRate != -1 || cfg.EvictAfter != 0 || cfg.TombstoneGrace != 36*time.Hour ||
+		cfg.Data.SyncEvery != 2*time.Second {
 		t.Errorf("%+v", cfg)
 	}
 }

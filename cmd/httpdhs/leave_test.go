@@ -88,8 +88,8 @@ func TestRemoveCommand(t *testing.T) {
 	}
 }
 
-// recover gives up what is down, and only if it is told so in full. Without that it says what it
-// would do.
+// recover gives up what is down, and only if it is told so in full. A dry run says what it would
+// do. Without either nothing is sent.
 func TestRecoverCommand(t *testing.T) {
 	nodes, names := startCluster(t, 2)
 	third, err := node.Open(node.Config{Name: fmt.Sprint("127.0.0.1:", freePort(t)), Join: names})
@@ -98,9 +98,13 @@ func TestRecoverCommand(t *testing.T) {
 	}
 	name := third.Addr().String()
 	untilReady(t.Context(), []*node.Node{third})
-	expect(t, exitError, "", "there is nothing to do", "recover")
+	expect(t, 0, "nothing was done, and there is nothing to do: no member is known to be down\n", "", "recover", "--dry-run")
+	for _, args := range [][]string{nil, {names[1]}, {"--to=" + names[1]}, {"127.0.0.1:1"}} {
+		expect(t, exitUsage, "", "say --accept-loss", append([]string{"recover"}, args...)...)
+	}
+	expect(t, exitUsage, "", "both given", "recover", "--accept-loss", "--dry-run")
 	expect(t, 0, "no member is down: nothing is given up\n", "", "recover", "--accept-loss", names[1])
-	expect(t, exitUsage, "", `"somebody" is not host:port`, "recover", "somebody")
+	expect(t, exitUsage, "", `"somebody" is not host:port`, "recover", "--accept-loss", "somebody")
 	third.Kill()
 	down := func() bool {
 		for _, n := range nodes[0].Cluster(time.Now().Add(time.Second)).Nodes {
@@ -111,7 +115,8 @@ func TestRecoverCommand(t *testing.T) {
 		return false
 	}
 	poll.True(t, "the third is down", down)
-	expect(t, exitError, "", names[0]+" would take off the ring what is down: "+name, "recover", "--to", names[0])
+	expect(t, 0, "nothing was done: with --accept-loss "+names[0]+" would take off the ring what is down: "+name+
+		"; what these alone have is lost\n", "", "recover", "--dry-run", "--to", names[0])
 	expect(t, 0, name+" is removed\n", "", "recover", "--accept-loss", names[0])
 	if _, out, _ := httpdhs("status"); strings.Contains(out, name) {
 		t.Errorf("it is still there:\n%s", out)

@@ -19,12 +19,15 @@ type clientFlags struct {
 // connFlags say how to speak to nodes.
 type connFlags struct {
 	AuthTokenFile string        `aliases:"token-file" placeholder:"FILE" help:"File with the token that the nodes want."`
-	TLSCA         string        `name:"tls-ca" placeholder:"FILE" help:"Authorities (PEM) for the certificates of the nodes; turns TLS on, as does https:// in --to."`
+	TLSCA         string        `name:"tls-ca" placeholder:"FILE" help:"Authorities (PEM) for the certificates of the nodes. It turns TLS on, as does https:// before an address."`
 	Timeout       time.Duration `default:"10s" help:"How long a request may take."`
 }
 
 // connect makes the client that the flags describe.
-func (f *clientFlags) connect() (*client.Client, error) {
+func (f *clientFlags) connect() (*client.Client, error) { return f.connectTo("--to", f.To) }
+
+// connectTo makes a client of nodes that a flag names.
+func (f *connFlags) connectTo(flag string, addrs []string) (*client.Client, error) {
 	token, err := readSecret("--auth-token-file", f.AuthTokenFile)
 	if err != nil {
 		return nil, &usageError{err}
@@ -39,14 +42,14 @@ func (f *clientFlags) connect() (*client.Client, error) {
 		return nil, usagef("--timeout is 0, want more")
 	}
 	c, err := client.New(client.Options{
-		Addrs:     f.To,
+		Addrs:     addrs,
 		Token:     token,
 		TLS:       config,
 		Timeout:   f.Timeout,
 		UserAgent: "httpdhs/" + versionName(),
 	})
 	if err != nil {
-		return nil, usagef("--to: %w", err)
+		return nil, usagef("%s: %w", flag, err)
 	}
 	return c, nil
 }

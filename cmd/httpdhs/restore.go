@@ -18,16 +18,18 @@ import (
 // restoreCmd puts a backup into a cluster.
 type restoreCmd struct {
 	From      string   `required:"" placeholder:"DIR|FILE" help:"What httpdhs backup has written, or a --data-dir of a node that does not run."`
-	Force     bool     `help:"Restore into a cluster that has keys. Those that the backup has too are written over, even by older values. Others stay."`
-	Partial   bool     `help:"Restore what there is of a backup that is damaged, or was made without some node."`
+	Force     bool     `help:"Restore into a cluster that has keys. Keys that are in the backup too are written over, even where the cluster has newer values. Others stay."`
+	Partial   bool     `help:"Restore what there is of a backup that is damaged, or was made without some node. Keys may be missing, and deleted ones may be back."`
 	W         string   `placeholder:"LEVEL" help:"Replicas that have to store each key: one, quorum, all, live or a number."`
-	MaxMemory byteSize `default:"1GiB" least:"64MiB" meant:"GiB" help:"Memory to take. With less than the keys need the backup is read several times."`
+	MaxMemory byteSize `default:"1GiB" least:"64MiB" meant:"GiB" help:"Memory that this command takes. With less than the keys need, it reads the backup several times."`
 	clientFlags
 }
 
 // Help is what "httpdhs restore --help" says in addition.
 func (restoreCmd) Help() string {
-	return "The cluster may have any number of nodes, and any settings. Values come back with their types and what is left of their time to live. What was deleted or has expired does not."
+	return "The cluster has to be empty, or --force is given. It may have other nodes than the backup, more or fewer, and other settings. Of each key the newest value in the backup counts. " +
+		"Values come back with their content types, and expire when they would have. What was deleted or has expired stays away.\n\n" +
+		"A backup that is damaged, or was made without some node, is refused before anything is written."
 }
 
 func (cmd *restoreCmd) Run(ctx context.Context, term *terminal) error {
