@@ -94,11 +94,16 @@ func (c *cleaner) step() error {
 		return err
 	}
 	c.prepare()
+	waits := c.tight.Load()
 	_, count := c.files.first()
 	for ; count > 0 && c.tooHeavy(); count-- {
 		if err := c.clean(); err != nil {
 			return err
 		}
+	}
+	c.lookAtBound()
+	if waits != 0 && c.tight.Load() == waits { // and has waited for all of that
+		c.refuseMore()
 	}
 	switch used := c.files.bytes(); {
 	case count == 0:
@@ -123,11 +128,14 @@ func (l *Log) prepare() {
 // tooHeavy says whether the oldest segment is to go. On its way it looks at Options.MaxBytes.
 func (c *cleaner) tooHeavy() bool {
 	live, used, segment := c.store.LiveBytes(), c.files.bytes(), c.opt.SegmentBytes
-	most := c.weight(live)
+	most := max(c.weight(live), c.settled+segment)
 	if bound := c.opt.MaxBytes; bound > 0 {
 		c.lookAtBound()
 		if worth := live + live/8; used > worth {
-			most = min(most, max(bound-boundRoom*segment-c.files.lateBytes(), worth))
+			most = min(most, max(bound-boundRoom*segment-(c.files.taken()-used), worth, c.settled+segment))
+			if c.tight.Load() != 0 {
+				most = worth // somebody waits, and there is something to be had
+			}
 		}
 	}
 	oldest, count := c.files.first()
@@ -135,16 +143,8 @@ func (c *cleaner) tooHeavy() bool {
 		return c.faults.now() == nil
 	}
 	many := int(floorSegments + used/segment*2)
-	heavy := used > max(most, c.settled+segment) || count > many
+	heavy := used > most || count > many
 	return count > 1 && heavy && c.faults.now() == nil
-}
-
-// lookAtBound refuses changes, or does not any more, by what the log takes of Options.MaxBytes.
-func (l *Log) lookAtBound() {
-	if bound := l.opt.MaxBytes; bound > 0 {
-		used := l.files.bytes() + l.files.lateBytes()
-		l.faults.bounded(used > bound-boundSpare*l.opt.SegmentBytes, used, bound)
-	}
 }
 
 // weight is what the log may have for so much that is live.
@@ -262,7 +262,7 @@ func (c *cleaner) rest(worked int) error {
 // hasty says whether there is no time to rest.
 func (c *cleaner) hasty() bool {
 	used, bound := c.files.bytes(), c.opt.MaxBytes
-	if bound > 0 && used+c.files.lateBytes() > bound-boundRoom*c.opt.SegmentBytes {
+	if bound > 0 && c.files.taken() > bound-boundRoom*c.opt.SegmentBytes {
 		return true
 	}
 	return float64(used) > hastyWeight*float64(c.store.LiveBytes())

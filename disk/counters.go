@@ -64,7 +64,7 @@ func (l *Log) Stats() Stats {
 	s.Changed, s.Fault = max(s.Written-l.counters.Recopied.Load(), 0), l.Fault() != nil
 	if !l.loading.Load() {
 		counts := l.files.bytes()
-		s.Bytes, s.Unsynced, s.Live = counts+l.files.lateBytes(), l.files.notSynced(), l.store.LiveBytes()
+		s.Bytes, s.Unsynced, s.Live = l.files.taken(), l.files.notSynced(), l.store.LiveBytes()
 		_, s.Segments = l.files.first()
 		s.Behind = max(counts-l.weight(s.Live), 0)
 	}

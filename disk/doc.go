@@ -5,7 +5,9 @@
 //	writer.go   writes what the buffers hold, in rounds; syncer.go makes it last
 //	segment.go  the files that are being written, and those before
 //	fault.go    what the disk does not take, and what follows
+//	take.go     takes the directory, or says what to do; lock.go, who has it
 //	load.go     reads the log into the store; replay.go, a segment of it
+//	bound.go    what happens at the bound on a directory
 //	clean.go    removes the oldest segment; renew.go writes all again
 //	backup.go   a point of the log that stays readable
 //	check.go    looks through a directory that no node uses

@@ -1,16 +1,20 @@
 package disk
 
-import "errors"
+import (
+	"errors"
+	"fmt"
+)
 
 var (
 	// ErrInUse: another process has the directory.
-	ErrInUse = errors.New("the data directory is in use by another process")
+	ErrInUse = errors.New("the data directory is in use")
 
-	// ErrForeign: the directory is of another node, or was written under other settings.
+	// ErrForeign: the directory is of another node, was written under other settings, or is none of
+	// a node at all.
 	ErrForeign = errors.New("the data directory is not this node's")
 
-	// ErrFormat: the directory was written by another version, or is no data directory.
-	ErrFormat = errors.New("the data directory has another format")
+	// ErrFormat: the directory was written by another version, or is damaged.
+	ErrFormat = errors.New("the data directory is not understood")
 
 	// ErrClosed: the log is closed.
 	ErrClosed = errors.New("the log is closed")
@@ -20,4 +24,5 @@ var (
 // what the first was to sync is on no disk (Rebello et al., 2020).
 var errNotGivenUp = errors.New("an earlier sync has failed")
 
-const lockName = "lock"
+// errMeta: the meta is damaged.
+var errMeta = fmt.Errorf("%w: its meta is damaged", ErrFormat)

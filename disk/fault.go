@@ -51,11 +51,15 @@ func (f *faults) refuse(delete bool) error {
 
 // failed notes that the disk did not take something.
 func (f *faults) failed(what string, err error) {
-	kind := kv.ErrNoDisk
+	f.change(func() { f.write = fmt.Errorf("%w: cannot %s: %w", kindOf(err), what, err) })
+}
+
+// kindOf is what an error of the disk is to others.
+func kindOf(err error) error {
 	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
-		kind = kv.ErrDiskFull
+		return kv.ErrDiskFull
 	}
-	f.change(func() { f.write = fmt.Errorf("%w: cannot %s: %w", kind, what, err) })
+	return kv.ErrNoDisk
 }
 
 // writable notes that the disk has taken what it was given.
@@ -68,7 +72,7 @@ func (f *faults) writable() {
 // syncFailed notes that what was written may not last.
 func (f *faults) syncFailed(err error) {
 	f.change(func() {
-		f.sync, f.gave = fmt.Errorf("%w: cannot sync, so all that is held is written again: %w", kv.ErrNoDisk, err), false
+		f.sync, f.gave = fmt.Errorf("%w: cannot sync, so all that is held is written again: %w", kindOf(err), err), false
 	})
 }
 
@@ -188,6 +192,9 @@ func (l *Log) watchLoop() {
 		case now := <-tick.C:
 			took := max(l.files.writing.stalled(now), l.files.flushing.stalled(now))
 			l.faults.stalls(took > 0)
+			if since := l.tight.Load(); since != 0 && now.Sub(time.Unix(0, since)) > tightMost {
+				l.refuseMore()
+			}
 		case <-l.quit:
 			return
 		}

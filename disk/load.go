@@ -193,15 +193,6 @@ func (l *Log) begins(number uint32) (void position, err error) {
 	return 0, nil
 }
 
-// mustBeNew makes sure that a directory without a meta has no log either.
-func (f *files) mustBeNew() error {
-	numbers, err := f.numbers()
-	if err == nil && len(numbers) > 0 {
-		err = fmt.Errorf("%w: %s has a log and no %s: restore that file, or give an empty directory", ErrFormat, f.opt.Dir, metaName)
-	}
-	return err
-}
-
 // Load reads the log into a store, which is empty, and begins to write. What the store tells before
 // is ignored. The error says what the store does not take, or that the disk cannot be read; then
 // the log is to be closed. It ends early when ctx is done.

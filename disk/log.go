@@ -114,6 +114,8 @@ type Log struct {
 
 	cleanNow chan struct{} // the cleaner has something to do
 
+	tight atomic.Int64 // since when changes wait for the cleaner, in Unix nanoseconds; 0: they do not
+
 	stripes [stripes + 1]stripe
 
 	files    files
@@ -146,15 +148,8 @@ func Open(o Options) (_ *Log, err error) {
 		return nil, fmt.Errorf("cannot open log: %d partitions", o.Identity.Partitions)
 	}
 	l := newLog(o)
-	fsys := l.opt.FS
-	if err := fsys.MkdirAll(o.Dir); err != nil {
-		return nil, fmt.Errorf("cannot make the data directory: %w", err)
-	}
-	if l.lock, err = fsys.Lock(o.Dir); err != nil {
-		return nil, err
-	}
-	if err := l.claim(); err != nil {
-		return nil, errors.Join(err, l.lock.Close())
+	if err := l.take(); err != nil {
+		return nil, advised(o.Dir, err)
 	}
 	return l, nil
 }
@@ -197,9 +192,6 @@ func (l *Log) claim() error {
 	m, err := readMeta(l.opt.FS, l.opt.Dir)
 	switch {
 	case isAbsent(err):
-		if err := l.files.mustBeNew(); err != nil {
-			return err
-		}
 		if err := settle(l.opt.FS, l.opt.Dir); err != nil {
 			return err
 		}
@@ -209,7 +201,7 @@ func (l *Log) claim() error {
 		return err
 	}
 	if why := m.differs(&l.opt.Identity); why != "" {
-		return fmt.Errorf("%w: %s: %s", ErrForeign, l.opt.Dir, why)
+		return fmt.Errorf("%w: %s", ErrForeign, why)
 	}
 	l.kept.meta = m
 	return l.find(m.End)
@@ -278,13 +270,17 @@ func signal(c chan struct{}) {
 }
 
 // Admit implements shard.Journal. At Options.MaxBytes deletes are admitted for a while longer than
-// other changes.
+// other changes. These wait for the cleaner first, as long as it may make room.
 func (l *Log) Admit(delete bool) error {
 	if err := l.faults.refuse(delete); err != nil && !l.loading.Load() {
 		return err
 	}
 	if l.full.Load() {
 		l.awaitRoom()
+		return l.Admit(delete)
+	}
+	if !delete && l.tight.Load() != 0 {
+		l.awaitCleaner()
 		return l.Admit(delete)
 	}
 	return nil

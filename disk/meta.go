@@ -65,7 +65,7 @@ func readMeta(fsys FS, dir string) (m meta, err error) {
 		return m, err
 	}
 	if size > metaBytesMax {
-		return m, fmt.Errorf("%w: %s has %d bytes", ErrFormat, metaName, size)
+		return m, fmt.Errorf("%w: it has %d bytes", errMeta, size)
 	}
 	data := make([]byte, size)
 	if _, err := f.ReadAt(data, 0); err != nil && size > 0 {
@@ -73,10 +73,10 @@ func readMeta(fsys FS, dir string) (m meta, err error) {
 	}
 	var s sealed
 	if json.Unmarshal(data, &s) != nil || s.Sum != metaSum(s.Meta) || json.Unmarshal(s.Meta, &m) != nil {
-		return m, fmt.Errorf("%w: %s is damaged", ErrFormat, filepath.Join(dir, metaName))
+		return m, errMeta
 	}
 	if m.Format != formatNow {
-		return m, fmt.Errorf("%w: it is %d, and this build reads %d", ErrFormat, m.Format, formatNow)
+		return m, fmt.Errorf("%w: its format is %d, and this build reads %d", ErrFormat, m.Format, formatNow)
 	}
 	return m, nil
 }

@@ -2,7 +2,6 @@ package disk
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -24,19 +23,30 @@ func (f osFile) Sync() error {
 	return errors.Join(err, synced)
 }
 
-// lock takes a lock that ends with the process, however it ends.
+// lock takes a lock that ends with the process, however it ends. What is in the file decides
+// nothing.
 func lock(dir string, flag int) (io.Closer, error) {
 	f, err := os.OpenFile(filepath.Join(dir, lockName), flag, 0o600)
 	if err != nil {
 		return nil, err
 	}
 	err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
-	if err == nil {
+	switch {
+	case errors.Is(err, syscall.EWOULDBLOCK):
+		err = inUse(f)
+	case err == nil && flag&os.O_RDWR != 0:
+		sign(f)
+		return signed{f}, nil
+	case err == nil:
 		return f, nil
 	}
-	_ = f.Close() // nothing was written
-	if errors.Is(err, syscall.EWOULDBLOCK) {
-		return nil, fmt.Errorf("%w: %s", ErrInUse, dir)
-	}
-	return nil, err
+	return nil, errors.Join(err, f.Close())
+}
+
+// signed is a lock that has this process's number in it.
+type signed struct{ *os.File }
+
+func (s signed) Close() error {
+	_ = s.Truncate(0) // the number alone
+	return s.File.Close()
 }

@@ -20,11 +20,22 @@ func lock(dir string, flag int) (io.Closer, error) {
 	f, err := os.OpenFile(path, flag|os.O_CREATE|os.O_EXCL, 0o600)
 	switch {
 	case errors.Is(err, fs.ErrExist):
-		return nil, fmt.Errorf("%w: %s (remove %s if no node runs)", ErrInUse, dir, path)
+		return nil, fmt.Errorf("%w, or a node was killed: remove %s if no node runs", inUseOf(path), path)
 	case err != nil:
 		return nil, err
 	}
+	sign(f)
 	return unlock{f}, nil
+}
+
+// inUseOf is inUse of a file that is not open.
+func inUseOf(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return ErrInUse
+	}
+	defer f.Close()
+	return inUse(f)
 }
 
 type unlock struct{ *os.File }

@@ -112,6 +112,9 @@ func (l *Log) await(round uint64, until time.Time) error {
 		select {
 		case <-gate:
 		case <-late:
+			if err := l.faults.now(); err != nil {
+				return err
+			}
 			return fmt.Errorf("%w: it was not synced in time", kv.ErrNoDisk)
 		}
 	}

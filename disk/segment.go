@@ -291,14 +291,15 @@ func (f *files) bytes() int64 {
 	return f.total
 }
 
-// lateBytes is what segments take that do not count, and are not removed yet.
-func (f *files) lateBytes() (bytes int64) {
+// taken is bytes, with what segments take that do not count and are not removed yet.
+func (f *files) taken() int64 {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	all := f.total
 	for _, s := range f.late {
-		bytes += s.size
+		all += s.size
 	}
-	return bytes
+	return all
 }
 
 // notSynced is how much was written and not synced.

@@ -47,6 +47,9 @@ var (
 	// see it, and it may be lost.
 	ErrNotDurable = fmt.Errorf("%w: it has the write in memory alone", ErrNoDisk)
 
+	// ErrFilled is an ErrNotDurable of a replica whose disk is full, and so an ErrDiskFull as well.
+	ErrFilled error = filled{}
+
 	// ErrRefused: a replica is up and does not take the record.
 	ErrRefused = errors.New("a replica refuses the write: its limits are lower, or its clock is far behind")
 
@@ -83,6 +86,23 @@ var (
 	// ErrStopping: the node is shutting down.
 	ErrStopping = errors.New("the node is stopping")
 )
+
+type filled struct{}
+
+func (filled) Error() string { return ErrDiskFull.Error() + ", and it has the write in memory alone" }
+
+func (filled) Is(target error) bool {
+	return target == ErrDiskFull || target == ErrNotDurable || target == ErrNoDisk
+}
+
+// NotDurable is the error of a replica that has the write in memory, and cannot write it to its
+// disk for that reason.
+func NotDurable(why error) error {
+	if errors.Is(why, ErrDiskFull) {
+		return ErrFilled
+	}
+	return ErrNotDurable
+}
 
 // NoRoom says whether a replica refuses for want of room, in memory or on its disk. It holds what
 // it held before, and it is behind: others may have what it has refused.

@@ -5,6 +5,7 @@ import (
 
 	"httpdhs/kv"
 	"httpdhs/placement"
+	"httpdhs/wire"
 )
 
 // attempt is one attempt at the operations of a call, by one view. Its methods are the steps that
@@ -62,8 +63,8 @@ func (a *attempt) awaitDurable() {
 		return
 	}
 	a.wrote = false
-	if a.replica.store.Durable(a.call.Deadline) != nil {
-		a.p.disown()
+	if why := a.replica.store.Durable(a.call.Deadline); why != nil {
+		a.p.disown(wire.RefusalOf(kv.NotDurable(why)))
 	}
 }
 

@@ -1,6 +1,7 @@
 package replicate
 
 import (
+	"errors"
 	"fmt"
 	"sync/atomic"
 	"testing"
@@ -180,6 +181,29 @@ func TestFailedSyncIsNoAcknowledgement(t *testing.T) {
 	}
 }
 
+// An owner that cannot write it because its disk is full says that too, and it is no less unknown.
+func TestFullDiskIsNoAcknowledgement(t *testing.T) {
+	key := newCluster(t, 3, 2).keyOwnedBy(0, 1)
+	for what, o := range lasting(key) {
+		for _, full := range []int{0, 1} {
+			for from := range 3 {
+				if full == 1 && what == "a condition that fails" {
+					continue // that owner is not asked
+				}
+				c := newCluster(t, 3, 2)
+				c.nodes[2].mustPut(t, key, "1", kv.LevelAll)
+				why := fmt.Errorf("%w: no space left on device", kv.ErrDiskFull)
+				c.nodes[full].disk.durable.Store(&why)
+				got := c.nodes[from].do(o, kv.LevelAll)
+				if got.Err != kv.ErrFilled || !errors.Is(got.Err, kv.ErrDiskFull) || !got.OutcomeUnknown(kv.LevelAll) || got.Acks > 1 {
+					t.Errorf("%s through node%d, where the disk of node%d is full: %v with %d acknowledgements; its outcome is unknown: %t",
+						what, from, full, got.Err, got.Acks, got.OutcomeUnknown(kv.LevelAll))
+				}
+			}
+		}
+	}
+}
+
 // In a call of many that goes for each operation by itself: those of which this node is no owner
 // are acknowledged. It goes for what another owner has decided, too.
 func TestFailedSyncInACallOfMany(t *testing.T) {
@@ -224,7 +248,7 @@ func TestNotDurableSaysMost(t *testing.T) {
 // What has its outcome was durable before: a disk that fails since takes nothing back of it.
 func TestFailureTakesNothingBackThatEnded(t *testing.T) {
 	o := operation{round: round{acks: 2, own: wire.Stored}, outcome: outcome{ended: true}}
-	if o.disown(); o.acks != 2 || o.refusal != nil {
+	if o.disown(wire.NotDurable); o.acks != 2 || o.refusal != nil {
 		t.Errorf("%d acknowledgements are left, %v", o.acks, o.refusal)
 	}
 }

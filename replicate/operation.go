@@ -1,6 +1,7 @@
 package replicate
 
 import (
+	"errors"
 	"math/bits"
 
 	"httpdhs/kv"
@@ -190,10 +191,10 @@ func (o *operation) takeRefusal(code wire.Code) {
 	switch {
 	case why == nil:
 	case o.phase != phaseRepair:
-		if o.refusal != kv.ErrNotDurable { // which says most
+		if !errors.Is(o.refusal, kv.ErrNotDurable) { // which says most
 			o.refusal = why
 		}
-		o.lost = o.lost || why == kv.ErrNotDurable
+		o.lost = o.lost || errors.Is(why, kv.ErrNotDurable)
 	case code != wire.TooFarAhead:
 		o.refused++
 	}
@@ -208,7 +209,7 @@ func (o *operation) takeOwn(r *wire.Result, owner uint8) {
 
 // disown takes back what this node has counted for itself: it is not durable, and will not be. What
 // ended before was durable.
-func (o *operation) disown() {
+func (o *operation) disown(why wire.Code) {
 	switch {
 	case o.ended:
 		return
@@ -219,7 +220,7 @@ func (o *operation) disown() {
 	case o.own != wire.Decided:
 		return
 	}
-	o.takeOwn(&wire.Result{Code: wire.NotDurable}, 0)
+	o.takeOwn(&wire.Result{Code: why}, 0)
 }
 
 // takeRead keeps the newest entry; its value is copied.

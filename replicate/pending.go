@@ -264,12 +264,12 @@ func (p *pending) endMet(good func() bool) (rest bool) {
 	return rest
 }
 
-// disown takes back what this node has counted for itself, of all operations.
-func (p *pending) disown() {
+// disown takes back what this node has counted for itself, of all operations. The code says why.
+func (p *pending) disown(why wire.Code) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for k := range p.ops {
-		p.ops[k].disown()
+		p.ops[k].disown(why)
 	}
 }
 

@@ -58,18 +58,21 @@ func (c *Coordinator) ServeBatch(dst, body []byte) ([]byte, error) {
 	if dst, err = s.batch(wire.OpenBatch(dst), start, body); err != nil {
 		return dst[:start], err
 	}
-	if s.wrote && s.store.Durable(time.Time{}) != nil {
-		if dst, err = notDurable(dst, start); err != nil {
-			return dst[:start], err
+	if s.wrote {
+		if why := s.store.Durable(time.Time{}); why != nil {
+			if dst, err = notDurable(dst, start, why); err != nil {
+				return dst[:start], err
+			}
 		}
 	}
 	wire.SetClock(dst[start:], c.clock.Last())
 	return dst, nil
 }
 
-// notDurable has the answer that begins at start say so of all that rests on what this node has
-// stored.
-func notDurable(dst []byte, start int) ([]byte, error) {
+// notDurable has the answer that begins at start say so, and why, of all that rests on what this
+// node has stored.
+func notDurable(dst []byte, start int, why error) ([]byte, error) {
+	code := wire.RefusalOf(kv.NotDurable(why))
 	said := bytes.Clone(dst[start+wire.BatchHead:])
 	dst = dst[:start+wire.BatchHead]
 	for len(said) > 0 {
@@ -80,7 +83,7 @@ func notDurable(dst []byte, start int) ([]byte, error) {
 		said = rest
 		switch r.Code {
 		case wire.Stored, wire.Stale, wire.Decided:
-			r = wire.Result{Code: wire.NotDurable}
+			r = wire.Result{Code: code}
 		}
 		dst = wire.AppendResult(dst, &r)
 	}

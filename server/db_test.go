@@ -295,7 +295,7 @@ func TestErrorStatuses(t *testing.T) {
 		unknown bool
 	}{
 		{kv.ErrNotFound, 404, false}, {kv.ErrConditionFailed, 412, false}, {kv.ErrNoMemory, 507, true}, {kv.ErrRefused, 503, true},
-		{kv.ErrDiskFull, 507, true}, {kv.ErrNoDisk, 503, true}, {kv.ErrNotDurable, 503, true},
+		{kv.ErrDiskFull, 507, true}, {kv.ErrNoDisk, 503, true}, {kv.ErrNotDurable, 503, true}, {kv.ErrFilled, 507, true},
 		{kv.ErrNoCluster, 503, false}, {kv.ErrUnheard, 503, false}, {kv.ErrStopping, 503, false},
 		{kv.ErrUnavailable, 503, true}, {kv.ErrTimeout, 503, true}, {kv.ErrUnknownOutcome, 503, true},
 		{kv.ErrAbsenceUnknown, 503, false}, {kv.ErrOverloaded, 503, false}, {kv.ErrStopping, 503, false},
@@ -341,15 +341,15 @@ func TestRefusedWriteMayStillAppear(t *testing.T) {
 		if c.condition != "" {
 			condition, line = []string{c.condition}, `{"op":"put","key":"k","value":"v","if_none_match":"*"}`
 		}
-		for _, why := range []error{kv.ErrNoMemory, kv.ErrDiskFull, kv.ErrNoDisk, kv.ErrNotDurable} {
+		for _, why := range []error{kv.ErrNoMemory, kv.ErrDiskFull, kv.ErrNoDisk, kv.ErrNotDurable, kv.ErrFilled} {
 			f.store.outcome = func(op *kv.Op) {
 				op.Err, op.Acks, op.Required, op.Replicas = why, c.acks, c.required, c.replicas
 			}
 			put := f.send("PUT", "/db/k"+c.query, "v", condition...)
-			put.want(t, map[bool]int{true: 507, false: 503}[why == kv.ErrNoMemory || why == kv.ErrDiskFull])
+			put.want(t, map[bool]int{true: 507, false: 503}[why == kv.ErrNoMemory || errors.Is(why, kv.ErrDiskFull)])
 			batch := f.send("POST", "/batch"+c.query, line)
 			batch.want(t, 200)
-			want := c.unknown || why == kv.ErrNotDurable
+			want := c.unknown || errors.Is(why, kv.ErrNotDurable)
 			for _, a := range []answer{put, batch} {
 				if got := strings.Contains(a.body, `"outcome":"unknown"`); got != want {
 					t.Errorf("%+v, %v: %s", c, why, a.body)

@@ -147,7 +147,10 @@ func TestAFullDisk(t *testing.T) {
 		dir = small
 		mount(t, small, "-t", "tmpfs", "-o", "size=64m", "tmpfs")
 	}, "--sync=always")
-	_, stored := f.fill("full", 1500)
+	refusal, stored := f.fill("full", 1500)
+	if refusal.status != http.StatusInsufficientStorage || !bytes.Contains(refusal.body, []byte("make room on the disk")) {
+		t.Errorf("the first refusal: %d %s", refusal.status, refusal.body)
+	}
 	f.awaitRefusal(http.StatusInsufficientStorage, "cannot write to its disk: it is full")
 	refused := 0
 	for n := range 30 {
@@ -246,7 +249,7 @@ func TestAHangingDisk(t *testing.T) {
 func TestMaxDisk(t *testing.T) {
 	t.Parallel()
 	const bound = 64 << 20
-	f := startOnDisks(t, 1, "--replicas=1", "--max-disk=64MiB")
+	f := startOnDisks(t, 1, "--replicas=1", "--max-disk=64MiB", "--max-value-bytes=2MiB")
 	refusal, stored := f.fill("bound", 1000)
 	if refusal.status != http.StatusInsufficientStorage || !bytes.Contains(refusal.body, []byte("raise --max-disk")) {
 		t.Errorf("%d %s", refusal.status, refusal.body)

@@ -1,6 +1,7 @@
 package test
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
@@ -28,7 +29,7 @@ func TestDirectoriesAreRefused(t *testing.T) {
 	put()
 	own := "--port=" + strings.TrimPrefix(f.name(0), "127.0.0.1:")
 	other := fmt.Sprint("--port=", freePort(t))
-	f.ends(f.ships[0].data, "in use by another process", other, "--replicas=1") // who has it writes to it
+	f.ends(f.ships[0].data, fmt.Sprint("in use by process ", f.proc(0).cmd.Process.Pid, ": stop that one"), other, "--replicas=1") // who has it writes to it
 	f.stop(0)
 
 	dir := f.ships[0].data
@@ -42,23 +43,29 @@ func TestDirectoriesAreRefused(t *testing.T) {
 	f.refuses(dir, "another --cluster-secret-file", own, "--replicas=1", "--cluster-secret-file="+secret)
 
 	f.refuses(f.edited("format", func(meta string) string { return strings.Replace(meta, `"format":1`, `"format":2`, 1) }),
-		"another format: it is 2, and this build reads 1", own, "--replicas=1")
+		"its format is 2, and this build reads 1: start the version", own, "--replicas=1")
 	damaged := f.edited("damaged", func(meta string) string { return meta })
 	if err := os.WriteFile(filepath.Join(damaged, "meta"), []byte("{}"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	f.refuses(damaged, "meta is damaged", own, "--replicas=1")
+	f.refuses(damaged, "its meta is damaged: what it held is on the other nodes", own, "--replicas=1")
 	lost := f.edited("lost", func(meta string) string { return meta })
 	if err := os.Remove(filepath.Join(lost, "meta")); err != nil {
 		t.Fatal(err)
 	}
-	f.refuses(lost, "has a log and no meta", own, "--replicas=1")
+	f.refuses(lost, "has a log and no meta: restore that file", own, "--replicas=1")
 	file := filepath.Join(f.dir, "file")
 	if err := os.WriteFile(file, []byte("not a directory"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	f.refuses(file, "not a directory", own, "--replicas=1")
+	f.refuses(file, "not a directory: give --data-dir a directory", own, "--replicas=1")
 	f.refuses(filepath.Join(file, "below"), "not a directory", own, "--replicas=1")
+
+	home := filepath.Join(f.dir, "home")
+	if err := errors.Join(os.Mkdir(home, 0o700), os.WriteFile(filepath.Join(home, "letter"), []byte("text"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	f.refuses(home, `it has other files, such as "letter": give --data-dir an empty directory`, own, "--replicas=1")
 
 	f.start(0)
 	f.awaitSettled(0)
@@ -92,7 +99,7 @@ func TestReadOnlyDirectory(t *testing.T) {
 		if err := os.Chmod(dir, 0o500); err != nil {
 			t.Fatal(err)
 		}
-		f.refuses(dir, "permission denied", own, "--replicas=1")
+		f.refuses(dir, "permission denied: let the user of this node", own, "--replicas=1")
 		return
 	}
 	if err := os.Mkdir(dir, 0o700); err != nil {
@@ -104,7 +111,7 @@ func TestReadOnlyDirectory(t *testing.T) {
 		}
 		t.Cleanup(func() { _ = exec.Command("umount", dir).Run() }) // one is enough
 	}
-	f.refuses(dir, "read-only file system", own, "--replicas=1")
+	f.refuses(dir, "read-only file system: mount it for writing", own, "--replicas=1")
 }
 
 // edited is a copy of node 0's directory whose meta is another, with its checksum.

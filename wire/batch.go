@@ -63,6 +63,7 @@ const (
 	NoDisk                      // a, d: the peer cannot write to its disk
 	DiskFull                    // a, d: the peer's disk is full
 	NotDurable                  // a, d: the peer has it in memory, and cannot write it to its disk
+	Filled                      // a, d: the same, because that disk is full
 
 	// Local is the first of the codes that never travel. They are the sending node's own, for items
 	// that have no answer.
@@ -83,6 +84,7 @@ var refusals = [...]struct {
 	err  error
 }{
 	{NoMemory, kv.ErrNoMemory},
+	{Filled, kv.ErrFilled},
 	{NotDurable, kv.ErrNotDurable},
 	{DiskFull, kv.ErrDiskFull},
 	{NoDisk, kv.ErrNoDisk},
@@ -238,7 +240,7 @@ func NextResult(body []byte) (r Result, rest []byte, err error) {
 		r.Record, rest, err = DecodeRecord(rest)
 	case Absent:
 		r.Behind, r.Existed = r.Existed, false
-	case Stored, NoMemory, Refused, TooFarAhead, NoDisk, DiskFull, NotDurable, Again, NotPrimary, NotOwner:
+	case Stored, NoMemory, Refused, TooFarAhead, NoDisk, DiskFull, NotDurable, Filled, Again, NotPrimary, NotOwner:
 	default:
 		err = fmt.Errorf("%w: result 0x%02x", ErrMalformed, body[0])
 	}

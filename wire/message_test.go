@@ -37,7 +37,7 @@ func TestGoldenMessages(t *testing.T) {
 	for _, r := range []Result{
 		{Code: Stored, Existed: true}, {Code: Stale, Version: 7}, {Code: NoMemory}, {Code: Refused}, {Code: TooFarAhead},
 		{Code: Decided, Decision: sums(9, "7")}, {Code: Found, NoAuthority: true, Record: kv.Record{Key: []byte("k"), Entry: kv.Entry{Version: 1}}},
-		{Code: Absent}, {Code: NotPrimary}, {Code: NoDisk}, {Code: DiskFull}, {Code: NotDurable}, {Code: Again},
+		{Code: Absent}, {Code: NotPrimary}, {Code: NoDisk}, {Code: DiskFull}, {Code: NotDurable}, {Code: Filled}, {Code: Again},
 	} {
 		answer = AppendResult(answer, &r)
 	}
@@ -45,7 +45,7 @@ func TestGoldenMessages(t *testing.T) {
 		"81"+"02"+"0700000000000000"+"03"+"04"+"0b"+
 		"05"+"03"+"0800000000000000"+"10"+"01"+"01"+"0900000000000000"+"64"+"37"+"84808000"+"00"+"07"+"01"+"00"+
 
-		"46"+"10"+"01"+"00"+"0100000000000000"+"6b"+"07"+"09"+"0c"+"0d"+"0e"+"08")
+		"46"+"10"+"01"+"00"+"0100000000000000"+"6b"+"07"+"09"+"0c"+"0d"+"0e"+"0f"+"08")
 
 	list := AppendList(nil, &kv.ListRequest{From: 0x1234, Limit: 5, Values: true, Prefix: []byte("p")}, []uint16{1, 0x203})
 	golden(t, "listing", list, "0602"+"3412000000000000"+"05000000"+"01"+"01"+"70"+"0100"+"0302")

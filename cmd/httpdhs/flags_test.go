@@ -225,6 +225,8 @@ func TestUsageErrors(t *testing.T) {
 		{[]string{"server", "--data-dir=d", "--sync-interval=0"}, "want 1ms or more"},
 		{[]string{"server", "--data-dir=d", "--sync-interval=500"}, "did you mean 500ms?"},
 		{[]string{"server", "--sync-interval=1s"}, "need --data-dir"},
+		{[]string{"server", "--data-dir=d", "--max-disk=64MiB"}, "want at least 256.0 MiB, which is 32 times --max-value-bytes"},
+		{[]string{"server", "--data-dir=d", "--max-disk=63MiB", "--max-value-bytes=1MiB"}, "want at least 64.0 MiB"},
 		{[]string{"recover"}, "say --accept-loss, and to see which these are --dry-run"},
 		{[]string{"backup", "--to=b.tar", "--node-addr=nowhere"}, `--node-addr: address "nowhere" is not host:port`},
 		{[]string{"get", "k", "--to", "nowhere"}, `--to: address "nowhere" is not host:port`},

@@ -122,7 +122,7 @@ func (cmd *serverCmd) Validate() error {
 	if err := cmd.checkAddrs(); err != nil {
 		return err
 	}
-	return errors.Join(cmd.clusterFlags.check(), cmd.storeFlags.check(), cmd.diskFlags.check(), cmd.respFlags.check(cmd.Port, cmd.Replicas), cmd.securityFlags.check())
+	return errors.Join(cmd.clusterFlags.check(), cmd.storeFlags.check(), cmd.diskFlags.check(cmd.MaxValueBytes), cmd.respFlags.check(cmd.Port, cmd.Replicas), cmd.securityFlags.check())
 }
 
 // checkAddrs says which of the addresses of nodes cannot be one.

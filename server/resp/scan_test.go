@@ -165,6 +165,7 @@ func TestErrorsAreTold(t *testing.T) {
 		{kv.ErrDiskFull, "APPEND a 1", "OOM "},
 		{kv.ErrNoDisk, "APPEND a 1", "MISCONF Errors writing to the AOF file: "},
 		{kv.ErrNotDurable, "APPEND a 1", "UNKNOWN "},
+		{kv.ErrFilled, "APPEND a 1", "UNKNOWN "},
 		{kv.ErrOverloaded, "SET a 1", "TRYAGAIN "},
 		{kv.ErrStopping, "SET a 1", "TRYAGAIN "},
 		{kv.ErrUnheard, "MGET a b", "LOADING "},
