@@ -1,6 +1,7 @@
 package dataplane
 
 import (
+	"flag"
 	"fmt"
 	"log/slog"
 	"runtime"
@@ -24,7 +25,11 @@ import (
 
 // What fasthttp starts and nobody can end is no leak of this package's. It has one clock for Date
 // headers, and a client sleeps before it looks whether it has connections left.
+// The checks of rapid are fewer every day than its 100: make model has more.
 func TestMain(m *testing.M) {
+	if err := flag.Set("rapid.checks", "40"); err != nil { // what is asked for is read later
+		panic("BUG: " + err.Error())
+	}
 	goleak.VerifyTestMain(m,
 		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.updateServerDate.func1"),
 		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.(*HostClient).connsCleaner"))

@@ -153,7 +153,8 @@ func change(t *testing.T, path string, how func(b []byte) []byte) {
 func TestDamageIsKnown(t *testing.T) {
 	for _, h := range harms {
 		t.Run(h.name, func(t *testing.T) {
-			for seed := range uint64(seedsOf(10)) {
+			t.Parallel() // most of it waits for the disk
+			for seed := range uint64(seedsOf(4)) {
 				w := newWorld(seed)
 				n := start(t, disk.Options{SegmentBytes: 8 << 10, Sync: disk.SyncNever})
 				n.work(w, 300)

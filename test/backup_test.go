@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"httpdhs/internal/poll"
 )
@@ -26,6 +27,9 @@ type risingKeys struct {
 	total int
 }
 
+// risingPace is how long a writer waits between two writes.
+const risingPace = 2 * time.Millisecond
+
 // writeRising writes until what is returned is stopped.
 func writeRising(t *testing.T, c *cluster) *risingKeys {
 	w := &risingKeys{c: c, quit: make(chan struct{}), acked: make(map[string]int)}
@@ -35,7 +39,7 @@ func writeRising(t *testing.T, c *cluster) *risingKeys {
 				select {
 				case <-w.quit:
 					return
-				default:
+				case <-time.After(risingPace): // the processors are for what is tested
 				}
 				key := fmt.Sprintf("counter-%d-%d", writer, n%40)
 				a := send(t, c.addr(writer), "PUT", "/db/"+key, strconv.Itoa(n))

@@ -33,7 +33,7 @@ type survivor struct {
 }
 
 // survivorRate is how many writes a second a client tries. So there are not too many to read.
-const survivorRate = 100
+const survivorRate = 50
 
 // work writes new keys until the context ends. An error is no acknowledgement, and the next key
 // follows.

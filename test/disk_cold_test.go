@@ -16,8 +16,9 @@ import (
 // machine. All keys are there, and what was deleted is not. COLD_KEYS is how many keys there are.
 func TestDirectoriesMove(t *testing.T) {
 	t.Parallel()
-	f := startOnDisks(t, 3, "--sync=always")
-	w := newWitness(f, "cold-", fromEnv("COLD_KEYS", 10_000), "", 0, 1, 2)
+	keys := fromEnv("COLD_KEYS", coldDaily)
+	f := startOnDisks(t, 3, append(smallSegments(keys == coldDaily), "--sync=always")...)
+	w := newWitness(f, "cold-", keys, "", 0, 1, 2)
 	w.deleteSome()
 	f.killAll()
 	for i := range 2 {
@@ -35,6 +36,8 @@ func TestDirectoriesMove(t *testing.T) {
 	t.Logf("fetched: %d records", f.sum(synced, 0, 1, 2))
 	w.conclude(2, 0, 1, 2)
 }
+
+const coldDaily = 10_000
 
 // deleteSome deletes a key of a hundred.
 func (w *witness) deleteSome() {
@@ -61,7 +64,7 @@ func (f *fleet) killAll() {
 // absent. All is well when the last one has come.
 func TestNobodyIsReadyBeforeAllAreThere(t *testing.T) {
 	t.Parallel()
-	f := startOnDisks(t, 3, "--sync=always")
+	f := startOnDisks(t, 3, append(smallSegments(true), "--sync=always")...)
 	w := newWitness(f, "wait-", 400, "", 0, 1, 2)
 	w.deleteSome()
 	f.awaitNoted() // else they do not even answer, for they may have been away for long

@@ -13,11 +13,11 @@ import (
 // Whatever befalls the directory of one node of three while all are stopped: a bit flips, its last
 // segment is cut short, one is missing, or an older copy of all is put back. All are started, and
 // every key is right at every node. What is damaged is counted, and mended: the next start finds
-// nothing. DAMAGES is how often that is tried.
+// nothing. DAMAGES is how often that is tried, DAMAGE_KEYS how many keys there are.
 func TestDamageIsFetchedAgain(t *testing.T) {
 	t.Parallel()
 	f := startOnDisks(t, 3)
-	w := newWitness(f, "damage-", 2000, "", 0, 1, 2)
+	w := newWitness(f, "damage-", damageKeys, "", 0, 1, 2)
 	w.begin()
 	for n := range fromEnv("DAMAGES", 1) {
 		for _, h := range []struct {
@@ -45,7 +45,7 @@ func TestDamageIsFetchedAgain(t *testing.T) {
 				if n := f.sum(damagedTotal, 0, 1, 2); n > 0 {
 					t.Errorf("before %s: %d damages are counted", h.name, n)
 				}
-				w.rewrite(300)
+				w.rewrite(damageKeys / 7)
 				f.stopAll()
 				h.do(n, dir, older)
 				end := last(segments(t, dir))
@@ -67,6 +67,8 @@ func TestDamageIsFetchedAgain(t *testing.T) {
 	w.end()
 	w.conclude(2, 0, 1, 2)
 }
+
+var damageKeys = fromEnv("DAMAGE_KEYS", 500)
 
 const damagedTotal = "httpdhs_disk_damaged_total"
 

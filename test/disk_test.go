@@ -23,6 +23,15 @@ func startOnDisks(t *testing.T, nodes int, flags ...string) *fleet {
 	return f
 }
 
+// smallSegments are flags that make segments small, if that is wanted: with --sync=always a node
+// fills one with zeros when it starts, and reads it when it starts again.
+func smallSegments(wanted bool) []string {
+	if wanted {
+		return []string{"--max-disk=64MiB", "--max-value-bytes=2MiB"}
+	}
+	return nil
+}
+
 // all are all nodes.
 func (f *fleet) all() (nodes []int) {
 	for i := range f.ships {

@@ -73,7 +73,7 @@ type flood struct {
 }
 
 // floodPace is how many connections are made a second: with make soak as many as there can be.
-var floodPace = soaked[rate.Limit](1500, rate.Inf)
+var floodPace = soaked[rate.Limit](1000, rate.Inf)
 
 func (d *flood) begin(addr string) {
 	d.stop = make(chan struct{})
@@ -152,7 +152,7 @@ func (f *fleet) watch(few bool) *watch {
 
 // begin does something again and again until the end.
 func (w *watch) begin(do func(n int)) {
-	pace := rate.NewLimiter(100, 1)
+	pace := rate.NewLimiter(50, 1)
 	w.all.Go(func() {
 		for n := 0; ; n++ {
 			select {
@@ -277,27 +277,27 @@ func (f *fleet) round(d *flood) (wrong []string) {
 // Half requests, as many as there can be, each sent again when its connection was closed, keep
 // out neither the other nodes nor clients.
 func TestFloodOfHalfRequests(t *testing.T) {
-	f := floodFleet(t, soaked(4096, 0))
+	f := floodFleet(t, soaked(2048, 0))
 	f.withstands(&flood{
-		clients: soaked(3200, 10_800), total: soaked(6000, 40_000),
+		clients: soaked(1600, 10_800), total: soaked(3000, 40_000),
 		sent: func(n int) string { return halves[n%len(halves)] },
 	})
 }
 
 // The same of half bodies.
 func TestFloodOfHalfBodies(t *testing.T) {
-	f := floodFleet(t, soaked(4096, 0))
+	f := floodFleet(t, soaked(2048, 0))
 	f.withstands(&flood{
-		clients: soaked(3200, 10_800), total: soaked(6000, 40_000),
+		clients: soaked(1600, 10_800), total: soaked(3000, 40_000),
 		sent: func(n int) string { return halfBodies[n%len(halfBodies)] },
 	})
 }
 
 // Connections that say nothing, or nothing more, keep nobody out.
 func TestFloodOfIdleConnections(t *testing.T) {
-	f := floodFleet(t, soaked(4096, 0))
+	f := floodFleet(t, soaked(2048, 0))
 	f.withstands(&flood{
-		clients: soaked(3200, 10_800), total: soaked(6000, 40_000),
+		clients: soaked(1600, 10_800), total: soaked(3000, 40_000),
 		sent: func(n int) string {
 			return []string{"", "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n", upgrade}[n%3]
 		},
@@ -313,15 +313,15 @@ func all(n int) string {
 
 // All of these at once keep nobody out.
 func TestFloodOfAllKinds(t *testing.T) {
-	f := floodFleet(t, soaked(4096, 0))
-	f.withstands(&flood{clients: soaked(3200, 10_800), total: soaked(6000, 40_000), sent: all})
+	f := floodFleet(t, soaked(2048, 0))
+	f.withstands(&flood{clients: soaked(1600, 10_800), total: soaked(3000, 40_000), sent: all})
 }
 
 // Nor, where few files may be open, the other nodes. Clients may be refused then, for more half
 // bodies may come in a quarter of a second than there are places: not half of them are.
 func TestFloodWithFewFiles(t *testing.T) {
 	f := floodFleet(t, 256)
-	f.withstands(&flood{clients: 400, total: soaked(6000, 40_000), few: true, sent: all})
+	f.withstands(&flood{clients: 400, total: soaked(3000, 40_000), few: true, sent: all})
 }
 
 // A node that may have few files open says so, keeps within them, and serves on: also when more

@@ -8,7 +8,9 @@ import (
 )
 
 // kills is how many kills each way of killing is tried for: KILLS, or few.
-var kills = fromEnv("KILLS", 3)
+var kills = fromEnv("KILLS", killsDaily)
+
+const killsDaily = 2
 
 // slack is what a kill of all nodes may cost where --sync is not always, with a margin for a
 // machine that is busy: a write is handed to the system some 10 ms after it was acknowledged.
@@ -36,7 +38,7 @@ func TestKillsLoseNothing(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			f := startOnDisks(t, c.nodes, c.flags...)
+			f := startOnDisks(t, c.nodes, append(c.flags, smallSegments(kills == killsDaily)...)...)
 			l := newLedger(f, c.slack)
 			l.begin()
 			var settling time.Duration

@@ -76,7 +76,7 @@ func TestSeveralAreToldToLeaveAtOnce(t *testing.T) {
 	f.startAll()
 	w := newWitness(f, "several-", soaked(2000, soakKeys()/5), "", 0, 1)
 	w.begin()
-	w.more(500)
+	w.more(soaked[int64](200, 500))
 	var commands sync.WaitGroup
 	for _, i := range []int{2, 3, 4} {
 		commands.Go(func() {
@@ -90,7 +90,7 @@ func TestSeveralAreToldToLeaveAtOnce(t *testing.T) {
 		f.awaitLeft(i)
 	}
 	f.awaitSettled(0, 1)
-	w.more(500)
+	w.more(soaked[int64](200, 500))
 	w.end()
 	w.conclude(2, 0, 1)
 }

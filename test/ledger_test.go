@@ -68,6 +68,10 @@ const (
 	ledgerCounters = 4
 )
 
+// ledgerPace is how long a client takes for a request at the least. Every day it leaves the
+// processors to what is tested; make kills asks for all they can do.
+var ledgerPace = map[bool]time.Duration{true: 10 * time.Millisecond}[kills == killsDaily]
+
 func newLedger(f *fleet, slack time.Duration) *ledger {
 	l := &ledger{f: f, slack: slack, state: make([]page, ledgerClients*ledgerKeys), sums: make([]account, ledgerCounters)}
 	for k := range l.state {
@@ -92,9 +96,11 @@ func (l *ledger) begin() {
 	for n := range ledgerClients {
 		l.run.Go(func() {
 			for number := 1; !l.stop.Load(); number++ {
+				next := time.Now().Add(ledgerPace)
 				if !l.request(n, number) {
-					time.Sleep(time.Millisecond) // nothing is waited for: a node that is down is not asked all the time
+					next = next.Add(time.Millisecond) // a node that is down is not asked all the time
 				}
+				time.Sleep(time.Until(next)) // nothing is waited for: this is the load
 			}
 		})
 	}

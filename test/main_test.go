@@ -82,10 +82,10 @@ func launchUnder(under []string, dir string, env []string, args ...string) (*pro
 	return p, nil
 }
 
-// withoutOurs is the environment without what would set flags.
+// withoutOurs is the environment without what would set flags, or how often garbage is collected.
 func withoutOurs(env []string) (rest []string) {
 	for _, v := range env {
-		if !strings.HasPrefix(v, "HTTPDHS_") {
+		if !strings.HasPrefix(v, "HTTPDHS_") && !strings.HasPrefix(v, "GOGC=") {
 			rest = append(rest, v)
 		}
 	}

@@ -42,16 +42,16 @@ func TestOneWay(t *testing.T) {
 			}
 			w.doubtful = true
 			w.begin()
-			w.more(500)
+			w.more(soaked[int64](200, 500))
 			for _, to := range row.to {
 				l.deafen(row.from, to)
 			}
-			healed := time.Now().Add(soaked(8*time.Second, 30*time.Second))
+			healed := time.Now().Add(soaked(5*time.Second, 30*time.Second))
 			for _, to := range row.to {
 				f.awaitDown(row.from, to)
 				f.awaitDown(to, row.from)
 			}
-			w.more(500)
+			w.more(soaked[int64](200, 500))
 			refused := 0
 			for _, i := range row.write {
 				refused += m.over(w, i, "PUT", fmt.Sprintf("new-%d-", i), some, fmt.Sprintf("at node %d", i))
@@ -64,7 +64,7 @@ func TestOneWay(t *testing.T) {
 					t.Errorf("node %d has %d members, %v; it has removed one: %v", i, len(doc.Nodes), err, f.logged(i, "it is removed"))
 				}
 			}
-			w.more(500)
+			w.more(soaked[int64](200, 500))
 			began := time.Now()
 			for _, to := range row.to {
 				l.mend(row.from, to)

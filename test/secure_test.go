@@ -46,7 +46,7 @@ func TestSecureChurn(t *testing.T) {
 	f.awaitSettled(0, 1, 2)
 	w := newWitness(f, "secure-", soaked(2000, soakKeys()), "", 0, 1, 2)
 	w.begin()
-	w.more(500)
+	w.more(soaked[int64](200, 500))
 
 	f.start(4, f.join(0, 1, 2), f.secret("theirs", "of another cluster"))
 	strangers := filepath.Join(f.dir, "strangers.conf")
@@ -74,7 +74,7 @@ func TestSecureChurn(t *testing.T) {
 	f.start(3, f.join(0, 1, 2), ours)
 	f.awaitSettled(0, 1, 2, 3)
 	w.allow(3)
-	w.more(500)
+	w.more(soaked[int64](200, 500))
 	w.withdraw(1)
 	f.kill9(1)
 	w.more(200)
@@ -93,7 +93,7 @@ func TestSecureChurn(t *testing.T) {
 	}
 	f.awaitLeft(0)
 	f.awaitSettled(1, 2, 3)
-	w.more(500)
+	w.more(soaked[int64](200, 500))
 	w.end()
 	for _, i := range []int{4, 5} {
 		if err := f.isReady(i); err == nil {

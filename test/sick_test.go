@@ -114,7 +114,7 @@ func TestSlowPeerHoldsUpItsOwnKeysAlone(t *testing.T) {
 	w := newWitness(f, "slow-", 4000, "", 0, 1, 2)
 	w.without(3)
 	w.begin()
-	w.more(500)
+	w.more(soaked[int64](200, 500))
 	span := soaked(500*time.Millisecond, 10*time.Second)
 	var ratios []float64
 	for range 3 {
@@ -137,11 +137,11 @@ func TestPausedNode(t *testing.T) {
 	f.startAll()
 	w := newWitness(f, "pause-", 4000, "", 0, 1, 2)
 	w.begin()
-	w.more(500)
+	w.more(soaked[int64](200, 500))
 	f.pause(3)
 	time.Sleep(2 * time.Second) // so long is it stopped: nothing is waited for
 	f.resume(3)
-	w.more(500)
+	w.more(soaked[int64](200, 500))
 	for range 10 { // a tenth of the time is its own
 		f.pause(3)
 		time.Sleep(270 * time.Millisecond) // nothing is waited for

@@ -16,7 +16,7 @@ func TestChangesOverlap(t *testing.T) {
 	f.startByConf(0, 1, 2)
 	w := newWitness(f, "storm-", soaked(5000, 200_000), "", 0, 1, 2)
 	w.begin()
-	w.more(500)
+	w.more(soaked[int64](200, 500))
 	for range soaked(2, 10) {
 		f.start(3, f.join(0, 1, 2))
 		f.eventually("the node fetches", func() error {
@@ -39,7 +39,7 @@ func TestChangesOverlap(t *testing.T) {
 	w.allow(1)
 	w.allow(3)
 	w.allow(4)
-	w.more(500)
+	w.more(soaked[int64](200, 500))
 	w.end()
 	w.conclude(2, 0, 1, 2, 3, 4)
 }
@@ -60,7 +60,7 @@ func TestLeaveUnderLoad(t *testing.T) {
 	f.startAll()
 	w := newWitness(f, "leave-", soaked(4000, soakKeys()), "", 0, 1, 2, 3)
 	w.begin()
-	w.more(soaked(int64(500), 100_000))
+	w.more(soaked[int64](200, 100_000))
 	before := f.table(0)
 	w.withdraw(3) // its listener closes when it has left
 	w.phase.Store(1)
@@ -68,7 +68,7 @@ func TestLeaveUnderLoad(t *testing.T) {
 	f.awaitLeft(3)
 	f.awaitSettled(0, 1, 2)
 	w.phase.Store(2)
-	w.more(500)
+	w.more(soaked[int64](200, 500))
 	w.end()
 	w.concludeMove("one of four leaves", before, 0, 1, 2)
 }
@@ -107,7 +107,7 @@ func TestLeavesOverlap(t *testing.T) {
 	f.startByConf(0, 1, 2, 3, 4)
 	w := newWitness(f, "leaves-", soaked(3000, 100_000), "", 0, 1, 2)
 	w.begin()
-	w.more(500)
+	w.more(soaked[int64](200, 500))
 	w.leave(3)
 	f.start(5, f.join(0, 1))
 	w.leave(4)
@@ -121,7 +121,7 @@ func TestLeavesOverlap(t *testing.T) {
 	f.awaitSettled(0, 1, 2, 5)
 	w.allow(1)
 	w.allow(5)
-	w.more(500)
+	w.more(soaked[int64](200, 500))
 	w.end()
 	w.conclude(2, 0, 1, 2, 5)
 }

@@ -68,7 +68,7 @@ const clients = 8
 
 // pace is how long a client takes for a request at the least. Every day it leaves the processors to
 // what is tested.
-var pace = soaked(20*time.Millisecond, 0)
+var pace = soaked(40*time.Millisecond, 0)
 
 // newWitness stores keys, through all of the nodes, which are those that will be asked.
 func newWitness(f *fleet, prefix string, keys int, query string, at ...int) *witness {
