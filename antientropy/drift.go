@@ -10,25 +10,34 @@ import (
 	"httpdhs/placement"
 )
 
-// lookForDrift pulls what a random peer in sync has more of, or each of them.
+// lookForDrift pulls what a random peer in sync has more of, or each of them after one was
+// restarted. One that is not in sync then is looked at once it is: what its disk has, others may
+// lack.
 func (r *Repairer) lookForDrift() {
 	v := r.board.View()
-	var peers []*peer.Peer
+	var peers, later []*peer.Peer
 	for _, p := range v.Peers {
-		if p != nil && p.Up() && p.InSync() {
+		switch {
+		case p == nil:
+		case p.Up() && p.InSync():
 			peers = append(peers, p)
+		default:
+			later = append(later, p)
 		}
 	}
 	if len(peers) == 0 {
 		return
 	}
-	all := r.board.Compared()
-	if !all {
-		one := int(r.opt.Random() * float64(len(peers)))
-		peers = peers[one : one+1]
+	all, owed := r.board.Compared(), r.owed
+	if all {
+		r.owed = later
+	} else {
+		one := peers[int(r.opt.Random()*float64(len(peers)))]
+		peers = slices.DeleteFunc(peers, func(p *peer.Peer) bool { return p != one && !slices.Contains(owed, p) })
+		r.owed = slices.DeleteFunc(slices.Clone(owed), func(p *peer.Peer) bool { return !slices.Contains(later, p) })
 	}
 	for _, p := range peers {
-		err := r.puller.pullFrom(r.remote(p, false), r.comparable(v.Shared(p), all))
+		err := r.puller.pullFrom(r.remote(p, false), r.comparable(v.Shared(p), all || slices.Contains(owed, p)))
 		if err != nil && !errors.Is(err, placement.ErrNotInSync) && !r.stopping.Load() {
 			r.opt.Log.Warn("sync with a peer broke off", "peer", p.Name(), "error", err)
 		}

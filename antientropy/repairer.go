@@ -92,9 +92,10 @@ type Repairer struct {
 	puller   puller
 	giver    giver
 
-	drift    time.Time // when it was last looked for; of the loop alone
-	caught   time.Time // when catchUp was called last; the same
-	catching int       // partition that it goes on from; the same
+	drift    time.Time    // when it was last looked for; of the loop alone
+	owed     []*peer.Peer // who was not in sync when all were to be looked at; the same
+	caught   time.Time    // when catchUp was called last; the same
+	catching int          // partition that it goes on from; the same
 
 	stopping atomic.Bool
 	quit     chan struct{}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -283,6 +284,45 @@ func TestTheLoopRepairs(t *testing.T) {
 		poll.True(t, "nothing differs", func() bool { return differ(a, b) == 0 })
 		if took := time.Since(began); took > time.Second {
 			t.Errorf("it took %v to look at all peers", took)
+		}
+	})
+}
+
+// A peer that was restarted is looked at when it is in sync, whomever chance picks. What it has on
+// its disk, nobody else may have.
+func TestWhoWasRestartedIsLookedAt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, nodes := newNodes(t)
+		a, b := nodes[0], nodes[1]
+		a.opt.Random = func() float64 { return 0.99 } // never b
+		table, err := ring.New([]ring.Node{{Name: "node0", Weight: 1}, {Name: "node1", Weight: 1}, {Name: "node2", Weight: 1}}, ring.Settings{Partitions: testPartitions, Replicas: 3})
+		if err != nil {
+			t.Fatal(err)
+		}
+		writer := placement.Writer{Board: a.board}
+		writer.Replace(placement.NewView(2, 1, []*ring.Table{table}, "node0", func(other string) *peer.Peer {
+			return a.peers[slices.IndexFunc(nodes, func(n *node) bool { return n.opt.Name == other })]
+		}))
+		writer.SetStable(true)
+		a.peers[1].SetInSync(false)
+		writer.Restart()
+		a.Start()
+		poll.True(t, "it has looked at the others", func() bool { return !a.board.Restarted() })
+		b.put(t, 0, 100)
+		time.Sleep(5 * driftEvery) // b is slow to get in sync
+		if n := differ(a, b); n == 0 {
+			t.Error("one that is not in sync is looked at")
+		}
+		a.peers[1].SetInSync(true)
+		began := time.Now()
+		poll.True(t, "nothing differs", func() bool { return differ(a, b) == 0 })
+		if took := time.Since(began); took > driftEvery+time.Second {
+			t.Errorf("it took %v to look at who was restarted", took)
+		}
+		b.put(t, 100, 200)
+		time.Sleep(5 * driftEvery) // it is looked at once
+		if differ(a, b) == 0 {
+			t.Error("it is looked at more than once")
 		}
 	})
 }

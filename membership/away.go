@@ -52,10 +52,23 @@ var errLoading = errors.New("it is still loading, or of an earlier version")
 // forgetting deletes.
 func AwayMost(grace time.Duration) time.Duration { return grace / 2 }
 
-// AwayTooLong says whether a node that was in sync at a time has to find out, at another, whether
+// Return says what becomes of the data with which a node is started that was in sync at a time, in
+// milliseconds since the Unix epoch; 0: never. With ask that is not known before it has decided.
+// Who has left, or knows that it was removed, need not ask.
+func (m *Membership) Return(inSyncAt int64, now time.Time, grace time.Duration) (v Verdict, ask *Away) {
+	switch {
+	case !awayTooLong(inSyncAt, now, AwayMost(grace)):
+		return Verdict{InSyncAt: inSyncAt}, nil
+	case !m.Formed():
+		return Verdict{Empty: true}, nil
+	}
+	return Verdict{}, m.Away(inSyncAt, AwayMost(grace))
+}
+
+// awayTooLong says whether a node that was in sync at a time has to find out, at another, whether
 // others went on without it. Both are in milliseconds since the Unix epoch. A time that is ahead by
 // more than a minute says nothing.
-func AwayTooLong(inSyncAt int64, now time.Time, most time.Duration) bool {
+func awayTooLong(inSyncAt int64, now time.Time, most time.Duration) bool {
 	away := now.UnixMilli() - inSyncAt
 	return away > most.Milliseconds() || -away > time.Minute.Milliseconds()
 }

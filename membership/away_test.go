@@ -21,12 +21,45 @@ func TestAwayTooLong(t *testing.T) {
 		0: false, time.Hour: false, time.Hour + time.Millisecond: true, 7 * 24 * time.Hour: true,
 		-time.Minute: false, -time.Minute - time.Millisecond: true,
 	} {
-		if got := AwayTooLong(now.Add(-ago).UnixMilli(), now, time.Hour); got != want {
+		if got := awayTooLong(now.Add(-ago).UnixMilli(), now, time.Hour); got != want {
 			t.Errorf("in sync %v ago: %v", ago, got)
 		}
 	}
-	if !AwayTooLong(0, now, time.Hour) {
+	if !awayTooLong(0, now, time.Hour) {
 		t.Error("never in sync, and need not ask")
+	}
+}
+
+// A node that was away for less than half the grace goes on. One that was removed meanwhile starts
+// empty, and asks nobody. A member asks.
+func TestReturn(t *testing.T) {
+	now := time.UnixMilli(1_700_000_000_000)
+	for what, test := range map[string]struct {
+		ago   time.Duration
+		as    wire.State
+		empty bool
+		asks  bool
+	}{
+		"away for a moment":    {time.Minute, wire.Active, false, false},
+		"and removed":          {time.Minute, wire.Removed, false, false},
+		"away for long":        {31 * time.Minute, wire.Active, false, true},
+		"and removed, as well": {31 * time.Minute, wire.Removed, true, false},
+	} {
+		o := newLAN().options(a)
+		o.Known = []wire.Member{entryOf(a, 8, test.as), entryOf(b, 2, wire.Active)}
+		m, err := New(o.Options)
+		if err != nil {
+			t.Fatal(err)
+		}
+		at := now.Add(-test.ago).UnixMilli()
+		v, ask := m.Return(at, now, time.Hour)
+		if v.Empty != test.empty || (ask != nil) != test.asks {
+			t.Errorf("%s: %+v, asks: %v", what, v, ask != nil)
+		}
+		if !v.Empty && ask == nil && v.InSyncAt != at {
+			t.Errorf("%s: it goes on from %d, want %d", what, v.InSyncAt, at)
+		}
+		m.Close()
 	}
 }
 

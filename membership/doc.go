@@ -28,6 +28,7 @@
 //	joiner      join.go        makes the node part of a cluster
 //	guest       visit.go       looks at the addresses to join, of a node that has kept the map
 //	Away        away.go        finds out whether others went on without this node
+//	Attendance  attendance.go  knows when this node was in sync, and up to when it has gone on
 //	host        serve.go       answers hellos
 //
 // # Concurrency

@@ -29,7 +29,7 @@ func (n *Node) suspect(ctx context.Context) error {
 		n.log.Error("a part of the data directory is damaged: what it held is fetched again from the other owners",
 			"partitions", len(lost), "damage", damage)
 		n.plane.Repairer.Suspect(lost, n.cfg.Disk.Newest())
-		n.synced.then(n.cfg.Disk.Mend)
+		n.synced.Then(n.cfg.Disk.Mend)
 		return nil
 	}
 	reason := fmt.Sprintf("a part of the data directory is damaged (%v), and no other node has what it held, of %d of %d partitions: "+

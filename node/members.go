@@ -28,17 +28,29 @@ func (p *parts) newMembers() (err error) {
 	if err != nil {
 		return err
 	}
+	p.synced = p.newAttendance()
 	p.members, err = membership.New(membership.Options{
 		Self:     wire.Member{Name: cfg.Name, Weight: cfg.Weight, Zone: cfg.Zone},
 		Static:   cfg.Members,
 		Join:     cfg.Join,
 		Known:    known,
-		InSyncAt: p.synced.said,
+		InSyncAt: p.synced.Said,
 		Settings: wire.Settings{Partitions: settings.Partitions, Replicas: settings.Replicas, Partitioner: settings.Partitioner},
 		Hello:    p.hello,
 		Log:      p.log,
 	})
 	return err
+}
+
+// newAttendance makes what knows when the node was in sync.
+func (p *parts) newAttendance() *membership.Attendance {
+	o := membership.AttendanceOptions{
+		InSync: func() bool { return p.plane.Board.InSync() }, Now: p.wall.Now, Grace: p.cfg.TombstoneGrace,
+	}
+	if p.cfg.Disk != nil {
+		o.Keep = p.cfg.Disk.KeepInSync
+	}
+	return membership.NewAttendance(o)
 }
 
 // roster follows the members for the topology, and changes them.

@@ -56,7 +56,7 @@ type parts struct {
 	plane   *dataplane.Plane
 	wall    *kv.Wall // the time by which the node goes
 	clock   *kv.Clock
-	synced  synced
+	synced  *membership.Attendance
 
 	respAddr string // where clients of the Redis protocol reach the node; empty: nowhere
 }
@@ -173,7 +173,7 @@ func (n *Node) serve() {
 	if n.hosts != nil {
 		n.serving.Go(n.hosts.run)
 	}
-	n.serving.Go(func() { n.synced.run(n.quit) })
+	n.serving.Go(func() { n.synced.Run(n.quit) })
 	if formed { // else whom it joins asks
 		n.serving.Go(func() { n.roster.lookForTwin(n.view.Ready) })
 	}
@@ -254,7 +254,6 @@ func (n *Node) wire() (err error) {
 	if err != nil {
 		return err
 	}
-	n.synced.prepare(n.parts)
 	if cfg.Disk == nil {
 		if err := n.roster.follow(); err != nil {
 			return err

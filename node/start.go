@@ -109,15 +109,15 @@ func (n *Node) loadAndBegin(ctx context.Context) error {
 	if err := n.suspect(ctx); err != nil {
 		return err
 	}
-	at := millisOf(n.cfg.Disk.InSyncAt())
+	at := membership.Millis(n.cfg.Disk.InSyncAt())
 	stats := n.store.Stats()
 	n.log.Info("loaded", "keys", stats.Keys, "tombstones", stats.Tombstones, "bytes", stats.Bytes,
 		"in_sync_at", whenOr(at, "never"), "after", time.Since(began).Round(time.Millisecond))
-	n.synced.loaded(at)
-	since := max(at, millisOf(n.cfg.Disk.Began())) // what it has is no older
+	n.synced.Loaded(at)
+	since := max(at, membership.Millis(n.cfg.Disk.Began())) // what it has is no older
 	verdict := membership.Verdict{InSyncAt: since}
 	holds := stats.Keys+stats.Tombstones > 0
-	if holds && membership.AwayTooLong(since, n.wall.Now(), membership.AwayMost(n.cfg.TombstoneGrace)) {
+	if holds {
 		var err error
 		if verdict, err = n.wasAway(ctx, since); err != nil {
 			return err
@@ -129,7 +129,7 @@ func (n *Node) loadAndBegin(ctx context.Context) error {
 		}
 	}
 	if holds {
-		n.synced.goesOn(verdict)
+		n.synced.GoesOn(verdict)
 	}
 	if err := ctx.Err(); err != nil {
 		return err
@@ -141,19 +141,21 @@ func (n *Node) loadAndBegin(ctx context.Context) error {
 	return nil
 }
 
-// wasAway finds out whether others went on without this node, which was in sync so long ago. Who
-// has left, or knows that it was removed, need not ask.
+// wasAway finds out what becomes of the data of this node, which was in sync so long ago.
 func (n *Node) wasAway(ctx context.Context, at int64) (membership.Verdict, error) {
+	verdict, away := n.members.Return(at, n.wall.Now(), n.cfg.TombstoneGrace)
+	if away == nil && !verdict.Empty {
+		return verdict, nil
+	}
 	most := membership.AwayMost(n.cfg.TombstoneGrace)
 	long := fmt.Sprintf("longer than half of --tombstone-grace (%s > %s)", n.wall.Now().Sub(time.UnixMilli(at)).Round(time.Second), most)
 	if at == 0 {
 		long = "for an unknown time, for it was never in sync"
 	}
-	if !n.members.Formed() {
+	if away == nil {
 		n.log.Warn("away " + long + ", and no member any more: starts empty, and fetches all from the others")
-		return membership.Verdict{Empty: true}, nil
+		return verdict, nil
 	}
-	away := n.members.Away(at, most)
 	n.start.away.Store(away)
 	n.start.say(func() string {
 		waits := away.Waits()

@@ -562,9 +562,16 @@ var mutants = []mutant{
 	{
 		bug:  "a node that was never in sync gives up what it has stored since its log was made",
 		file: "node/start.go",
-		from: "max(at, millisOf(n.cfg.Disk.Began()))",
+		from: "max(at, membership.Millis(n.cfg.Disk.Began()))",
 		to:   "at",
 		in:   "node", test: "TestWhoWasNeverInSyncKeepsWhatItStored",
+	},
+	{
+		bug:  "a peer that was restarted is not looked at when it is in sync",
+		file: "antientropy/drift.go",
+		from: "r.owed = later",
+		to:   "r.owed = nil",
+		in:   "antientropy", test: "TestWhoWasRestartedIsLookedAt",
 	},
 	{
 		bug:  "a backup does not keep its segments",

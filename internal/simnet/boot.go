@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"httpdhs/disk"
@@ -21,11 +22,8 @@ const (
 	// reviveIn is how long an operator takes to start a node again that has ended by itself.
 	reviveIn = time.Second
 
-	// syncedPoll and syncedKeep are those of node/synced.go, and loadedKeep is by how much a disk
-	// may be behind what was kept there.
-	syncedPoll = 500 * time.Millisecond
-	syncedKeep = 10 * time.Second
-	loadedKeep = syncedKeep + syncedPoll + cutWithin
+	// loadedKeep is by how much what a disk has of when its node was in sync may be behind.
+	loadedKeep = membership.AttendanceBehind + cutWithin
 )
 
 // disked is what a node with a disk has more of. It is its zero value where there is none.
@@ -34,7 +32,8 @@ type disked struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 	boots  sync.WaitGroup // what starts the node, and looks whether it is in sync
-	synced attendance
+	synced *membership.Attendance
+	away   atomic.Pointer[membership.Away] // nil: the node was not away for long
 }
 
 // openDisk opens the disk of a node that starts.
@@ -67,8 +66,20 @@ func (s *sim) openDisk(run *running) (grace kv.Grace, err error) {
 		grace.OffFrom, grace.OffFor = ran.UnixMilli(), max(0, n.wall().Sub(ran))
 	}
 	run.ctx, run.cancel = context.WithCancel(context.Background())
-	run.synced = attendance{run: run, grace: s.shape.Grace}
+	run.synced = membership.NewAttendance(membership.AttendanceOptions{
+		InSync: run.inSync, Now: run.now, Grace: s.shape.Grace,
+		Keep: func(at time.Time) {
+			run.door.pass()
+			run.log.KeepInSync(at)
+		},
+	})
 	return grace, nil
+}
+
+// inSync says whether a node is in sync. One that is stopped does not look.
+func (r *running) inSync() bool {
+	stopped, _ := r.door.stopped()
+	return !stopped && r.plane.Board.InSync()
 }
 
 // deadLog is the log of a disk, which says no more when its node is dead.
@@ -98,7 +109,7 @@ func (s *sim) boot(run *running) {
 		return
 	}
 	run.boots.Go(func() { run.members.VisitAll(run.ctx) })
-	run.synced.watch(run.ctx)
+	run.synced.Run(run.ctx.Done())
 }
 
 // revive starts a node again after a while.
@@ -121,12 +132,12 @@ func (s *sim) load(run *running) error {
 	}
 	run.clock.Resume(run.log.Newest())
 	holds := s.loaded(run)
-	at := millisOf(run.log.InSyncAt())
-	run.synced.loaded(at)
+	at := membership.Millis(run.log.InSyncAt())
+	run.synced.Loaded(at)
 	s.dawdle(n)
-	since := max(at, millisOf(run.log.Began()))
+	since := max(at, membership.Millis(run.log.Began()))
 	verdict := membership.Verdict{InSyncAt: since}
-	if holds && !s.shape.Disks.Trusting && membership.AwayTooLong(since, run.now(), s.awayMost()) {
+	if holds && !s.shape.Disks.Trusting {
 		var err error
 		if verdict, err = s.wasAway(run, since); err != nil {
 			return err
@@ -138,7 +149,7 @@ func (s *sim) load(run *running) error {
 		}
 	}
 	if holds {
-		run.synced.goesOn(verdict)
+		run.synced.GoesOn(verdict)
 	}
 	if err := run.ctx.Err(); err != nil {
 		return err
@@ -156,14 +167,37 @@ func (s *sim) load(run *running) error {
 
 // wasAway is that of node/start.go.
 func (s *sim) wasAway(run *running, at int64) (membership.Verdict, error) {
-	if !run.members.Formed() {
+	v, away := run.members.Return(at, run.now(), s.shape.Grace)
+	switch {
+	case away == nil && v.Empty:
 		s.log.add("%s was away, and is no member any more", run.name())
-		return membership.Verdict{Empty: true}, nil
+		return v, nil
+	case away == nil:
+		return v, nil
 	}
 	s.log.add("%s was away for long: in sync %v ago", run.name(), run.now().Sub(time.UnixMilli(at)))
-	v, err := run.members.Away(at, s.awayMost()).Decide(run.ctx)
+	run.away.Store(away)
+	v, err := away.Decide(run.ctx)
 	s.log.add("%s was away: %+v, %v", run.name(), v, err)
 	return v, err
+}
+
+// release has an operator tell a node that waits for members that do not come back to go on: see
+// node/recover.go.
+func (s *sim) release(run *running, victim *node) {
+	away := run.away.Load()
+	if away == nil || slices.ContainsFunc(s.runs(), func(r *running) bool { return r.synced.Said() == wire.InSyncUnknown }) {
+		return // those that load will answer
+	}
+	s.net.mu.Lock()
+	comesBack := slices.ContainsFunc(away.Silent(), func(name string) bool {
+		n := s.net.nodes[name]
+		return n != victim && !n.gone && !n.ended
+	})
+	s.net.mu.Unlock()
+	if !comesBack && away.Release() {
+		s.log.add("an operator has %s go on without %s", run.name(), victim.name)
+	}
 }
 
 // awayMost is for how long a node may be away, and go on with what it has.
@@ -202,7 +236,7 @@ func (s *sim) loaded(run *running) (holds bool) {
 			Kind: Stored, Node: n.name, Key: key, Version: held.Version, Tombstone: held.Tombstone, Dead: e.dead, Loaded: true,
 		})
 	}
-	l.loaded(all)
+	l.loaded(all, s.log.now())
 	run.store.rec.durable(n.name, run.store.rec.count())
 	return len(all) > 0
 }
@@ -248,99 +282,9 @@ func (s *sim) empty(run *running) error {
 	}
 	n.slot.began = s.log.now()
 	run.store.rec.event(Event{Kind: Lost, Node: n.name})
-	n.slot.ledger.loaded(nil)
+	n.slot.ledger.emptied()
 	run.store.keys = make([][]string, len(run.store.keys))
 	return nil
-}
-
-// attendance knows when a node was in sync: it is what synced of node/synced.go is.
-type attendance struct {
-	run   *running
-	grace time.Duration
-
-	mu     sync.Mutex // guards all below
-	known  bool
-	last   int64
-	lastAt time.Time
-	was    bool
-	kept   time.Time
-	from   int64
-	since  time.Time
-	silent bool
-}
-
-func (a *attendance) loaded(at int64) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.known, a.last, a.from = true, at, at
-}
-
-func (a *attendance) goesOn(v membership.Verdict) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.from, a.since = v.InSyncAt, time.Now()
-	if v.Empty {
-		a.last, a.silent = 0, true
-	}
-}
-
-// said is the time for a hello.
-func (a *attendance) said() int64 {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if !a.known {
-		return wire.InSyncUnknown
-	}
-	a.look()
-	ran := a.lastAt.Sub(a.since)
-	switch {
-	case a.lastAt.IsZero() && a.silent:
-		return 0
-	case a.lastAt.IsZero(), a.since.IsZero(), ran >= a.grace:
-		return a.last
-	}
-	return min(a.from+ran.Milliseconds(), a.last)
-}
-
-func (a *attendance) look() (in bool) {
-	now, at := a.run.now(), time.Now()
-	if in = a.run.plane.Board.InSync(); in {
-		a.last, a.lastAt = millisOf(now), at
-	}
-	return in
-}
-
-// watch looks until the node ends.
-func (a *attendance) watch(ctx context.Context) {
-	poll := time.NewTicker(syncedPoll)
-	defer poll.Stop()
-	for {
-		a.run.door.pass()
-		a.mu.Lock()
-		in := a.look()
-		due := a.last > 0 && (in != a.was || in && time.Since(a.kept) >= syncedKeep)
-		a.was = in
-		last := a.last
-		if due {
-			a.kept = time.Now()
-		}
-		a.mu.Unlock()
-		if due {
-			a.run.log.KeepInSync(time.UnixMilli(last))
-		}
-		select {
-		case <-poll.C:
-		case <-ctx.Done():
-			return
-		}
-	}
-}
-
-func millisOf(t time.Time) int64 {
-	if t.IsZero() {
-		return 0
-	}
-	return t.UnixMilli()
 }
 
 // keepMembers keeps the member map for the next start.

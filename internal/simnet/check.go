@@ -35,7 +35,10 @@ import (
 //	          however the clocks are set. Not so if the network is split during the later one, or
 //	          the earlier one is lost as above. Nor if the later one alone has a condition: the
 //	          primary that decides it may not have yet what others have. If fewer than all owners
-//	          acknowledged the earlier one, that takes clocks that are kept together.
+//	          acknowledged the earlier one, that takes clocks that are kept together. If all
+//	          did, they have to meet at an owner. Not so while those that must still have the
+//	          earlier one are stopped, or not in sync since, and so many others have lost it
+//	          from their disks as acknowledged the later one.
 //	absent    "No such key" is not said of a key with an acknowledged write before the read, at
 //	          level live or with a + r > N. Not so if the write was, or may have been, deleted or
 //	          expired since. Nor if the network is split during the read, or the write is lost as
@@ -64,8 +67,8 @@ import (
 //	          order that fits the time, and a get behind it in its run finds its sum. Additions
 //	          do not count towards the least, or the order, if the network was split, or an owner
 //	          stopped, before all owners had them. Nor if they are lost as above.
-//	late      A call is answered at its deadline, unless the node was stopped meanwhile, or its
-//	          disk is slow.
+//	late      A call is answered at its deadline, unless the node was stopped meanwhile. A slow
+//	          disk is no excuse.
 //
 // And of the end, when all faults are over:
 //
@@ -73,7 +76,8 @@ import (
 //	          all owners of a partition with the same digests.
 //	copies    Each key is held by its owners and by nobody else. All of them hold the newest
 //	          version that any memory has. So that is also the newest of the writes that were
-//	          acknowledged, or whose outcome is unknown, as far as they have survived.
+//	          acknowledged, or whose outcome is unknown, as far as they have survived. A memory
+//	          goes back to an older version only where a tombstone was collected.
 //	deleted   No node answers with a value of a key of which a newer delete was acknowledged,
 //	          unless that is lost.
 //	agree     Every node answers every key with that, at every level, and lists the keys that
@@ -171,6 +175,7 @@ type keyed struct {
 	wipeAt time.Duration // when one first lost all, and its disk
 	fellAt time.Duration // when one first stopped, whatever it lost
 	kept   map[*Op]bool  // see lasts
+	found  map[*Op]*Op   // see wrote
 }
 
 func (c *checker) byKey() (keys []*keyed) {
@@ -179,7 +184,8 @@ func (c *checker) byKey() (keys []*keyed) {
 		o := &c.h.Ops[i]
 		k := all[o.Key]
 		if k == nil {
-			k = &keyed{key: o.Key, owners: c.h.Owners(o.Key), anyone: c.h.Changed, puts: make(map[string]*Op), kept: make(map[*Op]bool), lossAt: Never, wipeAt: Never, fellAt: Never}
+			k = &keyed{key: o.Key, owners: c.h.Owners(o.Key), anyone: c.h.Changed, lossAt: Never, wipeAt: Never, fellAt: Never}
+			k.puts, k.kept, k.found = make(map[string]*Op), make(map[*Op]bool), make(map[*Op]*Op)
 			all[o.Key], keys = k, append(keys, k)
 		}
 		k.ops = append(k.ops, o)
@@ -306,7 +312,7 @@ func (c *checker) last(k *keyed) {
 			if !c.ordered(earlier, w) {
 				continue
 			}
-			if lasts++; earlier.Version >= w.Version && c.survives(k, earlier, w.End) && !k.replacedAtOnce(w, earlier) {
+			if lasts++; earlier.Version >= w.Version && c.survives(k, earlier, w.End) && !k.replacedAtOnce(w, earlier) && !c.missed(k, earlier, w) {
 				c.tell("last", "%v\n  after %v", w, earlier)
 			}
 		}
@@ -431,8 +437,7 @@ const lateMost = 10 * time.Millisecond
 func (c *checker) late() {
 	for i := range c.h.Ops {
 		o := &c.h.Ops[i]
-		waits := slices.ContainsFunc(c.h.Slow[o.Node], func(s Span) bool { return s.From-slowSync <= o.Begin+o.Timeout && o.Begin <= s.To+slowSync })
-		if o.Late > lateMost && !waits {
+		if c.demand("late", o.Late <= lateMost) {
 			c.tell("late", "%v: %v after its deadline", o, o.Late)
 		}
 	}

@@ -15,19 +15,28 @@ func (h *History) differ() []string {
 	return h.Differs
 }
 
-func (c *checker) copies(k *keyed) {
-	// What memories have: a store never goes back.
-	newest := make(map[string]kv.Version)
+// memories are what the memories of nodes have of the key at the end: the version that each stored
+// last. A store never goes back, unless what it had was collected. Whether a delete that was
+// acknowledged may be forgotten in that way is a question for "lost".
+func (c *checker) memories(k *keyed) map[string]kv.Version {
+	last := make(map[string]kv.Version)
 	for _, e := range k.events {
-		switch {
-		case e.Kind == Stored:
-			newest[e.Node] = max(newest[e.Node], e.Version)
-		case e.Kind == Lost, e.Kind == Dropped, e.Kind == Gone, e.Kind == Fell:
-			delete(newest, e.Node)
+		switch e.Kind {
+		case Stored:
+			if had := last[e.Node]; had > e.Version && !c.mayBeCollected(k, had, e.At) {
+				c.tell("copies", "%s: %.6f: %s stores version %x after %x", k.key, e.At.Seconds(), e.Node, uint64(e.Version), uint64(had))
+			}
+			last[e.Node] = e.Version
+		case Lost, Dropped, Gone, Fell:
+			delete(last, e.Node)
 		}
 	}
+	return last
+}
+
+func (c *checker) copies(k *keyed) {
 	var want kv.Version
-	for _, v := range newest {
+	for _, v := range c.memories(k) {
 		want = max(want, v)
 	}
 	var first Held

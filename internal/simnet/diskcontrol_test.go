@@ -36,6 +36,19 @@ func TestControlNotDurable(t *testing.T) {
 	})
 }
 
+// patient waits for the disk as long as it takes.
+type patient struct{ dataplane.Store }
+
+func (p patient) Durable(until time.Time) error { return p.Store.Durable(until.Add(time.Hour)) }
+
+// So is a store that waits for a slow disk beyond the deadline of a call.
+func TestControlDurableTooLong(t *testing.T) {
+	finds(t, Rules{}, []string{"late"}, func(s *Shape) {
+		withDisks(s, &Fault{Kind: SlowDisk, At: time.Second, For: 4 * time.Second})
+		everywhere(s, func(inner dataplane.Store) dataplane.Store { return patient{inner} })
+	})
+}
+
 // So is a log of which the last segment is not loaded.
 func TestControlLastSegment(t *testing.T) {
 	finds(t, Rules{}, []string{"disk"}, func(s *Shape) {

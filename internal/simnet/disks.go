@@ -325,21 +325,3 @@ func (d *slot) linger() {
 	case <-dies:
 	}
 }
-
-// slowDisks are when disks took long to sync, by node.
-func (s *sim) slowDisks() map[string][]Span {
-	all := make(map[string][]Span)
-	for _, n := range s.nodes {
-		if s.shape.Disks == nil {
-			break
-		}
-		n.slot.mu.Lock()
-		for _, t := range n.slot.ledger.trouble {
-			if t.kind == SlowDisk {
-				all[n.name] = append(all[n.name], t.Span)
-			}
-		}
-		n.slot.mu.Unlock()
-	}
-	return all
-}

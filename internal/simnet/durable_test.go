@@ -69,3 +69,59 @@ func TestCheckCollected(t *testing.T) {
 	start(1).want(t)
 	start(15).want(t, "strict")
 }
+
+// Of two writes the later is the newer where they meet at an owner. They need not where some owners
+// have lost the earlier one from their disks, and those that have it still are not up.
+func TestCheckLastOnDisk(t *testing.T) {
+	start := func() *made {
+		return newMade().stored(0.5, 5, "a", "b", "c").op(0, 1, put(5, "x", 3)).fell(2, "a", 0).fell(2, "b", 0)
+	}
+	later := func(m *made, acks int) *made { return m.stored(4.5, 4, "a", "b").op(4, 5, put(4, "y", acks)) }
+	later(start().fell(3, "c", 5), 2).want(t)
+	later(start(), 2).want(t, "last")                                            // c was up
+	later(start().fell(3, "c", 5).event(3.5, InSync, "c", 0), 2).want(t, "last") // it was again
+	later(start().fell(4.2, "c", 5), 2).want(t)                                  // it stopped meanwhile
+	later(start(), 2).fell(6, "c", 5).want(t, "last")                            // it stopped afterwards
+	later(newMade().stored(0.5, 5, "a", "b", "c").op(0, 1, put(5, "x", 3)).fell(2, "a", 0).fell(3, "c", 5).fell(3, "b", 5), 2).want(t, "last")
+	later(start().fell(3, "c", 5).event(3.5, InSync, "a", 0), 2).want(t, "last") // a compared itself with c
+	few := newMade().stored(0.5, 5, "a", "c").op(0, 1, put(5, "x", 2)).fell(2, "a", 0).fell(3, "c", 5)
+	later(few, 2).want(t, "last") // clocks were past it when it was answered
+}
+
+// A memory goes back to an older version where a tombstone was collected, and not before. An
+// acknowledged delete is not forgotten in that way while an owner is without it.
+func TestCheckGoesBack(t *testing.T) {
+	const old, gone = 5, 6
+	start := func(back float64, acked bool) *made {
+		m := newMade().stored(0.5, old, "a", "b", "c").op(0, 1, put(old, "x", 3)).stored(2, gone, "a").stored(back, old, "a")
+		m.h.Events[3].Dead = m.h.Epoch.Add(at(2)).UnixMilli()
+		m.h.Grace, m.h.Ended = at(10), at(30)
+		m.h.Listed["a"] = []string{"k"}
+		if acked {
+			m.op(2, 3, del(gone, 1))
+		} else {
+			m.op(2, 3, Op{Kind: kv.OpDelete})
+		}
+		return m
+	}
+	start(20, false).held(old, "x", "a", "b", "c").want(t)
+	start(11, false).held(old, "x", "a", "b", "c").want(t, "copies") // it was too early
+	start(20, true).held(old, "x", "a", "b", "c").want(t, "lost")
+	m := start(20, false)
+	m.h.Events = m.h.Events[:4] // a has the tombstone still
+	m.held(old, "x", "a", "b", "c").want(t, "copies")
+}
+
+// A read that found a tombstone binds those that acknowledged the delete, where disks may not take
+// it: while these are down, another may answer what was there before.
+func TestCheckBackWhereRefused(t *testing.T) {
+	start := func(acks int, full, disk bool) *made {
+		m := newMade().stored(0.5, 4, "a", "b", "c").op(0, 1, put(4, "old", 3)).stored(2, 5, []string{"a", "b"}[:acks]...)
+		m.h.Full, m.h.NoDisk = full, disk
+		return m.op(2, 3, del(5, acks)).op(4, 5, absent(5, 2)).op(6, 7, found(4, "old", 2))
+	}
+	start(1, true, true).want(t)
+	start(1, true, false).want(t, "back", "once") // a full memory has room for tombstones
+	start(1, false, false).want(t, "back", "once")
+	start(2, true, true).want(t, "back", "once", "strict")
+}

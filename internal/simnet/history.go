@@ -178,6 +178,7 @@ type History struct {
 
 	Healthy  []Health // for the property "reason" of check.go
 	Full     bool     // some replicas are full at times
+	NoDisk   bool     // the same of disks: these take no deletes either
 	Overload bool     // queues are so small that nodes are overloaded at once
 
 	// Apart bounds how far a node's clock was from the run's.
@@ -199,7 +200,6 @@ type History struct {
 	OnDisk    bool                 // what is acknowledged is on the disk of who does so
 	Durables  map[string][]Durable // by node, in the order in which they happened
 	Grace     time.Duration        // after which tombstones are collected
-	Slow      map[string][]Span    // by node: when its disk took long to sync
 	Ended     time.Duration        // when all was looked at
 	Misloaded []string             // what nodes have loaded that they should not have, or have not
 

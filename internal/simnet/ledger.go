@@ -3,6 +3,7 @@ package simnet
 import (
 	"fmt"
 	"maps"
+	"slices"
 	"time"
 
 	"httpdhs/disk"
@@ -17,10 +18,11 @@ import (
 //	          takes what was stored in the last cutWithin.
 //	never     A process that is killed loses as much. A power cut may take all.
 //
-// In all of them lasts what was there when the node had loaded, and what was stored before a Sync
-// that succeeded. While a disk does not take what it should, and until it has caught up, the bounds
-// count from before that. While syncs fail, a process that is killed loses as much as a power cut
-// takes. It is for one goroutine at a time: notedStore.mu guards it.
+// In all of them lasts what was there when the node had loaded and synced, and what was stored
+// before a Sync that succeeded. While a disk does not take what it should, and until it has caught
+// up, the bounds count from before that. While syncs fail, a process that is killed loses as much
+// as a power cut takes: with never that may be all. It is for one goroutine at a time:
+// notedStore.mu guards it.
 type ledger struct {
 	mode    disk.Sync
 	entries []entry // in the order in which they were stored
@@ -86,6 +88,8 @@ func (l *ledger) before(now, within time.Duration, power bool) (n int) {
 	for _, t := range l.trouble {
 		switch open := t.To == Never || t.To+catchUp > now; {
 		case !open, t.kind == SlowDisk && !power:
+		case t.kind == Unsyncable && l.mode == disk.SyncNever: // nobody knows when the last sync was
+			return l.sure
 		case t.kind == Unsyncable: // what was written and not synced is not believed any more
 			until = min(until, t.From-cutWithin)
 		default:
@@ -148,8 +152,19 @@ func (l *ledger) troubled(now time.Duration) bool {
 	return n > 0 && (l.trouble[n-1].To == Never || l.trouble[n-1].To+catchUp > now)
 }
 
-// loaded is what a node has loaded: all of it lasts.
-func (l *ledger) loaded(all []entry) { l.entries, l.sure, l.down = all, len(all), false }
+// loaded is what a node has loaded, which it syncs before it takes part. A disk that is in trouble
+// may not take that sync: then what was sure before still is, and no more.
+func (l *ledger) loaded(all []entry, now time.Duration) {
+	l.down = false
+	if slices.ContainsFunc(l.trouble, func(t trouble) bool { return t.kind != SlowDisk && (t.To == Never || t.To+catchUp > now) }) {
+		l.entries = append(slices.Clone(l.entries[:l.sure]), all...)
+		return
+	}
+	l.entries, l.sure = all, len(all)
+}
+
+// emptied is that a node has given up all that it had, and synced that.
+func (l *ledger) emptied() { l.entries, l.sure, l.down = nil, 0, false }
 
 // wrong says what is wrong with what was loaded of a key. What is dead since before a time, Unix
 // milliseconds, may have been collected.

@@ -27,6 +27,8 @@ func TestLedgerFalls(t *testing.T) {
 		{"what was there at the start", disk.SyncNever, nil, true, sure},
 		{"what a disk had before it took no writes", disk.SyncInterval, []trouble{ill(Unwritable)}, false, 3},
 		{"what it had synced before it took no syncs", disk.SyncInterval, []trouble{ill(Unsyncable)}, false, sure},
+		{"nothing had to be synced before a sync failed", disk.SyncNever, []trouble{ill(Unsyncable)}, false, sure},
+		{"what was written before it took no writes", disk.SyncNever, []trouble{ill(Unwritable)}, false, 3},
 		{"a slow disk has written", disk.SyncInterval, []trouble{ill(SlowDisk)}, false, all - 1},
 		{"and has not synced", disk.SyncInterval, []trouble{ill(SlowDisk)}, true, sure},
 	} {
@@ -57,12 +59,19 @@ func TestLedgerAfterFall(t *testing.T) {
 	if got := l.lasts("a").version; got != 3 {
 		t.Errorf("version %d lasts the power cut after it, want 3", got)
 	}
-	l.loaded([]entry{{key: "a", version: 4}})
+	l.trouble = []trouble{{Span{time.Minute, 2 * time.Hour}, Unsyncable}}
+	l.loaded([]entry{{at: time.Hour, key: "a", version: 4}}, time.Hour)
+	l.fall(time.Hour+time.Minute, true)
+	if got := l.lasts("a").version; got != 3 {
+		t.Errorf("version %d lasts of what was loaded from a disk that takes no syncs, want 3", got)
+	}
+	l.trouble = nil
+	l.loaded([]entry{{key: "a", version: 4}}, time.Hour)
 	l.fall(time.Hour, true)
 	if got := l.lasts("a").version; got != 4 {
 		t.Errorf("version %d lasts that was loaded, want 4", got)
 	}
-	l.loaded([]entry{{key: "a", version: 4}})
+	l.loaded([]entry{{key: "a", version: 4}}, time.Hour)
 	l.stored(entry{at: 2 * time.Hour, key: "a"})
 	l.fall(2*time.Hour, true)
 	if got := l.lasts("a").version; got != 0 {

@@ -6,49 +6,101 @@ import (
 	"httpdhs/kv"
 )
 
-// survives says whether, until then, an owner must hold what the write stored.
-func (c *checker) survives(k *keyed, w *Op, until time.Duration) bool {
-	holds, stored := make(map[string]bool), make(map[string]bool)
-	acknowledged := false
-	for _, e := range k.events {
-		if e.At > until {
-			break
-		}
-		if e.At > w.End && !acknowledged {
-			if acknowledged = true; len(holds) == 0 {
-				return false
-			}
-		}
-		if !k.keeps(e.Node) {
-			continue
-		}
-		switch e.Kind {
-		case Stored:
-			if e.Version >= w.Version {
-				holds[e.Node] = true
-				stored[e.Node] = stored[e.Node] || e.At <= w.End
-			}
-		case Lost:
-			delete(holds, e.Node)
-		case Fell:
-			if e.Kept[k.key] < w.Version {
-				delete(holds, e.Node)
-			}
-		case Dropped, Gone:
-			if len(holds) > 1 { // the last one had no right to
-				delete(holds, e.Node)
-			}
-		case InSync:
-			had := stored[e.Node] || c.h.Changed && w.Level == kv.LevelLive && c.h.calm(w.Begin, e.At)
-			if acknowledged && len(holds) > 0 && had && c.h.calm(e.At, e.At) {
-				holds[e.Node] = true
-			}
-		}
-		if acknowledged && len(holds) == 0 {
+// holding is which owners must hold what a write stored, as the events of its key go by.
+type holding struct {
+	c *checker
+	k *keyed
+	w *Op
+
+	holds        map[string]bool // they must
+	stored       map[string]bool // they had stored it when it was acknowledged
+	stopped      map[string]bool // they have a disk, were stopped, and were not in sync since
+	acknowledged bool
+}
+
+func (c *checker) holding(k *keyed, w *Op) *holding {
+	return &holding{c: c, k: k, w: w, holds: make(map[string]bool), stored: make(map[string]bool), stopped: make(map[string]bool)}
+}
+
+// take takes in the next event. It says whether an owner must still hold the write.
+func (h *holding) take(e *Event) bool {
+	if e.At > h.w.End && !h.acknowledged {
+		if h.acknowledged = true; len(h.holds) == 0 {
 			return false
 		}
 	}
-	return len(holds) > 0
+	if !h.k.keeps(e.Node) {
+		return true
+	}
+	switch e.Kind {
+	case Stored:
+		if e.Version >= h.w.Version {
+			h.holds[e.Node] = true
+			h.stored[e.Node] = h.stored[e.Node] || e.At <= h.w.End
+		}
+	case Lost:
+		delete(h.holds, e.Node)
+	case Fell:
+		if h.stopped[e.Node] = true; e.Kept[h.k.key] < h.w.Version {
+			delete(h.holds, e.Node)
+		}
+	case Dropped, Gone:
+		if len(h.holds) > 1 { // the last one had no right to
+			delete(h.holds, e.Node)
+		}
+	case InSync:
+		delete(h.stopped, e.Node)
+		had := h.stored[e.Node] || h.c.h.Changed && h.w.Level == kv.LevelLive && h.c.h.calm(h.w.Begin, e.At)
+		if h.acknowledged && len(h.holds) > 0 && had && h.c.h.calm(e.At, e.At) {
+			h.holds[e.Node] = true
+		}
+	}
+	return !h.acknowledged || len(h.holds) > 0
+}
+
+// beyond says whether a write may be acknowledged by owners that do not hold this one: they are as
+// many, and who must hold it need not be up.
+func (h *holding) beyond(w *Op) bool {
+	for node := range h.holds {
+		if !h.stopped[node] {
+			return false
+		}
+	}
+	return h.c.h.Replicas-len(h.holds) >= max(w.Acks, w.Required)
+}
+
+// survives says whether, until then, an owner must hold what the write stored.
+func (c *checker) survives(k *keyed, w *Op, until time.Duration) bool {
+	h := c.holding(k, w)
+	for i := range k.events {
+		if k.events[i].At > until {
+			break
+		}
+		if !h.take(&k.events[i]) {
+			return false
+		}
+	}
+	return len(h.holds) > 0
+}
+
+// missed says whether a write need not have met an earlier one at an owner, though all owners had
+// acknowledged that, and it is not lost: some of them have lost it from their disks, and the others
+// were not up at some time of the write.
+func (c *checker) missed(k *keyed, earlier, w *Op) bool {
+	if earlier.Acks < c.h.Replicas {
+		return false // it was answered when clocks were past it
+	}
+	h := c.holding(k, earlier)
+	for i := range k.events {
+		e := &k.events[i]
+		switch {
+		case e.At > w.End:
+			return h.beyond(w)
+		case e.At > w.Begin && h.beyond(w), !h.take(e):
+			return true
+		}
+	}
+	return h.beyond(w)
 }
 
 // lasts is survives until the end.

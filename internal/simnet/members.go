@@ -129,7 +129,7 @@ func (s *sim) newMembers(run *running, o *dataplane.Options) (err error) {
 		return err
 	}
 	if run.log != nil {
-		mo.InSyncAt = run.synced.said
+		mo.InSyncAt = run.synced.Said
 	}
 	mo.Static, mo.Join = s.introduce(n)
 	if len(mo.Static) == 0 && !s.anyFormed() {
@@ -384,6 +384,9 @@ func (s *sim) remove(victim *node, end time.Time) {
 		by := s.nodes[i%len(s.nodes)]
 		run := s.net.at(by.name)
 		if run == nil || by == victim || !run.members.Formed() || !run.begun.Load() {
+			if run != nil && by != victim {
+				s.release(run, victim)
+			}
 			time.Sleep(removeEvery / 10)
 			continue
 		}

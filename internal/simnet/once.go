@@ -18,7 +18,7 @@ func (c *checker) once(k *keyed) {
 	for _, o := range k.ops {
 		switch {
 		case o.Kind == kv.OpGet && (o.Outcome == OK || o.Outcome == Absent):
-			w := k.wrote(o, c.tags)
+			w := c.wrote(k, o)
 			if w == nil {
 				continue // the key was never written, or nobody can tell
 			}
@@ -68,19 +68,34 @@ func (c *checker) comesBack(k *keyed, r *Op, wrote map[*Op]*Op, seen, later []*O
 }
 
 // binds is how many replicas have what an operation found or wrote. A read has as many store it as
-// it asked, but a full one refuses: then only those have it that acknowledged the write. While
-// these are down, a later read may miss it: guarantees.md, "Reads".
+// it asked, but a full one refuses. So does one whose disk takes nothing, tombstones too. Then only
+// those have it that acknowledged the write. While these are down, a later read may miss it:
+// guarantees.md, "Reads".
 func (c *checker) binds(k *keyed, o *Op) int {
-	switch w := k.puts[o.Value]; {
+	switch {
 	case o.Kind != kv.OpGet:
 		return c.acked(o)
-	case !c.h.Full || o.Outcome != OK || w == nil:
+	case !c.h.Full, o.Outcome != OK && !c.h.NoDisk:
 		return o.Required
-	case w.Outcome != OK:
+	}
+	switch w := c.wrote(k, o); {
+	case w == nil && o.Outcome == OK:
+		return o.Required
+	case w == nil, w.Outcome != OK:
 		return 0
 	default:
 		return min(o.Required, c.acked(w))
 	}
+}
+
+// wrote is keyed.wrote, which is asked again and again of the same read.
+func (c *checker) wrote(k *keyed, r *Op) *Op {
+	w, known := k.found[r]
+	if !known {
+		w = k.wrote(r, c.tags)
+		k.found[r] = w
+	}
+	return w
 }
 
 // replaces says whether m has to be later than s, and r to know of it.

@@ -201,7 +201,7 @@ func Run(shape Shape) (*History, error) {
 		}
 	}
 	s.rec.all(h)
-	h.Ended, h.Slow = s.log.now(), s.slowDisks()
+	h.Ended = s.log.now()
 	h.Splits, h.Apart, h.log = s.splits.all(), s.apart, s.log.all()
 	h.Healthy = s.health.all()
 	h.Untimely, h.Few = s.clocks.untimely, s.clocks.few
@@ -265,7 +265,8 @@ func (s *sim) history() *History {
 		Seed: s.shape.Seed, Replicas: s.shape.Replicas, Epoch: s.log.start, Listed: make(map[string][]string),
 		Owners: s.owners, Changed: s.shape.changes(), Grace: s.shape.Grace, OnDisk: s.shape.Disks != nil && s.shape.Disks.Sync == disk.SyncAlways,
 		Kept: s.shape.Kept, Overload: s.shape.QueueBytes < overloadBytes,
-		Full: slices.ContainsFunc(s.shape.Faults, (*Fault).refuses),
+		Full:   slices.ContainsFunc(s.shape.Faults, (*Fault).refuses),
+		NoDisk: slices.ContainsFunc(s.shape.Faults, func(f *Fault) bool { return f.refuses() && f.Kind != Full }),
 	}
 }
 

@@ -1,4 +1,4 @@
-package node
+package membership
 
 import (
 	"sync/atomic"
@@ -6,19 +6,18 @@ import (
 	"testing/synctest"
 	"time"
 
-	"httpdhs/membership"
 	"httpdhs/wire"
 )
 
-// newSynced makes one that is in sync when told so, by the clock of the bubble.
-func newSynced(in *atomic.Bool, keep func(time.Time)) *synced {
-	return &synced{inSync: in.Load, now: time.Now, keep: keep, grace: time.Hour, known: true}
+// newAttendance makes one that is in sync when told so, by the clock of the bubble.
+func newAttendance(in *atomic.Bool, keep func(time.Time)) *Attendance {
+	return NewAttendance(AttendanceOptions{InSync: in.Load, Now: time.Now, Keep: keep, Grace: time.Hour})
 }
 
 // wantSaid says what a hello says: so long ago; never where it is the age of the epoch.
-func wantSaid(t *testing.T, what string, s *synced, want int64) {
+func wantSaid(t *testing.T, what string, a *Attendance, want int64) {
 	t.Helper()
-	if got := s.said(); got != want {
+	if got := a.Said(); got != want {
 		t.Errorf("%s: it says %d, want %d, which is %v earlier", what, got, want, time.Duration(got-want)*time.Millisecond)
 	}
 }
@@ -27,17 +26,19 @@ func wantSaid(t *testing.T, what string, s *synced, want int64) {
 func TestWhatANodeSaysOfBeingInSync(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var in atomic.Bool
-		s := newSynced(&in, nil)
-		wantSaid(t, "never in sync", s, 0)
+		a := newAttendance(&in, nil)
+		wantSaid(t, "never in sync", a, 0)
 		in.Store(true)
 		time.Sleep(time.Minute)
-		wantSaid(t, "in sync", s, time.Now().UnixMilli())
+		wantSaid(t, "in sync", a, time.Now().UnixMilli())
 		in.Store(false)
 		at := time.Now().UnixMilli()
 		time.Sleep(time.Minute)
-		wantSaid(t, "not any more", s, at)
-		s.known = false
-		wantSaid(t, "loading", s, wire.InSyncUnknown)
+		wantSaid(t, "not any more", a, at)
+		loading := newAttendance(&in, func(time.Time) {})
+		wantSaid(t, "loading", loading, wire.InSyncUnknown)
+		loading.Loaded(7)
+		wantSaid(t, "in sync long ago", loading, 7)
 	})
 }
 
@@ -47,18 +48,18 @@ func TestWhoStartsLaterIsNotLeftBehind(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		yesterday := time.Now().Add(-24 * time.Hour).UnixMilli()
 		var in atomic.Bool
-		s := newSynced(&in, nil)
-		s.loaded(yesterday)
-		wantSaid(t, "before it has decided", s, yesterday)
-		s.goesOn(membership.Verdict{InSyncAt: yesterday + 7})
-		wantSaid(t, "not in sync yet", s, yesterday)
+		a := newAttendance(&in, nil)
+		a.Loaded(yesterday)
+		wantSaid(t, "before it has decided", a, yesterday)
+		a.GoesOn(Verdict{InSyncAt: yesterday + 7})
+		wantSaid(t, "not in sync yet", a, yesterday)
 		in.Store(true)
 		time.Sleep(10 * time.Minute)
-		wantSaid(t, "in sync", s, yesterday+7+(10*time.Minute).Milliseconds())
+		wantSaid(t, "in sync", a, yesterday+7+(10*time.Minute).Milliseconds())
 		time.Sleep(49 * time.Minute)
-		wantSaid(t, "within the grace", s, yesterday+7+(59*time.Minute).Milliseconds())
+		wantSaid(t, "within the grace", a, yesterday+7+(59*time.Minute).Milliseconds())
 		time.Sleep(time.Minute)
-		wantSaid(t, "after the grace", s, time.Now().UnixMilli())
+		wantSaid(t, "after the grace", a, time.Now().UnixMilli())
 	})
 }
 
@@ -68,16 +69,16 @@ func TestWhoStartsEmptyHasNotGoneOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		yesterday := time.Now().Add(-24 * time.Hour).UnixMilli()
 		var in atomic.Bool
-		s := newSynced(&in, nil)
-		s.loaded(yesterday - 1e9)
-		s.goesOn(membership.Verdict{Empty: true, InSyncAt: yesterday})
+		a := newAttendance(&in, nil)
+		a.Loaded(yesterday - 1e9)
+		a.GoesOn(Verdict{Empty: true, InSyncAt: yesterday})
 		time.Sleep(10 * time.Minute)
-		wantSaid(t, "not in sync yet", s, 0)
+		wantSaid(t, "not in sync yet", a, 0)
 		in.Store(true)
-		wantSaid(t, "in sync", s, yesterday+(10*time.Minute).Milliseconds())
+		wantSaid(t, "in sync", a, yesterday+(10*time.Minute).Milliseconds())
 		in.Store(false)
 		time.Sleep(10 * time.Minute)
-		wantSaid(t, "not any more", s, yesterday+(10*time.Minute).Milliseconds())
+		wantSaid(t, "not any more", a, yesterday+(10*time.Minute).Milliseconds())
 	})
 }
 
@@ -86,12 +87,12 @@ func TestATimeAheadDoesNotLast(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tomorrow := time.Now().Add(24 * time.Hour).UnixMilli()
 		var in atomic.Bool
-		s := newSynced(&in, nil)
-		s.loaded(tomorrow)
-		s.goesOn(membership.Verdict{InSyncAt: tomorrow})
-		wantSaid(t, "not in sync yet", s, tomorrow)
+		a := newAttendance(&in, nil)
+		a.Loaded(tomorrow)
+		a.GoesOn(Verdict{InSyncAt: tomorrow})
+		wantSaid(t, "not in sync yet", a, tomorrow)
 		in.Store(true)
-		wantSaid(t, "in sync", s, time.Now().UnixMilli())
+		wantSaid(t, "in sync", a, time.Now().UnixMilli())
 	})
 }
 
@@ -101,11 +102,11 @@ func TestWhenItWasInSyncIsKept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var in atomic.Bool
 		var kept []time.Time
-		s := newSynced(&in, func(at time.Time) { kept = append(kept, at) })
+		a := newAttendance(&in, func(at time.Time) { kept = append(kept, at) })
 		quit, over := make(chan struct{}), make(chan struct{})
 		go func() {
 			defer close(over)
-			s.run(quit)
+			a.Run(quit)
 		}()
 		time.Sleep(time.Minute)
 		if len(kept) > 0 {
@@ -122,12 +123,31 @@ func TestWhenItWasInSyncIsKept(t *testing.T) {
 			t.Errorf("kept %d times in a minute: %v", len(kept), kept)
 		}
 		for i, at := range kept {
-			if at.Before(began) || at.After(began.Add(time.Minute)) || i > 0 && at.Sub(kept[i-1]) > syncedKeep+syncedPoll {
+			if at.Before(began) || at.After(began.Add(time.Minute)) || i > 0 && at.Sub(kept[i-1]) > AttendanceBehind {
 				t.Errorf("kept %v, %v after it came to be in sync", at, at.Sub(began))
 			}
 		}
-		if last := kept[len(kept)-1]; began.Add(time.Minute).Sub(last) > 2*syncedPoll {
+		if last := kept[len(kept)-1]; began.Add(time.Minute).Sub(last) > 2*attendancePoll {
 			t.Errorf("last in sync at %v, and kept %v", began.Add(time.Minute), last)
+		}
+	})
+}
+
+// What is to be done once the node is in sync is done then, and once.
+func TestWhatFollowsBeingInSync(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var in atomic.Bool
+		done := 0
+		a := newAttendance(&in, nil)
+		a.Then(func() { done++ })
+		for _, step := range []struct {
+			in   bool
+			want int
+		}{{false, 0}, {true, 1}, {false, 1}, {true, 1}} {
+			in.Store(step.in)
+			if a.look(); done != step.want {
+				t.Errorf("in sync %v: done %d times, want %d", step.in, done, step.want)
+			}
 		}
 	})
 }
