@@ -37,11 +37,35 @@ func (r *Repairer) lookForDrift() {
 		r.owed = slices.DeleteFunc(slices.Clone(owed), func(p *peer.Peer) bool { return !slices.Contains(later, p) })
 	}
 	for _, p := range peers {
-		err := r.puller.pullFrom(r.remote(p, false), r.comparable(v.Shared(p), all || slices.Contains(owed, p)))
-		if err != nil && !errors.Is(err, placement.ErrNotInSync) && !r.stopping.Load() {
-			r.opt.Log.Warn("sync with a peer broke off", "peer", p.Name(), "error", err)
+		r.compareWith(p, r.comparable(v.Shared(p), all || slices.Contains(owed, p)))
+	}
+}
+
+// compareWith pulls what a peer has more of in some partitions.
+func (r *Repairer) compareWith(p *peer.Peer, partitions []int) {
+	err := r.puller.pullFrom(r.remote(p, false), partitions)
+	if err != nil && !errors.Is(err, placement.ErrNotInSync) && !r.stopping.Load() {
+		r.opt.Log.Warn("sync with a peer broke off", "peer", p.Name(), "error", err)
+	}
+}
+
+// keepUp pulls, while this node is not in sync, what the peers have more of that are. It may wait
+// for an owner of other partitions that is down for long. Meanwhile the peers forget deletes of
+// which its disk knows nothing.
+func (r *Repairer) keepUp() {
+	if r.waits.IsZero() {
+		r.waits = time.Now()
+	}
+	if time.Since(r.waits) < driftEvery {
+		return
+	}
+	v := r.board.View()
+	for _, p := range v.Peers {
+		if p != nil && p.Up() && p.InSync() {
+			r.compareWith(p, v.Shared(p))
 		}
 	}
+	r.waits = time.Now()
 }
 
 // comparable are those of the partitions that are worth comparing in turn: owners that evict

@@ -93,6 +93,7 @@ type Repairer struct {
 	giver    giver
 
 	drift    time.Time    // when it was last looked for; of the loop alone
+	waits    time.Time    // since when this node is not in sync, or has last kept up; the same
 	owed     []*peer.Peer // who was not in sync when all were to be looked at; the same
 	caught   time.Time    // when catchUp was called last; the same
 	catching int          // partition that it goes on from; the same
@@ -161,10 +162,12 @@ func (r *Repairer) step() time.Duration {
 	case r.stopping.Load():
 		return 0
 	case errors.Is(err, placement.ErrNotInSync):
+		r.keepUp()
 		return soon
 	case err != nil:
 		return later
 	}
+	r.waits = time.Time{}
 	if r.board.Restarted() || time.Since(r.drift) >= driftEvery {
 		r.drift = time.Now()
 		r.lookForDrift()

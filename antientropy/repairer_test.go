@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -34,13 +35,20 @@ type node struct {
 	peers []*peer.Peer // by node; nil: itself
 	clock *kv.Clock
 	boots map[string]uint64 // of peers that were restarted
+	waits atomic.Bool       // it cannot claim
 }
 
-func (n *node) Advance()                     {}
-func (n *node) Claim(placement.Puller) error { return nil }
-func (n *node) Claiming() bool               { return false }
-func (n *node) Boot(p *peer.Peer) uint64     { return bootOf(p.Name()) + n.boots[p.Name()] }
-func (n *node) Target() *ring.Table          { return n.board.View().Read }
+func (n *node) Advance()                 {}
+func (n *node) Claiming() bool           { return false }
+func (n *node) Boot(p *peer.Peer) uint64 { return bootOf(p.Name()) + n.boots[p.Name()] }
+func (n *node) Target() *ring.Table      { return n.board.View().Read }
+
+func (n *node) Claim(placement.Puller) error {
+	if n.waits.Load() {
+		return placement.ErrNotInSync
+	}
+	return nil
+}
 
 func bootOf(name string) uint64 { return kv.Hash([]byte(name)) }
 
@@ -284,6 +292,31 @@ func TestTheLoopRepairs(t *testing.T) {
 		poll.True(t, "nothing differs", func() bool { return differ(a, b) == 0 })
 		if took := time.Since(began); took > time.Second {
 			t.Errorf("it took %v to look at all peers", took)
+		}
+	})
+}
+
+// A node that waits for an owner, and so is not in sync, fetches what owners have that are. They
+// may forget deletes before it has ceased to wait. It asks nobody who is not in sync.
+func TestWhoWaitsKeepsUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, nodes := newNodes(t)
+		a, b := nodes[0], nodes[1]
+		a.waits.Store(true)
+		a.peers[1].SetInSync(false)
+		a.Start()
+		b.put(t, 0, 100)
+		time.Sleep(5 * driftEvery)
+		if a.Pulled.Load() > 0 {
+			t.Error("it asks a peer that is not in sync")
+		}
+		a.peers[1].SetInSync(true)
+		for range 3 {
+			b.put(t, 0, 100)
+			time.Sleep(2 * driftEvery)
+			if n := differ(a, b); n > 0 {
+				t.Errorf("%d partitions differ", n)
+			}
 		}
 	})
 }
