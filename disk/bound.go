@@ -4,10 +4,10 @@ import "time"
 
 // At Options.MaxBytes changes wait while the cleaner makes room: who overwrites faster than it
 // cleans is slowed down by that. They are refused once it has cleaned what it can and there is no
-// room still, or has taken too long.
+// room still, or has taken too long. Deletes, which take less, are refused beyond the bound.
 
-// tightMost is how long changes wait for the cleaner before they are refused, to watchEvery. It is
-// less than an operation waits by default.
+// tightMost is how long changes wait for the cleaner before they are refused. It is looked at every
+// watchEvery, so they wait for 1.5 s at most.
 const tightMost = time.Second
 
 // lookAtBound has changes wait or be refused, or not any more, by what the log takes of
@@ -18,11 +18,14 @@ func (l *Log) lookAtBound() {
 		return
 	}
 	used := l.files.taken()
-	refused := l.faults.atBound()
-	switch {
-	case refused && used <= bound-(boundSpare+1)*segment:
-		l.faults.bounded(false, used, bound)
-	case refused:
+	switch refused := l.faults.atBound(); {
+	case refused != boundNone && used <= bound-(boundSpare+1)*segment:
+		l.faults.bounded(boundNone, used, bound)
+	case refused != boundNone && used > bound:
+		l.faults.bounded(boundAll, used, bound)
+	case refused == boundAll && used <= bound-segment:
+		l.faults.bounded(boundMost, used, bound)
+	case refused != boundNone:
 	case used <= bound-boundSpare*segment:
 		if l.tight.Swap(0) != 0 {
 			l.progress.change(func(*progress) {})
@@ -34,7 +37,7 @@ func (l *Log) lookAtBound() {
 
 // refuseMore has changes refused that wait for the cleaner, and all others.
 func (l *Log) refuseMore() {
-	l.faults.bounded(true, l.files.taken(), l.opt.MaxBytes)
+	l.faults.bounded(boundMost, l.files.taken(), l.opt.MaxBytes)
 	signal(l.cleanNow) // there may be room by now
 	if l.tight.Swap(0) != 0 {
 		l.progress.change(func(*progress) {})

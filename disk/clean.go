@@ -139,8 +139,11 @@ func (c *cleaner) tooHeavy() bool {
 		}
 	}
 	oldest, count := c.files.first()
-	if uint64(oldest.number) <= c.mend.Load() && count > 1 {
+	switch mend := c.mend.Load(); {
+	case uint64(oldest.number) <= mend && count > 1:
 		return c.faults.now() == nil
+	case c.loaded.damage != nil && mend == 0:
+		return false // what is damaged has to be found by the next start too
 	}
 	many := int(floorSegments + used/segment*2)
 	heavy := used > most || count > many
@@ -196,8 +199,8 @@ func (c *cleaner) keeps() bool { return c.opt.Sync == SyncAlways }
 // again puts into the log what memory holds of a block. What is in a damaged one is not known, so
 // all that memory holds of its stripe is written.
 func (c *cleaner) again(w *walk) error {
-	if w.lost != 0 && uint64(w.number) <= c.mend.Load() {
-		return nil // it is known
+	if w.lost != 0 && c.loaded.noted[at(w.number, w.lostAt)] {
+		return nil // it was known, and what it held was fetched again since
 	}
 	if w.lost != 0 {
 		c.counters.Damaged.Add(1)
@@ -240,9 +243,7 @@ func (c *cleaner) again(w *walk) error {
 // rest has others come to their turn. The error is that of a disk that takes nothing, or of a log
 // that was closed.
 func (c *cleaner) rest(worked int) error {
-	if c.full.Load() {
-		c.awaitRoom()
-	}
+	c.awaitTaken()
 	if c.worked += worked; c.worked < restAfter {
 		return c.over()
 	}

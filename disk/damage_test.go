@@ -5,12 +5,16 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"httpdhs/disk"
+	"httpdhs/internal/crashfs"
 	"httpdhs/kv"
 )
 
@@ -207,4 +211,102 @@ func seedsOf(otherwise int) int {
 		return n
 	}
 	return otherwise
+}
+
+// Files that are gone are missed at the next start, though the log was not closed in good order.
+// Only those are not missed of which nothing was synced.
+func TestMissingFilesAreKnown(t *testing.T) {
+	for what, gone := range map[string]func(names []string, synced int) []string{
+		"the first":                func(names []string, _ int) []string { return names[:1] },
+		"the last that was synced": func(names []string, synced int) []string { return names[synced : synced+1] },
+		"all from that one on":     func(names []string, synced int) []string { return names[synced:] },
+		"all":                      func(names []string, _ int) []string { return names },
+	} {
+		for _, behind := range []int{0, 60} { // changes that were not synced, in segments of their own
+			t.Run(fmt.Sprintf("%s, %d changes behind", what, behind), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					fs, w := crashfs.New(crashDir), newWorld(1)
+					n := start(t, disk.Options{Dir: crashDir, FS: fs, SegmentBytes: 1 << 10, SyncEvery: time.Hour})
+					n.work(w, 200)
+					must(t, n.store.Sync())
+					synced := len(segments(t, fs)) - 1
+					n.work(w, behind)
+					time.Sleep(time.Second) // it is written
+					n.kill()
+					fs = fs.Kill()
+					all := segments(t, fs)
+					slices.Sort(all)
+					if many := len(all) > synced+1; many != (behind > 0) {
+						t.Fatalf("%d segments, of which %d are synced", len(all), synced+1)
+					}
+					for _, name := range gone(all, synced) {
+						must(t, fs.Vanish(crashDir+"/"+name))
+					}
+					n = revive(t, &n.opt, fs)
+					if lost, _ := n.log.Lost(); len(lost) != testPartitions {
+						t.Errorf("%d partitions are lost", len(lost))
+					}
+					n.close()
+				})
+			})
+		}
+	}
+}
+
+// Damage that comes after the log was loaded is seen when it is mended, beside that which was
+// known. What memory holds of it is written again.
+func TestMoreDamageWhileItIsMended(t *testing.T) {
+	for what, harm := range map[string]func(t *testing.T, fs *crashfs.FS, path string){
+		"a bit is flipped": func(t *testing.T, fs *crashfs.FS, path string) { must(t, fs.Flip(path, 3000, 3)) },
+		"it is not read": func(_ *testing.T, fs *crashfs.FS, path string) {
+			fs.Fault(func(f *crashfs.Faults) { f.ReadErr, f.Only = syscall.EIO, func(p string) bool { return p == path } })
+		},
+	} {
+		t.Run(what, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				fs := crashfs.New(crashDir)
+				n := start(t, disk.Options{Dir: crashDir, FS: fs, SegmentBytes: 16 << 10})
+				for i := range 500 {
+					n.put(fmt.Sprint(i), strings.Repeat("x", 100), kv.VersionAt(time.Now()))
+				}
+				n.close()
+				must(t, fs.Flip(crashDir+"/00000001.log", 1000, 3))
+				n.open()
+				held := len(n.held())
+				harm(t, fs, crashDir+"/00000002.log")
+				n.log.Mend()
+				time.Sleep(time.Minute)
+				n.close()
+				fs.Fault(func(f *crashfs.Faults) { *f = crashfs.Faults{} })
+				n.open()
+				if lost, damage := n.log.Lost(); len(lost) > 0 || len(n.held()) != held {
+					t.Errorf("%d keys of %d are left, %d partitions lost: %v", len(n.held()), held, len(lost), damage)
+				}
+				n.close()
+			})
+		})
+	}
+}
+
+// What is damaged is found by each start until it is mended, however much is written meanwhile.
+func TestDamageIsNotCleanedAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fs := crashfs.New(crashDir)
+		n := start(t, disk.Options{Dir: crashDir, FS: fs, SegmentBytes: 4 << 10})
+		n.work(newWorld(1), 300)
+		n.close()
+		must(t, fs.Flip(crashDir+"/00000001.log", 1000, 3))
+		n.open()
+		was, _ := n.log.Lost()
+		for range 1000 {
+			n.put("key", "value", kv.VersionAt(time.Now()))
+			time.Sleep(50 * time.Millisecond)
+		}
+		n.close()
+		n.open()
+		if lost, _ := n.log.Lost(); len(was) == 0 || len(lost) != len(was) {
+			t.Errorf("%d partitions are lost, and %d before", len(lost), len(was))
+		}
+		n.close()
+	})
 }

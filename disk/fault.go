@@ -23,19 +23,30 @@ type faults struct {
 	write error      // the last write failed
 	sync  error      // a sync failed, and not all has been written again since
 	gave  bool       // what was not synced was given up since
-	bound error      // Options.MaxBytes is reached
+	bound bound      // what is refused for Options.MaxBytes
+	full  error      // why
 	stall error      // a call of the disk does not return
 }
 
 // fault is why changes are refused.
 type fault struct {
 	err     error // wraps kv.ErrNoDisk
+	bound   bool  // that is all: the disk takes what it is given
 	deletes bool  // but not deletes
 }
 
+// bound is what is refused for what the log takes of Options.MaxBytes.
+type bound uint8
+
+const (
+	boundNone bound = iota
+	boundMost       // changes but deletes
+	boundAll
+)
+
 // now is the error with which changes are refused; nil: they are not.
 func (f *faults) now() error {
-	if p := f.present.Load(); p != nil && !p.deletes {
+	if p := f.present.Load(); p != nil && !p.bound {
 		return p.err
 	}
 	return nil
@@ -112,22 +123,19 @@ func (f *faults) renewed() (is bool) {
 	return is
 }
 
-// bounded notes that the log takes all that it may, or less.
-func (f *faults) bounded(is bool, used, most int64) {
-	if is == f.atBound() {
-		return
+// bounded notes what is refused for what the log takes.
+func (f *faults) bounded(b bound, used, most int64) {
+	if b != f.atBound() {
+		f.change(func() {
+			f.bound, f.full = b, fmt.Errorf("%w: it takes %d bytes, and --max-disk is %d", kv.ErrDiskFull, used, most)
+		})
 	}
-	f.change(func() {
-		if f.bound = nil; is {
-			f.bound = fmt.Errorf("%w: it takes %d bytes, and --max-disk is %d", kv.ErrDiskFull, used, most)
-		}
-	})
 }
 
-func (f *faults) atBound() bool {
+func (f *faults) atBound() bound {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.bound != nil
+	return f.bound
 }
 
 // change changes what is wrong, and logs the beginning and the end of it.
@@ -144,17 +152,17 @@ func (f *faults) change(do func()) {
 		next = &fault{err: f.sync}
 	case f.write != nil:
 		next = &fault{err: f.write}
-	case f.bound != nil:
-		next = &fault{err: f.bound, deletes: true}
+	case f.bound != boundNone:
+		next = &fault{err: f.full, bound: true, deletes: f.bound == boundMost}
 	}
-	was := f.present.Swap(next)
-	switch {
-	case next == nil && was != nil:
+	switch was := f.present.Swap(next); {
+	case next == nil && was == nil:
+	case next == nil:
 		f.log.Warn("the disk takes writes again")
-	case next != nil && next.deletes && was == nil:
+	case next.deletes && (was == nil || !was.deletes):
 		f.total.Add(1)
 		f.log.Warn("writes are refused but deletes", "error", next.err)
-	case next != nil && (was == nil || was.err.Error() != next.err.Error()):
+	case was == nil || was.err.Error() != next.err.Error():
 		f.total.Add(1)
 		f.log.Error("writes are refused", "error", next.err)
 	}

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -459,44 +458,4 @@ func startThroughFault(t *testing.T, mode disk.Sync, changes int, fault func(f *
 	after.check(w, nil)
 	after.close()
 	n.kill()
-}
-
-// Files that are gone are missed at the next start, though the log was not closed in good order.
-// Only those are not missed of which nothing was synced.
-func TestMissingFilesAreKnown(t *testing.T) {
-	for what, gone := range map[string]func(names []string, synced int) []string{
-		"the first":                func(names []string, _ int) []string { return names[:1] },
-		"the last that was synced": func(names []string, synced int) []string { return names[synced : synced+1] },
-		"all from that one on":     func(names []string, synced int) []string { return names[synced:] },
-		"all":                      func(names []string, _ int) []string { return names },
-	} {
-		for _, behind := range []int{0, 60} { // changes that were not synced, in segments of their own
-			t.Run(fmt.Sprintf("%s, %d changes behind", what, behind), func(t *testing.T) {
-				synctest.Test(t, func(t *testing.T) {
-					fs, w := crashfs.New(crashDir), newWorld(1)
-					n := start(t, disk.Options{Dir: crashDir, FS: fs, SegmentBytes: 1 << 10, SyncEvery: time.Hour})
-					n.work(w, 200)
-					must(t, n.store.Sync())
-					synced := len(segments(t, fs)) - 1
-					n.work(w, behind)
-					time.Sleep(time.Second) // it is written
-					n.kill()
-					fs = fs.Kill()
-					all := segments(t, fs)
-					slices.Sort(all)
-					if many := len(all) > synced+1; many != (behind > 0) {
-						t.Fatalf("%d segments, of which %d are synced", len(all), synced+1)
-					}
-					for _, name := range gone(all, synced) {
-						must(t, fs.Vanish(crashDir+"/"+name))
-					}
-					n = revive(t, &n.opt, fs)
-					if lost, _ := n.log.Lost(); len(lost) != testPartitions {
-						t.Errorf("%d partitions are lost", len(lost))
-					}
-					n.close()
-				})
-			})
-		}
-	}
 }

@@ -28,8 +28,9 @@ type loaded struct {
 	lastNumber uint32 // of a segment that was there
 	tidy       bool   // the directory is ready to be written to
 
-	lost   []bool // by partition: a part of what was in the log is damaged
-	damage error  // the first that was found; nil: none
+	noted  map[position]bool // where something is damaged
+	lost   []bool            // by partition: a part of what was in the log is damaged
+	damage error             // the first that was found; nil: none
 }
 
 // plan is what there is to read, oldest segment first.

@@ -216,7 +216,7 @@ func (l *Log) Put(partition int, r *kv.Record) {
 	s.mu.Lock()
 	s.open()
 	s.buf = kv.AppendRecord(s.buf, r)
-	n := len(s.buf)
+	n := l.grown(s)
 	s.mu.Unlock()
 	l.nudge(n)
 }
@@ -235,7 +235,7 @@ func (l *Log) append(to int, item func(dst []byte) []byte) {
 	s.mu.Lock()
 	s.open()
 	s.buf = item(s.buf)
-	n := len(s.buf)
+	n := l.grown(s)
 	s.mu.Unlock()
 	l.nudge(n)
 }
@@ -249,17 +249,24 @@ func (s *stripe) open() {
 	}
 }
 
+// grown is what a buffer has. That one is full is said before the writer can take it: who waits for
+// room would wait for nothing.
+func (l *Log) grown(s *stripe) int {
+	n := len(s.buf)
+	if n >= l.fullAt {
+		l.full.Store(true)
+	}
+	return n
+}
+
 // nudge tells the writer that a buffer has so much.
 func (l *Log) nudge(n int) {
 	if l.idle.Load() && l.idle.Swap(false) {
 		signal(l.wake)
 	}
-	if n >= l.fullAt {
-		l.full.Store(true)
-	} else if n < hurryBytes {
-		return
+	if n >= min(hurryBytes, l.fullAt) {
+		signal(l.hurry)
 	}
-	signal(l.hurry)
 }
 
 func signal(c chan struct{}) {
@@ -340,6 +347,9 @@ func (l *Log) Close() (err error) {
 		l.end()
 		l.writing.Wait()
 		l.others.Wait()
+		if err == nil && !l.loading.Load() {
+			_, err = l.files.sync() // the cleaner may have gone on until now
+		}
 		if err == nil && !l.loading.Load() {
 			err = l.changeMeta(func(m *meta) { m.End = l.files.end() })
 		} else {

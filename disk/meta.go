@@ -128,7 +128,7 @@ func (id *Identity) differs(o *Identity) string {
 	case id.Partitions != o.Partitions:
 		return fmt.Sprintf("it has %d partitions, and this node has %d", id.Partitions, o.Partitions)
 	case id.Secret != o.Secret:
-		return "it is of a cluster with another --cluster-secret-file"
+		return "it is of a cluster with another --cluster-secret-file: give that one, or another --data-dir"
 	}
 	return ""
 }

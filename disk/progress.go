@@ -120,6 +120,17 @@ func (l *Log) await(round uint64, until time.Time) error {
 	}
 }
 
+// awaitTaken waits until the writer has taken what the buffers hold, however long the disk fails.
+// So the cleaner, which may have all to write that memory holds, does not hold it twice.
+func (l *Log) awaitTaken() {
+	p := &l.progress
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for l.full.Load() && !p.closed {
+		p.changed.Wait()
+	}
+}
+
 // awaitRoom waits until the writer has taken what the buffers hold, or fails.
 func (l *Log) awaitRoom() {
 	p := &l.progress

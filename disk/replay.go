@@ -26,7 +26,7 @@ type segmentData struct {
 // all reads the segments in their order. What follows in the log is read meanwhile.
 func (r *replay) all() error {
 	p := &r.loaded.plan
-	r.loaded.lost = make([]bool, r.opt.Identity.Partitions)
+	r.loaded.noted, r.loaded.lost = make(map[position]bool), make([]bool, r.opt.Identity.Partitions)
 	if p.missing != nil {
 		r.lose(allStripes, p.missing)
 	}
@@ -141,6 +141,7 @@ func (r *replay) blocks(data []byte, number uint32, limit int64) (blocks []block
 		case at(number, w.lostAt) >= r.loaded.plan.synced:
 			return blocks, end, true
 		default:
+			r.loaded.noted[at(number, w.lostAt)] = true
 			r.lose(w.lost, fmt.Errorf("segment %d is damaged at %d", number, w.lostAt))
 			end = w.offset
 		}

@@ -232,14 +232,13 @@ func (f *files) sync() (did bool, err error) {
 	if clean {
 		return false, nil
 	}
-	f.flushing.begin()
 	defer f.flushing.end()
 	for _, file := range append(slices.Clone(dirty), active) {
-		if err == nil {
+		if f.flushing.begin(); err == nil {
 			err = file.Sync()
 		}
 	}
-	if err == nil && names {
+	if f.flushing.begin(); err == nil && names {
 		err = f.opt.FS.SyncDir(f.opt.Dir)
 	}
 	f.mu.Lock()

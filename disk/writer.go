@@ -62,7 +62,9 @@ func (w *writer) take() {
 		s.mu.Unlock()
 	}
 	if w.full.Load() {
+		w.progress.mu.Lock()
 		w.full.Store(false)
+		w.progress.mu.Unlock()
 		w.progress.changed.Broadcast()
 	}
 }

@@ -33,6 +33,8 @@ type memoryDisk struct {
 	fails   error         // of Load
 	hold    chan struct{} // Load waits until it is closed; nil: it does not
 	done    int64         // of Progress, out of 100
+	store   disk.Store    // as Load was given it
+	live    int64         // bytes that the store held when the disk was closed
 }
 
 func (d *memoryDisk) Put(partition int, r *kv.Record) {
@@ -102,6 +104,7 @@ func (d *memoryDisk) Began() time.Time {
 func (d *memoryDisk) Load(ctx context.Context, store disk.Store) error {
 	d.mu.Lock()
 	hold, fails := d.hold, d.fails
+	d.store = store
 	var all []kv.Record
 	for _, records := range d.records {
 		all = slices.AppendSeq(all, maps.Values(records))
@@ -140,7 +143,9 @@ func (d *memoryDisk) Close() error {
 	if !d.open {
 		return errors.New("closed twice")
 	}
-	d.open = false
+	if d.open = false; d.store != nil {
+		d.live = d.store.LiveBytes()
+	}
 	return nil
 }
 
@@ -352,6 +357,22 @@ func TestWhatANodeKeeps(t *testing.T) {
 	}
 	c.Reopen(2) // without a list: it asks whom it knew
 	c.AwaitRing(0, 1, 2)
+}
+
+// A disk is closed before its node forgets what it holds: what the log is cleaned of goes by that.
+func TestTheDiskIsClosedFirst(t *testing.T) {
+	t.Parallel()
+	c, disks := onDisks(t, 2, nil)
+	mustPut(t, c, 0, "key", "value", "?w=all")
+	if err := c.Stop(t.Context(), 0); err != nil {
+		t.Error(err)
+	}
+	c.Kill(1)
+	for i, d := range disks {
+		if d.live == 0 {
+			t.Errorf("the store of node %d was emptied before", i)
+		}
+	}
 }
 
 // A member that was removed does not come back by the list that it is on.

@@ -286,7 +286,10 @@ func (n *Node) wire() (err error) {
 }
 
 // unwire closes the parts that there are.
-func (n *Node) unwire() error {
+func (n *Node) unwire() error { return errors.Join(n.unplug(), n.store.Close()) }
+
+// unplug closes the parts that there are but the store.
+func (n *Node) unplug() error {
 	var errs []error
 	if n.members != nil {
 		n.members.Close()
@@ -294,7 +297,6 @@ func (n *Node) unwire() error {
 	if n.plane != nil {
 		n.plane.Close()
 	}
-	errs = append(errs, n.store.Close())
 	if n.pprof != nil {
 		errs = append(errs, n.pprof.close())
 	}
@@ -431,7 +433,7 @@ func (n *Node) Shutdown(ctx context.Context) error {
 	stop()
 	errs = append(errs, handOver())
 	n.serving.Wait()
-	err := errors.Join(append(errs, n.unwire(), n.closeDisk())...)
+	err := errors.Join(append(errs, n.unplug(), n.closeDisk(), n.store.Close())...) // the disk goes by what the store has
 	n.log.Info("node stopped", "after", time.Since(n.started).Round(time.Millisecond), "error", err)
 	return err
 }

@@ -3,9 +3,11 @@ package peer
 import (
 	"errors"
 	"log/slog"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
+	"unicode"
 
 	"httpdhs/kv"
 )
@@ -148,7 +150,7 @@ func (p *Peer) MarkDown(reason error) Fall {
 	}
 	f := Fall{
 		Marked: true, First: p.State() != Down,
-		peer: p, reason: reason, news: p.reason == nil || p.reason.Error() != reason.Error(),
+		peer: p, reason: reason, news: p.reason == nil || withoutNumbers(p.reason) != withoutNumbers(reason),
 	}
 	p.setState(Down, reason)
 	p.inSync.Store(false)
@@ -159,6 +161,16 @@ func (p *Peer) MarkDown(reason error) Fall {
 	f.waiting = append(f.waiting, p.trimLocked()...)
 	p.idle.Broadcast()
 	return f
+}
+
+// withoutNumbers is a reason without what counts: how far a node has loaded, or clocks are apart.
+func withoutNumbers(reason error) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsDigit(r) {
+			return -1
+		}
+		return r
+	}, reason.Error())
 }
 
 // Finish fails all that waits for the peer. The batch in flight fails, and its records become

@@ -72,7 +72,7 @@ var statusTable = []struct {
 	{kv.ErrLevel, 400, "GET /cluster tells the number of replicas"},
 	{format.ErrPacked, 415, ""},
 	{kv.ErrNoMemory, 507, "delete keys, add nodes or raise --max-memory"},
-	{kv.ErrDiskFull, 507, "make room on the disk, or raise --max-disk; at --max-disk deletes are taken"},
+	{kv.ErrDiskFull, 507, "make room on the disk, or raise --max-disk"},
 	{kv.ErrNotDurable, 503, "look at the log of the node that refuses: its disk fails"},
 	{kv.ErrNoDisk, 503, "look at the log of the node that refuses: its disk fails"},
 	{kv.ErrRefused, 503, "give all nodes the same limits, and keep their clocks together"},
