@@ -36,9 +36,11 @@ import (
 //	          the earlier one is lost as above. Nor if the later one alone has a condition: the
 //	          primary that decides it may not have yet what others have. If fewer than all owners
 //	          acknowledged the earlier one, that takes clocks that are kept together. If all
-//	          did, they have to meet at an owner. Not so while those that must still have the
-//	          earlier one are stopped, or not in sync since, and so many others have lost it
-//	          from their disks as acknowledged the later one.
+//	          did, they have to meet at an owner. So they have where a node that was started
+//	          again coordinates the later one, and too few run to tell whether its clock is
+//	          wrong. Not so while those that must still have the earlier one are stopped, or not
+//	          in sync since, and so many others never had it, or have lost it from their disks,
+//	          as acknowledged the later one.
 //	absent    "No such key" is not said of a key with an acknowledged write before the read, at
 //	          level live or with a + r > N. Not so if the write was, or may have been, deleted or
 //	          expired since. Nor if the network is split during the read, or the write is lost as

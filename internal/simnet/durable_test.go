@@ -88,6 +88,34 @@ func TestCheckLastOnDisk(t *testing.T) {
 	later(few, 2).want(t, "last") // clocks were past it when it was answered
 }
 
+// A node that was started again stamps above what fewer than all owners have, once it knows the
+// time. Before, its write has to meet the earlier one at an owner that is up.
+func TestCheckLastByAnUnsetClock(t *testing.T) {
+	start := func() *made {
+		m := newMade()
+		for _, node := range []string{"a", "b", "c", "d"} {
+			m.event(0.1, InSync, node, 0)
+		}
+		o := put(5, "x", 1)
+		o.Level = kv.LevelLive
+		return m.fell(0.2, "a", 0).fell(0.2, "b", 0).stored(0.5, 5, "c").op(0.3, 1, o)
+	}
+	later := func(m *made) *made {
+		o := put(4, "y", 2)
+		o.Node = "a"
+		return m.stored(4.5, 4, "a", "b").op(4, 5, o)
+	}
+	later(start().fell(2, "c", 5).fell(2, "d", 0)).want(t)
+	later(start().fell(2, "d", 0)).want(t, "last")                                          // c was up
+	later(start().fell(2, "c", 5).fell(2, "d", 0).event(3, InSync, "c", 0)).want(t, "last") // it was again
+	later(start().fell(2, "c", 5).fell(2, "d", 0).event(3, InSync, "a", 0)).want(t, "last") // it knew the time
+	later(start().event(2, InSync, "b", 0).fell(2, "c", 5)).want(t, "last")                 // it heard three of four
+	later(start().fell(2, "c", 5)).want(t)                                                  // or two of four
+	later(start().event(2, InSync, "c", 0).fell(2, "d", 0)).fell(6, "c", 5).want(t, "last") // it stopped afterwards
+	later(start().stored(1.5, 5, "b").fell(2, "c", 5).fell(2, "d", 0)).want(t, "last")      // b has it, too
+	later(start().fell(2, "c", 0).fell(2, "d", 0)).want(t)                                  // it is lost
+}
+
 // A memory goes back to an older version where a tombstone was collected, and not before. An
 // acknowledged delete is not forgotten in that way while an owner is without it.
 func TestCheckGoesBack(t *testing.T) {

@@ -83,11 +83,11 @@ func (c *checker) survives(k *keyed, w *Op, until time.Duration) bool {
 	return len(h.holds) > 0
 }
 
-// missed says whether a write need not have met an earlier one at an owner, though all owners had
-// acknowledged that, and it is not lost: some of them have lost it from their disks, and the others
-// were not up at some time of the write.
+// missed says whether a write need not have met an earlier one at an owner, though that is not
+// lost: some owners never had it, or have lost it from their disks, and the others were not up at
+// some time of the write.
 func (c *checker) missed(k *keyed, earlier, w *Op) bool {
-	if earlier.Acks < c.h.Replicas {
+	if earlier.Acks < c.h.Replicas && !c.unset(w) {
 		return false // it was answered when clocks were past it
 	}
 	h := c.holding(k, earlier)
@@ -101,6 +101,34 @@ func (c *checker) missed(k *keyed, earlier, w *Op) bool {
 		}
 	}
 	return h.beyond(w)
+}
+
+// unset says whether a write may be stamped by the clock of a machine that is wrong. Its
+// coordinator was started again and is not in sync yet. It need not hear most members: with it,
+// those in sync are no majority.
+func (c *checker) unset(w *Op) bool {
+	stopped := make(map[string]bool) // by node that was in sync or stopped: it is not in sync since
+	for i := range c.h.Events {
+		e := &c.h.Events[i]
+		if e.At > w.Begin {
+			break
+		}
+		switch e.Kind {
+		case InSync:
+			stopped[e.Node] = false
+		case Fell, Lost:
+			stopped[e.Node] = true
+		case Gone:
+			delete(stopped, e.Node)
+		}
+	}
+	heard := 1 // the coordinator
+	for _, is := range stopped {
+		if !is {
+			heard++
+		}
+	}
+	return stopped[w.Node] && 2*heard <= len(stopped)
 }
 
 // lasts is survives until the end.
