@@ -78,10 +78,11 @@ func ParseETag(s string) (v Version, ok bool) {
 // clock stamped or observed before. So a member that has seen a write always stamps later ones
 // above it, whatever its wall clock says. Safe for concurrent use.
 type Clock struct {
-	last atomic.Uint64 // the last version without its tag
-	tag  atomic.Uint64
-	lead atomic.Int64 // nanoseconds
-	wall func() time.Time
+	last    atomic.Uint64 // the last version without its tag
+	resumed atomic.Uint64 // the highest that was stored before the start, without its tag
+	tag     atomic.Uint64
+	lead    atomic.Int64 // nanoseconds
+	wall    func() time.Time
 }
 
 // NewClock makes a clock that reads wall and marks its versions with tag
@@ -138,7 +139,7 @@ func (c *Clock) Observe(v Version) bool {
 	if seen > last && v.Millis() > c.wall().UnixMilli()+MaxAhead.Milliseconds() {
 		return false
 	}
-	c.Resume(v)
+	raise(&c.last, seen)
 	return true
 }
 
@@ -146,10 +147,20 @@ func (c *Clock) Observe(v Version) bool {
 // before it was started.
 func (c *Clock) Resume(v Version) {
 	seen := uint64(v) &^ MaxTag
-	for last := c.last.Load(); seen > last && !c.last.CompareAndSwap(last, seen); {
-		last = c.last.Load()
+	raise(&c.resumed, seen)
+	raise(&c.last, seen)
+}
+
+// raise makes the value seen, if it is less.
+func raise(value *atomic.Uint64, seen uint64) {
+	for v := value.Load(); seen > v && !value.CompareAndSwap(v, seen); {
+		v = value.Load()
 	}
 }
+
+// Resumed is the largest version that Resume was given, without a tag; 0: there was none. No other
+// member can change it.
+func (c *Clock) Resumed() Version { return Version(c.resumed.Load()) }
 
 // Last is the largest version that the clock stamped or observed, without a
 // tag: what a member tells its peers so that their clocks follow.

@@ -93,6 +93,26 @@ func TestClockBurst(t *testing.T) {
 	}
 }
 
+// What a member had stored before it was started stays as it is, whatever it stamps and observes.
+func TestResumedIsWhatWasStored(t *testing.T) {
+	wall := time.UnixMilli(1_700_000_000_000)
+	c := NewClock(1, func() time.Time { return wall })
+	if got := c.Resumed(); got != 0 {
+		t.Errorf("Resumed() = %#x, and nothing was stored", uint64(got))
+	}
+	stored := VersionAt(wall.Add(time.Hour))
+	c.Resume(stored)
+	c.Resume(stored - 1<<20)
+	c.Now()
+	if !c.Observe(VersionAt(wall.Add(time.Minute))) || c.Last() <= stored {
+		t.Fatalf("Last() = %#x, want more than %#x", uint64(c.Last()), uint64(stored))
+	}
+	wall = wall.Add(2 * time.Hour)
+	if !c.Observe(VersionAt(wall)) || c.Resumed() != stored {
+		t.Errorf("Resumed() = %#x, want %#x, which was stored", uint64(c.Resumed()), uint64(stored))
+	}
+}
+
 // No two stamps are equal. That holds for one clock used by many, and for two clocks that stand at
 // the same time.
 func TestClockUnique(t *testing.T) {

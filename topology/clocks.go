@@ -43,6 +43,7 @@ type reading struct {
 	machine     time.Duration // how far the peer's machine's clock is ahead
 	node        time.Duration // how far the clock is that it goes by
 	stamped     time.Duration // how far its last version is
+	resumed     time.Duration // how far the newest is that it has from its disk; known of this node alone
 	established bool          // it was in sync
 	slack       time.Duration // by which all of them may be off
 }
@@ -99,8 +100,10 @@ func (c *clocks) steer(members []*member) (done bool) {
 	}
 	c.mu.Lock() // two that have both seen how far it is off would move it twice
 	defer c.mu.Unlock()
+	here := c.clock.Wall()
 	read := []reading{{
-		machine: -c.wall.Correction(), stamped: c.clock.Last().Time().Sub(c.clock.Wall()), established: c.inSync(),
+		machine: -c.wall.Correction(), stamped: c.clock.Last().Time().Sub(here), resumed: c.clock.Resumed().Time().Sub(here),
+		established: c.inSync(),
 	}}
 	for _, m := range members {
 		if !m.tried.Load() {
@@ -129,6 +132,9 @@ func (c *clocks) steer(members []*member) (done bool) {
 	return true
 }
 
+// believedHalf is half of what is believed: a node's clock stays within it of what was stamped.
+const believedHalf = kv.MaxAhead / 2
+
 // apart is how far a node is from what the time is, by the readings, of which the first is its own,
 // in a cluster of so many members.
 //
@@ -138,6 +144,12 @@ func (c *clocks) steer(members []*member) (done bool) {
 // machines say. If they do not go by the same time, those that have just started take that of the
 // others, as they have stamped nothing. If all have just started, or none has, they meet in the
 // middle.
+//
+// Those that have all just started may have versions from their disks, which they had stamped by a
+// time that they agreed on. It is later now. So no node meets the others further back than half of
+// what is believed before its own, and these come to it. Otherwise it would be refused for its
+// stamps until that time. Only what was on the disk counts, which does not change while the node
+// runs. If what others stamp counted too, a faulty one could lead all away.
 func apart(read []reading, members int) time.Duration {
 	var machines, nodes, established []time.Duration
 	for i := range read {
@@ -151,10 +163,15 @@ func apart(read []reading, members int) time.Duration {
 		return (low + high) / 2
 	}
 	if len(established) > 0 {
-		nodes = established
+		low, high := middle(established)
+		return (low + high) / 2
 	}
 	low, high := middle(nodes)
-	return (low + high) / 2
+	by := (low + high) / 2
+	if ahead := read[0].resumed - believedHalf; ahead > 0 {
+		by = max(by, ahead)
+	}
+	return by
 }
 
 // leastAhead bounds how far a clock is moved back, by the readings, of which the first is the
@@ -165,8 +182,7 @@ func apart(read []reading, members int) time.Duration {
 // leastAhead may put ahead only a node that has just started. If what is seen ahead, and believed,
 // put clocks ahead, what is further ahead would be believed next, without end.
 func leastAhead(read []reading) time.Duration {
-	const most = kv.MaxAhead / 2
-	least := min(read[0].stamped-most, 0)
+	least := min(read[0].stamped-believedHalf, 0)
 	var others []time.Duration
 	for _, r := range read[1:] {
 		if r.established {
@@ -175,7 +191,7 @@ func leastAhead(read []reading) time.Duration {
 	}
 	if !read[0].established && len(others) > 0 {
 		low, _ := middle(others)
-		least = max(least, low-most)
+		least = max(least, low-believedHalf)
 	}
 	return least
 }

@@ -1,9 +1,12 @@
 package topology
 
 import (
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"pgregory.net/rapid"
 
 	"httpdhs/internal/poll"
 	"httpdhs/kv"
@@ -42,12 +45,92 @@ func TestWhatTheTimeIs(t *testing.T) {
 		"both machines are set":      {[]reading{{machine: h, established: true}, {machine: h, established: true}}, 2, h},
 		"one of three":               {[]reading{{machine: h}, {}, {machine: time.Millisecond}}, 3, time.Millisecond},
 		"two of four are set":        {[]reading{{established: true}, {machine: h, established: true}, {machine: h, established: true}, {established: true}}, 5, 0},
+		"two new, one has stamped":   {[]reading{{resumed: h}, {node: h, machine: h}}, 3, h - 30*time.Second},
+		"not behind the middle":      {[]reading{{resumed: h}, {node: 4 * h, machine: 4 * h}}, 3, 2 * h},
+		"stamped, a median is known": {[]reading{{resumed: h}, {machine: time.Millisecond}, {machine: h}}, 3, time.Millisecond},
+		"stamped, beside old":        {[]reading{{resumed: h}, {node: time.Minute, machine: h, established: true}}, 3, time.Minute},
+		"stamped less than believed": {[]reading{{resumed: 20 * time.Second}, {node: -h, machine: -h}}, 3, -h / 2},
 		"one of four":                {[]reading{{}, {machine: 2 * time.Millisecond}, {machine: h}, {machine: -time.Millisecond}}, 4, time.Millisecond},
 	} {
 		if got := apart(c.read, c.members); got != c.want {
 			t.Errorf("%s: %v, want %v", name, got, c.want)
 		}
 	}
+}
+
+// Nodes that have all started again, and cannot tell which machine is right, come to go by the same
+// time. None of them is refused for what its disk has, and nobody is ahead of all machines and all
+// disks.
+func TestNodesThatStartAgainMeet(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		const members = 5
+		seconds := func(label string) time.Duration {
+			return time.Duration(rapid.IntRange(-4000, 4000).Draw(t, label)) * time.Second
+		}
+		n := rapid.IntRange(2, members/2).Draw(t, "nodes")
+		clocks, machines, disks := make([]time.Duration, n), make([]time.Duration, n), make([]time.Duration, n)
+		furthest := -time.Hour * 24
+		for i := range clocks {
+			machines[i], disks[i] = seconds("machine"), seconds("disk")
+			clocks[i] = machines[i]
+			furthest = max(furthest, machines[i], disks[i]-believedHalf)
+		}
+		for range 100 {
+			i := rapid.IntRange(0, n-1).Draw(t, "steers")
+			for range n { // all do, one after the other
+				i = (i + 1) % n
+				read := []reading{{machine: machines[i] - clocks[i], stamped: disks[i] - clocks[i], resumed: disks[i] - clocks[i]}}
+				for j := range clocks {
+					if j != i {
+						read = append(read, reading{machine: machines[j] - clocks[i], node: clocks[j] - clocks[i], stamped: disks[j] - clocks[i]})
+					}
+				}
+				if by := max(apart(read, members), leastAhead(read)); by.Abs() > kv.MaxApart {
+					clocks[i] += by
+				}
+				if clocks[i] > furthest {
+					t.Fatalf("a clock is at %v, ahead of all machines %v and disks %v", clocks[i], machines, disks)
+				}
+			}
+		}
+		first, last := slices.Min(clocks), max(slices.Max(clocks), slices.Max(disks))
+		if last-first > kv.MaxAhead {
+			t.Fatalf("clocks are at %v, and disks have %v: they refuse each other", clocks, disks)
+		}
+	})
+}
+
+// Two of three nodes that have lost their power start again, and one machine is an hour behind. It
+// has versions on its disk of the time that the median was. The other asks it before it has heard
+// of these, and may go back to the middle. Still they take each other for members, and do not wait
+// for that time.
+func TestNodesThatStartAgainTakeEachOtherForMembers(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		c := newCluster(t, 3)
+		stamped := kv.VersionAt(time.Now())
+		for i := range c.nodes {
+			c.kill(i)
+		}
+		c.adjust = func(o *Options) {
+			behind := time.Duration(0)
+			if o.Name == "node0" {
+				behind = time.Hour
+			}
+			born := time.Now()
+			o.Wall = kv.NewWall(func() (time.Time, time.Duration) { return time.Now().Add(-behind), time.Since(born) })
+			o.Clock = kv.NewClock(0, o.Wall.Now)
+			if behind > 0 {
+				o.Clock.Resume(stamped)
+			}
+		}
+		b := c.boot(1, 999, c.members(-1, 1))
+		poll.True(t, "both were asked", func() bool { return b.Down("node0") && b.Down("node2") })
+		a := c.boot(0, 998, c.members(-1, 1))
+		time.Sleep(10 * time.Second)
+		if a.Down("node1") || b.Down("node0") {
+			t.Error("they refuse each other")
+		}
+	})
 }
 
 // A bound of a quick exchange holds until the drift of the clocks has made a slow one tighter, or

@@ -295,6 +295,20 @@ var mutants = []mutant{
 		in:   "topology", test: "TestLeadIsThatOfMembersInSync",
 	},
 	{
+		bug:  "a node that has just started meets others however far before what is on its disk",
+		file: "topology/clocks.go",
+		from: "ahead > 0 {",
+		to:   "ahead < 0 {",
+		in:   "topology", test: "TestNodesThatStartAgainTakeEachOtherForMembers",
+	},
+	{
+		bug:  "what others stamp counts as what was on the disk",
+		file: "kv/version.go",
+		from: "raise(&c.last, seen)\n\treturn true",
+		to:   "c.Resume(v)\n\treturn true",
+		in:   "kv", test: "TestResumedIsWhatWasStored",
+	},
+	{
 		bug:  "the clock of a member that is down, and has asked, does not count",
 		file: "topology/stamps.go",
 		from: "return !m.down() || m.belief.asked.After(m.belief.failed)",
