@@ -28,6 +28,7 @@ func TestFullDiskIsTold(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			d := crashfs.New(crashDir)
 			n := start(t, disk.Options{Dir: crashDir, FS: d, Sync: disk.SyncAlways})
+			synctest.Wait() // what a start writes is written
 			d.Fault(c.fault)
 			n.put("first", "value", kv.VersionAt(time.Now()))
 			err := n.store.Durable(time.Now().Add(time.Minute))

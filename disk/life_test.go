@@ -47,6 +47,7 @@ func TestFailedSyncIsTold(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			fs := crashfs.New(crashDir)
 			n := start(t, disk.Options{Dir: crashDir, FS: fs, Sync: mode})
+			synctest.Wait() // what a start writes is synced
 			fs.Fault(func(f *crashfs.Faults) { f.SyncErr = syscall.EIO })
 			began := time.Now()
 			n.put("key", "value", kv.VersionAt(began))

@@ -238,6 +238,14 @@ func TestAClusterComesBackFromItsDisks(t *testing.T) {
 	}
 	wantStatus(t, c.Do(0, "DELETE", "/db/"+all[0]+"?w=all", ""), 204)
 	ring := c.View(0).Ring
+	for i, d := range disks {
+		c.Eventually(fmt.Sprintf("node %d has kept when it was in sync", i), func() error {
+			if d.InSyncAt().IsZero() {
+				return errors.New("it has not")
+			}
+			return nil
+		})
+	}
 	for i := range 3 {
 		c.Kill(i)
 	}
