@@ -133,8 +133,11 @@ func (l *ledger) keep(n int) {
 }
 
 // lasts is what the disk has at least of a key.
-func (l *ledger) lasts(key string) (newest entry) {
-	for _, e := range l.entries {
+func (l *ledger) lasts(key string) entry { return newestOf(l.entries, key) }
+
+// newestOf is what a key has after some entries.
+func newestOf(entries []entry, key string) (newest entry) {
+	for _, e := range entries {
 		switch {
 		case e.key != key:
 		case e.version == 0:
@@ -157,7 +160,13 @@ func (l *ledger) troubled(now time.Duration) bool {
 func (l *ledger) loaded(all []entry, now time.Duration) {
 	l.down = false
 	if slices.ContainsFunc(l.trouble, func(t trouble) bool { return t.kind != SlowDisk && (t.To == Never || t.To+catchUp > now) }) {
-		l.entries = append(slices.Clone(l.entries[:l.sure]), all...)
+		var sure []entry // of a key that is gone, a drop has lasted
+		for _, e := range all {
+			if s := newestOf(l.entries[:l.sure], e.key); s.version != 0 {
+				sure = append(sure, s)
+			}
+		}
+		l.entries, l.sure = append(sure, all...), len(sure)
 		return
 	}
 	l.entries, l.sure = all, len(all)

@@ -65,6 +65,11 @@ func TestLedgerAfterFall(t *testing.T) {
 	if got := l.lasts("a").version; got != 3 {
 		t.Errorf("version %d lasts of what was loaded from a disk that takes no syncs, want 3", got)
 	}
+	l.loaded(nil, time.Hour)
+	l.fall(time.Hour+time.Minute, true)
+	if got := l.lasts("a").version; got != 0 {
+		t.Errorf("version %d has to last that was gone when it was loaded", got)
+	}
 	l.trouble = nil
 	l.loaded([]entry{{key: "a", version: 4}}, time.Hour)
 	l.fall(time.Hour, true)
