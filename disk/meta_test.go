@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -150,10 +151,10 @@ func TestMetaIsTriedOnceASecond(t *testing.T) {
 		fs.Fault(func(f *crashfs.Faults) {
 			f.NameErr, f.Only = syscall.EIO, func(path string) bool { return filepath.Base(path) == "meta.new" }
 		})
-		tries := 0
+		var tries atomic.Int64
 		fs.Before(func(c crashfs.Call) {
 			if filepath.Base(c.Path) == "meta.new" {
-				tries++
+				tries.Add(1)
 			}
 		})
 		syncs := n.log.Stats().Syncs
@@ -162,8 +163,8 @@ func TestMetaIsTriedOnceASecond(t *testing.T) {
 			must(t, n.store.Durable(time.Now().Add(time.Hour)))
 			time.Sleep(10 * time.Millisecond)
 		}
-		if syncs = n.log.Stats().Syncs - syncs; tries < 5 || tries > 15 || syncs < 500 {
-			t.Errorf("%d tries in 10 s and %d syncs", tries, syncs)
+		if syncs = n.log.Stats().Syncs - syncs; tries.Load() < 5 || tries.Load() > 15 || syncs < 500 {
+			t.Errorf("%d tries in 10 s and %d syncs", tries.Load(), syncs)
 		}
 		n.kill()
 	})
