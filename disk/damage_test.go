@@ -246,6 +246,17 @@ func TestMissingFilesAreKnown(t *testing.T) {
 					if lost, _ := n.log.Lost(); len(lost) != testPartitions {
 						t.Errorf("%d partitions are lost", len(lost))
 					}
+					n.log.Mend()
+					n.work(w, 60)
+					time.Sleep(time.Minute)
+					if n.log.Stats().Cleaned == 0 {
+						t.Error("nothing is cleaned once it is mended")
+					}
+					n.close()
+					n.open()
+					if lost, damage := n.log.Lost(); len(lost) > 0 {
+						t.Errorf("once it is mended, %d partitions are lost: %v", len(lost), damage)
+					}
 					n.close()
 				})
 			})

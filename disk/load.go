@@ -312,7 +312,9 @@ func (l *Log) Lost() (partitions []int, damage error) {
 // is all that there is to have. Until then the next start finds the same damage.
 func (l *Log) Mend() {
 	if l.loaded.damage != nil {
-		l.mend.Store(uint64(l.loaded.lastNumber))
+		last := l.files.syncedNumber() // a later one that is gone is not missed any more
+		l.keep(func(m *meta) { m.Number = last })
+		l.mend.Store(uint64(max(l.loaded.lastNumber, 1))) // 0 is before it is mended
 		signal(l.cleanNow)
 	}
 }
