@@ -233,8 +233,14 @@ func (n *network) trip(from, to string, msg []byte, f *fate) reply {
 	if n.way(from, to).cut { // since then
 		return reply{err: errReset}
 	}
+	if f.err < there.fails {
+		return reply{err: fmt.Errorf("%s answers 503", to)}
+	}
+	first := n.at(to)
+	r := n.deliver(to, msg)
 	if f.twice < there.twice {
-		first := n.at(to)
+		// The copy comes behind the message: a connection keeps the order, and who sends a message
+		// again on another one knows that the first may arrive too.
 		n.hands.do(&n.moves, func() {
 			time.Sleep(f.again)
 			// A connection ends with the process that it leads to. A node that was restarted, and
@@ -244,10 +250,6 @@ func (n *network) trip(from, to string, msg []byte, f *fate) reply {
 			}
 		})
 	}
-	if f.err < there.fails {
-		return reply{err: fmt.Errorf("%s answers 503", to)}
-	}
-	r := n.deliver(to, msg)
 	back := n.way(to, from)
 	switch {
 	case there.mute:
