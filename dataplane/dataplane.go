@@ -63,6 +63,9 @@ type Options struct {
 	// Members is where the member map is kept; nil: nowhere, and it stays as it is.
 	Members topology.Members
 
+	// Stats is what the node has counted; nil: nothing is told.
+	Stats func() wire.Stats
+
 	// Hello answers a hello; nil: none is answered.
 	Hello func(request []byte) ([]byte, error)
 
@@ -84,12 +87,13 @@ type Plane struct {
 	Repairer *antientropy.Repairer
 
 	hello  func(request []byte) ([]byte, error)
+	stats  func() wire.Stats
 	closed atomic.Bool
 }
 
 // New makes a plane. Start begins to talk to the members.
 func New(o *Options) (*Plane, error) {
-	p := &Plane{hello: o.Hello, Board: placement.NewBoard(o.Ring.Partitions, topology.SilenceMax)}
+	p := &Plane{hello: o.Hello, stats: o.Stats, Board: placement.NewBoard(o.Ring.Partitions, topology.SilenceMax)}
 	p.Topology = topology.New(&topology.Options{
 		Name: o.Name, Boot: o.Boot, Ring: o.Ring, Board: p.Board, Clock: o.Clock, Wall: o.Wall, Log: o.Log,
 		Members: o.Members, Starting: o.Starting, Dial: o.Dial, QueueBytes: o.QueueBytes, ProbeEvery: o.ProbeEvery, BothAsk: o.BothAsk, EvictAfter: o.EvictAfter,
@@ -158,6 +162,8 @@ func (p *Plane) Exchange(dst, request []byte) ([]byte, error) {
 		return p.Topology.ServeRing(dst, body)
 	case wire.KindHello:
 		return p.serveHello(dst, body)
+	case wire.KindStats:
+		return p.serveStats(dst, body)
 	}
 	return dst, fmt.Errorf("%w: kind %d", wire.ErrMalformed, kind)
 }
@@ -172,6 +178,15 @@ func (p *Plane) Hello(dst, request []byte) ([]byte, error) {
 		return dst, fmt.Errorf("%w: kind %d, want a hello", wire.ErrMalformed, kind)
 	}
 	return p.Exchange(dst, request)
+}
+
+// serveStats tells what the node has counted.
+func (p *Plane) serveStats(dst, body []byte) ([]byte, error) {
+	if p.stats == nil || len(body) > 0 {
+		return dst, fmt.Errorf("%w: stats", wire.ErrMalformed)
+	}
+	s := p.stats()
+	return wire.AppendStats(dst, &s), nil
 }
 
 // serveHello passes a hello on to whom it is for.

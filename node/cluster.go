@@ -50,6 +50,8 @@ type view struct {
 	ringDoc  atomic.Pointer[ringDoc]
 	handOver atomic.Pointer[handOver]
 	counted  atomic.Pointer[counted]
+	traffic  traffic
+	served   served
 }
 
 // cluster implements server.Cluster.

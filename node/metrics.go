@@ -5,12 +5,10 @@ import (
 
 	"httpdhs/disk"
 	"httpdhs/internal/metrics"
-	"httpdhs/server"
-	"httpdhs/server/resp"
 )
 
 // metrics are the sources of a scrape: the counters that the parts keep.
-func (v *view) metrics(r *roster, http func() server.Stats, redis func() resp.Stats) metrics.Sources {
+func (v *view) metrics(r *roster) metrics.Sources {
 	var log func() disk.Stats
 	if v.cfg.Disk != nil {
 		log = v.cfg.Disk.Stats
@@ -22,8 +20,8 @@ func (v *view) metrics(r *roster, http func() server.Stats, redis func() resp.St
 		Store:     v.store.Stats,
 		Steps:     v.store.Steps,
 		Disk:      log,
-		HTTP:      http,
-		Resp:      redis,
+		HTTP:      v.served.http,
+		Resp:      v.served.resp,
 		Calls:     &v.plane.Counters,
 		Repairs:   &v.plane.Repairer.Counters,
 		Peers:     v.plane.Topology.Peers,

@@ -246,6 +246,7 @@ func (n *Node) wire() (err error) {
 		SyncRate:   cfg.SyncRate,
 		EvictAfter: cfg.EvictAfter,
 		Hello:      n.members.ServeHello,
+		Stats:      n.view.tally,
 		Boot:       rand.Uint64() | 1,
 		Grace:      n.grace(),
 		Starting:   n.start.err,
@@ -259,6 +260,7 @@ func (n *Node) wire() (err error) {
 			return err
 		}
 	}
+	n.view.served = served{func() server.Stats { return n.server.Stats() }, n.respStats()}
 	var peerHost func(addr netip.Addr, patience bool) bool
 	if n.hosts != nil {
 		peerHost = n.hosts.has
@@ -268,7 +270,7 @@ func (n *Node) wire() (err error) {
 		Log: n.log, AccessLog: cfg.AccessLog,
 		AuthToken: cfg.AuthToken, ClusterSecret: cfg.ClusterSecret, PeerHost: peerHost,
 		OwnHost:          n.ownHost(),
-		Metrics:          metrics.Handler(metrics.New(n.view.metrics(n.roster, func() server.Stats { return n.server.Stats() }, n.respStats()))),
+		Metrics:          metrics.Handler(metrics.New(n.view.metrics(n.roster))),
 		Console:          console.Handler(),
 		ConsolePaths:     console.Paths,
 		MaxConns:         n.bound.conns,

@@ -32,18 +32,20 @@ func (l *latency) init() {
 // begin notes that a batch takes off.
 func (l *latency) begin(at time.Time) { l.owed.CompareAndSwap(0, max(1, int64(at.Sub(l.base)))) }
 
-// end notes what became of it. A batch without an answer in time is sent again, and the peer owes
-// the answer since the first time. An answer that took longer than the delay counts as twice the
-// delay. So a pause moves the estimate little, and a slower network moves it within a few batches.
-func (l *latency) end(began time.Time, err error) {
+// end notes what became of it, and says how long it took, if it was answered. A batch without an
+// answer in time is sent again, and the peer owes the answer since the first time. An answer that
+// took longer than the delay counts as twice the delay. So a pause moves the estimate little, and a
+// slower network moves it within a few batches.
+func (l *latency) end(began time.Time, err error) (whole time.Duration, answered bool) {
 	if err != nil && IsTimeout(err) {
-		return
+		return 0, false
 	}
 	l.owed.Store(0)
 	if err != nil {
-		return
+		return 0, false
 	}
-	took := min(time.Since(began), 2*l.Patience())
+	whole = time.Since(began)
+	took := min(whole, 2*l.Patience())
 	if l.mean == 0 {
 		l.mean, l.deviation = took, took/2
 	} else {
@@ -52,6 +54,7 @@ func (l *latency) end(began time.Time, err error) {
 	}
 	// A read may have to wait for the batch in flight, and then for its own.
 	l.delay.Store(int64(max(PatienceFloor, 2*(l.mean+4*l.deviation))))
+	return whole, true
 }
 
 // Patience is how long a read waits for the peer before it asks another one.

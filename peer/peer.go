@@ -9,6 +9,7 @@ import (
 	"time"
 	"unicode"
 
+	"httpdhs/internal/histogram"
 	"httpdhs/kv"
 )
 
@@ -69,6 +70,9 @@ type Counters struct {
 	SentBatches    atomic.Int64 // acknowledged
 	SendErrors     atomic.Int64 // batches that broke off or were refused
 	DroppedRecords atomic.Int64 // the oldest of a full queue, and those of refused batches
+
+	RoundTrips   histogram.Histogram // nanoseconds from the sending of a batch to its answer, by histogram.Latencies
+	BatchRecords histogram.Histogram // items that an answer was for, by histogram.Sizes
 }
 
 // Peer is another node: its queue, its sender, and how it stands.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"httpdhs/internal/histogram"
 	"httpdhs/kv"
 	"httpdhs/wire"
 )
@@ -104,7 +105,9 @@ func (p *Peer) deliver(b *batch, deadline time.Time) (err error) {
 	if err == nil {
 		err = p.answered(b, b.answer)
 	}
-	p.latency.end(b.began, err)
+	if took, ok := p.latency.end(b.began, err); ok {
+		p.RoundTrips.Record(&histogram.Latencies, int64(took))
+	}
 	return err
 }
 
@@ -146,6 +149,7 @@ func (p *Peer) answered(b *batch, answer []byte) error {
 	}
 	p.SentBatches.Add(1)
 	p.SentRecords.Add(int64(done))
+	p.BatchRecords.Record(&histogram.Sizes, int64(done))
 	if b.cut(done); len(b.tickets) > 0 {
 		h.end()
 		b.unwanted()

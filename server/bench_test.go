@@ -75,7 +75,7 @@ func BenchmarkHandler(b *testing.B) {
 			s := New(Options{Name: "n1:1234"}, store, &fakeCluster{}, fakePeers{})
 			client := &repeatConn{request: []byte(c.request), status: c.status, left: b.N}
 			b.ReportAllocs()
-			if err := (&conn{Conn: client, srv: s}).serve(); err != nil || client.bad != nil {
+			if err := (newConn(s, client)).serve(); err != nil || client.bad != nil {
 				b.Fatalf("%v, %q", err, client.bad)
 			}
 		})

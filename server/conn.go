@@ -41,7 +41,8 @@ const (
 // changes.
 type conn struct {
 	net.Conn
-	srv *Server
+	srv   *Server
+	tally *tally // of its requests
 
 	// phase and wait have a phase or a kind of waiting in the low bits, and above these the time at
 	// which it began. The connection's goroutine writes them; the sweep and makeRoom read them. A
@@ -72,6 +73,10 @@ type conn struct {
 	linger  bool // the client may still be sending: let it read the answer
 	untaken bool // the client has been waited for, and does not take what it is sent
 	eof     bool // the client has sent its last byte
+}
+
+func newConn(srv *Server, nc net.Conn) *conn {
+	return &conn{Conn: nc, srv: srv, tally: srv.journal.tallies.next()}
 }
 
 func (c *conn) setPhase(p int64) { c.phase.Store(c.srv.clock.Load()<<phaseBits | p) }

@@ -45,7 +45,7 @@ type keys struct {
 
 // do carries out the scratch's call of one operation.
 func (k *keys) do(sc *scratch, now time.Time) *kv.Op {
-	sc.call.Deadline = now.Add(sc.params.timeout)
+	sc.began, sc.call.Deadline = now, now.Add(sc.params.timeout)
 	k.store.Do(&sc.call)
 	return &sc.call.Ops[0]
 }

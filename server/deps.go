@@ -31,6 +31,9 @@ type Cluster interface {
 	// Cluster asks the members that are up how they are, until the deadline.
 	Cluster(deadline time.Time) api.Cluster
 
+	// Stats asks the members that are up what they have counted, until the deadline.
+	Stats(deadline time.Time) api.Stats
+
 	// Ring is the partition table in use; not to be modified.
 	Ring() *api.Ring
 

@@ -438,7 +438,7 @@ func FuzzLink(f *testing.F) {
 		s.messages.peers = known{t: t}
 		statuses := func(pieces ...[]byte) (all []int) {
 			client := &scriptConn{pieces: append([][]byte{[]byte(upgrade)}, pieces...)}
-			c := &conn{Conn: client, srv: s}
+			c := newConn(s, client)
 			_ = c.serve()
 			c.release()
 			r := bufio.NewReader(&client.out)

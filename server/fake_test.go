@@ -183,6 +183,8 @@ func (f *fakeCluster) Backup() (*Backup, error) {
 	return f.backup()
 }
 
+func (f *fakeCluster) Stats(time.Time) api.Stats { return api.Stats{Node: "n1"} }
+
 func (f *fakeCluster) Cluster(time.Time) api.Cluster { return api.Cluster{Node: "n1", Replicas: 2} }
 func (f *fakeCluster) Ring() *api.Ring               { return f.ring }
 func (f *fakeCluster) Ready() (bool, string)         { return f.reason == "", f.reason }

@@ -28,7 +28,8 @@ func readAll(s *Server, pieces ...[]byte) (all []seen) {
 		total += len(p)
 	}
 	client := &scriptConn{pieces: pieces}
-	c := &conn{Conn: client, srv: s, in: s.readers.Get().(*bufio.Reader)}
+	c := newConn(s, client)
+	c.in = s.readers.Get().(*bufio.Reader)
 	defer s.readers.Put(c.in)
 	c.in.Reset(c)
 	c.req.conn = c

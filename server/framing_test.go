@@ -314,7 +314,7 @@ func TestFramingAtAllCuts(t *testing.T) {
 	tell := func(pieces ...[]byte) string {
 		clear(store.entries)
 		client := &scriptConn{pieces: pieces}
-		c := &conn{Conn: client, srv: s}
+		c := newConn(s, client)
 		_ = c.serve()
 		c.release()
 		return fmt.Sprint(answers(client.out.String()), len(store.entries))

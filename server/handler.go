@@ -52,10 +52,12 @@ func (s *Server) finish(ctx *fasthttp.RequestCtx, c *conn) {
 		ctx.Response.SetConnectionClose()
 	}
 	c.linger = c.linger || c.req.left != 0
+	status := ctx.Response.StatusCode()
 	if sc := c.scratch; sc != nil {
 		s.settleAnswer(ctx, sc)
+		c.tally.operation(sc, status)
 	}
-	s.journal.count(ctx, ctx.Response.StatusCode())
+	c.tally.request(classOf(ctx), status)
 }
 
 // settleAnswer counts what the answer keeps in memory.
@@ -103,7 +105,7 @@ func (s *Server) malformed(ctx *fasthttp.RequestCtx, err error) {
 	s.journal.malformed.Add(1)
 	fail(ctx, err)
 	s.sign(&ctx.Response.Header, true)
-	s.journal.countAs(classOther, ctx.Response.StatusCode())
+	c.tally.request(classOther, ctx.Response.StatusCode())
 }
 
 // printable cuts a message of fasthttp down to what fits an answer.

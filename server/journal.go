@@ -24,32 +24,10 @@ type journal struct {
 }
 
 type counters struct {
-	requests        [classes][6]atomic.Int64
+	tallies         tallies
 	refusedMessages [len(messageFaults)]atomic.Int64
 
 	rejectedConns, evictedConns, slowConns, malformed, panics, overloaded atomic.Int64
-}
-
-func (k *counters) count(ctx *fasthttp.RequestCtx, status int) {
-	class := classOther
-	// Method names are case-sensitive, and these are all of ours.
-	switch string(ctx.Request.Header.Method()) {
-	case fasthttp.MethodGet:
-		class = classGet
-	case fasthttp.MethodHead:
-		class = classHead
-	case fasthttp.MethodPut:
-		class = classPut
-	case fasthttp.MethodDelete:
-		class = classDelete
-	case fasthttp.MethodPost:
-		class = classPost
-	}
-	k.countAs(class, status)
-}
-
-func (k *counters) countAs(class, status int) {
-	k.requests[class][min(status/100, 5)].Add(1)
 }
 
 func (j *journal) panicked(v any, target string) {

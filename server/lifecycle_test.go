@@ -135,7 +135,7 @@ func TestNoAllocations(t *testing.T) {
 	}
 	store := &constantStore{value: make([]byte, 100), contentType: []byte("text/plain")}
 	s := New(Options{Name: "n1:1234"}, store, &fakeCluster{}, fakePeers{})
-	c := &conn{srv: s}
+	c := newConn(s, nil)
 	c.req.conn = c
 	for _, request := range []struct {
 		method, target string
@@ -195,7 +195,7 @@ func TestIdleWhileStopping(t *testing.T) {
 	client, server := net.Pipe()
 	defer client.Close()
 	defer server.Close()
-	c := &conn{Conn: server, srv: s}
+	c := newConn(s, server)
 	if err := s.Shutdown(context.Background()); err != nil {
 		t.Fatal(err)
 	}

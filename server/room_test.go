@@ -436,7 +436,7 @@ func TestWhatIsInTheKernelCounts(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { nc.Close() })
-		c := &conn{Conn: nc, srv: s}
+		c := newConn(s, nc)
 		c.setPhase(phaseNew)
 		c.setWait(waitNext)
 		_, _ = io.WriteString(client, said)

@@ -3,6 +3,7 @@ package server
 import (
 	"bytes"
 	"strings"
+	"time"
 
 	"github.com/fasthttp/router"
 	"github.com/valyala/fasthttp"
@@ -31,6 +32,7 @@ type endpoint struct {
 	anyQuery bool     // the query is not looked at
 	judge    handler  // refuses what else the headers tell; nil: they tell nothing
 	body     bodyUse
+	kind     Operation // 0: its time is not measured
 	answer   handler
 }
 
@@ -61,6 +63,7 @@ func (r *routes) serve(ctx *fasthttp.RequestCtx) error {
 			return err
 		}
 	}
+	sc.kind = e.kind
 	if e.allow != "" {
 		ctx.Response.Header.Set(fasthttp.HeaderAllow, e.allow)
 	}
@@ -78,6 +81,9 @@ func (r *routes) serve(ctx *fasthttp.RequestCtx) error {
 		err = r.budgets.prepareBody(openBody(ctx), sc, e.body)
 	}
 	if err == nil {
+		if e.kind != 0 && !e.keyed {
+			sc.began = time.Now() // keys.do says when one of a key has begun
+		}
 		err = e.answer(ctx, sc)
 	}
 	return err
@@ -134,10 +140,10 @@ const keyMethods = "GET, HEAD, PUT, DELETE, POST"
 // addKeys adds the endpoints whose paths end in a key.
 func (r *routes) addKeys(k *keys) {
 	r.key = methods{
-		get:    &endpoint{keyed: true, params: paramsGet, judge: judgeGet, answer: k.get},
-		put:    &endpoint{keyed: true, params: paramsPut, judge: k.judgePut, body: bodyTaken, answer: k.put},
-		delete: &endpoint{keyed: true, params: paramsDelete, judge: judgeDelete, answer: k.delete},
-		post:   &endpoint{keyed: true, params: paramsUpdate, judge: k.judgeUpdate, body: bodyTaken, answer: k.update},
+		get:    &endpoint{keyed: true, params: paramsGet, judge: judgeGet, kind: OpGet, answer: k.get},
+		put:    &endpoint{keyed: true, params: paramsPut, judge: k.judgePut, body: bodyTaken, kind: OpPut, answer: k.put},
+		delete: &endpoint{keyed: true, params: paramsDelete, judge: judgeDelete, kind: OpDelete, answer: k.delete},
+		post:   &endpoint{keyed: true, params: paramsUpdate, judge: k.judgeUpdate, body: bodyTaken, kind: OpUpdate, answer: k.update},
 		other:  endpoint{refusal: errMethod, allow: keyMethods},
 	}
 }
@@ -153,6 +159,7 @@ func (r *routes) addCluster(k *cluster, b *backups) {
 		other:  endpoint{refusal: errMethod, allow: fasthttp.MethodDelete},
 	}
 	r.get("/cluster", endpoint{params: paramsDocument, answer: k.status})
+	r.get("/cluster/stats", endpoint{params: paramsDocument, answer: k.stats})
 	r.get("/cluster/ring", endpoint{judge: k.judgeRing, answer: k.ring})
 	r.post("/cluster/leave", endpoint{body: bodyRefused, answer: k.leave})
 	r.post("/cluster/recover", endpoint{params: paramsRecover, body: bodyRefused, answer: k.recover})
@@ -163,10 +170,10 @@ func (r *routes) addCluster(k *cluster, b *backups) {
 
 // addStreams adds the endpoints of many keys at once.
 func (r *routes) addStreams(l *listings, c *clearings, b *batches, d *loads) {
-	r.get("/db", endpoint{params: paramsList, judge: l.judge, answer: l.serve})
-	r.others.DELETE("/db", found(endpoint{params: paramsClear, judge: c.judge, body: bodyRefused, answer: c.serve}))
-	r.post("/batch", endpoint{params: paramsBatch, judge: b.judge, body: bodyStreamed, answer: b.serve})
-	load := endpoint{params: paramsLoad, judge: d.judge, body: bodyStreamed, answer: d.serve}
+	r.get("/db", endpoint{params: paramsList, judge: l.judge, kind: OpList, answer: l.serve})
+	r.others.DELETE("/db", found(endpoint{params: paramsClear, judge: c.judge, body: bodyRefused, kind: OpBatch, answer: c.serve}))
+	r.post("/batch", endpoint{params: paramsBatch, judge: b.judge, body: bodyStreamed, kind: OpBatch, answer: b.serve})
+	load := endpoint{params: paramsLoad, judge: d.judge, body: bodyStreamed, kind: OpLoad, answer: d.serve}
 	r.post("/load-data", load)
 	r.others.PUT("/load-data", found(load))
 }

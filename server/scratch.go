@@ -3,6 +3,7 @@ package server
 import (
 	"bufio"
 	"sync"
+	"time"
 	"unsafe"
 
 	"github.com/valyala/fasthttp"
@@ -51,6 +52,8 @@ type scratch struct {
 	// What [routes.serve] has found out of the request.
 	endpoint *endpoint     // by the router; nil: it was not asked
 	params   params        // of the query
+	kind     Operation     // 0: it is none
+	began    time.Time     // when it began with the operation; zero: it has not
 	format   format.Format // of a body that is a stream
 
 	seal seal.Seal // of a message of another node
@@ -85,6 +88,7 @@ func (c *conn) release() {
 	sc.held, sc.from = 0, nil
 	sc.call.Reset()
 	sc.fields, sc.endpoint = kv.Fields{}, nil
+	sc.kind, sc.began = 0, time.Time{}
 	sc.call.Buf = reuse(sc.call.Buf)
 	sc.body, sc.out, sc.key = reuse(sc.body), reuse(sc.out), reuse(sc.key)
 	c.srv.scratch.Put(sc)

@@ -228,7 +228,7 @@ func acceptAgain(err error) bool {
 
 // accept starts the goroutine of a connection, or turns it away.
 func (s *Server) accept(nc net.Conn) {
-	c := &conn{Conn: nonblock.Conn(nc), srv: s}
+	c := newConn(s, nonblock.Conn(nc))
 	if s.enter(c) {
 		s.wg.Go(func() { s.serveConn(c) })
 	}

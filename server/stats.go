@@ -1,5 +1,7 @@
 package server
 
+import "httpdhs/internal/histogram"
+
 // The classes that requests are counted in.
 const (
 	classGet = iota
@@ -20,6 +22,9 @@ type Stats struct {
 	// digit of the status.
 	Requests [classes][6]int64
 
+	// Operations are those that were begun, and those that were refused with a 5xx before.
+	Operations [Operations]OperationStats
+
 	Conns         int64 // open connections
 	RejectedConns int64 // turned away at MaxConns
 	EvictedConns  int64 // closed at MaxConns to make room
@@ -34,6 +39,12 @@ type Stats struct {
 	InFlightBytes     int64 // request bodies of clients in memory
 	PeerInFlightBytes int64 // request bodies of other nodes in memory
 	AnswerBytes       int64 // large answers that clients have still to take
+}
+
+// OperationStats are the operations of a kind.
+type OperationStats struct {
+	Errors int64            // answered with a 5xx
+	Took   histogram.Counts // nanoseconds, by histogram.Latencies
 }
 
 // Stats reads the counters; cheap enough for every scrape.
@@ -51,11 +62,7 @@ func (s *Server) Stats() Stats {
 		PeerInFlightBytes: s.peerBytes.used.Load() + s.strangeBytes.used.Load(),
 		AnswerBytes:       s.answerBytes.used.Load(),
 	}
-	for class := range k.requests {
-		for digit := range k.requests[class] {
-			st.Requests[class][digit] = k.requests[class][digit].Load()
-		}
-	}
+	k.tallies.addTo(&st)
 	for i := range k.refusedMessages {
 		st.RefusedMessages[messageFaults[i].name] = k.refusedMessages[i].Load()
 	}

@@ -23,7 +23,7 @@ func TestSweepJudgesOneMoment(t *testing.T) {
 	s := &Server{room: room{limits: defaultTimeouts()}}
 	s.clock.now = s.clock.Load
 	nc := new(deadlineConn)
-	c := &conn{Conn: nc, srv: s}
+	c := newConn(s, nc)
 	c.setPhase(phaseIdle)
 	idle, _ := c.setWait(waitNext)
 	const now = 100 * time.Second // longer than a stream may be silent, and shorter than a connection may be idle

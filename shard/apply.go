@@ -113,6 +113,9 @@ func (s *Store) tryLocked(sh *shard, place place, r *kv.Record, o terms, reserve
 	case sh.closed:
 		return kv.Applied{}, 0, kv.ErrStopping
 	}
+	if !o.sync && !o.restore {
+		sh.writes++
+	}
 	held, _ := sh.engine.Get(hash, r.Key)
 	var now int64
 	if r.Tombstone || r.Expires != 0 || held.Expires != 0 || o.decision != nil {

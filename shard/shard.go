@@ -16,9 +16,12 @@ type shard struct {
 
 	mu sync.Mutex // guards all below
 
+	reads  uint32 // see Traffic
 	engine engine
 	counts counts
 	closed bool // the engine is empty and stays so
+
+	writes uint32 // see Traffic
 
 	// dues has the hash and the time of every entry for which something is due one day. It also has
 	// some that were replaced: prune bounds these.

@@ -235,6 +235,7 @@ func (s *Store) Partitions() int { return len(s.shards) }
 func (s *Store) Get(dst []byte, hash uint64, key []byte) (e kv.Entry, buf []byte, ok bool) {
 	sh := &s.shards[s.place(hash).partition]
 	sh.mu.Lock()
+	sh.reads++
 	e, ok = sh.engine.Read(hash, key)
 	metaAt := len(dst)
 	dst = append(dst, e.Meta...)

@@ -283,6 +283,33 @@ func (t *Topology) askAll(deadline time.Time, ask func(m *member, deadline time.
 	return !silent.Load()
 }
 
+// AskAll sends a message past the queues to all members that are not down. It returns when all have
+// answered, at the deadline at the latest. The answers are in no order. A member that is down has
+// an error that says why.
+func (t *Topology) AskAll(msg []byte, deadline time.Time) []Reply {
+	others := t.others()
+	replies := make([]Reply, len(others))
+	var all peer.Group
+	for i, m := range others {
+		r := &replies[i]
+		r.Name = m.peer.Name()
+		if m.peer.State() == peer.Down {
+			_, r.Err = m.peer.Why()
+			continue
+		}
+		all.Go(func() { r.Answer, r.Err = m.peer.Ask(msg, deadline) })
+	}
+	all.Wait()
+	return replies
+}
+
+// Reply is what a member has answered, or why it has not.
+type Reply struct {
+	Name   string
+	Answer []byte
+	Err    error
+}
+
 // Await waits until this node may coordinate: it has heard from every member that is up, and they
 // from it. Before that it does not know to whom to write. The error says why it may not.
 func (t *Topology) Await(deadline time.Time) error {

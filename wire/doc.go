@@ -11,6 +11,7 @@
 //	pull     what one of them lacks             catchup.go
 //	ring     who is on a ring                   ring.go
 //	hello    the map of the members             hello.go
+//	stats    what a node has counted            stats.go
 //
 // What a node keeps of the members on its disk is here as well: members.go.
 //

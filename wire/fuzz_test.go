@@ -38,6 +38,12 @@ func FuzzMessages(f *testing.F) {
 		Said: rebalance.Statement{Seq: 3, Map: 1, Reads: 1, Writes: []rebalance.Ring{1, 2}},
 		Sees: Sight{Boot: 1, Suspicion: 2, Live: true, Acknowledged: 1},
 	}))
+	f.Add(AppendStatsQuestion(nil))
+	f.Add(AppendStats(nil, &Stats{
+		At: time.Unix(1, 0), Started: time.Unix(0, 0), Connections: 2, Bounds: []int64{10, 20},
+		Operations: []OperationStats{{Kind: "get", Errors: 1, Nanos: 70, Buckets: []int64{1, 0, 3}}},
+		Hot:        []PartitionRate{{Partition: 7, Reads: 1.5}},
+	}))
 	f.Fuzz(func(t *testing.T, msg []byte) {
 		before := bytes.Clone(msg)
 		fuzzBatch(msg)
@@ -64,6 +70,11 @@ func FuzzMessages(f *testing.F) {
 		if nodes, err := ParseNodes(msg); err == nil {
 			if again, err := ParseNodes(AppendNodes(nil, nodes)); err != nil || !slices.Equal(again, nodes) {
 				t.Errorf("%v come back as %v, %v", nodes, again, err)
+			}
+		}
+		if s, err := ParseStats(msg); err == nil {
+			if again, err := ParseStats(AppendStats(nil, &s)); err != nil || len(again.Operations) != len(s.Operations) {
+				t.Errorf("%+v are stats that are none: %v", s, err)
 			}
 		}
 		if body, err := SplitHello(msg); err == nil {

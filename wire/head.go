@@ -25,6 +25,7 @@ const (
 	KindPull    Kind = 5
 	KindRing    Kind = 6
 	KindHello   Kind = 7
+	KindStats   Kind = 8
 )
 
 // ErrMalformed is wrapped by the error for a message that no node of this version makes.

@@ -35,6 +35,7 @@ var bounds = map[string][]string{
 	"hello |":                      {"helloBytesMax", "JoinMax", "partitionerBytesMax"},
 	"reason for which a hello":     {"reasonBytesMax"},
 	"what a node says":             {"pingBytesMax"},
+	"counters of a node":           {"statsBytesMax", "HotMax"},
 	"who is on a ring":             {"ringBytesMax"},
 	"partitions in a question":     {"BucketChunk"},
 	"hellos under way":             {"callsMax"},

@@ -9,12 +9,14 @@ package metrics
 import (
 	"runtime"
 	"slices"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"httpdhs/antientropy"
 	"httpdhs/disk"
+	"httpdhs/internal/histogram"
 	"httpdhs/replicate"
 	"httpdhs/server"
 	"httpdhs/server/resp"
@@ -103,6 +105,8 @@ var (
 	storeMemoryMax  = newDesc("store_memory_limit_bytes", "The bound of --max-memory; 0 is none.")
 
 	httpRequests      = newDesc("http_requests_total", "Requests answered, by method and class of status.", "method", "code")
+	httpSeconds       = newDesc("http_request_seconds", "Time of operations, from when the request is there, with its body, to its answer, by kind. Of the Redis protocol: of a call, which is a pipeline or a part of one.", "op")
+	httpErrors        = newDesc("http_request_errors_total", "Operations that failed by no fault of the client, with a status of 500 or more or the like, by kind.", "op")
 	httpMalformed     = newDesc("http_malformed_requests_total", "Requests that could not be read.")
 	httpOverloaded    = newDesc("http_overloaded_requests_total", "Requests refused since too many bodies or answers were in memory.")
 	httpPanics        = newDesc("http_panics_total", "Requests whose handler panicked.")
@@ -132,6 +136,8 @@ var (
 	peerRecords    = newDesc("peer_sent_records_total", "Records that the peer acknowledged.", "peer")
 	peerBatches    = newDesc("peer_sent_batches_total", "Batches that the peer acknowledged.", "peer")
 	peerErrors     = newDesc("peer_send_errors_total", "Batches to the peer that broke off or were refused.", "peer")
+	peerRoundTrip  = newDesc("peer_round_trip_seconds", "Time from the sending of a batch to its answer.", "peer")
+	peerBatchSize  = newDesc("peer_batch_records", "Items that were answered together, in one batch.", "peer")
 	peerDropped    = newDesc("peer_dropped_records_total", "Records dropped since the queue to the peer was full.", "peer")
 
 	ringInfo       = newDesc("ring_info", "The partition table in use; always 1.", "fingerprint")
@@ -147,10 +153,10 @@ var (
 	descs = []*prometheus.Desc{
 		buildInfo, ready,
 		storeKeys, storeTombstones, storeData, storeMemory, storeMemoryKind, storeMemoryMax, storeEvicted, storeEvictedB, storePassed, storeSteps, storeLongest,
-		httpRequests, httpMalformed, httpOverloaded, httpPanics, httpConns, httpRejectedConns, httpEvictedConns, httpSlowConns,
+		httpRequests, httpSeconds, httpErrors, httpMalformed, httpOverloaded, httpPanics, httpConns, httpRejectedConns, httpEvictedConns, httpSlowConns,
 		httpRefused, httpInFlight, httpAnswers,
 		coordReads, coordHedges, coordWrites, coordRepairs, coordRestamps, coordSynced, coordHandedOver, coordRefused, coordUnavailable, coordTimeouts, coordOverloads,
-		peerState, peerSynced, peerQueueBytes, peerRecords, peerBatches, peerErrors, peerDropped,
+		peerState, peerSynced, peerQueueBytes, peerRecords, peerBatches, peerErrors, peerDropped, peerRoundTrip, peerBatchSize,
 		ringInfo, ringPartitions, ringChanging, ringFetch, ringFetchBytes, ringHandOver,
 		members, membersEvicted,
 	}
@@ -258,6 +264,9 @@ func (e emitter) http(h server.Stats) {
 			}
 		}
 	}
+	for i := range h.Operations {
+		e.operation(server.OperationName(i), h.Operations[i].Errors, &h.Operations[i].Took)
+	}
 	e.counter(httpMalformed, h.Malformed)
 	e.counter(httpOverloaded, h.Overloaded)
 	e.counter(httpPanics, h.Panics)
@@ -271,6 +280,28 @@ func (e emitter) http(h server.Stats) {
 	e.gauge(httpInFlight, h.InFlightBytes, "client")
 	e.gauge(httpInFlight, h.PeerInFlightBytes, "peer")
 	e.gauge(httpAnswers, h.AnswerBytes)
+}
+
+// operation is the times of a kind of operation.
+func (e emitter) operation(kind string, errors int64, took *histogram.Counts) {
+	e.histogram(httpSeconds, took, histogram.Latencies[:], time.Second, kind)
+	e.counter(httpErrors, errors, kind)
+}
+
+// histogram sends counts by so many of the bounds as are given. So many of what was counted are
+// one of the metric's unit.
+func (e emitter) histogram(d *prometheus.Desc, c *histogram.Counts, bounds []int64, unit time.Duration, labels ...string) {
+	sum := uint64(0)
+	atMost := make(map[float64]uint64, len(bounds))
+	for i, bound := range bounds {
+		sum += uint64(c.Buckets[i])
+		atMost[float64(bound)/float64(unit)] = sum
+	}
+	m, err := prometheus.NewConstHistogram(d, uint64(c.Count()), float64(c.Sum)/float64(unit), atMost, labels...)
+	if err != nil { // as in send
+		m = prometheus.NewInvalidMetric(d, err)
+	}
+	e <- m
 }
 
 func (e emitter) calls(c *replicate.Counters, r *antientropy.Counters) {
@@ -287,6 +318,9 @@ func (e emitter) calls(c *replicate.Counters, r *antientropy.Counters) {
 	e.counter(coordOverloads, c.Overloads.Load())
 }
 
+// batchBounds is how many bounds the size of a batch has, which is in the thousands at most.
+const batchBounds = 13
+
 func (e emitter) peer(p *topology.Status) {
 	for _, state := range peerStates {
 		e.gauge(peerState, oneIf(p.State.String() == state), p.Name, state)
@@ -297,6 +331,11 @@ func (e emitter) peer(p *topology.Status) {
 	e.counter(peerBatches, p.SentBatches.Load(), p.Name)
 	e.counter(peerErrors, p.SendErrors.Load(), p.Name)
 	e.counter(peerDropped, p.DroppedRecords.Load(), p.Name)
+	var trips, records histogram.Counts
+	p.RoundTrips.AddTo(&trips)
+	p.BatchRecords.AddTo(&records)
+	e.histogram(peerRoundTrip, &trips, histogram.Latencies[:], time.Second, p.Name)
+	e.histogram(peerBatchSize, &records, histogram.Sizes[:batchBounds], 1, p.Name)
 }
 
 func (e emitter) ring(r Ring) {

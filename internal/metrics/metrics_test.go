@@ -10,6 +10,7 @@ import (
 
 	"httpdhs/antientropy"
 	"httpdhs/disk"
+	"httpdhs/internal/histogram"
 	"httpdhs/peer"
 	"httpdhs/replicate"
 	"httpdhs/server"
@@ -59,10 +60,18 @@ func full() Sources {
 				RefusedMessages: map[string]int64{"changed": 34, "secret": 35},
 			}
 			h.Requests[0][2], h.Requests[0][4], h.Requests[2][2] = 21, 22, 23
+			for i := range h.Operations {
+				h.Operations[i].Errors = int64(300 + i)
+				h.Operations[i].Took.Sum = int64(i+1) * int64(time.Millisecond)
+				h.Operations[i].Took.Buckets[i], h.Operations[i].Took.Buckets[histogram.Buckets-1] = int64(310+i), 1
+			}
 			return h
 		},
 		Resp: func() resp.Stats {
+			took := histogram.Counts{Sum: int64(time.Second)}
+			took.Buckets[2] = 321
 			return resp.Stats{
+				FailedCalls: 320, CallTimes: took,
 				Commands: 81, Calls: 82, Operations: 83, Conns: 84, AcceptedConns: 85, RejectedConns: 86, SlowConns: 87, Malformed: 88,
 				Panics: 89, Overloaded: 90, InBytes: 91, OutBytes: 92, InHeld: 93, OutHeld: 94, UnknownOutcomes: 95, Gets: 193, Hits: 96,
 			}
@@ -77,6 +86,9 @@ func full() Sources {
 			down.SentBatches.Store(55)
 			down.SendErrors.Store(56)
 			down.DroppedRecords.Store(57)
+			up.RoundTrips.Record(&histogram.Latencies, int64(150*time.Microsecond))
+			up.BatchRecords.Record(&histogram.Sizes, 3)
+			up.BatchRecords.Record(&histogram.Sizes, 20_000)
 			return []topology.Status{up, down}
 		},
 		Ring: func() Ring {

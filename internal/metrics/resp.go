@@ -30,6 +30,7 @@ var (
 )
 
 func (e emitter) resp(r resp.Stats) {
+	e.operation("resp", r.FailedCalls, &r.CallTimes)
 	e.counter(respCommands, r.Commands)
 	e.counter(respCalls, r.Calls)
 	e.counter(respOperations, r.Operations)

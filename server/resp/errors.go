@@ -2,6 +2,8 @@ package resp
 
 import (
 	"errors"
+	"slices"
+	"strings"
 
 	"httpdhs/kv"
 )
@@ -47,6 +49,18 @@ func textOf(err error) string {
 		}
 	}
 	return "ERR " + err.Error()
+}
+
+// faults are the codes of errors that are not the client's.
+var faults = []string{"OOM", "MISCONF", "LOADING", "TRYAGAIN", "UNAVAILABLE", "UNKNOWN"}
+
+// isFault says whether the cluster is at fault, where HTTP has a 5xx.
+func isFault(err error) bool {
+	if err == nil || err == kv.ErrNotFound {
+		return false
+	}
+	code, _, _ := strings.Cut(textOf(err), " ")
+	return slices.Contains(faults, code)
 }
 
 // failed answers with the error of an operation.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"httpdhs/internal/histogram"
 	"httpdhs/kv"
 )
 
@@ -169,11 +170,14 @@ func (s *session) spill() {
 // do has the store carry out a call at the session's levels.
 func (s *session) do(call *kv.Call) {
 	call.Write, call.Read, call.Together = s.write, s.read, s.holding
-	call.Deadline = time.Now().Add(s.srv.opts.Timeout)
+	began := time.Now()
+	call.Deadline = began.Add(s.srv.opts.Timeout)
 	s.srv.store.Do(call)
+	took := time.Since(began)
 	s.noteWrites(call)
-	gets, hits := int64(0), int64(0)
+	gets, hits, failed := int64(0), int64(0), false
 	for i := range call.Ops {
+		failed = failed || isFault(call.Ops[i].Err)
 		if call.Ops[i].Kind != kv.OpGet {
 			continue
 		}
@@ -182,6 +186,11 @@ func (s *session) do(call *kv.Call) {
 		}
 	}
 	k := &s.srv.counters
+	t := &k.times[uint64(s.id)%callStripes]
+	t.took.Record(&histogram.Latencies, int64(took))
+	if failed {
+		t.failed.Add(1)
+	}
 	k.calls.Add(1)
 	k.operations.Add(int64(len(call.Ops)))
 	k.gets.Add(gets)

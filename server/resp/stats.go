@@ -5,6 +5,8 @@ import (
 	"log/slog"
 	"sync/atomic"
 	"time"
+
+	"httpdhs/internal/histogram"
 )
 
 // Stats is what a server has counted since its start.
@@ -12,6 +14,9 @@ type Stats struct {
 	Commands   int64 // that were read
 	Calls      int64 // of the store
 	Operations int64 // in them
+
+	FailedCalls int64            // of which an operation failed, and not by the client's fault
+	CallTimes   histogram.Counts // nanoseconds that calls took in the store, by histogram.Latencies
 
 	Conns         int64 // open connections
 	AcceptedConns int64 // and those turned away
@@ -27,7 +32,16 @@ type Stats struct {
 	Gets, Hits        int64 // keys that were read, and those of them that were there
 }
 
+// callStripes is among how many counters the connections are dealt, so that those of different
+// cores seldom write to the same memory.
+const callStripes = 16
+
 type counters struct {
+	times [callStripes]struct {
+		failed atomic.Int64
+		took   histogram.Histogram
+		_      [64]byte // a cache line
+	}
 	commands, calls, operations, rejectedConns, slowConns, malformed, panics, overloaded atomic.Int64
 	inBytes, outBytes, unknownOutcomes, gets, hits                                       atomic.Int64
 }
@@ -42,6 +56,10 @@ func (s *Server) Stats() Stats {
 		InBytes: k.inBytes.Load(), OutBytes: k.outBytes.Load(),
 		InHeld: s.in.used.Load(), OutHeld: s.out.used.Load(),
 		UnknownOutcomes: k.unknownOutcomes.Load(), Gets: k.gets.Load(), Hits: k.hits.Load(),
+	}
+	for i := range k.times {
+		st.FailedCalls += k.times[i].failed.Load()
+		k.times[i].took.AddTo(&st.CallTimes)
 	}
 	s.mu.Lock()
 	st.Conns = int64(len(s.mu.conns))
