@@ -70,7 +70,7 @@ func (v *view) describe(p *wire.Ping, now bool) {
 		Evicted: s.Evicted, EvictedBytes: s.EvictedBytes}
 	p.Disk = v.disk()
 	p.Version, p.Started, p.Resp = v.cfg.Version, v.started, v.respAddr
-	p.Stopping = v.stopping.Load()
+	p.Stopping = v.isEnding()
 	p.HandOver = v.handingOver()
 }
 
@@ -202,7 +202,7 @@ func (v *view) describeSelf() api.Node {
 	p.Moving = v.plane.Repairer.Moving()
 	m := fromPing(&p)
 	m.State = api.StateActive
-	if v.stopping.Load() {
+	if v.isEnding() {
 		m.State, m.Reason = api.StateLeaving, reasonStopping
 	} else if ok, reason := v.Ready(); !ok {
 		m.State, m.Reason = api.StateJoining, reason
@@ -273,7 +273,7 @@ func describeMoving(m *wire.Moving) *api.Moving {
 
 // Ready implements server.Cluster.
 func (v *view) Ready() (ok bool, reason string) {
-	if v.stopping.Load() {
+	if v.isEnding() {
 		return false, reasonStopping
 	}
 	if reason := v.start.reason(); reason != "" {

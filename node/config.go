@@ -103,6 +103,10 @@ type Config struct {
 
 	Resp RespConfig
 
+	// DrainDelay is how long Drain takes, and a node that leaves goes on when it has handed over
+	// what it held; 0: neither waits.
+	DrainDelay time.Duration
+
 	AccessLog bool
 	PprofAddr string // host:port of net/http/pprof; empty: none
 

@@ -60,6 +60,8 @@ type roster struct {
 	evictions atomic.Int64  // of members, by this node
 	left      chan struct{} // closed when the node has left the cluster
 
+	setDraining func(on bool) // of the server
+
 	mu      sync.Mutex
 	leaving bool // guarded by mu: the goroutine of leave was started
 
@@ -190,7 +192,7 @@ func (r *roster) Evict(name string) {
 // Leave implements server.Cluster: it begins to hand all that the node holds over to the others.
 // When that is done the node is no member any more, and left is closed. It may be called again.
 func (r *roster) Leave() (api.Leaving, error) {
-	if r.stopping.Load() {
+	if r.isEnding() {
 		return api.Leaving{}, kv.ErrStopping
 	}
 	if err := r.start.err(); err != nil {
@@ -214,22 +216,18 @@ func (r *roster) Leave() (api.Leaving, error) {
 
 const leavePoll = 50 * time.Millisecond
 
-// leave waits until nothing is left to hand over, and says goodbye.
+// leave waits until nothing is left to hand over, drains, and says goodbye.
 func (r *roster) leave() {
 	r.log.Info("leaving: handing over what this node holds")
-	poll := time.NewTicker(leavePoll)
-	defer poll.Stop()
-	for r.plane.Repairer.Leaving() > 0 && r.isLeaving() {
-		select {
-		case <-poll.C:
-		case <-r.quit:
-			return
-		}
+	// What came while it drained is handed over, too.
+	if !r.handOver() || !r.drain() || !r.handOver() {
+		return
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), helloTimeout)
 	defer cancel()
 	if err := r.members.Left(ctx); errors.Is(err, membership.ErrNotLeaving) {
 		r.log.Warn("not leaving after all", "error", err)
+		r.setDraining(r.isEnding())
 		r.mu.Lock()
 		r.leaving = false // it may be asked again
 		r.mu.Unlock()
@@ -240,6 +238,21 @@ func (r *roster) leave() {
 	r.keepMembers()
 	r.log.Info("left the cluster")
 	close(r.left)
+}
+
+// handOver waits until nothing is left to hand over. It says whether it is so, or the node stays;
+// else it stops.
+func (r *roster) handOver() bool {
+	poll := time.NewTicker(leavePoll)
+	defer poll.Stop()
+	for r.plane.Repairer.Leaving() > 0 && r.isLeaving() {
+		select {
+		case <-poll.C:
+		case <-r.quit:
+			return false
+		}
+	}
+	return true
 }
 
 // isLeaving says whether the members still take this node for one that leaves: if all leave, one

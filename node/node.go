@@ -3,7 +3,6 @@ package node
 import (
 	"cmp"
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -64,12 +63,16 @@ type parts struct {
 // life is how far the node has come.
 type life struct {
 	started  time.Time
+	draining atomic.Bool // by Drain: it is to stop
 	stopping atomic.Bool
+	ending   chan struct{} // closed when either begins
 	quit     chan struct{} // closed when stopping begins
 	quitOnce sync.Once
 	start    start
 	serving  sync.WaitGroup // what runs until the node stops
 	failed   chan error     // what ended serving, if not Shutdown
+
+	endingOnce sync.Once
 }
 
 // fail delivers an error that ends serving, if none has before.
@@ -83,6 +86,7 @@ func (l *life) fail(err error) {
 // end begins the stopping.
 func (l *life) end() {
 	l.stopping.Store(true)
+	l.announce()
 	l.quitOnce.Do(func() { close(l.quit) })
 }
 
@@ -112,7 +116,7 @@ func Open(cfg Config) (n *Node, err error) {
 func open(cfg Config) (_ *Node, err error) {
 	n := &Node{
 		parts: &parts{cfg: cfg, log: cfg.Log},
-		life:  life{started: time.Now(), quit: make(chan struct{}), failed: make(chan error, 1)},
+		life:  life{started: time.Now(), ending: make(chan struct{}), quit: make(chan struct{}), failed: make(chan error, 1)},
 	}
 	n.start.prepare(n.parts)
 	n.roster = &roster{parts: n.parts, life: &n.life, left: make(chan struct{})}
@@ -161,7 +165,7 @@ func (n *Node) serve() {
 	formed := n.members.Formed()
 	listener := n.listener
 	if cfg.ServerTLS != nil {
-		listener = tls.NewListener(server.SecureListener(listener), cfg.ServerTLS)
+		listener = server.SecureListener(listener, cfg.ServerTLS)
 	}
 	n.serving.Go(func() {
 		if err := n.server.Serve(listener); err != nil {
@@ -276,6 +280,7 @@ func (n *Node) wire() (err error) {
 		MaxConns:         n.bound.conns,
 		MaxExchangeBytes: cfg.Limits.MaxValueBytes + exchangeSlack,
 	}, n.plane, cluster{n.view, n.roster}, n.plane)
+	n.roster.setDraining = n.server.SetDraining
 	if n.resp != nil {
 		n.wireResp()
 	}
@@ -407,7 +412,7 @@ func (n *Node) URL() string {
 	return scheme + n.listener.Addr().String()
 }
 
-// Shutdown stops the node. It is not ready any more, accepts nothing more, answers what it is
+// Shutdown stops the node. It is not ready any more, accepts nothing more, answers what it was
 // asked, hands over what its queues hold, and lets go. Past the end of ctx it waits for nothing;
 // the error says what was left. Members take it as a restart: the node stays one of them.
 func (n *Node) Shutdown(ctx context.Context) error {

@@ -64,15 +64,16 @@ type conn struct {
 	extra bool // it stands at the door: it was let in beyond the bound, for it may be a node's
 
 	// The rest belongs to the connection's goroutine.
-	in      *bufio.Reader
-	out     *bufio.Writer // nil: nothing was answered yet
-	req     bodyReader    // the body of the request at hand
-	has     fieldSet      // of that request
-	scratch *scratch
-	linked  bool // from the next answer on it carries messages of nodes
-	linger  bool // the client may still be sending: let it read the answer
-	untaken bool // the client has been waited for, and does not take what it is sent
-	eof     bool // the client has sent its last byte
+	in       *bufio.Reader
+	out      *bufio.Writer // nil: nothing was answered yet
+	req      bodyReader    // the body of the request at hand
+	has      fieldSet      // of that request
+	scratch  *scratch
+	linked   bool // from the next answer on it carries messages of nodes
+	linger   bool // the client may still be sending: let it read the answer
+	untaken  bool // the client has been waited for, and does not take what it is sent
+	partings int  // requests that were read since answers end their connections
+	eof      bool // the client has sent its last byte
 }
 
 func newConn(srv *Server, nc net.Conn) *conn {
@@ -131,12 +132,7 @@ func (c *conn) Read(p []byte) (int, error) {
 	if !ok {
 		return 0, io.EOF
 	}
-	if kind == waitNext && c.srv.stopping.Load() {
-		// Checked after the wait is noted, as wakeIfIdle looks at it after
-		// stopping is set: one of the two sees the other.
-		return 0, io.EOF
-	}
-	n, err := c.Conn.Read(p)
+	n, err := c.receive(p, waiting)
 	if !c.wait.CompareAndSwap(waiting, waitNone) {
 		if c.closed() {
 			return 0, io.EOF
@@ -157,7 +153,7 @@ func (c *conn) Read(p []byte) (int, error) {
 		c.eof = true
 	}
 	if err != nil && kind == waitNext && c.srv.stopping.Load() {
-		err = io.EOF // woken by wakeIfIdle, and nothing to answer
+		err = io.EOF // its last call is over, and there is nothing to answer
 	}
 	return n, err
 }
@@ -199,13 +195,6 @@ func (c *conn) endWait(word int64) bool {
 		_ = c.Conn.SetReadDeadline(longAgo)
 	}
 	return true
-}
-
-// wakeIfIdle ends the wait for a next request. Called with stopping set.
-func (c *conn) wakeIfIdle() {
-	if kind, _ := unpack(c.wait.Load()); kind == waitNext {
-		_ = c.Conn.SetReadDeadline(longAgo)
-	}
 }
 
 // longAgo as a deadline fails what waits now.

@@ -318,7 +318,7 @@ func TestShutdownEndsLinks(t *testing.T) {
 	f.stopping.Store(true)
 	_, _ = io.WriteString(late, upgrade[10:])
 	readAnswer(t, bufio.NewReader(late), "GET").want(t, 503)
-	f.wakeIdle()
+	f.lastCall()
 	waits.ends("one that carries nothing")
 	close(release)
 	l.read().want(t, 200)

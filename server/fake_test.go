@@ -268,6 +268,7 @@ func startWith(t *testing.T, o Options, change func(*Server)) *fixture {
 	f := &fixture{t: t, store: newFakeStore(), cluster: &fakeCluster{ring: &api.Ring{Fingerprint: "00ff00ff00ff00ff", Hash: "xxh3-64"}}}
 	f.Server = New(o, f.store, f.cluster, fakePeers{})
 	f.sweepEvery, f.clock.now = 0, f.clock.Load // a test turns the clock
+	f.limits.farewell = 0                       // nor does it wait for clients at its end
 	change(f.Server)
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -48,7 +48,7 @@ func (s *Server) guarded(ctx *fasthttp.RequestCtx, c *conn) {
 // finish puts on every answer what every answer has.
 func (s *Server) finish(ctx *fasthttp.RequestCtx, c *conn) {
 	s.sign(&ctx.Response.Header, !bytes.HasPrefix(ctx.Request.Header.RequestURI(), internalPrefix))
-	if s.stopping.Load() || c.extra && !c.linked {
+	if !c.linked && (c.extra || s.parting.Load() && c.parts()) {
 		ctx.Response.SetConnectionClose()
 	}
 	c.linger = c.linger || c.req.left != 0

@@ -187,27 +187,3 @@ func (s *constantStore) Partitions() int                            { return 102
 type endlessBody struct{}
 
 func (endlessBody) Read(p []byte) (int, error) { return len(p), nil }
-
-// A connection that turns idle after Shutdown has looked at it does not wait
-// for a request that nobody wants.
-func TestIdleWhileStopping(t *testing.T) {
-	s := New(Options{}, newFakeStore(), &fakeCluster{}, fakePeers{})
-	client, server := net.Pipe()
-	defer client.Close()
-	defer server.Close()
-	c := newConn(s, server)
-	if err := s.Shutdown(context.Background()); err != nil {
-		t.Fatal(err)
-	}
-	c.setPhase(phaseIdle)
-	written := make(chan struct{})
-	go func() { _, _ = client.Write([]byte("G")); close(written) }()
-	if n, err := c.Read(make([]byte, 1)); n != 0 || err != io.EOF {
-		t.Errorf("Read: %d bytes, %v", n, err)
-	}
-	c.setPhase(phaseHeader)
-	if n, err := c.Read(make([]byte, 1)); n != 1 || err != nil {
-		t.Errorf("a request that has begun is not read to its end: %v", err)
-	}
-	<-written
-}

@@ -34,7 +34,7 @@ func TestWhatIsNotTakenIsDropped(t *testing.T) {
 				}
 				f.addr = ln.Addr().String()
 				if over == "TLS" {
-					ln = tls.NewListener(SecureListener(ln), &tls.Config{Certificates: []tls.Certificate{pair}})
+					ln = SecureListener(ln, &tls.Config{Certificates: []tls.Certificate{pair}})
 				}
 				served := make(chan error, 1)
 				go func() { served <- f.Serve(ln) }()

@@ -21,11 +21,14 @@ type room struct {
 	clock      clock
 	limits     timeouts
 	sweepEvery time.Duration // 0: a test turns the clock
-	stopping   atomic.Bool   // all have to go
+	swept      atomic.Int64  // when the sweep loop last ran, by the clock
+	parting    atomic.Bool   // answers end their connections
+	stopping   atomic.Bool   // all have to go: parting, too
 
 	mu struct {
 		sync.Mutex
 		crowd
+		over      bool          // closeAll was called
 		sweepStop chan struct{} // nil: no sweep loop
 	}
 	sweeper sync.WaitGroup // the sweep loop, which outlives the connections
@@ -38,8 +41,8 @@ func (r *room) enter(c *conn) bool {
 	c.setWait(waitNext)
 	r.mu.Lock()
 	gone, in := r.mu.letIn(c, r.clock.Load())
-	stopping := r.stopping.Load()
-	if in && stopping {
+	over := r.mu.over
+	if in && over {
 		r.mu.drop(c)
 	}
 	r.mu.Unlock()
@@ -47,10 +50,10 @@ func (r *room) enter(c *conn) bool {
 	switch {
 	case !in:
 		r.turnAway(c.Conn)
-	case stopping:
+	case over:
 		_ = c.Conn.Close()
 	}
-	return in && !stopping
+	return in && !over
 }
 
 // exit takes a connection out that ends.
@@ -148,19 +151,23 @@ func (r *room) closeGone(gone victim) {
 	}
 }
 
-// wakeIdle has the connections end that wait for a next request. Called with stopping set.
-func (r *room) wakeIdle() {
+// lastCall has the connections end that wait for a next request, unless one comes. Called with
+// stopping set.
+func (r *room) lastCall() {
+	r.clock.tick()
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	now := r.clock.Load()
 	for c := range r.mu.conns {
-		c.wakeIfIdle()
+		c.lastCall(now)
 	}
 }
 
-// closeAll closes all connections, whatever they do.
+// closeAll closes all connections, whatever they do, and those that come later.
 func (r *room) closeAll() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.mu.over = true
 	for c := range r.mu.conns {
 		_ = c.Conn.Close()
 	}
@@ -196,10 +203,17 @@ func (r *room) sweepLoop(stop <-chan struct{}) {
 		select {
 		case <-ticker.C:
 			r.sweep(time.Duration(r.clock.now()) * time.Millisecond)
+			r.swept.Store(r.clock.Load())
 		case <-stop:
 			return
 		}
 	}
+}
+
+// SweptAgo is how long ago the loop ran that looks for slow clients. While connections cannot be
+// looked at it does not run.
+func (r *room) SweptAgo() time.Duration {
+	return time.Duration(r.clock.now()-r.swept.Load()) * time.Millisecond
 }
 
 // sweep sets the clock and wakes what waits for a client that is too slow.

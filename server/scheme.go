@@ -1,10 +1,12 @@
 package server
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
 	"net"
+	"syscall"
 	"time"
 
 	"httpdhs/internal/nonblock"
@@ -51,18 +53,37 @@ func tell(nc net.Conn, why string) {
 	_, _ = fmt.Fprintf(nc, otherScheme, len(body), body)
 }
 
-// SecureListener is a listener whose connections are to be given to tls.Server:
-// those of clients that speak plain HTTP are told so, and end.
-func SecureListener(ln net.Listener) net.Listener { return secureListener{ln} }
+// SecureListener is a listener of TLS, like that of tls.NewListener. Clients that speak plain HTTP
+// are told so.
+func SecureListener(ln net.Listener, cfg *tls.Config) net.Listener { return secureListener{ln, cfg} }
 
-type secureListener struct{ net.Listener }
+type secureListener struct {
+	net.Listener
+	cfg *tls.Config
+}
 
 func (l secureListener) Accept() (net.Conn, error) {
 	nc, err := l.Listener.Accept()
 	if err != nil {
 		return nil, err
 	}
-	return &secureConn{Conn: nonblock.Conn(nc)}, nil
+	return tls.Server(&secureConn{Conn: nonblock.Conn(nc)}, l.cfg), nil
+}
+
+// SyscallConn is the socket of the listener, where it has one.
+func (l secureListener) SyscallConn() (syscall.RawConn, error) {
+	if socket, ok := l.Listener.(syscall.Conn); ok {
+		return socket.SyscallConn()
+	}
+	return nil, errors.ErrUnsupported
+}
+
+// SetDeadline has Accept fail from then on, where the listener can.
+func (l secureListener) SetDeadline(t time.Time) error {
+	if patient, ok := l.Listener.(interface{ SetDeadline(time.Time) error }); ok {
+		return patient.SetDeadline(t)
+	}
+	return errors.ErrUnsupported
 }
 
 // secureConn is what lies under a TLS connection. Its reader looks at what comes first.

@@ -43,7 +43,7 @@ func TestPlainToTLS(t *testing.T) {
 	}
 	served := make(chan error, 1)
 	go func() {
-		served <- s.Serve(tls.NewListener(SecureListener(ln), &tls.Config{Certificates: []tls.Certificate{pair}}))
+		served <- s.Serve(SecureListener(ln, &tls.Config{Certificates: []tls.Certificate{pair}}))
 	}()
 	defer func() {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)

@@ -1,7 +1,6 @@
 package server
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -158,7 +157,7 @@ func New(o Options, store Store, members Cluster, peers Peers) *Server {
 	s.keys = &keys{store: store, limits: o.Limits, budgets: held}
 	s.routes.addKeys(s.keys)
 	s.routes.addStreams(&listings{store, held}, &clearings{store}, &batches{store, o.Limits, held}, &loads{store, o.Limits, held})
-	s.routes.addCluster(&cluster{of: members, stopping: &s.stopping}, &backups{of: members})
+	s.routes.addCluster(&cluster{of: members, parting: &s.parting}, &backups{of: members})
 	s.messages = newMessages(&s.opts, peers, held, &s.journal)
 	s.routes.addMessages(s.messages)
 	s.routes.addPages(&pages{&s.opts})
@@ -168,11 +167,12 @@ func New(o Options, store Store, members Cluster, peers Peers) *Server {
 // Serve answers the connections of ln until Shutdown, and then returns nil.
 // It closes ln. A listener that fails for good is an error.
 func (s *Server) Serve(ln net.Listener) error {
-	defer ln.Close()
 	if !s.begin(ln) {
+		_ = ln.Close()
 		return nil
 	}
 	defer s.wg.Done()
+	defer ln.Close() // before Shutdown returns
 	pause := time.Duration(0)
 	for {
 		nc, err := ln.Accept()
@@ -182,6 +182,7 @@ func (s *Server) Serve(ln net.Listener) error {
 			s.accept(nc)
 			continue
 		case s.stopping.Load():
+			s.acceptWaiting(ln)
 			return nil
 		case !acceptAgain(err):
 			return fmt.Errorf("cannot accept connections on %s: %w", ln.Addr(), err)
@@ -252,41 +253,4 @@ func (s *Server) serveConn(c *conn) {
 	} else if err != nil {
 		s.journal.fault("connection failed", err)
 	}
-}
-
-// Shutdown stops accepting, closes connections that are idle, lets requests
-// finish (their answers say Connection: close), and at the end of ctx closes
-// the rest and returns its error. Handlers end when the store has answered
-// them: a Store that is closed answers kv.ErrStopping at once.
-func (s *Server) Shutdown(ctx context.Context) error {
-	s.listening.Lock()
-	if !s.stopping.Swap(true) {
-		close(s.stop)
-	}
-	for ln := range s.listening.on {
-		_ = ln.Close()
-	}
-	clear(s.listening.on)
-	s.listening.Unlock()
-	s.wakeIdle()
-
-	done := make(chan struct{})
-	go func() {
-		s.wg.Wait()
-		close(done)
-	}()
-	var err error
-	select {
-	case <-done:
-	case <-ctx.Done():
-		err = ctx.Err()
-		s.closeAll()
-		// Handlers that only wait for their connection end now.
-		select {
-		case <-done:
-		case <-time.After(time.Second):
-		}
-	}
-	s.stopSweep()
-	return err
 }

@@ -24,6 +24,10 @@ type timeouts struct {
 
 	// linger is how long a client that was refused may take to close. The sweep does not judge it.
 	linger time.Duration
+
+	// farewell is how long a client that was active lately may take to send a last request, once
+	// the server stops. Neither is this judged by the sweep.
+	farewell time.Duration
 }
 
 func defaultTimeouts() timeouts {
@@ -35,6 +39,7 @@ func defaultTimeouts() timeouts {
 		bodyRate: 1 << 10,
 		stream:   60 * time.Second,
 		linger:   5 * time.Second,
+		farewell: 500 * time.Millisecond, // a round trip across the world, and some
 	}
 }
 

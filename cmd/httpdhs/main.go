@@ -45,6 +45,7 @@ type commands struct {
 	Put        putCmd        `cmd:"" help:"Store a value under a key."`
 	Del        delCmd        `cmd:"" help:"Delete a key."`
 	Keys       keysCmd       `cmd:"" help:"List the keys, one a line."`
+	Health     healthCmd     `cmd:"" name:"healthcheck" help:"Ask a node how it is, for containers and scripts."`
 	Status     statusCmd     `cmd:"" help:"Show the nodes of the cluster and how they are."`
 	Ring       ringCmd       `cmd:"" help:"Show who owns what, or where one key lives."`
 	Leave      leaveCmd      `cmd:"" help:"Have a node hand its data over and leave the cluster."`
@@ -167,4 +168,6 @@ func findCommand(root *kong.Node, name string) *kong.Node {
 }
 
 // oneLine keeps an error on the one line that it is promised.
-func oneLine(err error) string { return strings.Join(strings.Fields(err.Error()), " ") }
+func oneLine(err error) string { return oneLineOf(err.Error()) }
+
+func oneLineOf(text string) string { return strings.Join(strings.Fields(text), " ") }

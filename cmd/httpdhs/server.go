@@ -41,9 +41,9 @@ type serverCmd struct {
 	respFlags
 	logFlags
 	securityFlags
+	stopFlags
 
-	ShutdownTimeout time.Duration `default:"10s" help:"How long a stop may take."`
-	PprofAddr       string        `placeholder:"HOST:PORT" help:"Serve net/http/pprof there."`
+	PprofAddr string `placeholder:"HOST:PORT" help:"Serve net/http/pprof there."`
 }
 
 // clusterFlags have to be the same at all nodes.
@@ -116,13 +116,11 @@ func (cmd *serverCmd) Validate() error {
 		return fmt.Errorf("--zone has %d bytes, want at most %d", len(cmd.Zone), node.ZoneBytesMax)
 	case cmd.Conf != "" && len(cmd.Join) > 0:
 		return errors.New("--conf and --join are both given: use --join for a node that is new to a running cluster")
-	case cmd.ShutdownTimeout == 0:
-		return errors.New("--shutdown-timeout is 0, want more")
 	}
 	if err := cmd.checkAddrs(); err != nil {
 		return err
 	}
-	return errors.Join(cmd.clusterFlags.check(), cmd.storeFlags.check(), cmd.diskFlags.check(cmd.MaxValueBytes), cmd.respFlags.check(cmd.Port, cmd.Replicas), cmd.securityFlags.check())
+	return errors.Join(cmd.clusterFlags.check(), cmd.storeFlags.check(), cmd.diskFlags.check(cmd.MaxValueBytes), cmd.respFlags.check(cmd.Port, cmd.Replicas), cmd.securityFlags.check(), cmd.stopFlags.check())
 }
 
 // checkAddrs says which of the addresses of nodes cannot be one.
@@ -182,6 +180,9 @@ func (cmd *serverCmd) Run(ctx context.Context, term *terminal) error {
 	if err != nil {
 		return err
 	}
+	stopped := make(chan struct{})
+	defer close(stopped)
+	supervise(n, cfg.Log, stopped)
 	return untilOver(ctx, cmd.ShutdownTimeout, n)
 }
 
@@ -201,6 +202,7 @@ func (cmd *serverCmd) config(self *machine) (node.Config, error) {
 		MaxMemory:      int64(cmd.MaxMemory),
 		Eviction:       cmd.Eviction,
 		TombstoneGrace: cmd.TombstoneGrace,
+		DrainDelay:     cmd.DrainDelay,
 		AccessLog:      cmd.AccessLog,
 		PprofAddr:      cmd.PprofAddr,
 		Version:        versionName(),
@@ -271,11 +273,11 @@ func (f *logFlags) logger(term *terminal) *slog.Logger {
 	return slog.New(slog.NewTextHandler(term.err, opts))
 }
 
-// untilOver waits for the signal that ends ctx, and then takes the nodes down, for at most timeout.
-// It does so at the same time with all: one after the other, the last would wait for peers that are
-// gone. A second signal has its default effect, which ends the process. Whoever sends one finds
-// even this too slow. A node that leaves the cluster is taken down when it has left. The last of
-// them ends the wait.
+// untilOver waits for the signal that ends ctx, has the nodes drain, and then takes them down, for
+// at most timeout. It does so at the same time with all: one after the other, the last would wait
+// for peers that are gone. A second signal ends the draining. One while the nodes are taken down
+// has its default effect, which ends the process. Whoever sends it finds even this too slow. A node
+// that leaves the cluster is taken down when it has left. The last of them ends the wait.
 func untilOver(ctx context.Context, timeout time.Duration, nodes ...*node.Node) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -285,6 +287,7 @@ func untilOver(ctx context.Context, timeout time.Duration, nodes ...*node.Node) 
 	for over := false; !over; over = over || len(nodes) == 0 {
 		select {
 		case <-ctx.Done():
+			drain(nodes)
 			over = true
 		case err := <-failed:
 			errs, over = append(errs, err), true

@@ -18,6 +18,8 @@ var bounds = map[string][]string{
 	"metadata of a value":          {"MaxMetaBytes"},
 	"entity tags in a condition":   {"MaxConditionVersions"},
 	"connections of clients":       {"defaultMaxConns"},
+	"once the node stops":          {"lastAccepts", "lastAcceptsMax"},
+	"requests of a connection":     {"partingsMax"},
 	"profiler (`--pprof-addr`)":    {"pprofConns", "pprofReadTimeout", "pprofWriteTimeout", "pprofIdleTimeout"},
 	"request bodies in memory":     {"defaultMaxInFlightBytes"},
 	"answers that clients have":    {"defaultMaxAnswerBytes"},

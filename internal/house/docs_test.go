@@ -288,7 +288,7 @@ func TestMakeTargetsThatAreNamedExist(t *testing.T) {
 }
 
 // fileEndings are those of files that documents name, and that may begin as a package is called.
-var fileEndings = []string{"go", "crt", "key"}
+var fileEndings = []string{"go", "crt", "key", "service", "env"}
 
 // Names of the code that a document writes as `package.Name` are there, and what a comment writes
 // as package.Name, or Type.Name of its own package.

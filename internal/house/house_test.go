@@ -98,6 +98,7 @@ var mayImport = map[string][]string{
 var onlyIn = map[string][]string{
 	"github.com/prometheus/client_golang":     {"internal/metrics"},
 	"github.com/alecthomas/kong":              {"cmd/httpdhs"},
+	"github.com/coreos/go-systemd/v22":        {"cmd/httpdhs"},
 	"github.com/schollz/progressbar/v3":       {"cmd/httpdhs"},
 	"github.com/klauspost/compress":           {"cmd/httpdhs", "backup"},
 	"golang.org/x/text/unicode/runenames":     {"cmd/httpdhs"},

@@ -1,0 +1,82 @@
+package test
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+const unitDir = "../deploy/systemd"
+
+// systemd takes the unit as it is, and finds it little exposed.
+func TestUnitIsGood(t *testing.T) {
+	t.Parallel()
+	analyze, err := exec.LookPath("systemd-analyze")
+	if err != nil {
+		t.Skip("no systemd-analyze here: the unit is not verified")
+	}
+	text, err := os.ReadFile(filepath.Join(unitDir, "httpdhs.service"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The program has to be where the unit says.
+	unit := strings.ReplaceAll(string(text), "/usr/bin/httpdhs", binary)
+	if unit == string(text) {
+		t.Error("the unit does not run /usr/bin/httpdhs")
+	}
+	file := filepath.Join(t.TempDir(), "httpdhs.service")
+	if err := os.WriteFile(file, []byte(unit), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.Command(analyze, "verify", "--man=no", file).CombinedOutput()
+	if err != nil || len(out) > 0 {
+		t.Errorf("systemd-analyze verify: %v\n%s", err, out)
+	}
+	const exposureMax = "15" // tenths: 1.5 of 10
+	out, err = exec.Command(analyze, "security", "--offline=yes", "--threshold="+exposureMax, file).CombinedOutput()
+	if err != nil && strings.Contains(string(out), "unrecognized option") {
+		t.Skip("this systemd-analyze is too old to judge a file")
+	}
+	if err != nil {
+		t.Errorf("systemd-analyze security: %v\n%s", err, out)
+	}
+}
+
+// Every setting of the example is one of the server, and is commented out. The unit reads that
+// file.
+func TestUnitSettings(t *testing.T) {
+	t.Parallel()
+	unit, err := os.ReadFile(filepath.Join(unitDir, "httpdhs.service"))
+	if err != nil || !strings.Contains(string(unit), "\nEnvironmentFile=-/etc/httpdhs/httpdhs.env\n") {
+		t.Errorf("the unit does not read the file (%v)", err)
+	}
+	text, err := os.ReadFile(filepath.Join(unitDir, "httpdhs.env"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	status, help, _ := run(t, nil, "server", "--help")
+	if status != 0 {
+		t.Fatal(help)
+	}
+	names := regexp.MustCompile(`HTTPDHS_[A-Z_]*[A-Z]`)
+	settings := 0
+	for line := range strings.Lines(string(text)) {
+		if line = strings.TrimSpace(line); line != "" && line[0] != '#' {
+			t.Errorf("%q is not commented out", line)
+		}
+		if strings.HasPrefix(line, "#HTTPDHS_") {
+			settings++
+		}
+		for _, name := range names.FindAllString(line, -1) {
+			if !regexp.MustCompile(`\$` + name + `\b`).MatchString(help) {
+				t.Errorf("the server knows no %s", name)
+			}
+		}
+	}
+	if settings < 10 {
+		t.Errorf("%d settings", settings)
+	}
+}
