@@ -40,11 +40,16 @@ type Node struct {
 	// DownSince is when the node that answers found this one down. Absent: it is up.
 	DownSince time.Time `json:"down_since,omitzero"`
 
-	Zone              string `json:"zone,omitempty"`
-	Weight            int    `json:"weight"`
-	Keys              int64  `json:"keys"`           // live keys that it stores
-	Bytes             int64  `json:"bytes"`          // of their keys and values
-	Tombstones        int64  `json:"tombstones"`     // deleted keys still remembered
+	Zone       string `json:"zone,omitempty"`
+	Weight     int    `json:"weight"`
+	Keys       int64  `json:"keys"`       // live keys that it stores
+	Bytes      int64  `json:"bytes"`      // of their keys and values
+	Tombstones int64  `json:"tombstones"` // deleted keys still remembered
+
+	// UnderReplicated are keys with fewer copies that are up and in sync than Cluster.Replicas.
+	// Each such key is counted by one node, so those of all nodes can be added.
+	UnderReplicated int64 `json:"under_replicated"`
+
 	Memory            Memory `json:"memory"`         // that its store takes
 	Disk              *Disk  `json:"disk,omitempty"` // that its --data-dir takes; absent: it has none
 	PrimaryPartitions int    `json:"primary_partitions"`

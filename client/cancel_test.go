@@ -63,7 +63,11 @@ func allCalls() map[string]call {
 		"leave":   {"/cluster/leave", func(ctx context.Context, c *Client) error { _, err := c.Leave(ctx); return err }, true},
 		"backup":  {"/cluster/backup", func(ctx context.Context, c *Client) error { _, err := c.Backup(ctx); return err }, false},
 		"recover": {"/cluster/recover", func(ctx context.Context, c *Client) error { _, err := c.Recover(ctx, true); return err }, true},
-		"remove":  {"/cluster/nodes/n", func(ctx context.Context, c *Client) error { return c.Remove(ctx, "n") }, true},
+		"safe": {"/cluster/safe-to-stop", func(ctx context.Context, c *Client) error {
+			_, err := c.SafeToStop(ctx, nil, false)
+			return err
+		}, false},
+		"remove": {"/cluster/nodes/n", func(ctx context.Context, c *Client) error { return c.Remove(ctx, "n") }, true},
 		"keys": {"/db", func(ctx context.Context, c *Client) error {
 			for _, err := range c.Keys(ctx, nil) {
 				return err

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/url"
 	"slices"
 
 	"github.com/valyala/fasthttp"
@@ -68,6 +69,33 @@ func (c *Client) Recover(ctx context.Context, acceptLoss bool) (*api.Recovery, e
 	}
 	return readJSON[api.Recovery](ctx, c, c.routes.Load().seeds[:1], req)
 }
+
+// SafeToStop asks whether nodes can be stopped now, all at once, by their names. Without any, the
+// node at the first of Options.Addrs is asked about itself. It is safe if no key loses its last
+// copy that is up and in sync. With quorum, no key may lose the quorum of replicas that it has
+// either. A name that is no member's is ErrNotFound. The answer reserves nothing.
+func (c *Client) SafeToStop(ctx context.Context, nodes []string, quorum bool) (*api.SafeToStop, error) {
+	req := &request{
+		method: fasthttp.MethodGet, target: fmt.Appendf(nil, "/cluster/safe-to-stop?quorum=%t", quorum),
+		safe: true, answers: fasthttp.StatusConflict,
+	}
+	candidates := c.routes.Load().seeds[:1]
+	for i, name := range nodes {
+		if name == "" {
+			return nil, errNoStop
+		}
+		if i == 0 {
+			candidates = c.routes.Load().forAny()
+			req.target = append(req.target, "&nodes="...)
+		} else {
+			req.target = append(req.target, ',')
+		}
+		req.target = append(req.target, url.QueryEscape(name)...)
+	}
+	return readJSON[api.SafeToStop](ctx, c, candidates, req)
+}
+
+var errNoStop = errors.New("name the nodes to stop as Cluster has them, host:port")
 
 var errNoName = errors.New("name the node to remove as Cluster has it, host:port")
 

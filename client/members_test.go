@@ -156,6 +156,35 @@ func TestRecoverAsksOneNode(t *testing.T) {
 	}
 }
 
+// Whether it is safe to stop nodes is an answer, be it yes or no. Of other nodes any is asked; of
+// itself the one that was given.
+func TestSafeToStop(t *testing.T) {
+	status, body := 200, `{"node":"a:1","nodes":["b:1"],"safe":true,"reason":"so"}`
+	cluster := newFakeCluster(t, 1, func(_ int, w http.ResponseWriter, _ *http.Request) { reply(w, status, body) })
+	c, _ := newClient(t, Options{Addrs: []string{cluster.nodes[0].addr}})
+	if doc, err := c.SafeToStop(background, []string{"b:1", "[::1]:2"}, true); err != nil || !doc.Safe || doc.Reason != "so" {
+		t.Errorf("got %+v, %v", doc, err)
+	}
+	status, body = 409, `{"node":"a:1","nodes":["a:1"],"safe":false,"reason":"no","error":"no","waits":[{"node":"c:1"}]}`
+	if doc, err := c.SafeToStop(background, nil, false); err != nil || doc.Safe || doc.Reason != "no" || doc.Waits[0].Node != "c:1" {
+		t.Errorf("got %+v, %v", doc, err)
+	}
+	status, body = 404, `{"error":"no such node"}`
+	if _, err := c.SafeToStop(background, []string{"who:1"}, false); !errors.Is(err, ErrNotFound) {
+		t.Errorf("of a stranger: %v", err)
+	}
+	if _, err := c.SafeToStop(background, []string{""}, false); err == nil {
+		t.Error("of nobody: no error")
+	}
+	want := []string{
+		"GET /cluster/safe-to-stop?quorum=true&nodes=b%3A1,%5B%3A%3A1%5D%3A2", "GET /cluster/safe-to-stop?quorum=false",
+		"GET /cluster/safe-to-stop?quorum=false&nodes=who%3A1",
+	}
+	if got := cluster.nodes[0].about("/cluster/safe-to-stop"); !slices.Equal(got, want) {
+		t.Errorf("asked %q", got)
+	}
+}
+
 // Leave and Remove may have been done where the node hangs up, though they are sent again.
 func TestMembersMayHaveChanged(t *testing.T) {
 	cluster := newFakeCluster(t, 2, func(_ int, w http.ResponseWriter, _ *http.Request) { hangUp(w) })

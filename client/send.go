@@ -23,6 +23,8 @@ type request struct {
 	// may have seen it, however the call ends.
 	safe, writes bool
 
+	answers int // a status that is an answer too, beside those of success; 0: none
+
 	begun   time.Time     // the time counts from here; zero: from when it is sent
 	timeout time.Duration // over all attempts; 0: Options.Timeout
 }
@@ -161,7 +163,7 @@ func (a *attempts) one(e *endpoint, last bool) (*fasthttp.Response, error) {
 		return nil, a.unanswered(e, err)
 	}
 	e.succeeded()
-	if isSuccess(resp.StatusCode()) && len(resp.Header.Peek(headerNode)) > 0 {
+	if (isSuccess(resp.StatusCode()) || resp.StatusCode() == a.req.answers) && len(resp.Header.Peek(headerNode)) > 0 {
 		return resp, nil
 	}
 	status := statusError(resp, e.addr)

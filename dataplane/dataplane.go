@@ -101,6 +101,10 @@ func New(o *Options) (*Plane, error) {
 			ping.Moving = p.Repairer.Moving()
 			o.Describe(ping, now)
 		},
+		Holding: func(partition int) (keys int, any bool) {
+			keys = o.Store.PartitionKeys(partition)
+			return keys, keys > 0 || o.Store.Digest(partition) != 0
+		},
 	})
 	p.Repairer = antientropy.New(&antientropy.Options{
 		Name: o.Name, Boot: o.Boot, Board: p.Board, Store: o.Store, Clock: o.Clock, Topology: p.Topology,
@@ -160,6 +164,8 @@ func (p *Plane) Exchange(dst, request []byte) ([]byte, error) {
 		return p.Topology.ServePing(dst, request)
 	case wire.KindRing:
 		return p.Topology.ServeRing(dst, body)
+	case wire.KindStanding:
+		return p.Topology.ServeStanding(dst), nil
 	case wire.KindHello:
 		return p.serveHello(dst, body)
 	case wire.KindStats:

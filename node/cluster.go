@@ -25,22 +25,23 @@ const (
 
 // counted is what the store counted at a moment.
 type counted struct {
-	at    time.Time
-	stats shard.Stats
+	at              time.Time
+	stats           shard.Stats
+	underReplicated int64 // keys
 }
 
 // countEvery is how old the figures in a probe may be: to look at all partitions takes a while, and
 // in a large cluster a node sends and answers many probes a second.
 const countEvery = time.Second
 
-// stats are what the store counts, now or a moment ago.
-func (v *view) stats(now bool) *shard.Stats {
+// count is what the node counts, now or a moment ago.
+func (v *view) count(now bool) *counted {
 	if last := v.counted.Load(); !now && last != nil && time.Since(last.at) < countEvery {
-		return &last.stats
+		return last
 	}
-	count := &counted{time.Now(), v.store.Stats()}
+	count := &counted{time.Now(), v.store.Stats(), v.plane.Topology.UnderReplicated()}
 	v.counted.Store(count)
-	return &count.stats
+	return count
 }
 
 // view is what a node tells of itself and the others, as documents and counters.
@@ -63,8 +64,10 @@ type cluster struct {
 // describe is what the node tells its peers of itself. now: as it is, and not as it was a moment
 // ago.
 func (v *view) describe(p *wire.Ping, now bool) {
-	s := v.stats(now)
+	count := v.count(now)
+	s := &count.stats
 	p.Keys, p.Bytes, p.Tombstones = int64(s.Keys), s.Bytes, int64(s.Tombstones)
+	p.UnderReplicated = count.underReplicated
 	m := &s.Memory
 	p.Memory = wire.Memory{Live: m.Live, Dead: m.Dead, Segments: m.Segments, Index: m.Index, Max: v.cfg.MaxMemory,
 		Evicted: s.Evicted, EvictedBytes: s.EvictedBytes}
@@ -217,6 +220,7 @@ func describePeer(p *topology.Status) api.Node {
 	switch {
 	case p.State == peer.Down:
 		m.State, m.Reason, m.DownSince = api.StateDown, p.Reason.Error(), p.Since
+		m.UnderReplicated = 0 // others count these keys now
 	case p.Ping.Stopping:
 		m.State, m.Reason = api.StateLeaving, reasonStopping
 	case !p.Ping.InSync:
@@ -230,8 +234,8 @@ func describePeer(p *topology.Status) api.Node {
 func fromPing(p *wire.Ping) api.Node {
 	return api.Node{
 		Keys: p.Keys, Bytes: p.Bytes, Tombstones: p.Tombstones, Memory: describeMemory(&p.Memory),
-		Disk:    describeDisk(&p.Disk),
-		Version: p.Version, Resp: p.Resp, Started: p.Started, Moving: describeMoving(p.Moving), HandOver: p.HandOver,
+		Disk:            describeDisk(&p.Disk),
+		UnderReplicated: p.UnderReplicated, Version: p.Version, Resp: p.Resp, Started: p.Started, Moving: describeMoving(p.Moving), HandOver: p.HandOver,
 	}
 }
 

@@ -39,6 +39,8 @@ func (v *view) ringMetrics() metrics.Ring {
 		Fingerprint: fmt.Sprintf("%016x", table.Fingerprint()),
 		Changing:    table.Fingerprint() != target.Fingerprint(),
 		HandOver:    v.handingOver(),
+
+		UnderReplicated: v.plane.Topology.UnderReplicated(),
 	}
 	if moving := describeMoving(v.plane.Repairer.Moving()); moving != nil {
 		m.FetchLeft, m.FetchBytesLeft = moving.Partitions-moving.Done, moving.BytesLeft

@@ -66,6 +66,8 @@ type Cluster interface {
 	// The error wraps [ErrNoMember] and names the members, or [ErrMemberUp] or [ErrMemberUnsure]
 	// and says what to do.
 	Remove(name string) error
+
+	Safety
 }
 
 // Backup is files that stay as they are until it is closed.

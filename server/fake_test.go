@@ -209,6 +209,21 @@ func (f *fakeCluster) Recover(accept bool, _ time.Time) (api.Recovery, error) {
 	return api.Recovery{Node: "n1", Released: f.reason != "", Removed: []string{"down:1"}}, nil
 }
 
+// SafeToStop knows n1 and last:1, of which the latter has last copies.
+func (f *fakeCluster) SafeToStop(nodes []string, quorum bool, _ time.Time) (api.SafeToStop, error) {
+	doc := api.SafeToStop{Node: "n1", Nodes: nodes, Safe: !quorum, Reason: "as it is"}
+	for _, name := range nodes {
+		switch name {
+		case "n1":
+		case "last:1":
+			doc.Safe = false
+		default:
+			return doc, fmt.Errorf("%w: %q; the members are last:1, n1", ErrNoMember, name)
+		}
+	}
+	return doc, nil
+}
+
 // Remove knows down:1 and up:1.
 func (f *fakeCluster) Remove(name string) error {
 	switch name {

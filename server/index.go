@@ -16,6 +16,7 @@ const indexText = `httpdhs %VERSION%, node %NODE%: a distributed hash table over
   curl -T pairs.tsv HOST/load-data           load many
   curl           HOST/cluster                the nodes and what they hold
   curl           HOST/cluster/key/KEY        where a key lives
+  curl           HOST/cluster/safe-to-stop   whether this node can be stopped, or ?nodes=
   curl -X POST   HOST/cluster/leave          hand all over to the others and leave
   curl -X POST   HOST/cluster/recover        go on without nodes that are down for good
   curl -OJ       HOST/cluster/backup         what this node has on its disk, as a tar

@@ -26,6 +26,7 @@ var (
 	paramsBatch    = []string{"w", "r", "ttl", "timeout"}
 	paramsDocument = []string{"timeout"}
 	paramsRecover  = []string{paramAcceptLoss, "timeout"}
+	paramsSafe     = []string{paramNodes, paramQuorum, "timeout"}
 )
 
 // params are the query parameters of all resources.
@@ -46,6 +47,9 @@ type params struct {
 	values   bool
 
 	acceptLoss bool
+
+	nodes  []string // nil: nodes is not given
+	quorum bool
 }
 
 const (
@@ -134,6 +138,14 @@ func (p *params) set(name string, raw []byte, maxTimeout time.Duration) (err err
 	case paramAcceptLoss:
 		if p.acceptLoss, err = strconv.ParseBool(v); err != nil {
 			err = fmt.Errorf("accept_loss is %.40q: use true", v)
+		}
+	case paramNodes:
+		if p.nodes = strings.Split(v, ","); slices.Contains(p.nodes, "") {
+			err = fmt.Errorf("nodes is %.40q: use names of nodes with commas between, as in a:1234,b:1234", v)
+		}
+	case paramQuorum:
+		if p.quorum, err = strconv.ParseBool(v); err != nil {
+			err = fmt.Errorf("quorum is %.40q: use true or false", v)
 		}
 	case "values":
 		if p.values, err = strconv.ParseBool(v); err != nil {

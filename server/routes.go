@@ -161,6 +161,7 @@ func (r *routes) addCluster(k *cluster, b *backups) {
 	r.get("/cluster", endpoint{params: paramsDocument, answer: k.status})
 	r.get("/cluster/stats", endpoint{params: paramsDocument, answer: k.stats})
 	r.get("/cluster/ring", endpoint{judge: k.judgeRing, answer: k.ring})
+	r.get("/cluster/safe-to-stop", endpoint{params: paramsSafe, answer: k.safeToStop})
 	r.post("/cluster/leave", endpoint{body: bodyRefused, answer: k.leave})
 	r.post("/cluster/recover", endpoint{params: paramsRecover, body: bodyRefused, answer: k.recover})
 	r.get("/cluster/backup", endpoint{answer: b.serve})

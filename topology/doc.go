@@ -23,6 +23,8 @@
 //	clocks.go     what time it is
 //	stamps.go     how far apart members stamp
 //	serve.go      what others ask
+//	standing.go   how all members stand: whom they count on, and what they hold
+//	loss.go       what would be lost if some stopped: pure
 //
 // docs/design/membership.md has the protocol, and why it is right.
 //

@@ -52,7 +52,14 @@ type testNode struct {
 // newCluster starts nodes that are up and in sync with each other.
 func newCluster(t testing.TB, nodes int) *cluster {
 	t.Helper()
+	return newClusterOf(t, nodes, func(*cluster) {})
+}
+
+// newClusterOf is newCluster. It lets the test set how nodes start.
+func newClusterOf(t testing.TB, nodes int, set func(*cluster)) *cluster {
+	t.Helper()
 	c := &cluster{t: t, net: memnet.New()}
+	set(c)
 	members := make([]ring.Node, nodes)
 	for i := range members {
 		members[i] = ring.Node{Name: fmt.Sprintf("node%d", i), Weight: 1}
@@ -122,6 +129,8 @@ func (n *testNode) Exchange(dst, msg []byte) ([]byte, error) {
 		return dst, err
 	case kind == wire.KindRing:
 		return n.ServeRing(dst, body)
+	case kind == wire.KindStanding:
+		return n.ServeStanding(dst), nil
 	case kind == wire.KindBatch:
 		return wire.OpenBatch(dst), nil
 	}

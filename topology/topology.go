@@ -65,6 +65,10 @@ type Options struct {
 	// Version, Started, Stopping, Moving, HandOver. now: as they are, and not as
 	// they were a moment ago.
 	Describe func(p *wire.Ping, now bool)
+
+	// Holding is how many live keys this node holds of a partition, and whether it holds anything
+	// of it, be it tombstones. nil: it holds nothing.
+	Holding func(partition int) (keys int, any bool)
 }
 
 // Topology is this node's view of the cluster: see the package comment.

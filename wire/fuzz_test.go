@@ -2,6 +2,7 @@ package wire
 
 import (
 	"bytes"
+	"reflect"
 	"slices"
 	"testing"
 	"time"
@@ -44,6 +45,7 @@ func FuzzMessages(f *testing.F) {
 		Operations: []OperationStats{{Kind: "get", Errors: 1, Nanos: 70, Buckets: []int64{1, 0, 3}}},
 		Hot:        []PartitionRate{{Partition: 7, Reads: 1.5}},
 	}))
+	f.Add(AppendStanding(nil, &Standing{Boot: 7, Parts: make([]Part, fuzzPartitions), Ways: []Way{{Name: "a:1", Counts: true}}}))
 	f.Fuzz(func(t *testing.T, msg []byte) {
 		before := bytes.Clone(msg)
 		fuzzBatch(msg)
@@ -75,6 +77,11 @@ func FuzzMessages(f *testing.F) {
 		if s, err := ParseStats(msg); err == nil {
 			if again, err := ParseStats(AppendStats(nil, &s)); err != nil || len(again.Operations) != len(s.Operations) {
 				t.Errorf("%+v are stats that are none: %v", s, err)
+			}
+		}
+		if s, err := ParseStanding(msg, fuzzPartitions); err == nil {
+			if again, err := ParseStanding(AppendStanding(nil, &s), fuzzPartitions); err != nil || !reflect.DeepEqual(again, s) {
+				t.Errorf("%+v comes back as %+v, %v", s, again, err)
 			}
 		}
 		if body, err := SplitHello(msg); err == nil {

@@ -10,7 +10,7 @@ import (
 // Format is the version of all messages. Head is how many bytes their heads have: format and kind.
 // Seals have a version of their own.
 const (
-	Format = 6
+	Format = 7
 	Head   = 2
 )
 
@@ -26,6 +26,8 @@ const (
 	KindRing    Kind = 6
 	KindHello   Kind = 7
 	KindStats   Kind = 8
+
+	KindStanding Kind = 9
 )
 
 // ErrMalformed is wrapped by the error for a message that no node of this version makes.

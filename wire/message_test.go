@@ -26,7 +26,7 @@ func TestGoldenMessages(t *testing.T) {
 		{Kind: kv.OpDelete, Cond: kv.Condition{Kind: kv.IfVersion, Versions: []kv.Version{1, 0xff}}, Record: kv.Record{Key: []byte("d")}},
 		{Kind: kv.OpIncr, Number: -3, Prior: true},
 	})
-	golden(t, "batch", batch, "0601"+"8877665544332211"+
+	golden(t, "batch", batch, "0701"+"8877665544332211"+
 		"61"+"10"+"01"+"02"+"0807060504030201"+"6b"+"7676"+
 		"72"+"03"+"6b6579"+
 		"64"+"0900000000000000"+"01"+"64"+"97808000"+
@@ -41,14 +41,14 @@ func TestGoldenMessages(t *testing.T) {
 	} {
 		answer = AppendResult(answer, &r)
 	}
-	golden(t, "answer", answer, "0601"+"0000000000000000"+
+	golden(t, "answer", answer, "0701"+"0000000000000000"+
 		"81"+"02"+"0700000000000000"+"03"+"04"+"0b"+
 		"05"+"03"+"0800000000000000"+"10"+"01"+"01"+"0900000000000000"+"64"+"37"+"84808000"+"00"+"07"+"01"+"00"+
 
 		"46"+"10"+"01"+"00"+"0100000000000000"+"6b"+"07"+"09"+"0c"+"0d"+"0e"+"0f"+"08")
 
 	list := AppendList(nil, &kv.ListRequest{From: 0x1234, Limit: 5, Values: true, Prefix: []byte("p")}, []uint16{1, 0x203})
-	golden(t, "listing", list, "0602"+"3412000000000000"+"05000000"+"01"+"01"+"70"+"0100"+"0302")
+	golden(t, "listing", list, "0702"+"3412000000000000"+"05000000"+"01"+"01"+"70"+"0100"+"0302")
 
 	ping := AppendPing(nil, &Ping{
 		Name: "n", Boot: 7, Settings: "s", Clock: 300, Wall: 1, Lead: -1, Machine: 2, InSync: true, Number: 3,
@@ -58,11 +58,42 @@ func TestGoldenMessages(t *testing.T) {
 		Keys: 1, Bytes: 2, Tombstones: 3, Version: "v", Resp: "h:1", Started: time.Unix(64, 1),
 		Memory: Memory{Live: 4, Dead: 5, Segments: 6, Index: 7, Max: 8, Evicted: 9, EvictedBytes: 10},
 		Disk:   Disk{Bytes: 11, Unsynced: 12, Max: 13, Faults: 1},
+
+		UnderReplicated: 2,
 	})
-	golden(t, "ping", ping, "0603"+"05"+"016e"+"07"+"0173"+"ac02"+"02"+"01"+"04"+"03"+
+	golden(t, "ping", ping, "0703"+"05"+"016e"+"07"+"0173"+"ac02"+"02"+"01"+"04"+"03"+
 		"04"+"05"+"06"+"020607"+"00"+"0106"+"08"+"0172"+"12"+"02"+"04"+"000000000000f03f"+"14"+"01"+"0164"+
 		"03"+"0b"+"0c"+"0d"+"0f"+"10"+"22"+
-		"02"+"04"+"06"+"08"+"0a"+"0c"+"0e"+"10"+"12"+"14"+"16"+"18"+"1a"+"02"+"0176"+"03683a31"+"8001"+"02")
+		"02"+"04"+"06"+"08"+"0a"+"0c"+"0e"+"10"+"12"+"14"+"16"+"18"+"1a"+"02"+"0176"+"03683a31"+"8001"+"02"+"04")
+}
+
+// How a node stands is read as it was written. What is cut is refused, and what is of another
+// number of partitions.
+func TestStandingsComeBack(t *testing.T) {
+	want := Standing{
+		Boot: 7, Stopping: true,
+		Parts: []Part{{}, {Whole: true}, {Held: true, Keys: 300}, {Whole: true, Held: true, Keys: 1}},
+		Ways:  []Way{{Name: "a:1", Counts: true, Queued: 300, Finished: 299}, {Name: "b:1"}},
+	}
+	msg := AppendStanding(nil, &want)
+	golden(t, "standing", msg, "0709"+"07"+"01"+"04"+"00"+"01"+"b209"+"07"+"02"+"03613a31"+"01"+"ac02"+"ab02"+"03623a31"+"00"+"00"+"00")
+	if got, err := ParseStanding(msg, 4); err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("%+v comes back, %v", got, err)
+	}
+	for n := range msg {
+		if _, err := ParseStanding(msg[:n], 4); !errors.Is(err, ErrMalformed) {
+			t.Errorf("cut to %d bytes: %v", n, err)
+		}
+	}
+	if _, err := ParseStanding(msg, 5); !errors.Is(err, ErrMalformed) {
+		t.Errorf("of other partitions: %v", err)
+	}
+	if _, err := ParseStanding(append(msg, 0), 4); !errors.Is(err, ErrMalformed) {
+		t.Errorf("with more behind it: %v", err)
+	}
+	if w := want.WayTo("a:1"); w != &want.Ways[0] || want.WayTo("c:1") != nil {
+		t.Errorf("the way to a:1 is %+v", w)
+	}
 }
 
 // A ping is read as it was written, whatever a later version appends to it. One that is cut is

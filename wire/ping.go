@@ -62,6 +62,9 @@ type Ping struct {
 	Version    string
 	Resp       string // host:port where it speaks the Redis protocol; empty: nowhere
 	Started    time.Time
+
+	// UnderReplicated are the keys that it counts with too few copies in sync.
+	UnderReplicated int64
 }
 
 // Sight is how a node sees the peer that it speaks to: see "Being taken for down" in

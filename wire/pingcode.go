@@ -91,7 +91,7 @@ func AppendPing(dst []byte, p *Ping) []byte {
 	d := &p.Disk
 	dst = appendVarints(dst, d.Bytes, d.Unsynced, d.Max, d.Faults)
 	dst = appendString(appendString(dst, p.Version), p.Resp)
-	return appendVarints(dst, p.Started.Unix(), int64(p.Started.Nanosecond()))
+	return appendVarints(dst, p.Started.Unix(), int64(p.Started.Nanosecond()), p.UnderReplicated)
 }
 
 func appendString(dst []byte, s string) []byte {
@@ -179,6 +179,7 @@ func (f *fields) ping(p *Ping) {
 	p.Disk = Disk{Bytes: f.varint(), Unsynced: f.varint(), Max: f.varint(), Faults: f.varint()}
 	p.Version, p.Resp = f.text(), f.text()
 	p.Started = time.Unix(f.varint(), f.varint())
+	p.UnderReplicated = f.varint()
 }
 
 // fault keeps the first fault, and ends the reading.

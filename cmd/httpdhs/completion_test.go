@@ -15,7 +15,7 @@ func TestBashCompletion(t *testing.T) {
 	}
 	_, script, _ := httpdhs("completion", "bash")
 	for line, want := range map[string]string{
-		"httpdhs s":                      "server status",
+		"httpdhs s":                      "safe-to-stop server status",
 		"httpdhs server --tls-c":         "--tls-ca --tls-cert",
 		"httpdhs server --log-format ":   "json text",
 		"httpdhs server --log-level = w": "warn",

@@ -49,6 +49,7 @@ type commands struct {
 	Status     statusCmd     `cmd:"" help:"Show the nodes of the cluster and how they are."`
 	Ring       ringCmd       `cmd:"" help:"Show who owns what, or where one key lives."`
 	Leave      leaveCmd      `cmd:"" help:"Have a node hand its data over and leave the cluster."`
+	SafeToStop safeCmd       `cmd:"" help:"Say whether nodes can be stopped now without a loss of keys."`
 	Remove     removeCmd     `cmd:"" help:"Take a node that is down for good off the ring."`
 	Recover    recoverCmd    `cmd:"" help:"Have a node go on without those that are down for good."`
 	Backup     backupCmd     `cmd:"" help:"Write what the nodes have on disk to a directory or a file."`

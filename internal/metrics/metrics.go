@@ -58,6 +58,8 @@ type Ring struct {
 	FetchLeft      int   // partitions that this node has still to compare with other owners, each once an owner
 	FetchBytesLeft int64 // that it has still to fetch, as far as can be told
 	HandOver       int   // partitions that it holds or owns, and is to hand over to others
+
+	UnderReplicated int64 // keys with too few copies in sync, of the partitions that this node counts
 }
 
 // Members are the members of the cluster as this node sees them.
@@ -145,6 +147,7 @@ var (
 	ringChanging   = newDesc("ring_changing", "Whether another partition table is to take the place of the one in use.")
 	ringFetch      = newDesc("ring_fetch_partitions", "Partitions that this node has still to fetch, or to compare, each once for each other owner.")
 	ringFetchBytes = newDesc("ring_fetch_bytes", "Bytes that this node has still to fetch, as far as can be told from what it has fetched.")
+	ringUnder      = newDesc("under_replicated_keys", "Keys with fewer copies that are up and in sync than there are to be, in the partitions that this node counts: of each partition one node does.")
 	ringHandOver   = newDesc("ring_hand_over_partitions", "Partitions that this node has still to hand over to others.")
 
 	members        = newDesc("members", "Members of the cluster by state, as this node sees them.", "state")
@@ -157,7 +160,7 @@ var (
 		httpRefused, httpInFlight, httpAnswers,
 		coordReads, coordHedges, coordWrites, coordRepairs, coordRestamps, coordSynced, coordHandedOver, coordRefused, coordUnavailable, coordTimeouts, coordOverloads,
 		peerState, peerSynced, peerQueueBytes, peerRecords, peerBatches, peerErrors, peerDropped, peerRoundTrip, peerBatchSize,
-		ringInfo, ringPartitions, ringChanging, ringFetch, ringFetchBytes, ringHandOver,
+		ringInfo, ringPartitions, ringChanging, ringFetch, ringFetchBytes, ringUnder, ringHandOver,
 		members, membersEvicted,
 	}
 )
@@ -345,6 +348,7 @@ func (e emitter) ring(r Ring) {
 	e.gauge(ringChanging, oneIf(r.Changing))
 	e.gauge(ringFetch, int64(r.FetchLeft))
 	e.gauge(ringFetchBytes, r.FetchBytesLeft)
+	e.gauge(ringUnder, r.UnderReplicated)
 	e.gauge(ringHandOver, int64(r.HandOver))
 }
 

@@ -94,7 +94,7 @@ func full() Sources {
 		Ring: func() Ring {
 			return Ring{
 				Fingerprint: "00c0ffee00c0ffee", PrimaryPartitions: 61, ReplicaPartitions: 62,
-				Changing: true, FetchLeft: 63, FetchBytesLeft: 64, HandOver: 65,
+				Changing: true, FetchLeft: 63, FetchBytesLeft: 64, HandOver: 65, UnderReplicated: 66,
 			}
 		},
 		Members: func() Members {
@@ -141,8 +141,8 @@ func TestNoSourceNoMetric(t *testing.T) {
 		t.Errorf("without sources there are %d metrics, want build_info alone", got)
 	}
 	src := Sources{Ring: full().Ring}
-	if got := testutil.CollectAndCount(&collector{src: src}); got != 8 {
-		t.Errorf("with the ring alone there are %d metrics, want build_info and seven of the ring", got)
+	if got := testutil.CollectAndCount(&collector{src: src}); got != 9 {
+		t.Errorf("with the ring alone there are %d metrics, want build_info and eight of the ring", got)
 	}
 }
 

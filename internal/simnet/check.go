@@ -23,6 +23,9 @@ import (
 //	          last. An owner that lost it, and said afterwards that it is in sync, counts as
 //	          holding it. That takes another that still held it then, and no split. A tombstone
 //	          may be collected after its grace, here and in all that follows.
+//	stop      When nodes stop at once, with all that they hold, and a node has said that this is
+//	          safe: of each write that was acknowledged before it was asked, another owner has
+//	          that or something newer. Not if nobody need have had it any more.
 //	strict    A read that asks r replicas, after a write that had a acknowledgements, meets that
 //	          write or a newer one where a + r > N, split or not. Not so if an owner of the key
 //	          lost its memory before the read had ended. An owner that has a disk, and lost the
@@ -108,6 +111,7 @@ func check(h *History, r Rules) *checker {
 	}
 	for _, k := range c.byKey() {
 		c.acks(k)
+		c.stopped(k)
 		if slices.Contains(counterKeys, k.key) {
 			c.counter(k)
 		} else {

@@ -36,12 +36,14 @@ const (
 	DiskFull   // nor have room
 	SlowDisk   // they take long to make them last
 
+	StopIfSafe // the nodes in A crash, if it is safe to stop them, and are started again later
 )
 
 func (k FaultKind) String() string {
 	return [...]string{
 		"cut", "one-way cut", "lossy", "slow", "mute", "garbled", "failing", "stop", "wild clock", "crash", "clock jump", "twice", "lagging", "full",
 		"kill -9", "power cut", "restart", "stale disk", "disk takes no writes", "disk takes no syncs", "disk full", "slow disk",
+		"safe stop",
 	}[k]
 }
 

@@ -176,6 +176,8 @@ type History struct {
 	// are about what nodes hold. Those about what nodes know of each other do not.
 	Splits []Span
 
+	Stops []SafeStop // in the order of their times
+
 	Healthy  []Health // for the property "reason" of check.go
 	Full     bool     // some replicas are full at times
 	NoDisk   bool     // the same of disks: these take no deletes either

@@ -56,7 +56,7 @@ type Shape struct {
 }
 
 // Draw draws the shape of a run.
-func Draw(seed uint64) Shape { return drawShape(seed, onDisk) }
+func Draw(seed uint64) Shape { return drawShape(seed, stopping) }
 
 // era is what a seed draws. Each era draws what the one before does, and more. So a seed that has
 // once found something goes on drawing what it drew then.
@@ -72,6 +72,7 @@ const (
 	pairing               // of each two nodes one probes the other, as in a large cluster
 	counting              // clients add to counters
 	onDisk                // nodes have disks
+	stopping              // nodes are stopped whenever that is safe
 )
 
 func drawShape(seed uint64, as era) Shape {
@@ -120,6 +121,9 @@ func drawShape(seed uint64, as era) Shape {
 	if as >= onDisk {
 		s.drawDisks(newChance(seed, streamDisks))
 	}
+	if as >= stopping {
+		s.drawStops(newChance(seed, streamStops))
+	}
 	return s
 }
 
@@ -162,6 +166,7 @@ type sim struct {
 	splits  *splitWatch
 	clocks  clockWatch
 	health  healthWatch
+	stops   []SafeStop
 }
 
 // Run carries out a run, and returns what came of it. It must be called in a bubble of
@@ -202,6 +207,7 @@ func Run(shape Shape) (*History, error) {
 	}
 	s.rec.all(h)
 	h.Ended = s.log.now()
+	h.Stops = s.stops
 	h.Splits, h.Apart, h.log = s.splits.all(), s.apart, s.log.all()
 	h.Healthy = s.health.all()
 	h.Untimely, h.Few = s.clocks.untimely, s.clocks.few
@@ -347,6 +353,15 @@ func (s *sim) turn(f *Fault, on bool) {
 		s.splits.turn(on, f.Kind == Wild)
 	}
 	switch f.Kind {
+	case StopIfSafe:
+		if on {
+			s.stopIfSafe(f)
+			return
+		}
+		for _, name := range f.A {
+			s.mustStart(s.net.nodes[name])
+		}
+		return
 	case Crash, Killed, Powerless, Restarted, Stale:
 		s.health.trouble()
 		s.turnNodes(f, on)

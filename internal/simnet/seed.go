@@ -27,7 +27,8 @@ const (
 	streamPairs
 	streamCounters
 	streamDisks
-	streamFates    // and the node's index
+	streamFates // and the node's index
+	streamStops
 	streamWays     = 1 << 16
 	streamsPerNode = 1 << 8
 )
