@@ -30,7 +30,7 @@ func newAsker(ctx context.Context, o *Options, s *state) *asker {
 
 // greet exchanges maps with a member.
 func (a *asker) greet(ctx context.Context, name string) error {
-	h, err := a.ask(ctx, name, name)
+	h, err := a.ask(ctx, At(name), name)
 	if err != nil {
 		return err
 	}
@@ -41,36 +41,36 @@ func (a *asker) greet(ctx context.Context, name string) error {
 	return nil
 }
 
-// ask says hello to the node at an address, which is a member's name if to is given, and checks the
+// ask says hello to the node at a place, which is a member's name if to is given, and checks the
 // answer. The answer is not merged.
-func (a *asker) ask(ctx context.Context, addr, to string) (*wire.Hello, error) {
-	return a.judged(ctx, addr, to, a.state.hello(to))
+func (a *asker) ask(ctx context.Context, at Place, to string) (*wire.Hello, error) {
+	return a.judged(ctx, at, to, a.state.hello(to))
 }
 
 // look is ask, but the node there takes nothing of what this one knows.
-func (a *asker) look(ctx context.Context, addr, to string) (*wire.Hello, error) {
-	return a.judged(ctx, addr, to, a.question(to))
+func (a *asker) look(ctx context.Context, at Place, to string) (*wire.Hello, error) {
+	return a.judged(ctx, at, to, a.question(to))
 }
 
 // judged exchanges a hello, and takes note of what is wrong with the answer.
-func (a *asker) judged(ctx context.Context, addr, to string, request *wire.Hello) (*wire.Hello, error) {
-	h, err := a.exchange(ctx, addr, to, request)
+func (a *asker) judged(ctx context.Context, at Place, to string, request *wire.Hello) (*wire.Hello, error) {
+	h, err := a.exchange(ctx, at, to, request)
 	switch {
 	case errors.Is(err, ErrRefused):
-		a.refusedBy.note(addr, err.Error())
+		a.refusedBy.note(at.Addr, err.Error())
 	case errors.Is(err, wire.ErrBadHello):
-		a.notUnderstood.note(addr, err.Error())
+		a.notUnderstood.note(at.Addr, err.Error())
 	case err == nil:
-		a.refusedBy.over(addr)
-		a.notUnderstood.over(addr)
+		a.refusedBy.over(at.Addr)
+		a.notUnderstood.over(at.Addr)
 	}
 	return h, err
 }
 
-func (a *asker) exchange(ctx context.Context, addr, to string, request *wire.Hello) (*wire.Hello, error) {
+func (a *asker) exchange(ctx context.Context, at Place, to string, request *wire.Hello) (*wire.Hello, error) {
 	ctx, cancel := context.WithTimeout(ctx, a.o.pace.hello)
 	defer cancel()
-	answer, err := a.o.Hello(ctx, addr, request.Encode())
+	answer, err := a.o.Hello(ctx, at, request.Encode())
 	if err != nil {
 		return nil, err
 	}
@@ -101,7 +101,7 @@ func (a *asker) question(to string) *wire.Hello {
 
 // who asks who answers at a name.
 func (a *asker) who(ctx context.Context, name string) (*wire.Hello, error) {
-	answer, err := a.o.Hello(ctx, name, a.question(name).Encode())
+	answer, err := a.o.Hello(ctx, At(name), a.question(name).Encode())
 	if err != nil {
 		return nil, err
 	}

@@ -179,7 +179,7 @@ func (a *Away) askOne(ctx context.Context, name string) (inSyncAt int64, err err
 	case <-ctx.Done():
 		return 0, ctx.Err()
 	}
-	h, err := a.m.asker.look(ctx, name, name)
+	h, err := a.m.asker.look(ctx, At(name), name)
 	switch {
 	case err != nil:
 		return 0, err

@@ -145,7 +145,7 @@ func TestWhatIsNoAnswer(t *testing.T) {
 	o := newLAN().options(a)
 	o.Static = []string{a, b}
 	o.Live = func(string) bool { return true } // nobody but the test asks
-	o.Hello = func(context.Context, string, []byte) ([]byte, error) { return answer, nil }
+	o.Hello = func(context.Context, Place, []byte) ([]byte, error) { return answer, nil }
 	m, err := begin(o)
 	if err != nil {
 		t.Fatal(err)
@@ -168,7 +168,7 @@ func TestWhatIsNoAnswer(t *testing.T) {
 		h := good
 		test.spoil(&h)
 		answer = h.Encode()
-		if _, err := m.asker.ask(t.Context(), b, b); !errors.Is(err, test.want) {
+		if _, err := m.asker.ask(t.Context(), At(b), b); !errors.Is(err, test.want) {
 			t.Errorf("%s: %v, want %v", what, err, test.want)
 		}
 		if m.Digest() != before {
@@ -176,7 +176,7 @@ func TestWhatIsNoAnswer(t *testing.T) {
 		}
 	}
 	answer = []byte("<html>")
-	if _, err := m.asker.ask(t.Context(), b, b); !errors.Is(err, wire.ErrBadHello) {
+	if _, err := m.asker.ask(t.Context(), At(b), b); !errors.Is(err, wire.ErrBadHello) {
 		t.Errorf("no hello at all: %v", err)
 	}
 }

@@ -21,6 +21,7 @@ type identity struct {
 	name     string
 	boot     uint64
 	settings wire.Settings
+	expect   int // Options.Expect
 }
 
 // refuses says why a node does not deal with a message, or "". asked is whom the asker meant to
@@ -33,4 +34,13 @@ func (id identity) refuses(h *wire.Hello, asked, answerer string) string {
 		return fmt.Sprintf("the node that was asked as %s is %s: one node under two names would count twice", asked, answerer)
 	}
 	return id.settings.Differ(id.name, h.From, h.Settings)
+}
+
+// foundsOtherwise says why this node, which is not part of a cluster, and another that is not either
+// cannot found one together; "": they can.
+func (id identity) foundsOtherwise(h *wire.Hello) string {
+	if h.Formed || h.Expect == id.expect {
+		return ""
+	}
+	return fmt.Sprintf("--expect is %d at %s and %d at %s, where 0 is none: start both with the same", id.expect, id.name, h.Expect, h.From)
 }

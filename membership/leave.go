@@ -90,7 +90,7 @@ func (m *Membership) tellLeft(ctx context.Context, names []string) (untold []str
 // Answers says whether a member answers hellos, as one does that is still starting. It tells it
 // nothing.
 func (m *Membership) Answers(ctx context.Context, name string) bool {
-	_, err := m.asker.look(ctx, name, name)
+	_, err := m.asker.look(ctx, At(name), name)
 	return err == nil
 }
 

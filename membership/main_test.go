@@ -28,14 +28,16 @@ type lan struct {
 	busy  map[string]int             // guarded by mu: those under way
 	most  int                        // guarded by mu: at most under way between two nodes
 	delay time.Duration              // of each hello
+	lost  func() bool                // whether an answer is lost; nil: none is
 }
 
 func newLAN() *lan {
 	return &lan{nodes: map[string]*Membership{}, sent: map[string]int{}, busy: map[string]int{}}
 }
 
-func (w *lan) hello(from string) func(context.Context, string, []byte) ([]byte, error) {
-	return func(ctx context.Context, addr string, request []byte) ([]byte, error) {
+func (w *lan) hello(from string) func(context.Context, Place, []byte) ([]byte, error) {
+	return func(ctx context.Context, to Place, request []byte) ([]byte, error) {
+		addr := to.Addr
 		pair := from + ">" + addr
 		w.mu.Lock()
 		node := w.nodes[addr]
@@ -60,7 +62,11 @@ func (w *lan) hello(from string) func(context.Context, string, []byte) ([]byte, 
 		if node == nil || cut {
 			return nil, errUnreachable
 		}
-		return node.ServeHello(request)
+		answer, err := node.ServeHello(request)
+		if w.lost != nil && w.lost() {
+			return nil, errUnreachable
+		}
+		return answer, err
 	}
 }
 

@@ -28,11 +28,23 @@ type Options struct {
 	// Join are HTTP addresses (host:port) of members. They are tried until one that is formed
 	// has answered.
 	//
+	// dns:NAME:PORT is every address that the name has, looked up again at each try.
+	//
 	// A node with Join founds a cluster in one case alone: it has reached all the others in one
 	// round, and all of them are trying to join too, and the same is true of those that they try.
 	// Then the node with the smallest name founds. So the same list at all nodes, started in any
-	// order, makes one cluster. A list of this node alone founds at once.
+	// order, makes one cluster. A list of this node alone founds at once. One that has a name founds
+	// nothing, since nobody knows whether it has all its addresses yet.
 	Join []string
+
+	// Expect is how many nodes found a cluster, this one included, that are trying to join. It takes
+	// the place of the rule that Join has, and is equal at all of them: see found.go. Two clusters
+	// never come of it, if it is more than half of the nodes that there are. 0: that rule.
+	Expect int
+
+	// Lookup returns the addresses of a host, without a port. It gives up when ctx is done. It may be
+	// nil if Join has no name.
+	Lookup func(ctx context.Context, host string) ([]string, error)
 
 	// Known is the map as this node last knew it, removed entries too, where it has kept that. It
 	// has an entry of this node. If that is not Removed, the node is formed from the start, and
@@ -49,10 +61,10 @@ type Options struct {
 
 	Settings wire.Settings
 
-	// Hello carries a hello to the node at the HTTP address, and returns what its ServeHello
-	// answered. It resolves the address each time, and gives up when ctx is done. Hellos are as
-	// safe as what carries them.
-	Hello func(ctx context.Context, addr string, request []byte) ([]byte, error)
+	// Hello carries a hello to the node at a place, and returns what its ServeHello answered. It
+	// resolves the address each time, and gives up when ctx is done. Hellos are as safe as what
+	// carries them.
+	Hello func(ctx context.Context, to Place, request []byte) ([]byte, error)
 
 	Log    *slog.Logger   // nil: discards
 	Random func() float64 // 0 up to 1, for jitter; safe for concurrent use; nil: math/rand/v2
@@ -111,12 +123,21 @@ func (o *Options) prepare() error {
 	if err := o.Self.Validate(); err != nil {
 		return fmt.Errorf("%w: %w", ErrOptions, err)
 	}
-	for _, name := range slices.Concat(o.Static, o.Join) {
-		if err := wire.CheckAddr(name); err != nil {
+	named := false
+	for _, join := range slices.Concat(o.Static, o.Join) {
+		addr, isName := wire.CutName(join)
+		if err := wire.CheckAddr(addr); err != nil {
 			return fmt.Errorf("%w: a member %w", ErrOptions, err)
 		}
+		named = named || isName
 	}
 	switch {
+	case named && o.Lookup == nil:
+		return fmt.Errorf("%w: nothing looks up names to join", ErrOptions)
+	case o.Expect < 0 || o.Expect > wire.MaxMembers:
+		return fmt.Errorf("%w: %d nodes are expected: 0 to %d can be", ErrOptions, o.Expect, wire.MaxMembers)
+	case o.Expect > 0 && len(o.Join) == 0:
+		return fmt.Errorf("%w: %d nodes are expected, and none is to be joined", ErrOptions, o.Expect)
 	case o.Hello == nil:
 		return fmt.Errorf("%w: nothing carries a hello", ErrOptions)
 	case len(o.Static) > 0 && len(o.Join) > 0:

@@ -42,7 +42,7 @@ func (m *Membership) ServeHello(request []byte) (answer []byte, err error) {
 	return m.host.serve(request)
 }
 
-func (t *host) serve(request []byte) (answer []byte, err error) {
+func (t *host) serve(request []byte) ([]byte, error) {
 	h, err := wire.DecodeHello(request)
 	var format wire.HelloFormatError
 	if errors.As(err, &format) {
@@ -57,6 +57,9 @@ func (t *host) serve(request []byte) (answer []byte, err error) {
 	if h.Who || h.From == t.state.id.name { // it takes nothing in; or it is this node, by another address
 		return t.state.hello("").Encode(), nil
 	}
+	if reason := t.state.id.foundsOtherwise(h); reason != "" && !t.state.isFormed() {
+		return t.refuse(h.From, reason), nil
+	}
 	if reason := t.strange(h); reason != "" {
 		return t.refusal(reason), nil
 	}
@@ -66,7 +69,10 @@ func (t *host) serve(request []byte) (answer []byte, err error) {
 	t.refused.over(h.From)
 	t.putOff.over(h.From)
 	t.state.hear(h.From)
-	return t.state.hello("").Encode(), nil
+	agrees := t.state.agree(h)
+	answer := t.state.hello("")
+	answer.Agrees = agrees
+	return answer.Encode(), nil
 }
 
 // strange says why a node that wants to join must not; "" if its name leads back to it. If nobody

@@ -21,7 +21,7 @@ const greetedMax = 128
 type state struct {
 	id   identity
 	self wire.Member // what the node says of itself; State and Version are filled in
-	join []string    // Options.Join
+	join []string    // addresses of Options.Join
 
 	inSyncAt func() int64 // Options.InSyncAt
 
@@ -41,6 +41,7 @@ type state struct {
 	news    news                // that the owner has to be told
 	greeted map[uint64]struct{} // boots of unformed nodes that have said hello
 	joinErr error               // what the last round of joining came to
+	founding
 }
 
 // view is what readers see of the map. It does not change.
@@ -59,8 +60,8 @@ type news struct {
 
 func newState(o *Options) *state {
 	s := &state{
-		id:   identity{name: o.Self.Name, boot: uint64(o.Random() * (1 << 53)), settings: o.Settings},
-		self: o.Self, join: o.Join, inSyncAt: o.InSyncAt,
+		id:   identity{name: o.Self.Name, boot: uint64(o.Random() * (1 << 53)), settings: o.Settings, expect: o.Expect},
+		self: o.Self, join: addresses(o.Join), inSyncAt: o.InSyncAt,
 		joined:   make(chan struct{}),
 		wakeLoop: make(chan struct{}, 1), wakeSeek: make(chan struct{}, 1), wakeJoin: make(chan struct{}, 1),
 		greeted: make(map[uint64]struct{}),
@@ -132,7 +133,7 @@ func (s *state) hello(to string) *wire.Hello {
 	v := s.view.Load()
 	h := &wire.Hello{From: s.id.name, To: to, Boot: s.id.boot, Formed: v.formed, Settings: s.id.settings, Members: v.all, InSyncAt: s.inSyncAt()}
 	if !v.formed {
-		h.Join = s.join
+		s.sayFounding(h)
 	}
 	return h
 }
@@ -225,17 +226,6 @@ func (s *state) joinBy(h *wire.Hello, entry wire.Member) (formed, joined bool) {
 	s.absorbLocked(h.Members) // nothing to pass on: they know it, and nobody else knows this node
 	s.formLocked()
 	return true, true
-}
-
-// found makes a cluster of this node alone, unless it is part of one.
-func (s *state) found() (founded bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.formed {
-		return false
-	}
-	s.formLocked()
-	return true
 }
 
 // leave has the node say that it leaves. It returns whether others have to be told.

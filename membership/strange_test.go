@@ -67,7 +67,7 @@ func TestStrangersLearnNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var there func(ctx context.Context) ([]byte, error)
 		o := newLAN().options(a)
-		o.Hello = func(ctx context.Context, _ string, _ []byte) ([]byte, error) { return there(ctx) }
+		o.Hello = func(ctx context.Context, _ Place, _ []byte) ([]byte, error) { return there(ctx) }
 		m, err := begin(o)
 		if err != nil {
 			t.Fatal(err)
@@ -110,9 +110,10 @@ func TestFewAreLookedFor(t *testing.T) {
 		o := newLAN().options(a)
 		o.Static, o.Log = []string{a, b}, slog.New(&log)
 		o.Live = func(string) bool { return true } // nobody but the test asks
-		o.Hello = func(ctx context.Context, name string, _ []byte) ([]byte, error) {
+		o.Hello = func(ctx context.Context, to Place, _ []byte) ([]byte, error) {
 			busy.Add(1)
 			defer busy.Add(-1)
+			name := to.Addr
 			if _, ok := known.Load(name); ok {
 				h := wire.Hello{From: name, Boot: 1, Settings: sameSettings}
 				return h.Encode(), nil

@@ -17,12 +17,19 @@ import (
 type guest struct {
 	*asker
 	known []wire.Member // Options.Known
-	todo  []string      // addresses without an answer so far; of one Visit at a time
+	todo  []string      // addresses and names without an answer so far; of one Visit at a time
 	runs  bool          // the node does; the same
+
+	// over are places that need not be looked at again. A name is, until all that it leads to are
+	// here. Of one Visit at a time.
+	over map[Place]bool
 }
 
+// overMax bounds them: a name may lead elsewhere each time.
+const overMax = 4 * wire.JoinMax
+
 func newGuest(a *asker) *guest {
-	g := &guest{asker: a, known: a.o.Known}
+	g := &guest{asker: a, known: a.o.Known, over: make(map[Place]bool)}
 	for _, addr := range a.o.visit {
 		if addr != a.state.id.name && !slices.Contains(g.todo, addr) {
 			g.todo = append(g.todo, addr)
@@ -46,40 +53,55 @@ func (m *Membership) Visit(ctx context.Context) (done bool, err error) {
 	return m.guest.round(ctx)
 }
 
-// round asks all addresses at once.
+// round asks at all places at once.
 func (g *guest) round(ctx context.Context) (done bool, err error) {
-	errs := make([]error, len(g.todo))
-	var all sync.WaitGroup
-	for i, addr := range g.todo {
-		all.Go(func() { errs[i] = g.visit(ctx, addr) })
-	}
-	all.Wait()
-	var left []string
-	for i, addr := range g.todo {
-		switch {
-		case errors.Is(errs[i], ErrOther):
-			err = errs[i]
-		case errs[i] != nil && !errors.Is(errs[i], errMyself):
-			left = append(left, addr)
+	found := g.lookUp(ctx, g.todo)
+	var todo []Place
+	for i := range found {
+		for _, at := range found[i].all {
+			if !g.over[at] && !slices.Contains(todo, at) {
+				todo = append(todo, at)
+			}
 		}
 	}
-	g.todo = left
-	return len(left) == 0, err
+	errs := make([]error, len(todo))
+	var all sync.WaitGroup
+	for i, at := range todo {
+		all.Go(func() { errs[i] = g.visit(ctx, at) })
+	}
+	all.Wait()
+	if len(g.over) > overMax {
+		clear(g.over)
+	}
+	for i, at := range todo {
+		other := errors.Is(errs[i], ErrOther)
+		if other {
+			err = errs[i]
+		}
+		g.over[at] = other || errs[i] == nil || errors.Is(errs[i], errMyself)
+	}
+	g.todo = nil
+	for i := range found {
+		if found[i].err != nil || slices.ContainsFunc(found[i].all, func(at Place) bool { return !g.over[at] }) {
+			g.todo = append(g.todo, found[i].join)
+		}
+	}
+	return len(g.todo) == 0, err
 }
 
-// visit looks at one address, before it says anything there.
-func (g *guest) visit(ctx context.Context, addr string) error {
-	there, err := g.look(ctx, addr, "")
+// visit looks at one place, before it says anything there.
+func (g *guest) visit(ctx context.Context, at Place) error {
+	there, err := g.look(ctx, at, "")
 	switch {
 	case err != nil:
 		return err
 	case there.Formed && g.foreign(there.Members):
 		return fmt.Errorf("%w answers at %s, of %s; what this node has kept is of the cluster of %s: start it empty to join that one, or give it the addresses of its own",
-			ErrOther, addr, membersOf(there.Members), membersOf(g.known))
+			ErrOther, at, membersOf(there.Members), membersOf(g.known))
 	case !there.Formed:
 		return fmt.Errorf("%w: %s", ErrNotFormed, there.From) // it may join this node's cluster, or another
 	}
-	h, err := g.ask(ctx, addr, "")
+	h, err := g.ask(ctx, at, "")
 	if err != nil {
 		return err
 	}

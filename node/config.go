@@ -2,10 +2,12 @@ package node
 
 import (
 	"cmp"
+	"context"
 	"crypto/tls"
 	"errors"
 	"log/slog"
 	"net"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -21,7 +23,11 @@ const (
 	PartitionsMax = ring.MaxPartitions
 	WeightMax     = wire.MaxWeight
 	ZoneBytesMax  = wire.MaxZoneBytes
+	MembersMax    = wire.MaxMembers
 )
+
+// NamePrefix is before a name in Config.Join.
+const NamePrefix = wire.NamePrefix
 
 // ErrConfig is what Open returns for fields that do not go together.
 var ErrConfig = errors.New("bad settings")
@@ -38,9 +44,14 @@ type Config struct {
 	// in any order.
 	Members []string
 
-	// Join are addresses (host:port) of members of a running cluster, instead of Members. With
-	// neither the node is a cluster of its own.
+	// Join are addresses (host:port) of members of a running cluster, instead of Members.
+	// dns:NAME:PORT is every address that the name has. With neither the node is a cluster of its
+	// own.
 	Join []string
+
+	// Expect is how many nodes found a cluster by Join, the same at all of them; 0: those that Join
+	// lists, see membership.Options.
+	Expect int
 
 	// EvictAfter is how long a member has to be down, as a majority sees it, before it is taken
 	// off the ring; 0: never.
@@ -96,6 +107,9 @@ type Config struct {
 	// OpenFiles bounds the files that the node has open, and so its connections. 0 is OpenFiles(),
 	// the limit of the process. That is right for a node that is alone in its process.
 	OpenFiles int
+
+	// Lookup, when given, finds the addresses of a host instead of the operating system.
+	Lookup func(ctx context.Context, host string) ([]netip.Addr, error)
 
 	// Disk keeps what the node holds from one start to the next; nil: what Data names. The node
 	// closes it.
@@ -154,6 +168,11 @@ func (c *Config) setDefaults() {
 	if c.Listen == "" {
 		c.Listen = c.Name
 	}
+	if c.Lookup == nil {
+		c.Lookup = func(ctx context.Context, host string) ([]netip.Addr, error) {
+			return net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+		}
+	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
@@ -172,7 +191,10 @@ func (c *Config) canonicalNames() {
 	all := func(names []string) []string {
 		out := slices.Clone(names)
 		for i, name := range out {
-			out[i] = wire.CanonicalAddr(name)
+			addr, named := wire.CutName(name)
+			if out[i] = wire.CanonicalAddr(addr); named {
+				out[i] = wire.NameOf(out[i])
+			}
 		}
 		return out
 	}

@@ -2,7 +2,6 @@ package node
 
 import (
 	"context"
-	"net"
 	"net/netip"
 	"sync"
 	"sync/atomic"
@@ -55,14 +54,11 @@ type hosts struct {
 	news  chan struct{}           // closed, and replaced, when something was found
 }
 
-func newHosts(names func() []string, quit <-chan struct{}) *hosts {
-	h := &hosts{
+func newHosts(names func() []string, lookup func(context.Context, string) ([]netip.Addr, error), quit <-chan struct{}) *hosts {
+	h := &hosts{lookup: lookup,
 		names: names, quit: quit, wake: make(chan struct{}, 1),
 		slots: make(chan struct{}, lookupsMax), waiting: make(chan struct{}, hostsWaiting),
 		busy: make(map[string]bool), news: make(chan struct{}),
-		lookup: func(ctx context.Context, host string) ([]netip.Addr, error) {
-			return net.DefaultResolver.LookupNetIP(ctx, "ip", host)
-		},
 	}
 	h.known.Store(new(map[netip.Addr]bool))
 	return h

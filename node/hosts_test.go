@@ -65,8 +65,8 @@ func withHosts(t *testing.T, test func(t *testing.T, f *fakeNames, has func(addr
 		quit := make(chan struct{})
 		h := newHosts(
 			func() []string { f.mu.Lock(); defer f.mu.Unlock(); return slices.Clone(f.members) },
-			quit)
-		h.lookup, f.hosts = f.lookup, h
+			f.lookup, quit)
+		f.hosts = h
 		var run sync.WaitGroup
 		run.Go(h.run)
 		test(t, f, func(addr string, want bool) {

@@ -33,6 +33,8 @@ func (p *parts) newMembers() (err error) {
 		Self:     wire.Member{Name: cfg.Name, Weight: cfg.Weight, Zone: cfg.Zone},
 		Static:   cfg.Members,
 		Join:     cfg.Join,
+		Expect:   cfg.Expect,
+		Lookup:   p.lookup,
 		Known:    known,
 		InSyncAt: p.synced.Said,
 		Settings: wire.Settings{Partitions: settings.Partitions, Replicas: settings.Replicas, Partitioner: settings.Partitioner},
@@ -122,13 +124,22 @@ func (r *roster) keepMembers() {
 	r.cfg.Disk.KeepMembers(wire.AppendMembers(nil, r.members.All()))
 }
 
+// lookup finds the addresses of a host to join.
+func (p *parts) lookup(ctx context.Context, host string) (all []string, err error) {
+	addrs, err := p.cfg.Lookup(ctx, host)
+	for _, addr := range addrs {
+		all = append(all, addr.Unmap().String())
+	}
+	return all, err
+}
+
 // hello carries a hello to another node, over a connection of its own: it may be no member yet.
-func (p *parts) hello(ctx context.Context, addr string, request []byte) ([]byte, error) {
+func (p *parts) hello(ctx context.Context, to membership.Place, request []byte) ([]byte, error) {
 	deadline, ok := ctx.Deadline()
 	if !ok {
 		deadline = time.Now().Add(helloTimeout)
 	}
-	t := p.dial(addr)
+	t := p.dialAt(to)
 	defer context.AfterFunc(ctx, t.Abort)()
 	defer t.Abort() // closes the connection
 	answer, err := t.RoundTrip(nil, wire.AppendHello(nil, request), deadline)
@@ -309,7 +320,8 @@ func (p *parts) memberNames() (names []string) {
 // memberHosts are the hosts on which members are, or may be.
 func (p *parts) memberHosts() (all []string) {
 	for _, name := range append(p.memberNames(), p.cfg.Join...) {
-		all = append(all, hostOf(name))
+		addr, _ := wire.CutName(name)
+		all = append(all, hostOf(addr))
 	}
 	return all
 }

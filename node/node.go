@@ -122,7 +122,7 @@ func open(cfg Config) (_ *Node, err error) {
 	n.roster = &roster{parts: n.parts, life: &n.life, left: make(chan struct{})}
 	n.view = &view{parts: n.parts, life: &n.life}
 	if cfg.ClusterSecret == "" {
-		n.hosts = newHosts(n.memberHosts, n.quit)
+		n.hosts = newHosts(n.memberHosts, cfg.Lookup, n.quit)
 	}
 	if cfg.ProbeEvery > topology.ProbeEveryMax {
 		return nil, fmt.Errorf("ProbeEvery is %s, want at most %s", cfg.ProbeEvery, topology.ProbeEveryMax)
@@ -311,9 +311,13 @@ func (n *Node) unplug() error {
 }
 
 // dial makes the transport to the node at addr.
-func (p *parts) dial(addr string) peer.Transport {
-	t := peer.NewFrameTransport(addr, p.cfg.ClusterSecret, p.cfg.ClientTLS, p.cfg.Limits.MaxValueBytes)
-	t.Dial = p.cfg.Dial
+func (p *parts) dial(addr string) peer.Transport { return p.dialAt(membership.At(addr)) }
+
+// dialAt is dial for a place that may have been found by a name. The node there is called by that
+// name, and so its certificate has to be for it.
+func (p *parts) dialAt(to membership.Place) *peer.FrameTransport {
+	t := peer.NewFrameTransport(cmp.Or(to.Name, to.Addr), p.cfg.ClusterSecret, p.cfg.ClientTLS, p.cfg.Limits.MaxValueBytes)
+	t.Addr, t.Dial = to.Addr, p.cfg.Dial
 	return t
 }
 

@@ -1,6 +1,7 @@
 package peer
 
 import (
+	"cmp"
 	"crypto/tls"
 	"fmt"
 	"iter"
@@ -36,6 +37,10 @@ type FrameTransport struct {
 	// Dial, when set before the first message, opens the connections instead
 	// of the operating system.
 	Dial func(addr string, timeout time.Duration) (net.Conn, error)
+
+	// Addr, when set before the first message, is where connections go. The node is still called by
+	// its name, and its certificate is for that.
+	Addr string
 
 	name      string
 	config    *tls.Config // nil: without TLS
@@ -126,7 +131,7 @@ func (t *FrameTransport) open(deadline time.Time) (*link, error) {
 	if left <= 0 {
 		return nil, os.ErrDeadlineExceeded
 	}
-	conn, err := dial(t.name, min(left, dialTimeout))
+	conn, err := dial(cmp.Or(t.Addr, t.name), min(left, dialTimeout))
 	if err != nil {
 		return nil, err
 	}

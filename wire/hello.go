@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -66,10 +67,32 @@ type Hello struct {
 	Join     joinList   `json:"join,omitempty"`    // of a node that is not formed: where it tries to join
 	Who      bool       `json:"who,omitempty"`     // the asker only wants to know who is there, and what it knows
 
+	Expect   int      `json:"expect,omitempty"`  // of a node that is not formed: how many found a cluster; 0: as Join says
+	Founding Founding `json:"founding,omitzero"` // of a node that is not formed: its latest attempt
+	Agrees   bool     `json:"agrees,omitempty"`  // in an answer: to the attempt of the asker
+
 	// InSyncAt is up to when the sender has gone on in a cluster that was in sync, in milliseconds
 	// since the Unix epoch: all that it has forgotten of deletes is a --tombstone-grace older. 0:
 	// it never has. InSyncUnknown: it cannot say, or not yet.
 	InSyncAt int64 `json:"in_sync_at"`
+}
+
+// NamePrefix is before a name to join: dns:NAME:PORT.
+const NamePrefix = "dns:"
+
+// CutName says whether what a node is to join by is dns:NAME:PORT, and not a host:port. It is every
+// address that the name has, then. It returns NAME:PORT, or the address as it is.
+func CutName(join string) (addr string, named bool) { return strings.CutPrefix(join, NamePrefix) }
+
+// NameOf is dns:NAME:PORT.
+func NameOf(addr string) string { return NamePrefix + addr }
+
+// Founding is an attempt of a node to found a cluster with others. In a hello to one of With it asks
+// that one to agree, unless it is over.
+type Founding struct {
+	Attempt uint64   `json:"attempt"`        // counts those of the process; 0: it has made none
+	Over    bool     `json:"over,omitempty"` // too few have agreed: the attempt comes to nothing
+	With    joinList `json:"with,omitempty"` // the names of all that are asked, the founder's too
 }
 
 // InSyncUnknown is the Hello.InSyncAt of a node that is still loading. It is also what a hello of a
@@ -180,10 +203,13 @@ func (h *Hello) validate() error {
 	if h.InSyncAt < InSyncUnknown || h.InSyncAt > maxInSyncAt {
 		return fmt.Errorf("it was in sync at %d, which is no time", h.InSyncAt)
 	}
-	for _, addr := range h.Join {
+	for _, addr := range slices.Concat(h.Join, h.Founding.With) {
 		if err := CheckAddr(addr); err != nil {
 			return fmt.Errorf("an address to join %w", err)
 		}
+	}
+	if h.Expect < 0 || h.Expect > MaxMembers {
+		return fmt.Errorf("it expects %d nodes: 0 to %d can be", h.Expect, MaxMembers)
 	}
 	for _, entry := range h.Members {
 		if err := entry.Validate(); err != nil {

@@ -22,19 +22,19 @@ import (
 
 // serverCmd runs one node.
 type serverCmd struct {
-	Port      int      `default:"1234" help:"Port to serve on."`
-	Bind      string   `default:"127.0.0.1" help:"Address to serve on; 0.0.0.0 for all of this machine."`
-	Advertise string   `placeholder:"HOST:PORT" help:"Where other nodes and clients reach this one; also its name. By default its line in --conf, else bind and port, or localhost and port if it joins localhost."`
-	Conf      string   `placeholder:"FILE" help:"File with the host:port of every node known at start, one a line."`
-	Join      []string `placeholder:"HOST:PORT" sep:"," help:"A member of a running cluster to join, instead of --conf; repeatable. With neither the node is a cluster of its own."`
-	Zone      string   `help:"Where the machine stands; the replicas of a key go to different zones."`
-	Weight    int      `default:"1" help:"Share of the data, relative to other nodes."`
+	Port      int    `default:"1234" help:"Port to serve on."`
+	Bind      string `default:"127.0.0.1" help:"Address to serve on; 0.0.0.0 for all of this machine."`
+	Advertise string `placeholder:"HOST:PORT" help:"Where other nodes and clients reach this one; also its name. By default its line in --conf, else bind and port, or localhost and port if it joins localhost."`
+	Conf      string `placeholder:"FILE" help:"File with the host:port of every node known at start, one a line."`
+	Zone      string `help:"Where the machine stands; the replicas of a key go to different zones."`
+	Weight    int    `default:"1" help:"Share of the data, relative to other nodes."`
 
 	GossipPort *string `hidden:"" help:"Ignored: there is no second port any more."` // start scripts still have it
 
 	EvictAfter time.Duration `default:"5m" meant:"m" help:"How long a node has to be down, as a majority sees it, before it is taken off the ring; 0 is never."`
 	SyncRate   byteSize      `default:"8MiB" least:"1KiB" meant:"MiB" help:"Most bytes a second that the node fetches from others to hold what it owns, and hands over; 0 is no bound."`
 
+	joinFlags
 	clusterFlags
 	storeFlags
 	diskFlags
@@ -114,42 +114,27 @@ func (cmd *serverCmd) Validate() error {
 		return fmt.Errorf("--weight is %d, want 1 to %d", cmd.Weight, node.WeightMax)
 	case len(cmd.Zone) > node.ZoneBytesMax:
 		return fmt.Errorf("--zone has %d bytes, want at most %d", len(cmd.Zone), node.ZoneBytesMax)
-	case cmd.Conf != "" && len(cmd.Join) > 0:
-		return errors.New("--conf and --join are both given: use --join for a node that is new to a running cluster")
 	}
 	if err := cmd.checkAddrs(); err != nil {
 		return err
 	}
-	return errors.Join(cmd.clusterFlags.check(), cmd.storeFlags.check(), cmd.diskFlags.check(cmd.MaxValueBytes), cmd.respFlags.check(cmd.Port, cmd.Replicas), cmd.securityFlags.check(), cmd.stopFlags.check())
+	return errors.Join(
+		cmd.joinFlags.check(cmd.Conf), cmd.clusterFlags.check(), cmd.storeFlags.check(), cmd.diskFlags.check(cmd.MaxValueBytes),
+		cmd.respFlags.check(cmd.Port, cmd.Replicas), cmd.securityFlags.check(), cmd.stopFlags.check())
 }
 
 // checkAddrs says which of the addresses of nodes cannot be one.
 func (cmd *serverCmd) checkAddrs() error {
-	check := func(flag, addr string) error {
-		host, _, err := splitHostPort(addr)
-		if err == nil && unspecified(host) {
-			err = errUnspecified(addr)
-		}
-		if err != nil {
-			return fmt.Errorf("%s %w", flag, err)
-		}
-		return nil
-	}
 	if _, _, err := splitHostPort(net.JoinHostPort(cmd.Bind, strconv.Itoa(cmd.Port))); err != nil {
 		return fmt.Errorf("--bind is %q, want an address of this machine", cmd.Bind)
 	}
 	if err := checkListen(cmd.PprofAddr); cmd.PprofAddr != "" && err != nil {
 		return fmt.Errorf("--pprof-addr %w", err)
 	}
-	for _, addr := range cmd.Join {
-		if err := check("--join", addr); err != nil {
-			return err
-		}
-	}
 	if cmd.Advertise == "" {
 		return nil
 	}
-	return check("--advertise", cmd.Advertise)
+	return checkReachable("--advertise", cmd.Advertise)
 }
 
 // checkListen says what is wrong with an address to listen on. It may have no host.
@@ -195,7 +180,6 @@ func (cmd *serverCmd) config(self *machine) (node.Config, error) {
 		Partitioner:    cmd.Partitioner,
 		Weight:         cmd.Weight,
 		Zone:           cmd.Zone,
-		Join:           cmd.Join,
 		EvictAfter:     cmd.EvictAfter,
 		SyncRate:       cmp.Or(int(cmd.SyncRate), -1),
 		Limits:         limits(cmd.MaxKeyBytes, cmd.MaxValueBytes),
@@ -207,6 +191,7 @@ func (cmd *serverCmd) config(self *machine) (node.Config, error) {
 		PprofAddr:      cmd.PprofAddr,
 		Version:        versionName(),
 	}
+	cmd.joinFlags.apply(&cfg)
 	cmd.diskFlags.apply(&cfg)
 	if err := cmd.name(&cfg, self); err != nil {
 		return cfg, err

@@ -120,8 +120,8 @@ func (s *sim) newMembers(run *running, o *dataplane.Options) (err error) {
 	mo := membership.Options{
 		Self:     wire.Member{Name: n.name, Weight: c.Weights[n.index], Zone: c.Zones[n.index]},
 		Settings: wire.Settings{Partitions: settings.Partitions, Replicas: settings.Replicas, Partitioner: settings.Partitioner},
-		Hello: func(ctx context.Context, addr string, request []byte) ([]byte, error) {
-			return s.hello(ctx, run, addr, request)
+		Hello: func(ctx context.Context, to membership.Place, request []byte) ([]byte, error) {
+			return s.hello(ctx, run, to.Addr, request)
 		},
 		Log: o.Log, Random: n.random.next,
 	}
