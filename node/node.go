@@ -317,7 +317,7 @@ func (p *parts) dial(addr string) peer.Transport { return p.dialAt(membership.At
 // name, and so its certificate has to be for it.
 func (p *parts) dialAt(to membership.Place) *peer.FrameTransport {
 	t := peer.NewFrameTransport(cmp.Or(to.Name, to.Addr), p.cfg.ClusterSecret, p.cfg.ClientTLS, p.cfg.Limits.MaxValueBytes)
-	t.Addr, t.Dial = to.Addr, p.cfg.Dial
+	t.Addr, t.Dial, t.LookUp = to.Addr, p.cfg.Dial, p.lookup
 	return t
 }
 

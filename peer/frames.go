@@ -2,6 +2,7 @@ package peer
 
 import (
 	"cmp"
+	"context"
 	"crypto/tls"
 	"fmt"
 	"iter"
@@ -42,6 +43,10 @@ type FrameTransport struct {
 	// its name, and its certificate is for that.
 	Addr string
 
+	// LookUp, when set before the first message, finds the addresses of a host instead of the
+	// operating system.
+	LookUp func(ctx context.Context, host string) ([]string, error)
+
 	name      string
 	config    *tls.Config // nil: without TLS
 	sealer    *seal.Sealer
@@ -49,6 +54,7 @@ type FrameTransport struct {
 	places    chan struct{} // a token for each message under way
 
 	mu      sync.Mutex // guards all below
+	last    string     // host:port that a name last led to, where a connection was made; empty: none was
 	links   map[*link]struct{}
 	idle    []*link // of links, the one used last at the end
 	reaping bool    // reap is going to be called
@@ -121,11 +127,11 @@ func (t *FrameTransport) take(deadline time.Time) (*link, error) {
 	return t.open(deadline)
 }
 
-// open makes a connection. The name is resolved again each time: a peer may come back elsewhere.
+// open makes a connection.
 func (t *FrameTransport) open(deadline time.Time) (*link, error) {
 	dial := t.Dial
 	if dial == nil {
-		dial = dialTCP
+		dial = t.dialTCP
 	}
 	left := time.Until(deadline)
 	if left <= 0 {
@@ -144,10 +150,6 @@ func (t *FrameTransport) open(deadline time.Time) (*link, error) {
 		return nil, err
 	}
 	return l, nil
-}
-
-func dialTCP(addr string, timeout time.Duration) (net.Conn, error) {
-	return net.DialTimeout("tcp", addr, timeout)
 }
 
 // put takes a connection back. One on which something went wrong is closed: what comes next on it
