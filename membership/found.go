@@ -86,8 +86,9 @@ func (s *state) agree(h *wire.Hello) bool {
 	return true
 }
 
-// heed takes a word back that was given before a round, if what was heard then allows it.
-func (s *state) heed(given word, heard map[string]*wire.Hello) {
+// takeBack frees the node of a word that was given before a round, if what was heard then allows
+// it.
+func (s *state) takeBack(given word, heard map[string]*wire.Hello) {
 	founder := heard[given.to]
 	if founder == nil { // nothing was given, or the founder is silent: it may have founded
 		return

@@ -196,7 +196,7 @@ func TestANodeGivesItsWordOnce(t *testing.T) {
 		for _, h := range row.heard {
 			heard[h.From] = h
 		}
-		s.heed(s.wordGiven(), heard)
+		s.takeBack(s.wordGiven(), heard)
 		if got := s.agree(asks(b, 9, 1, false)); got != row.free {
 			t.Errorf("%s: agrees with another %v, want %v", what, got, row.free)
 		}
@@ -223,8 +223,8 @@ func prepared(t *testing.T, o settings) *Options {
 }
 
 // A founder dies when it has founded, and has told one member alone. While that one is not reached
-// nobody can tell, so another cluster is not founded, though enough nodes are there. All come to the
-// one that there is.
+// nobody can tell, so another cluster is not founded, though enough nodes are there. All come to
+// the one that there is.
 func TestAFounderThatIsRestarted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, z := newLAN(), new(zone)

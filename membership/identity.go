@@ -36,8 +36,8 @@ func (id identity) refuses(h *wire.Hello, asked, answerer string) string {
 	return id.settings.Differ(id.name, h.From, h.Settings)
 }
 
-// foundsOtherwise says why this node, which is not part of a cluster, and another that is not either
-// cannot found one together; "": they can.
+// foundsOtherwise says why this node, which is not part of a cluster, and another that is not
+// either cannot found one together; "": they can.
 func (id identity) foundsOtherwise(h *wire.Hello) string {
 	if h.Formed || h.Expect == id.expect {
 		return ""

@@ -77,7 +77,7 @@ func (j *joiner) round() (done bool) {
 	if j.state.isFormed() {
 		return true
 	}
-	j.state.heed(given, r.heard)
+	j.state.takeBack(given, r.heard)
 	done, why := j.found(r)
 	if done {
 		return true

@@ -33,17 +33,17 @@ type Options struct {
 	// A node with Join founds a cluster in one case alone: it has reached all the others in one
 	// round, and all of them are trying to join too, and the same is true of those that they try.
 	// Then the node with the smallest name founds. So the same list at all nodes, started in any
-	// order, makes one cluster. A list of this node alone founds at once. One that has a name founds
-	// nothing, since nobody knows whether it has all its addresses yet.
+	// order, makes one cluster. A list of this node alone founds at once. One that has a name
+	// founds nothing, since nobody knows whether it has all its addresses yet.
 	Join []string
 
-	// Expect is how many nodes found a cluster, this one included, that are trying to join. It takes
-	// the place of the rule that Join has, and is equal at all of them: see found.go. Two clusters
-	// never come of it, if it is more than half of the nodes that there are. 0: that rule.
+	// Expect is how many nodes found a cluster, this one included, that are trying to join. It
+	// takes the place of the rule that Join has, and is equal at all of them: see found.go. Two
+	// clusters never come of it, if it is more than half of the nodes that there are. 0: that rule.
 	Expect int
 
-	// Lookup returns the addresses of a host, without a port. It gives up when ctx is done. It may be
-	// nil if Join has no name.
+	// Lookup returns the addresses of a host, without a port. It gives up when ctx is done. It may
+	// be nil if Join has no name.
 	Lookup func(ctx context.Context, host string) ([]string, error)
 
 	// Known is the map as this node last knew it, removed entries too, where it has kept that. It

@@ -14,8 +14,9 @@ import (
 type Place struct {
 	Addr string // host:port
 
-	// Name is the NAME:PORT of dns:NAME:PORT that Addr is an address of. What secures the connection
-	// has to be for this name, since nothing secures what led from it to Addr. Empty: it is Addr's.
+	// Name is the NAME:PORT of dns:NAME:PORT that Addr is an address of. What secures the
+	// connection has to be for this name, since nothing secures what led from it to Addr. Empty: it
+	// is Addr's.
 	Name string
 }
 

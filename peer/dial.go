@@ -10,9 +10,9 @@ import (
 )
 
 // dialTCP connects to an address. A name is looked up again each time: a peer may come back
-// elsewhere. Where that fails, the name leads where the last connection went. So neither a name that
-// vanishes nor a resolver that is down takes from each other the nodes that are connected. Another
-// node that has got the address takes no message to this one.
+// elsewhere. Where that fails, the name leads where the last connection went. So neither a name
+// that vanishes nor a resolver that is down takes from each other the nodes that are connected.
+// Another node that has got the address takes no message to this one.
 func (t *FrameTransport) dialTCP(addr string, timeout time.Duration) (net.Conn, error) {
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil {
@@ -48,8 +48,8 @@ func (t *FrameTransport) dialTCP(addr string, timeout time.Duration) (net.Conn, 
 	return conn, nil
 }
 
-// dialAny connects to the first of the addresses that can be reached. Each has an equal share of the
-// time that is left.
+// dialAny connects to the first of the addresses that can be reached. Each has an equal share of
+// the time that is left.
 func (t *FrameTransport) dialAny(hosts []string, port string, deadline time.Time) (conn net.Conn, err error) {
 	err = os.ErrDeadlineExceeded
 	for i, host := range hosts {

@@ -8,9 +8,9 @@ import (
 	"time"
 )
 
-// A name is looked up for each connection, so a peer is found where it has moved. While it cannot be
-// looked up, or the resolver is silent, connections go where the last went. A name that was never
-// found leads nowhere.
+// A name is looked up for each connection, so a peer is found where it has moved. While it cannot
+// be looked up, or the resolver is silent, connections go where the last went. A name that was
+// never found leads nowhere.
 func TestNamesLeadWhereTheyLed(t *testing.T) {
 	var listeners [2]net.Listener
 	var port string

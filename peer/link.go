@@ -2,6 +2,7 @@ package peer
 
 import (
 	"bufio"
+	"cmp"
 	"crypto/tls"
 	"encoding/json"
 	"errors"
@@ -71,7 +72,7 @@ func newLink(conn net.Conn, t *FrameTransport) *link {
 // upgrade makes the connection one of frames.
 func (l *link) upgrade(deadline time.Time) error {
 	l.begin(deadline)
-	request := fmt.Sprintf("GET %s HTTP/1.1\r\nHost: %s\r\nConnection: Upgrade\r\nUpgrade: %s\r\n\r\n", linkPath, l.t.name, linkProtocol)
+	request := fmt.Sprintf("GET %s HTTP/1.1\r\nHost: %s\r\nConnection: Upgrade\r\nUpgrade: %s\r\n\r\n", linkPath, cmp.Or(l.t.Addr, l.t.name), linkProtocol)
 	if err := l.write([]byte(request)); err != nil {
 		return closed(err)
 	}

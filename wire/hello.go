@@ -87,8 +87,8 @@ func CutName(join string) (addr string, named bool) { return strings.CutPrefix(j
 // NameOf is dns:NAME:PORT.
 func NameOf(addr string) string { return NamePrefix + addr }
 
-// Founding is an attempt of a node to found a cluster with others. In a hello to one of With it asks
-// that one to agree, unless it is over.
+// Founding is an attempt of a node to found a cluster with others. In a hello to one of With it
+// asks that one to agree, unless it is over.
 type Founding struct {
 	Attempt uint64   `json:"attempt"`        // counts those of the process; 0: it has made none
 	Over    bool     `json:"over,omitempty"` // too few have agreed: the attempt comes to nothing

@@ -105,6 +105,7 @@ var onlyIn = map[string][]string{
 	"github.com/HdrHistogram/hdrhistogram-go": {"bench"},
 	"github.com/redis/go-redis/v9":            {"test"},
 	"github.com/redis/rueidis":                {"test"},
+	"github.com/miekg/dns":                    {"test"},
 }
 
 // pure are the packages whose functions do no I/O: who owns a key and which

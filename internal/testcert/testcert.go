@@ -17,8 +17,9 @@ import (
 	"time"
 )
 
-// New makes a certificate for localhost and 127.0.0.1, and the pool that trusts it.
-func New(t testing.TB) (*x509.CertPool, tls.Certificate) {
+// New makes a certificate for localhost, 127.0.0.1, 127.0.0.2 and more names, and the pool that
+// trusts it.
+func New(t testing.TB, names ...string) (*x509.CertPool, tls.Certificate) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -29,8 +30,8 @@ func New(t testing.TB) (*x509.CertPool, tls.Certificate) {
 		Subject:      pkix.Name{CommonName: "httpdhs test"},
 		NotBefore:    time.Now().Add(-time.Hour),
 		NotAfter:     time.Now().Add(time.Hour),
-		DNSNames:     []string{"localhost"},
-		IPAddresses:  []net.IP{net.IPv4(127, 0, 0, 1)},
+		DNSNames:     append([]string{"localhost"}, names...),
+		IPAddresses:  []net.IP{net.IPv4(127, 0, 0, 1), net.IPv4(127, 0, 0, 2)},
 		IsCA:         true, BasicConstraintsValid: true,
 		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
 	}
