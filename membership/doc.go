@@ -26,6 +26,8 @@
 //	asker       ask.go         says one hello, and judges the answer (identity.go, fault.go)
 //	calls       seek.go        says hello to members, when something changes or one is down
 //	joiner      join.go        makes the node part of a cluster
+//	founding    found.go       so many nodes agree to found a cluster: their words, and attempts
+//	Place       place.go       where a hello goes, and what a name to join leads to
 //	guest       visit.go       looks at the addresses to join, of a node that has kept the map
 //	Away        away.go        finds out whether others went on without this node
 //	Attendance  attendance.go  knows when this node was in sync, and up to when it has gone on

@@ -186,8 +186,10 @@ func TestANodeGivesItsWordOnce(t *testing.T) {
 	} {
 		w := newLAN()
 		s := newState(prepared(t, w.expecting(c, 3, new(zone))))
-		if !s.agree(asks(a, 1, 5, false)) || !s.agree(asks(a, 1, 5, false)) {
-			t.Fatal("it does not agree to the first attempt")
+		for range 2 { // the question may come again
+			if !s.agree(asks(a, 1, 5, false)) {
+				t.Fatal("it does not agree to the first attempt")
+			}
 		}
 		if s.agree(asks(b, 9, 1, false)) || s.agree(asks(a, 2, 9, false)) || s.agree(asks(a, 1, 4, false)) || s.open([]string{c}) {
 			t.Errorf("%s: a second word was given", what)
@@ -238,6 +240,7 @@ func TestAFounderThatIsRestarted(t *testing.T) {
 		}
 		joins(t, nodes[a])
 		joins(t, nodes[b])
+		w.setCut(func(from, to string) bool { return from == c || to == c })
 		w.kill(nodes[a])
 		if nodes[c].Formed() {
 			t.Fatal("c was told too")

@@ -63,7 +63,10 @@ func (w *lan) hello(from string) func(context.Context, Place, []byte) ([]byte, e
 			return nil, errUnreachable
 		}
 		answer, err := node.ServeHello(request)
-		if w.lost != nil && w.lost() {
+		w.mu.Lock()
+		cut = w.cut != nil && w.cut(from, addr) // meanwhile
+		w.mu.Unlock()
+		if cut || w.lost != nil && w.lost() {
 			return nil, errUnreachable
 		}
 		return answer, err

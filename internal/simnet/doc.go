@@ -33,6 +33,8 @@
 //   - Links that lag, for minutes even, without being down.
 //   - Replicas that have no memory left for a while.
 //   - Members that join and die before they have their share.
+//   - Names ([Names]): the nodes find each other by one, which is late and often cannot be looked
+//     up, and one is restarted meanwhile. There are never two clusters.
 //   - Nodes that are slow to start: answers come before they know who the members are, or by which
 //     ring they go.
 //

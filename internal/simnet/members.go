@@ -20,6 +20,7 @@ type Coming struct {
 	Weights    []int         // by place
 	Zones      []string      // by place
 	Changes    []*Change     // in the order of their times
+	Names      *Names        // by which the nodes of the beginning find each other; nil: by a list
 }
 
 // ChangeKind is what members do, or is done to them.
@@ -132,6 +133,7 @@ func (s *sim) newMembers(run *running, o *dataplane.Options) (err error) {
 		mo.InSyncAt = run.synced.Said
 	}
 	mo.Static, mo.Join = s.introduce(n)
+	s.byName(n, &mo)
 	if len(mo.Static) == 0 && !s.anyFormed() {
 		run.alone = max(s.log.now(), 1) // it may found a cluster
 	}

@@ -56,7 +56,7 @@ type Shape struct {
 }
 
 // Draw draws the shape of a run.
-func Draw(seed uint64) Shape { return drawShape(seed, stopping) }
+func Draw(seed uint64) Shape { return drawShape(seed, named) }
 
 // era is what a seed draws. Each era draws what the one before does, and more. So a seed that has
 // once found something goes on drawing what it drew then.
@@ -73,6 +73,7 @@ const (
 	counting              // clients add to counters
 	onDisk                // nodes have disks
 	stopping              // nodes are stopped whenever that is safe
+	named                 // nodes find each other by a name, and so many found a cluster as are expected
 )
 
 func drawShape(seed uint64, as era) Shape {
@@ -123,6 +124,9 @@ func drawShape(seed uint64, as era) Shape {
 	}
 	if as >= stopping {
 		s.drawStops(newChance(seed, streamStops))
+	}
+	if as >= named {
+		s.drawNames(newChance(seed, streamNames))
 	}
 	return s
 }
@@ -184,10 +188,14 @@ func Run(shape Shape) (*History, error) {
 	}
 	s.helps.Go(s.watch)
 	h := s.history()
+	founding := s.founding()
 	if !shape.AtOnce {
 		if h.Rest = s.rest(); h.Rest != "" {
 			h.Rest = "at the start: " + h.Rest
 		}
+	}
+	if two := founding(); two != "" {
+		h.Rest = two
 	}
 	if h.Rest == "" {
 		s.work()

@@ -29,6 +29,7 @@ const (
 	streamDisks
 	streamFates // and the node's index
 	streamStops
+	streamNames
 	streamWays     = 1 << 16
 	streamsPerNode = 1 << 8
 )
