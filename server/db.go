@@ -69,6 +69,10 @@ func (k *keys) get(ctx *fasthttp.RequestCtx, sc *scratch) error {
 	case status == fasthttp.StatusPreconditionFailed:
 		setETag(ctx, sc, op.Version)
 		return kv.ErrConditionFailed
+	case status == fasthttp.StatusOK:
+		if value, status, err = requested(ctx, sc, op.Version, value); err != nil {
+			return err
+		}
 	}
 	h := &ctx.Response.Header
 	sc.out = k.appendLastModified(sc.out, h, op.Version.Time(), now)
@@ -81,8 +85,8 @@ func (k *keys) get(ctx *fasthttp.RequestCtx, sc *scratch) error {
 	if len(fields.CacheControl) > 0 {
 		h.SetCanonical(headerCacheControl, fields.CacheControl)
 	}
+	ctx.Response.SetStatusCode(status)
 	if status == fasthttp.StatusNotModified {
-		ctx.Response.SetStatusCode(status)
 		return nil
 	}
 	if len(fields.ContentType) > 0 {

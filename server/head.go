@@ -40,11 +40,12 @@ const (
 	hasCacheControl
 	hasContentEncoding
 	hasContentRange
+	hasRange
 	hasCondition // any whose name begins with "If-"
 )
 
 // rareFields are the names of the first of them, in that order.
-var rareFields = [...][]byte{headerOrigin, headerFetchSite, headerCacheControl, headerContentEncoding, headerContentRange}
+var rareFields = [...][]byte{headerOrigin, headerFetchSite, headerCacheControl, headerContentEncoding, headerContentRange, headerRange}
 
 // The faults of framing. Each ends the connection.
 var (
@@ -189,9 +190,6 @@ func (h *head) field(line []byte) error {
 			h.has |= 1 << i
 		}
 	}
-	if len(name) > len(conditionPrefix) && bytes.EqualFold(name[:len(conditionPrefix)], conditionPrefix) {
-		h.has |= hasCondition
-	}
 	return nil
 }
 
@@ -201,7 +199,6 @@ var (
 	headerContentLength    = []byte("Content-Length")
 	headerTransferEncoding = []byte("Transfer-Encoding")
 	headerContentRange     = []byte("Content-Range")
-	conditionPrefix        = []byte("If-")
 	valueContinue          = []byte("100-continue")
 	valueChunked           = []byte("chunked")
 )
