@@ -121,6 +121,8 @@ type Config struct {
 	// what it held; 0: neither waits.
 	DrainDelay time.Duration
 
+	Web WebConfig
+
 	AccessLog bool
 	PprofAddr string // host:port of net/http/pprof; empty: none
 

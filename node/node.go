@@ -134,6 +134,9 @@ func open(cfg Config) (_ *Node, err error) {
 	if err := checkMemory(&cfg); err != nil {
 		return nil, err
 	}
+	if err := cfg.Web.Check(); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
+	}
 	files := cmp.Or(cfg.OpenFiles, OpenFiles())
 	if n.bound, err = connBound(files, cfg.PprofAddr != "", cfg.Resp.on()); err != nil {
 		return nil, err
@@ -152,6 +155,7 @@ func open(cfg Config) (_ *Node, err error) {
 	}
 	n.logStart()
 	n.warnOpen()
+	n.warnPages()
 	if cfg.Disk == nil {
 		n.begin()
 	}
@@ -273,6 +277,7 @@ func (n *Node) wire() (err error) {
 		Name: cfg.Name, Version: cfg.Version, Limits: cfg.Limits,
 		Log: n.log, AccessLog: cfg.AccessLog,
 		AuthToken: cfg.AuthToken, ClusterSecret: cfg.ClusterSecret, PeerHost: peerHost,
+		Origins:          cfg.Web.origins(),
 		OwnHost:          n.ownHost(),
 		Metrics:          metrics.Handler(metrics.New(n.view.metrics(n.roster))),
 		Console:          console.Handler(),
@@ -357,7 +362,7 @@ func (n *Node) logStart() {
 		"max_memory", cfg.MaxMemory, "eviction", cmp.Or(cfg.Eviction, "none"), "hint_bytes", cfg.HintBytes,
 		"sync_rate", cfg.SyncRate, "evict_after", cfg.EvictAfter, "tombstone_grace", cfg.TombstoneGrace,
 		"auth", cfg.AuthToken != "", "cluster_secret", cfg.ClusterSecret != "",
-		"tls", cfg.ServerTLS != nil, "pprof", cfg.PprofAddr, "resp", n.respAddr)
+		"tls", cfg.ServerTLS != nil, "pprof", cfg.PprofAddr, "resp", n.respAddr, "cors_origins", cfg.Web.Origins, "hosts", cfg.Web.Hosts)
 	n.bound.tell(n.log, cfg.OpenFiles == 0)
 	if least := int64(cfg.Partitions) * evictingPartitionBytes; eviction(cfg) && cfg.MaxMemory < least {
 		n.log.Warn("so little memory makes a poor cache, since each partition takes some pages of its own: give --max-memory more, or the cluster fewer --partitions", "max_memory", cfg.MaxMemory, "partitions", cfg.Partitions, "good", least)

@@ -7,10 +7,11 @@ import (
 )
 
 // ownHost is the server's OwnHost: a node on the loopback serves this machine
-// alone, so it knows all names by which it may be called. nil: it serves others
-// too.
+// alone, so it knows all names by which it may be called. So does one that is
+// given names. nil: it serves others too, or is to be called by any name.
 func (n *Node) ownHost() func(name string) bool {
-	if !isLoopback(n.listener.Addr()) {
+	web := &n.cfg.Web
+	if web.anyHost() || !web.restricted() && !isLoopback(n.listener.Addr()) {
 		return nil
 	}
 	machine, err := os.Hostname()
@@ -19,7 +20,7 @@ func (n *Node) ownHost() func(name string) bool {
 	}
 	short, _, _ := strings.Cut(machine, ".")
 	return func(name string) bool {
-		if strings.EqualFold(name, machine) || strings.EqualFold(name, short) || name == hostOf(n.cfg.Name) {
+		if strings.EqualFold(name, machine) || strings.EqualFold(name, short) || name == hostOf(n.cfg.Name) || web.has(name) {
 			return true
 		}
 		for _, member := range n.members.Members() {

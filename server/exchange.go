@@ -62,10 +62,15 @@ func newMessages(o *Options, peers Peers, b *budgets, j *journal) *messages {
 	return m
 }
 
-// judge refuses what does not ask for a link. No page has a browser ask for one.
+// asksForLink says whether a request asks for a link. No page has a browser ask for one.
+func asksForLink(h *fasthttp.RequestHeader) bool {
+	return string(h.RequestURI()) == linkPath && h.IsHTTP11() && h.ConnectionUpgrade() &&
+		strings.EqualFold(string(h.Peek(fasthttp.HeaderUpgrade)), linkProtocol)
+}
+
+// judge refuses what does not ask for a link.
 func (m *messages) judge(ctx *fasthttp.RequestCtx, sc *scratch) error {
-	h := &ctx.Request.Header
-	if !h.IsHTTP11() || !h.ConnectionUpgrade() || !strings.EqualFold(string(h.Peek(fasthttp.HeaderUpgrade)), linkProtocol) {
+	if !asksForLink(&ctx.Request.Header) {
 		return m.refuse(ctx, sc)
 	}
 	return nil

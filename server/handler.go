@@ -47,7 +47,7 @@ func (s *Server) guarded(ctx *fasthttp.RequestCtx, c *conn) {
 
 // finish puts on every answer what every answer has.
 func (s *Server) finish(ctx *fasthttp.RequestCtx, c *conn) {
-	s.sign(&ctx.Response.Header, !bytes.HasPrefix(ctx.Request.Header.RequestURI(), internalPrefix))
+	s.sign(ctx, !bytes.HasPrefix(ctx.Request.Header.RequestURI(), internalPrefix))
 	if !c.linked && (c.extra || s.parting.Load() && c.parts()) {
 		ctx.Response.SetConnectionClose()
 	}
@@ -71,14 +71,18 @@ func (s *Server) settleAnswer(ctx *fasthttp.RequestCtx, sc *scratch) {
 	}
 }
 
-// sign puts this node's name on an answer.
+// sign puts this node's name on an answer, and on that of a client which pages may read it.
 //
 // It also has caches ask before they use an answer of a client again, and proxies leave its bytes
 // and its entity tag alone. The writer of the value or the handler may say otherwise. Without it,
 // caches guess from Last-Modified and go by Expires: they would give out what is overwritten or
 // deleted.
-func (s *Server) sign(h *fasthttp.ResponseHeader, forClient bool) {
+func (s *Server) sign(ctx *fasthttp.RequestCtx, forClient bool) {
+	h := &ctx.Response.Header
 	h.SetCanonical(headerNode, s2b(s.opts.Name))
+	if forClient && s.opts.Origins != nil {
+		s.opts.Origins.sign(ctx)
+	}
 	switch {
 	case !forClient || len(h.PeekCanonical(headerCacheControl)) > 0:
 	case s.opts.AuthToken != "":
@@ -104,7 +108,7 @@ func (s *Server) malformed(ctx *fasthttp.RequestCtx, err error) {
 	}
 	s.journal.malformed.Add(1)
 	fail(ctx, err)
-	s.sign(&ctx.Response.Header, true)
+	s.sign(ctx, true)
 	c.tally.request(classOther, ctx.Response.StatusCode())
 }
 

@@ -56,6 +56,9 @@ func (r *routes) serve(ctx *fasthttp.RequestCtx) error {
 	if err := r.gate.strangerFault(ctx); err != nil {
 		return err
 	}
+	if answered, err := r.gate.pages.preflight(ctx); answered {
+		return err
+	}
 	sc := scratchOf(ctx)
 	e, rawKey, query := r.find(ctx, sc)
 	if !e.open {
@@ -213,7 +216,7 @@ func (r *routes) addPages(p *pages) {
 func newRoutes(o *Options, b *budgets) *routes {
 	r := &routes{
 		opts: o, budgets: b, others: router.New(),
-		gate: gate{name: o.Name, knows: o.OwnHost, token: o.AuthToken},
+		gate: gate{name: o.Name, knows: o.OwnHost, pages: o.Origins, token: o.AuthToken},
 	}
 	// A redirect would send a write somewhere else. No path stands for another.
 	r.others.RedirectTrailingSlash, r.others.RedirectFixedPath, r.others.HandleOPTIONS = false, false, false

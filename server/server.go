@@ -41,6 +41,10 @@ type Options struct {
 	// is about to be known. nil: on all.
 	PeerHost func(host netip.Addr, patience bool) bool
 
+	// Origins are those of the web pages that may read and write here, beside
+	// the node's own; nil: none.
+	Origins *Origins
+
 	// OwnHost says whether a name, in lower case and without a port, is one by
 	// which clients may call this node. It is asked of each request whose Host
 	// is neither an IP address nor localhost; where it says no, the answer is

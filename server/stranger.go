@@ -30,6 +30,7 @@ var (
 type gate struct {
 	name  string                 // of this node
 	knows func(host string) bool // Options.OwnHost
+	pages *Origins               // Options.Origins
 	token string                 // of clients; "": they need none
 }
 
@@ -37,11 +38,11 @@ type gate struct {
 // send. It is looked at before anything of the request is used.
 func (g *gate) strangerFault(ctx *fasthttp.RequestCtx) error {
 	h := &ctx.Request.Header
-	if g.knows != nil && !g.ownHost(h.Host()) {
-		return forbidden("the Host %.100q is no name of this node, which serves this machine alone: a web page could have its name "+
-			"lead here. Use localhost, an IP address or a member's name; a proxy in front has to send one of these as Host", h.Host())
+	if g.knows != nil && !g.ownHost(h.Host()) && !asksForLink(h) {
+		return forbidden("the Host %.100q is no name of this node: a web page could have its name lead here. "+
+			"Use localhost, an IP address, a member's name or one of --hosts; a proxy in front has to send one of these as Host", h.Host())
 	}
-	if h.IsGet() || h.IsHead() || h.IsOptions() {
+	if h.IsGet() || h.IsHead() || h.IsOptions() || g.pages.allowsRequest(ctx) {
 		return nil
 	}
 	c := connOf(ctx)
@@ -65,7 +66,8 @@ func (g *gate) strangerFault(ctx *fasthttp.RequestCtx) error {
 }
 
 // elseSend says what to do instead.
-const elseSend = "send it from the node's own console or from a program that is no browser; a proxy in front has to pass Host on"
+const elseSend = "send it from the node's own console or from a program that is no browser, or name the page's origin in --cors-origins; " +
+	"a proxy in front has to pass Host on"
 
 func forbidden(format string, args ...any) error {
 	return &statusError{fasthttp.StatusForbidden, fmt.Sprintf(format, args...)}

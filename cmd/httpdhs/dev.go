@@ -19,6 +19,8 @@ type devCmd struct {
 	Replicas int    `default:"2" help:"Copies of each key."`
 	RespPort int    `default:"6379" help:"Port of the first node for the Redis protocol; the others follow. 0 is none."`
 	LogLevel string `default:"warn" enum:"debug,info,warn,error" help:"Least level to log: ${enum}."`
+
+	webFlags
 }
 
 // devNodesMax is what a cluster may have.
@@ -40,7 +42,7 @@ func (cmd *devCmd) Validate() error {
 	case cmd.Replicas < 1 || cmd.Replicas > node.ReplicasMax:
 		return fmt.Errorf("--replicas is %d, want 1 to %d", cmd.Replicas, node.ReplicasMax)
 	}
-	return nil
+	return cmd.webFlags.check()
 }
 
 func (cmd *devCmd) Run(ctx context.Context, term *terminal) error {
@@ -62,6 +64,7 @@ func (cmd *devCmd) Run(ctx context.Context, term *terminal) error {
 			Listener:  listeners[i],
 			Resp:      resp[i],
 			Replicas:  cmd.Replicas,
+			Web:       cmd.webFlags.config(),
 			OpenFiles: node.OpenFiles() / cmd.Nodes,
 			Log:       log.With("node", name),
 			Version:   versionName(),

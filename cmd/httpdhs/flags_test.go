@@ -103,8 +103,10 @@ func TestEnvironment(t *testing.T) {
 	t.Setenv("HTTPDHS_MAX_MEMORY", "512MiB")
 	t.Setenv("HTTPDHS_ACCESS_LOG", "true")
 	t.Setenv("HTTPDHS_EVICTION", "s3-fifo")
+	t.Setenv("HTTPDHS_CORS_ORIGINS", "https://a.example,https://b.example")
+	t.Setenv("HTTPDHS_HOSTS", "kv.example")
 	cfg := parseServer(t)
-	if cfg.Listen != "127.0.0.1:7001" || cfg.MaxMemory != 512<<20 || !cfg.AccessLog || cfg.Eviction != "s3-fifo" {
+	if cfg.Listen != "127.0.0.1:7001" || cfg.MaxMemory != 512<<20 || !cfg.AccessLog || cfg.Eviction != "s3-fifo" || len(cfg.Web.Origins) != 2 || len(cfg.Web.Hosts) != 1 {
 		t.Errorf("the environment is not heard: %+v", cfg)
 	}
 	if got := parseServer(t, "--port=7002").Listen; got != "127.0.0.1:7002" {
@@ -197,6 +199,10 @@ func TestUsageErrors(t *testing.T) {
 		{[]string{"put", "k", "v", "--ttl", "soon"}, `--ttl: ttl is "soon": use a duration like 90s`},
 		{[]string{"put", "k", "v", "--ttl=-1s"}, `ttl is "-1s": use`},
 		{[]string{"server", "--log-level", "loud"}, "--log-level"},
+		{[]string{"server", "--cors-origins=https://a.example,b.example"}, `--cors-origins has "b.example": want an origin`},
+		{[]string{"server", "--cors-origins=null"}, `--cors-origins has "null"`},
+		{[]string{"dev", "--cors-origins=https://a.example/"}, `--cors-origins has "https://a.example/": want an origin`},
+		{[]string{"server", "--hosts=kv.example:80"}, `--hosts has "kv.example:80": want a name`},
 		{[]string{"server", "--tls-cert", "c.pem"}, "--tls-cert and --tls-key go together"},
 		{[]string{"server", "--advertise", "box"}, `--advertise "box" is not host:port`},
 		{[]string{"server", "--conf", "/does/not/exist"}, "cannot read --conf: open /does/not/exist"},

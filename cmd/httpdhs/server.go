@@ -42,6 +42,7 @@ type serverCmd struct {
 	logFlags
 	securityFlags
 	stopFlags
+	webFlags
 
 	PprofAddr string `placeholder:"HOST:PORT" help:"Serve net/http/pprof there."`
 }
@@ -120,7 +121,7 @@ func (cmd *serverCmd) Validate() error {
 	}
 	return errors.Join(
 		cmd.joinFlags.check(cmd.Conf), cmd.clusterFlags.check(), cmd.storeFlags.check(), cmd.diskFlags.check(cmd.MaxValueBytes),
-		cmd.respFlags.check(cmd.Port, cmd.Replicas), cmd.securityFlags.check(), cmd.stopFlags.check())
+		cmd.respFlags.check(cmd.Port, cmd.Replicas), cmd.securityFlags.check(), cmd.stopFlags.check(), cmd.webFlags.check())
 }
 
 // checkAddrs says which of the addresses of nodes cannot be one.
@@ -190,6 +191,7 @@ func (cmd *serverCmd) config(self *machine) (node.Config, error) {
 		AccessLog:      cmd.AccessLog,
 		PprofAddr:      cmd.PprofAddr,
 		Version:        versionName(),
+		Web:            cmd.webFlags.config(),
 	}
 	cmd.joinFlags.apply(&cfg)
 	cmd.diskFlags.apply(&cfg)
