@@ -124,7 +124,8 @@ type Config struct {
 	Web WebConfig
 
 	AccessLog bool
-	PprofAddr string // host:port of net/http/pprof; empty: none
+	SlowLog   time.Duration // operations that take as long are logged; 0: none
+	PprofAddr string        // host:port of net/http/pprof; empty: none
 
 	Log     *slog.Logger // nil: discards
 	Version string       // of the binary

@@ -17,6 +17,7 @@ import (
 	"httpdhs/api"
 	"httpdhs/dataplane"
 	"httpdhs/internal/metrics"
+	"httpdhs/internal/slowlog"
 	"httpdhs/kv"
 	"httpdhs/membership"
 	"httpdhs/peer"
@@ -38,7 +39,8 @@ type Node struct {
 	view   *view
 	roster *roster
 
-	bound    bound // of connections
+	bound    bound        // of connections
+	slow     *slowlog.Log // nil: off
 	server   *server.Server
 	resp     *respServer  // nil: the node does not speak the Redis protocol
 	hosts    *hosts       // of members; nil: a secret tells who is one
@@ -269,13 +271,14 @@ func (n *Node) wire() (err error) {
 		}
 	}
 	n.view.served = served{func() server.Stats { return n.server.Stats() }, n.respStats()}
+	n.slow = slowlog.New(n.log, cfg.SlowLog)
 	var peerHost func(addr netip.Addr, patience bool) bool
 	if n.hosts != nil {
 		peerHost = n.hosts.has
 	}
 	n.server = server.New(server.Options{
 		Name: cfg.Name, Version: cfg.Version, Limits: cfg.Limits,
-		Log: n.log, AccessLog: cfg.AccessLog,
+		Log: n.log, AccessLog: cfg.AccessLog, SlowLog: n.slow,
 		AuthToken: cfg.AuthToken, ClusterSecret: cfg.ClusterSecret, PeerHost: peerHost,
 		Origins:          cfg.Web.origins(),
 		OwnHost:          n.ownHost(),

@@ -63,7 +63,7 @@ func (n *Node) listenResp() (err error) {
 func (n *Node) wireResp() {
 	cfg := &n.cfg
 	n.resp.Server = resp.New(resp.Options{
-		Name: cfg.Name, Version: cfg.Version, Limits: cfg.Limits, Log: n.log,
+		Name: cfg.Name, Version: cfg.Version, Limits: cfg.Limits, Log: n.log, SlowLog: n.slow,
 		Port:      n.resp.listener.Addr().(*net.TCPAddr).Port,
 		Write:     cfg.Resp.Write,
 		Read:      cfg.Resp.Read,

@@ -69,11 +69,12 @@ type conn struct {
 	req      bodyReader    // the body of the request at hand
 	has      fieldSet      // of that request
 	scratch  *scratch
-	linked   bool // from the next answer on it carries messages of nodes
-	linger   bool // the client may still be sending: let it read the answer
-	untaken  bool // the client has been waited for, and does not take what it is sent
-	partings int  // requests that were read since answers end their connections
-	eof      bool // the client has sent its last byte
+	waited   time.Duration // of the time of its handler: for the client; only where it is asked for
+	linked   bool          // from the next answer on it carries messages of nodes
+	linger   bool          // the client may still be sending: let it read the answer
+	untaken  bool          // the client has been waited for, and does not take what it is sent
+	partings int           // requests that were read since answers end their connections
+	eof      bool          // the client has sent its last byte
 }
 
 func newConn(srv *Server, nc net.Conn) *conn {
@@ -109,12 +110,23 @@ func unpack(word int64) (kind, since int64) {
 // beginHandler notes that the headers are complete.
 func (c *conn) beginHandler() {
 	c.body.Store(0)
+	c.waited = 0
 	c.setPhase(phaseHandler)
 }
 
 // Read reads from the client. What was answered goes out first: while there is something to read
 // without waiting, answers gather.
 func (c *conn) Read(p []byte) (int, error) {
+	if !c.srv.opts.SlowLog.On() {
+		return c.read(p)
+	}
+	began := time.Now()
+	n, err := c.read(p)
+	c.waited += time.Since(began)
+	return n, err
+}
+
+func (c *conn) read(p []byte) (int, error) {
 	if c.out != nil && c.out.Buffered() > 0 {
 		if err := c.out.Flush(); err != nil {
 			return 0, err

@@ -14,14 +14,27 @@ import (
 func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 	c := connOf(ctx)
 	c.beginHandler()
+	timed := s.opts.AccessLog || s.opts.SlowLog.On()
 	var start time.Time
-	if s.opts.AccessLog {
+	if timed {
 		start = time.Now()
 	}
 	s.guarded(ctx, c)
 	s.finish(ctx, c)
+	if timed {
+		s.tell(ctx, c, start)
+	}
+}
+
+// tell logs a request that began at start, if it is to be.
+func (s *Server) tell(ctx *fasthttp.RequestCtx, c *conn, start time.Time) {
+	now := time.Now()
+	took := now.Sub(start)
 	if s.opts.AccessLog {
-		s.journal.access(ctx, time.Since(start))
+		s.journal.access(ctx, took)
+	}
+	if s.opts.SlowLog.Slow(took-c.waited, now) {
+		s.opts.SlowLog.Say("slow request", slowAttrs(ctx, c, took)...)
 	}
 }
 

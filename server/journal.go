@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -10,6 +11,8 @@ import (
 	"time"
 
 	"github.com/valyala/fasthttp"
+
+	"httpdhs/internal/slowlog"
 )
 
 // journal is what is counted and logged. What anybody can bring about is logged once a second at
@@ -36,17 +39,38 @@ func (j *journal) panicked(v any, target string) {
 }
 
 func (j *journal) access(ctx *fasthttp.RequestCtx, took time.Duration) {
+	j.log.LogAttrs(context.Background(), slog.LevelInfo, "request", requestAttrs(ctx, string(ctx.Request.Header.RequestURI()), took)...)
+}
+
+// requestAttrs tell of a request that was answered.
+func requestAttrs(ctx *fasthttp.RequestCtx, target string, took time.Duration) []slog.Attr {
 	size := -1 // not known yet
 	if !ctx.Response.IsBodyStream() {
 		size = len(ctx.Response.Body())
 	}
-	j.log.Info("request",
+	return appendTrace([]slog.Attr{
 		slog.String("remote", ctx.RemoteAddr().String()),
 		slog.String("method", string(ctx.Method())),
-		slog.String("target", string(ctx.Request.Header.RequestURI())),
+		slog.String("target", target),
 		slog.Int("status", ctx.Response.StatusCode()),
 		slog.Int("bytes", size),
-		slog.Duration("took", took))
+		slog.Duration("took", took),
+	}, &ctx.Request.Header)
+}
+
+// slowAttrs tell of one that took long, also how much came in, how many replicas have a write, and
+// for how long the client was waited for.
+func slowAttrs(ctx *fasthttp.RequestCtx, c *conn, took time.Duration) []slog.Attr {
+	received := c.body.Load()
+	if sc := c.scratch; sc != nil {
+		received = max(received, int64(len(sc.body)))
+	}
+	attrs := append(requestAttrs(ctx, slowlog.Short(ctx.Request.Header.RequestURI()), took),
+		slog.Duration("waited_for_client", c.waited), slog.Int64("received", received))
+	if acks := ctx.Response.Header.PeekBytes(headerAcks); len(acks) > 0 {
+		attrs = append(attrs, slog.String("acks", string(acks)))
+	}
+	return attrs
 }
 
 // fault logs what goes wrong with connections.

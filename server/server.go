@@ -13,6 +13,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"httpdhs/internal/nonblock"
+	"httpdhs/internal/slowlog"
 	"httpdhs/kv"
 )
 
@@ -27,6 +28,7 @@ type Options struct {
 
 	Log       *slog.Logger // default: discard
 	AccessLog bool         // a line a request, at level info
+	SlowLog   *slowlog.Log // those that took long; nil: off
 
 	// AuthToken, if set, is what clients send as "Authorization: Bearer …" to
 	// everything but /healthz, /readyz and /internal/.

@@ -202,6 +202,7 @@ func TestUsageErrors(t *testing.T) {
 		{[]string{"server", "--cors-origins=https://a.example,b.example"}, `--cors-origins has "b.example": want an origin`},
 		{[]string{"server", "--cors-origins=null"}, `--cors-origins has "null"`},
 		{[]string{"dev", "--cors-origins=https://a.example/"}, `--cors-origins has "https://a.example/": want an origin`},
+		{[]string{"server", "--slow-log=100"}, "did you mean 100ms?"},
 		{[]string{"server", "--hosts=kv.example:80"}, `--hosts has "kv.example:80": want a name`},
 		{[]string{"server", "--tls-cert", "c.pem"}, "--tls-cert and --tls-key go together"},
 		{[]string{"server", "--advertise", "box"}, `--advertise "box" is not host:port`},

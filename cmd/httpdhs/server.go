@@ -43,6 +43,7 @@ type serverCmd struct {
 	securityFlags
 	stopFlags
 	webFlags
+	slowFlags
 
 	PprofAddr string `placeholder:"HOST:PORT" help:"Serve net/http/pprof there."`
 }
@@ -189,6 +190,7 @@ func (cmd *serverCmd) config(self *machine) (node.Config, error) {
 		TombstoneGrace: cmd.TombstoneGrace,
 		DrainDelay:     cmd.DrainDelay,
 		AccessLog:      cmd.AccessLog,
+		SlowLog:        cmd.SlowLog,
 		PprofAddr:      cmd.PprofAddr,
 		Version:        versionName(),
 		Web:            cmd.webFlags.config(),

@@ -29,6 +29,7 @@ var bounds = map[string][]string{
 	"message from a peer":          {"exchangeSlack", "answerRoom"},
 	"connections to a peer":        {"linksMax", "upgradedBytes"},
 	"rounds of a conditional":      {"unpausedRounds"},
+	"log lines of `--slow-log`":    {"linesPerSecond", "shownBytesMax"},
 	"hellos from hosts":            {"helloBytesMax", "strangeBytesMax"},
 	"look-ups of members' hosts":   {"lookupsMax", "hostsPause", "hostsPatience"},
 	"messages from hosts":          {"hostsWaiting"},

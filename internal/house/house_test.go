@@ -28,6 +28,7 @@ var mayImport = map[string][]string{
 	"internal/format":   {"kv"},
 	"internal/seal":     {},
 	"internal/nonblock": {},
+	"internal/slowlog":  {},
 
 	// What is counted beside what is done.
 	"internal/histogram": {},
@@ -45,9 +46,9 @@ var mayImport = map[string][]string{
 	"antientropy":      {"kv", "ring", "wire", "peer", "placement"},
 	"replicate":        {"kv", "wire", "peer", "placement"},
 	"dataplane":        {"kv", "ring", "wire", "peer", "placement", "topology", "antientropy", "replicate"},
-	"server":           {"kv", "api", "internal/format", "internal/histogram", "internal/seal", "internal/nonblock"},
+	"server":           {"kv", "api", "internal/format", "internal/histogram", "internal/seal", "internal/nonblock", "internal/slowlog"},
 	"server/console":   {},
-	"server/resp":      {"kv", "api", "internal/histogram", "internal/nonblock"},
+	"server/resp":      {"kv", "api", "internal/histogram", "internal/nonblock", "internal/slowlog"},
 	"internal/history": {},
 
 	// Users of a cluster over HTTP.
@@ -62,7 +63,7 @@ var mayImport = map[string][]string{
 
 	// What puts it all together.
 	"node": {
-		"kv", "api", "internal/metrics", "internal/histogram",
+		"kv", "api", "internal/metrics", "internal/histogram", "internal/slowlog",
 		"ring", "shard", "disk", "wire", "peer", "membership", "topology", "replicate", "dataplane",
 		"server", "server/console", "server/resp",
 	},

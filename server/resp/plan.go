@@ -174,6 +174,7 @@ func (s *session) do(call *kv.Call) {
 	call.Deadline = began.Add(s.srv.opts.Timeout)
 	s.srv.store.Do(call)
 	took := time.Since(began)
+	s.tellSlow(call, began.Add(took), took)
 	s.noteWrites(call)
 	gets, hits, failed := int64(0), int64(0), false
 	for i := range call.Ops {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"httpdhs/internal/nonblock"
+	"httpdhs/internal/slowlog"
 	"httpdhs/kv"
 )
 
@@ -27,6 +28,7 @@ type Options struct {
 
 	Timeout time.Duration // of an operation; default 5s
 	Log     *slog.Logger  // default: discard
+	SlowLog *slowlog.Log  // calls of the store that took long; nil: off
 
 	// AuthToken, if set, is the password that clients have to send.
 	AuthToken string
