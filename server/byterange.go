@@ -22,19 +22,19 @@ var (
 	unitBytes = []byte("bytes")
 )
 
-// rangesFrom is the size of a value, in bytes, from which a GET says that ranges are taken. Nobody
-// asks for a part of what is smaller, and most values are. They have one header less to write.
+// rangesFrom is the size of a value, in bytes, from which its answer says that ranges are taken.
+// Nobody asks for a part of what is smaller, and most values are. They have one header less to
+// write.
 const rangesFrom = 4 << 10
 
 // requested is the part of a value that the request asks for, and the status of an answer that has
 // it. That a part was asked for is said in the headers of the answer.
 func requested(ctx *fasthttp.RequestCtx, sc *scratch, found kv.Version, value []byte) (part []byte, status int, err error) {
 	asked := connOf(ctx).has&hasRange != 0
-	isGet := ctx.Request.Header.IsGet()
-	if len(value) >= rangesFrom || asked || !isGet {
+	if len(value) >= rangesFrom || asked {
 		ctx.Response.Header.SetCanonical(headerAcceptRanges, unitBytes)
 	}
-	if !asked || !isGet || !sameValue(ctx, found) {
+	if !asked || !ctx.Request.Header.IsGet() || !sameValue(ctx, found) {
 		return value, fasthttp.StatusOK, nil
 	}
 	lines := ctx.Request.Header.PeekAll(fasthttp.HeaderRange)

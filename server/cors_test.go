@@ -67,8 +67,10 @@ func TestAnswersToPages(t *testing.T) {
 			}
 		}
 	}
-	if got := f.send("GET", "/readyz", "").header.Get("Vary"); got != "Accept, Origin" {
-		t.Errorf("without Origin: Vary %q", got)
+	for _, target := range []string{"/readyz", "/db"} {
+		if got := f.send("GET", target, "", auth).header.Get("Vary"); got != "Accept, Origin" {
+			t.Errorf("%s without Origin: Vary %q", target, got)
+		}
 	}
 }
 

@@ -49,6 +49,7 @@ func (h *listings) judge(ctx *fasthttp.RequestCtx, _ *scratch) error {
 
 func (h *listings) serve(ctx *fasthttp.RequestCtx, sc *scratch) error {
 	p := sc.params
+	ctx.Response.Header.Set(fasthttp.HeaderVary, fasthttp.HeaderAccept)
 	l := &lister{store: h.store, p: p, next: p.cursor, more: true}
 	if wantsStream(&ctx.Request.Header) {
 		return h.stream(ctx, sc, l)
