@@ -127,6 +127,9 @@ type Config struct {
 	SlowLog   time.Duration // operations that take as long are logged; 0: none
 	PprofAddr string        // host:port of net/http/pprof; empty: none
 
+	MetricsListen string // host:port where the metrics are; empty: with all else
+	MetricsToken  string // of who reads the metrics, and nothing else; empty: none of their own
+
 	Log     *slog.Logger // nil: discards
 	Version string       // of the binary
 }

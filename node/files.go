@@ -27,17 +27,14 @@ type bound struct {
 }
 
 // connBound works out the bound. files is how many files the node may have open, 0 if that is not
-// known. profiler says whether there is one, resp whether the node speaks the Redis protocol. Its
-// clients may have as many connections as the others.
-func connBound(files int, profiler, resp bool) (bound, error) {
+// known. aside is how many connections listeners of their own take. resp says whether the node
+// speaks the Redis protocol. Its clients may have as many connections as the others.
+func connBound(files, aside int, resp bool) (bound, error) {
 	b := bound{conns: server.ConnsWithin(math.MaxInt), files: files}
 	if files == 0 {
 		return b, nil
 	}
-	own := filesOwn
-	if profiler {
-		own += pprofConns
-	}
+	own := filesOwn + aside
 	within := func(files int) int {
 		files -= own + files/filesShare
 		n := server.ConnsWithin(files)
@@ -54,6 +51,17 @@ func connBound(files int, profiler, resp bool) (bound, error) {
 		least++
 	}
 	return b, fmt.Errorf("only %d files may be open, and a node needs %d at least: raise the limit (ulimit -n 65536 in the shell that starts it, LimitNOFILE=65536 in a systemd unit)", files, least)
+}
+
+// connsAside is how many connections there may be at listeners that are not for clients.
+func (c *Config) connsAside() (n int) {
+	if c.PprofAddr != "" {
+		n += pprofConns
+	}
+	if c.MetricsListen != "" {
+		n += metricsConns
+	}
+	return n
 }
 
 // tell logs the bound. Nodes that share their process have fewer connections than usual.

@@ -14,23 +14,23 @@ func TestConnBound(t *testing.T) {
 	for _, c := range []struct{ files, least, most int }{
 		{0, 8192, 8192}, {256, 100, 192}, {1024, 600, 960}, {4096, 2500, 4000}, {20_000, 8192, 8192}, {1 << 30, 8192, 8192},
 	} {
-		b, err := connBound(c.files, false, false)
+		b, err := connBound(c.files, 0, false)
 		if err != nil || b.conns < c.least || b.conns > c.most {
 			t.Errorf("with %d files: %d connections (%v), want %d to %d", c.files, b.conns, err, c.least, c.most)
 		}
 	}
-	if _, err := connBound(64, false, false); err == nil || !strings.Contains(err.Error(), "needs 95 at least") || !strings.Contains(err.Error(), "ulimit -n") {
+	if _, err := connBound(64, 0, false); err == nil || !strings.Contains(err.Error(), "needs 95 at least") || !strings.Contains(err.Error(), "ulimit -n") {
 		t.Errorf("with 64 files: %v", err)
 	}
-	if _, err := connBound(95, false, false); err != nil {
+	if _, err := connBound(95, 0, false); err != nil {
 		t.Error(err)
 	}
-	if _, err := connBound(94, false, false); err == nil {
+	if _, err := connBound(94, 0, false); err == nil {
 		t.Error("94 files are enough too")
 	}
 	// The profiler's connections are beside those that the node takes.
-	plain, _ := connBound(256, false, false)
-	beside, err := connBound(256, true, false)
+	plain, _ := connBound(256, 0, false)
+	beside, err := connBound(256, pprofConns, false)
 	if err != nil || server.FilesOf(beside.conns)+pprofConns > server.FilesOf(plain.conns) {
 		t.Errorf("with a profiler: %d connections (%v), without %d", beside.conns, err, plain.conns)
 	}
@@ -39,7 +39,7 @@ func TestConnBound(t *testing.T) {
 // A node that is alone in its process warns of fewer connections than usual. The nodes of one that
 // is there to try things out share its files, and do not.
 func TestWarningOfFewConnections(t *testing.T) {
-	b, err := connBound(20_000/3, false, false)
+	b, err := connBound(20_000/3, 0, false)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net"
-	"net/netip"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -16,14 +15,12 @@ import (
 
 	"httpdhs/api"
 	"httpdhs/dataplane"
-	"httpdhs/internal/metrics"
 	"httpdhs/internal/slowlog"
 	"httpdhs/kv"
 	"httpdhs/membership"
 	"httpdhs/peer"
 	"httpdhs/ring"
 	"httpdhs/server"
-	"httpdhs/server/console"
 	"httpdhs/shard"
 	"httpdhs/topology"
 )
@@ -42,9 +39,10 @@ type Node struct {
 	bound    bound        // of connections
 	slow     *slowlog.Log // nil: off
 	server   *server.Server
-	resp     *respServer  // nil: the node does not speak the Redis protocol
-	hosts    *hosts       // of members; nil: a secret tells who is one
-	pprof    *pprofServer // nil: none
+	resp     *respServer    // nil: the node does not speak the Redis protocol
+	hosts    *hosts         // of members; nil: a secret tells who is one
+	pprof    *pprofServer   // nil: none
+	metrics  *metricsServer // nil: none
 	listener net.Listener
 }
 
@@ -140,7 +138,7 @@ func open(cfg Config) (_ *Node, err error) {
 		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
 	}
 	files := cmp.Or(cfg.OpenFiles, OpenFiles())
-	if n.bound, err = connBound(files, cfg.PprofAddr != "", cfg.Resp.on()); err != nil {
+	if n.bound, err = connBound(files, cfg.connsAside(), cfg.Resp.on()); err != nil {
 		return nil, err
 	}
 	if n.listener = cfg.Listener; n.listener == nil {
@@ -270,34 +268,7 @@ func (n *Node) wire() (err error) {
 			return err
 		}
 	}
-	n.view.served = served{func() server.Stats { return n.server.Stats() }, n.respStats()}
-	n.slow = slowlog.New(n.log, cfg.SlowLog)
-	var peerHost func(addr netip.Addr, patience bool) bool
-	if n.hosts != nil {
-		peerHost = n.hosts.has
-	}
-	n.server = server.New(server.Options{
-		Name: cfg.Name, Version: cfg.Version, Limits: cfg.Limits,
-		Log: n.log, AccessLog: cfg.AccessLog, SlowLog: n.slow,
-		AuthToken: cfg.AuthToken, ClusterSecret: cfg.ClusterSecret, PeerHost: peerHost,
-		Origins:          cfg.Web.origins(),
-		OwnHost:          n.ownHost(),
-		Metrics:          metrics.Handler(metrics.New(n.view.metrics(n.roster))),
-		Console:          console.Handler(),
-		ConsolePaths:     console.Paths,
-		MaxConns:         n.bound.conns,
-		MaxExchangeBytes: cfg.Limits.MaxValueBytes + exchangeSlack,
-	}, n.plane, cluster{n.view, n.roster}, n.plane)
-	n.roster.setDraining = n.server.SetDraining
-	if n.resp != nil {
-		n.wireResp()
-	}
-	if cfg.PprofAddr != "" {
-		if n.pprof, err = servePprof(cfg.PprofAddr, n.log); err != nil {
-			return err
-		}
-	}
-	return nil
+	return n.wireServers()
 }
 
 // unwire closes the parts that there are.
@@ -312,6 +283,7 @@ func (n *Node) unplug() error {
 	if n.plane != nil {
 		n.plane.Close()
 	}
+	errs = append(errs, n.metrics.close())
 	if n.pprof != nil {
 		errs = append(errs, n.pprof.close())
 	}

@@ -25,6 +25,7 @@ type routes struct {
 // looked at by serve.
 type endpoint struct {
 	open     bool     // it needs no token
+	token    string   // which is good for it, beside that of the clients; "": none
 	refusal  error    // there is no such path, or not with this method
 	allow    string   // with a refusal: the methods that there are; "": not said
 	keyed    bool     // the path ends in a key
@@ -62,7 +63,7 @@ func (r *routes) serve(ctx *fasthttp.RequestCtx) error {
 	sc := scratchOf(ctx)
 	e, rawKey, query := r.find(ctx, sc)
 	if !e.open {
-		if err := r.gate.tokenFault(ctx); err != nil {
+		if err := r.gate.tokenFault(ctx, e.token); err != nil {
 			return err
 		}
 	}
@@ -209,7 +210,7 @@ func (r *routes) addPages(p *pages) {
 	}
 	r.get("/console/{file:*}", endpoint{open: true, refusal: errNoConsole})
 	if r.opts.Metrics != nil {
-		r.get("/metrics", endpoint{anyQuery: true, answer: p.metrics})
+		r.get("/metrics", endpoint{anyQuery: true, token: r.opts.MetricsToken, answer: p.metrics})
 	}
 }
 

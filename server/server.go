@@ -54,6 +54,10 @@ type Options struct {
 	OwnHost func(name string) bool
 
 	Metrics fasthttp.RequestHandler // GET /metrics; nil: 404
+
+	// MetricsToken, if set, is good for GET /metrics, as AuthToken is, and for nothing else.
+	MetricsToken string
+
 	Console fasthttp.RequestHandler // GET / for browsers; nil: a short text for all
 
 	// ConsolePaths are those that Console answers. They need no token.

@@ -39,6 +39,7 @@ type serverCmd struct {
 	storeFlags
 	diskFlags
 	respFlags
+	metricsFlags
 	logFlags
 	securityFlags
 	stopFlags
@@ -122,7 +123,8 @@ func (cmd *serverCmd) Validate() error {
 	}
 	return errors.Join(
 		cmd.joinFlags.check(cmd.Conf), cmd.clusterFlags.check(), cmd.storeFlags.check(), cmd.diskFlags.check(cmd.MaxValueBytes),
-		cmd.respFlags.check(cmd.Port, cmd.Replicas), cmd.securityFlags.check(), cmd.stopFlags.check(), cmd.webFlags.check())
+		cmd.respFlags.check(cmd.Port, cmd.Replicas), cmd.securityFlags.check(), cmd.stopFlags.check(), cmd.webFlags.check(),
+		cmd.metricsFlags.check(cmd.Port, int(cmd.RespPort)))
 }
 
 // checkAddrs says which of the addresses of nodes cannot be one.
@@ -201,6 +203,9 @@ func (cmd *serverCmd) config(self *machine) (node.Config, error) {
 		return cfg, err
 	}
 	if err := cmd.respFlags.apply(&cfg, cmd.Bind); err != nil {
+		return cfg, err
+	}
+	if err := cmd.metricsFlags.apply(&cfg, cmd.Bind); err != nil {
 		return cfg, err
 	}
 	return cfg, cmd.securityFlags.apply(&cfg)

@@ -21,6 +21,7 @@ var bounds = map[string][]string{
 	"once the node stops":          {"lastAccepts", "lastAcceptsMax"},
 	"requests of a connection":     {"partingsMax"},
 	"profiler (`--pprof-addr`)":    {"pprofConns", "pprofReadTimeout", "pprofWriteTimeout", "pprofIdleTimeout"},
+	"metrics (`--metrics-port`)":   {"metricsConns", "metricsReadTimeout", "metricsWriteTimeout", "metricsIdleTimeout"},
 	"request bodies in memory":     {"defaultMaxInFlightBytes"},
 	"answers that clients have":    {"defaultMaxAnswerBytes"},
 	"queue to a peer that is up":   {"defaultHintBytes"},

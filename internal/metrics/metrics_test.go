@@ -151,28 +151,28 @@ func TestNoSourceNoMetric(t *testing.T) {
 func TestHandler(t *testing.T) {
 	keys := 7
 	h := Handler(New(Sources{Store: func() shard.Stats { return shard.Stats{Keys: keys} }}))
-	scrape(t, h, 200, "httpdhs_store_keys 7\n", "go_goroutines ", "httpdhs_build_info{")
+	wantScrape(t, h, 200, "httpdhs_store_keys 7\n", "go_goroutines ", "httpdhs_build_info{")
 	if runtime.GOOS == "linux" {
-		scrape(t, h, 200, "process_resident_memory_bytes ")
+		wantScrape(t, h, 200, "process_resident_memory_bytes ")
 	}
 	keys++
-	scrape(t, h, 200, "httpdhs_store_keys 8\n")
+	wantScrape(t, h, 200, "httpdhs_store_keys 8\n")
 }
 
 // When a value cannot be exposed the scrape fails with the reason, and is not
 // a page that silently lacks it.
 func TestHandlerFailsAsAWhole(t *testing.T) {
 	bad := Sources{Ring: func() Ring { return Ring{Fingerprint: "\xff"} }}
-	scrape(t, Handler(New(bad)), 500, "cannot gather metrics: ")
+	wantScrape(t, Handler(New(bad)), 500, "cannot gather metrics: ")
 
 	twice := Sources{Peers: func() []topology.Status {
 		a := topology.Status{Name: "a", Counters: new(peer.Counters)}
 		return []topology.Status{a, a}
 	}}
-	scrape(t, Handler(New(twice)), 500, "collected before with the same name and label values")
+	wantScrape(t, Handler(New(twice)), 500, "collected before with the same name and label values")
 }
 
-func scrape(t *testing.T, h fasthttp.RequestHandler, status int, want ...string) {
+func wantScrape(t *testing.T, h fasthttp.RequestHandler, status int, want ...string) {
 	t.Helper()
 	var ctx fasthttp.RequestCtx
 	h(&ctx)

@@ -1,0 +1,103 @@
+package node
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+
+	"httpdhs/internal/ports"
+)
+
+// withMetricsPort opens a node with a metrics port, and returns the addresses of both.
+func withMetricsPort(t *testing.T, change func(*Config)) (clients, metrics string) {
+	t.Helper()
+	port, err := ports.Take(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ln, err := ports.Listen()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := Config{Name: "127.0.0.1:1", Listener: ln, MetricsListen: fmt.Sprintf("127.0.0.1:%d", port)}
+	change(&cfg)
+	n, err := Open(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(n.Kill)
+	return ln.Addr().String(), cfg.MetricsListen
+}
+
+// ask is the status and the body of an answer. A token is sent if it is not empty.
+func ask(t *testing.T, addr, path, token string, headers ...string) (status int, body string) {
+	t.Helper()
+	req, err := http.NewRequest("GET", "http://"+addr+path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Close = true
+	if token != "" {
+		req.Header.Set("Authorization", "Bearer "+token)
+	}
+	for i := 0; i < len(headers); i += 2 {
+		req.Header.Set(headers[i], headers[i+1])
+	}
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	resp, err := client.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	all, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.StatusCode, string(all)
+}
+
+// With a port of their own, the metrics are there and nowhere else, beside how the node is, and no
+// key is.
+func TestMetricsPort(t *testing.T) {
+	clients, metrics := withMetricsPort(t, func(cfg *Config) { cfg.AuthToken = "client" })
+	if status, body := ask(t, metrics, "/metrics", ""); status != 200 || !strings.Contains(body, "httpdhs_build_info") || !strings.Contains(body, "go_goroutines") {
+		t.Errorf("metrics: %d %.100s", status, body)
+	}
+	for path, want := range map[string]int{"/healthz": 200, "/readyz": 200, "/db/a": 404, "/cluster": 404, "/": 404} {
+		if status, _ := ask(t, metrics, path, ""); status != want {
+			t.Errorf("%s at the metrics port: %d, want %d", path, status, want)
+		}
+	}
+	if status, _ := ask(t, clients, "/metrics", "client"); status != 404 {
+		t.Errorf("metrics at the other port: %d", status)
+	}
+	if status, _ := ask(t, metrics, "/metrics", "", "Sec-Fetch-Site", "cross-site"); status != 403 {
+		t.Errorf("for a web page of another origin: %d", status)
+	}
+}
+
+// The metrics token is good for the metrics at either port, and for nothing else. So is that of
+// clients; any other is not.
+func TestMetricsToken(t *testing.T) {
+	for _, apart := range []bool{false, true} {
+		clients, metrics := withMetricsPort(t, func(cfg *Config) {
+			cfg.AuthToken, cfg.MetricsToken = "client", "metrics"
+			if !apart {
+				cfg.MetricsListen = ""
+			}
+		})
+		if !apart {
+			metrics = clients
+		}
+		for token, want := range map[string]int{"metrics": 200, "client": 200, "": 401, "other": 401} {
+			if status, _ := ask(t, metrics, "/metrics", token); status != want {
+				t.Errorf("apart %v: token %q gets %d, want %d", apart, token, status, want)
+			}
+		}
+		if status, _ := ask(t, clients, "/db/a", "metrics"); status != 401 {
+			t.Errorf("the metrics token reads keys: %d", status)
+		}
+	}
+}
