@@ -29,8 +29,7 @@ func (cmd *completionCmd) Run(app *kong.Kong, term *terminal) error {
 	case "bash":
 		script = bashScript(words)
 	case "zsh":
-		// zsh reads bash's completions as they are.
-		script = "autoload -U +X compinit && compinit\nautoload -U +X bashcompinit && bashcompinit\n" + bashScript(words)
+		script = zshHead + bashScript(words) + zshTail
 	case "fish":
 		script = fishScript(words)
 	}
@@ -47,10 +46,8 @@ type completion struct {
 
 func completions(root *kong.Node) []completion {
 	var all []completion
-	for _, node := range root.Children {
-		if node.Hidden {
-			continue
-		}
+	commands := shown(root.Children)
+	for _, node := range commands {
 		c := completion{name: node.Name, help: node.Help}
 		for _, flags := range node.AllFlags(true) {
 			c.flags = append(c.flags, flags...)
@@ -59,7 +56,7 @@ func completions(root *kong.Node) []completion {
 			c.words = append(c.words, enumOf(arg)...)
 		}
 		if c.name == "help" {
-			for _, other := range root.Children {
+			for _, other := range commands {
 				c.words = append(c.words, other.Name)
 			}
 		}
@@ -189,6 +186,17 @@ func fishScript(all []completion) string {
 	}
 	return b.String()
 }
+
+// zsh reads bash's completions as they are. The script is sourced, or is a file _httpdhs in $fpath.
+// Such a file is the body of the function _httpdhs, which completes as soon as it has defined how.
+const (
+	zshHead = `#compdef httpdhs
+(( $+functions[compdef] )) || { autoload -U compinit && compinit }
+autoload -U +X bashcompinit && bashcompinit
+`
+	zshTail = `[ "${funcstack[1]}" != _httpdhs ] || _bash_complete -o filenames -F _httpdhs
+`
+)
 
 // fishQuote quotes for fish, where a quote takes only backslash and quote as
 // special.

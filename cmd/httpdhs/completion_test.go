@@ -1,9 +1,14 @@
 package main
 
 import (
+	"context"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
+
+	"httpdhs/internal/poll"
 )
 
 // The bash script, in a real bash, completes commands, flags and the values
@@ -58,6 +63,60 @@ func TestCompletionIsComplete(t *testing.T) {
 					t.Errorf("%s: no flag --%s", shell, f.Name)
 				}
 			}
+		}
+	}
+}
+
+// The zsh script, in a real zsh with a terminal, completes from the first Tab on: sourced, and as a
+// file in $fpath.
+func TestZshCompletion(t *testing.T) {
+	zsh, err := exec.LookPath("zsh")
+	if err != nil {
+		t.Skip("no zsh here")
+	}
+	_, script, _ := httpdhs("completion", "zsh")
+	file := write(t, "_httpdhs", script)
+	for name, setup := range map[string]string{
+		"sourced":  "source " + file,
+		"in fpath": "fpath=(" + filepath.Dir(file) + " $fpath); autoload -U compinit; compinit -u -D",
+	} {
+		ctx, cancel := context.WithTimeout(context.Background(), poll.Patience)
+		defer cancel()
+		cmd := exec.CommandContext(ctx, zsh, "-f", "-c", `zmodload zsh/zpty
+			zpty shell "TERM=dumb PS1='ready> ' zsh -f -i"
+			zpty -r shell text '*ready> '
+			zpty -w shell "$1; echo set''up"
+			zpty -r shell text '*setup*ready> '
+			zpty -w -n shell "httpdhs server --tls-c"$'\t\t'
+			zpty -r shell text '*--tls-ca *--tls-cert*' && print -r -- "$text"`, "zsh", setup)
+		cmd.Env = append(os.Environ(), "HOME="+filepath.Dir(file), "ZDOTDIR="+filepath.Dir(file))
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Errorf("%s: %v\n%s", name, err, out)
+		}
+	}
+}
+
+// The fish script, in a real fish, completes commands, flags and the values of flags that have a
+// list of them.
+func TestFishCompletion(t *testing.T) {
+	fish, err := exec.LookPath("fish")
+	if err != nil {
+		t.Skip("no fish here")
+	}
+	_, script, _ := httpdhs("completion", "fish")
+	file := write(t, "httpdhs.fish", script)
+	for line, want := range map[string]string{
+		"httpdhs s":                    "server status",
+		"httpdhs server --tls-c":       "--tls-ca --tls-cert",
+		"httpdhs server --log-format ": "json text",
+		"httpdhs completion z":         "zsh",
+		"httpdhs help le":              "leave",
+	} {
+		cmd := exec.Command(fish, "--no-config", "-c", "source "+file+`; complete -C "`+line+`" | cut -f 1 | sort | xargs`)
+		cmd.Env = append(os.Environ(), "HOME="+filepath.Dir(file))
+		out, err := cmd.CombinedOutput()
+		if got := strings.TrimSpace(string(out)); err != nil || got != want {
+			t.Errorf("%q completes to %q (%v), want %q", line, got, err, want)
 		}
 	}
 }

@@ -59,6 +59,7 @@ type commands struct {
 	VersionCmd versionCmd    `cmd:"" name:"version" help:"Print the version."`
 	Completion completionCmd `cmd:"" help:"Print a completion script for bash, zsh or fish."`
 	HelpCmd    helpCmd       `cmd:"" name:"help" help:"Show what a command does and takes."`
+	Man        manCmd        `cmd:"" hidden:"" help:"Write the manual pages, made from this help, to a directory."`
 }
 
 // terminal is where a command reads and writes.
