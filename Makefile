@@ -18,6 +18,9 @@ SOAK_KEYS ?= 1000000
 RUN       ?= Join|Leave|Evict|Restart|Turn|Split|OneWay|Secure|AreTold|Sick|Slow|Paused|Overlap|Wire|Flood|FewFiles|RandomFaults
 SOAK_MINUTES ?= 10
 KILLS        ?= 300
+DIST         ?= dist
+ARCHS        ?= amd64 arm64
+TARGETS      ?= linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64
 
 # What is checked is built as it is shipped, and so is compiled once for lint, build and test.
 export CGO_ENABLED := 0
@@ -28,7 +31,14 @@ export GOFLAGS     := $(strip $(shell go env GOFLAGS) -trimpath)
 # starts run without it.
 GOTEST := GOGC=400 go test -p 4 -parallel 6 -vet off
 
+BUILD := go build -trimpath -buildvcs=false
+
 STATICCHECK := go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
+NFPM        := go run github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.45.0
+CYCLONEDX   := go run github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@v1.10.0
+
+RELEASE = DIST='$(DIST)' VERSION='$(VERSION)' BUILD='$(BUILD)' NFPM='$(NFPM)' CYCLONEDX='$(CYCLONEDX)' \
+	ARCHS='$(ARCHS)' TARGETS='$(TARGETS)' scripts/release.sh
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -39,7 +49,7 @@ help: ## list what there is
 
 .PHONY: build
 build: ## build the binary into bin/httpdhs: static, reproducible, version from git
-	CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '-X main.version=$(VERSION)' -o $(BINARY) ./cmd/httpdhs
+	$(BUILD) -ldflags '-X main.version=$(VERSION)' -o $(BINARY) ./cmd/httpdhs
 
 .PHONY: demo
 demo: build ## run three nodes, put a key into one, get it from another, kill one, get it again
@@ -97,7 +107,7 @@ fuzz: ## run each fuzz target for FUZZTIME (10s)
 
 .PHONY: bench
 bench: build ## measure the goals against the baseline, the limit, and redis if installed, alternating (ROUNDS=5, BEFORE=binary)
-	CGO_ENABLED=0 go build -trimpath -buildvcs=false -o bin/ ./workshop/baseline ./workshop/limit
+	$(BUILD) -o bin/ ./workshop/baseline ./workshop/limit
 	go run ./workshop/goals --binary $(BINARY) --rounds $(ROUNDS) --before '$(BEFORE)' --only '$(ONLY)'
 
 .PHONY: bench-nodes
@@ -138,6 +148,14 @@ check: lint build test ## what a change has to pass: lint, build, and the tests
 .PHONY: ci
 ci: check race sim ## all that CI checks: make check, the tests with the race detector, and 500 simulated clusters
 
+.PHONY: packages
+packages: ## build a deb and an rpm for each of ARCHS (amd64 arm64) into dist/
+	$(RELEASE) packages
+
+.PHONY: release
+release: ## build all that is shipped into dist/: these, archives for TARGETS, an SBOM, checksums
+	$(RELEASE) release
+
 .PHONY: clean
 clean: ## remove what was built
-	rm -rf bin
+	rm -rf bin dist

@@ -66,8 +66,12 @@ func launchUnder(under []string, dir string, env []string, args ...string) (*pro
 	if err := testbinary.LookAtSources(); err != nil {
 		return nil, err
 	}
-	command := slices.Concat(under, []string{binary}, args)
-	p := &process{args: args, cmd: exec.Command(command[0], command[1:]...), exited: make(chan struct{})}
+	return launchCommand(slices.Concat(under, []string{binary}, args), dir, env)
+}
+
+// launchCommand is launch of a command that may be another binary.
+func launchCommand(command []string, dir string, env []string) (*process, error) {
+	p := &process{args: command[1:], cmd: exec.Command(command[0], command[1:]...), exited: make(chan struct{})}
 	p.cmd.Dir = dir
 	p.cmd.Env = append(withoutOurs(os.Environ()), env...)
 	p.cmd.Stdout, p.cmd.Stderr = &p.out, &p.err
