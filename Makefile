@@ -20,6 +20,9 @@ SOAK_MINUTES ?= 10
 KILLS        ?= 300
 DIST         ?= dist
 ARCHS        ?= amd64 arm64
+IMAGE        ?= httpdhs
+IMAGE_ARCH   ?= $(shell go env GOARCH)
+CONTAINERS   ?= $(if $(shell command -v podman),podman,docker)
 TARGETS      ?= linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64
 
 # What is checked is built as it is shipped, and so is compiled once for lint, build and test.
@@ -155,6 +158,15 @@ packages: ## build a deb and an rpm for each of ARCHS (amd64 arm64) into dist/
 .PHONY: release
 release: ## build all that is shipped into dist/: these, archives for TARGETS, an SBOM, checksums
 	$(RELEASE) release
+
+.PHONY: image
+image: ## build the image httpdhs (IMAGE=name) from the binary, by podman or docker, for IMAGE_ARCH
+	rm -rf dist/image
+	mkdir -p dist/image/usr/bin
+	mkdir -m 1777 dist/image/data
+	GOOS=linux GOARCH=$(IMAGE_ARCH) $(BUILD) -ldflags '-s -w -X main.version=$(VERSION)' -o dist/image/usr/bin/httpdhs ./cmd/httpdhs
+	$(CONTAINERS) build --platform linux/$(IMAGE_ARCH) $(if $(findstring podman,$(CONTAINERS)),--format docker) \
+		--build-arg SOURCE=prebuilt --build-arg VERSION=$(VERSION) -f deploy/Dockerfile -t $(IMAGE) .
 
 .PHONY: clean
 clean: ## remove what was built

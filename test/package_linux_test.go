@@ -3,6 +3,7 @@ package test
 import (
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"runtime"
 	"strings"
@@ -72,7 +73,7 @@ func buildRelease(t *testing.T, dir, target string) {
 		t.Fatal(err)
 	}
 	cmd := exec.Command("make", "-C", "..", target, "DIST="+dir, "VERSION="+versionBuilt, "ARCHS="+runtime.GOARCH,
-		"TARGETS=linux/"+runtime.GOARCH)
+		"TARGETS=linux/"+runtime.GOARCH, "CYCLONEDX=true") // true makes no SBOM: to look licences up takes a minute
 	cmd.Env = append(withoutOurs(os.Environ()), "SOURCE_DATE_EPOCH=1700000000")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("make %s: %v\n%s", target, err, out)
@@ -173,4 +174,37 @@ func (b *box) left() string {
 		left = append(left, name)
 	}
 	return strings.Join(left, "\n")
+}
+
+// The same sources come to the same files again, and the checksums are those of the files. An
+// archive has the binary, what the licence asks for, and what the packages have.
+func TestReleaseIsRepeatable(t *testing.T) {
+	var sums [2]string
+	var dir string
+	for i := range sums {
+		dir = t.TempDir()
+		buildRelease(t, dir, "release")
+		body, err := os.ReadFile(filepath.Join(dir, "SHA256SUMS"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		sums[i] = string(body)
+	}
+	if sums[0] != sums[1] || strings.Count(sums[0], "\n") != 3 {
+		t.Errorf("first\n%s\nthen\n%s", sums[0], sums[1])
+	}
+	check := exec.Command("sha256sum", "--check", "SHA256SUMS")
+	check.Dir = dir
+	if out, err := check.CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+	list, err := exec.Command("sh", "-c", "tar -tzf "+dir+"/*.tar.gz").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"httpdhs", "LICENSE", "README.md", "CHANGELOG.md", "man/httpdhs-server.1", "completion/httpdhs.zsh"} {
+		if !strings.Contains(string(list), "_linux_"+runtime.GOARCH+"/"+name+"\n") {
+			t.Errorf("the archive has no %s:\n%s", name, list)
+		}
+	}
 }

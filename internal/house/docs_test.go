@@ -65,7 +65,7 @@ func namesIn(body string, pattern *regexp.Regexp) (all []string) {
 var (
 	link       = regexp.MustCompile(`\]\(([^)\s]+)\)`)
 	goFile     = regexp.MustCompile(`(?:^|[^\w/.*-])([a-z][\w/-]*\.go)\b`)
-	treePath   = regexp.MustCompile(`(?:^|[^\w/.-])((?:internal|workshop|cmd|docs|scripts|shard|server|test)/[\w/.-]*\w)`)
+	treePath   = regexp.MustCompile(`(?:^|[^\w/.-])((?:internal|workshop|cmd|deploy|docs|scripts|shard|server|test)/[\w/.-]*\w)`)
 	testName   = regexp.MustCompile(`\b((?:Test|Fuzz|Benchmark)[A-Z]\w*…?)`)
 	flagName   = regexp.MustCompile(`(?:^|[^\w-])(--[a-z][a-z0-9-]+)\b`)
 	flagEnv    = regexp.MustCompile(`\bHTTPDHS_([A-Z_]+)\b`)
@@ -172,7 +172,8 @@ func TestTestsThatAreNamedExist(t *testing.T) {
 var foreignFlags = []string{
 	"--cacert", "--data-binary", "--data-urlencode", "--path-as-is", // curl
 	"--pipe",   // redis-cli
-	"--ulimit", // docker
+	"--ulimit", "--build-arg", "--cap-drop", "--hostname", "--name", "--network", "--platform", "--read-only", // docker
+	"--now",    // systemctl
 	"--gzip",   // no flag: the ending of an entity tag that Apache has packed
 }
 

@@ -49,7 +49,7 @@ var look = sync.OnceValue(func() error {
 			return nil // another process has removed it meanwhile: it is no source
 		case err != nil:
 			return err
-		case entry.IsDir() && path != root && (entry.Name() == "bin" || strings.HasPrefix(entry.Name(), ".")):
+		case entry.IsDir() && path != root && (entry.Name() == "bin" || entry.Name() == "dist" || strings.HasPrefix(entry.Name(), ".")):
 			return filepath.SkipDir
 		}
 		_, _ = os.Stat(path) // that it is not there is noted too
