@@ -65,6 +65,7 @@ cluster: build ## run three nodes in one process on ports 1234 to 1236 until Ctr
 .PHONY: test
 test: ## run the tests (PKG=./kv narrows it, here and below)
 	$(GOTEST) $(if $(filter ./...,$(PKG)),./test) $(PKG)
+	$(if $(filter ./...,$(PKG)),cd deploy/check && $(GOTEST) ./...)
 
 .PHONY: race
 race: ## run the tests with the race detector, which needs gcc; it does not see into the binary that ./test runs
@@ -143,6 +144,7 @@ lint: ## check format, go.mod, go vet and staticcheck
 	@unformatted=$$(gofmt -l .); [ -z "$$unformatted" ] || { echo "not formatted (make fmt):"; echo "$$unformatted"; exit 1; }
 	go mod tidy -diff
 	go vet ./...
+	cd deploy/check && go mod tidy -diff && go vet ./...
 	$(STATICCHECK) ./...
 
 .PHONY: check

@@ -170,11 +170,13 @@ func TestTestsThatAreNamedExist(t *testing.T) {
 
 // foreignFlags are those of programs that are not ours, as the documents name them.
 var foreignFlags = []string{
-	"--cacert", "--data-binary", "--data-urlencode", "--path-as-is", // curl
-	"--pipe",   // redis-cli
+	"--cacert", "--connect-timeout", "--data-binary", "--data-urlencode", "--fail-with-body", "--path-as-is", "--retry", // curl
+	"--from-literal", "--reuse-values", "--set", // kubectl, helm
+	"--arg",                                                                                                   // jq
+	"--pipe",                                                                                                  // redis-cli
 	"--ulimit", "--build-arg", "--cap-drop", "--hostname", "--name", "--network", "--platform", "--read-only", // docker
-	"--now",    // systemctl
-	"--gzip",   // no flag: the ending of an entity tag that Apache has packed
+	"--now",  // systemctl
+	"--gzip", // no flag: the ending of an entity tag that Apache has packed
 }
 
 // Flags that are named exist.
@@ -289,7 +291,7 @@ func TestMakeTargetsThatAreNamedExist(t *testing.T) {
 }
 
 // fileEndings are those of files that documents name, and that may begin as a package is called.
-var fileEndings = []string{"go", "crt", "key", "service", "env"}
+var fileEndings = []string{"go", "crt", "key", "service", "env", "mjs", "php", "py"}
 
 // Names of the code that a document writes as `package.Name` are there, and what a comment writes
 // as package.Name, or Type.Name of its own package.

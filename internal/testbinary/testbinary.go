@@ -57,14 +57,14 @@ var look = sync.OnceValue(func() error {
 	})
 })
 
-// findRoot is the folder of the module, at or above the working folder.
+// findRoot is the folder of the sources, at or above the working folder.
 func findRoot() (string, error) {
 	dir, err := os.Getwd()
 	if err != nil {
 		return "", err
 	}
 	for ; ; dir = filepath.Dir(dir) {
-		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+		if _, err := os.Stat(filepath.Join(dir, "cmd", "httpdhs")); err == nil {
 			return dir, nil
 		} else if dir == filepath.Dir(dir) {
 			return "", errors.New("cannot find the sources: run the test in a folder of the module")
