@@ -19,6 +19,14 @@ func TestGoProgramOfAnotherModule(t *testing.T) {
 	}
 	program = strings.Replace(program, "localhost:1234", c.addr(0), 1)
 
+	if out, err := runInModule(t, program); err != nil || out != "hello\n" {
+		t.Errorf("it prints %q, %v", out, err)
+	}
+}
+
+// runInModule runs a program in a module of its own that uses this one.
+func runInModule(t *testing.T, program string) (out string, err error) {
+	t.Helper()
 	root, err := filepath.Abs("..")
 	if err != nil {
 		t.Fatal(err)
@@ -39,9 +47,8 @@ func TestGoProgramOfAnotherModule(t *testing.T) {
 	}
 	run := exec.Command("go", "run", "-mod=mod", ".")
 	run.Dir, run.Env = dir, append(os.Environ(), "GOPROXY=off", "GOWORK=off")
-	if out, err := run.CombinedOutput(); err != nil || string(out) != "hello\n" {
-		t.Errorf("it prints %q, %v", out, err)
-	}
+	printed, err := run.CombinedOutput()
+	return string(printed), err
 }
 
 // goProgram is the first program of a file: what lies between begin and end, without what each of
