@@ -1,23 +1,28 @@
 // Package browser runs a headless Chromium for tests of what pages may do to a node, and of the
-// console. It speaks the DevTools protocol over a pipe, so it needs no driver and no library.
+// console. It is a thin layer over chromedp, with the waits and the failures of a test.
 //
 // Nothing here sleeps in hope: what is waited for is an answer or a condition, with a deadline that
-// only a fault reaches. A Browser may be used by many goroutines at once.
+// only a fault reaches. A Browser may be used by many goroutines at once, a Page by one at a time.
 package browser
 
 import (
-	"bufio"
-	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
-	"sync"
+	"strings"
 	"testing"
-	"time"
+
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/page"
+	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/chromedp"
 
 	"httpdhs/internal/poll"
+	"httpdhs/internal/syncbuf"
 )
 
 // names are those by which Chromium is installed.
@@ -25,36 +30,25 @@ var names = []string{"chromium", "chromium-browser", "google-chrome-stable", "go
 
 // flags keep it from asking for anything but what a test opens, and from what root may not use.
 var flags = []string{
-	"--headless", "--remote-debugging-pipe", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-quic",
-	"--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-extensions",
+	"--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-quic", "--no-first-run",
+	"--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-extensions",
+	"--hide-scrollbars", "--force-color-profile=srgb",
 }
 
 // Browser is a running Chromium with a profile of its own.
 type Browser struct {
-	t      testing.TB
-	cmd    *exec.Cmd
-	in     *os.File
-	stderr bytes.Buffer  // to be read when it has ended
-	ended  chan struct{} // closed when the browser says nothing any more
-
-	mu    sync.Mutex // guards all below, and writing to in
-	last  int        // id of a command
-	waits map[int]chan<- reply
+	t   testing.TB
+	ctx context.Context // of chromedp
 }
 
-// Page is a tab.
+// Page is a tab. It is open until the end of its test.
 type Page struct {
-	b       *Browser
-	session string
+	t   testing.TB
+	ctx context.Context // of chromedp
 }
 
-type reply struct {
-	ID     int             `json:"id"`
-	Result json.RawMessage `json:"result"`
-	Error  *struct {
-		Message string `json:"message"`
-	} `json:"error"`
-}
+// For is the same browser for a part of the test, or for one that runs within it.
+func (b *Browser) For(t testing.TB) *Browser { return &Browser{t: t, ctx: b.ctx} }
 
 // Start runs a browser until the end of the test. Where there is none, the test is skipped.
 func Start(t testing.TB, more ...string) *Browser {
@@ -73,157 +67,140 @@ func Start(t testing.TB, more ...string) *Browser {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &Browser{t: t, ended: make(chan struct{}), waits: make(map[int]chan<- reply)}
-	theirIn, in, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
+	var wrote syncbuf.Buffer
+	options := []chromedp.ExecAllocatorOption{
+		chromedp.ExecPath(path), chromedp.UserDataDir(profile), chromedp.CombinedOutput(&wrote),
+		chromedp.Env("HOME=" + profile), // not the user's own
 	}
-	out, theirOut, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
+	for name, value := range flagsOf(flags, more) {
+		options = append(options, chromedp.Flag(name, value))
 	}
-	b.in = in
-	b.cmd = exec.Command(path, append(append(flags, "--user-data-dir="+profile), more...)...)
-	b.cmd.Env = append(os.Environ(), "HOME="+profile) // not the user's own
-	b.cmd.Stderr = &b.stderr
-	b.cmd.ExtraFiles = []*os.File{theirIn, theirOut} // 3 and 4, as the flag wants them
-	if err := b.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	_ = theirIn.Close()
-	_ = theirOut.Close()
-	go b.listen(out)
+	allocator, release := chromedp.NewExecAllocator(context.Background(), options...)
+	ctx, cancel := chromedp.NewContext(allocator)
 	t.Cleanup(func() {
-		b.close()
+		patient, done := context.WithTimeout(ctx, poll.Patience)
+		_ = chromedp.Cancel(patient) // what it has to say is in wrote
+		done()
+		cancel()
+		release()
 		_ = os.RemoveAll(profile)
+		if t.Failed() {
+			t.Logf("the browser wrote:\n%s", wrote.String())
+		}
 	})
-	return b
+	if err := chromedp.Do(ctx); err != nil { // starts it
+		t.Fatal(err)
+	}
+	return &Browser{t: t, ctx: ctx}
 }
 
-// close ends the browser: it does so by itself when nobody commands it any more.
-func (b *Browser) close() {
-	_ = b.in.Close()
-	select {
-	case <-b.ended:
-	case <-time.After(poll.Patience):
-		_ = b.cmd.Process.Kill()
+// flagsOf takes flags apart, as chromedp wants them: a name, and true or a text.
+func flagsOf(lists ...[]string) map[string]any {
+	all := make(map[string]any)
+	for _, list := range lists {
+		for _, flag := range list {
+			name, value, given := strings.Cut(strings.TrimPrefix(flag, "--"), "=")
+			all[name] = true
+			if given {
+				all[name] = value
+			}
+		}
 	}
-	_ = b.cmd.Wait() // what it has to say is in stderr
-	if b.t.Failed() {
-		b.t.Logf("the browser wrote:\n%s", b.stderr.String())
-	}
+	return all
 }
 
-// listen delivers replies. What else the browser says, nobody has asked for.
-func (b *Browser) listen(out *os.File) {
-	defer out.Close()
-	defer close(b.ended)
-	for r := bufio.NewReader(out); ; {
-		message, err := r.ReadBytes(0)
-		if err != nil {
-			return
-		}
-		var said reply
-		if json.Unmarshal(bytes.TrimSuffix(message, []byte{0}), &said) != nil || said.ID == 0 {
-			continue
-		}
-		b.mu.Lock()
-		wait := b.waits[said.ID]
-		delete(b.waits, said.ID)
-		b.mu.Unlock()
-		if wait != nil {
-			wait <- said
-		}
-	}
+// run does something in a tab, with a deadline.
+func run[T any](ctx context.Context, action chromedp.Action[T]) (T, error) {
+	patient, done := context.WithTimeout(ctx, poll.Patience)
+	defer done()
+	return chromedp.Run(patient, action)
 }
 
-// do sends a command and reads its result into the value that result points to.
-func (b *Browser) do(session, method string, params map[string]any, result any) error {
-	wait := make(chan reply, 1)
-	b.mu.Lock()
-	b.last++
-	message, err := json.Marshal(struct {
-		ID      int            `json:"id"`
-		Session string         `json:"sessionId,omitempty"`
-		Method  string         `json:"method"`
-		Params  map[string]any `json:"params"`
-	}{b.last, session, method, params})
-	if err == nil {
-		b.waits[b.last] = wait
-		_, err = b.in.Write(append(message, 0))
-	}
-	b.mu.Unlock()
-	if err != nil {
-		return fmt.Errorf("%s: %w", method, err)
-	}
-	select {
-	case said := <-wait:
-		if said.Error != nil {
-			return fmt.Errorf("%s: %s", method, said.Error.Message)
-		}
-		return json.Unmarshal(said.Result, result)
-	case <-b.ended:
-		return fmt.Errorf("%s: the browser has ended", method)
-	case <-time.After(poll.Patience):
-		return fmt.Errorf("%s: no answer in %s", method, poll.Patience)
-	}
-}
-
-// Open opens a page, and returns when it is loaded.
-func (b *Browser) Open(url string) *Page {
+// Blank opens a tab with nothing in it.
+func (b *Browser) Blank() *Page {
 	b.t.Helper()
-	var target struct{ TargetID string }
-	var attached struct{ SessionID string }
-	err := b.do("", "Target.createTarget", map[string]any{"url": url}, &target)
-	if err == nil {
-		err = b.do("", "Target.attachToTarget", map[string]any{"targetId": target.TargetID, "flatten": true}, &attached)
-	}
-	if err != nil {
+	ctx, cancel := chromedp.NewContext(b.ctx)
+	b.t.Cleanup(cancel)
+	if err := chromedp.Do(ctx); err != nil {
 		b.t.Fatal(err)
 	}
-	p := &Page{b: b, session: attached.SessionID}
-	p.Await(`location.href !== "about:blank" && document.readyState === "complete"`)
+	return &Page{t: b.t, ctx: ctx}
+}
+
+// Open opens a page in a tab of its own, and returns when it is loaded.
+func (b *Browser) Open(url string) *Page {
+	b.t.Helper()
+	p := b.Blank()
+	p.Go(url)
 	return p
+}
+
+// Go opens another page in the tab.
+func (p *Page) Go(url string) {
+	p.t.Helper()
+	if _, err := run(p.ctx, chromedp.Navigate(url)); err != nil {
+		p.t.Fatalf("%s: %v", url, err)
+	}
+}
+
+// Look gives the page a size in pixels, and the user a taste for dark pages or light ones. Nothing
+// moves in it.
+func (p *Page) Look(width, height int, dark bool) {
+	p.t.Helper()
+	scheme := map[bool]string{true: "dark", false: "light"}[dark]
+	_, err := run(p.ctx, chromedp.Steps(
+		chromedp.EmulateViewport(int64(width), int64(height)),
+		chromedp.Func(func(ctx context.Context, tab *chromedp.Target) error {
+			_, err := cdp.Call(ctx, tab, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{
+				{Name: "prefers-color-scheme", Value: scheme}, {Name: "prefers-reduced-motion", Value: "reduce"},
+			}})
+			return err
+		}),
+	))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// Press sends keys as the keyboard does. Those without a character are in chromedp's package kb.
+func (p *Page) Press(keys string) {
+	p.t.Helper()
+	if _, err := run(p.ctx, chromedp.KeyEvent(keys)); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// Picture is what is seen of the page, as PNG.
+func (p *Page) Picture() []byte {
+	p.t.Helper()
+	png, err := run(p.ctx, chromedp.CaptureScreenshot())
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return png
 }
 
 // Eval evaluates an expression in the page, and waits for it if it is a promise. It reads the
 // result, by way of JSON, into the value that result points to. With nil nobody wants it.
 func (p *Page) Eval(expression string, result any) {
-	p.b.t.Helper()
+	p.t.Helper()
 	if err := p.eval(expression, result); err != nil {
-		p.b.t.Fatalf("%v\nin %s", err, expression)
+		p.t.Fatalf("%v\nin %s", err, expression)
 	}
 }
 
 func (p *Page) eval(expression string, result any) error {
-	var said struct {
-		Result struct {
-			Value json.RawMessage `json:"value"`
-		} `json:"result"`
-		Exception *struct {
-			Text      string `json:"text"`
-			Exception struct {
-				Description string `json:"description"`
-			} `json:"exception"`
-		} `json:"exceptionDetails"`
-	}
-	err := p.b.do(p.session, "Runtime.evaluate", map[string]any{
-		"expression": expression, "awaitPromise": true, "returnByValue": true, "userGesture": true,
-	}, &said)
-	switch {
-	case err != nil:
+	asUser := func(params *runtime.EvaluateParams) { params.UserGesture = new(true) }
+	value, err := run(p.ctx, chromedp.Evaluate[[]byte](expression, chromedp.EvalAwaitPromise, chromedp.EvalAsValue, asUser))
+	if err != nil || result == nil {
 		return err
-	case said.Exception != nil:
-		return fmt.Errorf("%s %s", said.Exception.Text, said.Exception.Exception.Description)
-	case result == nil:
-		return nil
 	}
-	return json.Unmarshal(said.Result.Value, result)
+	return json.Unmarshal(value, result)
 }
 
 // Await waits until an expression is true. While the page is being replaced, it is not.
 func (p *Page) Await(expression string) {
-	p.b.t.Helper()
+	p.t.Helper()
 	err := poll.Within(poll.Patience, func() error {
 		holds := false
 		if err := p.eval("!!("+expression+")", &holds); err != nil {
@@ -237,7 +214,19 @@ func (p *Page) Await(expression string) {
 	if err == nil {
 		return
 	}
-	var shown string
+	shown := fmt.Sprint("nothing: ", p.ctx.Err())
 	_ = p.eval("document.body.innerText", &shown)
-	p.b.t.Fatalf("it never came to %s (%v); the page shows:\n%s", expression, err, shown)
+	p.t.Fatalf("it never came to %s (%v); the page shows:\n%s", expression, err, shown)
+}
+
+// Before has a script run in every page that the tab opens from now on, before those of the page.
+func (p *Page) Before(script string) {
+	p.t.Helper()
+	add := chromedp.Func(func(ctx context.Context, tab *chromedp.Target) error {
+		_, err := cdp.Call(ctx, tab, page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{Source: script})
+		return err
+	})
+	if _, err := run(p.ctx, add); err != nil {
+		p.t.Fatal(err)
+	}
 }

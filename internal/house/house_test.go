@@ -93,7 +93,7 @@ var mayImport = map[string][]string{
 	"internal/memnet":     {"wire"},
 	"internal/crashfs":    {"disk"},
 	"internal/mutants":    {},
-	"internal/browser":    {"internal/poll"},
+	"internal/browser":    {"internal/poll", "internal/syncbuf"},
 	"test":                {},
 }
 
@@ -110,6 +110,7 @@ var onlyIn = map[string][]string{
 	"github.com/redis/go-redis/v9":            {"test"},
 	"github.com/redis/rueidis":                {"test"},
 	"github.com/miekg/dns":                    {"test"},
+	"github.com/chromedp/cdproto":             {"internal/browser"},
 }
 
 // pure are the packages whose functions do no I/O: who owns a key and which
