@@ -331,3 +331,46 @@ func TestConsoleSaysWhatHasGone(t *testing.T) {
 		}
 	}
 }
+
+// In the console a node that is down is removed, and the node that serves the page leaves, each
+// after a yes.
+func TestConsoleRemovesAndLeaves(t *testing.T) {
+	t.Parallel()
+	c := startCluster(t)
+	send(t, c.addr(0), "PUT", "/db/kept", "value")
+	p := openConsole(t, c)
+	press := func(button string) {
+		t.Helper()
+		found := fmt.Sprintf(`[...document.querySelectorAll("button")].find((one) => one.checkVisibility() && !one.disabled && one.innerText === %q)`, button)
+		p.Await(found)
+		p.do(found + ".click()")
+	}
+	members := func(at, want int) {
+		t.Helper()
+		poll.Until(t, "there are fewer members", func() error {
+			doc, err := c.view(at)
+			if err == nil && len(doc.Nodes) != want {
+				err = fmt.Errorf("there are %d", len(doc.Nodes))
+			}
+			return err
+		})
+	}
+	c.kill9(2)
+	c.awaitDown(t, 2, 0)
+	p.do(fmt.Sprintf(`location.hash = "#/node/%s"`, c.addr(2)))
+	press("Remove…")
+	press("Remove")
+	p.Await(`document.querySelector("#node-ask-text").innerText.includes("It is off the ring.")`)
+	members(1, 2)
+	press("Close")
+	p.Await(`document.querySelector("#view-node").innerText.includes("There is no such member.")`)
+
+	p.do(fmt.Sprintf(`location.hash = "#/node/%s"`, c.addr(0)))
+	press("Leave…")
+	press("Leave")
+	p.Await(`document.querySelector("#node-ask-text").innerText.includes("It is leaving")`)
+	members(1, 1)
+	if a := send(t, c.addr(1), "GET", "/db/kept", ""); string(a.body) != "value" {
+		t.Errorf("after both have gone: %d %q", a.status, a.body)
+	}
+}

@@ -1,141 +1,28 @@
-// The console: what the public HTTP API says, put on a page. Everything that
-// comes from the cluster goes into the document as text, never as markup. This
-// part shows the cluster; keys and their list have files of their own.
+// The console: what the public HTTP API says, put on a page. Everything that comes from the cluster
+// goes into the document as text, never as markup. This part asks every two seconds, and knows which
+// view is open.
 
-import { $, Unauthorized, askJSON, bytes, count, element, inWords, percent, setText, since, trouble } from "./node.js";
-import "./list.js";
+import { $, setText } from "./dom.js";
+import { Unauthorized, askJSON, inWords, trouble } from "./api.js";
+import { span } from "./format.js";
+import { History } from "./history.js";
+import { showHot, showRing } from "./ring.js";
+import { showNode, showNodes } from "./nodes.js";
+import { showOverview, showStatsTrouble, totals } from "./overview.js";
+import { openSegment } from "./key.js";
+import { listAtFirst } from "./list.js";
+import { swatch, tints } from "./tint.js";
 
 const POLL_MS = 2000;
+const LATE_MS = 6000; // without an answer for so long, the page says so
+const ASK_MS = 10_000;
 
-const STATE_SIGNS = { active: "●", joining: "◐", leaving: "◑", down: "○" };
-const HUES = 8;
+const history = new History();
+let cluster = null; // the last that was read
+let readAt = 0; // when
+let shownRing = ""; // its fingerprint and colours
 
-const rows = new Map(); // node name -> its row, kept so that a poll does not disturb a selection
-
-function newRow() {
-  const row = element("tr");
-  row.setAttribute("role", "row");
-  const cells = {};
-  const columns = {
-    name: "Node", state: "State", keys: "Keys", data: "Data", memory: "Memory", primary: "Primary of", replica: "Replica of",
-    hints: "Hints", version: "Version", up: "Up for",
-  };
-  for (const [column, label] of Object.entries(columns)) {
-    const cell = element("td", ["keys", "data", "memory", "primary", "replica", "hints"].includes(column) ? "num" : "");
-    cell.setAttribute("role", "cell");
-    cell.dataset.label = label;
-    cells[column] = cell;
-    row.append(cell);
-  }
-  const swatch = element("span", "swatch");
-  swatch.setAttribute("aria-hidden", "true");
-  const name = element("span");
-  cells.name.append(element("span", "", swatch, name));
-  const state = element("span", "state");
-  const reason = element("span", "note");
-  cells.state.append(element("span", "", state, reason));
-  const up = element("time");
-  cells.up.append(up);
-  return { row, cells, swatch, name, state, reason, up };
-}
-
-function showNode(node, index, cluster, now) {
-  const shown = rows.get(node.name) ?? newRow();
-  rows.set(node.name, shown);
-  const { row, cells } = shown;
-  shown.swatch.className = `swatch hue-${index % HUES}`;
-  setText(shown.name, node.name === cluster.node ? `${node.name} (this one)` : node.name);
-  shown.state.className = `state ${node.state}`;
-  setText(shown.state, `${STATE_SIGNS[node.state] ?? "?"} ${node.state}`);
-  const note = [node.reason, moves(node)].filter(Boolean).join("; ");
-  setText(shown.reason, note);
-  shown.reason.hidden = note === "";
-  setText(cells.keys, count(node.keys));
-  setText(cells.data, bytes(node.bytes));
-  setText(cells.memory, memoryOf(node.memory));
-  setText(cells.primary, `${count(node.primary_partitions)} (${percent(node.primary_partitions, cluster.partitions)})`);
-  const owns = node.primary_partitions + node.replica_partitions;
-  const next = cluster.target && (node.target_partitions ?? 0) !== owns ? ` (${count(owns)} → ${count(node.target_partitions)} in all)` : "";
-  setText(cells.replica, count(node.replica_partitions) + next);
-  setText(cells.hints, node.hint_bytes > 0 ? bytes(node.hint_bytes) : "–");
-  setText(cells.version, node.version || "–");
-  const started = node.started ? new Date(node.started) : null;
-  if (started) {
-    shown.up.dateTime = started.toISOString();
-    shown.up.title = `since ${started.toLocaleString()}`;
-  }
-  setText(shown.up, started && node.state !== "down" ? since(started, now) : "–");
-  return row;
-}
-
-// memoryOf says how much memory a node's store takes, and of how much.
-function memoryOf(memory) {
-  const { used, max } = memory;
-  return max > 0 ? `${bytes(used)} of ${bytes(max)} (${percent(used, max)})` : bytes(used);
-}
-
-// moves says what is on its way to a node and from it; a node that is down last said so, and it is no longer so.
-function moves(node) {
-  if (node.state === "down") return "";
-  const words = [];
-  if (node.moving) {
-    const { done, partitions, bytes_left, seconds_left } = node.moving;
-    const left = done > 0 ? `, ${bytes(bytes_left)} to go, ${Math.ceil(seconds_left)} s left` : "";
-    words.push(`fetches ${count(done)} of ${count(partitions)} partitions${left}`);
-  }
-  if (node.hand_over > 0) words.push(`${count(node.hand_over)} partitions to hand over`);
-  return words.join("; ");
-}
-
-function showShare(cluster) {
-  const words = [];
-  const parts = cluster.nodes.map((node, index) => {
-    const share = percent(node.primary_partitions, cluster.partitions);
-    words.push(`${node.name} ${share}`);
-    const part = element("div", `hue-${index % HUES}`, node.primary_partitions * 12 >= cluster.partitions ? share : "");
-    part.style.flexGrow = node.primary_partitions;
-    part.title = `${node.name}: primary of ${node.primary_partitions} of ${cluster.partitions} partitions`;
-    part.hidden = node.primary_partitions === 0;
-    return part;
-  });
-  $("share").replaceChildren(...parts);
-  $("share").setAttribute("aria-label", `Share of partitions: ${words.join(", ")}`);
-}
-
-function showFacts(cluster) {
-  const up = cluster.nodes.filter((node) => node.state !== "down").length;
-  const facts = [
-    ["Nodes up", `${up} of ${cluster.nodes.length}`],
-    ["Copies of each key", count(cluster.replicas)],
-    ["Partitions", `${count(cluster.partitions)}, ${cluster.partitioner}`],
-    ["Ring", cluster.target ? `${cluster.ring}, changing to ${cluster.target}` : cluster.ring],
-  ];
-  const pairs = facts.map(([name, value]) => element("div", "", element("dt", "", name), element("dd", "", value)));
-  if ($("facts").textContent !== facts.flat().join("")) $("facts").replaceChildren(...pairs);
-}
-
-let shownShare = "";
-
-function showCluster(cluster) {
-  const now = Date.now();
-  document.title = `httpdhs – ${cluster.node}`;
-  setText($("answering"), `as ${cluster.node} sees it`);
-  showFacts(cluster);
-  const share = JSON.stringify(cluster.nodes.map((node) => [node.name, node.primary_partitions]));
-  if (share !== shownShare) showShare(cluster);
-  shownShare = share;
-  cluster.nodes.forEach((node, index) => {
-    const row = showNode(node, index, cluster, now);
-    if ($("nodes").children[index] !== row) $("nodes").insertBefore(row, $("nodes").children[index] ?? null);
-  });
-  const names = new Set(cluster.nodes.map((node) => node.name));
-  for (const [name, { row }] of rows) {
-    if (!names.has(name)) {
-      row.remove();
-      rows.delete(name);
-    }
-  }
-}
+// --- asking -----------------------------------------------------------------
 
 let timer = 0;
 let polling = false;
@@ -144,23 +31,145 @@ async function poll() {
   clearTimeout(timer);
   if (polling) return;
   polling = true;
-  try {
-    showCluster(await askJSON("cluster", 10_000));
-    $("cluster").classList.remove("stale");
+  const [read, stats] = await Promise.allSettled([askJSON("cluster", ASK_MS), askJSON("cluster/stats", ASK_MS)]);
+  if (read.status === "fulfilled") {
     trouble("");
-  } catch (error) {
-    $("cluster").classList.add("stale");
-    if (!(error instanceof Unauthorized)) trouble(`Cannot read the state of the cluster: ${inWords(error)}. Trying again.`);
-  } finally {
-    polling = false;
+    take(read.value, stats);
+    await readRing();
+  } else if (!(read.reason instanceof Unauthorized)) {
+    const from = cluster ? ` What is shown is from ${new Date(readAt).toLocaleTimeString()}.` : "";
+    trouble(`Cannot read the state of the cluster: ${inWords(read.reason)}.${from} Trying again.`);
   }
+  polling = false;
+  showFreshness();
   if ($("auth").hidden && !document.hidden) timer = setTimeout(poll, POLL_MS);
 }
+
+function take(read, stats) {
+  cluster = read;
+  readAt = Date.now();
+  const said = stats.status === "fulfilled" ? stats.value : null;
+  const told = said?.nodes?.filter(({ error }) => !error) ?? [];
+  const connections = told.length > 0 ? told.reduce((sum, node) => sum + node.connections, 0) : null;
+  history.add(readAt, { ...totals(read), connections }, said);
+  showStatsTrouble(said || stats.reason instanceof Unauthorized ? "" : `There are no rates now: ${inWords(stats.reason)}.`);
+  show();
+}
+
+async function readRing() {
+  const { of, zones } = tints(cluster.nodes);
+  const wanted = JSON.stringify([cluster.ring, [...of], zones]);
+  if (wanted === shownRing || !cluster.ring) return;
+  try {
+    showRing(await askJSON("cluster/ring", ASK_MS), { of, zones });
+    showHot(history.hot());
+    shownRing = wanted;
+    setText($("ring-trouble"), "");
+  } catch (error) {
+    setText($("ring-trouble"), `The ring cannot be read: ${inWords(error)}.`);
+  }
+}
+
+function showFreshness() {
+  const late = cluster !== null && Date.now() - readAt > LATE_MS;
+  document.body.classList.toggle("stale", late);
+  setText($("answering"), cluster === null ? "asking …" : late ? `nothing heard for ${span((Date.now() - readAt) / 1000)}` : `as ${cluster.node} sees it`);
+}
+
+setInterval(showFreshness, 1000);
 
 document.addEventListener("visibilitychange", () => {
   if (!document.hidden && $("auth").hidden) poll();
 });
-
 document.addEventListener("token", poll);
+document.addEventListener("changed", poll);
 
+// --- views ------------------------------------------------------------------
+
+const VIEWS = ["cluster", "node", "keys"];
+
+/** place is the view that the address names, and what is in it. */
+function place() {
+  const [, view = "", rest = ""] = /^#\/([a-z]+)\/?(.*)$/s.exec(location.hash) ?? [];
+  return { view: VIEWS.includes(view) ? view : "cluster", rest };
+}
+
+function nodeName(rest) {
+  try {
+    return decodeURIComponent(rest);
+  } catch {
+    return rest;
+  }
+}
+
+function show() {
+  if (!cluster) return;
+  const now = Date.now();
+  const colours = tints(cluster.nodes);
+  const { view, rest } = place();
+  document.title = `httpdhs – ${cluster.node}`;
+  showOverview(cluster, history, colours, swatch, now);
+  showNodes(cluster, history, colours, now);
+  showHot(history.hot());
+  if (view === "node") showNode(nodeName(rest), cluster, history, colours, now);
+}
+
+function go() {
+  const { view, rest } = place();
+  for (const one of VIEWS) $(`view-${one}`).hidden = one !== view;
+  for (const link of $("views").children) {
+    const here = link.hash === `#/${view === "node" ? "cluster" : view}`;
+    if (here) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
+  }
+  show();
+  if (view !== "keys") return;
+  listAtFirst();
+  if (rest) openSegment(rest);
+}
+
+window.addEventListener("hashchange", () => { go(); window.scrollTo(0, 0); });
+
+// --- theme and keys of the keyboard -----------------------------------------
+
+const THEMES = { "": "Auto", light: "Light", dark: "Dark" };
+
+function showTheme() {
+  setText($("theme"), THEMES[document.documentElement.dataset.theme ?? ""]);
+}
+
+$("theme").addEventListener("click", () => {
+  const all = Object.keys(THEMES);
+  const next = all[(all.indexOf(document.documentElement.dataset.theme ?? "") + 1) % all.length];
+  if (next) document.documentElement.dataset.theme = next;
+  else delete document.documentElement.dataset.theme;
+  try {
+    localStorage.setItem("httpdhs-theme", next);
+  } catch { /* then it is for this page alone */ }
+  showTheme();
+});
+
+document.addEventListener("keydown", (event) => {
+  const typing = event.target.closest?.("input, textarea, select, dialog");
+  if (typing || event.ctrlKey || event.altKey || event.metaKey) return;
+  if (event.key === "/") {
+    if (place().view !== "keys") location.hash = "#/keys";
+    go();
+    $("prefix").focus();
+    $("prefix").select();
+  } else if (event.key === "?") {
+    $("help").showModal();
+  } else if (event.key === "Escape" && place().view === "node") {
+    location.hash = "#/cluster";
+  } else {
+    return;
+  }
+  event.preventDefault();
+});
+
+$("shortcuts").addEventListener("click", () => $("help").showModal());
+$("help-no").addEventListener("click", () => $("help").close());
+
+showTheme();
+go();
 poll();

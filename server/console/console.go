@@ -1,5 +1,5 @@
-// Package console is the page that a browser sees at a node's address: the
-// cluster's nodes and their shares, a form for one key, and the list of keys.
+// Package console is the page that a browser sees at a node's address: the cluster's health, rates
+// and latencies, its nodes and its ring, what is done to a node, and a browser of keys.
 //
 // It is one HTML file, one CSS file and a few modules of JS, embedded as they are: there is no
 // front-end toolchain, and the page loads nothing from elsewhere. It speaks
@@ -20,16 +20,33 @@ import (
 
 // Paths are those that Handler answers. They hold no data, and where clients
 // have to show a token they are to be served without one: the page asks for it.
-var Paths = []string{"/", "/console/app.js", "/console/key.js", "/console/list.js", "/console/node.js", "/console/style.css"}
+var Paths = paths()
 
 //go:embed index.html *.js style.css
 var files embed.FS
+
+// paths are "/", which is the page, and one of each other file.
+func paths() []string {
+	all := []string{"/"}
+	entries, err := files.ReadDir(".")
+	if err != nil {
+		panic("BUG: the console has no files: " + err.Error())
+	}
+	for _, entry := range entries {
+		if entry.Name() != index {
+			all = append(all, "/console/"+entry.Name())
+		}
+	}
+	return all
+}
+
+const index = "index.html"
 
 // content is the file that answers a path.
 func content(at string) []byte {
 	name := path.Base(at)
 	if at == "/" {
-		name = "index.html"
+		name = index
 	}
 	body, err := files.ReadFile(name)
 	if err != nil {
@@ -46,8 +63,8 @@ var mediaTypes = map[string]string{
 }
 
 // policy lets the page use its own files and its own node, and nothing else.
-// The icon is a data: address in the page.
-const policy = "default-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+// The icon is a data: address in the page, and a value that is an image a blob: one.
+const policy = "default-src 'self'; img-src data: blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 type asset struct {
 	contentType string

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 	"testing"
 
@@ -71,24 +70,6 @@ func TestWhatIsNotThere(t *testing.T) {
 	r := serve("POST", "/")
 	if allow := string(r.Header.Peek("Allow")); r.StatusCode() != 405 || allow != "GET, HEAD" {
 		t.Errorf("POST / is answered with %d, Allow: %q", r.StatusCode(), allow)
-	}
-}
-
-// The table of nodes has a heading for each column of its rows, in their order.
-func TestHeadingsAreThoseOfTheRows(t *testing.T) {
-	var heads, columns []string
-	for _, m := range regexp.MustCompile(`<th role="columnheader"[^>]*>([^<]+)</th>`).FindAllSubmatch(content("/"), -1) {
-		heads = append(heads, string(m[1]))
-	}
-	object := regexp.MustCompile(`(?s)const columns = \{(.*?)\};`).FindSubmatch(content("/console/app.js"))
-	if object == nil {
-		t.Fatal("the script has no columns")
-	}
-	for _, m := range regexp.MustCompile(`\w+: "([^"]+)"`).FindAllSubmatch(object[1], -1) {
-		columns = append(columns, string(m[1]))
-	}
-	if len(heads) == 0 || !slices.Equal(heads, columns) {
-		t.Errorf("the headings are %q, the columns %q", heads, columns)
 	}
 }
 

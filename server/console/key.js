@@ -1,33 +1,11 @@
-// One key: its bytes and its address, the form, the editor, and what came of a request.
+// One key: the form, the editor, and what came of a request.
 
-import { $, ask, askJSON, count, element, errorText, inWords, sentence, setText } from "./node.js";
-
-// --- keys as bytes and as addresses -----------------------------------------
-
-// percentEncode writes any bytes as one segment of a path.
-export function percentEncode(key) {
-  return Array.from(key, (byte) => {
-    const char = String.fromCharCode(byte);
-    return /[A-Za-z0-9\-._~]/.test(char) ? char : `%${byte.toString(16).toUpperCase().padStart(2, "0")}`;
-  }).join("");
-}
-
-// percentDecode reads what percentEncode wrote, or anything else that is
-// percent-encoded once.
-function percentDecode(text) {
-  if (/%(?![0-9A-Fa-f]{2})/.test(text)) throw new Error("A % has to be followed by two hex digits.");
-  const decoded = [];
-  for (let rest = text; rest !== "";) {
-    const plain = /^[^%]*/.exec(rest)[0];
-    decoded.push(...new TextEncoder().encode(plain));
-    rest = rest.slice(plain.length);
-    if (rest !== "") {
-      decoded.push(parseInt(rest.slice(1, 3), 16));
-      rest = rest.slice(3);
-    }
-  }
-  return Uint8Array.from(decoded);
-}
+import { $, button, confirmed, element, facts, setText } from "./dom.js";
+import { ask, errorText, inWords, sentence } from "./api.js";
+import { bytes, count, span } from "./format.js";
+import { asText, keyOfSegment, percentDecode, percentEncode } from "./keybytes.js";
+import { dropOwners, showOwners } from "./owners.js";
+import { showValue } from "./value.js";
 
 // keySegment is the key in the form as a segment of a path.
 function keySegment() {
@@ -41,19 +19,9 @@ function keySegment() {
   return segment;
 }
 
-function utf8(data) {
-  try {
-    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(data);
-  } catch {
-    return null;
-  }
-}
-
 // --- what was shown, and the editor -----------------------------------------
 
-const SHOWN_BYTES_MAX = 64 * 1024;
 const EDITED_BYTES_MAX = 1024 * 1024;
-const CONTROLS = /[\u0000-\u0008\u000e-\u001f\u007f]/;
 
 // shown is what the page knows of the key that it asked for last. A write changes that and nothing
 // else: it sends etag as If-Match, or If-None-Match: * where that is "", which is no value.
@@ -96,45 +64,54 @@ function edit(data, type) {
     notes.push(element("p", "quiet", `The editor is empty: ${why}.`));
   }
   if (typed !== "") {
-    const back = element("button", "", "Bring back what was typed");
-    back.type = "button";
-    back.addEventListener("click", () => { $("value").value = typed; back.disabled = true; });
+    const back = button("Bring back what was typed", "", () => { openEditor(true); $("value").value = typed; back.disabled = true; });
     notes.push(element("div", "buttons", back));
   }
   return notes;
 }
 
-// asText is a value as text; null: it is none.
-function asText(data) {
-  const text = utf8(data);
-  return text !== null && !CONTROLS.test(text) ? text : null;
-}
-
-// confirmed asks before a value is replaced or deleted.
-function confirmed(title, text, yes) {
-  setText($("confirm-title"), title);
-  setText($("confirm-text"), text);
-  setText($("confirm-yes"), yes);
-  $("confirm").returnValue = "";
-  $("confirm").showModal();
-  return new Promise((resolve) => {
-    $("confirm").addEventListener("close", () => resolve($("confirm").returnValue === "yes"), { once: true });
-  });
-}
-
-$("confirm-yes").addEventListener("click", () => $("confirm").close("yes"));
-$("confirm-no").addEventListener("click", () => $("confirm").close("no"));
-
 // --- one key ----------------------------------------------------------------
 
-const SHOWN_HEADERS = ["ETag", "X-Dht-Acks", "Content-Type", "Content-Encoding", "Last-Modified", "Expires", "X-Dht-Node", "Retry-After"];
+// Headers of an answer that are shown, and as what.
+const SHOWN_HEADERS = {
+  "Content-Type": "Type", "Content-Encoding": "Coding", "Last-Modified": "Written", Expires: "Expires", ETag: "Version",
+  "X-Dht-Acks": "Copies written", "X-Dht-Node": "Answered by", "Retry-After": "Try again after",
+};
 
 // submit does what the button of an action does.
-export function submit(action) {
+function submit(action) {
   $("key-form").requestSubmit($("key-form").querySelector(`button[value=${action}]`));
 }
 
-const actions = { get, put, delete: remove, owners };
+/** openKey shows a key: what readKey gives. */
+export function openKey({ input, encoded }) {
+  $("key").value = input;
+  $("key-encoded").checked = encoded;
+  submit("get");
+  if (matchMedia("(max-width: 68rem)").matches) $("key-title").scrollIntoView(); // it is below the list
+}
+
+/** openSegment shows the key of an address. */
+export function openSegment(segment) {
+  if (shown.segment === segment) return;
+  try {
+    openKey(keyOfSegment(segment));
+  } catch (error) {
+    showResult(element("p", "outcome bad", sentence(inWords(error))));
+  }
+}
+
+function openEditor(open) {
+  $("editor").hidden = !open;
+  $("edit").setAttribute("aria-expanded", open);
+}
+
+$("edit").addEventListener("click", () => {
+  openEditor($("editor").hidden);
+  if (!$("editor").hidden) $("value").focus();
+});
+
+const actions = { get, put, expire, delete: remove };
 
 $("key-form").addEventListener("submit", async (event) => {
   event.preventDefault();
@@ -147,16 +124,24 @@ $("key-form").addEventListener("submit", async (event) => {
     showResult(element("p", "outcome bad", sentence(inWords(error))));
   } finally {
     buttons.forEach((button) => { button.disabled = false; });
-    event.submitter?.focus({ preventScroll: true });
+    // A button that was disabled has lost the focus. Who has gone elsewhere meanwhile stays there.
+    if (document.activeElement === document.body) event.submitter?.focus({ preventScroll: true });
   }
 });
+
+// opened tells the rest of the page which key is shown, and has its address be that of the page.
+function opened(segment) {
+  if (location.hash.startsWith("#/keys")) history.replaceState(null, "", `#/keys/${segment}`);
+  document.dispatchEvent(new CustomEvent("opened", { detail: segment }));
+  showOwners(segment);
+}
 
 async function get(segment) {
   const answer = await look(segment);
   const { ok, headers } = answer.response;
   const notes = ok ? edit(answer.body, headers.get("Content-Type") ?? "") : [];
   if (answer.response.status === 404 && $("value").value === filled) setEditor("", $("type").defaultValue);
-  await report("get", answer, ok ? [...notes, ...showValue(answer.body)] : []);
+  await report("get", answer, ok ? [...notes, ...valueParts(answer)] : []);
 }
 
 // Codings that one browser or another undoes; what it does with others can be seen by the length.
@@ -193,7 +178,7 @@ async function put(segment) {
     if (!was.edited) words.push("They were not in the editor.");
     if (was.coding !== coding) words.push(`They are coded (Content-Encoding: ${was.coding}); the new ones are stored without a coding, as they are in the editor.`);
     if (was.expires && !ttl) words.push(`They expire at ${new Date(was.expires).toLocaleString()}; without a time to live the new ones do not.`);
-    if (!await confirmed(`Replace the value of “${$("key").value}”?`, words.join(" "), "Replace")) return;
+    if (!await confirmed(`Replace the value of “${$("key").value}”?`, "Replace", words.join(" "))) return;
   }
   const headers = { ...condition(was), "Content-Type": type };
   if (was.caching) headers["Cache-Control"] = was.caching;
@@ -212,19 +197,43 @@ const FORMS = /^\s*(application\/x-www-form-urlencoded|multipart\/form-data)\s*(
 async function remove(segment) {
   if (!known(segment)?.etag) { // who deletes sees what
     const answer = await look(segment);
-    await report("get", answer, answer.response.ok ? showValue(answer.body) : []);
+    await report("get", answer, answer.response.ok ? valueParts(answer) : []);
   }
   const was = known(segment) ?? nothing;
   if (!was.etag) return;
-  if (!await confirmed(`Delete “${$("key").value}”?`, `Its value has ${count(was.bytes)} bytes.`, "Delete")) return;
+  if (!await confirmed(`Delete “${$("key").value}”?`, "Delete", `Its value has ${count(was.bytes)} bytes.`)) return;
   const answer = await request("DELETE", segment, { w: $("level").value }, condition(was));
   if (answer.response.ok) absent(segment);
   await report("delete", answer, []);
 }
 
-async function owners(segment) {
-  showOwners(await askJSON(`cluster/key/${segment}`, 10_000));
+// expire asks for another time to live, and gives it to the value that was shown.
+async function expire(segment) {
+  if (!known(segment)?.etag) await get(segment);
+  const was = known(segment) ?? nothing;
+  if (!was.etag) return;
+  const ttl = await askForExpiry(was.expires);
+  if (!ttl) return;
+  const answer = await request("POST", segment, { w: $("level").value, ttl }, condition(was));
+  if (!answer.response.ok) return report("expire", answer, []);
+  const etag = answer.response.headers.get("ETag");
+  const { edited } = was;
+  const now = await look(segment);
+  if (shown.etag === etag) shown.edited = edited; // the value is the one that was shown
+  return report("expire", now, now.response.ok ? valueParts(now) : []);
 }
+
+function askForExpiry(expires) {
+  setText($("expiry-now"), expires ? `It expires at ${new Date(expires).toLocaleString()}.` : "It does not expire.");
+  $("expiry").returnValue = "";
+  $("expiry").showModal();
+  return new Promise((resolve) => {
+    $("expiry").addEventListener("close", () => resolve($("expiry").returnValue === "yes" ? $("expiry-ttl").value.trim() : ""), { once: true });
+  });
+}
+
+$("expiry-form").addEventListener("submit", (event) => { event.preventDefault(); $("expiry").close("yes"); });
+$("expiry-no").addEventListener("click", () => $("expiry").close(""));
 
 function absent(segment) {
   shown = { ...nothing, segment };
@@ -261,20 +270,42 @@ async function report(action, { response, segment, tookMs }, parts) {
   const said = [element("p", `outcome ${ok ? "good" : "bad"}`, outcome(action, status),
     element("span", "quiet", ` ${status} ${statusText} in ${tookMs.toFixed(1)} ms`))];
   if (!ok && status !== 412) said.push(element("p", "", sentence(await errorText(response))));
-  const names = SHOWN_HEADERS.filter((name) => headers.has(name) && (ok || !name.startsWith("Content")));
+  const names = Object.keys(SHOWN_HEADERS).filter((name) => headers.has(name) && (ok || !name.startsWith("Content")));
   if (names.length > 0) {
-    said.push(element("dl", "facts", ...names.map((name) =>
-      element("div", "", element("dt", "", name), element("dd", "", headers.get(name))))));
+    said.push(element("dl", "facts", ...facts(names.map((name) => [SHOWN_HEADERS[name], headerValue(name, headers.get(name))]))));
   }
   if (status === 412) said.push(...otherwise(action, segment, headers.has("ETag")));
   showResult(...said, ...parts);
+  if (ok || status === 404 || status === 412) opened(segment);
 }
+
+// headerValue is a header for people: times in their own zone, and how long is left of a value.
+function headerValue(name, value) {
+  if (name === "ETag") return element("span", "mono", value.replaceAll('"', ""));
+  if (name !== "Expires" && name !== "Last-Modified") return value;
+  const at = new Date(value);
+  const made = element("time", "", name === "Expires" ? leftUntil(at) : at.toLocaleString());
+  made.dateTime = at.toISOString();
+  if (name === "Expires") {
+    made.title = at.toLocaleString();
+    made.id = "expires-left";
+  }
+  return made;
+}
+
+const leftUntil = (at) => (at > Date.now() ? `in ${span(Math.ceil((at - Date.now()) / 1000))}` : "it has expired");
+
+setInterval(() => {
+  const made = document.getElementById("expires-left");
+  if (made) setText(made, leftUntil(new Date(made.dateTime)));
+}, 1000);
 
 function outcome(action, status) {
   if (status === 404) return "No such key.";
   if (status === 412) return "Nothing was changed.";
   if (status >= 400) return "That did not work.";
   if (action === "delete") return "Deleted.";
+  if (action === "expire") return "It has another time to live.";
   if (action === "put") return status === 201 ? "Stored as a new key." : "Stored in place of another value.";
   return "Found.";
 }
@@ -288,84 +319,23 @@ function otherwise(action, segment, there) {
   }
   const why = known(segment)?.etag ? "Somebody else has changed this key since it was shown here."
     : "There is a value under this key, which was not shown here.";
-  const load = element("button", "", "Load what is there");
-  load.type = "button";
-  load.addEventListener("click", () => submit("get"));
+  const load = button("Load what is there", "", () => submit("get"));
   return [element("p", "", why), element("div", "buttons", load)];
 }
 
 function showResult(...parts) {
   $("result").replaceChildren(...parts);
+  dropOwners();
 }
 
-// showValue shows a value as text where it is text, as hex where it is not,
-// and lets one look at it the other way.
-function showValue(data) {
-  const { bytes, coding, decoded } = shown;
-  if (data === null) {
-    return [element("p", "", `The browser cannot show the ${count(bytes)} bytes of this value: they did not arrive whole, or are not what ` +
+// valueParts are the elements for a value.
+function valueParts({ body, response }) {
+  const { bytes: stored, coding, decoded } = shown;
+  if (body === null) {
+    return [element("p", "", `The browser cannot show the ${count(stored)} bytes of this value: they did not arrive whole, or are not what ` +
       `Content-Encoding says, which is ${coding}. curl shows them as they are.`)];
   }
-  const start = data.subarray(0, SHOWN_BYTES_MAX);
-  // Where the shown part ends, a character may be cut in two.
-  const text = asText(start) ?? (start.length < data.length ? new TextDecoder().decode(start) : null);
-  const isText = text !== null && !CONTROLS.test(text);
-  const block = element("pre");
-  block.tabIndex = 0;
-  block.setAttribute("aria-label", "Value");
-  const size = `${count(data.length)} bytes` + (decoded ? `, decoded from ${count(bytes)} of ${coding}` : "") +
-    (start.length < data.length ? `, the first ${count(start.length)} shown` : "");
-  const other = element("button");
-  other.type = "button";
-  let asHex = !isText;
-  const draw = () => {
-    block.classList.toggle("hex", asHex);
-    block.textContent = asHex ? hexDump(start) : text ?? new TextDecoder().decode(start);
-    other.textContent = asHex ? "Show as text" : "Show as hex";
-  };
-  other.addEventListener("click", () => { asHex = !asHex; draw(); });
-  draw();
-  if (data.length === 0) return [element("p", "quiet", "The value is empty.")];
-  return [block, element("div", "buttons", other, element("span", "quiet", size))];
-}
-
-function hexDump(data) {
-  const lines = [];
-  for (let at = 0; at < data.length; at += 16) {
-    const line = Array.from(data.subarray(at, at + 16));
-    const hex = line.map((byte) => byte.toString(16).padStart(2, "0")).join(" ");
-    const chars = line.map((byte) => (byte >= 0x20 && byte < 0x7f ? String.fromCharCode(byte) : ".")).join("");
-    lines.push(`${at.toString(16).padStart(6, "0")}  ${hex.padEnd(47)}  ${chars}`);
-  }
-  return lines.join("\n");
-}
-
-function showOwners(answer) {
-  const head = ["Owner", "State", "Holds", "Version", "Bytes", "Expires"];
-  const lines = answer.owners.map((owner, index) => [
-    index === 0 ? `${owner.node} (primary)` : owner.node,
-    owner.state,
-    owner.error ? owner.error : owner.tombstone ? "a tombstone" : owner.found ? "a value" : "nothing",
-    owner.version ?? "–",
-    owner.found && !owner.tombstone ? count(owner.size) : "–",
-    owner.expires ? new Date(owner.expires).toLocaleString() : "–",
-  ]);
-  const withRole = (made, role) => { made.setAttribute("role", role); return made; };
-  const cell = (text, index) => {
-    const made = withRole(element("td", "", text), "cell");
-    made.dataset.label = head[index];
-    return made;
-  };
-  const row = (cells) => withRole(element("tr", "", ...cells), "row");
-  const headCells = head.map((text) => {
-    const made = withRole(element("th", "", text), "columnheader");
-    made.scope = "col";
-    return made;
-  });
-  showResult(
-    element("p", "outcome", `Partition ${answer.partition}`, element("span", "quiet", ` hash ${answer.hash}`)),
-    withRole(element("table", "stacks",
-      withRole(element("thead", "", row(headCells)), "rowgroup"),
-      withRole(element("tbody", "", ...lines.map((line) => row(line.map(cell)))), "rowgroup")), "table"),
-  );
+  const size = `${count(body.length)} bytes` + (body.length >= 10_000 ? ` (${bytes(body.length)})` : "") +
+    (decoded ? `, decoded from ${count(stored)} of ${coding}` : "");
+  return showValue(body, { type: response.headers.get("Content-Type") ?? "", name: $("key").value, size });
 }

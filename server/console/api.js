@@ -1,25 +1,16 @@
-// What all parts of the page use: elements, figures in words, and speaking with the node.
+// Speaking with the node that served the page, and no other: requests, the token, and errors in
+// words. What the others know, the node is asked for.
 
-export const $ = (id) => document.getElementById(id);
-
-// element makes <name class="…">children</name>; children are elements or text.
-export function element(name, className, ...children) {
-  const made = document.createElement(name);
-  if (className) made.className = className;
-  made.append(...children);
-  return made;
-}
-
-export function setText(cell, text) {
-  if (cell.textContent !== text) cell.textContent = text;
-}
-
-// --- speaking with the node -------------------------------------------------
+import { $ } from "./dom.js";
 
 const TOKEN = "httpdhs-token";
 
 export class Unauthorized extends Error {}
 
+/**
+ * ask sends a request with the token of this tab. It throws Unauthorized where that is wanted, after
+ * it has asked for it, and an Error in words where there is no answer.
+ */
 export async function ask(path, options = {}, timeoutMs = 65_000) {
   const headers = new Headers(options.headers);
   const token = sessionStorage.getItem(TOKEN);
@@ -36,13 +27,14 @@ export async function ask(path, options = {}, timeoutMs = 65_000) {
   return response;
 }
 
-export async function askJSON(path, timeoutMs) {
+/** askJSON reads a document. A status in also is an answer too, and no error. */
+export async function askJSON(path, timeoutMs, also = []) {
   const response = await ask(path, { headers: { Accept: "application/json" } }, timeoutMs);
-  if (!response.ok) throw new Error(await errorText(response));
+  if (!response.ok && !also.includes(response.status)) throw new Error(await errorText(response));
   return response.json();
 }
 
-// errorText is what the answer says is wrong: its JSON's error, or its status.
+/** errorText is what the answer says is wrong: its JSON's error, or its status. */
 export async function errorText(response) {
   const text = await response.text();
   try {
@@ -64,6 +56,8 @@ export function sentence(text) {
   return /[.!?]$/.test(start) ? start : `${start}.`;
 }
 
+// --- the token --------------------------------------------------------------
+
 function askForToken(wasWrong) {
   sessionStorage.removeItem(TOKEN);
   if (!$("auth").hidden) return;
@@ -81,36 +75,8 @@ $("auth").addEventListener("submit", (event) => {
   document.dispatchEvent(new Event("token"));
 });
 
+/** trouble shows what is wrong at the top of the page; "" takes it away. */
 export function trouble(text) {
   if ($("trouble").textContent !== text) $("trouble").textContent = text;
   $("trouble").hidden = text === "";
-}
-
-// --- figures ----------------------------------------------------------------
-
-export const count = (n) => Number(n ?? 0).toLocaleString("en");
-
-export function bytes(n) {
-  n = Number(n ?? 0);
-  const units = ["B", "KiB", "MiB", "GiB", "TiB"];
-  let unit = 0;
-  while (n >= 1024 && unit < units.length - 1) { n /= 1024; unit++; }
-  return `${unit === 0 || n >= 100 ? Math.round(n) : n.toFixed(1)} ${units[unit]}`;
-}
-
-export function percent(part, whole) {
-  return whole > 0 ? `${(100 * part / whole).toFixed(1)} %` : "";
-}
-
-export function since(started, now) {
-  const seconds = Math.max(0, Math.floor((now - started) / 1000));
-  const parts = [[86400, "d"], [3600, "h"], [60, "min"], [1, "s"]];
-  const first = parts.findIndex(([size]) => seconds >= size);
-  if (first < 0) return "0 s";
-  let rest = seconds;
-  return parts.slice(first, first + 2).map(([size, name]) => {
-    const n = Math.floor(rest / size);
-    rest -= n * size;
-    return `${n} ${name}`;
-  }).join(" ");
 }
