@@ -70,7 +70,8 @@ func (r *ringCache) document(ring *api.Ring) (*ringDocument, error) {
 	return doc, nil
 }
 
-func (k *cluster) judgeRing(ctx *fasthttp.RequestCtx, _ *scratch) error {
+// judgeTags is for documents that have an entity tag.
+func judgeTags(ctx *fasthttp.RequestCtx, _ *scratch) error {
 	return tagsFault(&ctx.Request.Header)
 }
 
@@ -79,13 +80,18 @@ func (k *cluster) ring(ctx *fasthttp.RequestCtx, _ *scratch) error {
 	if err != nil {
 		return err
 	}
-	ctx.Response.Header.SetCanonical(headerETag, s2b(doc.etag))
-	if matchesTag(&ctx.Request.Header, doc.etag) {
+	return tagged(ctx, doc.etag, doc.body)
+}
+
+// tagged answers with a document that has an entity tag. The tags of a condition were judged.
+func tagged(ctx *fasthttp.RequestCtx, etag string, body []byte) error {
+	ctx.Response.Header.SetCanonical(headerETag, s2b(etag))
+	if matchesTag(&ctx.Request.Header, etag) {
 		ctx.Response.SetStatusCode(fasthttp.StatusNotModified)
 		return nil
 	}
 	ctx.Response.Header.SetContentTypeBytes(typeJSON)
-	ctx.Response.SetBodyRaw(doc.body)
+	ctx.Response.SetBodyRaw(body)
 	return nil
 }
 

@@ -7,8 +7,6 @@ import (
 	"testing"
 
 	"github.com/valyala/fasthttp"
-
-	"httpdhs/api"
 )
 
 // The pages about the cluster are JSON, and a full node that is ready says that it is full.
@@ -59,7 +57,7 @@ func TestRing(t *testing.T) {
 	f.send("GET", "/cluster/ring", "", `If-None-Match: "00"`).want(t, 200)
 	f.send("GET", "/cluster/ring", "", `If-None-Match: "a,*,b"`).want(t, 200)
 	f.send("GET", "/cluster/ring", "", `If-None-Match: *, "a"`).want(t, 400)
-	f.cluster.ring = &api.Ring{Fingerprint: "11"}
+	f.cluster.ring = newRing("11")
 	b := f.send("GET", "/cluster/ring", "", "If-None-Match: "+tag)
 	b.want(t, 200)
 	if b.header.Get("ETag") != `"11"` || !strings.Contains(b.body, `"fingerprint":"11"`) {
@@ -73,7 +71,8 @@ func TestIndex(t *testing.T) {
 		ctx.SetContentType("text/html")
 		ctx.SetBodyString("<html>")
 	}
-	f := start(t, Options{Version: "1.2.3", Console: page, ConsolePaths: []string{"/", "/console/app.js"}, Metrics: page})
+	counters := func(ctx *fasthttp.RequestCtx) { _ = text(ctx, "<html>") }
+	f := start(t, Options{Version: "1.2.3", Console: page, ConsolePaths: []string{"/", "/console/app.js"}, Metrics: counters})
 	a := f.send("GET", "/", "")
 	if a.status != 200 || !strings.Contains(a.body, "httpdhs 1.2.3, node n1:1234") || !strings.Contains(a.body, "x/db/KEY") {
 		t.Errorf("/ for curl: %d %s", a.status, a.body)
@@ -88,7 +87,7 @@ func TestIndex(t *testing.T) {
 // Clients need the token for everything but the two probes; it is no seal, and
 // the nodes' secret is no token.
 func TestAuth(t *testing.T) {
-	f := start(t, Options{AuthToken: "s3cret", ClusterSecret: "ours", Console: func(*fasthttp.RequestCtx) {}, ConsolePaths: []string{"/console/app.js"}})
+	f := start(t, Options{AuthToken: "s3cret", ClusterSecret: "ours", Console: func(ctx *fasthttp.RequestCtx) { _ = text(ctx, "") }, ConsolePaths: []string{"/console/app.js"}})
 	good := "Authorization: Bearer s3cret"
 	for _, target := range []string{"/db/k", "/db", "/cluster", "/cluster/ring", "/cluster/key/k", "/", "/metrics", "/nothing", "/healthz/", "//healthz", "/readyz/../db"} {
 		for _, header := range []string{"X: y", "Authorization: Bearer", "Authorization: Bearer s3cre", "Authorization: Bearer s3cret2",

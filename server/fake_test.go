@@ -19,6 +19,7 @@ import (
 	"go.uber.org/goleak"
 
 	"httpdhs/api"
+	"httpdhs/internal/described"
 	"httpdhs/kv"
 )
 
@@ -183,14 +184,22 @@ func (f *fakeCluster) Backup() (*Backup, error) {
 	return f.backup()
 }
 
-func (f *fakeCluster) Stats(time.Time) api.Stats { return api.Stats{Node: "n1"} }
+func (f *fakeCluster) Stats(time.Time) api.Stats {
+	return api.Stats{Node: "n1", Bounds: []float64{}, Nodes: []api.NodeStats{}}
+}
 
-func (f *fakeCluster) Cluster(time.Time) api.Cluster { return api.Cluster{Node: "n1", Replicas: 2} }
-func (f *fakeCluster) Ring() *api.Ring               { return f.ring }
-func (f *fakeCluster) Ready() (bool, string)         { return f.reason == "", f.reason }
-func (f *fakeCluster) Memory() (int64, int64, bool)  { return f.used, f.limit, f.full }
+func (f *fakeCluster) Cluster(time.Time) api.Cluster {
+	return api.Cluster{Node: "n1", Replicas: 2, Nodes: []api.Node{}}
+}
+func (f *fakeCluster) Ring() *api.Ring              { return f.ring }
+func (f *fakeCluster) Ready() (bool, string)        { return f.reason == "", f.reason }
+func (f *fakeCluster) Memory() (int64, int64, bool) { return f.used, f.limit, f.full }
+func newRing(fingerprint string) *api.Ring {
+	return &api.Ring{Fingerprint: fingerprint, Hash: "xxh3-64", Nodes: []api.RingNode{}, Owners: [][]uint16{}}
+}
+
 func (f *fakeCluster) Key(key []byte, _ time.Time) api.Key {
-	return api.Key{Key: string(key), Partition: 7}
+	return api.Key{Key: string(key), Partition: 7, Owners: []api.KeyOwner{}}
 }
 
 func (f *fakeCluster) Leave() (api.Leaving, error) {
@@ -211,7 +220,7 @@ func (f *fakeCluster) Recover(accept bool, _ time.Time) (api.Recovery, error) {
 
 // SafeToStop knows n1 and last:1, of which the latter has last copies.
 func (f *fakeCluster) SafeToStop(nodes []string, quorum bool, _ time.Time) (api.SafeToStop, error) {
-	doc := api.SafeToStop{Node: "n1", Nodes: nodes, Safe: !quorum, Reason: "as it is"}
+	doc := api.SafeToStop{Node: "n1", Nodes: append([]string{}, nodes...), Safe: !quorum, Reason: "as it is", Waits: []api.Wait{}}
 	for _, name := range nodes {
 		switch name {
 		case "n1":
@@ -280,7 +289,7 @@ func startWith(t *testing.T, o Options, change func(*Server)) *fixture {
 	if o.Name == "" {
 		o.Name = "n1:1234"
 	}
-	f := &fixture{t: t, store: newFakeStore(), cluster: &fakeCluster{ring: &api.Ring{Fingerprint: "00ff00ff00ff00ff", Hash: "xxh3-64"}}}
+	f := &fixture{t: t, store: newFakeStore(), cluster: &fakeCluster{ring: newRing("00ff00ff00ff00ff")}}
 	f.Server = New(o, f.store, f.cluster, fakePeers{})
 	f.sweepEvery, f.clock.now = 0, f.clock.Load // a test turns the clock
 	f.limits.farewell = 0                       // nor does it wait for clients at its end
@@ -335,7 +344,25 @@ func (f *fixture) send(method, target, body string, headers ...string) answer {
 	c := f.dial()
 	defer c.Close()
 	go func() { _, _ = io.WriteString(c, b.String()) }()
-	return readAnswer(f.t, bufio.NewReader(c), method)
+	got := readAnswer(f.t, bufio.NewReader(c), method)
+	f.described(method, target, body, headers, &got)
+	return got
+}
+
+// described fails the test where a request and its answer are not what the OpenAPI document says.
+func (f *fixture) described(method, target, body string, headers []string, got *answer) {
+	f.t.Helper()
+	e := described.Exchange{
+		Method: method, Target: target, Asked: http.Header{}, Sent: body,
+		Status: got.status, Answered: got.header, Got: got.body,
+	}
+	for _, h := range headers {
+		name, value, _ := strings.Cut(h, ":")
+		e.Asked.Add(name, strings.TrimSpace(value))
+	}
+	if err := e.Fault(); err != nil {
+		f.t.Errorf("%s %s: the OpenAPI document says something else: %v", method, target, err)
+	}
 }
 
 func (f *fixture) dial() *net.TCPConn {

@@ -2,8 +2,12 @@ package server
 
 import (
 	"bytes"
+	"fmt"
+	"hash/crc64"
 
 	"github.com/valyala/fasthttp"
+
+	"httpdhs/api"
 )
 
 const indexText = `httpdhs %VERSION%, node %NODE%: a distributed hash table over HTTP
@@ -22,10 +26,26 @@ const indexText = `httpdhs %VERSION%, node %NODE%: a distributed hash table over
   curl -OJ       HOST/cluster/backup         what this node has on its disk, as a tar
   curl           HOST/readyz                 is this node ready
   curl           HOST/metrics                counters for Prometheus
+  curl           HOST/openapi.json           all of this for programs, as OpenAPI 3.1
 `
 
-// pages serves what is there for people: the console, a text for others, and the counters.
-type pages struct{ opts *Options }
+// pages serves what is there for people: the console, a text for others, and the counters; and for
+// programs, a description of the interface.
+type pages struct {
+	opts        *Options
+	description []byte // OpenAPI
+	etag        string // of the description
+}
+
+func newPages(o *Options) *pages {
+	description := []byte(api.OpenAPI())
+	sum := crc64.Checksum(description, crc64.MakeTable(crc64.ECMA))
+	return &pages{opts: o, description: description, etag: fmt.Sprintf("\"%016x\"", sum)}
+}
+
+func (p *pages) openAPI(ctx *fasthttp.RequestCtx, _ *scratch) error {
+	return tagged(ctx, p.etag, p.description)
+}
 
 func (p *pages) console(ctx *fasthttp.RequestCtx, _ *scratch) error {
 	p.opts.Console(ctx)

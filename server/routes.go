@@ -164,7 +164,7 @@ func (r *routes) addCluster(k *cluster, b *backups) {
 	}
 	r.get("/cluster", endpoint{params: paramsDocument, answer: k.status})
 	r.get("/cluster/stats", endpoint{params: paramsDocument, answer: k.stats})
-	r.get("/cluster/ring", endpoint{judge: k.judgeRing, answer: k.ring})
+	r.get("/cluster/ring", endpoint{judge: judgeTags, answer: k.ring})
 	r.get("/cluster/safe-to-stop", endpoint{params: paramsSafe, answer: k.safeToStop})
 	r.post("/cluster/leave", endpoint{body: bodyRefused, answer: k.leave})
 	r.post("/cluster/recover", endpoint{params: paramsRecover, body: bodyRefused, answer: k.recover})
@@ -208,6 +208,7 @@ func (r *routes) addPages(p *pages) {
 			r.get(path, page)
 		}
 	}
+	r.get("/openapi.json", endpoint{open: true, anyQuery: true, judge: judgeTags, answer: p.openAPI})
 	r.get("/console/{file:*}", endpoint{open: true, refusal: errNoConsole})
 	if r.opts.Metrics != nil {
 		r.get("/metrics", endpoint{anyQuery: true, token: r.opts.MetricsToken, answer: p.metrics})

@@ -19,7 +19,7 @@ func TestSafeToStop(t *testing.T) {
 			t.Errorf("%s: %d %s, want %d and %s", query, a.status, a.body, status, part)
 		}
 	}
-	get("", 200, `"nodes":null,"safe":true,"reason":"as it is"`)
+	get("", 200, `"nodes":[],"safe":true,"reason":"as it is"`)
 	get("?nodes=n1", 200, `"nodes":["n1"],"safe":true`)
 	get("?nodes=n1,last%3A1", 409, `"nodes":["n1","last:1"],"safe":false,"reason":"as it is"`)
 	get("?quorum=true", 409, `"safe":false`)

@@ -170,7 +170,7 @@ func New(o Options, store Store, members Cluster, peers Peers) *Server {
 	s.routes.addCluster(&cluster{of: members, parting: &s.parting}, &backups{of: members})
 	s.messages = newMessages(&s.opts, peers, held, &s.journal)
 	s.routes.addMessages(s.messages)
-	s.routes.addPages(&pages{&s.opts})
+	s.routes.addPages(newPages(&s.opts))
 	return s
 }
 

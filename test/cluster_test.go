@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"httpdhs/api"
+	"httpdhs/internal/described"
 	"httpdhs/internal/poll"
 	"httpdhs/internal/ports"
 )
@@ -262,8 +263,9 @@ var client = &http.Client{Timeout: poll.Patience, Transport: &http.Transport{
 	TLSClientConfig: &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS12},
 }}
 
-// do sends a request to node i and reads the answer. What goes wrong on the
-// way is status 0, and in the body: callers that expect it look there.
+// do sends a request to node i and reads the answer. What goes wrong on the way is status 0, and in
+// the body: callers that expect it look there. So is an answer that the OpenAPI document does not
+// have.
 func (c *cluster) do(i int, method, path, body string, header ...string) answer {
 	req, err := http.NewRequest(method, c.url(i)+path, strings.NewReader(body))
 	if err != nil {
@@ -280,6 +282,13 @@ func (c *cluster) do(i int, method, path, body string, header ...string) answer 
 	got, err := io.ReadAll(resp.Body)
 	if err != nil {
 		return answer{body: []byte(err.Error())}
+	}
+	e := described.Exchange{
+		Method: method, Target: path, Asked: req.Header, Sent: body,
+		Status: resp.StatusCode, Answered: resp.Header, Got: string(got),
+	}
+	if err := e.Fault(); err != nil {
+		return answer{body: fmt.Appendf(nil, "the OpenAPI document says something else of %s %s: %v", method, path, err)}
 	}
 	return answer{status: resp.StatusCode, header: resp.Header, body: got}
 }

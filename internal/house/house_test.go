@@ -67,6 +67,7 @@ var mayImport = map[string][]string{
 		"ring", "shard", "disk", "wire", "peer", "membership", "topology", "replicate", "dataplane",
 		"server", "server/console", "server/resp",
 	},
+	"internal/described":   {"api"},
 	"internal/testcluster": {"api", "internal/poll", "internal/ports", "internal/syncbuf", "node"},
 	"internal/simnet":      {"kv", "ring", "shard", "wire", "peer", "membership", "topology", "dataplane", "disk", "internal/crashfs"},
 	"cmd/httpdhs":          {"kv", "api", "internal/format", "node", "client", "bench", "backup", "disk"},
@@ -110,6 +111,7 @@ var onlyIn = map[string][]string{
 	"github.com/redis/go-redis/v9":            {"test"},
 	"github.com/redis/rueidis":                {"test"},
 	"github.com/miekg/dns":                    {"test"},
+	"github.com/getkin/kin-openapi":           {"internal/described", "server"},
 	"github.com/chromedp/cdproto":             {"internal/browser"},
 }
 
