@@ -43,8 +43,8 @@ type survey struct {
 	cutOff    map[string]error // why of those that are down, unless no process is there
 }
 
-// judge says what would be lost. before are the standings of an earlier survey, by which members to
-// be stopped had queued what has to have arrived since; nil: there was none, and nothing has to.
+// judge says what would be lost. before are the standings of an earlier survey, by which members had
+// queued what has to have arrived since; nil: there was none, and nothing has to.
 func (s *survey) judge(before map[string]*wire.Standing) Loss {
 	var loss Loss
 	doubts := s.doubts()
@@ -105,7 +105,7 @@ func (s *survey) atStake(part int) (keys int, stake bool) {
 }
 
 // whyNot is why a node's copy of a partition does not count; empty: it does, once what the members
-// to be stopped had queued for it has arrived.
+// had queued for it has arrived.
 func (s *survey) whyNot(name string, part int, doubts map[string]string) string {
 	said := s.standings[name]
 	switch {
@@ -151,17 +151,16 @@ func (s *survey) doubts() map[string]string {
 	return doubts
 }
 
-// late are the nodes that have not been sent all that members to be stopped had queued for them.
+// late are the nodes that have not been sent all that members had queued for them. Of a write that
+// waited for one replica, that may be the one to be stopped; its coordinator has the rest still to
+// send, whether it is to stop or not.
 func (s *survey) late(before map[string]*wire.Standing) map[string]string {
 	late := make(map[string]string)
 	if before == nil {
 		return late
 	}
-	for _, from := range s.stop {
+	for _, from := range slices.Sorted(maps.Keys(s.standings)) {
 		now, was := s.standings[from], before[from]
-		if now == nil {
-			continue // it is down or silent, and has nothing that it could still send
-		}
 		for i := range now.Ways {
 			way := &now.Ways[i]
 			var queued *wire.Way

@@ -267,6 +267,8 @@ func (n *network) trip(from, to string, msg []byte, f *fate) reply {
 func (n *network) travel(w *way, loss float64, delay time.Duration) *reply {
 	if w.slow > 0 {
 		delay = time.Duration(float64(delay) * w.slow)
+		n.sticks(1) // who waits for it may wait for long after the fault has ended
+		defer n.sticks(-1)
 	}
 	delay += w.lag
 	lost := w.cut || loss < w.loss

@@ -4,6 +4,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"httpdhs/kv"
 )
 
 // SafeStop is nodes that crashed, all at once, when a node had said that it was safe to stop them.
@@ -79,7 +81,7 @@ func (c *checker) stopped(k *keyed) {
 			continue
 		}
 		for _, w := range k.acknowledged() {
-			if w.End >= stop.Asked || !c.survives(k, w, stop.From-1) || c.mayBeCollected(k, w.Version, stop.To) {
+			if w.End >= stop.Asked || !c.survives(k, w, stop.From-1) || c.mayBeCollected(k, w.Version, stop.To) || halfPassed(k, w, stop) {
 				continue
 			}
 			if c.demand("stop", c.survives(k, w, stop.To)) {
@@ -87,6 +89,16 @@ func (c *checker) stopped(k *keyed) {
 			}
 		}
 	}
+}
+
+// halfPassed says whether the coordinator of a write that waited for few replicas stopped before the
+// nodes in question did. It may have passed the write on to some owners only. The others do not know
+// of it until they compare what they hold.
+func halfPassed(k *keyed, w *Op, stop *SafeStop) bool {
+	few := w.Level != kv.LevelAll && w.Level != kv.LevelLive
+	return few && slices.ContainsFunc(k.events, func(e Event) bool {
+		return (e.Kind == Lost || e.Kind == Fell) && e.Node == w.Node && e.At >= w.Begin && e.At < stop.From
+	})
 }
 
 // others says whether further nodes stopped since the node was asked.
