@@ -46,6 +46,7 @@ type Options struct {
 	Dial func(name string) peer.Transport
 
 	QueueBytes int           // bound of a peer's queue
+	QueuesSum  int           // of all peers' queues, in equal shares; 0: none
 	ProbeEvery time.Duration // pause between two probes of a peer
 	BothAsk    int           // up to how many members both of a pair probe the other; 0: 13
 
@@ -96,7 +97,7 @@ func New(o *Options) (*Plane, error) {
 	p := &Plane{hello: o.Hello, stats: o.Stats, Board: placement.NewBoard(o.Ring.Partitions, topology.SilenceMax)}
 	p.Topology = topology.New(&topology.Options{
 		Name: o.Name, Boot: o.Boot, Ring: o.Ring, Board: p.Board, Clock: o.Clock, Wall: o.Wall, Log: o.Log,
-		Members: o.Members, Starting: o.Starting, Dial: o.Dial, QueueBytes: o.QueueBytes, ProbeEvery: o.ProbeEvery, BothAsk: o.BothAsk, EvictAfter: o.EvictAfter,
+		Members: o.Members, Starting: o.Starting, Dial: o.Dial, QueueBytes: o.QueueBytes, QueuesSum: o.QueuesSum, ProbeEvery: o.ProbeEvery, BothAsk: o.BothAsk, EvictAfter: o.EvictAfter,
 		Describe: func(ping *wire.Ping, now bool) {
 			ping.Moving = p.Repairer.Moving()
 			o.Describe(ping, now)

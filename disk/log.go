@@ -54,6 +54,7 @@ type Options struct {
 	MaxBytes int64
 
 	SegmentBytes int64 // where the next segment begins; 0: 64 MiB, 16 MiB with SyncAlways
+	SegmentMost  int64 // bounds it, and what waits in memory to be written; 0: as usual
 
 	Now func() time.Time // nil: time.Now
 	Log *slog.Logger     // nil: discards
@@ -168,6 +169,9 @@ func newLog(o Options) *Log {
 			o.SegmentBytes = min(o.SegmentBytes, max(o.MaxBytes/boundSegments, 1<<20))
 		}
 	}
+	if o.SegmentMost > 0 {
+		o.SegmentBytes = min(o.SegmentBytes, max(o.SegmentMost, 1<<20))
+	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
@@ -177,7 +181,7 @@ func newLog(o Options) *Log {
 	l := &Log{opt: o, wake: make(chan struct{}, 1), hurry: make(chan struct{}, 1), cleanNow: make(chan struct{}, 1), quit: make(chan struct{})}
 	l.loading.Store(true)
 	l.fullAt = fullBytes
-	if o.MaxBytes > 0 { // all that waits is less than a segment
+	if o.MaxBytes > 0 || o.SegmentMost > 0 { // all that waits is less than a segment
 		l.fullAt = min(fullBytes, int(o.SegmentBytes/stripes))
 	}
 	l.progress.init()

@@ -70,6 +70,9 @@ var (
 	// ErrAnswerFull: the value that a get found is beyond Call.MaxBytes.
 	ErrAnswerFull = errors.New("the values found are more than one answer holds")
 
+	// ErrAnswersHeld: Call.Hold has no memory for the value that a get found.
+	ErrAnswersHeld = errors.New("too many answers wait in memory for their clients")
+
 	// ErrOverloaded: a queue is at its bound; nothing was done.
 	ErrOverloaded = errors.New("the node is overloaded")
 

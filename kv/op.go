@@ -229,10 +229,21 @@ type Call struct {
 	// of others each: a get beyond it fails with ErrAnswerFull, but the first
 	// value is never refused. 0 is no bound.
 	MaxBytes int
+
+	// Hold, if it is set, is asked for the memory of each value above HeldBytes that a get finds,
+	// before it is copied to Buf: a get fails with ErrAnswersHeld where there is none. Several
+	// goroutines may ask at once.
+	Hold func(bytes int) bool
 }
 
-// Reset makes the call ready for other operations, keeping its memory.
+// HeldBytes is up to where a value is copied without asking Call.Hold.
+const HeldBytes = 16 << 10
+
+// Holds asks Hold, if it is to be asked, for a value of so many bytes.
+func (c *Call) Holds(bytes int) bool { return bytes <= HeldBytes || c.Hold == nil || c.Hold(bytes) }
+
+// Reset makes the call ready for other operations, keeping its memory and who counts it.
 func (c *Call) Reset() {
 	clear(c.Ops)
-	*c = Call{Ops: c.Ops[:0], Buf: c.Buf[:0]}
+	*c = Call{Ops: c.Ops[:0], Buf: c.Buf[:0], Hold: c.Hold}
 }

@@ -82,6 +82,8 @@ type Config struct {
 	Eviction       string        // at MaxMemory: none or s3-fifo, which needs one; empty: none
 	TombstoneGrace time.Duration // how long a delete is remembered; 0: 1h
 
+	Memory MemoryConfig // beside the store
+
 	Data DataConfig
 
 	// HintBytes bounds the hints kept for each peer, the writes that it does not take. When it is

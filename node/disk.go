@@ -20,6 +20,10 @@ type DataConfig struct {
 	Sync      string        // interval, always or never; empty: interval
 	SyncEvery time.Duration // with interval; 0: 1 s
 	MaxBytes  int64         // bound on what the directory takes; 0: none
+
+	// SegmentMost bounds a segment of the log, bytes. Some are in memory, whole, while the log is
+	// loaded and cleaned, and changes that wait for the disk take less than two. 0: as usual.
+	SegmentMost int64
 }
 
 // Disk keeps what a node holds from one start to the next. As a shard.Journal it is told of all
@@ -111,7 +115,7 @@ func openDisk(cfg *Config) (Disk, error) {
 		}
 	}
 	log, err := disk.Open(disk.Options{
-		Dir: data.Dir, Identity: id, Sync: sync, SyncEvery: data.SyncEvery, MaxBytes: data.MaxBytes, Log: cfg.Log,
+		Dir: data.Dir, Identity: id, Sync: sync, SyncEvery: data.SyncEvery, MaxBytes: data.MaxBytes, SegmentMost: data.SegmentMost, Log: cfg.Log,
 	})
 	if err != nil {
 		return nil, err

@@ -24,6 +24,8 @@ const (
 type bound struct {
 	conns int // of clients: the server's MaxConns
 	files int // that the node may have open; 0: not known
+
+	byMemory bool // there would be more, if there was more memory for them
 }
 
 // connBound works out the bound. files is how many files the node may have open, 0 if that is not
@@ -64,12 +66,19 @@ func (c *Config) connsAside() (n int) {
 	return n
 }
 
+// within bounds the connections by memory; 0: it does not.
+func (b *bound) within(conns int) {
+	if conns > 0 && conns < b.conns {
+		b.conns, b.byMemory = conns, true
+	}
+}
+
 // tell logs the bound. Nodes that share their process have fewer connections than usual.
 func (b bound) tell(log *slog.Logger, alone bool) {
-	if usual := server.ConnsWithin(math.MaxInt); alone && b.conns < usual {
+	if usual := server.ConnsWithin(math.MaxInt); alone && !b.byMemory && b.conns < usual {
 		log.Warn("fewer connections than usual, since so few files may be open: raise the limit (ulimit -n, or LimitNOFILE= in a systemd unit)",
 			"max_connections", b.conns, "usual", usual, "open_files", b.files)
 		return
 	}
-	log.Info("connections are bounded", "max_connections", b.conns, "open_files", b.files)
+	log.Info("connections are bounded", "max_connections", b.conns, "open_files", b.files, "by_memory", b.byMemory)
 }

@@ -141,6 +141,7 @@ func open(cfg Config) (_ *Node, err error) {
 	if n.bound, err = connBound(files, cfg.connsAside(), cfg.Resp.on()); err != nil {
 		return nil, err
 	}
+	n.bound.within(cfg.Memory.Conns)
 	if n.listener = cfg.Listener; n.listener == nil {
 		if n.listener, err = net.Listen("tcp", cfg.Listen); err != nil {
 			return nil, fmt.Errorf("cannot listen on %s: %w; give another --port, or --bind", cfg.Listen, err)
@@ -250,6 +251,7 @@ func (n *Node) wire() (err error) {
 		Log:        n.log,
 		Dial:       n.dial,
 		QueueBytes: cfg.HintBytes,
+		QueuesSum:  int(cfg.Memory.QueueBytes),
 		ProbeEvery: cfg.ProbeEvery,
 		SyncRate:   cfg.SyncRate,
 		EvictAfter: cfg.EvictAfter,

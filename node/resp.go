@@ -71,6 +71,8 @@ func (n *Node) wireResp() {
 		Flush:     !cfg.Resp.NoFlush,
 		Evicts:    eviction(cfg),
 		MaxConns:  n.bound.conns,
+
+		MaxInBytes: cfg.Memory.RequestBytes, MaxOutBytes: cfg.Memory.AnswerBytes,
 	}, n.plane, cluster{n.view, n.roster})
 }
 

@@ -32,6 +32,9 @@ func (n *Node) wireServers() (err error) {
 		Metrics: page, Console: console.Handler(), ConsolePaths: console.Paths,
 		MaxConns:         n.bound.conns,
 		MaxExchangeBytes: cfg.Limits.MaxValueBytes + exchangeSlack,
+		MaxInFlightBytes: cfg.Memory.RequestBytes,
+		MaxAnswerBytes:   cfg.Memory.AnswerBytes,
+		MaxMessageBytes:  cfg.Memory.MessageBytes,
 	}, n.plane, cluster{n.view, n.roster}, n.plane)
 	n.roster.setDraining = n.server.SetDraining
 	if n.resp != nil {

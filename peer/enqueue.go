@@ -7,6 +7,14 @@ import (
 // Overloaded says whether the queue of a peer that is up is at its bound.
 func (p *Peer) Overloaded() bool { return p.Up() && p.queue.full.Load() }
 
+// BoundQueue sets the bound of the queue. What is beyond it already goes with the next record.
+func (p *Peer) BoundQueue(bytes int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.queue.limit = bytes
+	p.queue.weigh(0)
+}
+
 // Write is a record, and whom to tell what the peer made of it.
 type Write struct {
 	Record *kv.Record

@@ -312,3 +312,28 @@ func testUnwanted(t *testing.T) {
 		t.Errorf("%d reads were sent again", n)
 	}
 }
+
+// A queue whose bound is lowered is full at once, and not once it is raised. What is beyond the
+// bound goes with the next record, the oldest first.
+func TestBoundQueue(t *testing.T) { bubble(t, testBoundQueue) }
+
+func testBoundQueue(t *testing.T) {
+	p := newPair(t, 64<<20)
+	p.down()
+	for i := range 100 {
+		p.hint(i, 5000)
+	}
+	queued, _ := p.Why()
+	p.BoundQueue(1 << 20)
+	if p.queue.full.Load() {
+		t.Error("full below its bound")
+	}
+	p.BoundQueue(queued / 2)
+	if !p.queue.full.Load() {
+		t.Error("not full beyond its bound")
+	}
+	p.hint(100, 5000)
+	if now, _ := p.Why(); now > queued/2 || now == 0 {
+		t.Errorf("%d bytes are left, the bound is %d", now, queued/2)
+	}
+}

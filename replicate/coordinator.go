@@ -21,7 +21,7 @@ type Store interface {
 	// Durable waits until all that was stored before is durable. With an error it is not.
 	Durable(until time.Time) error
 	Touch(hashes []uint64)
-	Get(dst []byte, hash uint64, key []byte) (e kv.Entry, buf []byte, ok bool)
+	GetWithin(most int, dst []byte, hash uint64, key []byte) (e kv.Entry, buf []byte, size int, ok bool)
 	Scan(partition int, from uint64, fn func(hash uint64, r *kv.Record) bool)
 	PartitionKeys(partition int) int
 }

@@ -1,6 +1,7 @@
 package replicate
 
 import (
+	"math"
 	"time"
 
 	"httpdhs/kv"
@@ -34,7 +35,7 @@ func (c *Coordinator) Locate(key []byte, deadline time.Time) (partition int, hel
 		h.Node = v.Names[n]
 		if int(n) == v.Self {
 			h.State, h.Self = peer.Up, true
-			h.Entry, _, _ = c.replica.store.Get(nil, hash, key)
+			h.Entry, _, _, _ = c.replica.store.GetWithin(math.MaxInt, nil, hash, key)
 			continue
 		}
 		p := v.Peers[n]

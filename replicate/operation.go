@@ -1,6 +1,7 @@
 package replicate
 
 import (
+	"cmp"
 	"errors"
 	"math/bits"
 
@@ -230,7 +231,7 @@ func (p *pending) takeRead(o *operation, r *wire.Result, owner uint8) {
 	}
 	g, bit := p.reading(o), ownerSet(1)<<owner
 	if r.Code == peer.FailedUnwanted {
-		o.refusal = kv.ErrAnswerFull
+		o.refusal = cmp.Or(o.refusal, kv.ErrAnswerFull)
 		o.acks++ // whatever it would have been: nobody else is asked
 		return
 	}
@@ -253,8 +254,8 @@ func (p *pending) takeRead(o *operation, r *wire.Result, owner uint8) {
 	case !g.found.Exists() || e.Supersedes(&g.found):
 		g.newest, g.local = bit, false
 		g.found = *e
-		if full(p.max, len(p.buf), len(e.Value)) {
-			o.refusal = kv.ErrAnswerFull
+		if why := p.refuses(e); why != nil {
+			o.refusal = why
 			g.found.Value, g.found.Meta = nil, nil
 			return
 		}
@@ -263,6 +264,17 @@ func (p *pending) takeRead(o *operation, r *wire.Result, owner uint8) {
 	case e.Version == g.found.Version:
 		g.newest |= bit
 	}
+}
+
+// refuses says why an entry that a get finds is not to be copied, if it is not.
+func (p *pending) refuses(e *kv.Entry) error {
+	switch {
+	case full(p.max, len(p.buf), len(e.Value)):
+		return kv.ErrAnswerFull
+	case !p.call.Holds(len(e.Value) + len(e.Meta)):
+		return kv.ErrAnswersHeld
+	}
+	return nil
 }
 
 // full says whether a value goes beyond the bound of what gets may find.

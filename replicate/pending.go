@@ -163,6 +163,13 @@ func (p *pending) note(o *operation, g *reading) {
 	*p.reading(o) = *g
 }
 
+// refuse takes down why the value that a get finds at this node is not copied.
+func (p *pending) refuse(i int, why error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.at(i).refusal = why
+}
+
 // reading is what a get has found.
 func (p *pending) reading(o *operation) *reading { return &p.readings[o.get-1] }
 

@@ -16,9 +16,13 @@ func (a quorums) start(i int) {
 		t.Owner = uint8(k)
 		if int(n) == a.v.Self {
 			scratch := len(a.call.Buf)
-			r, buf := a.replica.read(a.call.Buf, partition, op.Hash, op.Key)
+			r, err := a.readHeld(op, partition)
+			if err != nil {
+				a.p.refuse(i, err)
+				r.Code = peer.FailedUnwanted
+			}
 			a.p.resolve(t, &r) // copies
-			a.call.Buf = buf[:scratch]
+			a.call.Buf = a.call.Buf[:scratch]
 			continue
 		}
 		if !a.v.Peers[n].Read(op.Key, t, a.quiet) {

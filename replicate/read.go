@@ -5,6 +5,7 @@ import (
 
 	"httpdhs/kv"
 	"httpdhs/peer"
+	"httpdhs/wire"
 )
 
 // start asks one owner after the other, until one with authority has answered.
@@ -46,15 +47,13 @@ func (a reads) askNext(i int, o *operation, g *reading) {
 
 // readOwn reads at this node, owner k, and says whether its word is all that is needed.
 func (a reads) readOwn(op *kv.Op, partition, k int, o *operation, g *reading) (whole bool) {
-	have := len(a.call.Buf)
-	if bound := a.call.MaxBytes; bound > 0 && have >= bound {
+	if bound := a.call.MaxBytes; bound > 0 && len(a.call.Buf) >= bound {
 		o.refusal = kv.ErrAnswerFull // it need not be read
 		return true
 	}
-	r, buf := a.replica.read(a.call.Buf, partition, op.Hash, op.Key)
-	a.call.Buf = buf
-	if full(a.call.MaxBytes, have, len(buf)-have) {
-		a.call.Buf, o.refusal = buf[:have], kv.ErrAnswerFull
+	r, err := a.readHeld(op, partition)
+	if err != nil {
+		o.refusal = err
 	}
 	g.answered |= 1 << k
 	if !r.NoAuthority {
@@ -64,6 +63,27 @@ func (a reads) readOwn(op *kv.Op, partition, k int, o *operation, g *reading) (w
 		g.found, g.local = *e, true
 	}
 	return !r.NoAuthority && !r.Behind
+}
+
+// readHeld reads at this node, and appends the value to the call's buffer, if the call has room for
+// it. The error says why not; the rest of the result holds then too.
+func (a *attempt) readHeld(op *kv.Op, partition int) (r wire.Result, err error) {
+	most, size := kv.HeldBytes, 0
+	for {
+		have := len(a.call.Buf)
+		r, a.call.Buf, size = a.replica.read(most, a.call.Buf, partition, op.Hash, op.Key)
+		copied := size <= most
+		switch {
+		case full(a.call.MaxBytes, have, size):
+			a.call.Buf, err = a.call.Buf[:have], kv.ErrAnswerFull
+		case !copied && !a.call.Holds(size):
+			err = kv.ErrAnswersHeld
+		case !copied:
+			most = size // unless it is overwritten with a longer one meanwhile
+			continue
+		}
+		return r, err
+	}
 }
 
 // send has a peer read the key; false: it is down. A lone read may be carried. Where another owner

@@ -53,7 +53,7 @@ func (r *replica) merge(hash uint64, record *kv.Record) wire.Result {
 // decide carries out a decision and stores what comes of it, unless this node is behind at its key.
 func (r *replica) decide(partition int, hash uint64, d *kv.Decision) wire.Result {
 	if r.board.Refused.Any(partition) {
-		e, _, _ := r.store.Get(nil, hash, d.Record.Key)
+		e, _, _, _ := r.store.GetWithin(0, nil, hash, d.Record.Key)
 		if why := r.board.Refused.Lacks(partition, hash, e.Version); why != nil {
 			return wire.Result{Code: wire.RefusalOf(why)}
 		}
@@ -95,17 +95,18 @@ func (r *replica) refuse(hash uint64, version kv.Version, result *wire.Result) {
 	}
 }
 
-// read is this node's answer to a read; the value is appended to dst.
-func (r *replica) read(dst []byte, partition int, hash uint64, key []byte) (wire.Result, []byte) {
+// read is this node's answer to a read; the value is appended to dst, unless it has more bytes than
+// most. size is how many it has.
+func (r *replica) read(most int, dst []byte, partition int, hash uint64, key []byte) (result wire.Result, buf []byte, size int) {
 	// Whether the node has authority is asked first: what it came to hold
 	// meanwhile does no harm, what it lacked before would.
-	result := wire.Result{Code: wire.Absent, NoAuthority: !r.board.Holds(partition)}
-	e, dst, ok := r.store.Get(dst, hash, key)
+	result = wire.Result{Code: wire.Absent, NoAuthority: !r.board.Holds(partition)}
+	e, buf, size, ok := r.store.GetWithin(most, dst, hash, key)
 	if ok {
 		result.Code, result.Record = wire.Found, kv.Record{Key: key, Entry: e}
 	}
 	result.Behind = r.board.Refused.Lacks(partition, hash, e.Version) != nil
-	return result, dst
+	return result, buf, size
 }
 
 // gatherMax is how many writes are gathered before they are done together. They are so many that

@@ -59,10 +59,16 @@ func (p *pending) takeDecision(i int, d *kv.Decision) {
 		switch {
 		case r.Made:
 			r.Entry = made.record
-		case r.Found && d.Ops[k].Kind == kv.OpGet && full(p.max, len(p.buf), len(r.Entry.Value)):
-			r = kv.Result{Err: kv.ErrAnswerFull}
 		case r.Found:
-			r.Entry = p.keepEntry(&r.Entry)
+			var why error
+			if d.Ops[k].Kind == kv.OpGet {
+				why = p.refuses(&r.Entry)
+			}
+			if why != nil {
+				r = kv.Result{Err: why}
+			} else {
+				r.Entry = p.keepEntry(&r.Entry)
+			}
 		}
 		p.results = append(p.results, r)
 	}

@@ -3,6 +3,7 @@ package replicate
 import (
 	"bytes"
 	"fmt"
+	"math"
 	"sync"
 	"time"
 
@@ -232,7 +233,7 @@ func (a *asked) release() {
 // of it and moved, so that nothing is allocated.
 func (s *serving) readTo(dst []byte, partition int, hash uint64, key []byte) []byte {
 	at := len(dst)
-	r, buf := s.read(dst, partition, hash, key)
+	r, buf, _ := s.read(math.MaxInt, dst, partition, hash, key)
 	value := len(buf) - at
 	buf = wire.AppendResult(buf, &r)
 	n := copy(buf[at:], buf[at+value:])

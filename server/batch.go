@@ -51,7 +51,9 @@ func (h *batches) serve(ctx *fasthttp.RequestCtx, sc *scratch) error {
 		store: h.store, p: p, binary: out == format.Binary, call: &sc.call, out: sc.out[:0],
 		answerMax: batchAnswerBytes, timeLeft: p.timeout,
 		hold: func(n int) bool {
-			return sc.hold(&h.budgets.clientBytes, int64(n)+heavy(cap(sc.call.Buf))+heavy(cap(sc.call.Ops)*opBytes))
+			ok := sc.hold(&h.budgets.clientBytes, int64(n)+heavy(cap(sc.call.Buf))+heavy(cap(sc.call.Ops)*opBytes))
+			sc.giveFound(&h.budgets.answerBytes)
+			return ok
 		},
 	}
 	block := format.BlockOf(sc.body)

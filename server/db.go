@@ -59,7 +59,7 @@ func (k *keys) get(ctx *fasthttp.RequestCtx, sc *scratch) error {
 	}
 	value, err := k.budgets.holdAnswer(sc, op.Value)
 	if err != nil {
-		sc.call = kv.Call{} // not held, so not kept either
+		sc.call = kv.Call{Hold: sc.call.Hold} // not held, so not kept either
 		return err
 	}
 	status, err := readStatus(ctx, sc, op.Version)

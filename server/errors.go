@@ -38,8 +38,8 @@ var (
 	errHeadersTooLarge = &statusError{431, "the headers are larger than this node reads; send fewer or shorter ones"}
 	errBodyTooLarge    = &statusError{413, "the body is larger than this resource takes"}
 	errNoBody          = &statusError{400, "this request takes no body: what is asked for is in its method and path alone"}
+	errBodyMemory      = &statusError{413, "the body is larger than all memory for requests; raise --max-request-memory, or the limit of memory that the node is under"}
 	errInFlight        = &statusError{503, "too many request bodies are in memory; try again"}
-	errAnswers         = &statusError{503, "too many answers wait in memory for their clients; try again"}
 	errConns           = &statusError{503, "too many connections; close some or try later"}
 	errInternal        = &statusError{500, "internal error; the node's log has the details"}
 )
@@ -80,6 +80,7 @@ var statusTable = []struct {
 	{kv.ErrStarting, 503, "nothing was done; ask another node meanwhile"},
 	{kv.ErrUnheard, 503, "nothing was done; try again in a second, or ask another node"},
 	{kv.ErrStopping, 503, "send the request to another node"},
+	{kv.ErrAnswersHeld, 503, "try again"},
 	{kv.ErrAnswerFull, 503, "nothing was done; ask for this key in another request"},
 	{kv.ErrOverloaded, 503, "nothing was done; try again in a second"},
 	{kv.ErrUnavailable, 503, "ask for fewer replicas or wait until more are up"},
@@ -148,7 +149,7 @@ func failWith(ctx *fasthttp.RequestCtx, err error, status int, doc *api.Error) {
 	ctx.Response.Header.SetContentTypeBytes(typeJSON)
 	ctx.SetStatusCode(status)
 	ctx.Response.SetBodyRaw(append(body, '\n'))
-	noMemory := err == errInFlight || err == errAnswers
+	noMemory := err == errInFlight || err == kv.ErrAnswersHeld
 	if noMemory || err == errBackupRuns || slices.ContainsFunc(tryAgain, func(known error) bool { return errors.Is(err, known) }) {
 		ctx.Response.Header.Set(fasthttp.HeaderRetryAfter, "1")
 	}

@@ -361,7 +361,7 @@ func TestHostsOfMembers(t *testing.T) {
 	hello := f.message([]byte("hi"))
 	hello.purpose = seal.Hello
 	f.tell(hello, 200)
-	poll.True(t, "the first has given back what it took", func() bool { return f.strangeBytes.take(strangeBytesMax) })
+	poll.True(t, "the first has given back what it took", func() bool { return f.strangeBytes.take(strangeBytesMax, 0) })
 	overloaded := f.Stats().Overloaded
 	f.tell(hello, 503)
 	if n := f.Stats().Overloaded - overloaded; n != 1 {

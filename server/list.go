@@ -35,8 +35,10 @@ func wantsStream(h *fasthttp.RequestHeader) bool {
 
 // listings serves GET /db.
 type listings struct {
-	store   Store
-	budgets *budgets
+	store     Store
+	budgets   *budgets
+	turns     turns
+	pageBytes int // that end a page early
 }
 
 func (h *listings) judge(ctx *fasthttp.RequestCtx, _ *scratch) error {
@@ -56,26 +58,12 @@ func (h *listings) serve(ctx *fasthttp.RequestCtx, sc *scratch) error {
 	}
 	l.deadline = time.Now().Add(p.timeout)
 	sc.out = append(sc.out[:0], `{"keys":[`...)
-	for n, size := 0, 0; l.more && n < p.limit && size < pageBytesMax; {
-		records, err := l.chunk(p.limit-n, pageBytesMax-size)
+	for n, size := 0, 0; l.more && n < p.limit && size < h.pageBytes; {
+		count, bytes, err := h.add(sc, l, n, p.limit-n, h.pageBytes-size)
 		if err != nil {
 			return err
 		}
-		for i := range records {
-			if n++; n > 1 {
-				sc.out = append(sc.out, ',')
-			}
-			size += recordBytes(&records[i])
-			if p.values {
-				sc.out = appendRecordJSON(sc.out, &records[i], true)
-			} else {
-				sc.out = appendKeyJSON(sc.out, records[i].Key)
-			}
-		}
-		if _, err := h.budgets.holdAnswer(sc, sc.out); err != nil {
-			sc.out = nil
-			return err
-		}
+		n, size = n+count, size+bytes
 	}
 	sc.out = append(sc.out, ']')
 	if l.more {
@@ -87,6 +75,35 @@ func (h *listings) serve(ctx *fasthttp.RequestCtx, sc *scratch) error {
 	ctx.Response.Header.SetContentTypeBytes(typeJSON)
 	ctx.Response.SetBodyRaw(sc.out)
 	return nil
+}
+
+// add adds the next records to a page that has n: at most about limit, and about size bytes. It
+// says how many they are, and their bytes.
+func (h *listings) add(sc *scratch, l *lister, n, limit, size int) (count, bytes int, err error) {
+	if err := h.turns.take(l.deadline); err != nil {
+		return 0, 0, err
+	}
+	defer h.turns.give()
+	records, err := l.chunk(limit, size)
+	if err != nil {
+		return 0, 0, err
+	}
+	for i := range records {
+		if n+i > 0 {
+			sc.out = append(sc.out, ',')
+		}
+		bytes += recordBytes(&records[i])
+		if l.p.values {
+			sc.out = appendRecordJSON(sc.out, &records[i], true)
+		} else {
+			sc.out = appendKeyJSON(sc.out, records[i].Key)
+		}
+	}
+	if _, err := h.budgets.holdAnswer(sc, sc.out); err != nil {
+		sc.out = nil
+		return 0, 0, err
+	}
+	return len(records), bytes, nil
 }
 
 func appendCursor(dst []byte, hash uint64) []byte {

@@ -37,13 +37,43 @@ func (sc *scratch) hold(from *budget, n int64) bool {
 		sc.held = 0
 	}
 	if n > sc.held {
-		if !from.take(n - sc.held) {
+		if !from.take(n-sc.held, sc.held) {
 			return false
 		}
 		sc.held = n
 	}
 	sc.from = from
 	return true
+}
+
+// holdFound is what the scratch's call asks for the memory of values that it finds.
+func (sc *scratch) holdFound(from *budget) func(bytes int) bool {
+	return func(bytes int) bool {
+		if !from.take(int64(bytes), 0) {
+			return false
+		}
+		sc.found.Add(int64(bytes))
+		return true
+	}
+}
+
+// ownFound makes what was taken for values that were found what the scratch holds.
+func (sc *scratch) ownFound(from *budget) {
+	if sc.found.Load() == 0 {
+		return
+	}
+	if sc.from != from && sc.held > 0 {
+		sc.from.give(sc.held)
+		sc.held = 0
+	}
+	sc.held, sc.from = sc.held+sc.found.Swap(0), from
+}
+
+// giveFound gives back what was taken for values that were found, which is counted elsewhere.
+func (sc *scratch) giveFound(from *budget) {
+	if sc.found.Load() != 0 {
+		from.give(sc.found.Swap(0))
+	}
 }
 
 // count makes sure that the budget knows what the scratch takes. While there is plenty, that is
@@ -102,6 +132,9 @@ func (sc *scratch) growBody(from *budget, size, most int) error {
 			sc.small = nil // it is the body now
 		}
 		if n = sc.bodyBytes(size, most); !sc.hold(from, int64(n)) {
+			if int64(n) > from.max {
+				return errBodyMemory
+			}
 			return errInFlight
 		}
 	}
@@ -133,20 +166,21 @@ type budgets struct {
 
 func (b *budgets) init(o *Options) {
 	b.clientBytes.max = o.MaxInFlightBytes
-	b.peerBytes.max = max(o.MaxInFlightBytes, int64(o.MaxExchangeBytes))
+	b.peerBytes.max = o.MaxMessageBytes
 	b.strangeBytes.max = strangeBytesMax
-	b.answerBytes.max = o.MaxAnswerBytes
+	b.answerBytes.max, b.answerBytes.alone = o.MaxAnswerBytes, true
 }
 
 // holdAnswer counts a value or a page that waits in memory for the client to take it. It may be
 // somewhere else then.
 func (b *budgets) holdAnswer(sc *scratch, answer []byte) (moved []byte, err error) {
+	sc.ownFound(&b.answerBytes)
 	answer, ok := sc.count(&b.answerBytes, answer)
 	if ok && heavy(len(answer)) > 0 && !within(answer, sc.out) && !within(answer, sc.call.Buf) {
 		ok = sc.hold(&b.answerBytes, sc.weight()+int64(cap(answer)))
 	}
 	if !ok {
-		return nil, errAnswers
+		return nil, kv.ErrAnswersHeld
 	}
 	return answer, nil
 }
@@ -157,6 +191,7 @@ func (b *budgets) settle(sc *scratch, answer []byte) (moved []byte) {
 	if sc.weight() <= sc.held {
 		return answer
 	}
+	sc.ownFound(&b.answerBytes)
 	from := sc.from
 	if from == nil {
 		from = &b.answerBytes
@@ -171,16 +206,17 @@ func (b *budgets) settle(sc *scratch, answer []byte) (moved []byte) {
 
 // budget bounds a sum of bytes.
 type budget struct {
-	max  int64
-	used atomic.Int64
+	max   int64
+	alone bool // one request may take more, if it is the only one: a value may be longer as an answer
+	used  atomic.Int64
 }
 
-// take takes n bytes if they are there. What does not fit is not taken for a moment either: another
-// that fits would be refused meanwhile.
-func (b *budget) take(n int64) bool {
+// take takes n bytes if they are there, for who has some already. What does not fit is not taken
+// for a moment either: another that fits would be refused meanwhile.
+func (b *budget) take(n, has int64) bool {
 	for {
 		used := b.used.Load()
-		if used+n > b.max {
+		if used+n > b.max && !(b.alone && used == has) {
 			return false
 		}
 		if b.used.CompareAndSwap(used, used+n) {

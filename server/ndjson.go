@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"io"
+	"time"
 	"unicode/utf8"
 
 	"github.com/valyala/fasthttp"
@@ -15,7 +16,7 @@ import (
 // ?limit= says), a piece of memory at a time. What it writes with values is
 // what /load-data reads.
 func (h *listings) stream(ctx *fasthttp.RequestCtx, sc *scratch, l *lister) error {
-	r := &listReader{budgets: h.budgets, sc: sc, l: l, left: -1}
+	r := &listReader{budgets: h.budgets, turns: h.turns, sc: sc, l: l, left: -1}
 	if !l.p.all {
 		r.left = l.p.limit
 	}
@@ -33,6 +34,7 @@ func (h *listings) stream(ctx *fasthttp.RequestCtx, sc *scratch, l *lister) erro
 // there would have been more.
 type listReader struct {
 	budgets *budgets
+	turns   turns
 	sc      *scratch // out is the piece at hand
 	l       *lister
 	left    int // records; -1: all
@@ -73,6 +75,10 @@ func (r *listReader) SupportsBodyWriteTo() bool { return true }
 const streamPieceBytes = 1 << 20
 
 func (r *listReader) fill() error {
+	if err := r.turns.take(time.Now().Add(r.l.p.timeout)); err != nil {
+		return err
+	}
+	defer r.turns.give()
 	out := r.sc.out[:0]
 	defer func() { r.sc.out, r.off = out, 0 }()
 	for len(out) == 0 {

@@ -165,7 +165,7 @@ func TestLargeBodyUnauthorized(t *testing.T) {
 func TestExpectContinue(t *testing.T) {
 	f := start(t, Options{AuthToken: "s3cret", MaxInFlightBytes: 16 << 20})
 	token := "Authorization: Bearer s3cret\r\n"
-	f.clientBytes.take(12 << 20)
+	f.clientBytes.take(12<<20, 0)
 	f.refusesAtOnce(t, "PUT /db/k HTTP/1.1", token+"Expect: 100-continue\r\nContent-Length: 5000000\r\n", 503)
 	f.clientBytes.give(12 << 20)
 

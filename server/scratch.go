@@ -3,6 +3,7 @@ package server
 import (
 	"bufio"
 	"sync"
+	"sync/atomic"
 	"time"
 	"unsafe"
 
@@ -58,8 +59,9 @@ type scratch struct {
 
 	seal seal.Seal // of a message of another node
 
-	held int64 // bytes taken from budget
-	from *budget
+	held  int64 // bytes taken from budget
+	from  *budget
+	found atomic.Int64 // bytes taken from the budget of answers, for values that are being found
 }
 
 // keepBytesMax is the largest buffer that waits in the pool for a next use.
@@ -71,6 +73,9 @@ func scratchOf(ctx *fasthttp.RequestCtx) *scratch { return connOf(ctx).memory() 
 func (c *conn) memory() *scratch {
 	if c.scratch == nil {
 		c.scratch = c.srv.scratch.Get().(*scratch)
+		if c.scratch.call.Hold == nil {
+			c.scratch.call.Hold = c.scratch.holdFound(&c.srv.answerBytes)
+		}
 	}
 	return c.scratch
 }
@@ -85,6 +90,7 @@ func (c *conn) release() {
 	if sc.held > 0 {
 		sc.from.give(sc.held)
 	}
+	sc.giveFound(&c.srv.answerBytes)
 	sc.held, sc.from = 0, nil
 	sc.call.Reset()
 	sc.fields, sc.endpoint = kv.Fields{}, nil

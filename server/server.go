@@ -69,9 +69,9 @@ type Options struct {
 	// Default 8192.
 	MaxConns int
 
-	// MaxInFlightBytes bounds the request bodies of clients that are in
-	// memory at once, and those of peers by the same again: over it is a 503.
-	// Default 256 MiB.
+	// MaxInFlightBytes bounds the request bodies of clients that are in memory
+	// at once: over it is a 503, and 413 for one that would never fit. Default
+	// 256 MiB.
 	MaxInFlightBytes int64
 
 	// MaxAnswerBytes bounds the values and pages, those above 16 KiB, that are
@@ -81,6 +81,10 @@ type Options struct {
 
 	// MaxExchangeBytes bounds one message between nodes. Default 64 MiB.
 	MaxExchangeBytes int
+
+	// MaxMessageBytes bounds the messages of other nodes that are in memory at once: over it is a
+	// 503, and they come again. Default MaxInFlightBytes, and at least MaxExchangeBytes.
+	MaxMessageBytes int64
 }
 
 const (
@@ -123,7 +127,13 @@ func (o *Options) setDefaults() {
 		// So must a record with it, beside others.
 		o.MaxExchangeBytes = max(defaultMaxExchangeBytes, 2*o.Limits.MaxValueBytes)
 	}
+	if o.MaxMessageBytes <= 0 {
+		o.MaxMessageBytes = max(o.MaxInFlightBytes, int64(o.MaxExchangeBytes))
+	}
 }
+
+// pageBytes is where a page ends early. Where answers have little memory, several still fit.
+func (o *Options) pageBytes() int { return int(min(pageBytesMax, o.MaxAnswerBytes/8)) }
 
 // Server serves HTTP from one or more listeners until Shutdown. Safe for
 // concurrent use.
@@ -166,7 +176,7 @@ func New(o Options, store Store, members Cluster, peers Peers) *Server {
 	s.routes = newRoutes(&s.opts, held)
 	s.keys = &keys{store: store, limits: o.Limits, budgets: held}
 	s.routes.addKeys(s.keys)
-	s.routes.addStreams(&listings{store, held}, &clearings{store}, &batches{store, o.Limits, held}, &loads{store, o.Limits, held})
+	s.routes.addStreams(&listings{store, held, o.turns(), o.pageBytes()}, &clearings{store}, &batches{store, o.Limits, held}, &loads{store, o.Limits, held})
 	s.routes.addCluster(&cluster{of: members, parting: &s.parting}, &backups{of: members})
 	s.messages = newMessages(&s.opts, peers, held, &s.journal)
 	s.routes.addMessages(s.messages)

@@ -55,7 +55,7 @@ func TestBudgetRefusesWhatDoesNotFit(t *testing.T) {
 			default:
 			}
 			for range 1000 {
-				if b.take(11) {
+				if b.take(11, 0) {
 					t.Error("11 of 10 bytes were taken")
 				}
 			}
@@ -63,7 +63,7 @@ func TestBudgetRefusesWhatDoesNotFit(t *testing.T) {
 	})
 	for range 50 {
 		runtime.Gosched() // to whatever the other is at
-		if !b.take(10) {
+		if !b.take(10, 0) {
 			t.Error("10 of 10 bytes were refused")
 			break
 		}

@@ -58,10 +58,12 @@ func TestOperationsAreCountedByKind(t *testing.T) {
 // What the cluster is to blame for counts as an error of its kind, before the operation began and
 // after.
 func TestFailedOperationsAreCounted(t *testing.T) {
-	f := start(t, Options{MaxInFlightBytes: 100})
+	f := start(t, Options{MaxInFlightBytes: 1000})
 	f.store.fail = kv.ErrUnavailable
 	f.send("GET", "/db/a", "").want(t, 503)
+	f.clientBytes.used.Add(900) // other bodies
 	f.send("PUT", "/db/a", string(make([]byte, 200))).want(t, 503)
+	f.clientBytes.used.Add(-900)
 	f.store.do = func(*kv.Call) { panic("a test's") }
 	f.send("DELETE", "/db/a", "").want(t, 500)
 	counts, errors := f.operations()

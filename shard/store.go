@@ -2,6 +2,7 @@ package shard
 
 import (
 	"fmt"
+	"math"
 	"math/bits"
 	"sync"
 	"sync/atomic"
@@ -233,10 +234,22 @@ func (s *Store) Partitions() int { return len(s.shards) }
 // capacity in dst it does not allocate. It is ok for everything that is held,
 // tombstones and expired values too: the caller judges with e.Live.
 func (s *Store) Get(dst []byte, hash uint64, key []byte) (e kv.Entry, buf []byte, ok bool) {
+	e, buf, _, ok = s.GetWithin(math.MaxInt, dst, hash, key)
+	return e, buf, ok
+}
+
+// GetWithin is Get that copies at most so many bytes. size is how many the metadata and the value
+// have: if they are more, e has neither.
+func (s *Store) GetWithin(most int, dst []byte, hash uint64, key []byte) (e kv.Entry, buf []byte, size int, ok bool) {
 	sh := &s.shards[s.place(hash).partition]
 	sh.mu.Lock()
 	sh.reads++
 	e, ok = sh.engine.Read(hash, key)
+	if size = len(e.Meta) + len(e.Value); size > most {
+		sh.mu.Unlock()
+		e.Meta, e.Value = nil, nil
+		return e, dst, size, ok
+	}
 	metaAt := len(dst)
 	dst = append(dst, e.Meta...)
 	valueAt := len(dst)
@@ -246,7 +259,7 @@ func (s *Store) Get(dst []byte, hash uint64, key []byte) (e kv.Entry, buf []byte
 		e.Meta = dst[metaAt:valueAt:valueAt]
 		e.Value = dst[valueAt:len(dst):len(dst)]
 	}
-	return e, dst, ok
+	return e, dst, size, ok
 }
 
 // Scan calls fn with each record of the partition whose hash is at least from, until fn returns

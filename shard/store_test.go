@@ -333,3 +333,23 @@ func TestDropGivesMemoryBack(t *testing.T) {
 	}
 	checkBooks(t, s)
 }
+
+// A get that is bounded copies no more than that, and says how much there is.
+func TestGetWithin(t *testing.T) {
+	s, err := Open(Options{Partitions: 1, SweepEvery: -1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	r := kv.Record{Key: []byte("k"), Entry: kv.Entry{Version: 1, Value: []byte("value")}}
+	hash := kv.Hash(r.Key)
+	if _, err := s.Apply(hash, &r); err != nil {
+		t.Fatal(err)
+	}
+	for most, want := range []string{"", "", "", "", "", "value", "value"} {
+		e, buf, size, ok := s.GetWithin(most, []byte("before "), hash, r.Key)
+		if !ok || e.Version != 1 || size != 5 || string(e.Value) != want || string(buf) != "before "+want {
+			t.Errorf("of at most %d bytes: %+v, %q, %d, %v", most, e, buf, size, ok)
+		}
+	}
+}

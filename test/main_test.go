@@ -89,7 +89,7 @@ func launchCommand(command []string, dir string, env []string) (*process, error)
 // withoutOurs is the environment without what would set flags, or how often garbage is collected.
 func withoutOurs(env []string) (rest []string) {
 	for _, v := range env {
-		if !strings.HasPrefix(v, "HTTPDHS_") && !strings.HasPrefix(v, "GOGC=") {
+		if !strings.HasPrefix(v, "HTTPDHS_") && !strings.HasPrefix(v, "GOGC=") && !strings.HasPrefix(v, "GOMEMLIMIT=") {
 			rest = append(rest, v)
 		}
 	}

@@ -43,8 +43,8 @@ type survey struct {
 	cutOff    map[string]error // why of those that are down, unless no process is there
 }
 
-// judge says what would be lost. before are the standings of an earlier survey, by which members had
-// queued what has to have arrived since; nil: there was none, and nothing has to.
+// judge says what would be lost. before are the standings of an earlier survey, by which members
+// had queued what has to have arrived since; nil: there was none, and nothing has to.
 func (s *survey) judge(before map[string]*wire.Standing) Loss {
 	var loss Loss
 	doubts := s.doubts()

@@ -87,6 +87,7 @@ func (t *Topology) SetMembers(to wire.Members) error {
 	for _, m := range to.All {
 		t.mu.member(m.Name)
 	}
+	t.mu.shareQueues()
 	t.mu.Unlock()
 	t.opt.Log.Debug("the member map is another", "members", len(to.All)) // the simulator lets time pass here
 	t.reconsider()
@@ -124,6 +125,15 @@ func (s *state) member(name string) *member {
 		m.start()
 	}
 	return m
+}
+
+// shareQueues bounds each peer's queue by its share of what there is for all.
+func (s *state) shareQueues() {
+	if list := s.roster.list(); s.opt.QueuesSum > 0 {
+		for _, m := range list {
+			m.peer.BoundQueue(min(s.opt.QueueBytes, s.opt.QueuesSum/len(list)))
+		}
+	}
 }
 
 // forget lets go of what no ring and no member needs any more. The caller closes the members that

@@ -14,8 +14,8 @@ import (
 // that are up how they stand, and answers by the deadline. What it is not told counts against a
 // stop: see [Loss].
 //
-// It asks at least twice. Between two answers the batches have to arrive that members had queued for
-// each other by the first.
+// It asks at least twice. Between two answers the batches have to arrive that members had queued
+// for each other by the first.
 func (t *Topology) WouldLose(stop []string, deadline time.Time) Loss {
 	var before map[string]*wire.Standing
 	for {

@@ -50,6 +50,7 @@ type Options struct {
 	Dial func(name string) peer.Transport
 
 	QueueBytes int           // bound of a peer's queue
+	QueuesSum  int           // of all peers' queues, in equal shares; 0: none
 	ProbeEvery time.Duration // pause between two probes of a peer
 	BothAsk    int           // up to how many members both of a pair probe the other; 0: 13
 

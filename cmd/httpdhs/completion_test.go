@@ -106,7 +106,7 @@ func TestFishCompletion(t *testing.T) {
 	_, script, _ := httpdhs("completion", "fish")
 	file := write(t, "httpdhs.fish", script)
 	for line, want := range map[string]string{
-		"httpdhs s":                    "server status",
+		"httpdhs s":                    "safe-to-stop server status",
 		"httpdhs server --tls-c":       "--tls-ca --tls-cert",
 		"httpdhs server --log-format ": "json text",
 		"httpdhs completion z":         "zsh",

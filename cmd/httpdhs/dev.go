@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"strings"
 	"time"
 
+	"httpdhs/kv"
 	"httpdhs/node"
 )
 
@@ -56,9 +58,10 @@ func (cmd *devCmd) Run(ctx context.Context, term *terminal) error {
 	}
 	resp, busy := cmd.listenResp()
 	log := (&logFlags{LogLevel: cmd.LogLevel}).logger(term)
+	share := cmd.shareMemory(thisRoom(), log)
 	var running []*node.Node
 	for i, name := range names {
-		n, err := node.Open(node.Config{
+		cfg := node.Config{
 			Name:      name,
 			Members:   names,
 			Listener:  listeners[i],
@@ -68,7 +71,9 @@ func (cmd *devCmd) Run(ctx context.Context, term *terminal) error {
 			OpenFiles: node.OpenFiles() / cmd.Nodes,
 			Log:       log.With("node", name),
 			Version:   versionName(),
-		})
+		}
+		share(&cfg)
+		n, err := node.Open(cfg)
 		if err != nil {
 			closeAll(listeners[i:])
 			cmd.closeResp(resp[i:])
@@ -79,6 +84,21 @@ func (cmd *devCmd) Run(ctx context.Context, term *terminal) error {
 	untilReady(ctx, running)
 	cmd.welcome(term.out, names, busy)
 	return untilOver(ctx, devStopTimeout, running...)
+}
+
+// shareMemory says to a node what it may take of the limit that the process is under, if it is
+// under one: each node as much as the others.
+func (cmd *devCmd) shareMemory(r room, log *slog.Logger) (share func(*node.Config)) {
+	r.tell(log)
+	if r.limit == 0 {
+		return func(*node.Config) {}
+	}
+	plan := planMemory(memoryAsked{
+		limit: r.limit / int64(cmd.Nodes), store: storeDefault,
+		value: int64(kv.DefaultLimits().MaxValueBytes), resp: cmd.RespPort > 0,
+	})
+	plan.begin(log, r.limit, cmd.Nodes)
+	return plan.apply
 }
 
 // listen takes all ports before the first node asks for the others: none of them is down, which it

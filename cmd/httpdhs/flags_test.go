@@ -32,6 +32,13 @@ func write(t *testing.T, name, text string) string {
 // parseServer is the configuration that a call of server comes to.
 func parseServer(t *testing.T, args ...string) node.Config {
 	t.Helper()
+	cfg, _ := parseServerIn(t, room{}, args...)
+	return cfg
+}
+
+// parseServerIn is parseServer with so much memory.
+func parseServerIn(t *testing.T, in room, args ...string) (node.Config, *memoryPlan) {
+	t.Helper()
 	cli := new(commands)
 	parser, err := newParser(cli, &terminal{})
 	if err != nil {
@@ -40,11 +47,11 @@ func parseServer(t *testing.T, args ...string) node.Config {
 	if _, err := parser.Parse(append([]string{"server"}, args...)); err != nil {
 		t.Fatal(err)
 	}
-	cfg, err := cli.Server.config(&machine{hostname: "box"})
+	cfg, plan, err := cli.Server.config(&machine{hostname: "box", room: in})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return cfg
+	return cfg, plan
 }
 
 // Without flags a node is the one that the README describes.

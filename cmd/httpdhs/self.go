@@ -16,6 +16,7 @@ type machine struct {
 	hostname string
 	addrs    []net.IP
 	lookup   func(host string) []net.IP // nil where there is no answer
+	room     room
 }
 
 // lookupTimeout bounds the resolution of one name of a --conf file. A name
@@ -24,7 +25,7 @@ const lookupTimeout = 2 * time.Second
 
 // thisMachine asks the operating system.
 func thisMachine() *machine {
-	m := &machine{lookup: func(host string) []net.IP {
+	m := &machine{room: thisRoom(), lookup: func(host string) []net.IP {
 		ctx, cancel := context.WithTimeout(context.Background(), lookupTimeout)
 		defer cancel()
 		ips, err := net.DefaultResolver.LookupIP(ctx, "ip", host)

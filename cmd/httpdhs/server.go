@@ -36,6 +36,7 @@ type serverCmd struct {
 
 	joinFlags
 	clusterFlags
+	memoryFlags
 	storeFlags
 	diskFlags
 	respFlags
@@ -58,7 +59,6 @@ type clusterFlags struct {
 
 // storeFlags bound what a node keeps.
 type storeFlags struct {
-	MaxMemory      byteSize      `default:"0" least:"1MiB" meant:"MiB" help:"Most memory for keys and values, such as 512MiB; 0 is no bound."`
 	Eviction       string        `default:"none" enum:"none,s3-fifo" help:"What happens at --max-memory: none refuses what needs more, s3-fifo forgets what was not used lately. ${enum}."`
 	MaxKeyBytes    byteSize      `default:"4096" least:"16" meant:"KiB" help:"Longest key."`
 	MaxValueBytes  byteSize      `default:"8MiB" least:"1KiB" meant:"MiB" help:"Largest value."`
@@ -83,15 +83,8 @@ func (f *clusterFlags) check() error {
 }
 
 func (f *storeFlags) check() error {
-	const (
-		lengthMax = 1 << 30
-		memoryMin = 1 << 20 // less holds next to nothing
-	)
+	const lengthMax = 1 << 30
 	switch {
-	case f.MaxMemory > 0 && f.MaxMemory < memoryMin:
-		return fmt.Errorf("--max-memory is %s, want at least %s, or 0 for no bound", humanBytes(int64(f.MaxMemory)), humanBytes(memoryMin))
-	case f.Eviction == "s3-fifo" && f.MaxMemory == 0:
-		return fmt.Errorf("--eviction %s needs --max-memory: there is nothing to make room for", f.Eviction)
 	case f.MaxKeyBytes < 1 || f.MaxKeyBytes > lengthMax:
 		return fmt.Errorf("--max-key-bytes is %d, want 1 to %d", f.MaxKeyBytes, lengthMax)
 	case f.MaxValueBytes < 1 || f.MaxValueBytes > lengthMax:
@@ -122,7 +115,7 @@ func (cmd *serverCmd) Validate() error {
 		return err
 	}
 	return errors.Join(
-		cmd.joinFlags.check(cmd.Conf), cmd.clusterFlags.check(), cmd.storeFlags.check(), cmd.diskFlags.check(cmd.MaxValueBytes),
+		cmd.joinFlags.check(cmd.Conf), cmd.clusterFlags.check(), cmd.memoryFlags.check(cmd.MaxValueBytes), cmd.storeFlags.check(), cmd.diskFlags.check(cmd.MaxValueBytes),
 		cmd.respFlags.check(cmd.Port, cmd.Replicas), cmd.securityFlags.check(), cmd.stopFlags.check(), cmd.webFlags.check(),
 		cmd.metricsFlags.check(cmd.Port, int(cmd.RespPort)))
 }
@@ -154,11 +147,16 @@ func checkListen(addr string) error {
 }
 
 func (cmd *serverCmd) Run(ctx context.Context, term *terminal) error {
-	cfg, err := cmd.config(thisMachine())
+	self := thisMachine()
+	cfg, plan, err := cmd.config(self)
 	if err != nil {
 		return &usageError{err}
 	}
 	cfg.Log = cmd.logger(term)
+	self.room.tell(cfg.Log)
+	if plan != nil {
+		plan.begin(cfg.Log, self.room.limit, 1)
+	}
 	if cmd.GossipPort != nil {
 		cfg.Log.Warn("--gossip-port is ignored: nodes need no second port any more; remove the flag", "given", *cmd.GossipPort)
 	}
@@ -175,9 +173,10 @@ func (cmd *serverCmd) Run(ctx context.Context, term *terminal) error {
 	return untilOver(ctx, cmd.ShutdownTimeout, n)
 }
 
-// config is what the flags, and the files that they name, say about the node.
-func (cmd *serverCmd) config(self *machine) (node.Config, error) {
-	cfg := node.Config{
+// config is what the flags, and the files that they name, say about the node. The plan of its
+// memory is nil where there is no limit.
+func (cmd *serverCmd) config(self *machine) (cfg node.Config, plan *memoryPlan, err error) {
+	cfg = node.Config{
 		Listen:         net.JoinHostPort(cmd.Bind, strconv.Itoa(cmd.Port)),
 		Replicas:       cmd.Replicas,
 		Partitions:     cmd.Partitions,
@@ -187,7 +186,6 @@ func (cmd *serverCmd) config(self *machine) (node.Config, error) {
 		EvictAfter:     cmd.EvictAfter,
 		SyncRate:       cmp.Or(int(cmd.SyncRate), -1),
 		Limits:         limits(cmd.MaxKeyBytes, cmd.MaxValueBytes),
-		MaxMemory:      int64(cmd.MaxMemory),
 		Eviction:       cmd.Eviction,
 		TombstoneGrace: cmd.TombstoneGrace,
 		DrainDelay:     cmd.DrainDelay,
@@ -200,15 +198,18 @@ func (cmd *serverCmd) config(self *machine) (node.Config, error) {
 	cmd.joinFlags.apply(&cfg)
 	cmd.diskFlags.apply(&cfg)
 	if err := cmd.name(&cfg, self); err != nil {
-		return cfg, err
+		return cfg, nil, err
 	}
 	if err := cmd.respFlags.apply(&cfg, cmd.Bind); err != nil {
-		return cfg, err
+		return cfg, nil, err
 	}
 	if err := cmd.metricsFlags.apply(&cfg, cmd.Bind); err != nil {
-		return cfg, err
+		return cfg, nil, err
 	}
-	return cfg, cmd.securityFlags.apply(&cfg)
+	if plan, err = cmd.memoryFlags.apply(&cfg, self.room); err != nil {
+		return cfg, nil, err
+	}
+	return cfg, plan, cmd.securityFlags.apply(&cfg)
 }
 
 // name finds out who the node is and with whom.

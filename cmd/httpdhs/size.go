@@ -30,11 +30,16 @@ func (s *byteSize) Decode(ctx *kong.DecodeContext) error {
 	if err != nil {
 		return err
 	}
+	return s.read(text, ctx.Value.Tag)
+}
+
+// read reads the size of a flag that has this tag.
+func (s *byteSize) read(text string, of *kong.Tag) error {
 	if err := s.UnmarshalText([]byte(text)); err != nil {
 		return err
 	}
 	var least byteSize
-	if tag := ctx.Value.Tag.Get("least"); tag != "" {
+	if tag := of.Get("least"); tag != "" {
 		if err := least.UnmarshalText([]byte(tag)); err != nil {
 			panic("BUG: a tag of a flag: " + err.Error())
 		}
@@ -42,9 +47,9 @@ func (s *byteSize) Decode(ctx *kong.DecodeContext) error {
 	const fewest = 64 << 10
 	if text = strings.TrimSpace(text); *s > 0 && *s < min(least, fewest) && strings.Trim(text, "0123456789.") == "" {
 		if text == "1" {
-			return fmt.Errorf("1 is 1 byte: did you mean 1%s? Write 1B if not", ctx.Value.Tag.Get("meant"))
+			return fmt.Errorf("1 is 1 byte: did you mean 1%s? Write 1B if not", of.Get("meant"))
 		}
-		return fmt.Errorf("%[1]s is %[1]s bytes: did you mean %[1]s%[2]s? Write %[1]sB if not", text, ctx.Value.Tag.Get("meant"))
+		return fmt.Errorf("%[1]s is %[1]s bytes: did you mean %[1]s%[2]s? Write %[1]sB if not", text, of.Get("meant"))
 	}
 	return nil
 }

@@ -83,12 +83,12 @@ func (l *liar) ApplyAll(offers []kv.Offer) {
 	}
 }
 
-func (l *liar) Get(dst []byte, hash uint64, key []byte) (kv.Entry, []byte, bool) {
-	e, buf, ok := l.Store.Get(dst, hash, key)
+func (l *liar) GetWithin(most int, dst []byte, hash uint64, key []byte) (kv.Entry, []byte, int, bool) {
+	e, buf, size, ok := l.Store.GetWithin(most, dst, hash, key)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if !ok || l.older == nil {
-		return e, buf, ok
+		return e, buf, size, ok
 	}
 	old, known := l.older[string(key)]
 	if !known {
@@ -98,7 +98,7 @@ func (l *liar) Get(dst []byte, hash uint64, key []byte) (kv.Entry, []byte, bool)
 	}
 	buf = append(dst, old.Value...)
 	old.Value = buf[len(dst):]
-	return old, buf, true
+	return old, buf, len(old.Value), true
 }
 
 // A replica that acknowledges what it does not store is found out.

@@ -1,6 +1,7 @@
 package simnet
 
 import (
+	"math"
 	"sync"
 	"testing"
 	"time"
@@ -32,7 +33,7 @@ func TestControlCountsTwice(t *testing.T) {
 		s.Faults = []*Fault{{Kind: Lossy, For: s.Span, Share: 0.04}}
 		everywhere(s, func(inner dataplane.Store) dataplane.Store {
 			return miscounting{inner, func(s dataplane.Store, hash uint64, d *kv.Decision) (kv.Applied, error) {
-				held, _, _ := s.Get(nil, hash, d.Record.Key)
+				held, _, _, _ := s.GetWithin(math.MaxInt, nil, hash, d.Record.Key)
 				a, err := s.Decide(hash, d)
 				if held.Version != d.Version || err != nil {
 					return a, err
@@ -61,7 +62,7 @@ func TestControlLosesCounts(t *testing.T) {
 				if decided++; decided%10 > 0 {
 					return s.Decide(hash, d)
 				}
-				held, _, _ := s.Get(nil, hash, d.Record.Key)
+				held, _, _, _ := s.GetWithin(math.MaxInt, nil, hash, d.Record.Key)
 				d.Decide(&held, time.Now().UnixMilli())
 				return kv.Applied{Outcome: kv.Stored, Current: d.Version}, nil
 			}}

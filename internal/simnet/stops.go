@@ -91,9 +91,9 @@ func (c *checker) stopped(k *keyed) {
 	}
 }
 
-// halfPassed says whether the coordinator of a write that waited for few replicas stopped before the
-// nodes in question did. It may have passed the write on to some owners only. The others do not know
-// of it until they compare what they hold.
+// halfPassed says whether the coordinator of a write that waited for few replicas stopped before
+// the nodes in question did. It may have passed the write on to some owners only. The others do not
+// know of it until they compare what they hold.
 func halfPassed(k *keyed, w *Op, stop *SafeStop) bool {
 	few := w.Level != kv.LevelAll && w.Level != kv.LevelLive
 	return few && slices.ContainsFunc(k.events, func(e Event) bool {

@@ -127,10 +127,10 @@ func (s *notedStore) lasting(does bool, call func() error) error {
 	return nil
 }
 
-// Get implements dataplane.Store.
-func (s *notedStore) Get(dst []byte, hash uint64, key []byte) (kv.Entry, []byte, bool) {
+// GetWithin implements dataplane.Store.
+func (s *notedStore) GetWithin(most int, dst []byte, hash uint64, key []byte) (kv.Entry, []byte, int, bool) {
 	s.run.door.pass()
-	return s.Store.Get(dst, hash, key)
+	return s.Store.GetWithin(most, dst, hash, key)
 }
 
 // Scan implements dataplane.Store.

@@ -63,7 +63,7 @@ func answerType(s *session, p *planned) {
 // one has one operation carried out.
 func (s *session) one(op kv.Op) *kv.Op {
 	op.Hash = kv.Hash(op.Key)
-	call := kv.Call{Ops: []kv.Op{op}}
+	call := kv.Call{Ops: []kv.Op{op}, Hold: s.call.Hold}
 	s.do(&call)
 	return &call.Ops[0]
 }

@@ -28,6 +28,7 @@ var errorTexts = []struct {
 	{kv.ErrNoMemory, "OOM command not allowed when used memory > 'maxmemory'."},
 	{kv.ErrDiskFull, "OOM command not allowed when the disk of a replica is full."},
 	{kv.ErrNoDisk, "MISCONF Errors writing to the AOF file: a replica cannot write to its disk, and its log says why"},
+	{kv.ErrAnswersHeld, errOutFull},
 	{kv.ErrAnswerFull, "ERR the values found are more than one answer holds, and nothing was done: ask for this key by itself"},
 	{kv.ErrNoCluster, "LOADING this node is part of no cluster yet, and nothing was done"},
 	{kv.ErrStarting, "LOADING this node is starting, and nothing was done"},
@@ -70,8 +71,11 @@ func (s *session) failed(op *kv.Op) {
 		s.out.error("UNKNOWN the write may or may not have been applied, read the key to find out: " + op.Err.Error())
 		return
 	}
-	if errors.Is(op.Err, kv.ErrStopping) {
+	switch {
+	case errors.Is(op.Err, kv.ErrStopping):
 		s.closing = true
+	case errors.Is(op.Err, kv.ErrAnswersHeld):
+		s.srv.counters.overloaded.Add(1)
 	}
 	s.out.error(textOf(op.Err))
 }

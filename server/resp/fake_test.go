@@ -73,6 +73,10 @@ func (f *fakeStore) get(call *kv.Call, op *kv.Op, now int64) {
 		op.Err = kv.ErrAnswerFull
 		return
 	}
+	if !call.Holds(len(e.Value)) {
+		op.Err = kv.ErrAnswersHeld
+		return
+	}
 	at := len(call.Buf)
 	call.Buf = append(call.Buf, e.Value...)
 	e.Value = call.Buf[at:len(call.Buf):len(call.Buf)]

@@ -284,3 +284,21 @@ func TestBuffersShrink(t *testing.T) {
 		t.Errorf("%d bytes are left, and %d are counted: %v", len(c.parser.buf), c.held, err)
 	}
 }
+
+// What was answered is not counted against what follows: of large values in one pipeline each is
+// found, though there is memory for only one of them at a time.
+func TestPipelineOfLargeValues(t *testing.T) {
+	srv, store, addr := start(t, Options{MaxOutBytes: 5 << 20})
+	value := strings.Repeat("v", 2<<20)
+	store.entries["a"] = kv.Entry{Version: 1, Value: []byte(value)}
+	srv.foundMax = 1 << 20
+	one := fmt.Sprintf("$%d\r\n%s\r\n", len(value), value)
+	c := dial(t, addr)
+	for range 2 {
+		c.say(strings.Repeat("GET a\r\n", 5)+"EXISTS a\r\n", strings.Repeat(one, 5)+":1\r\n")
+	}
+	poll.True(t, "all is given back", func() bool { return srv.Stats().OutHeld == 0 })
+	srv.memory.out.take(5 << 20)
+	c.say("GET a\r\nEXISTS a\r\nMGET a a\r\n", "-"+errOutFull+"\r\n:1\r\n-"+errOutFull+"\r\n")
+	srv.memory.out.give(5 << 20)
+}

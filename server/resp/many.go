@@ -51,7 +51,7 @@ func (s *session) addUp(p *planned, count func(op *kv.Op) int64) {
 	ops := s.ops(p)
 	for i := range ops {
 		switch op := &ops[i]; {
-		case op.Err == nil, errors.Is(op.Err, kv.ErrNotFound), p.blind && errors.Is(op.Err, kv.ErrAnswerFull):
+		case op.Err == nil, errors.Is(op.Err, kv.ErrNotFound), p.blind && (errors.Is(op.Err, kv.ErrAnswerFull) || errors.Is(op.Err, kv.ErrAnswersHeld)):
 			s.tally.n += count(op)
 		case s.tally.failed.Err == nil:
 			s.tally.failed = *op
@@ -113,6 +113,9 @@ func answerValues(s *session, p *planned) {
 	})
 	if len(s.out.buf)-s.mark > s.srv.answerMax && s.tally.failed.Err == nil {
 		s.tally.failed = kv.Op{Err: kv.ErrAnswerFull}
+	}
+	if s.tally.failed.Err == nil && heavy(cap(s.out.buf)) > 0 && !s.holdOut() {
+		s.tally.failed = kv.Op{Err: kv.ErrAnswersHeld}
 	}
 	if s.tally.failed.Err != nil {
 		s.out.buf = s.out.buf[:s.mark]

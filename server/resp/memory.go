@@ -56,7 +56,7 @@ type scratch struct {
 	again    kv.Call // gets that are done once more
 	repeated []int32 // their places in call
 
-	againHeld int64 // taken from the budget of answers for what they find
+	found atomic.Int64 // bytes of memory.out, for values that are being found, and their answers
 
 	commands   int64 // that were read, and are not counted yet
 	planBytes  int   // of arguments that are planned
@@ -73,6 +73,8 @@ func (s *session) begin() {
 	s.scratch, _ = s.srv.scratches.Get().(*scratch)
 	if s.scratch == nil {
 		s.scratch = new(scratch)
+		s.call.Hold = s.scratch.holdFound(&s.srv.memory.out)
+		s.again.Hold = s.call.Hold
 	}
 	s.out.resp3 = s.resp3
 }
@@ -82,7 +84,7 @@ func (s *session) end() {
 	sc, m := s.scratch, &s.srv.memory
 	s.conn.last.Store(s.last)
 	m.in.give(sc.opsHeld)
-	m.out.give(sc.outHeld)
+	m.out.give(sc.outHeld + sc.found.Swap(0))
 	s.srv.counters.commands.Add(sc.commands)
 	sc.opsHeld, sc.outHeld, sc.commands = 0, 0, 0
 	clear(sc.args)
@@ -111,17 +113,46 @@ func (s *session) holdOps() bool {
 	return s.opsHeld > 0
 }
 
-// holdAgain says whether there is memory for gets that find so much, until they are answered.
-func (s *session) holdAgain(bound int64) bool {
-	if bound > s.againHeld && s.srv.memory.out.take(bound-s.againHeld) {
-		s.againHeld = bound
+// holdFound is what the scratch's calls ask for the memory of values that they find. An answer is a
+// copy, so there has to be as much again.
+func (sc *scratch) holdFound(out *budget) func(bytes int) bool {
+	return func(bytes int) bool { return sc.take(out, 2*int64(bytes)) }
+}
+
+// take says whether there is memory for so much of what is found.
+func (sc *scratch) take(out *budget, n int64) bool {
+	if !out.take(n) {
+		return false
 	}
-	return s.againHeld >= bound
+	sc.found.Add(n)
+	return true
+}
+
+// lighten lets go of large buffers that nothing is in any more, so that the budget has them for
+// what comes.
+func (s *session) lighten() {
+	if s.outHeld == 0 && s.found.Load() == 0 {
+		return
+	}
+	if len(s.out.buf) == 0 && cap(s.out.buf) > keepBytes {
+		s.out.buf = nil
+	}
+	for _, buf := range []*[]byte{&s.call.Buf, &s.again.Buf} {
+		if cap(*buf) > keepBytes {
+			*buf = nil
+		}
+	}
+	want := s.outWeight()
+	s.srv.memory.out.give(s.outHeld + s.found.Swap(0) - want)
+	s.outHeld = want
 }
 
 // holdOut makes sure that the budget of answers knows what this connection has of them.
 func (s *session) holdOut() bool {
-	want := heavy(cap(s.out.buf)) + heavy(cap(s.call.Buf))
+	want := s.outWeight()
+	if s.found.Load() > 0 {
+		s.outHeld += s.found.Swap(0)
+	}
 	if want <= s.outHeld {
 		return true
 	}
@@ -130,6 +161,11 @@ func (s *session) holdOut() bool {
 	}
 	s.outHeld = want
 	return true
+}
+
+// outWeight is what counts of answers, and of what they are made of.
+func (s *session) outWeight() int64 {
+	return heavy(cap(s.out.buf)) + heavy(cap(s.call.Buf)) + heavy(cap(s.again.Buf))
 }
 
 // getBuf returns a buffer of that length.

@@ -114,8 +114,8 @@ func (s *session) carryOut() {
 			s.mark = len(s.out.buf)
 		}
 		p.answer(s, p)
-		if s.again.Buf != nil {
-			// Each repetition has memory of its own, which what it has found would keep.
+		if s.again.Buf != nil || cap(s.call.Buf) > keepBytes {
+			// Each repetition has memory of its own, which what was found would keep.
 			for k := p.first; k < p.end; k++ {
 				s.call.Ops[k].Entry = kv.Entry{}
 			}
@@ -222,6 +222,7 @@ func (s *session) repeat(from int) {
 	s.again.Reset()
 	s.again.Buf = nil // what an earlier repetition has found may not be answered yet
 	s.call.Buf = nil  // kept by what it has found, as long as that is not answered
+	s.lighten()
 	s.repeated = s.repeated[:0]
 	for i := first; i < end; i++ {
 		op := &s.call.Ops[i]
@@ -231,7 +232,8 @@ func (s *session) repeat(from int) {
 		s.again.Ops = append(s.again.Ops, kv.Op{Kind: kv.OpGet, Hash: op.Hash, Record: kv.Record{Key: op.Key}})
 		s.repeated = append(s.repeated, int32(i))
 	}
-	if len(s.again.Ops) == 0 || !s.holdAgain(int64(bound)) {
+	small := min(int64(bound), int64(len(s.again.Ops)*kv.HeldBytes)) // what is found without asking
+	if len(s.again.Ops) == 0 || !s.take(&s.srv.memory.out, small) {
 		return
 	}
 	s.again.MaxBytes = bound
@@ -272,8 +274,7 @@ func (s *session) forget() {
 	clear(s.pending)
 	s.pending, s.planBytes, s.planPriors, s.priorsTo = s.pending[:0], 0, 0, 0
 	s.call.Reset()
-	s.srv.memory.out.give(s.againHeld)
-	s.againHeld = 0
+	s.lighten()
 }
 
 func answerError(s *session, p *planned) { s.out.error(p.text) }

@@ -1,0 +1,92 @@
+package server
+
+import (
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"httpdhs/internal/poll"
+	"httpdhs/kv"
+)
+
+// A budget that lets one be alone takes more than there is from who has all that is taken, and from
+// nobody beside another.
+func TestBudgetForOneAlone(t *testing.T) {
+	b := budget{max: 10, alone: true}
+	for _, step := range []struct {
+		n, has int64
+		want   bool
+	}{{25, 0, true}, {5, 25, true}, {1, 0, false}, {1, 29, false}} {
+		if got := b.take(step.n, step.has); got != step.want {
+			t.Fatalf("%+v: %v", step, got)
+		}
+	}
+	b.give(30)
+	if !b.take(4, 0) || b.take(7, 0) || !b.take(6, 0) {
+		t.Error("what fits is not taken, or what does not fit is")
+	}
+}
+
+// As many have turns as answers have room for, and one at least. Who waits gets the next, and gives
+// up at the deadline.
+func TestTurns(t *testing.T) {
+	o := Options{Limits: kv.DefaultLimits(), MaxAnswerBytes: 1}
+	if n := cap(o.turns()); n != 1 {
+		t.Errorf("%d turns with next to no memory", n)
+	}
+	o.MaxAnswerBytes = 3 * o.listingRoom()
+	all := o.turns()
+	if n := cap(all); n != 3 {
+		t.Errorf("%d turns with room for three", n)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		all := o.turns()
+		began := time.Now()
+		for range 3 {
+			if err := all.take(began); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := all.take(began.Add(time.Second)); err != kv.ErrAnswersHeld || time.Since(began) != time.Second {
+			t.Errorf("after %s: %v", time.Since(began), err)
+		}
+		time.AfterFunc(time.Second, all.give)
+		if err := all.take(began.Add(time.Minute)); err != nil || time.Since(began) != 2*time.Second {
+			t.Errorf("after %s: %v", time.Since(began), err)
+		}
+	})
+}
+
+// A body that would never fit into the memory for requests is too large: there is no reason to try
+// again.
+func TestBodyThatNeverFits(t *testing.T) {
+	f := start(t, Options{MaxInFlightBytes: 1 << 20})
+	body := strings.Repeat("v", 2<<20)
+	if a := f.send("PUT", "/db/k", body); a.status != 413 || a.header["Retry-After"] != nil {
+		t.Errorf("%d %s", a.status, a.body)
+	}
+	if a := f.send("PUT", "/db/k", body[:1<<20]); a.status != 201 {
+		t.Errorf("%d %s", a.status, a.body)
+	}
+}
+
+// Any value that is stored can be read and listed while there is nobody else, however little memory
+// answers have, and however much longer it is as an answer.
+func TestAnyValueIsReadByOneAlone(t *testing.T) {
+	const size = 1 << 20
+	f := start(t, Options{MaxAnswerBytes: size})
+	for name, value := range map[string]string{"text": strings.Repeat("v", size), "binary": strings.Repeat("\xff", size), "control": strings.Repeat("\x01", size)} {
+		if a := f.send("PUT", "/db/"+name, value); a.status != 201 {
+			t.Fatalf("PUT of %s: %d", name, a.status)
+		}
+		for range 2 {
+			for _, target := range []string{"/db/" + name, "/db?values=1&prefix=" + name} {
+				if a := f.send("GET", target, ""); a.status != 200 || len(a.body) < size {
+					t.Errorf("%s of %s: %d, %d bytes", target, name, a.status, len(a.body))
+				}
+			}
+		}
+	}
+	poll.True(t, "all is given back", func() bool { return f.answerBytes.used.Load() == 0 })
+}
