@@ -121,6 +121,15 @@ func TestEnvironment(t *testing.T) {
 	}
 }
 
+// A node has no zone where its environment has an empty one: so a pod is told a label that it does
+// not have.
+func TestEmptyZoneOfTheEnvironment(t *testing.T) {
+	t.Setenv("HTTPDHS_ZONE", "")
+	if got := parseServer(t).Zone; got != "" {
+		t.Errorf("the zone is %q, want none", got)
+	}
+}
+
 // With --conf a node is the line that fits, and its members are all lines.
 func TestServerConf(t *testing.T) {
 	conf := write(t, "nodes.conf", "localhost:1234\nlocalhost:1235\n")
@@ -261,7 +270,7 @@ func TestUsageErrors(t *testing.T) {
 }
 
 // Every flag of every command is refused when it is given empty, on the command line or in the
-// environment, and says which it is.
+// environment, and says which it is. HTTPDHS_ZONE may be.
 func TestEmptyFlags(t *testing.T) {
 	parser, err := newParser(new(commands), &terminal{})
 	if err != nil {
@@ -284,6 +293,9 @@ func TestEmptyFlags(t *testing.T) {
 			status, out, stderr := httpdhs(append(call, "--"+f.Name+"=")...)
 			if status != exitUsage || out != "" || !strings.Contains(stderr, "--"+f.Name) || strings.Count(stderr, "\n") != 1 {
 				t.Errorf("%s --%s=: status %d, stdout %q, stderr %q", command, f.Name, status, out, stderr)
+			}
+			if f.Name == "zone" {
+				continue
 			}
 			t.Run(f.Envs[0], func(t *testing.T) {
 				t.Setenv(f.Envs[0], "")

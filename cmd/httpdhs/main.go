@@ -141,7 +141,8 @@ func run(args []string, in io.Reader, out, stderr io.Writer) (status int) {
 
 // AfterApply is called by kong. What is given has to say something: empty, --join starts a cluster
 // of one, --auth-token-file lets everybody in, and --bind takes all addresses. It is most often a
-// variable of a script that is not set.
+// variable of a script that is not set. A flag with the tag unset may be empty in the environment,
+// which is as if it were not there.
 func (*commands) AfterApply(parsed *kong.Context) error {
 	for _, f := range parsed.Flags() {
 		value := reflect.ValueOf(parsed.FlagValue(f))
@@ -150,6 +151,9 @@ func (*commands) AfterApply(parsed *kong.Context) error {
 		}
 		if slices.ContainsFunc(parsed.Path, func(p *kong.Path) bool { return p.Flag == f }) {
 			return fmt.Errorf("--%s is empty: give it a value, or leave it out", f.Name)
+		}
+		if f.Tag.Has("unset") {
+			continue
 		}
 		for _, name := range f.Envs {
 			if _, set := os.LookupEnv(name); set {

@@ -26,7 +26,7 @@ type serverCmd struct {
 	Bind      string `default:"127.0.0.1" help:"Address to serve on; 0.0.0.0 for all of this machine."`
 	Advertise string `placeholder:"HOST:PORT" help:"Where other nodes and clients reach this one; also its name. By default its line in --conf, else bind and port, or localhost and port if it joins localhost."`
 	Conf      string `placeholder:"FILE" help:"File with the host:port of every node known at start, one a line."`
-	Zone      string `help:"Where the machine stands; the replicas of a key go to different zones."`
+	Zone      string `unset:"" help:"Where the machine stands; the replicas of a key go to different zones."`
 	Weight    int    `default:"1" help:"Share of the data, relative to other nodes."`
 
 	GossipPort *string `hidden:"" help:"Ignored: there is no second port any more."` // start scripts still have it
