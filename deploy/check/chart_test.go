@@ -2,8 +2,10 @@ package check
 
 import (
 	"bytes"
+	"crypto/x509"
 	"fmt"
 	"maps"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -250,6 +252,46 @@ func TestChartRefusesBadValues(t *testing.T) {
 	for _, bad := range []string{"replicaCount=0", "port=123456", "evictAfter=soon", "image.digest=latest", "sync=always", "persistence.sync=sometimes", "replicaCount=6"} {
 		if _, err := helm(t, "template", "release", chart, "--set", bad); err == nil {
 			t.Errorf("--set %s is taken", bad)
+		}
+	}
+}
+
+// The names of a certificate, as the page says them, are all by which nodes and clients are called.
+func TestChartCertificateHasAllNames(t *testing.T) {
+	page, err := os.ReadFile("../../docs/deploy/kubernetes.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	block := regexp.MustCompile("(?s)```yaml\n(dnsNames:.*?)```").FindSubmatch(page)
+	if block == nil {
+		t.Fatal("kubernetes.md names no dnsNames")
+	}
+	var cert struct{ DNSNames []string }
+	if err := yaml.UnmarshalStrict(block[1], &cert); err != nil {
+		t.Fatal(err)
+	}
+	docs := rendered(t, "", "--namespace", "default",
+		"--set", "fullnameOverride=httpdhs,tls.existingSecret=tls,metrics.serviceMonitor.enabled=true")
+	node := the[*apps.StatefulSet](t, docs).Spec.Template.Spec.Containers[0]
+	client := the[*core.Pod](t, docs).Spec.Containers[0]
+	called := []string{*the[*monitoring.ServiceMonitor](t, docs).Spec.Endpoints[0].TLSConfig.ServerName}
+	for _, arg := range node.Args {
+		if name, ok := strings.CutPrefix(arg, "--join=dns:"); ok {
+			called = append(called, name)
+		}
+	}
+	for _, e := range slices.Concat(node.Env, client.Env) {
+		if e.Name == "HTTPDHS_TO" {
+			called = append(called, strings.ReplaceAll(e.Value, "$(POD_NAME)", "httpdhs-0"))
+		}
+	}
+	if len(called) != 4 {
+		t.Fatalf("called by %q, want the monitor's name, that to join by, the node's and the service's", called)
+	}
+	for _, name := range called {
+		host, _, _ := strings.Cut(name, ":")
+		if err := (&x509.Certificate{DNSNames: cert.DNSNames}).VerifyHostname(host); err != nil {
+			t.Error(err)
 		}
 	}
 }
