@@ -65,7 +65,8 @@ func (r *roster) describeLoss(doc *api.SafeToStop, loss *topology.Loss, quorum b
 		doc.Waits = append(doc.Waits, api.Wait{Node: w.Node, Reason: w.Why, Partitions: w.Partitions, SecondsLeft: r.secondsLeft(w.Node)})
 	}
 	doc.Safe = loss.Unsure == nil && len(loss.Last) == 0 && (!quorum || len(loss.Quorum) == 0)
-	if doc.Reason = lossText(doc, loss, quorum); !doc.Safe {
+	all := !slices.ContainsFunc(r.memberNames(), func(name string) bool { return !slices.Contains(doc.Nodes, name) })
+	if doc.Reason = lossText(doc, loss, quorum, all); !doc.Safe {
 		doc.Error = doc.Reason
 	}
 }
@@ -87,8 +88,8 @@ func (r *roster) secondsLeft(name string) float64 {
 	return 0
 }
 
-// lossText is what would be lost, in words, and what to wait for.
-func lossText(doc *api.SafeToStop, loss *topology.Loss, quorum bool) string {
+// lossText is what would be lost, in words, and what to wait for. all: no other node is a member.
+func lossText(doc *api.SafeToStop, loss *topology.Loss, quorum, all bool) string {
 	quorums := fmt.Sprintf("%d of %d partitions have no quorum of owners up while %s stopped", len(loss.Quorum), doc.Partitions, areNodes(doc.Nodes))
 	switch {
 	case loss.Unsure != nil:
@@ -99,7 +100,7 @@ func lossText(doc *api.SafeToStop, loss *topology.Loss, quorum bool) string {
 			keys = "1 key"
 		}
 		return fmt.Sprintf("%d of %d partitions, with %s, would lose their last copy that is up and in sync: %s",
-			len(loss.Last), doc.Partitions, keys, whatToAwait(doc))
+			len(loss.Last), doc.Partitions, keys, whatToAwait(doc, all))
 	case quorum && len(loss.Quorum) > 0:
 		return quorums + ": stop fewer nodes at a time, or wait until the others are up" + twoHaveNone(doc)
 	case len(loss.Quorum) > 0:
@@ -124,7 +125,10 @@ func twoHaveNone(doc *api.SafeToStop) string {
 }
 
 // whatToAwait says what has to be so before the nodes can be stopped.
-func whatToAwait(doc *api.SafeToStop) string {
+func whatToAwait(doc *api.SafeToStop, all bool) string {
+	if all {
+		return "no other node is a member: start another node first, or what is in memory alone is gone"
+	}
 	if doc.Replicas == 1 {
 		return "there is one copy of each key; have the node leave instead (httpdhs leave " + doc.Nodes[0] + ")"
 	}

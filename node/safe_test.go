@@ -112,6 +112,19 @@ func TestOnlyCopyIsNotSafeToStop(t *testing.T) {
 	}
 }
 
+// Nodes that are all there are cannot leave all, and are not told to.
+func TestLastNodesAreNotToldToLeave(t *testing.T) {
+	t.Parallel()
+	for nodes := 1; nodes <= 2; nodes++ {
+		c := testcluster.Start(t, testcluster.Options{Nodes: nodes})
+		mustPut(t, c, 0, "key", "value", "")
+		status, doc := askSafe(t, c, 0, "", []int{0, 1}[:nodes]...)
+		if status != 409 || strings.Contains(doc.Reason, "leave") || !strings.Contains(doc.Reason, "start another node") {
+			t.Errorf("all of %d nodes: %d %+v", nodes, status, doc)
+		}
+	}
+}
+
 // Nodes are killed whenever another says that it is safe, while clients write: nothing that was
 // acknowledged is lost.
 func TestKilledWhenSafe(t *testing.T) {

@@ -24,7 +24,7 @@ func TestSafeToStopCommand(t *testing.T) {
 	expect(t, 0, "safe to stop "+names[0]+": each key has another copy that is up and in sync"+quorums+names[0]+" is stopped\n", "",
 		"safe-to-stop", "--wait=1s")
 	expect(t, exitError, "", "not safe to stop "+names[1]+": 1024 of 1024 partitions have no quorum", "safe-to-stop", "--quorum", names[1])
-	expect(t, exitError, "", "1 of 1024 partitions, with 1 key, would lose their last copy that is up and in sync: no other node has them",
+	expect(t, exitError, "", "1 of 1024 partitions, with 1 key, would lose their last copy that is up and in sync: no other node is a member",
 		append([]string{"safe-to-stop"}, names...)...)
 	expect(t, exitError, "", "the members are 127.0.0.1:", "safe-to-stop", "nobody:1")
 	expect(t, exitUsage, "", `"nobody" is not host:port`, "safe-to-stop", "nobody")
