@@ -256,6 +256,25 @@ func TestChartRefusesBadValues(t *testing.T) {
 	}
 }
 
+// A monitor sends the clients' token only to the port of the API: that of the metrics asks for none
+// but its own, and what goes there can be read by who is on the way.
+func TestChartKeepsTheTokenOfClients(t *testing.T) {
+	for set, want := range map[string]string{
+		"auth.existingSecret=clients":                                                 "clients",
+		"auth.existingSecret=clients,metrics.port=9100":                               "",
+		"auth.existingSecret=clients,metrics.port=9100,metrics.existingSecret=scrape": "scrape",
+	} {
+		docs := rendered(t, "", "--set", "metrics.serviceMonitor.enabled=true,"+set)
+		sent := ""
+		if with := the[*monitoring.ServiceMonitor](t, docs).Spec.Endpoints[0].Authorization; with != nil {
+			sent = with.Credentials.Name
+		}
+		if sent != want {
+			t.Errorf("%s: the monitor sends the token of %q, want %q", set, sent, want)
+		}
+	}
+}
+
 // The names of a certificate, as the page says them, are all by which nodes and clients are called.
 func TestChartCertificateHasAllNames(t *testing.T) {
 	page, err := os.ReadFile("../../docs/deploy/kubernetes.md")
