@@ -70,8 +70,11 @@ func TestMetricsPort(t *testing.T) {
 			t.Errorf("%s at the metrics port: %d, want %d", path, status, want)
 		}
 	}
-	if status, _ := ask(t, clients, "/metrics", "client"); status != 404 {
-		t.Errorf("metrics at the other port: %d", status)
+	if status, body := ask(t, clients, "/metrics", "client"); status != 404 || !strings.Contains(body, "--metrics-port") {
+		t.Errorf("metrics at the other port: %d %s", status, body)
+	}
+	if status, body := ask(t, clients, "/", "client"); status != 200 || strings.Contains(body, "/metrics") {
+		t.Errorf("what there is at the other port: %d %s", status, body)
 	}
 	if status, _ := ask(t, metrics, "/metrics", "", "Sec-Fetch-Site", "cross-site"); status != 403 {
 		t.Errorf("for a web page of another origin: %d", status)

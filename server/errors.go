@@ -27,6 +27,7 @@ func badRequest(msg string) error { return &statusError{http.StatusBadRequest, m
 var (
 	errNoRoute         = &statusError{404, "no such resource: keys are under /db/, the rest is listed at /"}
 	errNoConsole       = &statusError{404, "the console has no such file; it starts at /"}
+	errNoMetrics       = &statusError{404, "the metrics are at the port of --metrics-port"}
 	errMethod          = &statusError{405, "this method is not allowed here: see the Allow header"}
 	errNoLink          = &statusError{426, "these paths are for nodes of the cluster alone, which all run the same version; clients use the others"}
 	errUnauthorized    = &statusError{401, "a token is needed: send the header Authorization: Bearer TOKEN"}

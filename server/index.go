@@ -24,9 +24,12 @@ const indexText = `httpdhs %VERSION%, node %NODE%: a distributed hash table over
   curl -X POST   HOST/cluster/leave          hand all over to the others and leave
   curl -X POST   HOST/cluster/recover        go on without nodes that are down for good
   curl -OJ       HOST/cluster/backup         what this node has on its disk, as a tar
+  curl           HOST/cluster/stats          what each node has counted
   curl           HOST/readyz                 is this node ready
-  curl           HOST/metrics                counters for Prometheus
   curl           HOST/openapi.json           all of this for programs, as OpenAPI 3.1
+`
+
+const indexMetrics = `  curl           HOST/metrics                counters for Prometheus
 `
 
 // pages serves what is there for people: the console, a text for others, and the counters; and for
@@ -66,7 +69,11 @@ func (p *pages) wantsPage(ctx *fasthttp.RequestCtx) bool {
 }
 
 func (p *pages) index(ctx *fasthttp.RequestCtx, _ *scratch) error {
-	text := bytes.ReplaceAll([]byte(indexText), []byte("%VERSION%"), []byte(p.opts.Version))
+	text := []byte(indexText)
+	if p.opts.Metrics != nil {
+		text = append(text, indexMetrics...)
+	}
+	text = bytes.ReplaceAll(text, []byte("%VERSION%"), []byte(p.opts.Version))
 	text = bytes.ReplaceAll(text, []byte("%NODE%"), []byte(p.opts.Name))
 	host := ctx.Request.Header.Host()
 	if len(host) == 0 {

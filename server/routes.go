@@ -210,9 +210,11 @@ func (r *routes) addPages(p *pages) {
 	}
 	r.get("/openapi.json", endpoint{open: true, anyQuery: true, judge: judgeTags, answer: p.openAPI})
 	r.get("/console/{file:*}", endpoint{open: true, refusal: errNoConsole})
-	if r.opts.Metrics != nil {
-		r.get("/metrics", endpoint{anyQuery: true, token: r.opts.MetricsToken, answer: p.metrics})
+	counters := endpoint{anyQuery: true, token: r.opts.MetricsToken, answer: p.metrics}
+	if r.opts.Metrics == nil {
+		counters.refusal = errNoMetrics
 	}
+	r.get("/metrics", counters)
 }
 
 func newRoutes(o *Options, b *budgets) *routes {
