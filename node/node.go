@@ -355,6 +355,9 @@ func (n *Node) warnOpen() {
 	if n.pprof != nil && !isLoopback(n.pprof.addr) {
 		n.log.Warn("WHOEVER REACHES THE PROFILER'S PORT may look into this process, and take its time: give --pprof-addr an address of the loopback", "listen", n.pprof.addr.String())
 	}
+	if n.metrics != nil && !isLoopback(n.metrics.addr) && n.cfg.MetricsToken == "" && n.cfg.AuthToken == "" {
+		n.log.Warn("whoever reaches the metrics port may read the metrics: set --metrics-token-file, or keep strangers from it", "listen", n.metrics.addr.String())
+	}
 	addr, ok := n.listener.Addr().(*net.TCPAddr)
 	if !ok || addr.IP.IsLoopback() {
 		return

@@ -62,6 +62,24 @@ func TestAnOpenNodeSaysSo(t *testing.T) {
 	}
 }
 
+// One whose metrics are open to other machines says so too, unless they need a token.
+func TestOpenMetricsSaySo(t *testing.T) {
+	for _, test := range []struct {
+		addr, token string
+		want        int
+	}{{"0.0.0.0:0", "", 1}, {"0.0.0.0:0", "t", 0}, {"127.0.0.1:0", "", 0}} {
+		var log lines
+		n, err := Open(Config{Name: "127.0.0.1:1", Listen: "127.0.0.1:0", MetricsListen: test.addr, MetricsToken: test.token, Log: log.logger()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		n.Kill()
+		if found := log.with("whoever reaches the metrics port"); len(found) != test.want {
+			t.Errorf("%s, token %q: %q", test.addr, test.token, found)
+		}
+	}
+}
+
 // So does one whose profiler is open to other machines, which has neither token nor secret.
 func TestAnOpenProfilerSaysSo(t *testing.T) {
 	for addr, want := range map[string]int{"0.0.0.0:0": 1, "127.0.0.1:0": 0} {

@@ -94,6 +94,8 @@ func lossText(doc *api.SafeToStop, loss *topology.Loss, quorum, all bool) string
 	switch {
 	case loss.Unsure != nil:
 		return loss.Unsure.Error() + "; ask again, or another node"
+	case all && len(loss.Last) == 0:
+		return "there are no keys"
 	case len(loss.Last) > 0:
 		keys := fmt.Sprint(loss.Keys, " keys")
 		if loss.Keys == 1 {

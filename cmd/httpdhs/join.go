@@ -24,7 +24,10 @@ func (f *joinFlags) check(conf string) error {
 		return fmt.Errorf("--expect is %d, and there is no --join: give the addresses of the others, or dns:NAME:PORT", f.Expect)
 	}
 	for _, join := range f.Join {
-		addr, _ := strings.CutPrefix(join, node.NamePrefix)
+		addr, named := strings.CutPrefix(join, node.NamePrefix)
+		if _, _, err := splitHostPort(addr); err != nil && (named || strings.HasPrefix(strings.ToLower(join), node.NamePrefix)) {
+			return fmt.Errorf("--join is %q, want dns:NAME:PORT", join)
+		}
 		if err := checkReachable("--join", addr); err != nil {
 			return err
 		}

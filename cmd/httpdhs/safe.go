@@ -65,6 +65,9 @@ func (p *patience) Decode(ctx *kong.DecodeContext) error {
 
 func (cmd *safeCmd) Validate() error {
 	for i, name := range cmd.Nodes {
+		if _, err := time.ParseDuration(name); err == nil {
+			return fmt.Errorf("%q is no node: a time is written behind its flag, --wait=%s", name, name)
+		}
 		cmd.Nodes[i] = strings.ToLower(name)
 		if _, _, err := splitHostPort(name); err != nil {
 			return fmt.Errorf("%w, the name of a node as httpdhs status has it", err)
