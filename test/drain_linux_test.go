@@ -4,151 +4,15 @@ import (
 	"bufio"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"net"
 	"net/http"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
 	"httpdhs/internal/poll"
 )
-
-// balancer is what stands between clients and nodes, with connections that it keeps: it asks each
-// node every so often whether it is ready, and sends requests to those that said so. It tries
-// nothing again, and so has its clients see whatever goes wrong.
-type balancer struct {
-	f     *fleet
-	every time.Duration
-	stop  atomic.Bool
-	all   sync.WaitGroup
-	done  atomic.Int64 // requests that were answered
-
-	mu       sync.Mutex // guards all below
-	ready    []bool     // by node, as it last said
-	said503  []bool     // since it was last ready
-	underWay []int      // requests that it was chosen for
-	failed   []string
-}
-
-// startBalancer has clients send requests through it, each one after the other.
-func startBalancer(f *fleet, every time.Duration, clients int) *balancer {
-	b := &balancer{f: f, every: every, ready: make([]bool, len(f.ships)), said503: make([]bool, len(f.ships)), underWay: make([]int, len(f.ships))}
-	for i := range f.ships {
-		b.ready[i] = true
-		b.all.Go(func() { b.follow(i) })
-	}
-	for c := range clients {
-		b.all.Go(func() { b.client(c) })
-	}
-	return b
-}
-
-// follow asks a node, over a new connection each time, as a health check does.
-func (b *balancer) follow(i int) {
-	probe := &http.Transport{DisableKeepAlives: true}
-	for ticker := time.NewTicker(b.every); !b.stop.Load(); <-ticker.C {
-		req, _ := http.NewRequest("GET", b.f.url(i, "/readyz"), nil)
-		res, err := probe.RoundTrip(req)
-		b.mu.Lock()
-		switch {
-		case err != nil && b.ready[i]:
-			b.failed = append(b.failed, fmt.Sprintf("node %d, which was ready, is gone: %v", i, err))
-			b.ready[i] = false
-		case err != nil:
-		case res.StatusCode == http.StatusOK:
-			b.ready[i], b.said503[i] = true, false
-		default:
-			b.ready[i], b.said503[i] = false, true
-		}
-		b.mu.Unlock()
-		if err == nil {
-			_ = res.Body.Close()
-		}
-	}
-}
-
-// choose is a node that is ready, and whether it is to say that its answer is the last.
-func (b *balancer) choose() (i int, ok bool) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	for _, i := range rand.Perm(len(b.ready)) {
-		if b.ready[i] {
-			b.underWay[i]++
-			return i, true
-		}
-	}
-	return 0, false
-}
-
-// client writes and reads keys of its own.
-func (b *balancer) client(c int) {
-	kept := make([]*keptConn, len(b.ready))
-	for n := 0; !b.stop.Load(); n++ {
-		i, ok := b.choose()
-		if !ok {
-			b.fail("no node is ready")
-			return
-		}
-		key := fmt.Sprintf("/db/roll-%d-%d", c, n/2)
-		request := "PUT " + key + " HTTP/1.1\r\nHost: " + b.f.ships[i].ask + "\r\nContent-Length: 1\r\n\r\nv"
-		if n%2 == 1 {
-			request = "GET " + key + " HTTP/1.1\r\nHost: " + b.f.ships[i].ask + "\r\n\r\n"
-		}
-		var err error
-		kept[i], err = kept[i].ask(b.f.ships[i].ask, request)
-		b.mu.Lock()
-		b.underWay[i]--
-		b.mu.Unlock()
-		if err != nil {
-			b.fail(fmt.Sprintf("node %d, %.30q: %v", i, request, err))
-		} else {
-			b.done.Add(1)
-		}
-	}
-	for _, k := range kept {
-		k.close()
-	}
-}
-
-func (b *balancer) fail(why string) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.failed = append(b.failed, why)
-}
-
-// withdrawn says why node i may still be asked something.
-func (b *balancer) withdrawn(i int) error {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.ready[i] || !b.said503[i] || b.underWay[i] > 0 {
-		return fmt.Errorf("ready %v, said 503 %v, %d requests under way", b.ready[i], b.said503[i], b.underWay[i])
-	}
-	return nil
-}
-
-// more waits for so many more answers.
-func (b *balancer) more(t *testing.T, n int64) {
-	t.Helper()
-	until := b.done.Load() + n
-	poll.True(t, "requests are answered", func() bool { return b.done.Load() >= until })
-}
-
-// end ends the load, and says what went wrong.
-func (b *balancer) end(t *testing.T) {
-	t.Helper()
-	b.stop.Store(true)
-	b.all.Wait()
-	for n, why := range b.failed {
-		if n == 10 {
-			t.Fatalf("and %d more", len(b.failed)-n)
-		}
-		t.Error(why)
-	}
-}
 
 // keptConn is a connection on which requests follow each other, until an answer says that it is the
 // last.
@@ -159,23 +23,28 @@ type keptConn struct {
 
 // ask sends a request over the connection, or a new one, and returns that for the next.
 func (k *keptConn) ask(addr, request string) (*keptConn, error) {
-	if k != nil && k.isClosed() {
-		k.close()
-		k = nil
-	}
-	if k == nil {
+	if k = k.usable(); k == nil {
 		c, err := net.Dial("tcp", addr)
 		if err != nil {
 			return nil, err
 		}
 		k = &keptConn{c, bufio.NewReader(c)}
 	}
-	last, err := k.exchange(request)
+	_, last, err := k.exchange(request)
 	if last || err != nil {
 		k.close()
 		k = nil
 	}
 	return k, err
+}
+
+// usable is the connection, if the node has not closed it.
+func (k *keptConn) usable() *keptConn {
+	if k == nil || !k.isClosed() {
+		return k
+	}
+	k.close()
+	return nil
 }
 
 // isClosed says whether the node has closed the connection while nothing was under way, as
@@ -192,19 +61,21 @@ func (k *keptConn) isClosed() (closed bool) {
 	return closed || err != nil
 }
 
-func (k *keptConn) exchange(request string) (last bool, err error) {
+// exchange sends a request and reads its answer, and whether that is the last of the connection.
+// Another status than 2xx is an error.
+func (k *keptConn) exchange(request string) (body string, last bool, err error) {
 	if _, err := io.WriteString(k, request); err != nil {
-		return true, err
+		return "", true, err
 	}
 	res, err := http.ReadResponse(k.r, nil)
 	if err != nil {
-		return true, err
+		return "", true, err
 	}
-	body, err := io.ReadAll(res.Body)
+	all, err := io.ReadAll(res.Body)
 	if err == nil && res.StatusCode/100 != 2 {
-		err = fmt.Errorf("%s: %s", res.Status, body)
+		err = fmt.Errorf("%s: %s", res.Status, all)
 	}
-	return res.Close, err
+	return string(all), res.Close, err
 }
 
 func (k *keptConn) close() {
@@ -220,7 +91,7 @@ func TestRollingRestartBehindBalancer(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t, 3, "--drain-delay=1h")
 	f.startAll()
-	b := startBalancer(f, 100*time.Millisecond, 12)
+	b := startBalancer(f, 100*time.Millisecond, 0, 12)
 	b.more(t, 500)
 	for i := range f.ships {
 		f.signal(i, syscall.SIGTERM)
@@ -230,12 +101,7 @@ func TestRollingRestartBehindBalancer(t *testing.T) {
 		b.more(t, 200)
 		f.start(i)
 		f.awaitSettled(0, 1, 2)
-		poll.Until(t, "the balancer has heard", func() error {
-			if err := b.withdrawn(i); err == nil {
-				return fmt.Errorf("node %d is not used again", i)
-			}
-			return nil
-		})
+		b.awaitUsed(t, i)
 	}
 	b.more(t, 500)
 	b.end(t)
@@ -331,7 +197,7 @@ func TestLeaveDrains(t *testing.T) {
 		}
 		defer c.Close()
 		k := &keptConn{c, bufio.NewReader(c)}
-		last, err := k.exchange(get)
+		_, last, err := k.exchange(get)
 		if !last || !strings.Contains(fmt.Sprint(err), "404") {
 			return fmt.Errorf("its answer is the last: %v, %v", last, err)
 		}

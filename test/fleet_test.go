@@ -63,6 +63,9 @@ type ship struct {
 	data  string   // its data directory; empty: it has none
 	proc  *process // nil: was never started
 	past  []string // what earlier processes wrote
+
+	image  []string                   // a command that runs the binary of an image; nil: it is a process of this machine
+	signal func(syscall.Signal) error // how it is sent a signal if it is none
 }
 
 // newFleet makes places for nodes on the loopback. None is started.
@@ -83,7 +86,7 @@ func (f *fleet) close() {
 			if f.t.Failed() { // it would not end if it is stopped
 				_ = p.cmd.Process.Signal(syscall.SIGCONT)
 			}
-			p.kill()
+			f.kill9(i)
 		}
 	}
 	if !f.t.Failed() {
@@ -188,7 +191,12 @@ func (f *fleet) start(i int, args ...string) {
 		bind = append(bind, "--data-dir="+s.data)
 	}
 	var err error
-	s.proc, err = launchUnder(s.under, f.dir, nil, slices.Concat(bind, f.flags, s.args)...)
+	flags := slices.Concat(bind, f.flags, s.args)
+	if s.image != nil {
+		s.proc, err = launchCommand(slices.Concat(s.image, flags), f.dir, nil)
+	} else {
+		s.proc, err = launchUnder(s.under, f.dir, nil, flags...)
+	}
 	if err != nil {
 		f.t.Fatal(err)
 	}
@@ -214,14 +222,22 @@ func (f *fleet) startByConf(nodes ...int) {
 }
 
 // kill9 ends a node without a word of warning, stop has it end in good order.
-func (f *fleet) kill9(i int) { f.proc(i).kill() }
+func (f *fleet) kill9(i int) {
+	p := f.proc(i)
+	if f.ships[i].signal == nil {
+		p.kill()
+		return
+	}
+	_ = f.ships[i].signal(syscall.SIGKILL) // it may have ended by itself
+	if _, err := p.wait(); err != nil {
+		f.t.Errorf("node %d was killed: %v", i, err)
+	}
+}
 
 func (f *fleet) stop(i int) {
 	f.t.Helper()
+	f.signal(i, syscall.SIGTERM)
 	p := f.proc(i)
-	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
-		f.t.Fatal(err)
-	}
 	if status, err := p.wait(); err != nil || status != 0 {
 		f.t.Errorf("node %d ends with status %d, %v", i, status, err)
 	}
@@ -233,17 +249,28 @@ func (f *fleet) resume(i int) { f.signal(i, syscall.SIGCONT) }
 
 func (f *fleet) signal(i int, s syscall.Signal) {
 	f.t.Helper()
-	if err := f.proc(i).cmd.Process.Signal(s); err != nil {
+	send := f.ships[i].signal
+	if send == nil {
+		send = func(s syscall.Signal) error { return f.proc(i).cmd.Process.Signal(s) }
+	}
+	if err := send(s); err != nil {
 		f.t.Fatal(err)
 	}
+}
+
+// address is where the test asks node i.
+func (f *fleet) address(i int) string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.ships[i].ask
 }
 
 // url is where the test asks node i for something.
 func (f *fleet) url(i int, path string) string {
 	if f.tls {
-		return "https://" + f.ships[i].ask + path
+		return "https://" + f.address(i) + path
 	}
-	return "http://" + f.ships[i].ask + path
+	return "http://" + f.address(i) + path
 }
 
 // get reads a document that node i makes.

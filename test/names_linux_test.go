@@ -15,20 +15,18 @@ import (
 	"github.com/miekg/dns"
 )
 
-// nameServer answers for the names of a lan. What it has not, does not exist.
+// nameServer answers for the names of a network. What it has not, does not exist.
 type nameServer struct {
 	mu    sync.Mutex
 	names map[string][]string // guarded by mu: addresses by name
 	asked map[string]int      // guarded by mu: questions by name
 }
 
-// newNameServer has the nodes of a lan look names up at a server of the test's own.
-func newNameServer(t *testing.T, f *fleet, l *lan) *nameServer {
+// serveNames is a server at port 53 of an address.
+func serveNames(t *testing.T, addr string) *nameServer {
 	t.Helper()
 	s := &nameServer{names: make(map[string][]string), asked: make(map[string]int)}
-	ask := net.ParseIP(f.ships[0].ask[:strings.LastIndexByte(f.ships[0].ask, ':')]).To4()
-	gate := net.IPv4(ask[0], ask[1], ask[2], 1).String() // the test's end of the bridge
-	conn, err := net.ListenPacket("udp", net.JoinHostPort(gate, "53"))
+	conn, err := net.ListenPacket("udp", net.JoinHostPort(addr, "53"))
 	if err != nil {
 		t.Skipf("no DNS server here: %v", err)
 	}
@@ -39,6 +37,15 @@ func newNameServer(t *testing.T, f *fleet, l *lan) *nameServer {
 		_ = conn.Close()
 		run.Wait()
 	})
+	return s
+}
+
+// newNameServer has the nodes of a lan look names up at a server of the test's own.
+func newNameServer(t *testing.T, f *fleet, l *lan) *nameServer {
+	t.Helper()
+	ask := net.ParseIP(f.ships[0].ask[:strings.LastIndexByte(f.ships[0].ask, ':')]).To4()
+	gate := net.IPv4(ask[0], ask[1], ask[2], 1).String() // the test's end of the bridge
+	s := serveNames(t, gate)
 	for i := range l.nodes { // ip netns exec puts these files over those of /etc
 		dir := filepath.Join("/etc/netns", l.ns(i))
 		t.Cleanup(func() { _ = os.RemoveAll(dir) })

@@ -172,9 +172,9 @@ func TestTestsThatAreNamedExist(t *testing.T) {
 var foreignFlags = []string{
 	"--cacert", "--connect-timeout", "--data-binary", "--data-urlencode", "--fail-with-body", "--path-as-is", "--retry", // curl
 	"--from-literal", "--reuse-values", "--set", // kubectl, helm
-	"--arg",                                                                                                              // jq
-	"--pipe",                                                                                                             // redis-cli
-	"--build", "--ulimit", "--build-arg", "--cap-drop", "--hostname", "--name", "--network", "--platform", "--read-only", // docker
+	"--arg",                                                                                                                                               // jq
+	"--pipe",                                                                                                                                              // redis-cli
+	"--build", "--network-alias", "--no-build", "--ulimit", "--build-arg", "--cap-drop", "--hostname", "--name", "--network", "--platform", "--read-only", // docker
 	"--now",  // systemctl
 	"--gzip", // no flag: the ending of an entity tag that Apache has packed
 }
