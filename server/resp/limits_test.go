@@ -240,6 +240,7 @@ func TestTLSIsServed(t *testing.T) {
 	defer nc.Close()
 	c := &client{t, nc}
 	c.say("SET a 1\r\nGET a\r\n", "+OK\r\n$1\r\n1\r\n")
+	poll.True(t, "the node is done with its answer", func() bool { return srv.waits(waitNext) })
 	srv.sweep(srv.now() + (2 * time.Minute).Milliseconds())
 	silent.closed()
 	c.say("PING\r\n*x\r\n", "+PONG\r\n-ERR Protocol error: invalid multibulk length\r\n")
