@@ -86,8 +86,10 @@ func (s *sim) lookAgain() {
 
 // setRight has an operator restart nodes that cannot come back alone. One has stamped so far ahead
 // that others do not take it for a member. That needs times in which too few nodes ran. Another was
-// removed while it was cut off, and all members that it knew have left meanwhile.
+// removed while it was cut off, and all members that it knew have left meanwhile. If they alone
+// knew that a member was removed, it has to be removed again.
 func (s *sim) setRight() {
+	restarted := false
 	s.clocks.mu.Lock()
 	few := s.clocks.few
 	s.clocks.mu.Unlock()
@@ -102,6 +104,10 @@ func (s *sim) setRight() {
 		}
 		s.kill(run, wiped)
 		s.mustStart(run.node)
+		restarted = true
+	}
+	if restarted && s.shape.Members != nil {
+		s.helps.Go(s.removeAgain)
 	}
 }
 

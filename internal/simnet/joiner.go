@@ -94,19 +94,6 @@ func (s *sim) withoutAway() string {
 	return ""
 }
 
-// withoutEnded has an operator remove the members that do not come back.
-func (s *sim) withoutEnded() {
-	for _, n := range s.nodes {
-		s.net.mu.Lock()
-		ended := n.ended
-		s.net.mu.Unlock()
-		if ended {
-			s.setGone(n, true)
-			s.remove(n, time.Now().Add(s.shape.RestTime))
-		}
-	}
-}
-
 // remembered says whether a node runs that was there before n, and has not had to guess since by
 // which ring to read. No other node can tell that n never had its share.
 func (s *sim) remembered(n *node) bool {

@@ -380,38 +380,6 @@ func (s *sim) away(n *node, ch *Change) {
 	}
 }
 
-// remove has an operator ask one node after the other to remove a member, until the end.
-func (s *sim) remove(victim *node, end time.Time) {
-	for i := victim.index + 1; time.Now().Before(end); i++ {
-		by := s.nodes[i%len(s.nodes)]
-		run := s.net.at(by.name)
-		if run == nil || by == victim || !run.members.Formed() || !run.begun.Load() {
-			if run != nil && by != victim {
-				s.release(run, victim)
-			}
-			time.Sleep(removeEvery / 10)
-			continue
-		}
-		run.door.pass()
-		s.health.trouble()
-		err := run.members.Remove(victim.name)
-		s.log.add("an operator removes %s at %s: %v", victim.name, by.name, err)
-		time.Sleep(removeEvery)
-		if (err == nil || errors.Is(err, membership.ErrUnknownMember)) && (s.net.at(victim.name) != nil || !s.isMember(victim.name)) {
-			return
-		}
-	}
-}
-
-// isMember says whether a node that runs has the name on its map still: who removed it may have
-// died before it told.
-func (s *sim) isMember(name string) bool {
-	return slices.ContainsFunc(s.runs(), func(run *running) bool {
-		known, ok := run.members.Now()
-		return ok && slices.ContainsFunc(known.All, func(m wire.Member) bool { return m.Name == name })
-	})
-}
-
 // heal has an operator restart nodes that have nobody to join: those that they know are gone, or
 // have never been there.
 func (s *sim) heal() {
