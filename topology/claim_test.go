@@ -115,3 +115,23 @@ func testOvertaken(t *testing.T) {
 	c.net.Clear()
 	c.rest()
 }
+
+// A node that gave up its authority tells all others at once. Their answers are what its next claim
+// waits for. It does not wait for the pause between two probes: it is not ready meanwhile.
+func TestOvertakenNodeIsBackSoon(t *testing.T) { bubble(t, testBackSoon) }
+
+func testBackSoon(t *testing.T) {
+	c := newClusterOf(t, 3, func(c *cluster) {
+		c.adjust = func(o *Options) { o.ProbeEvery = ProbeEveryMax }
+	})
+	n := c.nodes[0]
+	for _, since := range []time.Duration{0, ProbeEveryMax / 3, ProbeEveryMax / 2} { // the last probe
+		time.Sleep(5*ProbeEveryMax + since)
+		n.Overtaken("a test")
+		began := time.Now()
+		poll.True(t, "it is in sync again", n.board.InSync)
+		if took := time.Since(began); took > 4*unsettledProbe {
+			t.Errorf("it took %v", took)
+		}
+	}
+}

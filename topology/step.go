@@ -124,16 +124,21 @@ func (t *Topology) reconsider() {
 		t.opt.Log.Info("ring changes", "reads", ringName(reads), "writes", len(view.Writes), "nodes", len(view.Names))
 	}
 	if changed {
-		t.revision.Add(1)
-		for _, m := range tell {
-			m.prober.tell()
-		}
+		t.restated(tell)
 	}
 	if changed || unknown {
 		t.board.Wake()
 	}
 	for _, name := range victims {
 		t.opt.Members.Evict(name)
+	}
+}
+
+// restated has members told that what this node states has changed.
+func (t *Topology) restated(members []*member) {
+	t.revision.Add(1)
+	for _, m := range members {
+		m.prober.tell()
 	}
 }
 

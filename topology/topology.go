@@ -389,7 +389,9 @@ func (t *Topology) fence(reason string) {
 	t.mu.hold()
 	t.primacy.lose()
 	was := t.board.SetInSync(false)
+	tell := t.mu.roster.list()
 	t.mu.Unlock()
+	t.restated(tell) // the next claim waits for their answers
 	if was {
 		t.opt.Log.Warn("not in sync any more", "reason", reason)
 		why := fmt.Errorf("%w: %s", placement.ErrNotInSync, reason)
