@@ -14,9 +14,9 @@ import (
 
 // cluster serves what a node tells of itself and the cluster, and changes the members (members.go).
 type cluster struct {
-	of      Cluster
-	parting *atomic.Bool
-	last    ringCache
+	of     Cluster
+	ending *ending // of the server
+	last   ringCache
 }
 
 // document answers with a document as JSON.
@@ -99,7 +99,7 @@ func (k *cluster) healthz(ctx *fasthttp.RequestCtx, _ *scratch) error { return t
 
 func (k *cluster) readyz(ctx *fasthttp.RequestCtx, _ *scratch) error {
 	ok, reason := k.of.Ready()
-	if k.parting.Load() {
+	if k.ending.parting() {
 		ok, reason = false, "the node is stopping"
 	}
 	if !ok {

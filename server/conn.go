@@ -164,7 +164,7 @@ func (c *conn) read(p []byte) (int, error) {
 	if err == io.EOF {
 		c.eof = true
 	}
-	if err != nil && kind == waitNext && c.srv.stopping.Load() {
+	if err != nil && kind == waitNext && c.srv.ending.stopping() {
 		err = io.EOF // its last call is over, and there is nothing to answer
 	}
 	return n, err

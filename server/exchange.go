@@ -91,7 +91,7 @@ func offerLink(h *fasthttp.ResponseHeader) {
 // link makes the connection a link: after the answer it carries messages.
 func (m *messages) link(ctx *fasthttp.RequestCtx, _ *scratch) error {
 	c := connOf(ctx)
-	if c.srv.stopping.Load() {
+	if c.srv.ending.stopping() {
 		return kv.ErrStopping
 	}
 	ctx.SetStatusCode(fasthttp.StatusSwitchingProtocols)

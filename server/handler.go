@@ -61,7 +61,7 @@ func (s *Server) guarded(ctx *fasthttp.RequestCtx, c *conn) {
 // finish puts on every answer what every answer has.
 func (s *Server) finish(ctx *fasthttp.RequestCtx, c *conn) {
 	s.sign(ctx, !bytes.HasPrefix(ctx.Request.Header.RequestURI(), internalPrefix))
-	if !c.linked && (c.extra || s.parting.Load() && c.parts()) {
+	if !c.linked && (c.extra || s.ending.parting() && c.parts()) {
 		ctx.Response.SetConnectionClose()
 	}
 	c.linger = c.linger || c.req.left != 0

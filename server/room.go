@@ -22,8 +22,7 @@ type room struct {
 	limits     timeouts
 	sweepEvery time.Duration // 0: a test turns the clock
 	swept      atomic.Int64  // when the sweep loop last ran, by the clock
-	parting    atomic.Bool   // answers end their connections
-	stopping   atomic.Bool   // all have to go: parting, too
+	ending     ending
 
 	mu struct {
 		sync.Mutex

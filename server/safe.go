@@ -40,7 +40,7 @@ func (k *cluster) safeToStop(ctx *fasthttp.RequestCtx, sc *scratch) error {
 // read.
 func (k *cluster) safety(nodes []string, quorum bool, timeout time.Duration) (api.SafeToStop, error) {
 	doc, err := k.of.SafeToStop(nodes, quorum, time.Now().Add(timeout))
-	if k.parting.Load() && doc.Safe {
+	if k.ending.parting() && doc.Safe {
 		doc.Safe, doc.Reason, doc.Error = false, reasonAskAnother, reasonAskAnother
 	}
 	return doc, err

@@ -2,7 +2,6 @@ package server
 
 import (
 	"strings"
-	"sync/atomic"
 	"testing"
 )
 
@@ -31,8 +30,8 @@ func TestSafeToStop(t *testing.T) {
 	get("?node=n1", 400, "nodes, quorum, timeout")
 	f.send("POST", "/cluster/safe-to-stop", "", token).want(t, 405)
 
-	k := cluster{of: f.cluster, parting: new(atomic.Bool)}
-	k.parting.Store(true)
+	k := cluster{of: f.cluster, ending: new(ending)}
+	k.ending.bits.Or(drains)
 	if doc, err := k.safety(nil, false, 0); err != nil || doc.Safe || doc.Reason != reasonAskAnother || doc.Error != reasonAskAnother {
 		t.Errorf("a node that is stopping: %+v, %v", doc, err)
 	}

@@ -177,7 +177,7 @@ func New(o Options, store Store, members Cluster, peers Peers) *Server {
 	s.keys = &keys{store: store, limits: o.Limits, budgets: held}
 	s.routes.addKeys(s.keys)
 	s.routes.addStreams(&listings{store, held, o.turns(), o.pageBytes()}, &clearings{store}, &batches{store, o.Limits, held}, &loads{store, o.Limits, held})
-	s.routes.addCluster(&cluster{of: members, parting: &s.parting}, &backups{of: members})
+	s.routes.addCluster(&cluster{of: members, ending: &s.ending}, &backups{of: members})
 	s.messages = newMessages(&s.opts, peers, held, &s.journal)
 	s.routes.addMessages(s.messages)
 	s.routes.addPages(newPages(&s.opts))
@@ -201,7 +201,7 @@ func (s *Server) Serve(ln net.Listener) error {
 			pause = 0
 			s.accept(nc)
 			continue
-		case s.stopping.Load():
+		case s.ending.stopping():
 			s.acceptWaiting(ln)
 			return nil
 		case !acceptAgain(err):
@@ -225,7 +225,7 @@ func (s *Server) Serve(ln net.Listener) error {
 func (s *Server) begin(ln net.Listener) bool {
 	s.listening.Lock()
 	defer s.listening.Unlock()
-	if s.stopping.Load() {
+	if s.ending.stopping() {
 		return false
 	}
 	s.wg.Add(1)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"os"
+	"sync/atomic"
 	"time"
 )
 
@@ -44,7 +45,28 @@ const (
 
 // SetDraining has all answers end their connections, and /readyz say that the node is not ready; or
 // it ends that. Nothing else changes: connections are accepted, and requests answered.
-func (s *Server) SetDraining(on bool) { s.parting.Store(on || s.stopping.Load()) }
+func (s *Server) SetDraining(on bool) {
+	if on {
+		s.ending.bits.Or(drains)
+	} else {
+		s.ending.bits.And(^uint32(drains))
+	}
+}
+
+// ending is how far the end of a server has come: bits in one word, so that answers learn of both
+// by one load, and neither is lost where both change at once.
+type ending struct{ bits atomic.Uint32 }
+
+const (
+	drains = 1 << iota // SetDraining
+	stops              // Shutdown: all have to go
+)
+
+// parting says that answers end their connections.
+func (e *ending) parting() bool { return e.bits.Load() != 0 }
+
+// stopping says that Shutdown was called.
+func (e *ending) stopping() bool { return e.bits.Load()&stops != 0 }
 
 // Shutdown stops accepting, and lets requests finish (their answers say Connection: close). A
 // connection that was active lately may send one more, one that is idle for longer is closed. At
@@ -52,8 +74,7 @@ func (s *Server) SetDraining(on bool) { s.parting.Store(on || s.stopping.Load())
 // answered them: a Store that is closed answers kv.ErrStopping at once.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.listening.Lock()
-	s.parting.Store(true)
-	if !s.stopping.Swap(true) {
+	if s.ending.bits.Or(stops)&stops == 0 {
 		close(s.stop)
 	}
 	for ln := range s.listening.on {
@@ -136,7 +157,7 @@ func (c *conn) lastCall(now int64) {
 // nothing has come.
 func (c *conn) receive(p []byte, waiting int64) (n int, err error) {
 	kind, _ := unpack(waiting)
-	if kind == waitNext && c.srv.stopping.Load() {
+	if kind == waitNext && c.srv.ending.stopping() {
 		// Checked after the wait is noted, as room.lastCall looks at it after stopping is set: one
 		// of the two sees the other.
 		switch c.partings++; {
@@ -151,7 +172,7 @@ func (c *conn) receive(p []byte, waiting int64) (n int, err error) {
 	for {
 		n, err = c.Conn.Read(p)
 		switch {
-		case n > 0 || !errors.Is(err, os.ErrDeadlineExceeded) || !c.srv.stopping.Load():
+		case n > 0 || !errors.Is(err, os.ErrDeadlineExceeded) || !c.srv.ending.stopping():
 			return n, err
 		case kind == waitNext && !hasSent(c.Conn):
 			return n, err

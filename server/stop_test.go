@@ -54,6 +54,30 @@ func TestDraining(t *testing.T) {
 	ask(other, r, "/readyz", 200, false)
 }
 
+// A server that stops has its answers end their connections, also where the draining before is
+// given up in the same moment, as by a leave that fails.
+func TestDrainingEndsWhileTheServerStops(t *testing.T) {
+	for range 1000 {
+		s := New(Options{}, newFakeStore(), &fakeCluster{}, fakePeers{})
+		begun, over := make(chan struct{}), make(chan struct{})
+		go func() {
+			defer close(over)
+			s.SetDraining(true)
+			close(begun)
+			for n := 0; n < 10_000 && !s.ending.stopping(); n++ { // it spins: not for long
+				s.SetDraining(false)
+			}
+		}()
+		<-begun
+		if err := s.Shutdown(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		if <-over; !s.ending.parting() {
+			t.Fatal("it stops, and answers keep their connections")
+		}
+	}
+}
+
 // A node goes on to be reached while it drains: its messages are no answers that end connections.
 func TestLinksWhileDraining(t *testing.T) {
 	f := start(t, Options{})
@@ -125,7 +149,7 @@ func TestStopAnswersWhatHasBegun(t *testing.T) {
 				_, _ = io.WriteString(c, request[:sent])
 				done := make(chan error)
 				go func() { done <- f.Shutdown(context.Background()) }()
-				poll.True(t, "it stops", f.stopping.Load)
+				poll.True(t, "it stops", f.ending.stopping)
 				close(stops)
 				_, _ = io.WriteString(c, request[sent:])
 				a := readAnswer(t, r, "PUT")
@@ -261,7 +285,7 @@ func TestStopTakesWhatKnocks(t *testing.T) {
 	poll.True(t, "it is about to accept", held.asked.Load)
 	done := make(chan error, 1)
 	go func() { done <- s.Shutdown(context.Background()) }()
-	poll.True(t, "it stops", s.stopping.Load)
+	poll.True(t, "it stops", s.ending.stopping)
 	close(held.let)
 	a := readAnswer(t, bufio.NewReader(c), "GET")
 	a.want(t, 200)
