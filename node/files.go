@@ -58,10 +58,10 @@ func connBound(files, aside int, resp bool) (bound, error) {
 // connsAside is how many connections there may be at listeners that are not for clients.
 func (c *Config) connsAside() (n int) {
 	if c.PprofAddr != "" {
-		n += pprofConns
+		n += sideConns
 	}
 	if c.MetricsListen != "" {
-		n += metricsConns
+		n += sideConns
 	}
 	return n
 }

@@ -30,8 +30,8 @@ func TestConnBound(t *testing.T) {
 	}
 	// The profiler's connections are beside those that the node takes.
 	plain, _ := connBound(256, 0, false)
-	beside, err := connBound(256, pprofConns, false)
-	if err != nil || server.FilesOf(beside.conns)+pprofConns > server.FilesOf(plain.conns) {
+	beside, err := connBound(256, sideConns, false)
+	if err != nil || server.FilesOf(beside.conns)+sideConns > server.FilesOf(plain.conns) {
 		t.Errorf("with a profiler: %d connections (%v), without %d", beside.conns, err, plain.conns)
 	}
 }

@@ -39,10 +39,10 @@ type Node struct {
 	bound    bound        // of connections
 	slow     *slowlog.Log // nil: off
 	server   *server.Server
-	resp     *respServer    // nil: the node does not speak the Redis protocol
-	hosts    *hosts         // of members; nil: a secret tells who is one
-	pprof    *pprofServer   // nil: none
-	metrics  *metricsServer // nil: none
+	resp     *respServer // nil: the node does not speak the Redis protocol
+	hosts    *hosts      // of members; nil: a secret tells who is one
+	pprof    *sideServer // nil: none
+	metrics  *sideServer // nil: none
 	listener net.Listener
 }
 
@@ -278,18 +278,13 @@ func (n *Node) unwire() error { return errors.Join(n.unplug(), n.store.Close()) 
 
 // unplug closes the parts that there are but the store.
 func (n *Node) unplug() error {
-	var errs []error
 	if n.members != nil {
 		n.members.Close()
 	}
 	if n.plane != nil {
 		n.plane.Close()
 	}
-	errs = append(errs, n.metrics.close())
-	if n.pprof != nil {
-		errs = append(errs, n.pprof.close())
-	}
-	return errors.Join(errs...)
+	return errors.Join(n.metrics.close(), n.pprof.close())
 }
 
 // dial makes the transport to the node at addr.
