@@ -12,23 +12,16 @@ import (
 
 const metricsIdleTimeout = 2 * time.Minute // longer than the usual time between two scrapes
 
-// serveMetrics serves /metrics, /healthz and /readyz on addr. With a token, /metrics wants one of
+// serveMetrics serves /metrics on addr, and how the node is. With a token, /metrics wants one of
 // the tokens that are not empty.
-func serveMetrics(addr string, metrics http.Handler, ready func() (bool, string), log *slog.Logger, tokens ...string) (*sideServer, error) {
+func serveMetrics(addr string, metrics, health http.Handler, log *slog.Logger, tokens ...string) (*sideServer, error) {
 	ln, err := net.Listen("tcp", addr)
 	if err != nil {
 		return nil, fmt.Errorf("cannot listen on %s for metrics: %w; give another --metrics-port, or --bind", addr, err)
 	}
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", withToken(metrics, tokens))
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
-	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
-		if ok, reason := ready(); !ok {
-			http.Error(w, reason, http.StatusServiceUnavailable)
-			return
-		}
-		fmt.Fprintln(w, "ready")
-	})
+	mux.Handle("/", health)
 	return serveSide(ln, "metrics", mux, metricsIdleTimeout, log), nil
 }
 

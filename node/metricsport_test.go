@@ -1,17 +1,20 @@
 package node
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
+	"httpdhs/internal/poll"
 	"httpdhs/internal/ports"
 )
 
-// withMetricsPort opens a node with a metrics port, and returns the addresses of both.
-func withMetricsPort(t *testing.T, change func(*Config)) (clients, metrics string) {
+// withMetricsPort opens a node with a metrics port, and returns the addresses of both ports.
+func withMetricsPort(t *testing.T, change func(*Config)) (n *Node, clients, metrics string) {
 	t.Helper()
 	port, err := ports.Take(1)
 	if err != nil {
@@ -23,12 +26,11 @@ func withMetricsPort(t *testing.T, change func(*Config)) (clients, metrics strin
 	}
 	cfg := Config{Name: "127.0.0.1:1", Listener: ln, MetricsListen: fmt.Sprintf("127.0.0.1:%d", port)}
 	change(&cfg)
-	n, err := Open(cfg)
-	if err != nil {
+	if n, err = Open(cfg); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(n.Kill)
-	return ln.Addr().String(), cfg.MetricsListen
+	return n, ln.Addr().String(), cfg.MetricsListen
 }
 
 // ask is the status and the body of an answer. A token is sent if it is not empty.
@@ -61,7 +63,7 @@ func ask(t *testing.T, addr, path, token string, headers ...string) (status int,
 // With a port of their own, the metrics are there and nowhere else, beside how the node is, and no
 // key is.
 func TestMetricsPort(t *testing.T) {
-	clients, metrics := withMetricsPort(t, func(cfg *Config) { cfg.AuthToken = "client" })
+	_, clients, metrics := withMetricsPort(t, func(cfg *Config) { cfg.AuthToken = "client" })
 	if status, body := ask(t, metrics, "/metrics", ""); status != 200 || !strings.Contains(body, "httpdhs_build_info") || !strings.Contains(body, "go_goroutines") {
 		t.Errorf("metrics: %d %.100s", status, body)
 	}
@@ -85,7 +87,7 @@ func TestMetricsPort(t *testing.T) {
 // clients; any other is not.
 func TestMetricsToken(t *testing.T) {
 	for _, apart := range []bool{false, true} {
-		clients, metrics := withMetricsPort(t, func(cfg *Config) {
+		_, clients, metrics := withMetricsPort(t, func(cfg *Config) {
 			cfg.AuthToken, cfg.MetricsToken = "client", "metrics"
 			if !apart {
 				cfg.MetricsListen = ""
@@ -103,4 +105,30 @@ func TestMetricsToken(t *testing.T) {
 			t.Errorf("the metrics token reads keys: %d", status)
 		}
 	}
+}
+
+// A node that drains says at its metrics port too that it is not ready and is healthy, in the words
+// of the port of clients.
+func TestHealthAtTheMetricsPort(t *testing.T) {
+	n, clients, metrics := withMetricsPort(t, func(cfg *Config) { cfg.DrainDelay = time.Hour })
+	same := func(path string, want int, part string) {
+		t.Helper()
+		status, body := ask(t, metrics, path, "")
+		if status != want || !strings.Contains(body, part) {
+			t.Errorf("%s: %d %s, want %d and %s", path, status, body, want, part)
+		}
+		if other, there := ask(t, clients, path, ""); other != status || there != body {
+			t.Errorf("%s: %d %s, and at the port of clients %d %s", path, status, body, other, there)
+		}
+	}
+	same("/healthz", 200, "ok")
+	same("/readyz", 200, "ready")
+	ctx, cancel := context.WithCancel(t.Context())
+	drained := make(chan struct{})
+	go func() { defer close(drained); n.Drain(ctx) }()
+	poll.True(t, "it drains", func() bool { return n.draining.Load() })
+	same("/readyz", 503, "stopping")
+	same("/healthz", 200, "ok")
+	cancel()
+	<-drained
 }

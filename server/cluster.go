@@ -1,9 +1,7 @@
 package server
 
 import (
-	"bytes"
 	"encoding/json"
-	"fmt"
 	"sync/atomic"
 	"time"
 
@@ -93,36 +91,4 @@ func tagged(ctx *fasthttp.RequestCtx, etag string, body []byte) error {
 	ctx.Response.Header.SetContentTypeBytes(typeJSON)
 	ctx.Response.SetBodyRaw(body)
 	return nil
-}
-
-func (k *cluster) healthz(ctx *fasthttp.RequestCtx, _ *scratch) error { return text(ctx, "ok\n") }
-
-func (k *cluster) readyz(ctx *fasthttp.RequestCtx, _ *scratch) error {
-	ok, reason := k.of.Ready()
-	if k.ending.parting() {
-		ok, reason = false, "the node is stopping"
-	}
-	if !ok {
-		return &statusError{fasthttp.StatusServiceUnavailable, reason}
-	}
-	return k.sayReady(ctx)
-}
-
-// sayReady says with "ready" how much memory is left: a node that is full is
-// ready, since it answers and keeps what it holds.
-func (k *cluster) sayReady(ctx *fasthttp.RequestCtx) error {
-	doc := api.Ready{Ready: true}
-	doc.Used, doc.Max, doc.IsFull = k.of.Memory()
-	ctx.Response.Header.Set(fasthttp.HeaderVary, "Accept")
-	if bytes.Contains(ctx.Request.Header.Peek(fasthttp.HeaderAccept), typeJSON) {
-		return document(ctx, &doc)
-	}
-	body := "ready\n"
-	if doc.Max > 0 {
-		body += fmt.Sprintf("memory: %d of %d bytes\n", doc.Used, doc.Max)
-	}
-	if doc.IsFull {
-		body += "full: writes that need more are refused\n"
-	}
-	return text(ctx, body)
 }

@@ -148,6 +148,7 @@ type Server struct {
 	journal  journal
 	routes   *routes
 	keys     *keys
+	cluster  *cluster
 	messages *messages
 
 	listening struct {
@@ -177,7 +178,8 @@ func New(o Options, store Store, members Cluster, peers Peers) *Server {
 	s.keys = &keys{store: store, limits: o.Limits, budgets: held}
 	s.routes.addKeys(s.keys)
 	s.routes.addStreams(&listings{store, held, o.turns(), o.pageBytes()}, &clearings{store}, &batches{store, o.Limits, held}, &loads{store, o.Limits, held})
-	s.routes.addCluster(&cluster{of: members, ending: &s.ending}, &backups{of: members})
+	s.cluster = &cluster{of: members, ending: &s.ending}
+	s.routes.addCluster(s.cluster, &backups{of: members})
 	s.messages = newMessages(&s.opts, peers, held, &s.journal)
 	s.routes.addMessages(s.messages)
 	s.routes.addPages(newPages(&s.opts))
