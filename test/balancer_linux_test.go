@@ -13,6 +13,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -42,6 +43,8 @@ type balancer struct {
 type backend struct {
 	ready    bool // as it last said
 	said503  bool // since it was last ready
+	drains   bool // as is known before the balancer hears: answers end connections
+	parted   int  // answers since
 	underWay int  // requests that it was chosen for
 	open     map[*keptConn]struct{}
 	excused  bool // it is killed or cut off: what was under way there may fail
@@ -201,7 +204,8 @@ const (
 // send sends a request to node i, over the connection there or a new one.
 func (b *balancer) send(i int, kept **keptConn, request string) (body string, how sending, err error) {
 	defer b.at(i, func(n *backend) { n.underWay-- })
-	was := b.isExcused(i)
+	var was, drains bool
+	b.at(i, func(n *backend) { was, drains = n.excused, n.drains })
 	k := (*kept).usable()
 	if k == nil {
 		if k, err = b.connect(i); err != nil {
@@ -215,6 +219,11 @@ func (b *balancer) send(i int, kept **keptConn, request string) (body string, ho
 	body, last, err := k.exchange(request)
 	*kept = k
 	b.at(i, func(n *backend) {
+		if drains && err == nil {
+			if n.parted++; !last {
+				err = errors.New("the node drains, and its answer does not end the connection")
+			}
+		}
 		if last || err != nil {
 			delete(n.open, k)
 			k.close()
@@ -257,6 +266,26 @@ func (b *balancer) withdrawn(i int) (err error) {
 		}
 	})
 	return err
+}
+
+// withdraw has node i drain, waits until the balancer has heard, and has what was under way there
+// end. Whatever the node answers meanwhile has to end its connection.
+func (b *balancer) withdraw(t *testing.T, i int) {
+	t.Helper()
+	b.f.signal(i, syscall.SIGTERM)
+	poll.Until(t, "it drains", func() error {
+		status, body, err := b.f.get(i, "/readyz")
+		if err == nil && status != http.StatusServiceUnavailable {
+			err = fmt.Errorf("%d %s", status, body)
+		}
+		return err
+	})
+	b.at(i, func(n *backend) { n.drains = true })
+	poll.Until(t, "the balancer has heard", func() error { return b.withdrawn(i) })
+	b.at(i, func(n *backend) {
+		t.Logf("node %d drained, and had %d requests before the balancer heard", i, n.parted)
+		n.drains, n.parted = false, 0
+	})
 }
 
 // excuse has node i be killed or cut off, by do, and waits until it is used no more. What was under

@@ -10,8 +10,6 @@ import (
 	"syscall"
 	"testing"
 	"time"
-
-	"httpdhs/internal/poll"
 )
 
 // quay is a network of containers, with names, on podman's machine. The test has an end of a cable
@@ -166,8 +164,7 @@ func imageCluster(t *testing.T, p *podman) {
 
 	for i := range f.ships {
 		p.do(t, "exec", fmt.Sprintf("node%d", (i+1)%3), "httpdhs", "safe-to-stop", "--wait", f.name(i))
-		f.signal(i, syscall.SIGTERM)
-		poll.Until(t, "the balancer has heard", func() error { return b.withdrawn(i) })
+		b.withdraw(t, i)
 		b.more(t, 200)
 		f.stop(i) // the second signal ends the draining, which so takes no longer than it has to
 		if i == 0 {

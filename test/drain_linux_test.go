@@ -86,25 +86,33 @@ func (k *keptConn) close() {
 
 // Nodes are restarted one after the other, behind a load balancer that follows their readiness. No
 // request fails, and none is refused: a node that is to stop says that it is not ready, and serves
-// on until the balancer has heard.
+// on until the balancer has heard. With make soak all is as it is set up for users: the balancer
+// asks every second, and nobody cuts the draining of five seconds short.
 func TestRollingRestartBehindBalancer(t *testing.T) {
 	t.Parallel()
-	f := newFleet(t, 3, "--drain-delay=1h")
+	every, clients := soaked(100*time.Millisecond, time.Second), soaked(12, 64)
+	f := newFleet(t, 3, "--drain-delay="+soaked("1h", "5s"))
 	f.startAll()
-	b := startBalancer(f, 100*time.Millisecond, 0, 12)
+	b := startBalancer(f, every, 0, clients)
 	b.more(t, 500)
-	for i := range f.ships {
-		f.signal(i, syscall.SIGTERM)
-		poll.Until(t, "the balancer has heard", func() error { return b.withdrawn(i) })
-		b.more(t, 200)
-		f.stop(i) // the second signal ends the draining, which so takes no longer than it has to
-		b.more(t, 200)
-		f.start(i)
-		f.awaitSettled(0, 1, 2)
-		b.awaitUsed(t, i)
+	for range soaked(1, 5) {
+		for i := range f.ships {
+			b.withdraw(t, i)
+			b.more(t, 200)
+			if soak {
+				f.awaitEnd(i)
+			} else {
+				f.stop(i) // the second signal ends the draining, which so takes no longer than it has to
+			}
+			b.more(t, 200)
+			f.start(i)
+			f.awaitSettled(0, 1, 2)
+			b.awaitUsed(t, i)
+		}
+		b.more(t, 500)
 	}
-	b.more(t, 500)
 	b.end(t)
+	b.readBack(t)
 }
 
 // A node that drains is not ready, is healthy, and serves who comes, with HTTP and the protocol of

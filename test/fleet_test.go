@@ -237,6 +237,12 @@ func (f *fleet) kill9(i int) {
 func (f *fleet) stop(i int) {
 	f.t.Helper()
 	f.signal(i, syscall.SIGTERM)
+	f.awaitEnd(i)
+}
+
+// awaitEnd waits until node i has ended in good order.
+func (f *fleet) awaitEnd(i int) {
+	f.t.Helper()
 	p := f.proc(i)
 	if status, err := p.wait(); err != nil || status != 0 {
 		f.t.Errorf("node %d ends with status %d, %v", i, status, err)
