@@ -12,6 +12,7 @@ import (
 
 const (
 	rulesFile     = "../../deploy/prometheus/rules.yaml"
+	rulesTestFile = "../../deploy/prometheus/rules_test.yaml"
 	dashboardFile = "../../deploy/grafana/httpdhs.json"
 )
 
@@ -22,6 +23,7 @@ var (
 	expression = regexp.MustCompile(`(?m)^ +expr: (.*)$`)
 	recorded   = regexp.MustCompile(`(?m)^ +- record: (.*)$`)
 	alertName  = regexp.MustCompile(`(?m)^ +- alert: (.*)$`)
+	alertTest  = regexp.MustCompile(`alertname: (\w+),?\s+exp_alerts:( \[\])?`)
 	runbook    = regexp.MustCompile(`(?m)^### (Httpdhs[A-Za-z]+)$`)
 	runbookURL = regexp.MustCompile(`(?m)^ +runbook_url: docs/operations\.md#(.*)$`)
 )
@@ -159,6 +161,22 @@ func TestAlertsHaveRunbooks(t *testing.T) {
 	for _, part := range []string{"severity", "summary", "description"} {
 		if n := strings.Count(rules, part+": "); n != len(alerts) {
 			t.Errorf("%d alerts have a %s, of %d", n, part, len(alerts))
+		}
+	}
+}
+
+// Each alert has a test at which it fires, and one at which it does not.
+func TestAlertsHaveTests(t *testing.T) {
+	tests := read(t, rulesTestFile)
+	for _, m := range alertName.FindAllStringSubmatch(read(t, rulesFile), -1) {
+		var fires, quiet bool
+		for _, tried := range alertTest.FindAllStringSubmatch(tests, -1) {
+			if tried[1] == m[1] {
+				fires, quiet = fires || tried[2] == "", quiet || tried[2] != ""
+			}
+		}
+		if !fires || !quiet {
+			t.Errorf("%s has a test in which it fires: %v, and one in which it does not: %v", m[1], fires, quiet)
 		}
 	}
 }
