@@ -377,6 +377,32 @@ func TestChartIsSmallByDefault(t *testing.T) {
 	}
 }
 
+// Each alert links to its entry: in the file of this checkout, or where the values say that it is.
+func TestAlertsLinkToRunbooks(t *testing.T) {
+	const elsewhere = "https://docs.example.com/operations"
+	enabled := filepath.Join(t.TempDir(), "values.yaml")
+	if err := os.WriteFile(enabled, []byte("metrics: {prometheusRule: {enabled: true}}"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for values, base := range map[string]string{enabled: "docs/operations.md", filepath.Join(chart, "ci", "all-values.yaml"): elsewhere} {
+		alerts := 0
+		for _, group := range the[*monitoring.PrometheusRule](t, rendered(t, values)).Spec.Groups {
+			for _, rule := range group.Rules {
+				if rule.Alert == "" {
+					continue
+				}
+				alerts++
+				if got, want := rule.Annotations["runbook_url"], base+"#"+strings.ToLower(rule.Alert); got != want {
+					t.Errorf("%s links to %s, want %s", rule.Alert, got, want)
+				}
+			}
+		}
+		if alerts == 0 {
+			t.Errorf("%s: no alerts", values)
+		}
+	}
+}
+
 // built is the binary of this checkout.
 func built(t *testing.T) string {
 	t.Helper()
