@@ -28,9 +28,9 @@ type NodeStats struct {
 	Name  string `json:"name"`            // host:port
 	Error string `json:"error,omitempty"` // why it could not be asked: then the rest is absent
 
-	Time        time.Time `json:"time,omitzero"`    // when it counted, by its own clock
-	Started     time.Time `json:"started,omitzero"` // when its process began
-	Connections int64     `json:"connections"`      // of clients and of other nodes
+	Time        time.Time `json:"time,omitzero"`         // when it counted, by its own clock
+	Started     time.Time `json:"started,omitzero"`      // when its process began
+	Connections *int64    `json:"connections,omitempty"` // of clients and of other nodes
 
 	Operations []OperationStats `json:"operations,omitzero"` // each kind that it carries out
 

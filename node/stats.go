@@ -93,7 +93,7 @@ func readStats(name string, answer []byte, err error) api.NodeStats {
 
 func describeStats(name string, s *wire.Stats) api.NodeStats {
 	n := api.NodeStats{
-		Name: name, Time: s.At, Started: s.Started, Connections: s.Connections,
+		Name: name, Time: s.At, Started: s.Started, Connections: &s.Connections,
 		Operations: make([]api.OperationStats, len(s.Operations)),
 	}
 	for i := range s.Operations {

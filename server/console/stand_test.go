@@ -261,7 +261,7 @@ func (s *stand) stats() api.Stats {
 			s.count(n.Name, "delete", 2, 0.0003), s.count(n.Name, "update", 0, 0), s.count(n.Name, "list", 0.4, 0.02),
 			s.count(n.Name, "batch", 0, 0), s.count(n.Name, "load", 0, 0), s.count(n.Name, "resp", gets/9, 0.00006),
 		}
-		stats.Time, stats.Started, stats.Connections = now, s.started[n.Name], 40+int64(i%7)
+		stats.Time, stats.Started, stats.Connections = now, s.started[n.Name], new(40+int64(i%7))
 		stats.Operations = s.counts[n.Name]
 		if i == 0 {
 			stats.HotPartitions = s.hot
