@@ -84,8 +84,8 @@ func TestIndex(t *testing.T) {
 	}
 }
 
-// Clients need the token for everything but the two probes; it is no seal, and
-// the nodes' secret is no token.
+// Clients need the token for everything but what SECURITY.md lists. It is no seal, and the nodes'
+// secret is no token.
 func TestAuth(t *testing.T) {
 	f := start(t, Options{AuthToken: "s3cret", ClusterSecret: "ours", Console: func(ctx *fasthttp.RequestCtx) { _ = text(ctx, "") }, ConsolePaths: []string{"/console/app.js"}})
 	good := "Authorization: Bearer s3cret"

@@ -30,8 +30,8 @@ type Options struct {
 	AccessLog bool         // a line a request, at level info
 	SlowLog   *slowlog.Log // those that took long; nil: off
 
-	// AuthToken, if set, is what clients send as "Authorization: Bearer …" to
-	// everything but /healthz, /readyz and /internal/.
+	// AuthToken, if set, is what clients send as "Authorization: Bearer …" to everything but the
+	// paths that SECURITY.md lists.
 	AuthToken string
 
 	// ClusterSecret, if set, is what the messages of other nodes have to be
