@@ -162,6 +162,9 @@ func (p *memoryPlan) begin(log *slog.Logger, limit int64, nodes int) {
 	case p.store == 0:
 		log.Warn("THE STORE HAS NO BOUND, and the process is killed at its limit of memory: leave out --max-memory=0, or give it a size",
 			"limit", limit, "fits", p.storeFits)
+	case p.all*int64(nodes) > limit && nodes > 1: // of httpdhs dev, which has no --max-memory
+		log.Warn("MORE MEMORY IS ALLOWED THAN THE PROCESS MAY TAKE, and it is killed at its limit: take fewer --nodes, or give the process more",
+			"limit", limit, "sum", p.all*int64(nodes))
 	case p.all*int64(nodes) > limit:
 		log.Warn("MORE MEMORY IS ALLOWED THAN THE PROCESS MAY TAKE, and it is killed at its limit: give --max-memory less, or the process more",
 			"limit", limit, "sum", p.all*int64(nodes), "max_memory_that_fits", p.storeFits)
