@@ -16,7 +16,7 @@ func seeds(f *testing.F) {
 	r := kv.Record{Key: []byte("key"), Entry: kv.Entry{Version: 1 << 40, Expires: 1 << 50, Meta: []byte("a/b"), Value: []byte("value")}}
 	batch := wire.AppendApply(wire.OpenBatch(nil), &r)
 	batch = wire.AppendRead(batch, r.Key)
-	batch = wire.AppendDecide(batch, 7, []*kv.Op{
+	batch = wire.AppendDecide(batch, 7, 1<<20, []*kv.Op{
 		{Kind: kv.OpAppend, Cond: kv.Condition{Kind: kv.IfNotVersion, Versions: []kv.Version{1, 2}}, Record: r},
 		{Kind: kv.OpIncr, Number: 5, Record: kv.Record{Key: r.Key}},
 	})

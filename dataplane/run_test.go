@@ -455,7 +455,7 @@ func testRunsAreBounded(t *testing.T) {
 	for i := range long {
 		long[i] = &kv.Op{Kind: kv.OpGet, Record: kv.Record{Key: []byte("k")}}
 	}
-	if _, err := c.nodes[0].Exchange(nil, wire.AppendDecide(wire.OpenBatch(nil), 7, long)); !errors.Is(err, wire.ErrMalformed) {
+	if _, err := c.nodes[0].Exchange(nil, wire.AppendDecide(wire.OpenBatch(nil), 7, 1<<20, long)); !errors.Is(err, wire.ErrMalformed) {
 		t.Errorf("a run that is too long: %v", err)
 	}
 }

@@ -1,5 +1,7 @@
 package kv
 
+import "slices"
+
 // Decision is what the primary of a key makes of operations on it. They are carried out in their
 // order, in one step, under the lock that guards the key. What comes of them all is one record. Its
 // memory is used again for the next decision.
@@ -9,6 +11,14 @@ type Decision struct {
 	MaxValue int     // bytes of a value
 	MaxFound int     // bytes of what they find together; the first value is never refused
 
+	// Room is how many bytes of values may be copied. What is copied is taken from it, so decisions
+	// may share it. nil: there is no bound.
+	Room *int
+
+	// Needs is what would be copied, if that is more than Room. Nothing was carried out then, and
+	// nothing else came of it. 0: there was room.
+	Needs Copies
+
 	// What comes of them. The slices alias the operations and the decision's own memory.
 	Record  Record   // what is to be stored
 	Changed bool     // there is something to store
@@ -17,6 +27,7 @@ type Decision struct {
 
 	value []byte // of Record, if it was made of another
 	found []byte // copies of what was held
+	took  int    // of Room
 }
 
 // Result is what a decision makes of one operation.
@@ -29,14 +40,19 @@ type Result struct {
 	Entry   Entry
 }
 
-// Begin makes the decision ready for the operations in Ops, keeping its memory.
+// Begin makes the decision ready for the operations in Ops, keeping its memory. It has no bound on
+// what it copies, until it is given Room.
 func (d *Decision) Begin(version Version, maxValue, maxFound int) {
-	d.Version, d.MaxValue, d.MaxFound = version, maxValue, maxFound
+	d.Version, d.MaxValue, d.MaxFound, d.Room, d.took = version, maxValue, maxFound, nil, 0
 	d.Record = Record{Key: d.Ops[0].Key, Entry: Entry{Version: version}}
 	d.reset()
 }
 
 func (d *Decision) reset() {
+	if d.took > 0 {
+		*d.Room += d.took // it is carried out once more
+	}
+	d.took, d.Needs = 0, Copies{}
 	d.Results, d.found, d.Changed, d.Current = d.Results[:0], d.found[:0], false, 0
 }
 
@@ -62,6 +78,16 @@ func (d *Decision) Release() {
 	}
 }
 
+// Detach lets go of the decision's memory, where that is so much that Release would forget it. What
+// has come of the operations is the caller's then, and need not be copied.
+func (d *Decision) Detach() bool {
+	large := cap(d.value)+cap(d.found) > keepDecisionBytes
+	if large {
+		d.value, d.found = nil, nil
+	}
+	return large
+}
+
 // Decide carries the operations out on what is held. now is the time in Unix milliseconds. It
 // copies what it needs of held. It may be called again, with something else that is held.
 func (d *Decision) Decide(held *Entry, now int64) {
@@ -69,6 +95,9 @@ func (d *Decision) Decide(held *Entry, now int64) {
 	s := state{Decision: d, now: now, entry: *held, held: true}
 	if s.live() {
 		d.Current = held.Version
+	}
+	if d.Room != nil && !d.Small() && !d.affords(s.copies()) {
+		return
 	}
 	made := -1 // whose result is what is made so far
 	for i, op := range d.Ops {
@@ -96,7 +125,14 @@ func (d *Decision) Decide(held *Entry, now int64) {
 func (d *Decision) Repeat(held *Entry) {
 	d.reset()
 	s := state{Decision: d, entry: *held, held: true}
-	s.own()
+	if d.Derived() { // who has asked has the value
+		s.entry.Value, s.entry.Meta = d.Ops[0].Value, d.Ops[0].Meta
+	} else {
+		if d.Room != nil && !d.Small() && !d.affords(Copies{Made: len(held.Value)}) {
+			return
+		}
+		s.own()
+	}
 	d.Changed, d.Record.Entry = true, s.entry
 	for _, op := range d.Ops {
 		r := Result{Err: ErrUnknownOutcome}
@@ -154,15 +190,13 @@ func (s *state) own() {
 	}
 	s.held = false
 	s.entry.Meta = s.copy(s.entry.Meta)
-	if !s.made {
-		s.edit()
-	}
+	s.edit(len(s.entry.Value))
 }
 
-// edit puts a copy of the value where it can be changed.
-func (s *state) edit() {
+// edit puts a copy of the value where it can be changed, with room for it to become so long.
+func (s *state) edit(room int) {
 	if !s.made {
-		s.value = append(s.value[:0], s.entry.Value...)
+		s.value = append(slices.Grow(s.value[:0], room), s.entry.Value...)
 		s.entry.Value, s.made = s.value, true
 	}
 }

@@ -34,6 +34,7 @@ func get() *Op         { return update(OpGet, "", 0) }
 func incr() *Op        { return update(OpIncr, "", 1) }
 func put(v string) *Op { return update(OpPut, v, 0) }
 
+func ofType(meta string) func(*Op)  { return func(op *Op) { op.Meta = Meta(meta) } }
 func until(expires int64) func(*Op) { return func(op *Op) { op.Expires = expires } }
 
 func onlyIf(kind ConditionKind, value string, versions ...Version) func(*Op) {
@@ -317,8 +318,8 @@ func TestRepeatedDecisionTakesEffectOnce(t *testing.T) {
 		"appended":        {[]*Op{update(OpAppend, "8", 0)}, []Result{{Number: 1}}},
 		"a range":         {[]*Op{update(OpSetRange, "8", 0)}, []Result{{Number: 1}}},
 		"an expiry":       {[]*Op{update(OpExpire, "", 0, until(2000))}, []Result{{}}},
-		"a put":           {[]*Op{update(OpPut, "8", 0, onlyIf(IfAbsent, ""))}, []Result{{}}},
-		"a put that asks": {[]*Op{update(OpPut, "8", 0, prior)}, []Result{unknown}},
+		"a put":           {[]*Op{update(OpPut, "8", 0, onlyIf(IfAbsent, ""), ofType("m/m"))}, []Result{{}}},
+		"a put that asks": {[]*Op{update(OpPut, "8", 0, prior, ofType("m/m"))}, []Result{unknown}},
 		"a run":           {[]*Op{incr(), get()}, []Result{unknown, unknown}},
 	} {
 		e := held()

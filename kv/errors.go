@@ -73,6 +73,10 @@ var (
 	// ErrAnswersHeld: Call.Hold has no memory for the value that a get found.
 	ErrAnswersHeld = errors.New("too many answers wait in memory for their clients")
 
+	// ErrUndecided is an ErrAnswersHeld of what a key's primary decides: Call.Hold has no memory
+	// for what that copies. Nothing was done, and what is there is not known.
+	ErrUndecided = fmt.Errorf("%w, or are being made", ErrAnswersHeld)
+
 	// ErrOverloaded: a queue is at its bound; nothing was done.
 	ErrOverloaded = errors.New("the node is overloaded")
 

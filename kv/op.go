@@ -230,17 +230,19 @@ type Call struct {
 	// value is never refused. 0 is no bound.
 	MaxBytes int
 
-	// Hold, if it is set, is asked for the memory of each value above HeldBytes that a get finds,
-	// before it is copied to Buf: a get fails with ErrAnswersHeld where there is none. Several
-	// goroutines may ask at once.
-	Hold func(bytes int) bool
+	// Hold, if it is set, is asked for the memory of what the operations copy, before they copy it.
+	// Where there is none an operation does nothing: a get fails with ErrAnswersHeld, and what the
+	// primary decides, which is all operations on a key then, with ErrUndecided. The first
+	// HeldBytes are not asked for. Several goroutines may ask at once.
+	Hold func(Copies) bool
 }
 
-// HeldBytes is up to where a value is copied without asking Call.Hold.
+// HeldBytes is what a call may copy without asking Call.Hold, and no less than what another node
+// sends of values, or makes of them, without being told more.
 const HeldBytes = 16 << 10
 
-// Holds asks Hold, if it is to be asked, for a value of so many bytes.
-func (c *Call) Holds(bytes int) bool { return bytes <= HeldBytes || c.Hold == nil || c.Hold(bytes) }
+// Holds asks Hold, if there is one.
+func (c *Call) Holds(n Copies) bool { return c.Hold == nil || c.Hold(n) }
 
 // Reset makes the call ready for other operations, keeping its memory and who counts it.
 func (c *Call) Reset() {

@@ -2,6 +2,7 @@ package kv
 
 import (
 	"math"
+	"slices"
 	"strconv"
 )
 
@@ -124,11 +125,12 @@ func (s *state) splice(at int, b []byte, r *Result) {
 	}
 	text := s.value[:0]
 	if live {
-		s.edit()
+		s.edit(max(have, end))
 		text = s.value
 	}
-	for len(text) < at {
-		text = append(text, 0)
+	if gap := at - len(text); gap > 0 {
+		text = slices.Grow(text, end-len(text))[:at]
+		clear(text[at-gap:])
 	}
 	text = append(text[:at], b...)
 	if end < have {

@@ -58,10 +58,10 @@ func (p *Peer) Read(key []byte, t Ticket, quiet bool) bool {
 	return p.ask(quiet, func(q *queue) { q.read(key, t) })
 }
 
-// Decide queues operations on a key that the peer is to decide together, under a version. The
-// result is as that of Read.
-func (p *Peer) Decide(version kv.Version, ops []*kv.Op, t Ticket, quiet bool) bool {
-	return p.ask(quiet, func(q *queue) { q.decide(version, ops, t) })
+// Decide queues operations on a key that the peer is to decide together, under a version. It may
+// copy so many bytes of values. The result is as that of Read.
+func (p *Peer) Decide(version kv.Version, room int, ops []*kv.Op, t Ticket, quiet bool) bool {
+	return p.ask(quiet, func(q *queue) { q.decide(version, room, ops, t) })
 }
 
 // ask queues what is not kept for a peer that is down.

@@ -191,7 +191,7 @@ func handOut(t *testing.T, p *Peer, rounds int) *waiting {
 	for i := range rounds {
 		r := record(i, 1)
 		if !p.Apply([]Write{{r, w.ticket()}}, false, false) || !p.Read(r.Key, w.ticket(), false) ||
-			!p.Decide(r.Version, create(r), w.ticket(), false) {
+			!p.Decide(r.Version, 1<<20, create(r), w.ticket(), false) {
 			t.Fatal("a ticket was not taken")
 		}
 	}

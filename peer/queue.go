@@ -271,9 +271,9 @@ func (q *queue) read(key []byte, t Ticket) {
 }
 
 // decide adds a decision.
-func (q *queue) decide(version kv.Version, ops []*kv.Op, t Ticket) {
+func (q *queue) decide(version kv.Version, room int, ops []*kv.Op, t Ticket) {
 	b := q.open(wire.DecideSizeMax(ops))
-	q.added(b, wire.AppendDecide(b.buf, version, ops), wire.ItemDecide, t)
+	q.added(b, wire.AppendDecide(b.buf, version, room, ops), wire.ItemDecide, t)
 }
 
 // added takes in an item that was appended to b: buf is what b holds now.

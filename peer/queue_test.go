@@ -222,7 +222,7 @@ func testOnceMore(t *testing.T) {
 		return refuse, nil
 	})
 	w = newWaiting()
-	p.Decide(1, create(record(1, 1)), w.ticket(), false)
+	p.Decide(1, 1<<20, create(record(1, 1)), w.ticket(), false)
 	poll.True(t, "its outcome is unknown", func() bool { return w.all(t, FailedDown) })
 	if tries.Load() != 2 || !p.Up() {
 		t.Errorf("%d tries, and it is %v", tries.Load(), p.State())

@@ -172,7 +172,7 @@ func FuzzAnswer(f *testing.F) {
 		b, w := acquireBatch(), newWaiting()
 		b.buf, b.tickets = wire.AppendRead(b.buf, r.Key), append(b.tickets, w.ticket())
 		b.buf, b.tickets = wire.AppendApply(b.buf, &r), append(b.tickets, w.ticket())
-		b.buf, b.tickets = wire.AppendDecide(b.buf, 5, create(&r)), append(b.tickets, w.ticket())
+		b.buf, b.tickets = wire.AppendDecide(b.buf, 5, 1<<20, create(&r)), append(b.tickets, w.ticket())
 		b.asks, b.reads = 2, 1
 		b.retried = len(answer)%2 == 1
 		err := p.answered(b, answer)

@@ -112,7 +112,7 @@ func (a *attempt) dispatch(i int) {
 	case kv.ModeMerge:
 		writes{a}.start(i)
 	case kv.ModeDecide:
-		decisions{a}.start(i, 0)
+		decisions{a}.start(i, 0, kv.Copies{})
 	}
 }
 

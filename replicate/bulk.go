@@ -3,6 +3,7 @@ package replicate
 import (
 	"httpdhs/kv"
 	"httpdhs/peer"
+	"httpdhs/wire"
 )
 
 // bulk puts the operations of a call on their way.
@@ -143,6 +144,21 @@ func (a bulk) gathers(i int, owners []uint16) bool {
 	return true
 }
 
+// fill has the call ask for what the gathered decisions copy, as a rule.
+func (a bulk) fill() {
+	n := 0
+	for k := range a.p.merging.offers[:a.p.merging.n] {
+		if d := a.p.merging.offers[k].Decision; d != nil && !d.Small() {
+			n += fillEach
+		}
+	}
+	a.p.copied.fill(a.call, n)
+}
+
+// fillEach is what each decision that is gathered may copy, as a rule. What needs more than is left
+// is decided once more.
+const fillEach = kv.HeldBytes / gatherMax
+
 // merge offers what is gathered to this node's store, and passes on to the other owners what comes
 // of it.
 func (a bulk) merge() {
@@ -150,11 +166,13 @@ func (a bulk) merge() {
 	if g.n == 0 {
 		return
 	}
+	a.fill()
 	version := a.clock.Reserve(g.n)
 	for k, i := range g.ops[:g.n] {
 		if op, d := &a.call.Ops[i], g.offers[k].Decision; d != nil {
 			op.Version = version
 			d.Begin(version, a.replica.limits.MaxValueBytes, answerBytes)
+			d.Room = &a.p.copied.left
 		} else {
 			stamp(op, version)
 		}
@@ -170,8 +188,12 @@ func (a bulk) merge() {
 		if d := g.offers[k].Decision; d == nil {
 			*next = operation{round: round{readers: uint8(a.v.Replicas)}}
 			next.takeOwn(&r, place)
+		} else if r.Code == wire.Larger { // by itself, with memory that it asks for
+			d.Release()
+			decisions(a).start(int(i), 0, kv.Copies{})
+			continue
 		} else {
-			made, goesOn := decisions(a).made(int(i), &r, place)
+			made, goesOn := decisions(a).made(int(i), &r, place, kv.Copies{})
 			if d.Release(); !goesOn {
 				continue
 			}

@@ -20,7 +20,11 @@ const unpausedRounds = 16
 //
 // The run keeps its stamp when it is asked for again, unless the stamp was too low. Else a message
 // that arrives once more, long after it was declined, could have it take effect twice.
-func (a decisions) start(i int, declined ownerSet) {
+//
+// What the decision copies of values comes here, and is memory of the call. The primary alone knows
+// how much that is. Where it is more than a little, the primary decides nothing and says how much.
+// Then the call asks for that memory, and once more for the decision. room is what it has for it.
+func (a decisions) start(i int, declined ownerSet, room kv.Copies) {
 	op := &a.call.Ops[i]
 	if op.Version == 0 {
 		op.Version = a.clock.Now()
@@ -41,10 +45,10 @@ func (a decisions) start(i int, declined ownerSet) {
 				}
 				continue
 			}
-			a.decideHere(i, partition, uint8(k))
+			a.decideHere(i, partition, uint8(k), room)
 			return
 		}
-		if a.ask(i, n, k, declined) {
+		if a.ask(i, n, k, declined, room) {
 			return
 		}
 	}
@@ -54,31 +58,44 @@ func (a decisions) start(i int, declined ownerSet) {
 }
 
 // asking is an operation that asks owner k to decide.
-func asking(k int, declined ownerSet) operation {
+func asking(k int, declined ownerSet, room kv.Copies) operation {
 	return operation{
 		round:      round{phase: phaseDecide, asked: 1 << k},
-		writeState: writeState{declined: declined},
+		writeState: writeState{declined: declined, room: room},
 	}
 }
 
 // decideHere has this node decide, owner k.
-func (a decisions) decideHere(i, partition int, k uint8) {
+func (a decisions) decideHere(i, partition int, k uint8, room kv.Copies) {
 	op, d := &a.call.Ops[i], a.p.decision(a.call, i)
 	d.Begin(op.Version, a.replica.limits.MaxValueBytes, answerBytes)
+	if d.Room = &a.p.copied.left; room.Sum() > 0 {
+		a.p.lent = room.Sum()
+		d.Room = &a.p.lent
+	}
 	r := a.replica.decide(partition, op.Hash, d)
-	if next, passes := a.made(i, &r, k); passes {
+	for ok := true; r.Code == wire.Larger; { // again if it was overwritten with a longer one meanwhile
+		if room, ok = a.room(room, r.Needs); !ok {
+			a.p.end(i, kv.ErrUndecided)
+			return
+		}
+		a.p.lent = room.Sum()
+		d.Room = &a.p.lent
+		r = a.replica.decide(partition, op.Hash, d)
+	}
+	if next, passes := a.made(i, &r, k, room); passes {
 		writes(a).spread(i, &next, 1<<k)
 	}
 }
 
 // made takes what this node has decided, owner k, and says whether other owners are to store it:
 // next is the round in which they do. Else the answer is as good as that of a peer.
-func (a decisions) made(i int, r *wire.Result, k uint8) (next operation, passes bool) {
+func (a decisions) made(i int, r *wire.Result, k uint8, room kv.Copies) (next operation, passes bool) {
 	a.wrote = true
 	a.p.Lock()
 	defer a.p.Unlock()
 	if r.Code == wire.Decided {
-		a.p.takeDecision(i, r.Decision)
+		a.p.takeDecision(i, r.Decision, r.Decision.Detach())
 		passes = a.p.adopt(i, &a.call.Ops[i])
 	}
 	if passes {
@@ -86,7 +103,7 @@ func (a decisions) made(i int, r *wire.Result, k uint8) (next operation, passes 
 		next.own = r.Code
 		return next, true
 	}
-	next = asking(int(k), 0)
+	next = asking(int(k), 0, room)
 	next.takeOwn(r, k)
 	a.p.beginLocked(i, &next)
 	return next, false
@@ -98,17 +115,21 @@ func passed() operation {
 }
 
 // ask has a peer decide, the k-th owner; false: it is not the primary, or down.
-func (a decisions) ask(i int, n uint16, k int, declined ownerSet) bool {
+func (a decisions) ask(i int, n uint16, k int, declined ownerSet, room kv.Copies) bool {
 	op, p := &a.call.Ops[i], a.v.Peers[n]
 	if !p.Up() || !p.InSync() {
 		return false
 	}
-	next := asking(k, declined)
+	next := asking(k, declined, room)
 	next.waiting, next.required = 1, 1
 	t := a.p.begin(i, &next)
 	t.Owner = uint8(k)
 	alone := len(a.call.Ops) == 1
-	if !p.Decide(op.Version, a.p.decision(a.call, i).Ops, t, alone || a.quiet) {
+	d, most := a.p.decision(a.call, i), room.Sum()
+	if most == 0 {
+		most = a.p.copied.share(a.call, d)
+	}
+	if !p.Decide(op.Version, most, d.Ops, t, alone || a.quiet) {
 		a.p.drop()
 		return false
 	}
@@ -140,7 +161,9 @@ func (a decisions) answered(i int, o *operation) {
 	case wire.Stale:
 		a.restamp(i, o)
 	case wire.NotPrimary:
-		a.start(i, o.declined|o.asked)
+		a.start(i, o.declined|o.asked, o.room)
+	case wire.Larger:
+		a.enlarge(i, o)
 	default:
 		a.p.end(i, cmp.Or(o.refusal, kv.ErrUnknownOutcome))
 	}
@@ -155,6 +178,19 @@ func (a decisions) restamp(i int, o *operation) {
 		a.p.giveUp(i, kv.ErrUnavailable, true)
 	default:
 		a.Restamps.Add(1)
-		a.start(i, o.declined)
+		a.start(i, o.declined, o.room)
+	}
+}
+
+// enlarge asks the primary again, with the memory for what it copies. Nothing was done so far.
+func (a decisions) enlarge(i int, o *operation) {
+	room, ok := a.room(o.room, o.needs)
+	switch {
+	case !ok:
+		a.p.end(i, kv.ErrUndecided)
+	case o.number >= unpausedRounds: // others make the value longer all the time
+		a.p.giveUp(i, kv.ErrUnavailable, true)
+	default:
+		a.start(i, o.declined, room)
 	}
 }

@@ -118,7 +118,7 @@ func TestBatchIsAnsweredOnceItIsDurable(t *testing.T) {
 	}
 	gate := b.disk.stalls(t)
 	key := []byte(c.keyOwnedBy(1, 0))
-	sum := wire.AppendDecide(wire.OpenBatch(nil), a.clock.Now(), []*kv.Op{{Kind: kv.OpIncr, Number: 1, Record: kv.Record{Key: key}}})
+	sum := wire.AppendDecide(wire.OpenBatch(nil), a.clock.Now(), 1<<20, []*kv.Op{{Kind: kv.OpIncr, Number: 1, Record: kv.Record{Key: key}}})
 	for what, msg := range map[string][]byte{"records": benchBatch(nil, ops, a.clock), "a decision": sum} {
 		waits := b.disk.waits.Load()
 		done := answer(msg)

@@ -11,7 +11,7 @@ import (
 )
 
 // A large value is copied for a get only when the call has memory for it, whoever holds it, at any
-// level, and in a decision. A small one is copied without asking.
+// level, and in a decision. Small ones are copied without asking.
 func TestValuesAreHeldBeforeTheyAreCopied(t *testing.T) {
 	c := newCluster(t, 3, 2)
 	n := c.nodes[0]
@@ -28,14 +28,18 @@ func TestValuesAreHeldBeforeTheyAreCopied(t *testing.T) {
 		{"decided here", c.keyOwnedBy(0, 1), kv.LevelOne, true},
 		{"decided there", c.keyOwnedBy(1, 2), kv.LevelOne, true},
 	} {
-		for _, value := range []string{large, large[1:]} {
+		small := large[1:]
+		if tc.together {
+			small = small[:len(small)/2] // it is found twice
+		}
+		for _, value := range []string{large, small} {
 			n.mustPut(t, tc.key, value, kv.LevelAll)
 			for _, there := range []bool{true, false} {
 				var asked atomic.Int64
 				call := kv.Call{
 					Ops: []kv.Op{op(kv.OpGet, tc.key, "")}, Write: kv.LevelAll, Read: tc.read, Together: tc.together,
 					Deadline: time.Now().Add(patience),
-					Hold:     func(bytes int) bool { asked.Add(int64(bytes)); return there },
+					Hold:     func(n kv.Copies) bool { asked.Add(int64(n.Sum())); return there },
 				}
 				if tc.together {
 					call.Ops = append(call.Ops, op(kv.OpGet, tc.key, ""))

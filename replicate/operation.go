@@ -79,6 +79,8 @@ type writeState struct {
 	passed   bool       // the primary has decided it
 	stale    kv.Version // the newest version that ours lost to
 	declined ownerSet   // owners that would not decide
+	room     kv.Copies  // that the primary may copy, if more than a little
+	needs    kv.Copies  // that it has to, if it has decided nothing for that reason
 }
 
 // reading is what the rounds of a get have found.
@@ -180,6 +182,8 @@ func (o *operation) takeWrite(r *wire.Result, owner uint8) {
 	case wire.NotOwner:
 		o.oldView = true
 		o.lose(owner)
+	case wire.Larger:
+		o.needs = r.Needs
 	default:
 		o.takeRefusal(r.Code)
 	}
@@ -271,7 +275,7 @@ func (p *pending) refuses(e *kv.Entry) error {
 	switch {
 	case full(p.max, len(p.buf), len(e.Value)):
 		return kv.ErrAnswerFull
-	case !p.call.Holds(len(e.Value) + len(e.Meta)):
+	case !p.received.takes(p.call, len(e.Value)+len(e.Meta)):
 		return kv.ErrAnswersHeld
 	}
 	return nil

@@ -25,6 +25,7 @@ type pending struct {
 	results  []kv.Result // and of the operations in these
 	answered kv.Decision // scratch: what a peer has answered
 	buf      []byte      // values that peers have sent, and that decisions have found or made
+	received purse       // for what reads have found at peers
 	max      int         // bytes of them; 0: no bound
 
 	// These do not change once the first ticket is handed out.
@@ -33,6 +34,8 @@ type pending struct {
 	runs  runs     // of operations
 
 	// Of Do alone.
+	copied   purse         // for what is copied here, and what decisions of peers bring
+	lent     int           // for what a decision copies here beyond that
 	fence    uint64        // when the attempt began
 	moving   bool          // the ring was changing in an attempt
 	merging  *merging      // of calls of many operations; nil: it had none yet
@@ -59,6 +62,8 @@ func acquirePending(call *kv.Call) *pending {
 	p.due = false
 	p.refs, p.open, p.over, p.buf, p.patience = 1, n, false, p.buf[:0], 0
 	p.moving, p.max = false, call.MaxBytes
+	p.received.open(call)
+	p.copied.open(call)
 	return p
 }
 

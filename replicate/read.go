@@ -68,7 +68,7 @@ func (a reads) readOwn(op *kv.Op, partition, k int, o *operation, g *reading) (w
 // readHeld reads at this node, and appends the value to the call's buffer, if the call has room for
 // it. The error says why not; the rest of the result holds then too.
 func (a *attempt) readHeld(op *kv.Op, partition int) (r wire.Result, err error) {
-	most, size := kv.HeldBytes, 0
+	most, size, held := a.p.copied.left, 0, false
 	for {
 		have := len(a.call.Buf)
 		r, a.call.Buf, size = a.replica.read(most, a.call.Buf, partition, op.Hash, op.Key)
@@ -76,11 +76,13 @@ func (a *attempt) readHeld(op *kv.Op, partition int) (r wire.Result, err error) 
 		switch {
 		case full(a.call.MaxBytes, have, size):
 			a.call.Buf, err = a.call.Buf[:have], kv.ErrAnswerFull
-		case !copied && !a.call.Holds(size):
+		case !copied && !a.p.copied.takes(a.call, size):
 			err = kv.ErrAnswersHeld
 		case !copied:
-			most = size // unless it is overwritten with a longer one meanwhile
+			most, held = size, true // unless it is overwritten with a longer one meanwhile
 			continue
+		case !held:
+			a.p.copied.left -= size
 		}
 		return r, err
 	}

@@ -65,7 +65,11 @@ func (r *replica) decide(partition int, hash uint64, d *kv.Decision) wire.Result
 // judged is what the store made of a decision.
 func judged(a *kv.Applied, err error, d *kv.Decision) wire.Result {
 	result := merged(a, err)
-	if result.Code == wire.Stored {
+	switch {
+	case result.Code != wire.Stored:
+	case d.Needs != kv.Copies{}:
+		result = wire.Result{Code: wire.Larger, Needs: d.Needs}
+	default:
 		result = wire.Result{Code: wire.Decided, Changed: d.Changed, Decision: d}
 	}
 	return result

@@ -1,6 +1,8 @@
 package replicate
 
 import (
+	"bytes"
+
 	"httpdhs/kv"
 	"httpdhs/peer"
 	"httpdhs/wire"
@@ -12,6 +14,7 @@ type ruling struct {
 	current kv.Version // of the value that was there; 0: none
 	derived bool       // the record is known from the operation
 	record  kv.Entry   // else
+	own     bool       // the values have memory of their own
 	results int        // where those of its operations begin, in pending.results
 }
 
@@ -45,14 +48,15 @@ func (p *pending) takeAnswer(i int, r *wire.Result) {
 		r.Code = peer.FailedDown
 		return
 	}
-	p.takeDecision(i, d)
+	p.takeDecision(i, d, false)
 }
 
-// takeDecision keeps what came of a decision on the run that operation i leads.
-func (p *pending) takeDecision(i int, d *kv.Decision) {
-	made := ruling{changed: d.Changed, current: d.Current, derived: d.Derived(), results: len(p.results)}
+// takeDecision keeps what came of a decision on the run that operation i leads. own: its values
+// have memory of their own, and are not copied.
+func (p *pending) takeDecision(i int, d *kv.Decision, own bool) {
+	made := ruling{changed: d.Changed, current: d.Current, derived: d.Derived(), own: own, results: len(p.results)}
 	if d.Changed && !made.derived {
-		made.record = p.keepEntry(&d.Record.Entry)
+		made.record = p.keepEntry(&d.Record.Entry, own)
 	}
 	for k := range d.Results {
 		r := d.Results[k]
@@ -61,13 +65,13 @@ func (p *pending) takeDecision(i int, d *kv.Decision) {
 			r.Entry = made.record
 		case r.Found:
 			var why error
-			if d.Ops[k].Kind == kv.OpGet {
-				why = p.refuses(&r.Entry)
+			if d.Ops[k].Kind == kv.OpGet && full(p.max, len(p.buf), len(r.Entry.Value)) {
+				why = kv.ErrAnswerFull
 			}
 			if why != nil {
 				r = kv.Result{Err: why}
 			} else {
-				r.Entry = p.keepEntry(&r.Entry)
+				r.Entry = p.keepEntry(&r.Entry, own)
 			}
 		}
 		p.results = append(p.results, r)
@@ -76,10 +80,19 @@ func (p *pending) takeDecision(i int, d *kv.Decision) {
 	p.at(i).ruling = int32(len(p.rulings))
 }
 
-// keepEntry copies an entry.
-func (p *pending) keepEntry(e *kv.Entry) kv.Entry {
+// keepEntry copies an entry, unless it has memory of its own. What is large gets that. A buffer
+// that grows leaves behind what was copied there before, and takes more than was asked for.
+func (p *pending) keepEntry(e *kv.Entry, own bool) kv.Entry {
 	kept := *e
-	kept.Value, kept.Meta = keep(&p.buf, e.Value), keep(&p.buf, e.Meta)
+	if own {
+		return kept
+	}
+	kept.Meta = keep(&p.buf, e.Meta)
+	if len(e.Value) > kv.HeldBytes {
+		kept.Value = bytes.Clone(e.Value)
+	} else {
+		kept.Value = keep(&p.buf, e.Value)
+	}
 	return kept
 }
 
@@ -120,7 +133,7 @@ func (p *pending) finishRun(call *kv.Call, i int, o *operation, copied bool) {
 		switch {
 		case r.Found:
 			op.Entry = r.Entry
-			if copied {
+			if copied && !d.own {
 				op.Value, op.Meta = keep(&call.Buf, r.Entry.Value), keep(&call.Buf, r.Entry.Meta)
 			}
 		case r.Err != nil:

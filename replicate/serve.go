@@ -165,6 +165,8 @@ func (s *serving) decideTo(dst []byte, it *wire.Item) ([]byte, error) {
 		r.Code = s.allowed(a, it.Record.Version)
 	}
 	a.d.Begin(it.Record.Version, s.limits.MaxValueBytes, answerBytes)
+	a.room = it.Room
+	a.d.Room = &a.room
 	switch {
 	case r.Code == 0 && a.d.Small() && !s.board.Refused.Any(partition):
 		if s.gathered.decide(hash, &a.d) {
@@ -199,6 +201,7 @@ type asked struct {
 	d        kv.Decision
 	ops      []kv.Op
 	versions []kv.Version // of their conditions
+	room     int          // of d
 }
 
 // take reads the operations of the decision.

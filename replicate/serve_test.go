@@ -24,7 +24,7 @@ func TestEachKindOfItemIsCarriedOut(t *testing.T) {
 	}{
 		{wire.ItemApply, wire.AppendApply(nil, &record), wire.Stored},
 		{wire.ItemRead, wire.AppendRead(nil, record.Key), wire.Found},
-		{wire.ItemDecide, wire.AppendDecide(nil, later.Version, []*kv.Op{{Kind: kv.OpAppend, Record: later}}), wire.Decided},
+		{wire.ItemDecide, wire.AppendDecide(nil, later.Version, 1<<20, []*kv.Op{{Kind: kv.OpAppend, Record: later}}), wire.Decided},
 	} {
 		if step.item[0] != byte(step.kind) {
 			t.Fatalf("an item of kind 0x%02x, want 0x%02x", step.item[0], byte(step.kind))

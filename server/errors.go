@@ -81,7 +81,8 @@ var statusTable = []struct {
 	{kv.ErrStarting, 503, "nothing was done; ask another node meanwhile"},
 	{kv.ErrUnheard, 503, "nothing was done; try again in a second, or ask another node"},
 	{kv.ErrStopping, 503, "send the request to another node"},
-	{kv.ErrAnswersHeld, 503, "try again"},
+	{kv.ErrUndecided, 503, "nothing was done; try again"},
+	{kv.ErrAnswersHeld, 503, "nothing was done; try again"},
 	{kv.ErrAnswerFull, 503, "nothing was done; ask for this key in another request"},
 	{kv.ErrOverloaded, 503, "nothing was done; try again in a second"},
 	{kv.ErrUnavailable, 503, "ask for fewer replicas or wait until more are up"},
@@ -150,7 +151,7 @@ func failWith(ctx *fasthttp.RequestCtx, err error, status int, doc *api.Error) {
 	ctx.Response.Header.SetContentTypeBytes(typeJSON)
 	ctx.SetStatusCode(status)
 	ctx.Response.SetBodyRaw(append(body, '\n'))
-	noMemory := err == errInFlight || err == kv.ErrAnswersHeld
+	noMemory := err == errInFlight || errors.Is(err, kv.ErrAnswersHeld)
 	if noMemory || err == errBackupRuns || slices.ContainsFunc(tryAgain, func(known error) bool { return errors.Is(err, known) }) {
 		ctx.Response.Header.Set(fasthttp.HeaderRetryAfter, "1")
 	}

@@ -46,13 +46,14 @@ func (sc *scratch) hold(from *budget, n int64) bool {
 	return true
 }
 
-// holdFound is what the scratch's call asks for the memory of values that it finds.
-func (sc *scratch) holdFound(from *budget) func(bytes int) bool {
-	return func(bytes int) bool {
-		if !from.take(int64(bytes), 0) {
+// holdCopies is what the scratch's call asks for the memory of values that it copies.
+func (sc *scratch) holdCopies(from *budget) func(kv.Copies) bool {
+	return func(copies kv.Copies) bool {
+		n := int64(copies.Sum())
+		if !from.take(n, 0) {
 			return false
 		}
-		sc.found.Add(int64(bytes))
+		sc.found.Add(n)
 		return true
 	}
 }

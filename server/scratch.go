@@ -61,7 +61,7 @@ type scratch struct {
 
 	held  int64 // bytes taken from budget
 	from  *budget
-	found atomic.Int64 // bytes taken from the budget of answers, for values that are being found
+	found atomic.Int64 // bytes taken from the budget of answers, for values that are copied
 }
 
 // keepBytesMax is the largest buffer that waits in the pool for a next use.
@@ -74,7 +74,7 @@ func (c *conn) memory() *scratch {
 	if c.scratch == nil {
 		c.scratch = c.srv.scratch.Get().(*scratch)
 		if c.scratch.call.Hold == nil {
-			c.scratch.call.Hold = c.scratch.holdFound(&c.srv.answerBytes)
+			c.scratch.call.Hold = c.scratch.holdCopies(&c.srv.answerBytes)
 		}
 	}
 	return c.scratch

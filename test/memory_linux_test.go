@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -113,6 +114,7 @@ type besieged struct {
 const (
 	siegeClients = 64
 	siegeValue   = 8 << 20
+	siegeLong    = siegeValue - 64<<10 // to which something can be appended
 )
 
 // besiege starts nodes, the first of them in a jail of so many MiB.
@@ -233,6 +235,7 @@ func takesNothing(requests string, begins int) func(n int, c net.Conn) (string, 
 // storms are all that clients with nothing good in mind may do at once.
 func (b *besieged) storms() {
 	b.writers()
+	b.changers()
 	b.readers()
 }
 
@@ -264,6 +267,109 @@ func (b *besieged) writers() {
 		return strings.TrimSpace(line), err
 	})
 
+}
+
+// changers change and replace large values, each of which the node copies for that. A value that
+// was changed is so in whole, and one that was not is as it was.
+func (b *besieged) changers() {
+	addr := b.ships[0].ask
+	refusals := []string{":", "$", "-OOM", "-TRYAGAIN", "-UNAVAILABLE", "-UNKNOWN"}
+	long := bytes.Repeat([]byte("0123456789abcdef"), siegeLong/16)
+	const shared = 2
+	b.eventually("large values are stored", func() error {
+		_ = b.delete("?prefix=")
+		for i := range shared {
+			if status := b.put(fmt.Sprintf("/db/change%d", i), long); status != http.StatusCreated && status != http.StatusNoContent {
+				return fmt.Errorf("the answer is %d", status)
+			}
+		}
+		return nil
+	})
+	var grown, maybe [shared]atomic.Int64 // bytes that were appended, or that may have been
+	ask := func(command string, done func(key int, answer string)) func(n int, c net.Conn) (string, error) {
+		return func(n int, c net.Conn) (came string, err error) {
+			answers := bufio.NewReader(c)
+			for range 4 {
+				key := n % shared
+				if _, err := io.WriteString(c, strings.ReplaceAll(command, "{key}", fmt.Sprintf("change%d", key))); err != nil {
+					return "", err
+				}
+				line, err := answers.ReadString('\n')
+				if err != nil {
+					return "", err
+				}
+				if size, ok := strings.CutPrefix(line, "$"); ok { // a value, whole
+					n, _ := strconv.Atoi(strings.TrimSpace(size))
+					value := make([]byte, n+2)
+					if _, err := io.ReadFull(answers, value); err != nil {
+						return "", err
+					}
+					if !wholeSiege(value[:n]) {
+						return "a value of two writes", nil
+					}
+				}
+				done(key, line)
+				came = strings.Fields(line)[0]
+				if line[0] != '-' {
+					came = line[:1]
+				}
+			}
+			return came, nil
+		}
+	}
+	b.only(b.together(b.resp, "APPENDs", ask("APPEND {key} =\r\n", func(key int, answer string) {
+		switch {
+		case strings.HasPrefix(answer, ":"):
+			grown[key].Add(1)
+		case strings.HasPrefix(answer, "-UN"):
+			maybe[key].Add(1)
+		}
+	})), refusals...)
+	b.only(b.together(b.resp, "SETRANGEs", ask("SETRANGE {key} 5 x\r\n", func(int, string) {})), refusals...)
+	b.only(b.together(b.resp, "EXPIREs", ask("EXPIRE {key} 3600\r\n", func(int, string) {})), refusals...)
+	b.only(b.together(b.resp, "GETEXs", ask("GETEX {key} EX 3600\r\n", func(int, string) {})), refusals...)
+	b.only(b.together(addr, "appends", sends("POST /db/change0?append HTTP/1.1", []byte("="))), "200", "503", "507")
+	for i := range shared {
+		key := fmt.Sprintf("/db/change%d", i)
+		b.eventually("what was changed is read", func() error {
+			status, value, err := b.get(0, key)
+			if err != nil || status != http.StatusOK {
+				return fmt.Errorf("%d, %v", status, err)
+			}
+			if !wholeSiege(value) {
+				return fmt.Errorf("%s is neither what it was nor what it was made: %d bytes", key, len(value))
+			}
+			least := grown[i].Load()
+			if more := int64(len(value) - len(long)); i > 0 && (more < least || more > least+maybe[i].Load()) {
+				return fmt.Errorf("%s has %d bytes more, and %d were appended, or %d more", key, more, least, maybe[i].Load())
+			}
+			return nil
+		})
+	}
+	b.only(b.together(b.resp, "SETs that find", ask("SET {key} x NX GET\r\n", func(int, string) {})), refusals...)
+	set := fmt.Sprintf("*3\r\n$6\r\nGETSET\r\n$7\r\nchange0\r\n$%d\r\n%s\r\n", len(long), long)
+	b.together(b.resp, "GETSETs", func(n int, c net.Conn) (string, error) {
+		go func() { _, _ = io.WriteString(c, set) }()
+		line, err := bufio.NewReader(c).ReadString('\n')
+		return strings.TrimSpace(line), err
+	})
+	b.only(b.together(b.resp, "many APPENDs at once", takesNothing(strings.Repeat("APPEND change0 =\r\nAPPEND change1 =\r\n", 32), 4)), refusals...)
+}
+
+// wholeSiege says whether a value is one of those that are written under siege: what it begins
+// with, but for a byte that a SETRANGE changes, and then bytes that were appended.
+func wholeSiege(value []byte) bool {
+	const digits = "0123456789abcdef"
+	value = bytes.TrimRight(value, "=")
+	if len(value) != siegeLong || value[5] != '5' && value[5] != 'x' {
+		return false
+	}
+	for i, c := range value {
+		if c != digits[i%16] && i != 5 {
+			return false
+		}
+	}
+	return true
 }
 
 func (b *besieged) readers() {

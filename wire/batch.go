@@ -17,7 +17,8 @@ import (
 //	answer  u64 clock of the answerer, then a result an item, in order, up to
 //	        the first that is to be sent again:
 //	          u8 code | existed flag; then u64 version after stale, a record after
-//	          found, what came of a decision after decided, nothing after the others
+//	          found, what came of a decision after decided, two uvarints (bytes found, bytes
+//	          made) after larger, nothing after the others
 
 // BatchHead is how many bytes come before the items of a batch, or the results of its answer.
 const BatchHead = Head + 8
@@ -64,6 +65,7 @@ const (
 	DiskFull                    // a, d: the peer's disk is full
 	NotDurable                  // a, d: the peer has it in memory, and cannot write it to its disk
 	Filled                      // a, d: the same, because that disk is full
+	Larger                      // d: not carried out, since it copies more than it may (how much follows)
 
 	// Local is the first of the codes that never travel. They are the sending node's own, for items
 	// that have no answer.
@@ -127,6 +129,8 @@ type Result struct {
 	Changed  bool
 	Decision *kv.Decision
 	Outcome  []byte
+
+	Needs kv.Copies // of Larger
 }
 
 // OpenBatch starts a batch, or the answer to one. SetClock has to set its clock before it is sent.
@@ -171,6 +175,7 @@ func AppendRead(dst []byte, key []byte) []byte {
 type Item struct {
 	Kind   ItemKind
 	Record kv.Record // of a read the key, of a decision that and the version
+	Room   int       // of a decision: how many bytes of values may be copied
 	Ops    []byte    // of a decision: NextOp reads them
 }
 
@@ -213,6 +218,8 @@ func AppendResult(dst []byte, r *Result) []byte {
 		return binary.LittleEndian.AppendUint64(dst, uint64(r.Version))
 	case Decided:
 		return appendDecided(dst, r.Decision)
+	case Larger:
+		return binary.AppendUvarint(binary.AppendUvarint(dst, uint64(r.Needs.Found)), uint64(r.Needs.Made))
 	case Found:
 		return kv.AppendRecord(dst, &r.Record)
 	}
@@ -235,6 +242,10 @@ func NextResult(body []byte) (r Result, rest []byte, err error) {
 			return r, nil, fmt.Errorf("%w: version of a result", ErrMalformed)
 		}
 		r.Version, rest = kv.Version(binary.LittleEndian.Uint64(rest)), rest[8:]
+	case Larger:
+		if r.Needs.Found, rest, err = cutSize(rest); err == nil {
+			r.Needs.Made, rest, err = cutSize(rest)
+		}
 	case Found:
 		r.Behind, r.Existed = r.Existed, false
 		r.Record, rest, err = DecodeRecord(rest)

@@ -3,6 +3,7 @@ package wire
 import (
 	"encoding/binary"
 	"fmt"
+	"math"
 	"slices"
 
 	"httpdhs/kv"
@@ -10,7 +11,8 @@ import (
 
 // A decision and what came of it. bytes are their uvarint length, and they.
 //
-//	item     'd' u64 version, bytes key, bytes: the operations, one after the other
+//	item     'd' u64 version, uvarint bytes that may be copied, bytes key, bytes: the operations,
+//	         one after the other
 //	  operation  u8 kind, u8 flags, then what the flags say is there, in their order:
 //	             u8 condition; u8 n, n × u64 versions of it; bytes value of it; varint number;
 //	             u64 expiry; bytes metadata; bytes value
@@ -65,6 +67,15 @@ func cutBytes(body []byte) (b, rest []byte, err error) {
 	return b, body[end:], nil
 }
 
+// cutSize takes a number of bytes off body.
+func cutSize(body []byte) (n int, rest []byte, err error) {
+	u, size := binary.Uvarint(body)
+	if size <= 0 || u > math.MaxInt32 {
+		return 0, nil, fmt.Errorf("%w: number of bytes", ErrMalformed)
+	}
+	return int(u), body[size:], nil
+}
+
 // cutWord takes 64 bits off body.
 func cutWord(body []byte) (w uint64, rest []byte, err error) {
 	if len(body) < 8 {
@@ -91,9 +102,11 @@ func closeLength(dst []byte, at int) {
 	dst[at+lengthBytes-1] &= 0x7f
 }
 
-// AppendDecide adds operations that the primary of their key is to decide, all at once.
-func AppendDecide(dst []byte, version kv.Version, ops []*kv.Op) []byte {
+// AppendDecide adds operations that the primary of their key is to decide, all at once. room is how
+// many bytes of values it may copy for that: as many may come back.
+func AppendDecide(dst []byte, version kv.Version, room int, ops []*kv.Op) []byte {
 	dst = binary.LittleEndian.AppendUint64(append(dst, byte(ItemDecide)), uint64(version))
+	dst = binary.AppendUvarint(dst, uint64(room))
 	dst, at := openLength(appendBytes(dst, ops[0].Key))
 	for _, op := range ops {
 		dst = appendOp(dst, op)
@@ -104,7 +117,7 @@ func AppendDecide(dst []byte, version kv.Version, ops []*kv.Op) []byte {
 
 // DecideSizeMax bounds what AppendDecide appends.
 func DecideSizeMax(ops []*kv.Op) int {
-	size := 1 + 8 + binary.MaxVarintLen32 + len(ops[0].Key) + lengthBytes
+	size := 1 + 8 + binary.MaxVarintLen64 + binary.MaxVarintLen32 + len(ops[0].Key) + lengthBytes
 	for _, op := range ops {
 		size += 32 + 8*len(op.Cond.Versions) + len(op.Cond.Value) + len(op.Meta) + len(op.Value)
 	}
@@ -158,6 +171,9 @@ func (it *Item) takeDecision(body []byte) (rest []byte, err error) {
 		return nil, err
 	}
 	it.Record.Version = kv.Version(version)
+	if it.Room, body, err = cutSize(body); err != nil {
+		return nil, err
+	}
 	if it.Record.Key, body, err = cutBytes(body); err != nil {
 		return nil, err
 	}

@@ -43,7 +43,7 @@ func sums(version kv.Version, sum string) *kv.Decision {
 // error.
 func TestDecisionsComeBack(t *testing.T) {
 	want := variety([]byte("key"))
-	msg := AppendDecide(nil, 7, want)
+	msg := AppendDecide(nil, 7, 1<<20, want)
 	if most := DecideSizeMax(want); len(msg) > most {
 		t.Errorf("%d bytes, which are said to be %d at most", len(msg), most)
 	}

@@ -21,7 +21,7 @@ func FuzzMessages(f *testing.F) {
 	r := kv.Record{Key: []byte("key"), Entry: kv.Entry{Version: 1 << 40, Expires: 1 << 50, Meta: []byte("a/b"), Value: []byte("value")}}
 	batch := AppendApply(OpenBatch(nil), &r)
 	batch = AppendRead(batch, r.Key)
-	batch = AppendDecide(batch, 7, variety(r.Key))
+	batch = AppendDecide(batch, 7, 1<<20, variety(r.Key))
 	f.Add(batch)
 	f.Add(AppendResult(OpenBatch(nil), &Result{Code: Found, Record: r}))
 	f.Add(AppendResult(OpenBatch(nil), &Result{Code: Decided, Decision: sums(9, "7")}))

@@ -10,7 +10,7 @@ import (
 // Format is the version of all messages. Head is how many bytes their heads have: format and kind.
 // Seals have a version of their own.
 const (
-	Format = 7
+	Format = 8
 	Head   = 2
 )
 

@@ -28,6 +28,7 @@ var errorTexts = []struct {
 	{kv.ErrNoMemory, "OOM command not allowed when used memory > 'maxmemory'."},
 	{kv.ErrDiskFull, "OOM command not allowed when the disk of a replica is full."},
 	{kv.ErrNoDisk, "MISCONF Errors writing to the AOF file: a replica cannot write to its disk, and its log says why"},
+	{kv.ErrUndecided, "OOM the values that are being answered or changed have come to their bound of memory, and nothing was done"},
 	{kv.ErrAnswersHeld, errOutFull},
 	{kv.ErrAnswerFull, "ERR the values found are more than one answer holds, and nothing was done: ask for this key by itself"},
 	{kv.ErrNoCluster, "LOADING this node is part of no cluster yet, and nothing was done"},

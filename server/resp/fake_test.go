@@ -73,7 +73,7 @@ func (f *fakeStore) get(call *kv.Call, op *kv.Op, now int64) {
 		op.Err = kv.ErrAnswerFull
 		return
 	}
-	if !call.Holds(len(e.Value)) {
+	if size := len(e.Value); size > kv.HeldBytes && !call.Holds(kv.Copies{Found: size}) {
 		op.Err = kv.ErrAnswersHeld
 		return
 	}

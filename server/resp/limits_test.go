@@ -303,3 +303,23 @@ func TestPipelineOfLargeValues(t *testing.T) {
 	c.say("GET a\r\nEXISTS a\r\nMGET a a\r\n", "-"+errOutFull+"\r\n:1\r\n-"+errOutFull+"\r\n")
 	srv.memory.out.give(5 << 20)
 }
+
+// What would never fit in a budget is taken by who has all of it, and by nobody else. It counts, so
+// nothing else fits until it is given back.
+func TestWhatNeverFitsIsTakenAlone(t *testing.T) {
+	b := budget{max: 10}
+	hold := new(scratch).holdCopies(&b)
+	if hold(kv.Copies{Found: 4, Made: 1}); b.used.Load() != 9 {
+		t.Errorf("4 bytes that are found, and 1 that is stored, take %d", b.used.Load())
+	}
+	if hold(kv.Copies{Found: 5, Made: 5}) || b.takeAll(15) {
+		t.Error("15 bytes of 10 are taken beside 9")
+	}
+	b.give(9)
+	if b.takeAll(10) {
+		t.Error("what fits is taken past the budget")
+	}
+	if !hold(kv.Copies{Found: 5, Made: 5}) || b.used.Load() != 15 || b.take(1) {
+		t.Errorf("15 bytes of 10 are not taken alone: %d are", b.used.Load())
+	}
+}

@@ -51,12 +51,17 @@ func (s *session) addUp(p *planned, count func(op *kv.Op) int64) {
 	ops := s.ops(p)
 	for i := range ops {
 		switch op := &ops[i]; {
-		case op.Err == nil, errors.Is(op.Err, kv.ErrNotFound), p.blind && (errors.Is(op.Err, kv.ErrAnswerFull) || errors.Is(op.Err, kv.ErrAnswersHeld)):
+		case op.Err == nil, errors.Is(op.Err, kv.ErrNotFound), p.blind && tooLarge(op.Err):
 			s.tally.n += count(op)
 		case s.tally.failed.Err == nil:
 			s.tally.failed = *op
 		}
 	}
+}
+
+// tooLarge says whether a value was found, and there is no room for it.
+func tooLarge(err error) bool {
+	return errors.Is(err, kv.ErrAnswerFull) || errors.Is(err, kv.ErrAnswersHeld) && !errors.Is(err, kv.ErrUndecided)
 }
 
 // total answers with what the operations have come to, or with the first error.

@@ -56,7 +56,7 @@ type scratch struct {
 	again    kv.Call // gets that are done once more
 	repeated []int32 // their places in call
 
-	found atomic.Int64 // bytes of memory.out, for values that are being found, and their answers
+	found atomic.Int64 // bytes of memory.out, for values that are copied, and their answers
 
 	commands   int64 // that were read, and are not counted yet
 	planBytes  int   // of arguments that are planned
@@ -73,7 +73,7 @@ func (s *session) begin() {
 	s.scratch, _ = s.srv.scratches.Get().(*scratch)
 	if s.scratch == nil {
 		s.scratch = new(scratch)
-		s.call.Hold = s.scratch.holdFound(&s.srv.memory.out)
+		s.call.Hold = s.scratch.holdCopies(&s.srv.memory.out)
 		s.again.Hold = s.call.Hold
 	}
 	s.out.resp3 = s.resp3
@@ -113,19 +113,17 @@ func (s *session) holdOps() bool {
 	return s.opsHeld > 0
 }
 
-// holdFound is what the scratch's calls ask for the memory of values that they find. An answer is a
-// copy, so there has to be as much again.
-func (sc *scratch) holdFound(out *budget) func(bytes int) bool {
-	return func(bytes int) bool { return sc.take(out, 2*int64(bytes)) }
-}
-
-// take says whether there is memory for so much of what is found.
-func (sc *scratch) take(out *budget, n int64) bool {
-	if !out.take(n) {
-		return false
+// holdCopies is what the scratch's calls ask for the memory of values that they copy. An answer is
+// one more copy of what is found, so there has to be as much again.
+func (sc *scratch) holdCopies(out *budget) func(kv.Copies) bool {
+	return func(copies kv.Copies) bool {
+		n := int64(2*copies.Found + copies.Made)
+		if !out.take(n) && !out.takeAll(n) {
+			return false
+		}
+		sc.found.Add(n)
+		return true
 	}
-	sc.found.Add(n)
-	return true
 }
 
 // lighten lets go of large buffers that nothing is in any more, so that the budget has them for
@@ -211,6 +209,10 @@ func (b *budget) take(n int64) bool {
 		}
 	}
 }
+
+// takeAll takes n bytes that would never fit, if nobody else has any: what one value takes when it
+// is found and stored at once.
+func (b *budget) takeAll(n int64) bool { return n > b.max && b.used.CompareAndSwap(0, n) }
 
 func (b *budget) give(n int64) {
 	if n != 0 {

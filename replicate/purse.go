@@ -1,0 +1,80 @@
+package replicate
+
+import (
+	"math"
+
+	"httpdhs/kv"
+)
+
+// purse is what a call may copy of values without asking for it. The first bytes are free. What is
+// small then comes out of what was asked for in larger pieces, so that nobody asks for each.
+type purse struct{ left int }
+
+const (
+	purseBytes = 4 * kv.HeldBytes // that are asked for at once
+
+	// shareMost bounds what is set aside for the results of decisions of a call that others make.
+	// Each gets shareLeast at least.
+	shareMost, shareLeast = purseBytes, 1 << 10
+)
+
+// open makes the purse that of a new call.
+func (u *purse) open(call *kv.Call) {
+	if u.left = kv.HeldBytes; call.Hold == nil {
+		u.left = math.MaxInt
+	}
+}
+
+// takes says whether so many bytes, which are found, may be copied, and takes them.
+func (u *purse) takes(call *kv.Call, n int) bool {
+	switch {
+	case n <= u.left:
+	case n <= kv.HeldBytes && call.Holds(kv.Copies{Found: purseBytes}):
+		u.left += purseBytes
+	default:
+		return call.Holds(kv.Copies{Found: n})
+	}
+	u.left -= n
+	return true
+}
+
+// fill asks for more where there is less than n.
+func (u *purse) fill(call *kv.Call, n int) {
+	if u.left < n && call.Holds(kv.Copies{Found: purseBytes}) {
+		u.left += purseBytes
+	}
+}
+
+// share takes what a decision that a peer makes may copy, of the call's.
+func (u *purse) share(call *kv.Call, d *kv.Decision) int {
+	if d.Small() {
+		return 0
+	}
+	n := min(max(shareMost/len(call.Ops), shareLeast), kv.HeldBytes)
+	u.fill(call, n)
+	n = min(n, u.left)
+	u.left -= n
+	return n
+}
+
+// room asks for the memory of what a decision copies beyond what it has. It asks for some more, if
+// that is there: others may make the value longer until it is decided.
+func (a decisions) room(has, needs kv.Copies) (_ kv.Copies, ok bool) {
+	more := func(n int) int {
+		return max(n, min(n+n/8+kv.HeldBytes, a.replica.limits.MaxValueBytes))
+	}
+	wide := needs
+	if needs.Found > 0 {
+		wide.Found = more(needs.Found)
+	}
+	if needs.Made > 0 {
+		wide.Made = more(needs.Made)
+	}
+	for _, n := range [...]kv.Copies{wide, needs} {
+		n.Found, n.Made = max(n.Found, has.Found), max(n.Made, has.Made)
+		if a.call.Holds(kv.Copies{Found: n.Found - has.Found, Made: n.Made - has.Made}) {
+			return n, true
+		}
+	}
+	return has, false
+}
