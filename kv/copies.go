@@ -32,7 +32,7 @@ func (d *Decision) affords(n Copies) bool {
 // metadata and numbers. What comes before an operation may or may not be done: then the larger
 // value counts.
 func (s *state) copies() (c Copies) {
-	size, largest, changes := 0, 0, false
+	size, largest, numbers, changes := 0, 0, 0, false
 	if s.live() {
 		size = len(s.entry.Value)
 	}
@@ -66,14 +66,14 @@ func (s *state) copies() (c Copies) {
 			size = max(size, int(op.Number)+len(op.Value))
 			c.Made = max(c.Made, size)
 		case OpIncr, OpIncrFloat:
-			c.Found += numberBytes
+			numbers += numberBytes
 			size = max(size, numberBytes)
 		}
 	}
 	if changes && !s.Derived() {
 		c.Made = max(c.Made, size)
 	}
-	c.Found = min(c.Found, max(s.MaxFound, largest))
+	c.Found = min(c.Found, max(s.MaxFound, largest)) + numbers
 	return c
 }
 
