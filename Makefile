@@ -32,7 +32,7 @@ export GOFLAGS     := $(strip $(shell go env GOFLAGS) -trimpath)
 # Most tests wait more than they compute, those of the binary for longest: they begin first. Lint has
 # vetted them all. With GOGC the tests and the compiler collect garbage less often. Nodes that ./test
 # starts run without it.
-GOTEST := GOGC=400 go test -p 4 -parallel 6 -vet off
+GOTEST := GOGC=400 go test -p 4 -parallel 8 -vet off
 
 BUILD := go build -trimpath -buildvcs=false
 
@@ -80,6 +80,10 @@ model: ## check the models for long: of the store, STEPS operations a workload (
 .PHONY: e2e
 e2e: build ## run the tests of the real binary as a user runs it
 	go test -count=1 ./test/...
+
+.PHONY: thorough
+thorough: ## run the floods of one kind, where make check has one of all kinds
+	THOROUGH=1 go test -count=1 -run FloodOf ./test/...
 
 .PHONY: soak
 soak: ## the same tests of coming and going for long: SOAK_KEYS (1000000), SOAK_MINUTES (10) of faults at random (RUN=regexp)
@@ -151,7 +155,7 @@ lint: ## check format, go.mod, go vet and staticcheck
 check: lint build test ## what a change has to pass: lint, build, and the tests
 
 .PHONY: ci
-ci: check race sim ## all that CI checks: make check, the tests with the race detector, and 500 simulated clusters
+ci: check thorough race sim ## all that CI checks: make check, more floods, the tests with the race detector, and 500 simulated clusters
 
 .PHONY: packages
 packages: ## build a deb and an rpm for each of ARCHS (amd64 arm64) into dist/

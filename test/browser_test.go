@@ -13,15 +13,15 @@ import (
 	"httpdhs/internal/poll"
 )
 
-// networks is held to change those of the machine, and held together while there is a browser: it
-// fails what it has under way when they change.
+// networks is held to change those of the machine, and held together while a test uses the browser:
+// that fails what it has under way when they change.
 var networks sync.RWMutex
 
-func startBrowser(t *testing.T, flags ...string) *browser.Browser {
+func startBrowser(t *testing.T) *browser.Browser {
 	t.Helper()
 	networks.RLock()
 	t.Cleanup(networks.RUnlock)
-	return browser.Start(t, flags...)
+	return chromium.Start(t)
 }
 
 // attack is a page's script. It sends what would write, to everything that writes, in every way
@@ -84,7 +84,7 @@ const linking = `async (node) => {
 // requests gets a 403. Nor does a page whose name has come to lead to the node read anything.
 func TestPagesOfOtherOrigins(t *testing.T) {
 	t.Parallel()
-	b := startBrowser(t, "--host-resolver-rules=MAP *.example 127.0.0.1")
+	b := startBrowser(t)
 	f := newFleet(t, 1, "--replicas=1", "--access-log", "--log-format=json")
 	f.startAll()
 	own := f.name(0)

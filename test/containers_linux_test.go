@@ -144,7 +144,7 @@ func imageCluster(t *testing.T, p *podman) {
 	if founded != 1 {
 		t.Errorf("%d nodes have founded a cluster", founded)
 	}
-	b := startBalancer(f, 100*time.Millisecond, 5*time.Millisecond, 12)
+	b := startBalancer(f, 100*time.Millisecond, pace, 12)
 	b.more(t, 500)
 
 	b.excuse(t, 1, func() { f.kill9(1) })

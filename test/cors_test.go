@@ -30,7 +30,7 @@ const friendly = `(async (node) => {
 // page by a name that --hosts does not have.
 func TestPagesOfOriginsThatAreAllowed(t *testing.T) {
 	t.Parallel()
-	b := startBrowser(t, "--host-resolver-rules=MAP *.example 127.0.0.1")
+	b := startBrowser(t)
 	pages := servePages(t)
 	f := newFleet(t, 1, "--replicas=1", "--cors-origins=http://app.example:"+pages+",http://other.example", "--hosts=kv.example")
 	f.startAll()

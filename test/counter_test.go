@@ -89,9 +89,11 @@ func (c *counts) session(random *rand.Rand) {
 	defer conn.Close()
 	answers := bufio.NewReader(conn)
 	for range 1 + random.IntN(50) {
+		next := time.Now().Add(pace)
 		if c.over() || !c.add(conn, answers, random.IntN(counters), 1+random.IntN(3)) {
 			return
 		}
+		time.Sleep(time.Until(next)) // nothing is waited for: this is the load
 	}
 }
 

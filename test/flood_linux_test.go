@@ -21,7 +21,8 @@ import (
 
 // A flood is clients that take connections and give nothing for them. The first node of three is
 // flooded; the others are not. With make soak it is as large as one machine can make it; every
-// day the node may have few files open, and so few connections.
+// day the node may have few files open, and so few connections. One of all kinds comes every day,
+// and one of each kind alone with make thorough, too.
 
 // underLimit has nodes run with so few files open.
 func underLimit(files int) []string {
@@ -274,9 +275,18 @@ func (f *fleet) round(d *flood) (wrong []string) {
 	return wrong
 }
 
+// ofOneKind skips a test every day for the sake of TestFloodOfAllKinds.
+func ofOneKind(t *testing.T) {
+	t.Helper()
+	if !thorough && !soak {
+		t.Skip("one of all kinds comes instead (make thorough)")
+	}
+}
+
 // Half requests, as many as there can be, each sent again when its connection was closed, keep
 // out neither the other nodes nor clients.
 func TestFloodOfHalfRequests(t *testing.T) {
+	ofOneKind(t)
 	f := floodFleet(t, soaked(2048, 0))
 	f.withstands(&flood{
 		clients: soaked(1600, 10_800), total: soaked(3000, 40_000),
@@ -286,6 +296,7 @@ func TestFloodOfHalfRequests(t *testing.T) {
 
 // The same of half bodies.
 func TestFloodOfHalfBodies(t *testing.T) {
+	ofOneKind(t)
 	f := floodFleet(t, soaked(2048, 0))
 	f.withstands(&flood{
 		clients: soaked(1600, 10_800), total: soaked(3000, 40_000),
@@ -295,6 +306,7 @@ func TestFloodOfHalfBodies(t *testing.T) {
 
 // Connections that say nothing, or nothing more, keep nobody out.
 func TestFloodOfIdleConnections(t *testing.T) {
+	ofOneKind(t)
 	f := floodFleet(t, soaked(2048, 0))
 	f.withstands(&flood{
 		clients: soaked(1600, 10_800), total: soaked(3000, 40_000),

@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"httpdhs/internal/browser"
 	"httpdhs/internal/poll"
 	"httpdhs/internal/syncbuf"
 	"httpdhs/internal/testbinary"
@@ -27,8 +28,9 @@ import (
 const versionBuilt = "v0.0.0-e2e"
 
 var (
-	binary string // the path of it
-	shared sharedCluster
+	binary   string // the path of it
+	shared   sharedCluster
+	chromium browser.Shared
 )
 
 func TestMain(m *testing.M) {
@@ -38,10 +40,11 @@ func TestMain(m *testing.M) {
 			panic(err)
 		}
 		defer os.RemoveAll(dir)
-		if binary, err = testbinary.Build(dir, "-ldflags", "-X main.version="+versionBuilt); err != nil {
+		if binary, err = testbinary.Build(dir, shippedFlags...); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			return 1
 		}
+		defer chromium.Close()
 		return m.Run()
 	}())
 }

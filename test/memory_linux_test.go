@@ -28,11 +28,14 @@ type jail struct {
 	peak   string // the file that has the most that it took
 }
 
+// jails counts those of this process: each has a name of its own.
+var jails atomic.Int32
+
 // newJail makes one, or skips the test where none can be made. Processes in it have to be gone
 // before the test's cleanup comes to it.
 func newJail(t *testing.T, limit int64) *jail {
 	t.Helper()
-	name := fmt.Sprintf("httpdhs-test-%d-%d", os.Getpid(), limit)
+	name := fmt.Sprintf("httpdhs-test-%d-%d", os.Getpid(), jails.Add(1))
 	kinds := []struct {
 		root, limit, swap, swapTo, events, peak string
 	}{
@@ -415,6 +418,7 @@ func (b *besieged) ask(method, path string, body io.Reader) int {
 // A node in a container is not killed for its memory, whatever clients do: it says 503 or 507 and
 // lives, with what it works out from the limit, and with a bound on the store of one's own.
 func TestSiege(t *testing.T) {
+	t.Parallel()
 	for _, limit := range soaked([]int64{256}, []int64{256, 384, 512}) {
 		for _, flags := range soaked([][]string{{"--max-memory=64MiB"}}, [][]string{{"--max-memory=64MiB"}, nil, {"--data-dir=data-{node}"}}) {
 			t.Run(fmt.Sprint(limit, flags), func(t *testing.T) {
@@ -441,6 +445,7 @@ func (b *besieged) storesAgain() {
 // The same holds of a node of three that sends each write to one that is up, and keeps it for one
 // that is down.
 func TestSiegeOfOneOfThree(t *testing.T) {
+	t.Parallel()
 	b := besiege(t, 256, 3, "--replicas=3", "--evict-after=0")
 	b.startAll()
 	b.kill9(2)

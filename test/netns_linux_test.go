@@ -87,52 +87,76 @@ func ip(args string) error {
 	return nil
 }
 
-func (l *lan) ns(i int) string                  { return fmt.Sprintf("%sn%d", l.prefix, i) }
-func (l *lan) cable(i int) string               { return fmt.Sprintf("%sx%d", l.prefix, i) }
-func (l *lan) bridge() string                   { return l.prefix + "b" }
-func (l *lan) do(format string, v ...any) error { return ip(fmt.Sprintf(format, v...)) }
+// ipBatch is ip of many lines, by one process: to start it takes longer than what it does. With
+// flags, -netns for one, they are for all.
+func ipBatch(lines []string, flags ...string) error {
+	cmd := exec.Command("ip", append(flags, "-batch", "-")...)
+	cmd.Stdin = strings.NewReader(strings.Join(lines, "\n") + "\n")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("ip -batch: %w: %s\n%s", err, out, strings.Join(lines, "\n"))
+	}
+	return nil
+}
 
-func (l *lan) make(a, b int) (err error) {
-	step := func(format string, v ...any) {
-		if err == nil {
-			err = l.do(format, v...)
-		}
+func (l *lan) ns(i int) string    { return fmt.Sprintf("%sn%d", l.prefix, i) }
+func (l *lan) cable(i int) string { return fmt.Sprintf("%sx%d", l.prefix, i) }
+func (l *lan) tun(i int) string   { return fmt.Sprintf("%st%d", l.prefix, i) }
+func (l *lan) bridge() string     { return l.prefix + "b" }
+
+func (l *lan) make(a, b int) error {
+	outside := []string{
+		"link add " + l.bridge() + " type bridge",
+		"link set " + l.bridge() + " addrgenmode none", // an address of IPv6 would come later, when networks is not held
+		fmt.Sprintf("addr add 10.%d.%d.1/24 dev %s", a, b, l.bridge()),
+		"link set " + l.bridge() + " up",
 	}
-	step("link add %s type bridge", l.bridge())
-	step("link set %s addrgenmode none", l.bridge()) // an address of IPv6 would come later, when networks is not held
-	step("addr add 10.%d.%d.1/24 dev %s", a, b, l.bridge())
-	step("link set %s up", l.bridge())
 	for i := range l.nodes {
-		ns, tun := l.ns(i), fmt.Sprintf("%st%d", l.prefix, i)
-		step("netns add %s", ns)
-		step("-n %s link set lo up", ns)
-		step("link add %s type veth peer name ask netns %s", l.cable(i), ns)
-		step("link set %s addrgenmode none", l.cable(i))
-		step("link set %s master %s up", l.cable(i), l.bridge())
-		step("-n %s addr add 10.%d.%d.%d/24 dev ask", ns, a, b, 10+i)
-		step("-n %s link set ask up", ns)
-		if err == nil {
-			var end *os.File
-			if end, err = newTUN(tun); err == nil {
-				l.ends = append(l.ends, end)
-			}
+		ns, tun := l.ns(i), l.tun(i)
+		if err := ip("netns add " + ns); err != nil {
+			return err
 		}
-		step("link set %s netns %s", tun, ns)
-		step("-n %s link set %s name node mtu %d txqueuelen 10000", ns, tun, packetMax)
-		step("-n %s addr add %s/24 dev node", ns, l.addr(i))
-		step("-n %s link set node up", ns)
+		end, err := newTUN(tun)
+		if err != nil {
+			return err
+		}
+		l.ends = append(l.ends, end)
+		outside = append(outside,
+			fmt.Sprintf("link add %s type veth peer name ask netns %s", l.cable(i), ns),
+			"link set "+l.cable(i)+" addrgenmode none",
+			fmt.Sprintf("link set %s master %s up", l.cable(i), l.bridge()),
+			fmt.Sprintf("link set %s netns %s", tun, ns))
 	}
-	return err
+	if err := ipBatch(outside); err != nil {
+		return err
+	}
+	for i := range l.nodes {
+		tun := l.tun(i)
+		err := ipBatch([]string{
+			"link set lo up",
+			fmt.Sprintf("addr add 10.%d.%d.%d/24 dev ask", a, b, 10+i),
+			"link set ask up",
+			fmt.Sprintf("link set %s name node mtu %d txqueuelen 10000", tun, packetMax),
+			"addr add " + l.addr(i) + "/24 dev node",
+			"link set node up",
+		}, "-netns", l.ns(i))
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // remove takes all away. With a namespace goes what is in it, but only when the kernel has come to
 // it: so the cables go first.
 func (l *lan) remove() {
+	gone := []string{"link del " + l.bridge()}
 	for i := range l.nodes {
-		_ = l.do("link del %s", l.cable(i)) // it may not have been made, as what follows
-		_ = l.do("netns del %s", l.ns(i))
+		gone = append(gone, "link del "+l.cable(i))
 	}
-	_ = l.do("link del %s", l.bridge())
+	_ = ipBatch(gone, "-force") // some may not have been made
+	for i := range l.nodes {
+		_ = ip("netns del " + l.ns(i))
+	}
 }
 
 // sweepLANs takes away what tests left that were killed.

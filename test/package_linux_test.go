@@ -10,7 +10,6 @@ import (
 	"testing"
 
 	"httpdhs/internal/poll"
-	"httpdhs/internal/testbinary"
 )
 
 // packager is a program that installs packages, and how it does what the test needs.
@@ -46,37 +45,22 @@ var packagers = map[string]packager{
 // the unit says to start works, by the settings as they are and as they were changed. An upgrade
 // leaves these and the running node alone. Removal leaves settings and data, and purging nothing.
 func TestPackages(t *testing.T) {
-	dir := t.TempDir()
-	built := false
+	t.Parallel()
 	for name, p := range packagers {
 		t.Run(name, func(t *testing.T) {
 			if _, err := exec.LookPath(p.needs); err != nil {
 				t.Skipf("there is no %s here", p.needs)
 			}
+			dir, err := released()
+			if err != nil {
+				t.Fatal(err)
+			}
 			b := newBox(t, dir)
 			if b.has("/usr/bin/httpdhs") {
 				t.Skip("httpdhs is installed on this machine")
 			}
-			if !built {
-				buildRelease(t, dir, "packages")
-				built = true
-			}
 			b.lifeOfAPackage(p)
 		})
-	}
-}
-
-// buildRelease has make build what is shipped for this machine.
-func buildRelease(t *testing.T, dir, target string) {
-	t.Helper()
-	if err := testbinary.LookAtSources(); err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command("make", "-C", "..", target, "DIST="+dir, "VERSION="+versionBuilt, "ARCHS="+runtime.GOARCH,
-		"TARGETS=linux/"+runtime.GOARCH, "CYCLONEDX=true") // true makes no SBOM: to look licences up takes a minute
-	cmd.Env = append(withoutOurs(os.Environ()), "SOURCE_DATE_EPOCH=1700000000")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("make %s: %v\n%s", target, err, out)
 	}
 }
 
@@ -179,11 +163,20 @@ func (b *box) left() string {
 // The same sources come to the same files again, and the checksums are those of the files. An
 // archive has the binary, what the licence asks for, and what the packages have.
 func TestReleaseIsRepeatable(t *testing.T) {
+	t.Parallel()
 	var sums [2]string
 	var dir string
 	for i := range sums {
-		dir = t.TempDir()
-		buildRelease(t, dir, "release")
+		var err error
+		if i == 0 {
+			dir, err = released()
+		} else {
+			dir = t.TempDir()
+			err = makeRelease(dir)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
 		body, err := os.ReadFile(filepath.Join(dir, "SHA256SUMS"))
 		if err != nil {
 			t.Fatal(err)

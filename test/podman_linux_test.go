@@ -10,8 +10,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-
-	"httpdhs/internal/testbinary"
 )
 
 // podman runs containers, on a machine of its own as far as they can see: it has other networks,
@@ -139,13 +137,8 @@ func containers(t *testing.T) *podman {
 		t.Skip(err)
 	}
 	t.Cleanup(func() { p.clear(t) })
-	if err := testbinary.LookAtSources(); err != nil {
+	if err := makeShipped("image", "IMAGE="+testImage, "CONTAINERS="+strings.Join(p.command(), " ")); err != nil {
 		t.Fatal(err)
-	}
-	build := exec.Command("make", "-C", "..", "image", "VERSION="+versionBuilt, "IMAGE="+testImage, "CONTAINERS="+strings.Join(p.command(), " "))
-	build.Env = withoutOurs(os.Environ())
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("make image: %v\n%s", err, out)
 	}
 	return p
 }

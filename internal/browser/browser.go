@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/chromedp/cdproto/cdp"
@@ -29,13 +30,23 @@ import (
 var names = []string{"chromium", "chromium-browser", "google-chrome-stable", "google-chrome"}
 
 // flags keep it from asking for anything but what a test opens, and from what root may not use.
+// All names under example, which nobody has, are those of this machine.
 var flags = []string{
 	"--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-quic", "--no-first-run",
 	"--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-extensions",
-	"--hide-scrollbars", "--force-color-profile=srgb",
+	"--hide-scrollbars", "--force-color-profile=srgb", "--host-resolver-rules=MAP *.example 127.0.0.1",
 }
 
-// Browser is a running Chromium with a profile of its own.
+// Shared is a Chromium for all tests of a process: to start one takes longer than most of them. It
+// runs from the first Start to Close. The zero value is ready, and safe for concurrent use.
+type Shared struct {
+	mu      sync.Mutex      // guards all
+	ctx     context.Context // of chromedp; nil: it does not run
+	wrote   *syncbuf.Buffer
+	release func()
+}
+
+// Browser is a Chromium as one test has it: with a profile of its own, that starts empty.
 type Browser struct {
 	t   testing.TB
 	ctx context.Context // of chromedp
@@ -51,59 +62,107 @@ type Page struct {
 func (b *Browser) For(t testing.TB) *Browser { return &Browser{t: t, ctx: b.ctx} }
 
 // Start runs a browser until the end of the test. Where there is none, the test is skipped.
-func Start(t testing.TB, more ...string) *Browser {
+func Start(t testing.TB) *Browser {
 	t.Helper()
-	path := ""
-	for _, name := range names {
-		if found, err := exec.LookPath(name); err == nil {
-			path = found
-			break
-		}
-	}
-	if path == "" {
+	alone := new(Shared)
+	t.Cleanup(alone.Close)
+	return alone.Start(t)
+}
+
+// Start gives a test a profile of its own until its end. Where there is no browser, the test is
+// skipped.
+func (s *Shared) Start(t testing.TB) *Browser {
+	t.Helper()
+	running, wrote, err := s.run()
+	if errors.Is(err, exec.ErrNotFound) {
 		t.Skip("Chromium is not installed (apt-get install chromium)")
 	}
-	profile, err := os.MkdirTemp("", "httpdhs-browser-")
 	if err != nil {
 		t.Fatal(err)
 	}
-	var wrote syncbuf.Buffer
+	before := len(wrote.String())
+	ctx, cancel := chromedp.NewContext(running, chromedp.WithNewBrowserContext())
+	t.Cleanup(func() {
+		cancel()
+		if t.Failed() {
+			t.Logf("the browser wrote meanwhile:\n%s", wrote.String()[before:])
+		}
+	})
+	if err := chromedp.Do(ctx); err != nil { // makes the profile
+		t.Fatal(err)
+	}
+	return &Browser{t: t, ctx: ctx}
+}
+
+// run starts Chromium if it does not run.
+func (s *Shared) run() (context.Context, *syncbuf.Buffer, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ctx != nil {
+		return s.ctx, s.wrote, nil
+	}
+	path, err := find()
+	if err != nil {
+		return nil, nil, err
+	}
+	profile, err := os.MkdirTemp("", "httpdhs-browser-")
+	if err != nil {
+		return nil, nil, err
+	}
+	s.wrote = new(syncbuf.Buffer)
 	options := []chromedp.ExecAllocatorOption{
-		chromedp.ExecPath(path), chromedp.UserDataDir(profile), chromedp.CombinedOutput(&wrote),
+		chromedp.ExecPath(path), chromedp.UserDataDir(profile), chromedp.CombinedOutput(s.wrote),
 		chromedp.Env("HOME=" + profile), // not the user's own
 	}
-	for name, value := range flagsOf(flags, more) {
+	for name, value := range flagsOf(flags) {
 		options = append(options, chromedp.Flag(name, value))
 	}
 	allocator, release := chromedp.NewExecAllocator(context.Background(), options...)
 	ctx, cancel := chromedp.NewContext(allocator)
-	t.Cleanup(func() {
+	s.release = func() {
 		patient, done := context.WithTimeout(ctx, poll.Patience)
 		_ = chromedp.Cancel(patient) // what it has to say is in wrote
 		done()
 		cancel()
 		release()
 		_ = os.RemoveAll(profile)
-		if t.Failed() {
-			t.Logf("the browser wrote:\n%s", wrote.String())
-		}
-	})
-	if err := chromedp.Do(ctx); err != nil { // starts it
-		t.Fatal(err)
 	}
-	return &Browser{t: t, ctx: ctx}
+	if err := chromedp.Do(ctx); err != nil { // starts it
+		s.release()
+		return nil, nil, fmt.Errorf("cannot start Chromium: %w; it wrote:\n%s", err, s.wrote)
+	}
+	s.ctx = ctx
+	return s.ctx, s.wrote, nil
+}
+
+// Close ends it, once no test uses it. Another Start runs it again.
+func (s *Shared) Close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ctx != nil {
+		s.release()
+		s.ctx = nil
+	}
+}
+
+// find is where Chromium is installed.
+func find() (path string, err error) {
+	for _, name := range names {
+		if path, err = exec.LookPath(name); err == nil {
+			return path, nil
+		}
+	}
+	return "", err
 }
 
 // flagsOf takes flags apart, as chromedp wants them: a name, and true or a text.
-func flagsOf(lists ...[]string) map[string]any {
+func flagsOf(list []string) map[string]any {
 	all := make(map[string]any)
-	for _, list := range lists {
-		for _, flag := range list {
-			name, value, given := strings.Cut(strings.TrimPrefix(flag, "--"), "=")
-			all[name] = true
-			if given {
-				all[name] = value
-			}
+	for _, flag := range list {
+		name, value, given := strings.Cut(strings.TrimPrefix(flag, "--"), "=")
+		all[name] = true
+		if given {
+			all[name] = value
 		}
 	}
 	return all
