@@ -19,7 +19,8 @@ func TestConsole(t *testing.T) {
 	b := browser.Start(t)
 	for name, part := range map[string]func(*testing.T, *browser.Browser){
 		"rates": ratesAreDifferences, "health": healthIsASentence, "room": nothingIsWiderThanTheWindow, "contrast": textStandsOut,
-		"ring": theRingIsRead, "stale": whatIsOldIsSaidToBe, "stop": stoppingIsAskedFirst, "values": valuesAreShownByTheirKind,
+		"ring": theRingIsRead, "shares": theRingIsTrue, "pointer": theRingIsPointedAt, "lines": nothingFallsOffItsLine,
+		"stale": whatIsOldIsSaidToBe, "stop": stoppingIsAskedFirst, "values": valuesAreShownByTheirKind,
 		"keys": anyKeyIsOpened, "keyboard": theKeyboardIsEnough, "theme": theThemeIsKept, "token": theTokenIsAskedFor, "expiry": anExpiryIsGiven,
 	} {
 		t.Run(name, func(t *testing.T) { part(t, b) })
@@ -198,8 +199,8 @@ func theRingIsRead(t *testing.T, b *browser.Browser) {
 	p.shows("#ring-facts", "Partition 417 is hot")
 	p.Eval(`document.querySelector("#ring-legend button").click()`, nil)
 	p.Eval(`document.querySelectorAll("#ring path.tinted:not(.pale)").length`, &pale)
-	if pale != 2 { // the circle of the primaries and that of the copies
-		t.Errorf("%d paths of one node stand out", pale)
+	if pale != 1 {
+		t.Errorf("%d sectors of one node stand out", pale)
 	}
 }
 

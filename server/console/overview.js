@@ -181,7 +181,7 @@ function showMoves(cluster, colours, swatchOf) {
   setText($("moves-ring"), cluster.target ? `The ring ${cluster.ring} is changing to ${cluster.target}.` : "");
   keep($("moves-list"), moves, found.map(({ key }) => key), () => {
     const bar = meter("wide");
-    const [mark, name, text, left] = [element("span"), element("b", "name"), element("span"), element("span", "quiet")];
+    const [mark, name, text, left] = [element("span"), element("b", "name"), element("span", "text"), element("span", "left quiet")];
     return { root: element("li", "", mark, name, text, bar.root, left), bar, mark, name, text, left };
   });
   for (const { key, node, text, left, part } of found) {

@@ -1,117 +1,175 @@
-// The ring as a picture: the partition table, once around. The outer circle is the primary of each
-// partition, the circles inside it the further copies, and a thin line around all the primary's zone.
+// The ring as a picture. Stripes are the partition table, once around: the wide circle is the primary
+// of each partition, the circles inside it the further copies, a thin line around all the primary's
+// zone. Where stripes would be too narrow to be told apart, a sector is drawn for each node instead,
+// as wide as its share, and the partitions are a thin circle around.
 
 import { $, element, facts, keep, setAttribute, setText, svg } from "./dom.js";
+import { MIDDLE, PRIMARY, SIZE, arc, holdings, isFine, places, point, stripes } from "./circle.js";
 import { count, listed, percent, plural, rate } from "./format.js";
 import { paint, swatch } from "./tint.js";
 
-const SIZE = 360; // of the picture, in its units
-const MIDDLE = SIZE / 2;
-const PRIMARY = { outer: 158, inner: 122 };
 const COPY = 11; // how thick the circle of a further copy is
 const COPIES_MAX = 4; // circles of them
-const ZONE = { outer: 166, inner: 162 };
-const STEPS_MAX = 2048; // parts that are drawn; of more partitions some are left out
+const ZONE = { outer: 166, inner: 162 }; // of stripes
+const TRACK = { outer: 165, inner: 159 }; // the partitions, where there are sectors
+const SECTOR = { outer: 152, inner: 102 };
+const SECTOR_ZONE = { outer: 152, inner: 143 }; // the zones of sectors, which begin inside them
+const ZONE_GAP = 3;
+const HOT = 167; // where the tips of the marks are
+const GAP_MIN = 6; // units: sectors that are wider on average have a gap between them
+const LEGEND_FEW = 9; // lines that fit beside the picture
+
+/** @typedef {import("./circle.js").Ring} Ring */
 
 /**
- * @typedef {{partitions: number, replicas: number, nodes: {name: string, zone?: string}[], owners: number[][]}} Ring
+ * @typedef {object} Shown
+ * @property {Ring} ring
+ * @property {object} colours as tints has them
+ * @property {{partition: number, reads: number, writes: number}[]} hot
+ * @property {{zone: string|null, tint?: object, members: number[]}[]} groups the nodes in the order of the legend; null: there are no zones
+ * @property {{primary: number, copies: number}[]} held by node
+ * @property {{outer: number, inner: number}|null} band of the sectors; null: there are stripes
+ * @property {Map<number, {from: number, to: number}>} sectors by node
  */
 
-const point = (radius, turn) => {
-  const angle = 2 * Math.PI * turn - Math.PI / 2;
-  return `${(MIDDLE + radius * Math.cos(angle)).toFixed(2)} ${(MIDDLE + radius * Math.sin(angle)).toFixed(2)}`;
-};
-
-/** arc is a piece of a circle, between two parts of a turn. */
-function arc({ outer, inner }, from, to) {
-  if (to - from > 0.999) return arc({ outer, inner }, 0, 0.5) + arc({ outer, inner }, 0.5, 1);
-  const large = to - from > 0.5 ? 1 : 0;
-  return `M${point(outer, from)}A${outer} ${outer} 0 ${large} 1 ${point(outer, to)}` +
-    `L${point(inner, to)}A${inner} ${inner} 0 ${large} 0 ${point(inner, from)}Z`;
-}
-
-/** arcs draws a circle: of each run of partitions that have the same owner one piece, all pieces of an owner in one path. */
-function arcs(ring, band, ownerOf) {
-  const steps = Math.min(ring.partitions, STEPS_MAX);
-  const at = (step) => ownerOf(ring.owners[Math.floor(step * ring.partitions / steps)]);
-  const drawn = new Map();
-  for (let from = 0; from < steps;) {
-    const owner = at(from);
-    let to = from + 1;
-    while (to < steps && at(to) === owner) to++;
-    if (owner !== undefined) drawn.set(owner, (drawn.get(owner) ?? "") + arc(band, from / steps, to / steps));
-    from = to;
-  }
-  return drawn;
-}
-
-let shown = null; // { ring, colours, hot }
+/** @type {Shown|null} */
+let shown = null;
 let chosen = 0; // the partition that is read out
+let read = null; // the node that is read out instead
 let kept = null; // a node that is looked for: its pieces stand out
 
 const selection = svg("path", { class: "chosen" });
 const marks = svg("g", { class: "hot" });
 const words = [svg("text", { x: MIDDLE, y: MIDDLE - 4, class: "large" }), svg("text", { x: MIDDLE, y: MIDDLE + 18, class: "small" })];
 
-/** showRing draws a partition table; colours are those of tints. */
-export function showRing(ring, colours) {
-  shown = { ring, colours, hot: shown?.hot ?? [] };
-  chosen = Math.min(chosen, ring.partitions - 1);
-  const pieces = [];
-  const draw = (band, ownerOf, tintOf, nameOf) => {
-    for (const [owner, d] of arcs(ring, band, ownerOf)) {
-      const path = svg("path", { d, class: "tinted" });
-      paint(path, tintOf(owner));
-      if (nameOf) path.dataset.node = nameOf(owner);
-      pieces.push(path);
-    }
-  };
-  const name = (index) => ring.nodes[index].name;
-  const tint = (index) => colours.of.get(name(index));
-  draw(PRIMARY, (owners) => owners[0], tint, name);
+function groupsOf(ring, { zones }) {
+  const all = ring.nodes.map((_, index) => index);
+  if (zones.length === 0) return [{ zone: null, members: all }];
+  return zones.map(({ zone, tint }) => ({ zone, tint, members: all.filter((index) => (ring.nodes[index].zone ?? "") === zone) }));
+}
+
+const primariesOf = ({ members }) => members.reduce((sum, index) => sum + shown.held[index].primary, 0);
+const zoneWords = (zone) => (zone === "" ? "no zone" : `zone ${zone}`);
+const primaryWords = (n) => `${count(n)} of ${plural(shown.ring.partitions, "partition")}`;
+const shareWords = (n) => `${primaryWords(n)} (${percent(n, shown.ring.partitions)})`;
+
+/** piece makes a part of the picture in a colour; index: of the node that it is of. */
+function piece(className, d, tint, index) {
+  const path = svg("path", { d, class: `tinted ${className}` });
+  paint(path, tint);
+  if (index !== undefined) path.dataset.node = shown.ring.nodes[index].name;
+  return path;
+}
+
+/** zoneLine makes the part that is a zone's. */
+function zoneLine(className, d, zone, tint) {
+  const path = piece(className, d, tint);
+  path.dataset.zone = zone;
+  return path;
+}
+
+const tintOf = (index) => shown.colours.of.get(shown.ring.nodes[index].name);
+
+function striped() {
+  const { ring, groups } = shown;
+  const nodes = (band, ownerOf) => [...stripes(ring, band, ownerOf)].map(([index, d]) => piece("stripe", d, tintOf(index), index));
+  const pieces = nodes(PRIMARY, (owners) => owners[0]);
   const copies = Math.min(Math.max(...ring.owners.map((owners) => owners.length)) - 1, COPIES_MAX);
   for (let copy = 1; copy <= copies; copy++) {
     const outer = PRIMARY.inner - 3 - (copy - 1) * (COPY + 2);
-    draw({ outer, inner: outer - COPY }, (owners) => owners[copy], tint, name);
+    pieces.push(...nodes({ outer, inner: outer - COPY }, (owners) => owners[copy]));
   }
-  if (colours.zones.length > 0) {
-    const zones = new Map(colours.zones.map(({ zone, tint: colour }) => [zone, colour]));
-    draw(ZONE, (owners) => ring.nodes[owners[0]]?.zone ?? "", (zone) => zones.get(zone));
+  if (groups[0].zone === null) return pieces;
+  const tints = new Map(groups.map(({ zone, tint }) => [zone, tint]));
+  const zones = stripes(ring, ZONE, (owners) => owners.length > 0 ? ring.nodes[owners[0]].zone ?? "" : undefined);
+  return [...pieces, ...[...zones].map(([zone, d]) => zoneLine("stripe", d, zone, tints.get(zone)))];
+}
+
+function sectored() {
+  const { ring, groups, held, band, sectors } = shown;
+  const pieces = [svg("path", { class: "track", d: arc(TRACK, { from: 0, to: 1 }) })];
+  const titled = (path, text) => { path.append(svg("title", {}, text)); return path; };
+  for (const [index, place] of sectors) {
+    const path = piece("sector", arc(band, place), tintOf(index), index);
+    pieces.push(titled(path, `${ring.nodes[index].name}: primary of ${shareWords(held[index].primary)}`));
   }
+  if (groups[0].zone === null) return pieces;
+  places(groups.map(primariesOf), ring.partitions).forEach((place, at) => {
+    if (place.from === place.to) return;
+    const { zone, tint } = groups[at];
+    const path = zoneLine("sector", arc(SECTOR_ZONE, place), zone, tint);
+    pieces.push(titled(path, `${zoneWords(zone)}: primary of ${shareWords(primariesOf(groups[at]))}`));
+  });
+  return pieces;
+}
+
+/** caption says what the picture shows. */
+function caption() {
+  const { ring, groups, band } = shown;
+  const zones = groups[0].zone !== null;
+  if (band) {
+    return `A sector is a node, as wide as its share of the ${count(ring.partitions)} partitions: those it is the primary of. ` +
+      (zones ? "The circle around the sectors is their zones. " : "") +
+      "The thin circle outside is the partitions in their order: a line marks the one that is read out, whose primary is outlined, and a triangle a hot one.";
+  }
+  return "Once around are the partitions in their order. The wide circle is the primary of each" +
+    (ring.owners.some((owners) => owners.length > 1) ? ", and inside it are the further copies" : "") +
+    `. ${zones ? "The line outside is the primary's zone. " : ""}A triangle marks a hot one.`;
+}
+
+/** showRing draws a partition table; colours are those of tints. @param {Ring} ring */
+export function showRing(ring, colours) {
+  const groups = groupsOf(ring, colours);
+  const held = holdings(ring);
+  const band = !isFine(ring) ? null : groups[0].zone === null ? SECTOR : { ...SECTOR, outer: SECTOR_ZONE.inner - ZONE_GAP };
+  const order = groups.flatMap(({ members }) => members);
+  const at = places(order.map((index) => held[index].primary), ring.partitions);
+  const sectors = new Map(order.map((index, i) => [index, at[i]]).filter(([, { from, to }]) => to > from));
+  shown = { ring, colours, hot: shown?.hot ?? [], groups, held, band, sectors };
+  chosen = Math.min(chosen, ring.partitions - 1);
   setText(words[0], count(ring.partitions));
   setText(words[1], ring.partitions === 1 ? "partition" : "partitions");
-  $("ring").replaceChildren(...pieces, selection, marks, ...words);
+  $("ring").replaceChildren(...(band ? sectored() : striped()), selection, marks, ...words);
+  $("ring").classList.toggle("gaps", band !== null && Math.PI * (band.outer + band.inner) / sectors.size > GAP_MIN);
   setAttribute($("ring"), "aria-valuemax", ring.partitions - 1);
+  setText($("ring-caption"), caption());
   showLegend();
   showHot(shown.hot);
+  const index = ring.nodes.findIndex(({ name }) => name === read);
   choose(chosen);
+  if (band && index >= 0) readNode(index);
 }
 
 function showLegend() {
-  const { ring, colours } = shown;
-  const primaries = ring.nodes.map(() => 0);
-  for (const owners of ring.owners) if (owners.length > 0) primaries[owners[0]]++;
-  const groups = colours.zones.length > 0 ? colours.zones : [{ zone: null }];
-  $("ring-legend").replaceChildren(...groups.flatMap(({ zone, tint }) => {
-    const lines = ring.nodes.flatMap((node, index) => {
-      if (zone !== null && (node.zone ?? "") !== zone) return [];
-      const label = element("span", "name", node.name);
-      label.title = node.name;
-      const entry = element("button", "entry", swatch(colours.of.get(node.name)), label, element("span", "quiet", percent(primaries[index], ring.partitions)));
+  const { ring, colours, groups, held } = shown;
+  const lines = groups.flatMap((group) => {
+    const nodes = group.members.map((index) => {
+      const { name } = ring.nodes[index];
+      const label = element("span", "name", name);
+      label.title = name;
+      const { primary } = held[index];
+      const entry = element("button", "entry", swatch(colours.of.get(name)), label, element("span", "quiet", percent(primary, ring.partitions)));
       entry.type = "button";
-      entry.title = `${node.name}: primary of ${count(primaries[index])} of ${plural(ring.partitions, "partition")}`;
-      entry.setAttribute("aria-pressed", "false");
-      entry.addEventListener("click", () => { kept = kept === node.name ? null : node.name; standOut(kept); });
-      entry.addEventListener("pointerenter", () => standOut(node.name));
+      entry.title = `${name}: primary of ${primaryWords(primary)}`;
+      entry.addEventListener("click", () => keepNode(name));
+      entry.addEventListener("pointerenter", () => standOut(name));
       entry.addEventListener("pointerleave", () => standOut(kept));
-      entry.dataset.node = node.name;
-      return [element("li", "", entry)];
+      entry.dataset.node = name;
+      return element("li", "", entry);
     });
-    if (zone === null) return lines;
-    const label = zone === "" ? "no zone" : `zone ${zone}`;
-    return [element("li", "zone", swatch(tint), element("span", "name", label)), ...lines];
-  }));
+    if (group.zone === null) return nodes;
+    const share = element("span", "", percent(primariesOf(group), ring.partitions));
+    return [element("li", "zone", swatch(group.tint), element("span", "name", zoneWords(group.zone)), share), ...nodes];
+  });
+  $("ring-legend").replaceChildren(...lines);
+  $("ring-parts").classList.toggle("many", lines.length > LEGEND_FEW);
   if (!ring.nodes.some(({ name }) => name === kept)) kept = null;
+  standOut(kept);
+}
+
+/** keepNode has a node stand out until it is named again. */
+function keepNode(name) {
+  kept = kept === name ? null : name;
   standOut(kept);
 }
 
@@ -121,26 +179,44 @@ function standOut(name) {
   for (const entry of $("ring-legend").querySelectorAll("button")) setAttribute(entry, "aria-pressed", entry.dataset.node === kept);
 }
 
+const inWords = ({ name, zone }) => name + (zone ? ` (zone ${zone})` : "");
+
+function readOut(title, pairs, d) {
+  setAttribute(selection, "d", d);
+  setText($("ring-range"), title);
+  $("ring-facts").replaceChildren(...facts(pairs));
+}
+
+/** readNode reads out a node, for whoever points at its sector. */
+function readNode(index) {
+  const { ring, held, band, sectors } = shown;
+  read = ring.nodes[index].name;
+  const { primary, copies } = held[index];
+  readOut(inWords(ring.nodes[index]), [["Primary of", shareWords(primary)], ["Further copies of", plural(copies, "partition")]],
+    sectors.has(index) ? arc(band, sectors.get(index)) : "");
+}
+
 /** choose reads out a partition, and those beside it that have the same owners. */
 function choose(partition) {
-  const { ring, hot } = shown;
+  const { ring, hot, band, sectors } = shown;
+  read = null;
   chosen = (partition + ring.partitions) % ring.partitions;
   const owners = ring.owners[chosen];
   const same = (other) => String(ring.owners[other]) === String(owners);
   let [from, to] = [chosen, chosen];
   while (from > 0 && same(from - 1)) from--;
   while (to < ring.partitions - 1 && same(to + 1)) to++;
-  selection.setAttribute("d", arc({ outer: PRIMARY.outer + 3, inner: PRIMARY.outer - 3 - (PRIMARY.outer - PRIMARY.inner) }, from / ring.partitions, (to + 1) / ring.partitions));
-  const inWords = (index) => ring.nodes[index].name + (ring.nodes[index].zone ? ` (zone ${ring.nodes[index].zone})` : "");
+  const circle = band ? TRACK : PRIMARY;
+  const place = arc({ outer: circle.outer + 3, inner: circle.inner - 3 }, { from: from / ring.partitions, to: (to + 1) / ring.partitions });
+  const named = (index) => inWords(ring.nodes[index]);
   const range = from === to ? `Partition ${from}` : `Partitions ${from} to ${to}`;
   const load = hot.find((one) => one.partition === chosen);
   const pairs = [
-    ["Primary", owners.length > 0 ? inWords(owners[0]) : "none"],
-    ["Copies", owners.length > 1 ? listed(owners.slice(1).map(inWords), 8) : "none"],
+    ["Primary", owners.length > 0 ? named(owners[0]) : "none"],
+    ["Copies", owners.length > 1 ? listed(owners.slice(1).map(named), 8) : "none"],
   ];
   if (load) pairs.push([`Partition ${chosen} is hot`, `${rate(load.reads)} reads, ${rate(load.writes)} writes`]);
-  setText($("ring-range"), range);
-  $("ring-facts").replaceChildren(...facts(pairs));
+  readOut(range, pairs, place + (band && owners.length > 0 ? arc(band, sectors.get(owners[0])) : ""));
   setAttribute($("ring"), "aria-valuenow", chosen);
   setAttribute($("ring"), "aria-valuetext", `${range}: ${pairs.map((pair) => pair.join(" ")).join(", ")}`);
 }
@@ -154,7 +230,7 @@ export function showHot(hot) {
   const { ring, colours } = shown;
   marks.replaceChildren(...hot.map(({ partition }) => {
     const turn = (partition + 0.5) / ring.partitions;
-    return svg("path", { d: `M${point(ZONE.outer + 1, turn)}L${point(SIZE / 2, turn - 0.008)}L${point(SIZE / 2, turn + 0.008)}Z` });
+    return svg("path", { d: `M${point(HOT, turn)}L${point(SIZE / 2, turn - 0.008)}L${point(SIZE / 2, turn + 0.008)}Z` });
   }));
   const most = Math.max(1, ...hot.map(({ reads, writes }) => reads + writes));
   keep($("hot"), rows, hot.map(({ partition }) => String(partition)), (partition) => {
@@ -179,14 +255,29 @@ export function showHot(hot) {
   $("hot-none").hidden = hot.length > 0;
 }
 
-$("ring").addEventListener("pointermove", (event) => {
-  if (!shown) return;
+/** pointedAt is the partition or the node that the pointer is at; {}: neither. */
+function pointedAt(event) {
   const box = $("ring").getBoundingClientRect();
   const [x, y] = [(event.clientX - box.left) / box.width - 0.5, (event.clientY - box.top) / box.height - 0.5];
   const radius = Math.hypot(x, y) * SIZE;
-  if (radius < 60 || radius > ZONE.outer + 8) return;
   const turn = (Math.atan2(y, x) / (2 * Math.PI) + 1.25) % 1;
-  choose(Math.floor(turn * shown.ring.partitions));
+  const { ring, band, sectors } = shown;
+  if (radius > MIDDLE || radius < (band ? band.inner : 60)) return {};
+  if (!band || radius > (SECTOR.outer + TRACK.inner) / 2) return { partition: Math.floor(turn * ring.partitions) };
+  return { node: [...sectors.keys()].find((index) => sectors.get(index).to > turn) };
+}
+
+for (const kind of ["pointermove", "pointerdown"]) {
+  $("ring").addEventListener(kind, (event) => {
+    const { partition, node } = shown ? pointedAt(event) : {};
+    if (partition !== undefined) choose(partition);
+    if (node !== undefined) readNode(node);
+  });
+}
+
+$("ring").addEventListener("click", (event) => {
+  const { node } = shown ? pointedAt(event) : {};
+  if (node !== undefined) keepNode(shown.ring.nodes[node].name);
 });
 
 const STEPS = { ArrowRight: 1, ArrowUp: 1, ArrowLeft: -1, ArrowDown: -1, PageUp: 16, PageDown: -16 };
