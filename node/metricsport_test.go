@@ -30,6 +30,7 @@ func withMetricsPort(t *testing.T, change func(*Config)) (n *Node, clients, metr
 		t.Fatal(err)
 	}
 	t.Cleanup(n.Kill)
+	poll.True(t, "it is ready", func() bool { ok, _ := n.Ready(); return ok })
 	return n, ln.Addr().String(), cfg.MetricsListen
 }
 
