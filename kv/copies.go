@@ -48,7 +48,7 @@ func (s *state) copies() (c Copies) {
 			continue // it is refused
 		}
 		changes = true
-		certain := i == 0 || op.Cond.Kind == Always && !op.Prior // there may be no room for what it finds
+		certain := i == 0 || op.Cond.Kind == Always && !op.Prior // else it may be refused: its condition fails, or what it finds has no room
 		switch op.Kind {
 		case OpPut:
 			if certain {

@@ -237,8 +237,8 @@ type Call struct {
 	Hold func(Copies) bool
 }
 
-// HeldBytes is what a call may copy without asking Call.Hold, and no less than what another node
-// sends of values, or makes of them, without being told more.
+// HeldBytes is what a call may copy without asking Call.Hold. It is also the most that another node
+// copies of a value for a decision before the call has asked.
 const HeldBytes = 16 << 10
 
 // Holds asks Hold, if there is one.

@@ -69,22 +69,24 @@ func asking(k int, declined ownerSet, room kv.Copies) operation {
 func (a decisions) decideHere(i, partition int, k uint8, room kv.Copies) {
 	op, d := &a.call.Ops[i], a.p.decision(a.call, i)
 	d.Begin(op.Version, a.replica.limits.MaxValueBytes, answerBytes)
-	if d.Room = &a.p.copied.left; room.Sum() > 0 {
-		a.p.lent = room.Sum()
-		d.Room = &a.p.lent
-	}
-	r := a.replica.decide(partition, op.Hash, d)
-	for ok := true; r.Code == wire.Larger; { // again if it was overwritten with a longer one meanwhile
+	d.Room = &a.p.copied.left
+	for {
+		if room.Sum() > 0 {
+			a.p.lent = room.Sum()
+			d.Room = &a.p.lent
+		}
+		r := a.replica.decide(partition, op.Hash, d)
+		if r.Code != wire.Larger {
+			if next, passes := a.made(i, &r, k, room); passes {
+				writes(a).spread(i, &next, 1<<k)
+			}
+			return
+		}
+		var ok bool // again, and once more if it was overwritten with a longer one meanwhile
 		if room, ok = a.room(room, r.Needs); !ok {
 			a.p.end(i, kv.ErrUndecided)
 			return
 		}
-		a.p.lent = room.Sum()
-		d.Room = &a.p.lent
-		r = a.replica.decide(partition, op.Hash, d)
-	}
-	if next, passes := a.made(i, &r, k, room); passes {
-		writes(a).spread(i, &next, 1<<k)
 	}
 }
 

@@ -12,10 +12,7 @@ type purse struct{ left int }
 
 const (
 	purseBytes = 4 * kv.HeldBytes // that are asked for at once
-
-	// shareMost bounds what is set aside for the results of decisions of a call that others make.
-	// Each gets shareLeast at least.
-	shareMost, shareLeast = purseBytes, 1 << 10
+	shareLeast = 1 << 10          // that a decision which a peer makes may copy, if there is so much
 )
 
 // open makes the purse that of a new call.
@@ -27,11 +24,10 @@ func (u *purse) open(call *kv.Call) {
 
 // takes says whether so many bytes, which are found, may be copied, and takes them.
 func (u *purse) takes(call *kv.Call, n int) bool {
-	switch {
-	case n <= u.left:
-	case n <= kv.HeldBytes && call.Holds(kv.Copies{Found: purseBytes}):
-		u.left += purseBytes
-	default:
+	if n <= kv.HeldBytes {
+		u.fill(call, n)
+	}
+	if n > u.left {
 		return call.Holds(kv.Copies{Found: n})
 	}
 	u.left -= n
@@ -45,12 +41,13 @@ func (u *purse) fill(call *kv.Call, n int) {
 	}
 }
 
-// share takes what a decision that a peer makes may copy, of the call's.
+// share takes what a decision that a peer makes may copy, of the call's. All of the call together
+// get about as much as is asked for at once.
 func (u *purse) share(call *kv.Call, d *kv.Decision) int {
 	if d.Small() {
 		return 0
 	}
-	n := min(max(shareMost/len(call.Ops), shareLeast), kv.HeldBytes)
+	n := min(max(purseBytes/len(call.Ops), shareLeast), kv.HeldBytes)
 	u.fill(call, n)
 	n = min(n, u.left)
 	u.left -= n

@@ -64,12 +64,8 @@ func (p *pending) takeDecision(i int, d *kv.Decision, own bool) {
 		case r.Made:
 			r.Entry = made.record
 		case r.Found:
-			var why error
 			if d.Ops[k].Kind == kv.OpGet && full(p.max, len(p.buf), len(r.Entry.Value)) {
-				why = kv.ErrAnswerFull
-			}
-			if why != nil {
-				r = kv.Result{Err: why}
+				r = kv.Result{Err: kv.ErrAnswerFull}
 			} else {
 				r.Entry = p.keepEntry(&r.Entry, own)
 			}

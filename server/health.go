@@ -42,7 +42,8 @@ func (k *cluster) sayReady(ctx *fasthttp.RequestCtx) error {
 	return text(ctx, body)
 }
 
-// Health answers GET /healthz and /readyz as this server does, for a port of another kind.
+// Health answers GET /healthz and /readyz as this server does, for a port of another kind. These
+// two need neither a connection of this server nor a scratch.
 func (s *Server) Health() http.Handler {
 	mux := http.NewServeMux()
 	for path, answer := range map[string]func(*fasthttp.RequestCtx, *scratch) error{

@@ -46,11 +46,12 @@ func (sc *scratch) hold(from *budget, n int64) bool {
 	return true
 }
 
-// holdCopies is what the scratch's call asks for the memory of values that it copies.
+// holdCopies is what the scratch's call asks for the memory of values that it copies. While nobody
+// else has any it may pass the bound once: what it has already would be in its own way for good.
 func (sc *scratch) holdCopies(from *budget) func(kv.Copies) bool {
 	return func(copies kv.Copies) bool {
-		n := int64(copies.Sum())
-		if !from.take(n, 0) {
+		n, has := int64(copies.Sum()), sc.found.Load()
+		if has > from.max || !from.take(n, has) {
 			return false
 		}
 		sc.found.Add(n)

@@ -85,8 +85,29 @@ func TestAnyValueIsReadByOneAlone(t *testing.T) {
 				if a := f.send("GET", target, ""); a.status != 200 || len(a.body) < size {
 					t.Errorf("%s of %s: %d, %d bytes", target, name, a.status, len(a.body))
 				}
+				poll.True(t, "all is given back", func() bool { return f.answerBytes.used.Load() == 0 })
 			}
 		}
 	}
-	poll.True(t, "all is given back", func() bool { return f.answerBytes.used.Load() == 0 })
+}
+
+// Where nobody else holds values, a call may pass the bound with one operation, whatever it has
+// taken already. Otherwise that would be refused for good. It does not pass the bound twice.
+func TestWhoIsAloneMayPassTheBoundOnce(t *testing.T) {
+	b := budget{max: 10, alone: true}
+	mine, other := new(scratch), new(scratch)
+	hold := mine.holdCopies(&b)
+	if !hold(kv.Copies{Found: 3, Made: 1}) || !other.holdCopies(&b)(kv.Copies{Made: 1}) || hold(kv.Copies{Found: 9}) {
+		t.Error("9 bytes of 10 are taken beside 4 of its own and 1 of another's")
+	}
+	other.giveFound(&b)
+	if !hold(kv.Copies{Found: 9}) || b.used.Load() != 13 {
+		t.Errorf("9 bytes of 10 are not taken beside 4 of its own: %d are", b.used.Load())
+	}
+	if hold(kv.Copies{Made: 1}) {
+		t.Error("it passes the bound twice")
+	}
+	if mine.giveFound(&b); b.used.Load() != 0 {
+		t.Errorf("%d bytes are left", b.used.Load())
+	}
 }

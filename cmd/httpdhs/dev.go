@@ -89,7 +89,7 @@ func (cmd *devCmd) Run(ctx context.Context, term *terminal) error {
 // shareMemory says to a node what it may take of the limit that the process is under, if it is
 // under one: each node as much as the others.
 func (cmd *devCmd) shareMemory(r room, log *slog.Logger) (share func(*node.Config)) {
-	r.tell(log)
+	r.tell(log, nil)
 	if r.limit == 0 {
 		return func(*node.Config) {}
 	}

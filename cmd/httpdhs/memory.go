@@ -85,12 +85,31 @@ func thisRoom() (r room) {
 	return r
 }
 
-// tell logs why a limit may be there that is not known. The process would be killed at it.
-func (r *room) tell(log *slog.Logger) {
-	if r.err != nil {
-		log.Warn("whether the process is under a limit of memory cannot be found out, so it keeps to none: give --max-memory, --max-request-memory and --max-answer-memory",
-			"err", r.err)
+// tell logs why a limit may be there that is not known. The process would be killed at it. open are
+// the flags that are not given, and would say what the process may take.
+func (r *room) tell(log *slog.Logger, open []string) {
+	if r.err == nil {
+		return
 	}
+	advice := ""
+	if len(open) > 0 {
+		advice = ": give " + strings.Join(open, ", ")
+	}
+	log.Warn("whether the process is under a limit of memory cannot be found out, so it keeps to none"+advice, "err", r.err)
+}
+
+// open are the flags that are not given.
+func (f *memoryFlags) open() (names []string) {
+	if !f.MaxMemory.given {
+		names = append(names, "--max-memory")
+	}
+	if f.MaxRequestMemory == 0 {
+		names = append(names, "--max-request-memory")
+	}
+	if f.MaxAnswerMemory == 0 {
+		names = append(names, "--max-answer-memory")
+	}
+	return names
 }
 
 // store is the bound that the flag gives, or storeDefault.

@@ -39,11 +39,12 @@ func TestAnswersOfRedisNeedTwiceTheValue(t *testing.T) {
 }
 
 // Where it cannot be found out what memory there is, a node says so in one line, with the reason
-// and the flags that help. Otherwise it says nothing.
+// and the flags that help and are not given. Otherwise it says nothing.
 func TestUnknownLimitIsTold(t *testing.T) {
+	flags := memoryFlags{}
 	told := func(r room) string {
 		var out bytes.Buffer
-		r.tell(slog.New(slog.NewTextHandler(&out, nil)))
+		r.tell(slog.New(slog.NewTextHandler(&out, nil)), flags.open())
 		return out.String()
 	}
 	if line := told(room{limit: 1, total: 1}); line != "" {
@@ -54,6 +55,13 @@ func TestUnknownLimitIsTold(t *testing.T) {
 		if !strings.Contains(line, part) || strings.Count(line, "\n") != 1 {
 			t.Errorf("it says %s, without %q or not in one line", line, part)
 		}
+	}
+	flags.MaxMemory.given, flags.MaxAnswerMemory = true, 1
+	if line := told(room{err: errors.New("no memory.max")}); !strings.Contains(line, "give --max-request-memory\"") {
+		t.Errorf("with the other two flags it says %s", line)
+	}
+	if flags.MaxRequestMemory = 1; len(flags.open()) != 0 {
+		t.Errorf("with all flags it asks for %q", flags.open())
 	}
 }
 

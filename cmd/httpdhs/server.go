@@ -153,7 +153,9 @@ func (cmd *serverCmd) Run(ctx context.Context, term *terminal) error {
 		return &usageError{err}
 	}
 	cfg.Log = cmd.logger(term)
-	self.room.tell(cfg.Log)
+	if open := cmd.memoryFlags.open(); len(open) > 0 {
+		self.room.tell(cfg.Log, open)
+	}
 	if plan != nil {
 		plan.begin(cfg.Log, self.room.limit, 1)
 	}

@@ -304,22 +304,27 @@ func TestPipelineOfLargeValues(t *testing.T) {
 	srv.memory.out.give(5 << 20)
 }
 
-// What would never fit in a budget is taken by who has all of it, and by nobody else. It counts, so
-// nothing else fits until it is given back.
-func TestWhatNeverFitsIsTakenAlone(t *testing.T) {
+// Where nobody else holds values, a call may pass the bound with one operation, whatever it has
+// taken already. Otherwise that would be refused for good. It does not pass the bound twice.
+func TestWhoIsAloneMayPassTheBoundOnce(t *testing.T) {
 	b := budget{max: 10}
-	hold := new(scratch).holdCopies(&b)
-	if hold(kv.Copies{Found: 4, Made: 1}); b.used.Load() != 9 {
-		t.Errorf("4 bytes that are found, and 1 that is stored, take %d", b.used.Load())
+	mine, other := new(scratch), new(scratch)
+	hold := mine.holdCopies(&b)
+	if !hold(kv.Copies{Found: 2, Made: 1}) || b.used.Load() != 5 {
+		t.Errorf("2 bytes that are found, and 1 that is stored, take %d", b.used.Load())
 	}
-	if hold(kv.Copies{Found: 5, Made: 5}) || b.takeAll(15) {
-		t.Error("15 bytes of 10 are taken beside 9")
+	if !other.holdCopies(&b)(kv.Copies{Made: 1}) || hold(kv.Copies{Found: 5}) {
+		t.Error("10 bytes of 10 are taken beside 5 of its own and 1 of another's")
 	}
-	b.give(9)
-	if b.takeAll(10) {
-		t.Error("what fits is taken past the budget")
+	b.give(other.found.Swap(0))
+	if !hold(kv.Copies{Found: 5}) || b.used.Load() != 15 {
+		t.Errorf("10 bytes of 10 are not taken beside 5 of its own: %d are", b.used.Load())
 	}
-	if !hold(kv.Copies{Found: 5, Made: 5}) || b.used.Load() != 15 || b.take(1) {
-		t.Errorf("15 bytes of 10 are not taken alone: %d are", b.used.Load())
+	if hold(kv.Copies{Made: 1}) || b.used.Load() != 15 {
+		t.Error("it passes the bound twice")
+	}
+	b.give(mine.found.Swap(0))
+	if mine.outHeld = 4; !b.take(4) || !hold(kv.Copies{Found: 6, Made: 3}) || b.used.Load() != 19 {
+		t.Errorf("what it holds of answers is in its own way: %d are taken", b.used.Load())
 	}
 }

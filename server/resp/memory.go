@@ -118,7 +118,7 @@ func (s *session) holdOps() bool {
 func (sc *scratch) holdCopies(out *budget) func(kv.Copies) bool {
 	return func(copies kv.Copies) bool {
 		n := int64(2*copies.Found + copies.Made)
-		if !out.take(n) && !out.takeAll(n) {
+		if !out.take(n) && !out.takeAlone(n, sc.outHeld+sc.found.Load()) {
 			return false
 		}
 		sc.found.Add(n)
@@ -210,9 +210,11 @@ func (b *budget) take(n int64) bool {
 	}
 }
 
-// takeAll takes n bytes that would never fit, if nobody else has any: what one value takes when it
-// is found and stored at once.
-func (b *budget) takeAll(n int64) bool { return n > b.max && b.used.CompareAndSwap(0, n) }
+// takeAlone takes n bytes past the bound, for who has some already, if nobody else has any: they
+// might never fit. Who has passed the bound does not do so again.
+func (b *budget) takeAlone(n, has int64) bool {
+	return has <= b.max && b.used.CompareAndSwap(has, has+n)
+}
 
 func (b *budget) give(n int64) {
 	if n != 0 {
