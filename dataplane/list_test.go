@@ -1,6 +1,7 @@
 package dataplane
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -34,14 +35,13 @@ func filled(t *testing.T, nodes int) (c *cluster, want []string) {
 		}
 	}
 	time.Sleep(time.Millisecond)
-	slices.SortFunc(want, func(a, b string) int {
-		x, y := kv.Hash([]byte(a)), kv.Hash([]byte(b))
-		if x < y {
-			return -1
-		}
-		return 1
-	})
+	inOrder(want)
 	return c, want
+}
+
+// inOrder sorts keys as a listing has them.
+func inOrder(keys []string) {
+	slices.SortFunc(keys, func(a, b string) int { return cmp.Compare(kv.Hash([]byte(a)), kv.Hash([]byte(b))) })
 }
 
 // listAll lists page after page.
@@ -178,29 +178,40 @@ func testListingDeadline(t *testing.T) {
 	}
 }
 
-// An answer is cut where it gets too large, and goes on there.
-func TestListingOfLargeValues(t *testing.T) { bubble(t, testListingOfLargeValues) }
+// A page takes twice the bytes that it may, or one longer record, wherever the records are. Each
+// key comes all the same, once and in order.
+func TestListingIsBoundedInBytes(t *testing.T) { bubble(t, testListingIsBoundedInBytes) }
 
-func testListingOfLargeValues(t *testing.T) {
-	c := newCluster(t, clusterOptions{nodes: 2, replicas: 1})
-	big := string(make([]byte, (4<<20)/3))
-	seen := map[string]int{}
-	for i := range 12 {
-		c.nodes[0].mustPut(t, fmt.Sprint(i), big, kv.LevelAll)
+func testListingIsBoundedInBytes(t *testing.T) {
+	c := newCluster(t, clusterOptions{nodes: 3, replicas: 2})
+	sizes := map[string]int{}
+	var want []string
+	for i := range 60 {
+		key := fmt.Sprint(i)
+		sizes[key] = []int{10, 3000, 200, 40_000, 7000}[i%5]
+		c.nodes[0].mustPut(t, key, strings.Repeat(key[:1], sizes[key]), kv.LevelAll)
+		want = append(want, key)
 	}
-	for from, more := uint64(0), true; more; {
-		page, err := c.nodes[0].List(&kv.ListRequest{From: from, Limit: 100, Values: true, Deadline: time.Now().Add(patience)})
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, r := range page.Records {
-			if seen[string(r.Key)]++; string(r.Value) != big {
-				t.Fatal("a value was cut")
+	inOrder(want)
+	for _, bytes := range []int{1, 5000, 50_000, 0} {
+		var got []string
+		for from, more := uint64(0), true; more; {
+			page, err := c.nodes[len(got)%3].List(&kv.ListRequest{From: from, Limit: 100, Bytes: bytes, Values: true, Deadline: time.Now().Add(patience)})
+			if err != nil {
+				t.Fatal(err)
 			}
+			sum, most := 0, cmp.Or(2*bytes, 8<<20)
+			for _, r := range page.Records {
+				got = append(got, string(r.Key))
+				if sum += len(r.Value); string(r.Value) != strings.Repeat(string(r.Key[:1]), sizes[string(r.Key)]) {
+					t.Fatalf("%s has %d bytes, want %d", r.Key, len(r.Value), sizes[string(r.Key)])
+				}
+			}
+			if sum > most && len(page.Records) > 1 {
+				t.Errorf("a page of %d records has %d bytes of values, where %d are asked for", len(page.Records), sum, bytes)
+			}
+			from, more = page.Next, page.More
 		}
-		from, more = page.Next, page.More
-	}
-	if len(seen) != 12 || seen["3"] != 1 {
-		t.Errorf("seen: %v", seen)
+		wantKeys(t, fmt.Sprintf("pages of %d bytes", bytes), got, nil, want)
 	}
 }

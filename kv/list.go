@@ -8,6 +8,7 @@ type ListRequest struct {
 	Prefix   []byte
 	From     uint64 // the first hash of the page
 	Limit    int    // the most records; a run of equal hashes is not split
+	Bytes    int    // of records, in all: up to twice as many come, or one longer record; 0: 4 MiB
 	Values   bool   // with values
 	Deadline time.Time
 }

@@ -104,7 +104,6 @@ func (c *Coordinator) Do(call *kv.Call) {
 		}
 		return
 	}
-	call.Buf = call.Buf[:0]
 	p := acquirePending(call)
 	c.attempt(p, call, false)
 	for p.again() && c.pause(call.Deadline) {
@@ -160,12 +159,15 @@ func (c *Coordinator) finish(p *pending, call *kv.Call) {
 	now := c.clock.Wall().UnixMilli()
 	p.mu.Lock()
 	p.over = true
-	// The values of gets that peers answered are in p.buf. With none of this
-	// node's own in the call, which is every single get, the buffers change
-	// places; else they are copied.
-	swap := len(call.Buf) == 0
-	if swap {
-		call.Buf, p.buf = p.buf, call.Buf
+	// Results alias what peers have sent. Where nothing was found here, which
+	// is every single get, the memories change places. Else what is small is
+	// copied, and what is large is let go.
+	copied := p.here.sum > 0 && p.there.sum <= kv.HeldBytes
+	switch {
+	case p.here.sum == 0:
+		p.here, p.there = p.there, p.here
+	case !copied:
+		p.there = values{}
 	}
 	for i := range call.Ops {
 		if p.runs.follows(i) {
@@ -183,15 +185,16 @@ func (c *Coordinator) finish(p *pending, call *kv.Call) {
 		}
 		switch p.runs.mode(call, i) {
 		case kv.ModeRead:
-			p.finishRead(op, o, now, !swap, &call.Buf)
+			p.finishRead(op, o, now, copied)
 		case kv.ModeMerge:
 			finishWrite(op, o)
 		case kv.ModeDecide:
 			finishWrite(op, o)
-			p.finishRun(call, i, o, !swap)
+			p.finishRun(call, i, o, copied)
 		}
 		c.countError(op.Err)
 	}
+	call.Buf = p.here.piece
 	p.refs--
 	p.Unlock()
 }
@@ -204,8 +207,8 @@ func finishWrite(op *kv.Op, o *operation) {
 	op.Required += int(o.extra) // these are counted in Acks, too
 }
 
-// finishRead takes over what a get found. copied: its value is to be copied to buf.
-func (p *pending) finishRead(op *kv.Op, o *operation, now int64, copied bool, buf *[]byte) {
+// finishRead takes over what a get found. copied: its value is to be copied to the call's memory.
+func (p *pending) finishRead(op *kv.Op, o *operation, now int64, copied bool) {
 	switch {
 	case op.Err != nil && o.stopping:
 		op.Err = kv.ErrStopping // of a write it would say that nothing was done
@@ -223,7 +226,7 @@ func (p *pending) finishRead(op *kv.Op, o *operation, now int64, copied bool, bu
 	}
 	op.Entry = g.found
 	if copied && !g.local {
-		op.Value, op.Meta = keep(buf, g.found.Value), keep(buf, g.found.Meta)
+		op.Value, op.Meta = p.here.keep(g.found.Value), p.here.keep(g.found.Meta)
 	}
 }
 

@@ -2,6 +2,7 @@ package replicate
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"sort"
 	"time"
@@ -16,8 +17,11 @@ import (
 // hashes. The partition is the hash's high bits, so that is the order of all hashes. So one number
 // says where a page ended, at any node. A page takes a window of partitions that is expected to
 // hold about as much as the page may. It asks one owner of each of them.
+//
+// What the owners answer is in memory at once. So each may answer with its part of what the page
+// may take, and says how long a record is that has no room. That one is asked for alone.
 
-// listBytes bounds the answer of one node, past its first record.
+// listBytes is what the records of a page may take where nothing is said.
 const listBytes = 4 << 20
 
 // source is one node's part of a page.
@@ -27,6 +31,7 @@ type source struct {
 	records    []kv.Record
 	next       uint64 // where it was cut short
 	more       bool
+	needs      int // bytes of the record there, if no record had room
 	err        error
 	last       bool // it is taken at its word though it is behind: no other owner is left
 }
@@ -47,11 +52,12 @@ func (c *Coordinator) List(req *kv.ListRequest) (kv.Page, error) {
 	}
 	l := listing{c, c.board.View()}
 	page := kv.Page{Next: req.From, More: true}
+	rest := *req
+	rest.Bytes = cmp.Or(req.Bytes, listBytes)
 	// Where a prefix leaves little of each window, windows double.
 	for window := l.windowOf(req.Limit); page.More && len(page.Records) < req.Limit; {
-		rest := *req
 		rest.From, rest.Limit = page.Next, req.Limit-len(page.Records)
-		part, err := l.window(&rest, window)
+		part, needs, err := l.window(&rest, window)
 		if err != nil {
 			if again := c.board.Passing(l.v); !again || !c.pause(req.Deadline) {
 				return kv.Page{}, err
@@ -62,6 +68,12 @@ func (c *Coordinator) List(req *kv.ListRequest) (kv.Page, error) {
 		page.Records = append(page.Records, part.Records...)
 		page.Next, page.More = part.Next, part.More
 		window *= 2
+		if len(part.Records) == 0 && needs > 0 {
+			if !time.Now().Before(req.Deadline) {
+				return kv.Page{}, kv.ErrTimeout
+			}
+			window, rest.Bytes = 1, max(rest.Bytes, needs)
+		}
 		if req.Values && len(page.Records) > 0 {
 			break // values are large: what one window gave will do
 		}
@@ -69,8 +81,9 @@ func (c *Coordinator) List(req *kv.ListRequest) (kv.Page, error) {
 	return page, nil
 }
 
-// window lists so many partitions from that of req.From on.
-func (l listing) window(req *kv.ListRequest, window int) (kv.Page, error) {
+// window lists so many partitions from that of req.From on. It needs so many bytes for the next
+// record if it ends before one that is too long.
+func (l listing) window(req *kv.ListRequest, window int) (page kv.Page, needs int, err error) {
 	first := l.v.Partition(req.From)
 	end := min(first+window, l.v.Partitions())
 	failed := make(map[int]error) // nodes that did not answer
@@ -83,7 +96,7 @@ func (l listing) window(req *kv.ListRequest, window int) (kv.Page, error) {
 	for len(missing) > 0 {
 		sources, err := l.assign(missing, failed)
 		if err != nil {
-			return kv.Page{}, err
+			return kv.Page{}, 0, err
 		}
 		l.ask(req, sources)
 		missing = missing[:0]
@@ -97,11 +110,11 @@ func (l listing) window(req *kv.ListRequest, window int) (kv.Page, error) {
 			}
 			all = append(all, s.records...)
 			if s.more && (!more || s.next < cut) {
-				cut, more = s.next, true
+				cut, more, needs = s.next, true, s.needs
 			}
 		}
 		if len(missing) > 0 && !time.Now().Before(req.Deadline) {
-			return kv.Page{}, kv.ErrTimeout
+			return kv.Page{}, 0, kv.ErrTimeout
 		}
 		sort.Ints(missing)
 	}
@@ -112,7 +125,7 @@ func (l listing) window(req *kv.ListRequest, window int) (kv.Page, error) {
 	if more {
 		next, last = cut, false
 	}
-	return mergePage(all, req.Limit, next, !last, more), nil
+	return mergePage(all, req.Limit, next, !last, more), needs, nil
 }
 
 // mergePage orders the records of all sources, leaves out those past the point
@@ -228,11 +241,15 @@ func (l listing) choose(partition int, failed map[int]error) (int, error) {
 	return 0, kv.ErrUnavailable
 }
 
-// ask has all sources answer, at once.
+// ask has all sources answer, at once. Keys are spread by chance, so each may take twice its part.
 func (l listing) ask(req *kv.ListRequest, sources []*source) {
 	var all peer.Group
+	part := *req
+	if len(sources) > 1 {
+		part.Bytes = 2 * req.Bytes / len(sources)
+	}
 	for _, s := range sources {
-		msg := wire.AppendList(nil, req, s.partitions)
+		msg := wire.AppendList(nil, &part, s.partitions)
 		all.Go(func() {
 			var answer []byte
 			if s.node == l.v.Self {
@@ -259,7 +276,7 @@ func (s *source) parse(answer []byte) error {
 	case got.Behind && !s.last:
 		return errBehind
 	}
-	s.more, s.next = got.More, got.Next
+	s.more, s.next, s.needs = got.More, got.Next, got.Needs
 	for body := got.Records; len(body) > 0; {
 		var r kv.Record
 		if r, body, err = wire.DecodeRecord(body); err != nil {
@@ -289,14 +306,18 @@ func (c *Coordinator) ServeList(dst, body []byte) ([]byte, error) {
 			if !r.Live(now) || !bytes.HasPrefix(r.Key, req.Prefix) {
 				return true
 			}
-			full := taken >= req.Limit || len(dst)-start > listBytes
-			if full && taken > 0 && hash != last {
-				page.Next, page.More = hash, true
-				return false
-			}
 			entry := *r
 			if !req.Values {
 				entry.Value = nil
+			}
+			size := kv.RecordSizeMax(len(entry.Key), len(entry.Meta), len(entry.Value))
+			switch full := taken >= req.Limit || len(dst)-start+size > min(req.Bytes, 2*listBytes); {
+			case taken == 0 && size > req.Bytes:
+				page.Next, page.More, page.Needs = hash, true, size
+				return false
+			case taken > 0 && full && hash != last:
+				page.Next, page.More = hash, true
+				return false
 			}
 			dst = kv.AppendRecord(dst, &entry)
 			taken, last = taken+1, hash

@@ -263,8 +263,8 @@ func (p *pending) takeRead(o *operation, r *wire.Result, owner uint8) {
 			g.found.Value, g.found.Meta = nil, nil
 			return
 		}
-		g.found.Value = keep(&p.buf, e.Value)
-		g.found.Meta = keep(&p.buf, e.Meta)
+		g.found.Value = p.there.keep(e.Value)
+		g.found.Meta = p.there.keep(e.Meta)
 	case e.Version == g.found.Version:
 		g.newest |= bit
 	}
@@ -273,25 +273,12 @@ func (p *pending) takeRead(o *operation, r *wire.Result, owner uint8) {
 // refuses says why an entry that a get finds is not to be copied, if it is not.
 func (p *pending) refuses(e *kv.Entry) error {
 	switch {
-	case full(p.max, len(p.buf), len(e.Value)):
+	case p.there.full(p.max, len(e.Value)):
 		return kv.ErrAnswerFull
 	case !p.received.takes(p.call, len(e.Value)+len(e.Meta)):
 		return kv.ErrAnswersHeld
 	}
 	return nil
-}
-
-// full says whether a value goes beyond the bound of what gets may find.
-func full(bound, have, value int) bool { return bound > 0 && have > 0 && have+value > bound }
-
-// keep appends b to buf and returns the copy.
-func keep(buf *[]byte, b []byte) []byte {
-	if len(b) == 0 {
-		return nil
-	}
-	start := len(*buf)
-	*buf = append(*buf, b...)
-	return (*buf)[start:len(*buf):len(*buf)]
 }
 
 // older is the set of owners that answered a read with less than the newest.

@@ -24,7 +24,7 @@ type pending struct {
 	rulings  []ruling    // what the primaries have made of runs
 	results  []kv.Result // and of the operations in these
 	answered kv.Decision // scratch: what a peer has answered
-	buf      []byte      // values that peers have sent, and that decisions have found or made
+	there    values      // that peers have sent, and that decisions have found or made
 	received purse       // for what reads have found at peers
 	max      int         // bytes of them; 0: no bound
 
@@ -34,6 +34,7 @@ type pending struct {
 	runs  runs     // of operations
 
 	// Of Do alone.
+	here     values        // that reads have found here; its piece is the call's
 	copied   purse         // for what is copied here, and what decisions of peers bring
 	lent     int           // for what a decision copies here beyond that
 	fence    uint64        // when the attempt began
@@ -60,7 +61,8 @@ func acquirePending(call *kv.Call) *pending {
 	p.runs.reset()
 	p.call = call
 	p.due = false
-	p.refs, p.open, p.over, p.buf, p.patience = 1, n, false, p.buf[:0], 0
+	p.refs, p.open, p.over, p.patience = 1, n, false, 0
+	p.here, p.there = values{piece: call.Buf[:0]}, values{piece: p.there.piece[:0]}
 	p.moving, p.max = false, call.MaxBytes
 	p.received.open(call)
 	p.copied.open(call)
@@ -85,8 +87,8 @@ func (p *pending) Unlock() {
 	case <-p.wake:
 	default:
 	}
-	if cap(p.buf) > keepBytes {
-		p.buf = nil
+	if p.here = (values{}); cap(p.there.piece) > keepBytes {
+		p.there.piece = nil
 	}
 	clear(p.ops)
 	clear(p.readings) // entries point to values
@@ -120,7 +122,7 @@ func (p *pending) Wants(t peer.Ticket) bool {
 
 // sated says whether no value has room any more among those that gets find.
 func (p *pending) sated(o *operation) bool {
-	return o.phase == phaseRead && p.max > 0 && len(p.buf) >= p.max
+	return o.phase == phaseRead && p.max > 0 && p.there.sum >= p.max
 }
 
 // resolve is Resolve for who does not hold the lock.

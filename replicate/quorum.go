@@ -15,14 +15,14 @@ func (a quorums) start(i int) {
 	for k, n := range owners {
 		t.Owner = uint8(k)
 		if int(n) == a.v.Self {
-			scratch := len(a.call.Buf)
+			mark := a.p.here
 			r, err := a.readHeld(op, partition)
 			if err != nil {
 				a.p.refuse(i, err)
 				r.Code = peer.FailedUnwanted
 			}
 			a.p.resolve(t, &r) // copies
-			a.call.Buf = a.call.Buf[:scratch]
+			a.p.here.forget(mark)
 			continue
 		}
 		if !a.v.Peers[n].Read(op.Key, t, a.quiet) {

@@ -47,7 +47,7 @@ func (a reads) askNext(i int, o *operation, g *reading) {
 
 // readOwn reads at this node, owner k, and says whether its word is all that is needed.
 func (a reads) readOwn(op *kv.Op, partition, k int, o *operation, g *reading) (whole bool) {
-	if bound := a.call.MaxBytes; bound > 0 && len(a.call.Buf) >= bound {
+	if bound := a.call.MaxBytes; bound > 0 && a.p.here.sum >= bound {
 		o.refusal = kv.ErrAnswerFull // it need not be read
 		return true
 	}
@@ -65,26 +65,30 @@ func (a reads) readOwn(op *kv.Op, partition, k int, o *operation, g *reading) (w
 	return !r.NoAuthority && !r.Behind
 }
 
-// readHeld reads at this node, and appends the value to the call's buffer, if the call has room for
-// it. The error says why not; the rest of the result holds then too.
-func (a *attempt) readHeld(op *kv.Op, partition int) (r wire.Result, err error) {
-	most, size, held := a.p.copied.left, 0, false
+// readHeld reads at this node, and keeps the value, if the call has room for it. The error says why
+// not; the rest of the result holds then too.
+func (a *attempt) readHeld(op *kv.Op, partition int) (wire.Result, error) {
+	found := &a.p.here
+	most, held := a.p.copied.left, false
 	for {
-		have := len(a.call.Buf)
-		r, a.call.Buf, size = a.replica.read(most, a.call.Buf, partition, op.Hash, op.Key)
-		copied := size <= most
+		r, piece, size := a.replica.read(min(most, found.room()), found.piece, partition, op.Hash, op.Key)
 		switch {
-		case full(a.call.MaxBytes, have, size):
-			a.call.Buf, err = a.call.Buf[:have], kv.ErrAnswerFull
-		case !copied && !a.p.copied.takes(a.call, size):
-			err = kv.ErrAnswersHeld
-		case !copied:
+		case found.full(a.call.MaxBytes, size):
+			return r, kv.ErrAnswerFull
+		case size > most && !a.p.copied.takes(a.call, size):
+			return r, kv.ErrAnswersHeld
+		case size > most:
 			most, held = size, true // unless it is overwritten with a longer one meanwhile
+			continue
+		case size > found.room():
+			found.begin(size)
 			continue
 		case !held:
 			a.p.copied.left -= size
 		}
-		return r, err
+		found.sum += len(piece) - len(found.piece)
+		found.piece = piece
+		return r, nil
 	}
 }
 

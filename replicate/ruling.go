@@ -64,7 +64,7 @@ func (p *pending) takeDecision(i int, d *kv.Decision, own bool) {
 		case r.Made:
 			r.Entry = made.record
 		case r.Found:
-			if d.Ops[k].Kind == kv.OpGet && full(p.max, len(p.buf), len(r.Entry.Value)) {
+			if d.Ops[k].Kind == kv.OpGet && p.there.full(p.max, len(r.Entry.Value)) {
 				r = kv.Result{Err: kv.ErrAnswerFull}
 			} else {
 				r.Entry = p.keepEntry(&r.Entry, own)
@@ -83,11 +83,11 @@ func (p *pending) keepEntry(e *kv.Entry, own bool) kv.Entry {
 	if own {
 		return kept
 	}
-	kept.Meta = keep(&p.buf, e.Meta)
+	kept.Meta = p.there.keep(e.Meta)
 	if len(e.Value) > kv.HeldBytes {
 		kept.Value = bytes.Clone(e.Value)
 	} else {
-		kept.Value = keep(&p.buf, e.Value)
+		kept.Value = p.there.keep(e.Value)
 	}
 	return kept
 }
@@ -112,7 +112,7 @@ func (p *pending) leaves(o *operation) bool {
 }
 
 // finishRun takes the outcome of the run that operation i leads over into the call. copied: values
-// that were found are to be copied to the call's buffer.
+// that were found are to be copied to the call's memory.
 func (p *pending) finishRun(call *kv.Call, i int, o *operation, copied bool) {
 	lead := call.Ops[i] // what its own operation has found comes in its place
 	for k := 0; i >= 0; i, k = p.runs.after(i), k+1 {
@@ -130,7 +130,7 @@ func (p *pending) finishRun(call *kv.Call, i int, o *operation, copied bool) {
 		case r.Found:
 			op.Entry = r.Entry
 			if copied && !d.own {
-				op.Value, op.Meta = keep(&call.Buf, r.Entry.Value), keep(&call.Buf, r.Entry.Meta)
+				op.Value, op.Meta = p.here.keep(r.Entry.Value), p.here.keep(r.Entry.Meta)
 			}
 		case r.Err != nil:
 			op.Entry = kv.Entry{Version: r.Entry.Version}

@@ -19,15 +19,17 @@ const (
 	batchChunkMax = 4096
 
 	// batchAnswerBytes bounds an answer, which is in memory until it is
-	// written. The last chunk that begins below it may pass it, by what JSON
-	// adds to values and by what two sources found.
+	// written. One that is below it may get one more value.
 	batchAnswerBytes = 64 << 20
+
+	// resultBytes is what the binary form of a result takes at most beside its record.
+	resultBytes = 16
 )
 
 // What keeps an operation of a batch from being tried.
 var (
 	errBatchItems = &statusError{413, "more than 100000 operations in one request: this one and those after it were not done"}
-	errBatchFull  = &statusError{503, "the answer has come to its bound of memory: nothing was done; ask for this key in another request"}
+	errBatchFull  = &statusError{503, "there is no memory for this value in the answer: nothing was done; ask for the key in another request"}
 	errBatchTime  = &statusError{503, "the time for this request was over before this operation began: nothing was done; send fewer, or set a longer ?timeout="}
 )
 
@@ -48,13 +50,8 @@ func (h *batches) serve(ctx *fasthttp.RequestCtx, sc *scratch) error {
 	p, in := sc.params, sc.format
 	out := batchAnswerFormat(ctx.Request.Header.Peek(fasthttp.HeaderAccept), in)
 	b := batcher{
-		store: h.store, p: p, binary: out == format.Binary, call: &sc.call, out: sc.out[:0],
+		store: h.store, p: p, binary: out == format.Binary, sc: sc, budgets: h.budgets, call: &sc.call, out: sc.out[:0],
 		answerMax: batchAnswerBytes, timeLeft: p.timeout,
-		hold: func(n int) bool {
-			ok := sc.hold(&h.budgets.clientBytes, int64(n)+heavy(cap(sc.call.Buf))+heavy(cap(sc.call.Ops)*opBytes))
-			sc.giveFound(&h.budgets.answerBytes)
-			return ok
-		},
 	}
 	block := format.BlockOf(sc.body)
 	sc.body, sc.out = nil, nil // they grow in other hands
@@ -93,10 +90,11 @@ func batchAnswerFormat(accept []byte, in format.Format) format.Format {
 // batcher carries out a batch in chunks. So a request of any length takes a bounded call. And
 // values that gets will find are asked for in the order in which there is room for them.
 type batcher struct {
-	store  Store
-	p      params
-	binary bool           // the answer
-	hold   func(int) bool // asks for so much memory, beside the call's
+	store   Store
+	p       params
+	binary  bool // the answer
+	sc      *scratch
+	budgets *budgets
 
 	call    *kv.Call
 	refused []refusal // of the chunk
@@ -106,7 +104,6 @@ type batcher struct {
 	done      int // items with a result in out
 	answerMax int // bytes of out from which on gets are refused
 	timeLeft  time.Duration
-	full      bool // there is no room for values any more
 }
 
 // refusal is an item that the store does not see.
@@ -134,8 +131,9 @@ func (b *batcher) run(r *format.Reader, block *format.Block) error {
 		}
 		for more := true; more; {
 			more = b.gather(r)
-			b.carryOut(cap(block.Bytes()))
+			b.carryOut()
 			b.write()
+			b.budgets.keep(b.sc, b.call.Buf, b.out)
 		}
 		if b.items > batchItemsMax {
 			return nil
@@ -164,7 +162,7 @@ func (b *batcher) gather(r *format.Reader) (more bool) {
 		case err != nil:
 		case b.timeLeft <= 0:
 			bad.key, bad.err = op.Key, errBatchTime
-		case op.Kind == kv.OpGet && b.full:
+		case op.Kind == kv.OpGet && len(b.out) >= b.answerMax:
 			bad.key, bad.err = op.Key, errBatchFull
 		}
 		if bad.err != nil {
@@ -183,7 +181,7 @@ func (b *batcher) gather(r *format.Reader) (more bool) {
 }
 
 // carryOut has the store do the chunk.
-func (b *batcher) carryOut(blockBytes int) {
+func (b *batcher) carryOut() {
 	if len(b.call.Ops) == 0 {
 		return
 	}
@@ -192,14 +190,11 @@ func (b *batcher) carryOut(blockBytes int) {
 	b.call.MaxBytes = max(1, b.answerMax-len(b.out))
 	b.store.Do(b.call)
 	b.timeLeft -= time.Since(start)
-	if len(b.out) >= b.answerMax || !b.hold(blockBytes+cap(b.out)) {
-		b.full = true
-	}
 }
 
-// holdBlock asks for the memory of a block.
+// holdBlock asks for the memory of a block. The operations in it take some too.
 func (b *batcher) holdBlock(bytes int) error {
-	if !b.hold(bytes + cap(b.out)) {
+	if !b.sc.hold(&b.budgets.clientBytes, int64(bytes)+heavy(cap(b.call.Ops)*opBytes)) {
 		return errInFlight
 	}
 	return nil
@@ -250,8 +245,22 @@ func (b *batcher) writeOutcome(op *kv.Op) {
 	}
 	if op.Kind == kv.OpGet {
 		res.Acks, res.Replicas = 0, 0
+		if b.reserve(&res) != nil {
+			b.writeRefusal(&refusal{key: op.Key, err: errBatchFull})
+			return
+		}
 	}
 	b.append(&res, op)
+}
+
+// reserve makes room for the result of a get. Other results are short, and are never refused.
+func (b *batcher) reserve(res *format.Result) (err error) {
+	n := kv.RecordSizeMax(len(res.Key), len(res.Meta), len(res.Value)) + resultBytes
+	if !b.binary {
+		n = recordJSONMax(&res.Record, true)
+	}
+	b.out, err = b.budgets.grow(b.sc, b.out, n)
+	return err
 }
 
 // append appends a result; op is nil if the store did not see the operation.

@@ -107,8 +107,9 @@ func TestBatchAnswerBound(t *testing.T) {
 	m := &manyStore{held: map[string]kv.Entry{"big": {Version: 1, Value: make([]byte, 1<<20)}}}
 	m.held["big"].Value[0] = 0xff
 	ops := strings.Repeat(`{"op":"get","key":"big"}`+"\n", 100) + `{"op":"put","key":"a","value":"1"}`
-	b := batcher{store: m, p: params{timeout: time.Minute}, binary: true, call: new(kv.Call),
-		answerMax: 20 << 20, timeLeft: time.Minute, hold: func(int) bool { return true }}
+	sc := new(scratch)
+	b := batcher{store: m, p: params{timeout: time.Minute}, binary: true, sc: sc, budgets: budgetsOf(1 << 30), call: &sc.call,
+		answerMax: 20 << 20, timeLeft: time.Minute}
 	err := b.run(format.NewReader(format.NDJSON, strings.NewReader(ops), format.Options{Limits: kv.DefaultLimits(), Ops: true}), new(format.Block))
 	if err != nil {
 		t.Fatal(err)
@@ -132,8 +133,9 @@ func TestBatchTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := &manyStore{held: make(map[string]kv.Entry), delay: 30 * time.Millisecond}
 		const given = 50 * time.Millisecond
-		b := batcher{store: m, p: params{timeout: given}, call: new(kv.Call),
-			answerMax: 20 << 20, timeLeft: given, hold: func(int) bool { return true }}
+		sc := new(scratch)
+		b := batcher{store: m, p: params{timeout: given}, sc: sc, budgets: budgetsOf(1 << 30), call: &sc.call,
+			answerMax: 20 << 20, timeLeft: given}
 		ops := strings.Repeat(`{"op":"put","key":"a","value":"1"}`+"\n", 5*batchChunkMax)
 		err := b.run(format.NewReader(format.NDJSON, strings.NewReader(ops), format.Options{Limits: kv.DefaultLimits(), Ops: true}), new(format.Block))
 		late := strings.Count(string(b.out), `{"status":503,"key":"a","error":"the time`)
@@ -225,12 +227,12 @@ func TestBatchAllocations(t *testing.T) {
 			i, base64.StdEncoding.EncodeToString(key))
 	}
 	for in, ops := range map[format.Format]string{format.Binary: string(bin), format.NDJSON: text.String()} {
-		var call kv.Call
+		sc := new(scratch)
 		var block format.Block
 		var out []byte
 		allocs := testing.AllocsPerRun(5, func() {
-			b := batcher{store: &idleStore{}, p: params{timeout: time.Second}, binary: in == format.Binary, call: &call,
-				out: out[:0], answerMax: batchAnswerBytes, timeLeft: time.Second, hold: func(int) bool { return true }}
+			b := batcher{store: &idleStore{}, p: params{timeout: time.Second}, binary: in == format.Binary, sc: sc, budgets: budgetsOf(1 << 30), call: &sc.call,
+				out: out[:0], answerMax: batchAnswerBytes, timeLeft: time.Second}
 			if err := b.run(format.NewReader(in, strings.NewReader(ops), format.Options{Limits: kv.DefaultLimits(), Ops: true}), &block); err != nil || b.done != 2*n {
 				t.Fatal(err, b.done)
 			}

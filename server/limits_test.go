@@ -309,8 +309,8 @@ func TestAnswerBytes(t *testing.T) {
 	f.send("GET", "/db/a", "").want(t, 200)
 	settled()
 
-	// A NUL takes six bytes of JSON; NULs are UTF-8.
-	f.store.entries = map[string]kv.Entry{"a": {Version: 1 << 30, Value: large[:1<<20]}}
+	// A quote takes two bytes of JSON.
+	f.store.entries = map[string]kv.Entry{"a": {Version: 1 << 30, Value: bytes.Repeat([]byte{'"'}, 3<<20)}}
 	for target, header := range map[string]string{"/db?values=1": "X: y", "/db?values=1&limit=9": stream} {
 		for range 6 {
 			stall(target, header)

@@ -20,6 +20,10 @@ const (
 	// and values have come to so much.
 	pageBytesMax = 8 << 20
 
+	// pieceBytesMax bounds what is asked of the store at once. So much may come twice, or one
+	// larger record.
+	pieceBytesMax = 4 << 20
+
 	// chunkValuesFirst is how many records with values are asked for at
 	// first, when nothing is known of their sizes.
 	chunkValuesFirst = 8
@@ -89,19 +93,18 @@ func (h *listings) add(sc *scratch, l *lister, n, limit, size int) (count, bytes
 		return 0, 0, err
 	}
 	for i := range records {
+		bytes += recordBytes(&records[i])
+		if sc.out, err = h.budgets.grow(sc, sc.out, recordJSONMax(&records[i], l.p.values)+1); err != nil {
+			return 0, 0, err
+		}
 		if n+i > 0 {
 			sc.out = append(sc.out, ',')
 		}
-		bytes += recordBytes(&records[i])
 		if l.p.values {
 			sc.out = appendRecordJSON(sc.out, &records[i], true)
 		} else {
 			sc.out = appendKeyJSON(sc.out, records[i].Key)
 		}
-	}
-	if _, err := h.budgets.holdAnswer(sc, sc.out); err != nil {
-		sc.out = nil
-		return 0, 0, err
 	}
 	return len(records), bytes, nil
 }
@@ -112,8 +115,8 @@ func appendCursor(dst []byte, hash uint64) []byte {
 	return append(dst, hex...)
 }
 
-// lister walks through the keys in the order of their hashes. Pages of the store are bounded in
-// records alone. So it asks for few at a time when they come with values, and cuts them by size.
+// lister walks through the keys in the order of their hashes. It asks for about as many records as
+// it needs, and cuts them by size: what is read and not used was in vain.
 type lister struct {
 	store Store
 	p     params
@@ -139,7 +142,7 @@ func (l *lister) chunk(limit, size int) ([]kv.Record, error) {
 		deadline = time.Now().Add(l.p.timeout)
 	}
 	page, err := l.store.List(&kv.ListRequest{
-		Prefix: l.p.prefix, From: l.next, Limit: min(limit, l.ask), Values: l.p.values,
+		Prefix: l.p.prefix, From: l.next, Limit: min(limit, l.ask), Bytes: min(size, pieceBytesMax), Values: l.p.values,
 		Deadline: deadline,
 	})
 	if err != nil {

@@ -46,6 +46,37 @@ func (sc *scratch) hold(from *budget, n int64) bool {
 	return true
 }
 
+// grow makes room for n bytes more in an answer that is being made, and takes the memory before. Who
+// is alone may pass the bound once, with what it adds to an answer.
+func (b *budgets) grow(sc *scratch, answer []byte, n int) ([]byte, error) {
+	size := len(answer) + n
+	switch {
+	case size <= cap(answer):
+		return answer, nil
+	case size <= freeBytes:
+		size = freeBytes
+	case n <= freeBytes:
+		size += max(freeBytes, size/4) // there will be more
+	}
+	from, has := &b.answerBytes, sc.found.Load()
+	if sc.from == from {
+		has += sc.held
+	}
+	more := heavy(size) - heavy(cap(answer))
+	if len(answer) > 0 && has > from.max || !from.take(more, has) {
+		return answer, kv.ErrAnswersHeld
+	}
+	sc.found.Add(more)
+	return append(make([]byte, 0, size), answer...), nil
+}
+
+// keep counts what is kept of the values that were found, and of the answer that is being made,
+// which takes over from what was asked for on the way.
+func (b *budgets) keep(sc *scratch, found, answer []byte) {
+	now := heavy(cap(found)) + heavy(cap(answer))
+	b.answerBytes.used.Add(now - sc.found.Swap(now))
+}
+
 // holdCopies is what the scratch's call asks for the memory of values that it copies. While nobody
 // else has any it may pass the bound once: what it has already would be in its own way for good.
 func (sc *scratch) holdCopies(from *budget) func(kv.Copies) bool {

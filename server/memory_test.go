@@ -1,11 +1,14 @@
 package server
 
 import (
+	"encoding/base64"
+	"encoding/json"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"httpdhs/internal/format"
 	"httpdhs/internal/poll"
 	"httpdhs/kv"
 )
@@ -71,24 +74,70 @@ func TestBodyThatNeverFits(t *testing.T) {
 	}
 }
 
+// budgetsOf are budgets of so many bytes each.
+func budgetsOf(bytes int64) *budgets {
+	b := new(budgets)
+	b.init(&Options{MaxInFlightBytes: bytes, MaxMessageBytes: bytes, MaxAnswerBytes: bytes})
+	return b
+}
+
 // Any value that is stored can be read and listed while there is nobody else, however little memory
-// answers have, and however much longer it is as an answer.
+// answers have, and however much longer it is as an answer. No answer takes more than twice its
+// size for a value, beside the value itself.
 func TestAnyValueIsReadByOneAlone(t *testing.T) {
 	const size = 1 << 20
 	f := start(t, Options{MaxAnswerBytes: size})
-	for name, value := range map[string]string{"text": strings.Repeat("v", size), "binary": strings.Repeat("\xff", size), "control": strings.Repeat("\x01", size)} {
+	for name, value := range map[string]string{
+		"text": strings.Repeat("v", size), "binary": strings.Repeat("\xff", size), "control": strings.Repeat("\x01", size),
+		"quoted": strings.Repeat(`"`, size), "half": strings.Repeat("\x01v", size/2),
+	} {
 		if a := f.send("PUT", "/db/"+name, value); a.status != 201 {
 			t.Fatalf("PUT of %s: %d", name, a.status)
 		}
 		for range 2 {
-			for _, target := range []string{"/db/" + name, "/db?values=1&prefix=" + name} {
-				if a := f.send("GET", target, ""); a.status != 200 || len(a.body) < size {
-					t.Errorf("%s of %s: %d, %d bytes", target, name, a.status, len(a.body))
+			for what, ask := range map[string]func() answer{
+				"get":    func() answer { return f.send("GET", "/db/"+name, "") },
+				"page":   func() answer { return f.send("GET", "/db?values=1&prefix="+name, "") },
+				"stream": func() answer { return f.send("GET", "/db?values=1&prefix="+name, "", "Accept: application/x-ndjson") },
+				"batch":  func() answer { return f.send("POST", "/batch", `{"op":"get","key":"`+name+`"}`) },
+				"binary": func() answer {
+					return f.send("POST", "/batch", string(format.AppendGet(nil, []byte(name))), "Content-Type: "+format.TypeBinary)
+				},
+			} {
+				a := ask()
+				if a.status != 200 || len(a.body) < size || len(a.body) > 2*size+512 {
+					t.Errorf("%s of %s: %d, %d bytes", what, name, a.status, len(a.body))
 				}
-				poll.True(t, "all is given back", func() bool { return f.answerBytes.used.Load() == 0 })
+				if !strings.Contains(a.body, value) && what != "get" && what != "binary" {
+					var got map[string]any
+					line := strings.TrimSuffix(strings.TrimPrefix(strings.TrimSpace(a.body), `{"keys":[`), `]}`)
+					if err := json.Unmarshal([]byte(line), &got); err != nil {
+						t.Fatal(err)
+					}
+					in64, _ := got["value_base64"].(string)
+					if raw, err := base64.StdEncoding.DecodeString(in64); got["value"] != value && (err != nil || string(raw) != value) {
+						t.Errorf("%s of %s has another value", what, name)
+					}
+				}
+				poll.True(t, "all is given back", func() bool { return f.answerBytes.used.Load() == 0 && f.clientBytes.used.Load() == 0 })
 			}
 		}
 	}
+}
+
+// A batch that asks for more values than answers have memory for gets some, and for the others is
+// told so. Its writes are done. Who is alone may pass the bound once.
+func TestBatchKeepsToMemoryOfAnswers(t *testing.T) {
+	const size = 1 << 20
+	f := start(t, Options{MaxAnswerBytes: 4 * size})
+	f.send("PUT", "/db/k", strings.Repeat("\xff", size)).want(t, 201)
+	ops := strings.Repeat(`{"op":"get","key":"k"}`+"\n", 40) + `{"op":"put","key":"a","value":"1"}` + "\n"
+	a := f.send("POST", "/batch", ops)
+	done, refused := strings.Count(a.body, `{"status":200`), strings.Count(a.body, `{"status":503`)
+	if done == 0 || refused == 0 || done+refused != 40 || !strings.Contains(a.body, `{"status":201,"key":"a"`) || len(a.body) > 6*size {
+		t.Errorf("%d values, %d refused, in %d bytes", done, refused, len(a.body))
+	}
+	poll.True(t, "all is given back", func() bool { return f.answerBytes.used.Load() == 0 && f.clientBytes.used.Load() == 0 })
 }
 
 // Where nobody else holds values, a call may pass the bound with one operation, whatever it has

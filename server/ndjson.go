@@ -1,15 +1,10 @@
 package server
 
 import (
-	"bytes"
-	"encoding/base64"
 	"io"
 	"time"
-	"unicode/utf8"
 
 	"github.com/valyala/fasthttp"
-
-	"httpdhs/kv"
 )
 
 // stream answers with one line a record, as many as there are (or as
@@ -93,92 +88,20 @@ func (r *listReader) fill() error {
 		if err != nil {
 			return err
 		}
+		size := 0
+		for i := range records {
+			size += recordJSONMax(&records[i], r.l.p.values) + 1
+		}
+		if out, err = r.budgets.grow(r.sc, out, size); err != nil {
+			return err
+		}
 		for i := range records {
 			out = appendRecordJSON(out, &records[i], r.l.p.values)
 			out = append(out, '\n')
-		}
-		r.sc.out = out
-		if out, err = r.budgets.holdAnswer(r.sc, out); err != nil {
-			return err // and out is nil: it is not held
 		}
 		if r.left > 0 {
 			r.left = max(r.left-len(records), 0)
 		}
 	}
 	return nil
-}
-
-// appendKeyJSON appends a key as it is in a list: a string, or an object if
-// it is not UTF-8.
-func appendKeyJSON(dst, key []byte) []byte {
-	if utf8.Valid(key) {
-		return appendJSONString(dst, key)
-	}
-	dst = appendBytesField(append(dst, '{'), "key", key)
-	return append(dst, '}')
-}
-
-// appendRecordJSON appends a record as an object.
-func appendRecordJSON(dst []byte, r *kv.Record, values bool) []byte {
-	dst = appendBytesField(append(dst, '{'), "key", r.Key)
-	if values {
-		dst = appendBytesField(append(dst, ','), "value", r.Value)
-		dst = appendMetaJSON(dst, r.Meta)
-		dst = append(dst, `,"etag":`...)
-		dst = appendJSONString(dst, r.Version.AppendETag(nil))
-		if r.Expires != 0 {
-			dst = append(dst, `,"expires":"`...)
-			dst = appendExpiry(dst, kv.ExpiryTime(r.Expires))
-			dst = append(dst, '"')
-		}
-	}
-	return append(dst, '}')
-}
-
-// appendMetaJSON appends what is known of a value, as members.
-func appendMetaJSON(dst []byte, m kv.Meta) []byte {
-	f := m.Fields()
-	for _, member := range []struct {
-		name  string
-		value []byte
-	}{{"content_type", f.ContentType}, {"cache_control", f.CacheControl}, {"content_encoding", f.ContentEncoding}} {
-		if len(member.value) > 0 {
-			dst = append(append(append(dst, `,"`...), member.name...), `":`...)
-			dst = appendJSONString(dst, bytes.ToValidUTF8(member.value, []byte("\uFFFD")))
-		}
-	}
-	return dst
-}
-
-// appendBytesField appends a field with bytes: as a string if they are UTF-8,
-// else in base64 under the name with "_base64".
-func appendBytesField(dst []byte, name string, b []byte) []byte {
-	dst = append(append(dst, '"'), name...)
-	if utf8.Valid(b) {
-		return appendJSONString(append(dst, `":`...), b)
-	}
-	dst = append(dst, `_base64":"`...)
-	dst = base64.StdEncoding.AppendEncode(dst, b)
-	return append(dst, '"')
-}
-
-// appendJSONString appends valid UTF-8 as a JSON string.
-func appendJSONString(dst, s []byte) []byte {
-	const hex = "0123456789abcdef"
-	dst = append(dst, '"')
-	for _, c := range s {
-		switch {
-		case c == '"' || c == '\\':
-			dst = append(dst, '\\', c)
-		case c == '\n':
-			dst = append(dst, '\\', 'n')
-		case c == '\t':
-			dst = append(dst, '\\', 't')
-		case c < ' ':
-			dst = append(dst, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
-		default:
-			dst = append(dst, c)
-		}
-	}
-	return append(dst, '"')
 }

@@ -6,12 +6,12 @@ import (
 	"httpdhs/kv"
 )
 
-// listingRoom is what a piece of a listing may take before it is counted: what one node gives past
-// its first record, the copies of it, and twice the largest value.
-func (o *Options) listingRoom() int64 { return 2 * int64(4<<20+o.Limits.MaxValueBytes) }
+// listingRoom is what the records of a piece of a listing may take, and as much for what they are
+// copied from.
+func (o *Options) listingRoom() int64 { return 2 * int64(max(2*pieceBytesMax, o.Limits.MaxValueBytes)) }
 
-// turns bounds how many pieces of listings are made at a time. What they take is known, and so
-// counted, only when they are there. Nobody has a turn while a client is waited for.
+// turns bounds how many pieces of listings are made at a time. Their records are not counted; what
+// JSON makes of them is. Nobody has a turn while a client is waited for.
 type turns chan struct{}
 
 // turns are so many as the memory for answers has room for, and one at least.

@@ -10,7 +10,7 @@ import (
 // Format is the version of all messages. Head is how many bytes their heads have: format and kind.
 // Seals have a version of their own.
 const (
-	Format = 8
+	Format = 9
 	Head   = 2
 )
 

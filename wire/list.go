@@ -9,16 +9,19 @@ import (
 
 // A part of a page of keys, of the partitions that one node is asked for:
 //
-//	list    u64 from, u32 limit, u8 with values, uvarint length, prefix,
-//	        then u16 partitions, ascending, to the end
+//	list    u64 from, u32 limit, u32 most bytes of records, u8 with values, uvarint length,
+//	        prefix, then u16 partitions, ascending, to the end
 //	answer  u8 flags (1: has authority for all, 2: cut short, 4: behind at some keys),
-//	        u64 next (where it was cut), records in the order of their hashes, to the end
+//	        u64 next (where it was cut), u32 bytes of the record there, if no record had room,
+//	        records in the order of their hashes, to the end
 const (
 	listAuthority = 1
 	listMore      = 2
 	listBehind    = 4
 
-	listHead = Head + 1 + 8
+	questionHead = 8 + 4 + 4 + 1 // up to the prefix
+
+	listHead = Head + 1 + 8 + 4
 )
 
 // Partitions are the partitions that a question names, u16 each. They exist, and are no more than a
@@ -51,6 +54,7 @@ func AppendList(dst []byte, req *kv.ListRequest, partitions []uint16) []byte {
 	dst = appendHead(dst, KindList)
 	dst = binary.LittleEndian.AppendUint64(dst, req.From)
 	dst = binary.LittleEndian.AppendUint32(dst, uint32(req.Limit))
+	dst = binary.LittleEndian.AppendUint32(dst, uint32(req.Bytes))
 	values := byte(0)
 	if req.Values {
 		values = 1
@@ -67,14 +71,15 @@ func AppendList(dst []byte, req *kv.ListRequest, partitions []uint16) []byte {
 // ParseList reads the body of a question, in a cluster of so many partitions. What it returns
 // aliases the body.
 func ParseList(body []byte, partitions int) (req kv.ListRequest, of Partitions, err error) {
-	if len(body) < 13 {
+	if len(body) < questionHead {
 		return req, nil, fmt.Errorf("%w: listing", ErrMalformed)
 	}
 	req.From = binary.LittleEndian.Uint64(body)
 	req.Limit = int(binary.LittleEndian.Uint32(body[8:]))
-	req.Values = body[12] != 0
-	n, size := binary.Uvarint(body[13:])
-	body = body[13+max(size, 0):]
+	req.Bytes = int(binary.LittleEndian.Uint32(body[12:]))
+	req.Values = body[16] != 0
+	n, size := binary.Uvarint(body[questionHead:])
+	body = body[questionHead+max(size, 0):]
 	if size <= 0 || n > uint64(len(body)) {
 		return req, nil, fmt.Errorf("%w: prefix of a listing", ErrMalformed)
 	}
@@ -89,12 +94,13 @@ type Listing struct {
 	Behind    bool   // something newer was refused in one of them
 	More      bool   // the answer was full,
 	Next      uint64 // and the page goes on from this hash
+	Needs     int    // bytes of the record there; 0 if the answer has records
 	Records   []byte // encoded; see DecodeRecord
 }
 
 // OpenListing starts an answer, to which the records are appended. Finish ends it.
 func OpenListing(dst []byte) []byte {
-	return append(appendHead(dst, KindList), 0, 0, 0, 0, 0, 0, 0, 0, 0)
+	return append(appendHead(dst, KindList), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
 }
 
 // Finish writes all but the records into the answer. It is called once all records are in it.
@@ -111,6 +117,7 @@ func (l *Listing) Finish(answer []byte) {
 	}
 	answer[Head] = flags
 	binary.LittleEndian.PutUint64(answer[Head+1:], l.Next)
+	binary.LittleEndian.PutUint32(answer[Head+9:], uint32(l.Needs))
 }
 
 // ParseListing reads an answer. Its records alias it.
@@ -128,6 +135,7 @@ func ParseListing(answer []byte) (l Listing, err error) {
 		Behind:    flags&listBehind != 0,
 		More:      flags&listMore != 0,
 		Next:      binary.LittleEndian.Uint64(answer[Head+1:]),
+		Needs:     int(binary.LittleEndian.Uint32(answer[Head+9:])),
 		Records:   answer[listHead:],
 	}, nil
 }

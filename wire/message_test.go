@@ -26,7 +26,7 @@ func TestGoldenMessages(t *testing.T) {
 		{Kind: kv.OpDelete, Cond: kv.Condition{Kind: kv.IfVersion, Versions: []kv.Version{1, 0xff}}, Record: kv.Record{Key: []byte("d")}},
 		{Kind: kv.OpIncr, Number: -3, Prior: true},
 	})
-	golden(t, "batch", batch, "0801"+"8877665544332211"+
+	golden(t, "batch", batch, "0901"+"8877665544332211"+
 		"61"+"10"+"01"+"02"+"0807060504030201"+"6b"+"7676"+
 		"72"+"03"+"6b6579"+
 		"64"+"0900000000000000"+"808040"+"01"+"64"+"97808000"+
@@ -42,14 +42,14 @@ func TestGoldenMessages(t *testing.T) {
 	} {
 		answer = AppendResult(answer, &r)
 	}
-	golden(t, "answer", answer, "0801"+"0000000000000000"+
+	golden(t, "answer", answer, "0901"+"0000000000000000"+
 		"81"+"02"+"0700000000000000"+"03"+"04"+"0b"+
 		"05"+"03"+"0800000000000000"+"10"+"01"+"01"+"0900000000000000"+"64"+"37"+"84808000"+"00"+"07"+"01"+"00"+
 
 		"46"+"10"+"01"+"00"+"0100000000000000"+"6b"+"07"+"09"+"0c"+"0d"+"0e"+"0f"+"10"+"05"+"ac02"+"08")
 
-	list := AppendList(nil, &kv.ListRequest{From: 0x1234, Limit: 5, Values: true, Prefix: []byte("p")}, []uint16{1, 0x203})
-	golden(t, "listing", list, "0802"+"3412000000000000"+"05000000"+"01"+"01"+"70"+"0100"+"0302")
+	list := AppendList(nil, &kv.ListRequest{From: 0x1234, Limit: 5, Bytes: 0x6789, Values: true, Prefix: []byte("p")}, []uint16{1, 0x203})
+	golden(t, "listing", list, "0902"+"3412000000000000"+"05000000"+"89670000"+"01"+"01"+"70"+"0100"+"0302")
 
 	ping := AppendPing(nil, &Ping{
 		Name: "n", Boot: 7, Settings: "s", Clock: 300, Wall: 1, Lead: -1, Machine: 2, InSync: true, Number: 3,
@@ -62,7 +62,7 @@ func TestGoldenMessages(t *testing.T) {
 
 		UnderReplicated: 2,
 	})
-	golden(t, "ping", ping, "0803"+"05"+"016e"+"07"+"0173"+"ac02"+"02"+"01"+"04"+"03"+
+	golden(t, "ping", ping, "0903"+"05"+"016e"+"07"+"0173"+"ac02"+"02"+"01"+"04"+"03"+
 		"04"+"05"+"06"+"020607"+"00"+"0106"+"08"+"0172"+"12"+"02"+"04"+"000000000000f03f"+"14"+"01"+"0164"+
 		"03"+"0b"+"0c"+"0d"+"0f"+"10"+"22"+
 		"02"+"04"+"06"+"08"+"0a"+"0c"+"0e"+"10"+"12"+"14"+"16"+"18"+"1a"+"02"+"0176"+"03683a31"+"8001"+"02"+"04")
@@ -77,7 +77,7 @@ func TestStandingsComeBack(t *testing.T) {
 		Ways:  []Way{{Name: "a:1", Counts: true, Queued: 300, Finished: 299}, {Name: "b:1"}},
 	}
 	msg := AppendStanding(nil, &want)
-	golden(t, "standing", msg, "0809"+"07"+"01"+"04"+"00"+"01"+"b209"+"07"+"02"+"03613a31"+"01"+"ac02"+"ab02"+"03623a31"+"00"+"00"+"00")
+	golden(t, "standing", msg, "0909"+"07"+"01"+"04"+"00"+"01"+"b209"+"07"+"02"+"03613a31"+"01"+"ac02"+"ab02"+"03623a31"+"00"+"00"+"00")
 	if got, err := ParseStanding(msg, 4); err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("%+v comes back, %v", got, err)
 	}

@@ -55,6 +55,7 @@ type memoryPlan struct {
 	store    int64 // 0: no bound
 	requests int64 // of clients, in each protocol
 	answers  int64 // in each protocol
+	alone    int64 // one answer, while there is no other
 	messages int64 // of other nodes
 	queues   int64 // to all other nodes together
 	segment  int64 // of the log on the disk
@@ -66,9 +67,9 @@ type memoryPlan struct {
 }
 
 // planMemory shares out a limit. What was asked for is so, even where it does not fit. What was not
-// is worked out of what is left, but never so small that nothing works: requests and answers have
-// room for one of the largest values, and for the buffers in between. So a plan may come to more
-// than the limit: all says so.
+// is worked out of what is left, but never so small that nothing works: requests have room for one
+// of the largest values, and for the buffers in between; answers for one, and for what it takes in
+// JSON. So a plan may come to more than the limit: all says so.
 func planMemory(a memoryAsked) memoryPlan {
 	p := leastMemory(a)
 	fixed := int64(planNode + planProcess + a.limit/planReserveShare)
@@ -100,11 +101,10 @@ func planMemory(a memoryAsked) memoryPlan {
 func leastMemory(a memoryAsked) memoryPlan {
 	value := a.value + a.value/2
 	p := memoryPlan{
-		requests: cmp.Or(a.requests, value), answers: cmp.Or(a.answers, value),
-		queues: value, messages: a.value + planMessage, conns: planConnsLeast,
-	}
-	if a.resp && a.answers == 0 {
-		p.answers += a.value // the value that was found, and the answer that it is copied to
+		requests: cmp.Or(a.requests, value),
+		answers:  cmp.Or(a.answers, 3*a.value),
+		alone:    3 * a.value, // a value that was found, and what it takes in JSON
+		queues:   value, messages: a.value + planMessage, conns: planConnsLeast,
 	}
 	if a.disk {
 		p.segment = min(max(a.limit/planSegmentShare, a.value), planSegmentMost)
@@ -138,7 +138,7 @@ func (p *memoryPlan) deal(a memoryAsked, left int64) {
 
 // work is what is counted while requests are answered.
 func (p *memoryPlan) work(resp bool) int64 {
-	sum := p.requests + p.answers + int64(p.conns)*planConn
+	sum := p.requests + max(p.answers, p.alone) + int64(p.conns)*planConn
 	if resp {
 		sum *= 2
 	}
