@@ -222,7 +222,8 @@ type Call struct {
 
 	Deadline time.Time
 
-	// Buf has values that gets have found, for the caller to reuse its memory. Others have their own.
+	// Buf has values that gets have found, for the caller to reuse its memory. Others have some
+	// of their own.
 	Buf []byte
 
 	// MaxBytes bounds the values that gets find, those of this node and those

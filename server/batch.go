@@ -187,7 +187,8 @@ func (b *batcher) carryOut() {
 	}
 	start := time.Now()
 	b.call.Write, b.call.Read, b.call.Deadline = b.p.w, b.p.r, start.Add(b.timeLeft)
-	b.call.MaxBytes = max(1, b.answerMax-len(b.out))
+	// With what JSON makes of it a value takes three times its size.
+	b.call.MaxBytes = max(1, min(b.answerMax-len(b.out), int(b.budgets.answerBytes.max/3)))
 	b.store.Do(b.call)
 	b.timeLeft -= time.Since(start)
 }

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"strings"
+	"time"
 
 	"github.com/valyala/fasthttp"
 
@@ -47,6 +48,7 @@ type messages struct {
 	sealer   *seal.Sealer
 	maxBytes int                                       // of a message that is no hello
 	fromPeer func(host netip.Addr, patience bool) bool // Options.PeerHost; nil: a seal is enough
+	patience time.Duration                             // for memory: messagePatience, but in a test
 	budgets  *budgets
 	journal  *journal
 }
@@ -54,7 +56,7 @@ type messages struct {
 func newMessages(o *Options, peers Peers, b *budgets, j *journal) *messages {
 	m := &messages{
 		name: o.Name, peers: peers, sealer: seal.New(o.ClusterSecret), maxBytes: o.MaxExchangeBytes,
-		budgets: b, journal: j,
+		patience: messagePatience, budgets: b, journal: j,
 	}
 	if o.ClusterSecret == "" {
 		m.fromPeer = o.PeerHost
@@ -194,11 +196,22 @@ func (m *messages) answer(c *conn, sc *scratch, head seal.Head, sealed []byte) (
 	return answer, nil
 }
 
+// messagePatience is how long a message waits for memory. A node that is told that there is none
+// takes this one for down. It waits longer for an answer.
+const messagePatience = time.Second
+
 // take reads a message into the scratch, if it is one to be taken.
 func (m *messages) take(c *conn, sc *scratch, head seal.Head, sealed []byte) error {
 	from, limit, err := m.admit(c, sc, head, sealed)
 	if err != nil {
 		return err
+	}
+	switch {
+	case from != &m.budgets.peerBytes:
+	case heavy(head.Body) > 0:
+		sc.await(from, int64(head.Body), time.Now().Add(m.patience))
+	default:
+		from = &m.budgets.smallBytes
 	}
 	c.req = bodyReader{conn: c, left: int64(head.Body)}
 	if err := sc.readBody(&c.req, from, limit); err != nil {

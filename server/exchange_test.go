@@ -383,6 +383,31 @@ func TestHostsOfMembers(t *testing.T) {
 	}
 }
 
+// A message waits for memory that another one has, and is not refused for that. A small one, such
+// as nodes send to see who is up, does not even wait.
+func TestMessagesWaitForMemory(t *testing.T) {
+	const size = 1 << 20
+	f := startWith(t, Options{MaxMessageBytes: size + size/2}, func(s *Server) { s.messages.patience = time.Minute })
+	frame := f.message(make([]byte, size)).frame()
+	first, second, small := f.link(""), f.link(""), f.link("")
+	_, _ = io.WriteString(first, frame[:len(frame)-1])
+	poll.True(t, "the first message has memory", func() bool { return f.peerBytes.used.Load() >= size })
+	_, _ = io.WriteString(second, frame)
+	f.peerBytes.used.Add(size) // that answers take is counted, however much there is
+	_, _ = io.WriteString(small, f.message([]byte("small")).frame())
+	small.read().want(t, 200)
+	_ = second.SetReadDeadline(time.Now().Add(10 * time.Millisecond))
+	if _, err := second.r.Peek(1); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("the second message is answered beside the first: %v", err)
+	}
+	_ = second.SetReadDeadline(time.Time{})
+	f.peerBytes.used.Add(-size)
+	_, _ = io.WriteString(first, frame[len(frame)-1:])
+	first.read().want(t, 200)
+	second.read().want(t, 200)
+	poll.True(t, "all is given back", func() bool { return f.peerBytes.used.Load() == 0 })
+}
+
 // What is too long is refused before its body is sent: even a hello of a member.
 func TestMessagesAreBounded(t *testing.T) {
 	f := start(t, Options{MaxExchangeBytes: 1 << 20})

@@ -1,7 +1,9 @@
 package server
 
 import (
+	"math"
 	"sync/atomic"
+	"time"
 	"unsafe"
 
 	"httpdhs/kv"
@@ -46,8 +48,8 @@ func (sc *scratch) hold(from *budget, n int64) bool {
 	return true
 }
 
-// grow makes room for n bytes more in an answer that is being made, and takes the memory before. Who
-// is alone may pass the bound once, with what it adds to an answer.
+// grow makes room for n bytes more in an answer that is being made, and takes the memory before.
+// Who is alone may pass the bound once, with what it adds to an answer.
 func (b *budgets) grow(sc *scratch, answer []byte, n int) ([]byte, error) {
 	size := len(answer) + n
 	switch {
@@ -155,6 +157,18 @@ func (sc *scratch) awaitBody(from *budget) error {
 	return nil
 }
 
+// await waits until there is memory for a body of n bytes, and takes all of it: two that have half
+// of theirs would wait for each other. It gives up at the deadline; then the body may still fit.
+func (sc *scratch) await(from *budget, n int64, until time.Time) {
+	const most = 16 * time.Millisecond
+	if n > from.max {
+		return
+	}
+	for pause := time.Millisecond; !sc.hold(from, n+sc.weight()-heavy(cap(sc.body))) && time.Now().Before(until); pause = min(2*pause, most) {
+		time.Sleep(pause)
+	}
+}
+
 // growBody makes room in the buffer of the body for size bytes, of at most most, and counts what
 // it takes. It doubles, so that each byte is copied once at most.
 func (sc *scratch) growBody(from *budget, size, most int) error {
@@ -193,6 +207,7 @@ func (sc *scratch) bodyBytes(size, most int) int {
 type budgets struct {
 	clientBytes  budget // request bodies of clients
 	peerBytes    budget // request bodies of other nodes
+	smallBytes   budget // small ones, and answers to them
 	strangeBytes budget // hellos from hosts that are no member's
 	answerBytes  budget // large answers
 }
@@ -200,6 +215,7 @@ type budgets struct {
 func (b *budgets) init(o *Options) {
 	b.clientBytes.max = o.MaxInFlightBytes
 	b.peerBytes.max = o.MaxMessageBytes
+	b.smallBytes.max = math.MaxInt64 // no more than there are connections: such are what nodes see each other by
 	b.strangeBytes.max = strangeBytesMax
 	b.answerBytes.max, b.answerBytes.alone = o.MaxAnswerBytes, true
 }

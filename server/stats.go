@@ -59,7 +59,7 @@ func (s *Server) Stats() Stats {
 		Panics:            k.panics.Load(),
 		Overloaded:        k.overloaded.Load(),
 		InFlightBytes:     s.clientBytes.used.Load(),
-		PeerInFlightBytes: s.peerBytes.used.Load() + s.strangeBytes.used.Load(),
+		PeerInFlightBytes: s.peerBytes.used.Load() + s.smallBytes.used.Load() + s.strangeBytes.used.Load(),
 		AnswerBytes:       s.answerBytes.used.Load(),
 	}
 	k.tallies.addTo(&st)

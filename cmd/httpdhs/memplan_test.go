@@ -16,19 +16,19 @@ func TestMemoryIsSharedOut(t *testing.T) {
 		asked memoryAsked
 		want  string // store, requests, answers, queues in MiB; connections; Go's heap and the sum in MiB
 	}{
-		{"256 MiB", plain(256), "142 12 12 12; 128; 82 256"},
-		{"512 MiB", plain(512), "358 15 15 15; 178; 103 511"},
-		{"1 GiB", plain(1 << 10), "716 38 38 38; 465; 223 1023"},
-		{"4 GiB", plain(4 << 10), "2867 173 173 173; 2189; 941 4095"},
-		{"16 GiB", plain(16 << 10), "11468 256 256 711; 8192; 3813 14985"},
-		{"with a disk", memoryAsked{limit: 256 * mib, store: storeDefault, value: value, disk: true}, "119 12 12 12; 128; 106 256"},
-		{"with Redis", memoryAsked{limit: 256 * mib, store: storeDefault, value: value, resp: true}, "85 12 20 12; 128; 142 256"},
-		{"a store of one's own", memoryAsked{limit: 256 * mib, store: 64 * mib, value: value}, "64 27 27 27; 325; 164 255"},
+		{"256 MiB", plain(256), "126 12 24 12; 128; 98 256"},
+		{"512 MiB", plain(512), "358 12 24 12; 140; 103 511"},
+		{"1 GiB", plain(1 << 10), "716 35 47 35; 427; 223 1023"},
+		{"4 GiB", plain(4 << 10), "2867 170 182 170; 2150; 941 4095"},
+		{"16 GiB", plain(16 << 10), "11468 256 256 708; 8192; 3813 14981"},
+		{"with a disk", memoryAsked{limit: 256 * mib, store: storeDefault, value: value, disk: true}, "104 12 24 12; 128; 122 256"},
+		{"with Redis", memoryAsked{limit: 256 * mib, store: storeDefault, value: value, resp: true}, "74 12 24 12; 128; 153 256"},
+		{"a store of one's own", memoryAsked{limit: 256 * mib, store: 64 * mib, value: value}, "64 24 36 24; 286; 164 255"},
 		{"budgets of one's own", memoryAsked{limit: 256 * mib, store: storeDefault, requests: 8 * mib, answers: 32 * mib, value: value}, "121 8 32 12; 128; 104 256"},
-		{"a store that does not fit", memoryAsked{limit: 256 * mib, store: 250 * mib, value: value}, "250 12 12 12; 128; 82 369"},
-		{"a store without a bound", memoryAsked{limit: 256 * mib, value: value}, "0 12 12 12; 128; 82 256"},
-		{"small values", memoryAsked{limit: 256 * mib, store: storeDefault, value: 1 * mib}, "179 3 3 3; 158; 43 255"},
-		{"far too little", plain(32), "4 12 12 12; 128; 32 103"},
+		{"a store that does not fit", memoryAsked{limit: 256 * mib, store: 250 * mib, value: value}, "250 12 24 12; 128; 98 385"},
+		{"a store without a bound", memoryAsked{limit: 256 * mib, value: value}, "0 12 24 12; 128; 98 256"},
+		{"small values", memoryAsked{limit: 256 * mib, store: storeDefault, value: 1 * mib}, "179 3 4 3; 153; 43 255"},
+		{"far too little", plain(32), "4 12 24 12; 128; 32 119"},
 	} {
 		p := planMemory(row.asked)
 		got := fmt.Sprintf("%d %d %d %d; %d; %d %d", p.store/mib, p.requests/mib, p.answers/mib, p.queues/mib, p.conns, p.heap/mib, p.all/mib)

@@ -55,7 +55,7 @@ var bounds = map[string][]string{
 	"page of keys":                 {"defaultListLimit", "maxListLimit", "pageBytesMax"},
 	"operations in a `/batch`":     {"batchItemsMax", "batchAnswerBytes"},
 	"answer to a pull":             {"pullBytes"},
-	"part of a page":               {"listBytes"},
+	"records of a page":            {"listBytes"},
 	"`/load-data`":                 {"loadErrorsMax"},
 	"partitions |":                 {"MaxPartitions"},
 	"replicas |":                   {"MaxReplicas"},
