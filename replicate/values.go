@@ -11,7 +11,7 @@ type values struct {
 
 const (
 	pieceLeast = 4 << 10
-	pieceMost  = keepBytes // unless one value is larger
+	pieceMost  = 256 << 10 // unless one value is larger
 )
 
 // room is how many bytes the piece has room for.

@@ -96,6 +96,8 @@ type batcher struct {
 	sc      *scratch
 	budgets *budgets
 
+	blockBytes int64 // that the block of the body takes
+
 	call    *kv.Call
 	refused []refusal // of the chunk
 	out     []byte    // the answer so far
@@ -147,6 +149,9 @@ func (b *batcher) gather(r *format.Reader) (more bool) {
 	b.call.Reset()
 	b.refused = b.refused[:0]
 	for len(b.call.Ops) < batchChunkMax && len(b.refused) < batchChunkMax {
+		if n := len(b.call.Ops); n > 0 && n == cap(b.call.Ops) && !b.holdOps(2*n) {
+			return true // fewer at a time
+		}
 		var op *kv.Op
 		b.call.Ops, op = growOps(b.call.Ops)
 		last := len(b.call.Ops) - 1
@@ -193,12 +198,17 @@ func (b *batcher) carryOut() {
 	b.timeLeft -= time.Since(start)
 }
 
-// holdBlock asks for the memory of a block. The operations in it take some too.
+// holdBlock asks for the memory of a block, and of what operations have already.
 func (b *batcher) holdBlock(bytes int) error {
-	if !b.sc.hold(&b.budgets.clientBytes, int64(bytes)+heavy(cap(b.call.Ops)*opBytes)) {
+	if b.blockBytes = int64(bytes); !b.holdOps(cap(b.call.Ops)) {
 		return errInFlight
 	}
 	return nil
+}
+
+// holdOps asks for the memory of so many operations.
+func (b *batcher) holdOps(n int) bool {
+	return b.sc.hold(&b.budgets.clientBytes, b.blockBytes+heavy(n*opBytes))
 }
 
 // write appends the results of the chunk to the answer, each in its place.

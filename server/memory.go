@@ -22,7 +22,9 @@ func (sc *scratch) weight() int64 {
 	return heavy(cap(sc.body)) + heavy(cap(sc.out)) + heavy(cap(sc.call.Buf)) + heavy(cap(sc.call.Ops)*opBytes)
 }
 
-const opBytes = int(unsafe.Sizeof(kv.Op{}))
+// opBytes is what an operation takes: in its call, and about as much again where the store keeps
+// how it stands.
+const opBytes = 2 * int(unsafe.Sizeof(kv.Op{}))
 
 func heavy(n int) int64 {
 	if n <= freeBytes {

@@ -240,6 +240,7 @@ func (b *besieged) storms() {
 	b.writers()
 	b.changers()
 	b.readers()
+	b.escapes()
 }
 
 func (b *besieged) writers() {
@@ -393,6 +394,57 @@ func (b *besieged) readers() {
 		takesNothing("GET /db?values=1 HTTP/1.1\r\nHost: localhost\r\n\r\n", 12)), "HTTP/1.1 200", "HTTP/1.1 503")
 	b.only(b.together(b.resp, "GETs that take nothing",
 		takesNothing(strings.Repeat("GET large\r\n", 3), 4)), "$838", "-OOM", "$-1")
+}
+
+// escapes has clients ask for many values at once, in JSON, where they may be much longer.
+func (b *besieged) escapes() {
+	addr := b.ships[0].ask
+	_ = b.delete("?prefix=")
+	for i := range 3 {
+		b.eventually("a large value of NULs is stored", func() error {
+			a := b.put(fmt.Sprintf("/db/nul%d", i), make([]byte, siegeValue))
+			if a != http.StatusCreated && a != http.StatusNoContent {
+				return fmt.Errorf("the answer is %d", a)
+			}
+			return nil
+		})
+	}
+	for i := range 50 {
+		b.put(fmt.Sprintf("/db/some%d", i), bytes.Repeat([]byte{byte(i)}, 16_000))
+	}
+	batch := func(key string, keys, gets int) string {
+		var ops strings.Builder
+		for i := range gets {
+			fmt.Fprintf(&ops, `{"op":"get","key":"%s%d"}`+"\n", key, i%keys)
+		}
+		return fmt.Sprintf("POST /batch HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-ndjson\r\nContent-Length: %d\r\n\r\n%s", ops.Len(), ops.String())
+	}
+	for what, request := range map[string]string{
+		"batches of large gets": batch("nul", 3, 17),
+		"batches of small gets": batch("some", 50, 4000),
+		"dumps":                 "GET /db?values=1 HTTP/1.1\r\nHost: localhost\r\nAccept: application/x-ndjson\r\n\r\n",
+	} {
+		b.only(b.together(addr, what+" that take nothing", takesNothing(request, 12)), "HTTP/1.1 200", "HTTP/1.1 503")
+		b.only(b.together(addr, what, takesAll(request)), "HTTP/1.1 200", "HTTP/1.1 503")
+	}
+}
+
+// takesAll sends a request and reads the answer to its end.
+func takesAll(request string) func(n int, c net.Conn) (string, error) {
+	return func(_ int, c net.Conn) (string, error) {
+		if _, err := io.WriteString(c, request); err != nil {
+			return "", err
+		}
+		a, err := http.ReadResponse(bufio.NewReader(c), nil)
+		if err != nil {
+			return "", err
+		}
+		defer a.Body.Close()
+		if _, err := io.Copy(io.Discard, a.Body); err != nil && a.ContentLength >= 0 {
+			return "", err // a stream is cut where there is no memory to go on with
+		}
+		return fmt.Sprintf("HTTP/1.1 %d", a.StatusCode), nil
+	}
 }
 
 func (b *besieged) put(path string, body []byte) int {
