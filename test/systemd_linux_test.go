@@ -1,11 +1,15 @@
 package test
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -78,5 +82,58 @@ func TestUnitSettings(t *testing.T) {
 	}
 	if settings < 10 {
 		t.Errorf("%d settings", settings)
+	}
+}
+
+// The unit starts a node again that has crashed or that its watchdog has aborted, and not one that
+// is set up wrongly or has stopped by itself. The same bad settings are a 2 where no service manager
+// is told.
+func TestUnitRestartsWhatCrashes(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile(filepath.Join(unitDir, "httpdhs.service"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	unit := map[string][]string{}
+	for _, line := range regexp.MustCompile(`(?m)^(\w+)=(.*)$`).FindAllStringSubmatch(string(text), -1) {
+		unit[line[1]] = strings.Fields(line[2])
+	}
+	if !slices.Equal(unit["Restart"], []string{"on-failure"}) {
+		t.Fatalf("Restart= is %q", unit["Restart"])
+	}
+	again := func(status int) bool {
+		return status != 0 && !slices.Contains(unit["RestartPreventExitStatus"], strconv.Itoa(status))
+	}
+	managed := "NOTIFY_SOCKET=" + filepath.Join(t.TempDir(), "notify")
+	startManager(t, strings.TrimPrefix(managed, "NOTIFY_SOCKET="))
+
+	for _, signal := range []syscall.Signal{syscall.SIGABRT, syscall.SIGQUIT, syscall.SIGSEGV, syscall.SIGKILL} {
+		port := freePort(t)
+		p, err := launch(t.TempDir(), []string{managed}, "server", fmt.Sprintf("--port=%d", port), "--replicas=1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(p.kill)
+		if err := (&cluster{ports: []int{port}, nodes: []*process{p}}).awaitReady(); err != nil {
+			t.Fatal(err)
+		}
+		if err := p.cmd.Process.Signal(signal); err != nil {
+			t.Fatal(err)
+		}
+		if status, err := p.wait(); err != nil || !again(status) {
+			t.Errorf("after %v it ended with %d and is not started again (%v)", signal, status, err)
+		}
+	}
+	if status, _, stderr := run(t, []string{managed, "GOMEMLIMIT=x"}, "server"); !again(status) || !strings.Contains(stderr, "fatal error") {
+		t.Errorf("a fatal error ended it with %d, and it is not started again:\n%s", status, stderr)
+	}
+	for _, bad := range [][]string{{"--no-such-flag"}, {"--replicas=0"}, {"--conf=/none"}, {"--auth-token-file=/none"}} {
+		args := append([]string{"server"}, bad...)
+		if status, _, _ := run(t, []string{managed}, args...); again(status) {
+			t.Errorf("%q ended it with %d, and it is started again", bad, status)
+		}
+		if status, _, _ := run(t, nil, args...); status != 2 {
+			t.Errorf("%q ended it with %d where nobody is told, want 2", bad, status)
+		}
 	}
 }

@@ -3,7 +3,8 @@
 //
 // This package is thin: it reads flags, the environment and files, and hands
 // what they say to package node or package client. It alone knows about exit
-// statuses: 0 done, 1 not done, 2 asked for in the wrong way.
+// statuses: 0 done, 1 not done, 2 asked for in the wrong way, or 78 for that
+// where a service manager runs the node.
 package main
 
 import (
@@ -32,7 +33,23 @@ const (
 	exitOK    = 0
 	exitError = 1
 	exitUsage = 2
+
+	// exitConfig is EX_CONFIG of sysexits.h.
+	exitConfig = 78
 )
+
+// serverName is the command that runs a node.
+const serverName = "server"
+
+// misused is the status of a command that was asked for in the wrong way. A service manager has to
+// tell a node that is set up wrongly, which a restart does not heal, from one that has crashed. Go
+// ends with 2 on a crash, so there the status is another one.
+func misused(args []string) int {
+	if _, managed := os.LookupEnv("NOTIFY_SOCKET"); managed && len(args) > 0 && args[0] == serverName {
+		return exitConfig
+	}
+	return exitUsage
+}
 
 // commands is the command line. Each command is in a file of its own.
 type commands struct {
@@ -121,7 +138,7 @@ func run(args []string, in io.Reader, out, stderr io.Writer) (status int) {
 			help = "httpdhs " + args[0] + " --help"
 		}
 		fmt.Fprintf(stderr, "httpdhs: %s (see %s)\n", plain.Replace(oneLine(err)), help)
-		return exitUsage
+		return misused(args)
 	}
 	// Of the commands that end by themselves the first signal cancels ctx;
 	// server and dev look after signals on their own.
@@ -134,7 +151,7 @@ func run(args []string, in io.Reader, out, stderr io.Writer) (status int) {
 	fmt.Fprintf(stderr, "httpdhs: %s%s\n", oneLine(err), whatToDo(err, parsed))
 	var usage *usageError
 	if errors.As(err, &usage) || errors.Is(err, kv.ErrKeyEmpty) {
-		return exitUsage
+		return misused(args)
 	}
 	return exitError
 }

@@ -76,6 +76,9 @@ func (cmd *manCmd) page(node *kong.Node) string {
 	m.item(fmt.Sprint(exitOK), "It was done.")
 	m.item(fmt.Sprint(exitError), "It was not done. One line on stderr says why.")
 	m.item(fmt.Sprint(exitUsage), "It was asked for in the wrong way. One line on stderr says what to do.")
+	if node.Name == serverName {
+		m.item(fmt.Sprint(exitConfig), "The same, where a service manager is told how the node is (NOTIFY_SOCKET).")
+	}
 	if node.Parent != nil {
 		m.macro("SH", "SEE ALSO")
 		m.text(pageName(node.Parent) + "(1)")

@@ -18,7 +18,8 @@ import (
 //	WATCHDOG=1   as long as the node looks alive, if the manager wants that
 //	STOPPING=1   when it begins to stop or to drain
 //
-// Without NOTIFY_SOCKET in the environment nobody is told anything.
+// Without NOTIFY_SOCKET in the environment nobody is told anything. With it, a node that is set up
+// wrongly ends with exitConfig.
 
 // notifyEvery is how often it is looked what /readyz says.
 const notifyEvery = time.Second
