@@ -135,6 +135,9 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
     - name: HTTPDHS_TO
       value: {{ include "httpdhs.clientAddr" .top }}
     {{- include "httpdhs.clientEnv" .top | nindent 4 }}
+  resources:
+    requests: {cpu: 10m, memory: 32Mi}
+    limits: {memory: 64Mi}
   securityContext:
     {{- toYaml .top.Values.securityContext | nindent 4 }}
   volumeMounts:
