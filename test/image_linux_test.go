@@ -1,7 +1,11 @@
 package test
 
 import (
+	"debug/elf"
 	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -19,6 +23,7 @@ func TestImage(t *testing.T) {
 	}{
 		{"alone", imageAlone},
 		{"cluster", imageCluster},
+		{"built in a container", imageBuiltInside},
 	} {
 		t.Run(part.name, func(t *testing.T) {
 			t.Cleanup(func() { p.clear(t) })
@@ -60,6 +65,65 @@ func imageAlone(t *testing.T, p *podman) {
 	if got := p.answers(t, "get", "key"); got != "value" {
 		t.Errorf("in the volume the key is %q", got)
 	}
+}
+
+// golangImage is a stand-in for the image that has Go: its "go build" writes a word to what it is to
+// build.
+const golangImage = `FROM scratch
+COPY busybox /bin/
+RUN ["/bin/busybox", "sh", "-c", "/bin/busybox --install -s /bin"]
+RUN printf '%s\n' '#!/bin/sh' '[ "$1" = build ] || exit 0' 'while [ "$1" != -o ]; do shift; done' \
+    'mkdir -p "${2%/*}" && echo built inside > "$2"' > /bin/go && chmod 755 /bin/go
+`
+
+// imageBuiltInside: the image can be built in a container after it was built from the Go of this
+// machine, whose files are among the sources then. It has what was built last.
+func imageBuiltInside(t *testing.T, p *podman) {
+	busybox, err := exec.LookPath("busybox")
+	if err != nil || !static(t, busybox) {
+		t.Skip("there is no busybox that needs no libraries (busybox-static): the build in a container is not tried")
+	}
+	dir := t.TempDir()
+	body, err := os.ReadFile(busybox)
+	if err == nil {
+		err = os.WriteFile(filepath.Join(dir, "busybox"), body, 0o755)
+	}
+	if err == nil {
+		err = os.WriteFile(filepath.Join(dir, "Dockerfile"), []byte(golangImage), 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat("../dist/image/data"); err != nil {
+		t.Fatalf("the sources have no files of make image: %v", err)
+	}
+	build := func(args ...string) {
+		p.do(t, append([]string{"build", "--isolation=chroot", "--format=docker"}, args...)...)
+	}
+	build("--tag=golang:1.26", dir)
+	build("--build-arg=SOURCE=build", "--file=deploy/Dockerfile", "--tag="+testImage+"-inside", ".")
+	p.do(t, "create", "--name=inside", testImage+"-inside")
+	to := p.storage + "/tmp/inside"
+	p.do(t, "export", "--output="+to, "inside")
+	got, err := output(append(p.enter(), "tar", "-xOf", to, "usr/bin/httpdhs"))
+	if err != nil || got != "built inside" {
+		t.Errorf("the image has %.40q (%v)", got, err)
+	}
+	list, err := output(append(p.enter(), "tar", "-tvf", to, "data/"))
+	if err != nil || !strings.HasPrefix(list, "drwxrwxrwt") {
+		t.Errorf("its directory for data is %q (%v)", list, err)
+	}
+}
+
+// static says whether a program needs no libraries.
+func static(t *testing.T, program string) bool {
+	t.Helper()
+	file, err := elf.Open(program)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	return !slices.ContainsFunc(file.Progs, func(p *elf.Prog) bool { return p.Type == elf.PT_INTERP })
 }
 
 // answers runs a command in the container until the node has carried it out.
