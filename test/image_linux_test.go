@@ -67,8 +67,8 @@ func imageAlone(t *testing.T, p *podman) {
 	}
 }
 
-// golangImage is a stand-in for the image that has Go: its "go build" writes a word to what it is to
-// build.
+// golangImage is a stand-in for the image that has Go: its "go build" writes a word to what it is
+// to build.
 const golangImage = `FROM scratch
 COPY busybox /bin/
 RUN ["/bin/busybox", "sh", "-c", "/bin/busybox --install -s /bin"]

@@ -89,8 +89,8 @@ func launchCommand(command []string, dir string, env []string) (*process, error)
 	return p, nil
 }
 
-// withoutOurs is the environment without what would set flags, or how often garbage is collected, and
-// without who started the test.
+// withoutOurs is the environment without what would set flags, or how often garbage is collected,
+// and without who started the test.
 func withoutOurs(env []string) (rest []string) {
 	for _, v := range env {
 		if !strings.HasPrefix(v, "HTTPDHS_") && !strings.HasPrefix(v, "GOGC=") && !strings.HasPrefix(v, "GOMEMLIMIT=") && !strings.HasPrefix(v, "NOTIFY_SOCKET=") {

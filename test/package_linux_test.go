@@ -43,7 +43,8 @@ var packagers = map[string]packager{
 
 // A package is installed, and brings a user, a unit, settings, manual pages and completion. What
 // the unit says to start works, by the settings as they are and as they were changed. An upgrade
-// leaves these and the running node alone. Removal leaves settings and data, and purging nothing.
+// leaves these and the running node alone. Removal leaves settings and data, and purging what is
+// somebody's own.
 func TestPackages(t *testing.T) {
 	t.Parallel()
 	for name, p := range packagers {
@@ -122,8 +123,18 @@ func (b *box) lifeOfAPackage(p packager) {
 	if p.purge == "" {
 		return
 	}
+	// Of the files that people have made for the node, those go that the example of settings names.
+	named := regexp.MustCompile(`=(/etc/httpdhs/\S+)`).FindAllStringSubmatch(b.do("cat "+p.envAfterRemoval), -1)
+	if len(named) < 5 {
+		t.Fatalf("the settings name %d files", len(named))
+	}
+	for _, file := range named {
+		b.do("touch " + file[1])
+	}
+	const own = "/etc/httpdhs/ca.key"
+	b.do("touch " + own)
 	b.do(p.purge)
-	if left := b.left(); left != "" {
+	if left := b.left(); left != "/etc/httpdhs\n"+own {
 		t.Errorf("purging left\n%s", left)
 	}
 }

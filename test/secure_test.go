@@ -105,3 +105,50 @@ func TestSecureChurn(t *testing.T) {
 	}
 	w.conclude(2, 1, 2, 3)
 }
+
+// A token of clients can be given to a running cluster, one node after the other: each takes the
+// token from when it has one, and asks for it. Clients that send it are served by all nodes all the
+// while, and no key is lost.
+func TestTokenIsAddedNodeByNode(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t, 3)
+	conf, between := f.conf(0, 1, 2), f.secret("between", "of nodes")
+	file := filepath.Join(f.dir, "clients")
+	if err := os.WriteFile(file, []byte("of clients\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 3 {
+		f.start(i, conf, between)
+	}
+	f.awaitSettled(0, 1, 2)
+	token, key := "Authorization: Bearer of clients", func(i int) string { return fmt.Sprintf("/db/token-%d", i) }
+	const keys = 20
+	for i := range keys {
+		if a := send(t, f.address(0), "PUT", key(i), "v"); !a.ok() {
+			t.Fatalf("%d %s", a.status, a.body)
+		}
+	}
+	for with := range 3 {
+		next := f.name(with)
+		if status, _, stderr := run(t, nil, "safe-to-stop", "--wait", "--to="+next, next); status != 0 {
+			t.Fatalf("%s cannot be stopped: %s", next, stderr)
+		}
+		f.stop(with)
+		f.start(with, conf, between, "--auth-token-file="+file)
+		for i := range 3 {
+			f.eventually("all are ready", func() error { return f.isReady(i) })
+			want := 200
+			if i <= with {
+				want = 401
+			}
+			if a := send(t, f.address(i), "GET", key(0), ""); a.status != want {
+				t.Errorf("%d have the token, and node %d answers without it with %d, want %d", with+1, i, a.status, want)
+			}
+			for k := range keys {
+				if a := send(t, f.address(i), "GET", key(k), "", token); a.status != 200 {
+					t.Fatalf("%d have the token, and %s of node %d is %d %s", with+1, key(k), i, a.status, a.body)
+				}
+			}
+		}
+	}
+}

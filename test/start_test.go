@@ -25,6 +25,9 @@ func TestStartPages(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			if !regexp.MustCompile("`make\\sbuild`, then `bin/httpdhs dev`").Match(text) {
+				t.Error("the page does not say where the command comes from")
+			}
 			p := startProgram(t, string(text))
 			if _, err := exec.LookPath(p.command[0]); err != nil {
 				t.Skipf("%s is not installed", p.command[0])

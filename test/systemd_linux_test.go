@@ -86,8 +86,8 @@ func TestUnitSettings(t *testing.T) {
 }
 
 // The unit starts a node again that has crashed or that its watchdog has aborted, and not one that
-// is set up wrongly or has stopped by itself. The same bad settings are a 2 where no service manager
-// is told.
+// is set up wrongly or has stopped by itself. The same bad settings are a 2 where no service
+// manager is told.
 func TestUnitRestartsWhatCrashes(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile(filepath.Join(unitDir, "httpdhs.service"))

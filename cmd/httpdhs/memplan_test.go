@@ -2,6 +2,10 @@ package main
 
 import (
 	"fmt"
+	"math"
+	"os"
+	"regexp"
+	"strings"
 	"testing"
 )
 
@@ -89,6 +93,48 @@ func TestMaxMemoryMayBeAShare(t *testing.T) {
 		cfg, plan := parseServerIn(t, row.in, row.args...)
 		if cfg.MaxMemory != row.want || (plan != nil) != (row.in.limit > 0) {
 			t.Errorf("%v in %+v: %d, want %d; the plan is %+v", row.args, row.in, cfg.MaxMemory, row.want, plan)
+		}
+	}
+}
+
+// The table of docs/sizing.md is what its formulas come to. A container with the limit that it
+// gives leaves the store what the row needs, and hardly more, with a disk and the Redis protocol
+// too.
+func TestSizingTableIsTrue(t *testing.T) {
+	text, err := os.ReadFile("../../docs/sizing.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	size := func(s string) float64 {
+		var b byteSize
+		if err := b.UnmarshalText([]byte(strings.Replace(s, " ", "", 1))); err != nil {
+			t.Fatal(err)
+		}
+		return float64(b)
+	}
+	rows := regexp.MustCompile(`(?m)^\| (\d+) M \| (\d+ k?B), (\d+ k?B) \| (\d) \| (\d) \| (\S+ .iB) \| (\S+ .iB) \| (\S+ .iB) \|$`).FindAllStringSubmatch(string(text), -1)
+	if len(rows) < 5 {
+		t.Fatalf("%d rows", len(rows))
+	}
+	for _, row := range rows {
+		var keys, copies, nodes float64
+		if _, err := fmt.Sscan(row[1]+" "+row[4]+" "+row[5], &keys, &copies, &nodes); err != nil {
+			t.Fatal(err)
+		}
+		held := keys * 1e6 * (size(row[2]) + size(row[3]) + 32) * copies / (nodes - 1) * 1.05
+		for i, want := range []float64{held / 0.9, held*2.5 + 256<<20} {
+			if got := size(row[6+2*i]); math.Abs(got-want) > want/20 {
+				t.Errorf("%s: %s, want %.0f MiB", row[0], row[6+2*i], want/(1<<20))
+			}
+		}
+		need, limit := held/0.9, int64(size(row[7]))
+		for _, resp := range []bool{false, true} {
+			for _, disk := range []bool{false, true} {
+				p := planMemory(memoryAsked{limit: limit, store: storeDefault, value: 8 << 20, resp: resp, disk: disk})
+				if float64(p.store) < need || limit > 512<<20 && float64(p.store) > need*1.05 {
+					t.Errorf("%s: a limit of %s leaves the store %d MiB", row[0], row[7], p.store>>20)
+				}
+			}
 		}
 	}
 }

@@ -72,8 +72,8 @@ func with(file string) []string {
 	return []string{"--values", file}
 }
 
-// template has helm render the chart. Without a version helm's own is that of the cluster, which the
-// chart may refuse.
+// template has helm render the chart. Without a version helm's own is that of the cluster, which
+// the chart may refuse.
 func template(t *testing.T, args ...string) (out string, err error) {
 	t.Helper()
 	return helm(t, append([]string{"template", "release", chart, "--namespace", "ns", "--kube-version", "1.35.0"}, args...)...)

@@ -18,6 +18,7 @@ type compose struct {
 		Environment map[string]string
 		Ports       []string
 		Volumes     []string
+		Restart     string
 		Healthcheck struct{ Test []string }
 	}
 }
@@ -63,6 +64,9 @@ func TestComposeIsWhatItSays(t *testing.T) {
 			if !strings.Contains(string(out), "$"+key) {
 				t.Errorf("%s sets %s, which no flag of the node has", name, key)
 			}
+		}
+		if s.Restart != "on-failure" {
+			t.Errorf("%s is restarted %s: a node that has left would join again", name, s.Restart)
 		}
 		if want := name + ":1234"; s.Environment["HTTPDHS_ADVERTISE"] != want {
 			t.Errorf("%s is called %s, want %s", name, s.Environment["HTTPDHS_ADVERTISE"], want)

@@ -128,8 +128,9 @@ var (
 	}
 )
 
-// The chart takes of each setting what the node takes, and refuses what the node refuses: a pod that
-// starts only to end again tells less. Many are tried at once, since helm lists all that it refuses.
+// The chart takes of each setting what the node takes, and refuses what the node refuses: a pod
+// that starts only to end again tells less. Many are tried at once, since helm lists all that it
+// refuses.
 func TestChartTakesWhatTheNodeTakes(t *testing.T) {
 	_, _ = helm(t, "version") // skips where there is none
 	binary := built(t)

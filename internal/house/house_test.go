@@ -184,6 +184,35 @@ func TestEveryPackageSaysWhatItIs(t *testing.T) {
 	}
 }
 
+// The list of packages in ARCHITECTURE.md has each package once, and none that is not there.
+func TestListOfPackagesIsTrue(t *testing.T) {
+	_, list, _ := strings.Cut(readFile(t, "ARCHITECTURE.md"), "\n## Packages\n")
+	for range 2 { // behind the picture
+		_, list, _ = strings.Cut(list, "\n```\n")
+	}
+	list, _, _ = strings.Cut(list, "\n```\n")
+	listed := map[string]int{}
+	for line := range strings.Lines(list) {
+		name, _, _ := strings.Cut(line, " ")
+		if name = strings.TrimSuffix(name, "/"); !exists(name) {
+			t.Errorf("the list has %s, which is not there", name)
+		}
+		listed[name]++
+	}
+	for name, times := range listed {
+		if times > 1 {
+			t.Errorf("the list has %s %d times", name, times)
+		}
+	}
+	for _, f := range sources(t) {
+		top, _, _ := strings.Cut(f.pkg, "/")
+		if listed[f.pkg] == 0 && top != "workshop" && top != "test" {
+			listed[f.pkg]++
+			t.Errorf("the list lacks %s", f.pkg)
+		}
+	}
+}
+
 // A file has at most linesMax lines; a test may be a long table.
 func TestFilesStayShort(t *testing.T) {
 	for _, f := range sources(t) {

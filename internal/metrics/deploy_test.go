@@ -25,6 +25,7 @@ var (
 	alertName  = regexp.MustCompile(`(?m)^ +- alert: (.*)$`)
 	alertTest  = regexp.MustCompile(`alertname: (\w+),?\s+exp_alerts:( \[\])?`)
 	runbook    = regexp.MustCompile(`(?m)^### (Httpdhs[A-Za-z]+)$`)
+	lookedAt   = regexp.MustCompile(`(?m)In the dashboard:.*\n(  .*\n)*`)
 	runbookURL = regexp.MustCompile(`(?m)^ +runbook_url: docs/operations\.md#(.*)$`)
 )
 
@@ -125,6 +126,28 @@ func TestDashboardShowsMetricsThatExist(t *testing.T) {
 	}
 	for _, v := range dashboard.Templating.List {
 		wantNames(t, dashboardFile, v.Definition, there)
+	}
+}
+
+// What the rules record is used, by them or by the dashboard. The metrics that a page says to look
+// at in the dashboard are there.
+func TestDashboardHasWhatIsLookedFor(t *testing.T) {
+	rules, dashboard := read(t, rulesFile), read(t, dashboardFile)
+	for _, name := range recorded.FindAllStringSubmatch(rules, -1) {
+		if strings.Count(rules+dashboard, name[1]) < 2 {
+			t.Errorf("%s records %s, which nothing uses", rulesFile, name[1])
+		}
+	}
+	looked := 0
+	for _, entry := range lookedAt.FindAllString(read(t, "../../docs/operations.md"), -1) {
+		for _, name := range metricName.FindAllString(entry, -1) {
+			if looked++; !strings.Contains(dashboard, name) {
+				t.Errorf("the dashboard has no %s", name)
+			}
+		}
+	}
+	if looked == 0 {
+		t.Error("no metric was found that is to be in the dashboard")
 	}
 }
 
