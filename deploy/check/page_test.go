@@ -52,8 +52,8 @@ func TestCommandsOfThePage(t *testing.T) {
 }
 
 // What the page lists as fixed is that: of these values come what Kubernetes does not let a
-// StatefulSet change, the names of the nodes, and what nodes refuse each other for. Of others it does
-// not come.
+// StatefulSet change, the names of the nodes, and what nodes refuse each other for. Of others it
+// does not come.
 func TestWhatIsFixedIsListed(t *testing.T) {
 	_, fixed := page(t)
 	type forGood struct {

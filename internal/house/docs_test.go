@@ -171,7 +171,7 @@ func TestTestsThatAreNamedExist(t *testing.T) {
 // foreignFlags are those of programs that are not ours, as the documents name them.
 var foreignFlags = []string{
 	"--cacert", "--connect-timeout", "--data-binary", "--data-urlencode", "--fail-with-body", "--path-as-is", "--retry", // curl
-	"--from-literal", "--reuse-values", "--set", // kubectl, helm
+	"--from-literal", "--logs", "--reuse-values", "--set", // kubectl, helm
 	"--arg",                                                                                                                                               // jq
 	"--pipe",                                                                                                                                              // redis-cli
 	"--build", "--network-alias", "--no-build", "--ulimit", "--build-arg", "--cap-drop", "--hostname", "--name", "--network", "--platform", "--read-only", // docker
