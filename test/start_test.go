@@ -25,7 +25,7 @@ func TestStartPages(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if !regexp.MustCompile("`make\\sbuild`, then `bin/httpdhs dev`").Match(text) {
+			if !regexp.MustCompile("`make\\sbuild`,\\sthen\\s`bin/httpdhs dev`").Match(text) {
 				t.Error("the page does not say where the command comes from")
 			}
 			p := startProgram(t, string(text))
