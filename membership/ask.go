@@ -17,6 +17,7 @@ type asker struct {
 	state *state
 
 	refusedBy     *fault
+	notAdmitted   *fault
 	notUnderstood *fault
 }
 
@@ -24,6 +25,7 @@ func newAsker(ctx context.Context, o *Options, s *state) *asker {
 	return &asker{
 		ctx: ctx, o: o, state: s,
 		refusedBy:     newFault(o.Log, slog.LevelError, "a hello was refused"),
+		notAdmitted:   newPassing(o.Log, "not admitted yet; trying again"),
 		notUnderstood: newFault(o.Log, slog.LevelError, "a hello was not understood"),
 	}
 }
@@ -56,12 +58,15 @@ func (a *asker) look(ctx context.Context, at Place, to string) (*wire.Hello, err
 func (a *asker) judged(ctx context.Context, at Place, to string, request *wire.Hello) (*wire.Hello, error) {
 	h, err := a.exchange(ctx, at, to, request)
 	switch {
+	case errors.Is(err, errLater):
+		a.notAdmitted.note(at.Addr, err.Error())
 	case errors.Is(err, ErrRefused):
 		a.refusedBy.note(at.Addr, err.Error())
 	case errors.Is(err, wire.ErrBadHello):
 		a.notUnderstood.note(at.Addr, err.Error())
 	case err == nil:
 		a.refusedBy.over(at.Addr)
+		a.notAdmitted.over(at.Addr)
 		a.notUnderstood.over(at.Addr)
 	}
 	return h, err
@@ -83,6 +88,8 @@ func (a *asker) exchange(ctx context.Context, at Place, to string, request *wire
 		return nil, err
 	}
 	switch {
+	case h.Refused != "" && h.Later:
+		return nil, fmt.Errorf("%w by %s: %s", errLater, h.From, h.Refused)
 	case h.Refused != "":
 		return nil, fmt.Errorf("%w by %s: %s", ErrRefused, h.From, h.Refused)
 	case h.From == a.state.id.name && h.Boot == a.state.id.boot:

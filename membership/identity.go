@@ -14,6 +14,8 @@ var (
 	ErrOther   = errors.New("another cluster")  // is at an address, see Visit
 	errMyself  = errors.New("it is this node")  // an address of the join list that leads back here
 	errNoPlace = errors.New("it has no answer") // it answered, but without this node's entry
+
+	errLater = fmt.Errorf("%w for now", ErrRefused) // what is in the way may be over by itself
 )
 
 // identity is what a node compares of a hello, and never changes while it runs.

@@ -205,7 +205,7 @@ func (l *logs) Enabled(_ context.Context, level slog.Level) bool { return level 
 func (l *logs) WithAttrs([]slog.Attr) slog.Handler               { return l }
 func (l *logs) WithGroup(string) slog.Handler                    { return l }
 func (l *logs) Handle(_ context.Context, r slog.Record) error {
-	line := r.Message
+	line := r.Level.String() + " " + r.Message
 	r.Attrs(func(a slog.Attr) bool {
 		line += " " + a.String()
 		return true
@@ -220,6 +220,18 @@ func (l *logs) all() []string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return slices.Clone(l.lines)
+}
+
+// levels are those of the lines that have a part, in their order.
+func (l *logs) levels(part string) string {
+	var all []string
+	for _, line := range l.all() {
+		if strings.Contains(line, part) {
+			level, _, _ := strings.Cut(line, " ")
+			all = append(all, level)
+		}
+	}
+	return strings.Join(all, " ")
 }
 
 func (l *logs) count(part string) (n int) {

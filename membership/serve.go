@@ -20,6 +20,7 @@ type host struct {
 	checks   chan struct{} // of nodes that want to join, which are looked for
 	rechecks chan struct{} // the same of those that are members by their name
 	refused  *fault
+	unfound  *fault
 	putOff   *fault
 }
 
@@ -28,6 +29,7 @@ func newHost(a *asker) *host {
 		asker:  a,
 		checks: make(chan struct{}, checksMax), rechecks: make(chan struct{}, checksMax),
 		refused: newFault(a.o.Log, slog.LevelError, "refused a hello"),
+		unfound: newPassing(a.o.Log, "did not reach a node at its name that wants to join"),
 		putOff:  newFault(a.o.Log, slog.LevelWarn, "put a node off that wants to join"),
 	}
 }
@@ -61,12 +63,13 @@ func (t *host) serve(request []byte) ([]byte, error) {
 		return t.refuse(h.From, reason), nil
 	}
 	if reason := t.strange(h); reason != "" {
-		return t.refusal(reason), nil
+		return t.refusal(reason, true), nil
 	}
 	if !t.state.takeIn(h) {
 		return t.refuse(h.From, fmt.Sprintf("the cluster has %d members, which is the most: remove one first", wire.MaxMembers)), nil
 	}
 	t.refused.over(h.From)
+	t.unfound.over(h.From)
 	t.putOff.over(h.From)
 	t.state.hear(h.From)
 	agrees := t.state.agree(h)
@@ -100,37 +103,38 @@ func (t *host) strange(h *wire.Hello) (reason string) {
 	}
 	ctx, cancel := context.WithTimeout(t.ctx, t.o.pace.hello/2) // the asker waits no longer
 	defer cancel()
-	found := t.lookFor(ctx, h)
-	if found == "" {
+	if t.finds(ctx, h) {
 		return ""
 	}
-	t.refused.note(h.From, found)
 	<-ctx.Done()
-	return fmt.Sprintf("%s does not find this node at %s: start it with an --advertise at which the others reach it, and which no other node has (the log of %s says what was found)",
+	return fmt.Sprintf("%s does not find this node at %s: if this lasts, start it with an --advertise at which the others reach it, and which no other node has (the log of %s says what was found)",
 		t.state.id.name, h.From, t.state.id.name)
 }
 
-// lookFor says what is found at the name of the node that says hello; "" if it is that node.
-func (t *host) lookFor(ctx context.Context, h *wire.Hello) string {
+// finds says whether the node that says hello is at its name. Else the log has what is there.
+func (t *host) finds(ctx context.Context, h *wire.Hello) bool {
 	there, err := t.who(ctx, h.From)
 	switch {
 	case errors.Is(err, wire.ErrBadHello):
-		return fmt.Sprintf("what answers at %s is no node: %v", h.From, err)
+		t.refused.note(h.From, fmt.Sprintf("what answers at %s is no node: %v", h.From, err))
 	case err != nil:
-		return fmt.Sprintf("%s cannot be reached from %s (%v): start it with an --advertise at which the others reach it", h.From, t.state.id.name, err)
+		t.unfound.note(h.From, fmt.Sprintf("%s cannot be reached from %s (%v): if this lasts, start it with an --advertise at which the others reach it", h.From, t.state.id.name, err))
 	case there.From != h.From || there.Boot != h.Boot:
-		return fmt.Sprintf("another process answers at %s: give each node an --advertise of its own", h.From)
+		t.refused.note(h.From, fmt.Sprintf("another process answers at %s: give each node an --advertise of its own", h.From))
+	default:
+		return true
 	}
-	return ""
+	return false
 }
 
 // refuse makes an answer that says so, and has the log say it too.
 func (t *host) refuse(from, reason string) []byte {
 	t.refused.note(from, reason)
-	return t.refusal(reason)
+	return t.refusal(reason, false)
 }
 
-func (t *host) refusal(reason string) []byte {
-	answer := wire.Hello{From: t.state.id.name, Boot: t.state.id.boot, Formed: t.state.isFormed(), Settings: t.state.id.settings, Refused: reason, InSyncAt: wire.InSyncUnknown}
+// refusal makes an answer that says so. later: it may be over by itself.
+func (t *host) refusal(reason string, later bool) []byte {
+	answer := wire.Hello{From: t.state.id.name, Boot: t.state.id.boot, Formed: t.state.isFormed(), Settings: t.state.id.settings, Refused: reason, Later: later, InSyncAt: wire.InSyncUnknown}
 	return answer.Encode()
 }

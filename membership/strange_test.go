@@ -61,6 +61,76 @@ func TestANameHasToLeadBack(t *testing.T) {
 	}
 }
 
+// A name that others find late is no error: at a start of a node it is normal. Both sides warn,
+// once each. When it lasts it is an error at both, once each. A process that is not this node is an
+// error at once, to the one who finds it there.
+func TestALateNameIsNoError(t *testing.T) {
+	for what, test := range map[string]struct {
+		name           string
+		late           time.Duration
+		founder, enter string // the levels of the lines at both sides
+	}{
+		"late":            {b, startPatience - time.Second, "WARN", "WARN"},
+		"lost":            {b, 10 * startPatience, "WARN ERROR", "WARN ERROR"},
+		"another process": {c, startPatience - time.Second, "ERROR", "WARN"},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newLAN()
+			var at, of logs
+			o := w.options(a)
+			o.Log = slog.New(&at)
+			w.open(t, o)
+			w.open(t, w.options(c))
+			o = w.options(test.name)
+			o.Join, o.Log = []string{a}, slog.New(&of)
+			late, err := begin(o) // and is not on the wire
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer late.Close()
+			time.Sleep(test.late)
+			if levels := at.levels("node=" + test.name); levels != test.founder {
+				t.Errorf("%s: who is joined says %s: %q", what, levels, at.all())
+			}
+			if levels := of.levels("not admitted yet"); levels != test.enter || of.count("ERROR")+of.count("WARN") != len(strings.Fields(levels)) {
+				t.Errorf("%s: who joins says %s: %q", what, levels, of.all())
+			}
+			if test.name == c {
+				return
+			}
+			w.put(b, late)
+			joins(t, late)
+		})
+	}
+}
+
+// What may be over by itself is not taken for lasting because it was there before: a node that is
+// started again and again is late each time.
+func TestPatienceBeginsAnew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log logs
+		f := newPassing(slog.New(&log), "late")
+		for range 5 {
+			f.note(a, "no such host")
+			time.Sleep(startPatience + time.Second)
+		}
+		f.note(a, "no such host")
+		f.over(a)
+		time.Sleep(startPatience - time.Second)
+		f.note(a, "no such host")
+		if log.count("ERROR") > 0 {
+			t.Errorf("%q", log.all())
+		}
+		time.Sleep(startPatience - time.Second)
+		f.note(a, "connection refused")
+		time.Sleep(2 * time.Second)
+		f.note(a, "no such host")
+		if log.count("ERROR") != 1 {
+			t.Errorf("what lasts is not said, or often: %q", log.all())
+		}
+	})
+}
+
 // Who says hello as a node that wants to join learns nothing of what is at the name that it gives:
 // neither by the answer nor by the time that it takes.
 func TestStrangersLearnNothing(t *testing.T) {
@@ -152,7 +222,7 @@ func TestFewAreLookedFor(t *testing.T) {
 			t.Errorf("a member that is back: %s", answer)
 		}
 		strangers.Wait()
-		if log.count("refused a hello") == 0 {
+		if log.count("did not reach a node at its name") == 0 {
 			t.Errorf("the log does not say what was found: %q", log.all())
 		}
 		known.Store(c, true)

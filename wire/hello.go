@@ -63,6 +63,7 @@ type Hello struct {
 	Formed   bool       `json:"formed"`
 	Settings Settings   `json:"settings"`
 	Refused  string     `json:"refused,omitempty"` // in an answer: why nothing was done
+	Later    bool       `json:"later,omitempty"`   // the same: it may be done when the asker tries again
 	Members  memberList `json:"members"`           // the whole map; of a node that is not formed its own entry alone
 	Join     joinList   `json:"join,omitempty"`    // of a node that is not formed: where it tries to join
 	Who      bool       `json:"who,omitempty"`     // the asker only wants to know who is there, and what it knows
