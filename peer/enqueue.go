@@ -15,6 +15,13 @@ func (p *Peer) BoundQueue(bytes int) {
 	p.queue.weigh(0)
 }
 
+// QueueBound is the bound of the queue, in bytes.
+func (p *Peer) QueueBound() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.queue.limit
+}
+
 // Write is a record, and whom to tell what the peer made of it.
 type Write struct {
 	Record *kv.Record

@@ -152,6 +152,7 @@ type Status struct {
 	Since  time.Time // when it was found down; only while it is
 	Ping   wire.Ping // what it last said of itself; Boot is 0 before that
 	Queued int       // bytes that wait for it
+	Bound  int       // of these
 
 	*peer.Counters
 }
@@ -161,6 +162,7 @@ func (m *member) status() Status {
 	defer m.mu.Unlock()
 	s := Status{Name: m.peer.Name(), State: m.peer.State(), Ping: m.belief.ping, Counters: &m.peer.Counters}
 	s.Queued, s.Reason = m.peer.Why()
+	s.Bound = m.peer.QueueBound()
 	if s.State == peer.Down {
 		s.Since = m.belief.downSince
 	}

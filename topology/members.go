@@ -152,7 +152,10 @@ func (s *state) forget() (gone []*member) {
 			gone = append(gone, m)
 		}
 	}
-	s.roster.drop(gone)
+	if len(gone) > 0 {
+		s.roster.drop(gone)
+		s.shareQueues()
+	}
 	return gone
 }
 

@@ -1,6 +1,7 @@
 package topology
 
 import (
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -44,6 +45,33 @@ func testNotHeardBetween(t *testing.T) {
 		poll.True(t, n.name+" reads by the ring of all again", func() bool {
 			now, next := n.Rings()
 			return now == next && len(now.Nodes()) == 3 && n.board.InSync()
+		})
+	}
+}
+
+// The queue to each other node has its own bound, or a smaller share of what there is for all of
+// them. The status says which it is, also when a member goes.
+func TestQueuesShareWhatThereIsForAll(t *testing.T) {
+	const own = 1 << 20 // as newClusterOf has it
+	for sum, want := range map[int][2]int{
+		0:           {own, own},
+		own:         {own / 2, own},
+		own + own/2: {own * 3 / 4, own},
+		4 * own:     {own, own},
+	} {
+		bubble(t, func(t *testing.T) {
+			c := newClusterOf(t, 3, func(c *cluster) { c.adjust = func(o *Options) { o.QueuesSum = sum } })
+			n := c.nodes[0]
+			bounds := func(want int) bool {
+				return !slices.ContainsFunc(n.Peers(), func(s Status) bool { return s.Bound != want })
+			}
+			if !bounds(want[0]) {
+				t.Errorf("%d for two queues: %d for the first, want %d", sum, n.Peers()[0].Bound, want[0])
+			}
+			for _, n := range c.nodes[:2] {
+				n.set(t, c.members(2, 2))
+			}
+			poll.True(t, "the queue of who stays has its bound", func() bool { return len(n.Peers()) == 1 && bounds(want[1]) })
 		})
 	}
 }

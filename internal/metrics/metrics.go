@@ -135,6 +135,7 @@ var (
 	peerState      = newDesc("peer_state", "1 for the state that the peer is in, 0 for the others.", "peer", "state")
 	peerSynced     = newDesc("peer_synced", "Whether the peer holds all that it owns, as it last said.", "peer")
 	peerQueueBytes = newDesc("peer_queue_bytes", "Bytes waiting to be sent to the peer: the hints, if it is down.", "peer")
+	peerQueueLimit = newDesc("peer_queue_limit_bytes", "What may wait for the peer, in bytes: beyond it writes are refused, or dropped if it is down.", "peer")
 	peerRecords    = newDesc("peer_sent_records_total", "Records that the peer acknowledged.", "peer")
 	peerBatches    = newDesc("peer_sent_batches_total", "Batches that the peer acknowledged.", "peer")
 	peerErrors     = newDesc("peer_send_errors_total", "Batches to the peer that broke off or were refused.", "peer")
@@ -159,7 +160,7 @@ var (
 		httpRequests, httpSeconds, httpErrors, httpMalformed, httpOverloaded, httpPanics, httpConns, httpRejectedConns, httpEvictedConns, httpSlowConns,
 		httpRefused, httpInFlight, httpAnswers,
 		coordReads, coordHedges, coordWrites, coordRepairs, coordRestamps, coordSynced, coordHandedOver, coordRefused, coordUnavailable, coordTimeouts, coordOverloads,
-		peerState, peerSynced, peerQueueBytes, peerRecords, peerBatches, peerErrors, peerDropped, peerRoundTrip, peerBatchSize,
+		peerState, peerSynced, peerQueueBytes, peerQueueLimit, peerRecords, peerBatches, peerErrors, peerDropped, peerRoundTrip, peerBatchSize,
 		ringInfo, ringPartitions, ringChanging, ringFetch, ringFetchBytes, ringUnder, ringHandOver,
 		members, membersEvicted,
 	}
@@ -330,6 +331,7 @@ func (e emitter) peer(p *topology.Status) {
 	}
 	e.gauge(peerSynced, oneIf(p.Ping.InSync), p.Name)
 	e.gauge(peerQueueBytes, int64(p.Queued), p.Name)
+	e.gauge(peerQueueLimit, int64(p.Bound), p.Name)
 	e.counter(peerRecords, p.SentRecords.Load(), p.Name)
 	e.counter(peerBatches, p.SentBatches.Load(), p.Name)
 	e.counter(peerErrors, p.SendErrors.Load(), p.Name)

@@ -78,10 +78,10 @@ func full() Sources {
 		},
 		Calls: new(replicate.Counters), Repairs: new(antientropy.Counters),
 		Peers: func() []topology.Status {
-			up := topology.Status{Name: "b:1235", State: peer.Up, Ping: wire.Ping{InSync: true}, Counters: new(peer.Counters)}
+			up := topology.Status{Name: "b:1235", State: peer.Up, Bound: 81, Ping: wire.Ping{InSync: true}, Counters: new(peer.Counters)}
 			up.SentRecords.Store(51)
 			up.SentBatches.Store(52)
-			down := topology.Status{Name: "c:1236", Queued: 53, Counters: new(peer.Counters)}
+			down := topology.Status{Name: "c:1236", Queued: 53, Bound: 82, Counters: new(peer.Counters)}
 			down.SentRecords.Store(54)
 			down.SentBatches.Store(55)
 			down.SendErrors.Store(56)
