@@ -9,6 +9,7 @@ import (
 	"httpdhs/internal/memnet"
 	"httpdhs/internal/poll"
 	"httpdhs/peer"
+	"httpdhs/wire"
 )
 
 // A member that is down is removed when a majority of those on the ring have found it so for long
@@ -22,9 +23,12 @@ func TestMajorityEvicts(t *testing.T) {
 			var mu sync.Mutex
 			victims := make(map[string]bool) // guarded by mu
 			o := clusterOptions{nodes: tc.nodes, replicas: 2, evictAfter: 10 * time.Second, probeEvery: 100 * time.Millisecond}
-			o.evict = func(_ int, name string) {
+			o.evict = func(_ int, name string, after time.Duration) {
 				mu.Lock()
 				defer mu.Unlock()
+				if after != o.evictAfter {
+					t.Errorf("%s is said to be removed after %s", name, after)
+				}
 				victims[name] = true
 			}
 			c := newCluster(t, o)
@@ -51,13 +55,56 @@ func TestMajorityEvicts(t *testing.T) {
 	}
 }
 
+// A member that went down while it was leaving is removed as any other is, though it may be on no
+// ring that is read by then. One that was started again meanwhile, and is down again before it has
+// had its share, is a joiner: it is removed sooner. What is said of it has that time.
+func TestLeaverThatDies(t *testing.T) {
+	for what, back := range map[string]bool{"it leaves": false, "it is back and joins": true} {
+		t.Run(what, func(t *testing.T) { bubble(t, func(t *testing.T) { testLeaverDies(t, back) }) })
+	}
+}
+
+func testLeaverDies(t *testing.T, back bool) {
+	began, want := time.Now(), time.Minute
+	var removed atomic.Int64 // when it was said first that a member is to be removed
+	o := clusterOptions{nodes: 3, replicas: 2, evictAfter: want, probeEvery: 100 * time.Millisecond}
+	o.evict = func(_ int, name string, after time.Duration) {
+		if name != "node2" || after != want {
+			t.Errorf("%s is said to be removed after %s, want %s", name, after, want)
+		}
+		removed.CompareAndSwap(0, int64(time.Since(began)))
+	}
+	c := newCluster(t, o)
+	leaving := c.members()
+	leaving.All[2].State, leaving.Digest = wire.Leaving, 99
+	for _, n := range c.nodes {
+		n.set(t, leaving)
+	}
+	c.awaitRing(leaving)
+	if back {
+		want = 5 * time.Second
+		c.net.Toward("node2", memnet.FailWith(memnet.ErrReset))
+		for _, n := range c.nodes[:2] {
+			poll.True(t, n.name+" finds it down", func() bool { return n.Topology.Down("node2") })
+			n.set(t, c.members())
+		}
+	} else {
+		c.kill(2)
+	}
+	down := time.Since(began)
+	poll.True(t, "it is removed", func() bool { return removed.Load() > 0 })
+	if after := time.Duration(removed.Load()) - down; after < want-2*time.Second || after > want+5*time.Second {
+		t.Errorf("it is removed after %s, want %s", after, want)
+	}
+}
+
 // Members whose connections break for a moment, again and again, still agree on who is dead.
 func TestMomentsOfAbsenceDoNotKeepTheDead(t *testing.T) { bubble(t, testMoments) }
 
 func testMoments(t *testing.T) {
 	const evictAfter = 8 * time.Second
 	var evicted atomic.Bool
-	c := newCluster(t, clusterOptions{nodes: 3, replicas: 2, evictAfter: evictAfter, evict: func(_ int, name string) {
+	c := newCluster(t, clusterOptions{nodes: 3, replicas: 2, evictAfter: evictAfter, evict: func(_ int, name string, _ time.Duration) {
 		if name != "node0" {
 			t.Errorf("%s is removed", name)
 		}
@@ -83,7 +130,7 @@ func testNoMajority(t *testing.T) {
 	const evictAfter = 3 * time.Second
 	var mu sync.Mutex
 	victims := make(map[string]int) // by whom; guarded by mu
-	c := newCluster(t, clusterOptions{nodes: 5, replicas: 2, probeEvery: 50 * time.Millisecond, evictAfter: evictAfter, evict: func(by int, name string) {
+	c := newCluster(t, clusterOptions{nodes: 5, replicas: 2, probeEvery: 50 * time.Millisecond, evictAfter: evictAfter, evict: func(by int, name string, _ time.Duration) {
 		mu.Lock()
 		defer mu.Unlock()
 		victims[name] = by
@@ -117,7 +164,7 @@ func TestJoinersHaveNoVoteOnWhoWasDownBefore(t *testing.T) { bubble(t, testJoine
 
 func testJoinersOfSides(t *testing.T) {
 	const evictAfter = 3 * time.Second
-	o := clusterOptions{nodes: 4, replicas: 2, members: []int{0, 1}, probeEvery: 50 * time.Millisecond, evictAfter: evictAfter, evict: func(by int, name string) {
+	o := clusterOptions{nodes: 4, replicas: 2, members: []int{0, 1}, probeEvery: 50 * time.Millisecond, evictAfter: evictAfter, evict: func(by int, name string, _ time.Duration) {
 		t.Errorf("node%d removes %s", by, name)
 	}}
 	c := newCluster(t, o)
@@ -148,7 +195,7 @@ func TestJoinersHaveNoVoteWhateverTheirSideIs(t *testing.T) {
 	const evictAfter = 8 * time.Second
 	split := func(t *testing.T, meanwhile func(c *cluster, side []int), later func(c *cluster)) {
 		bubble(t, func(t *testing.T) {
-			o := clusterOptions{nodes: 4, replicas: 2, members: []int{0, 1}, probeEvery: 50 * time.Millisecond, evictAfter: evictAfter, evict: func(by int, name string) {
+			o := clusterOptions{nodes: 4, replicas: 2, members: []int{0, 1}, probeEvery: 50 * time.Millisecond, evictAfter: evictAfter, evict: func(by int, name string, _ time.Duration) {
 				if name == "node0" || name == "node1" {
 					t.Errorf("node%d removes %s", by, name)
 				}
@@ -197,7 +244,7 @@ func TestJoinerInThePlaceOfTheDead(t *testing.T) {
 func testInThePlace(t *testing.T, dies bool) {
 	var evicted atomic.Bool
 	o := clusterOptions{nodes: 4, replicas: 2, members: []int{0, 1, 2}, evictAfter: 30 * time.Second, probeEvery: 200 * time.Millisecond}
-	o.evict = func(by int, name string) {
+	o.evict = func(by int, name string, _ time.Duration) {
 		switch {
 		case name == "node2":
 			evicted.Store(true)

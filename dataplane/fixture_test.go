@@ -97,7 +97,7 @@ type clusterOptions struct {
 	walls           []*kv.Wall            // by node: clocks that are kept together
 	members         []int                 // those that there are when nodes start; nil: all
 	evictAfter      time.Duration
-	evict           func(by int, name string)
+	evict           func(by int, name string, after time.Duration)
 	differs         func(by int, name string) // by is to say hello to the node of that name
 	maxBytes        map[int]int64             // by node: bound of its store
 	journals        map[int]shard.Journal     // by node
@@ -203,9 +203,9 @@ func (m told) Differs(name string) {
 	}
 }
 
-func (m told) Evict(name string) {
+func (m told) Evict(name string, after time.Duration) {
 	if m.o.evict != nil {
-		m.o.evict(m.node, name)
+		m.o.evict(m.node, name, after)
 	}
 }
 

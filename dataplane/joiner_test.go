@@ -39,10 +39,13 @@ func TestJoinerThatDiesOwnsNothing(t *testing.T) { bubble(t, testJoinerDies) }
 func testJoinerDies(t *testing.T) {
 	var mu sync.Mutex
 	evicted := make(map[string]bool)
-	o := clusterOptions{nodes: 4, replicas: 2, members: []int{0, 1, 2}, probeEvery: 100 * time.Millisecond, evict: func(_ int, name string) {
+	o := clusterOptions{nodes: 4, replicas: 2, members: []int{0, 1, 2}, probeEvery: 100 * time.Millisecond, evict: func(_ int, name string, after time.Duration) {
 		mu.Lock()
 		defer mu.Unlock()
 		evicted[name] = true
+		if after != 5*time.Second {
+			t.Errorf("%s is said to be removed after %s", name, after)
+		}
 	}}
 	c, keys := withKeys(t, o)
 	found := func(when string) {
@@ -171,7 +174,7 @@ func TestJoinerIsRemovedWhoeverElseIsGone(t *testing.T) {
 
 func testJoinerRemoved(t *testing.T, then func(*testing.T, *cluster, clusterOptions)) {
 	var evicted atomic.Bool
-	o := clusterOptions{nodes: 3, replicas: 2, members: []int{0, 1}, probeEvery: 100 * time.Millisecond, evict: func(_ int, name string) {
+	o := clusterOptions{nodes: 3, replicas: 2, members: []int{0, 1}, probeEvery: 100 * time.Millisecond, evict: func(_ int, name string, _ time.Duration) {
 		if name != "node2" {
 			t.Errorf("%s is removed", name)
 		}

@@ -185,7 +185,7 @@ func (r *roster) Differs(name string) { r.members.Differs(name) }
 func (r *roster) Outdated(digest uint64) bool { return r.members.Digest() != digest }
 
 // Evict implements topology.Members: it removes a member that a majority has found dead.
-func (r *roster) Evict(name string) {
+func (r *roster) Evict(name string, after time.Duration) {
 	if r.start.err() != nil {
 		return // the members are not asked yet; it is told again
 	}
@@ -197,7 +197,7 @@ func (r *roster) Evict(name string) {
 		return
 	}
 	r.evictions.Add(1)
-	r.log.Warn("a majority has found a member dead: it is removed", "member", name, "after", r.cfg.EvictAfter)
+	r.log.Warn("a majority has found a member dead: it is removed", "member", name, "after", after)
 }
 
 // Leave implements server.Cluster: it begins to hand all that the node holds over to the others.

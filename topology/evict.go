@@ -40,15 +40,21 @@ func (s *state) electorate() *electorate {
 	}
 }
 
+// victim is a member that is to be removed.
+type victim struct {
+	name  string
+	after time.Duration // how long it had to be down for that
+}
+
 // victims are the dead that are to be removed: those against whom a majority of the nodes on the
 // ring that is read votes.
-func (s *state) victims(e *electorate) (victims []string) {
+func (s *state) victims(e *electorate) (victims []victim) {
 	if s.opt.Members == nil {
 		return nil
 	}
 	for _, name := range s.dead {
 		if e.majority(name, s.board.View().Read.Nodes()) {
-			victims = append(victims, name)
+			victims = append(victims, victim{name, e.after(e.member(name))})
 		}
 	}
 	return victims
@@ -76,6 +82,12 @@ func (e *electorate) after(m *wire.Member) time.Duration {
 	return after
 }
 
+// member is the entry of a member.
+func (e *electorate) member(name string) *wire.Member {
+	i := slices.IndexFunc(e.members.All, func(m wire.Member) bool { return m.Name == name })
+	return &e.members.All[i]
+}
+
 // majority says whether a majority votes to remove the member.
 //
 // A side of a split that is no majority removes no owner, neither while the split lasts nor when it
@@ -83,8 +95,7 @@ func (e *electorate) after(m *wire.Member) time.Duration {
 // has to be down. And a side must not become a majority by nodes that join it. So a node that came
 // onto the ring after the victim went down is not counted.
 func (e *electorate) majority(victim string, readers []ring.Node) bool {
-	at := slices.IndexFunc(e.members.All, func(m wire.Member) bool { return m.Name == victim })
-	after, joining, lost := e.after(&e.members.All[at]), e.rings.joining(victim), e.byName[victim].wasLost()
+	after, joining, lost := e.after(e.member(victim)), e.rings.joining(victim), e.byName[victim].wasLost()
 	var votes, all int
 	for _, n := range readers {
 		// Who was removed has no vote on a joiner, which owns nothing: the ring that is read may

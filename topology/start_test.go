@@ -171,9 +171,9 @@ func TestLeaseOutlastsSlowProbes(t *testing.T) {
 // lateMap is a member map of which the topology has not been told yet.
 type lateMap struct{ outdated atomic.Bool }
 
-func (*lateMap) Differs(string)           {}
-func (*lateMap) Evict(string)             {}
-func (m *lateMap) Outdated(_ uint64) bool { return m.outdated.Load() }
+func (*lateMap) Differs(string)              {}
+func (*lateMap) Evict(string, time.Duration) {}
+func (m *lateMap) Outdated(_ uint64) bool    { return m.outdated.Load() }
 
 // A node claims no ring by members of which it was not told the latest: one that was admitted
 // meanwhile may have found it down, and gone on without it.

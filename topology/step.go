@@ -129,8 +129,8 @@ func (t *Topology) reconsider() {
 	if changed || unknown {
 		t.board.Wake()
 	}
-	for _, name := range victims {
-		t.opt.Members.Evict(name)
+	for _, v := range victims {
+		t.opt.Members.Evict(v.name, v.after)
 	}
 }
 

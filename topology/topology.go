@@ -25,8 +25,9 @@ type Members interface {
 	// the peer does not know this node.
 	Differs(name string)
 
-	// Evict is told, at least once, that a majority has found a member dead.
-	Evict(name string)
+	// Evict is told, at least once, that a majority has found a member dead: it was down to each
+	// of these for so long.
+	Evict(name string, after time.Duration)
 
 	// Outdated says whether the member map has another digest by now. Then SetMembers is soon
 	// called with it.

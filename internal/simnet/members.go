@@ -158,7 +158,7 @@ func (m mapOf) Differs(name string) { m.run.members.Differs(name) }
 func (m mapOf) Outdated(digest uint64) bool { return m.run.members.Digest() != digest }
 
 // Evict implements topology.Members.
-func (m mapOf) Evict(name string) {
+func (m mapOf) Evict(name string, _ time.Duration) {
 	m.health.trouble()
 	m.log.add("%s evicts %s: %v", m.run.name(), name, m.run.members.Remove(name))
 }
