@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -173,6 +174,32 @@ func TestDrain(t *testing.T) {
 	if !f.logged(0, "for=10ms") {
 		t.Error("it did not drain")
 	}
+}
+
+// The process of a node that has left is there for --drain-delay more. So who had it leave, by the
+// command, can stop it for good before anybody restarts it. It ends at once when it is told to.
+func TestProcessOutlivesLeave(t *testing.T) {
+	t.Parallel()
+	const delay = 2 * time.Second
+	f := newFleet(t, 3, "--drain-delay="+delay.String())
+	f.startAll()
+	leave := func(i int) {
+		if status, _, stderr := f.leaving(i); status != 0 {
+			t.Fatalf("leave: %d %s", status, stderr)
+		}
+	}
+	leave(1)
+	f.awaitEnd(1)
+	ended := time.Now()
+	line := regexp.MustCompile(`time=(\S+) .*"left the cluster"`).FindStringSubmatch(f.proc(1).err.String())
+	if line == nil {
+		t.Fatal("its log does not say that it has left")
+	}
+	if left, err := time.Parse(time.RFC3339, line[1]); err != nil || ended.Sub(left) < delay {
+		t.Errorf("it ends %s after it has left (%v), want %s", ended.Sub(left), err, delay)
+	}
+	leave(2)
+	f.stop(2)
 }
 
 // A node that leaves drains once it has handed over, and before it says goodbye: it is not ready,

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"os"
 	"os/signal"
 	"sync"
@@ -14,7 +15,7 @@ import (
 
 // stopFlags say how a node goes down.
 type stopFlags struct {
-	DrainDelay      time.Duration `default:"0s" help:"How long a node that is told to stop, or leaves, is not ready and serves all the same, so that load balancers see it. It comes before --shutdown-timeout."`
+	DrainDelay      time.Duration `default:"0s" help:"How long a node that is told to stop, or leaves, is not ready and serves all the same, so that load balancers see it. It comes before --shutdown-timeout. The process of a node that has left ends as much later."`
 	ShutdownTimeout time.Duration `default:"10s" help:"How long a stop may take."`
 }
 
@@ -23,6 +24,27 @@ func (f *stopFlags) check() error {
 		return errors.New("--shutdown-timeout is 0, want more")
 	}
 	return nil
+}
+
+// stay keeps the process of a node that has left, for a delay or until a signal. Whoever had the
+// node leave goes on to stop it for good, as by scaling a set of pods down. Until then, what
+// restarts each process that ends would have the node join again.
+func stay(n *node.Node, delay time.Duration, log *slog.Logger) {
+	select {
+	case <-n.Left():
+	default:
+		return
+	}
+	if delay == 0 {
+		return
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	log.Info("the node has left: its process ends after this time, or when it is told to stop", "after", delay)
+	select {
+	case <-time.After(delay):
+	case <-ctx.Done():
+	}
 }
 
 // drain has the nodes drain, at the same time. A signal ends that: the one after it ends the

@@ -172,7 +172,13 @@ func (cmd *serverCmd) Run(ctx context.Context, term *terminal) error {
 	stopped := make(chan struct{})
 	defer close(stopped)
 	supervise(n, cfg.Log, stopped)
-	return untilOver(ctx, cmd.ShutdownTimeout, n)
+	if err := untilOver(ctx, cmd.ShutdownTimeout, n); err != nil {
+		return err
+	}
+	if ctx.Err() == nil { // nobody has told it to stop
+		stay(n, cmd.DrainDelay, cfg.Log)
+	}
+	return nil
 }
 
 // config is what the flags, and the files that they name, say about the node. The plan of its
