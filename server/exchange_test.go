@@ -316,6 +316,7 @@ func TestShutdownEndsLinks(t *testing.T) {
 	poll.True(t, "one waits", func() bool { return f.inWait(waitNext) == 1 })
 	late := f.sayHalf(upgrade[:10], waitHead, 1)
 	f.ending.bits.Or(stops)
+	close(f.stop)
 	_, _ = io.WriteString(late, upgrade[10:])
 	readAnswer(t, bufio.NewReader(late), "GET").want(t, 503)
 	f.lastCall()

@@ -2,16 +2,15 @@ package server
 
 import (
 	"errors"
-	"fmt"
 	"log/slog"
 	"net"
 	"net/netip"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/valyala/fasthttp"
 
+	"httpdhs/internal/accept"
 	"httpdhs/internal/nonblock"
 	"httpdhs/internal/slowlog"
 	"httpdhs/kv"
@@ -195,32 +194,14 @@ func (s *Server) Serve(ln net.Listener) error {
 	}
 	defer s.wg.Done()
 	defer ln.Close() // before Shutdown returns
-	pause := time.Duration(0)
-	for {
-		nc, err := ln.Accept()
-		switch {
-		case err == nil:
-			pause = 0
-			s.accept(nc)
-			continue
-		case s.ending.stopping():
-			s.acceptWaiting(ln)
-			return nil
-		case !acceptAgain(err):
-			return fmt.Errorf("cannot accept connections on %s: %w", ln.Addr(), err)
-		}
-		// Out of file descriptors or memory: connections that are closed make room.
-		pause = min(max(2*pause, 5*time.Millisecond), time.Second)
-		if s.closeOne() {
-			pause = time.Millisecond
-		}
+	err := accept.Loop(ln, s.stop, s.accept, func(err error) (madeRoom bool) {
 		s.journal.fault("cannot accept a connection; trying again", err)
-		select {
-		case <-time.After(pause):
-		case <-s.stop:
-			return nil
-		}
+		return s.closeOne()
+	})
+	if err == nil {
+		s.acceptWaiting(ln)
 	}
+	return err
 }
 
 // begin registers a listener, unless the server is stopping.
@@ -234,19 +215,6 @@ func (s *Server) begin(ln net.Listener) bool {
 	s.listening.on[ln] = struct{}{}
 	s.startSweep()
 	return true
-}
-
-func acceptAgain(err error) bool {
-	for _, errno := range []syscall.Errno{
-		syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM,
-		syscall.ECONNABORTED, syscall.ECONNRESET, syscall.EINTR,
-	} {
-		if errors.Is(err, errno) {
-			return true
-		}
-	}
-	var ne net.Error
-	return errors.As(err, &ne) && ne.Timeout()
 }
 
 // accept starts the goroutine of a connection, or turns it away.

@@ -28,6 +28,7 @@ var mayImport = map[string][]string{
 	"internal/format":   {"kv"},
 	"internal/seal":     {},
 	"internal/nonblock": {},
+	"internal/accept":   {},
 	"internal/slowlog":  {},
 
 	// What is counted beside what is done.
@@ -46,9 +47,9 @@ var mayImport = map[string][]string{
 	"antientropy":      {"kv", "ring", "wire", "peer", "placement"},
 	"replicate":        {"kv", "wire", "peer", "placement"},
 	"dataplane":        {"kv", "ring", "wire", "peer", "placement", "topology", "antientropy", "replicate"},
-	"server":           {"kv", "api", "internal/format", "internal/histogram", "internal/seal", "internal/nonblock", "internal/slowlog"},
+	"server":           {"kv", "api", "internal/accept", "internal/format", "internal/histogram", "internal/seal", "internal/nonblock", "internal/slowlog"},
 	"server/console":   {},
-	"server/resp":      {"kv", "api", "internal/histogram", "internal/nonblock", "internal/slowlog"},
+	"server/resp":      {"kv", "api", "internal/accept", "internal/histogram", "internal/nonblock", "internal/slowlog"},
 	"internal/history": {},
 
 	// Users of a cluster over HTTP.

@@ -2,15 +2,13 @@ package resp
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"log/slog"
 	"net"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
+	"httpdhs/internal/accept"
 	"httpdhs/internal/nonblock"
 	"httpdhs/internal/slowlog"
 	"httpdhs/kv"
@@ -126,28 +124,10 @@ func (s *Server) Serve(ln net.Listener) error {
 		return nil
 	}
 	defer s.wg.Done()
-	pause := time.Duration(0)
-	for {
-		nc, err := ln.Accept()
-		switch {
-		case err == nil:
-			pause = 0
-			s.accept(nc)
-			continue
-		case s.stopping.Load():
-			return nil
-		case !acceptAgain(err):
-			return fmt.Errorf("cannot accept connections on %s: %w", ln.Addr(), err)
-		}
-		// Out of file descriptors or memory: connections that are closed make room.
-		pause = min(max(2*pause, 5*time.Millisecond), time.Second)
+	return accept.Loop(ln, s.stop, s.accept, func(err error) (madeRoom bool) {
 		s.journal.note("cannot accept a connection; trying again", "error", err)
-		select {
-		case <-time.After(pause):
-		case <-s.stop:
-			return nil
-		}
-	}
+		return false
+	})
 }
 
 // begin registers a listener, unless the server is stopping.
@@ -161,19 +141,6 @@ func (s *Server) begin(ln net.Listener) bool {
 	s.listening.on[ln] = struct{}{}
 	s.startSweep()
 	return true
-}
-
-func acceptAgain(err error) bool {
-	for _, errno := range []syscall.Errno{
-		syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM,
-		syscall.ECONNABORTED, syscall.ECONNRESET, syscall.EINTR,
-	} {
-		if errors.Is(err, errno) {
-			return true
-		}
-	}
-	var ne net.Error
-	return errors.As(err, &ne) && ne.Timeout()
 }
 
 // accept starts the goroutine of a connection, or turns it away.
