@@ -1,6 +1,7 @@
 package node
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"math"
@@ -22,8 +23,9 @@ const (
 
 // bound is how many connections the node takes, and what bounds them.
 type bound struct {
-	conns int // of clients: the server's MaxConns
-	files int // that the node may have open; 0: not known
+	conns  int // of clients: the server's MaxConns
+	files  int // that the node may have open; 0: not known
+	wanted int // with how many files there would be as many connections as usual; 0: not known
 
 	byMemory bool // there would be more, if there was more memory for them
 }
@@ -32,7 +34,8 @@ type bound struct {
 // known. aside is how many connections listeners of their own take. resp says whether the node
 // speaks the Redis protocol. Its clients may have as many connections as the others.
 func connBound(files, aside int, resp bool) (bound, error) {
-	b := bound{conns: server.ConnsWithin(math.MaxInt), files: files}
+	usual := server.ConnsWithin(math.MaxInt)
+	b := bound{conns: usual, files: files}
 	if files == 0 {
 		return b, nil
 	}
@@ -45,6 +48,7 @@ func connBound(files, aside int, resp bool) (bound, error) {
 		}
 		return n
 	}
+	b.wanted = sort.Search(math.MaxInt32, func(files int) bool { return within(files) >= usual })
 	if b.conns = within(files); b.conns >= connsLeast {
 		return b, nil
 	}
@@ -73,11 +77,16 @@ func (b *bound) within(conns int) {
 	}
 }
 
-// tell logs the bound. Nodes that share their process have fewer connections than usual.
+// tell logs the bound. It warns where few files leave less than half of the usual connections.
+// Nodes that share their process have fewer of them than usual.
 func (b bound) tell(log *slog.Logger, alone bool) {
 	if usual := server.ConnsWithin(math.MaxInt); alone && !b.byMemory && b.conns < usual {
-		log.Warn("fewer connections than usual, since so few files may be open: raise the limit (ulimit -n, or LimitNOFILE= in a systemd unit)",
-			"max_connections", b.conns, "usual", usual, "open_files", b.files)
+		level := slog.LevelInfo
+		if b.conns < usual/2 {
+			level = slog.LevelWarn
+		}
+		log.Log(context.Background(), level, "fewer connections than usual, since so few files may be open: raise the limit (ulimit -n, or LimitNOFILE= in a systemd unit)",
+			"max_connections", b.conns, "usual", usual, "open_files", b.files, "wanted_files", b.wanted)
 		return
 	}
 	log.Info("connections are bounded", "max_connections", b.conns, "open_files", b.files, "by_memory", b.byMemory)

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"fmt"
 	"log/slog"
 	"strings"
 	"testing"
@@ -36,18 +37,42 @@ func TestConnBound(t *testing.T) {
 	}
 }
 
-// A node that is alone in its process warns of fewer connections than usual. The nodes of one that
-// is there to try things out share its files, and do not.
-func TestWarningOfFewConnections(t *testing.T) {
-	b, err := connBound(20_000/3, 0, false)
-	if err != nil {
-		t.Fatal(err)
+// With as many files as are wanted a node takes as many connections as usual, and with one less it
+// does not.
+func TestWantedFiles(t *testing.T) {
+	for _, resp := range []bool{false, true} {
+		few, err := connBound(1024, sideConns, resp)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for files, want := range map[int]int{few.wanted: 8192, few.wanted - 1: 8191} {
+			if b, err := connBound(files, sideConns, resp); err != nil || b.conns != want {
+				t.Errorf("with %d files, Redis %v: %d connections (%v), want %d", files, resp, b.conns, err, want)
+			}
+		}
 	}
-	for alone, want := range map[bool]string{true: "level=WARN", false: "level=INFO"} {
+}
+
+// A node that is alone in its process warns of less than half of the usual connections. It says
+// how many files it wants for all, also where there are a few less. The nodes of a process that is
+// there to try things out share its files, and say nothing of that.
+func TestWarningOfFewConnections(t *testing.T) {
+	for _, c := range []struct {
+		files  int
+		alone  bool
+		level  string
+		wanted bool
+	}{
+		{20_000 / 4, true, "WARN", true}, {20_000 / 4, false, "INFO", false}, {11_000, true, "INFO", true}, {20_000, true, "INFO", false},
+	} {
+		b, err := connBound(c.files, 0, false)
+		if err != nil {
+			t.Fatal(err)
+		}
 		var log strings.Builder
-		b.tell(slog.New(slog.NewTextHandler(&log, nil)), alone)
-		if !strings.Contains(log.String(), want) {
-			t.Errorf("alone %v: %s", alone, log.String())
+		b.tell(slog.New(slog.NewTextHandler(&log, nil)), c.alone)
+		if line := log.String(); !strings.Contains(line, "level="+c.level) || strings.Contains(line, fmt.Sprint("wanted_files=", b.wanted)) != c.wanted {
+			t.Errorf("%d files, alone %v: %s", c.files, c.alone, line)
 		}
 	}
 }
