@@ -83,7 +83,7 @@ func (a decisions) decideHere(i, partition int, k uint8, room kv.Copies) {
 			return
 		}
 		var ok bool // again, and once more if it was overwritten with a longer one meanwhile
-		if room, ok = a.room(room, r.Needs); !ok {
+		if room, ok = a.borrow(room, r.Needs); !ok {
 			a.p.end(i, kv.ErrUndecided)
 			return
 		}
@@ -186,7 +186,7 @@ func (a decisions) restamp(i int, o *operation) {
 
 // enlarge asks the primary again, with the memory for what it copies. Nothing was done so far.
 func (a decisions) enlarge(i int, o *operation) {
-	room, ok := a.room(o.room, o.needs)
+	room, ok := a.borrow(o.room, o.needs)
 	switch {
 	case !ok:
 		a.p.end(i, kv.ErrUndecided)
@@ -195,4 +195,24 @@ func (a decisions) enlarge(i int, o *operation) {
 	default:
 		a.start(i, o.declined, room)
 	}
+}
+
+// borrow asks for the memory of what a decision copies beyond what it has. It asks for some more,
+// if that is there: others may make the value longer until it is decided.
+func (a decisions) borrow(has, needs kv.Copies) (room kv.Copies, ok bool) {
+	more := func(n int) int {
+		if n == 0 {
+			return 0
+		}
+		return max(n, min(n+n/8+kv.HeldBytes, a.replica.limits.MaxValueBytes))
+	}
+	lends := func(n kv.Copies) bool {
+		return a.call.Holds(kv.Copies{Found: n.Found - has.Found, Made: n.Made - has.Made})
+	}
+	least := kv.Copies{Found: max(has.Found, needs.Found), Made: max(has.Made, needs.Made)}
+	wide := kv.Copies{Found: max(has.Found, more(needs.Found)), Made: max(has.Made, more(needs.Made))}
+	if wide != least && lends(wide) {
+		return wide, true
+	}
+	return least, lends(least)
 }

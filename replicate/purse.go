@@ -17,7 +17,8 @@ const (
 
 // open makes the purse that of a new call.
 func (u *purse) open(call *kv.Call) {
-	if u.left = kv.HeldBytes; call.Hold == nil {
+	u.left = kv.HeldBytes
+	if call.Hold == nil {
 		u.left = math.MaxInt
 	}
 }
@@ -52,26 +53,4 @@ func (u *purse) share(call *kv.Call, d *kv.Decision) int {
 	n = min(n, u.left)
 	u.left -= n
 	return n
-}
-
-// room asks for the memory of what a decision copies beyond what it has. It asks for some more, if
-// that is there: others may make the value longer until it is decided.
-func (a decisions) room(has, needs kv.Copies) (_ kv.Copies, ok bool) {
-	more := func(n int) int {
-		return max(n, min(n+n/8+kv.HeldBytes, a.replica.limits.MaxValueBytes))
-	}
-	wide := needs
-	if needs.Found > 0 {
-		wide.Found = more(needs.Found)
-	}
-	if needs.Made > 0 {
-		wide.Made = more(needs.Made)
-	}
-	for _, n := range [...]kv.Copies{wide, needs} {
-		n.Found, n.Made = max(n.Found, has.Found), max(n.Made, has.Made)
-		if a.call.Holds(kv.Copies{Found: n.Found - has.Found, Made: n.Made - has.Made}) {
-			return n, true
-		}
-	}
-	return has, false
 }

@@ -10,6 +10,28 @@ import (
 	"httpdhs/kv"
 )
 
+// A value that cannot become longer has no more memory asked for than it needs, and no memory is
+// asked for twice.
+func TestMemoryThatIsRefusedIsNotAskedForAgain(t *testing.T) {
+	c := newCluster(t, 3, 2)
+	n := c.nodes[0]
+	longest := strings.Repeat("v", n.replica.limits.MaxValueBytes)
+	for name, key := range map[string]string{"here": c.keyOwnedBy(0, 1), "there": c.keyOwnedBy(1, 2)} {
+		n.mustPut(t, key, longest, kv.LevelAll)
+		expire := op(kv.OpExpire, key, "")
+		expire.Expires = time.Now().Add(time.Hour).UnixMilli()
+		var asked []kv.Copies
+		call := kv.Call{
+			Ops: []kv.Op{expire}, Write: kv.LevelAll, Deadline: time.Now().Add(patience),
+			Hold: func(n kv.Copies) bool { asked = append(asked, n); return false },
+		}
+		n.Do(&call)
+		if err := call.Ops[0].Err; !errors.Is(err, kv.ErrUndecided) || len(asked) != 1 || asked[0].Sum() != len(longest) {
+			t.Errorf("%s: %v, it has asked for %v", name, err, asked)
+		}
+	}
+}
+
 // What changes or replaces a large value copies it only when the call has memory for that, whoever
 // decides. Otherwise nothing is done, at any owner. A small one is copied without asking.
 func TestUpdatesAreHeldBeforeTheyAreMade(t *testing.T) {
