@@ -48,15 +48,16 @@ func (s *state) copies() (c Copies) {
 			continue // it is refused
 		}
 		changes = true
-		certain := i == 0 || op.Cond.Kind == Always && !op.Prior // else it may be refused: its condition fails, or what it finds has no room
+		// Else it may be refused: its condition fails, or what it finds has no room.
+		carriedOut := i == 0 || op.Cond.Kind == Always && !op.Prior
 		switch op.Kind {
 		case OpPut:
-			if certain {
+			if carriedOut {
 				size = 0
 			}
 			size = max(size, len(op.Value))
 		case OpDelete:
-			if certain {
+			if carriedOut {
 				size = 0
 			}
 		case OpAppend:

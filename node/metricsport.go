@@ -12,28 +12,28 @@ import (
 
 const metricsIdleTimeout = 2 * time.Minute // longer than the usual time between two scrapes
 
-// serveMetrics serves /metrics on addr, and how the node is. With a token, /metrics wants one of
-// the tokens that are not empty.
-func serveMetrics(addr string, metrics, health http.Handler, log *slog.Logger, tokens ...string) (*sideServer, error) {
+// serveMetrics serves /metrics on addr, and how the node is. With a metricsToken, /metrics wants
+// that or the authToken.
+func serveMetrics(addr string, metrics, health http.Handler, log *slog.Logger, metricsToken, authToken string) (*sideServer, error) {
 	ln, err := net.Listen("tcp", addr)
 	if err != nil {
 		return nil, fmt.Errorf("cannot listen on %s for metrics: %w; give another --metrics-port, or --bind", addr, err)
 	}
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", withToken(metrics, tokens))
+	mux.Handle("GET /metrics", withToken(metrics, metricsToken, authToken))
 	mux.Handle("/", health)
 	return serveSide(ln, "metrics", mux, metricsIdleTimeout, log), nil
 }
 
-// withToken refuses requests that carry none of the tokens. Empty ones are none, and without a
-// first one nothing is asked for.
-func withToken(h http.Handler, tokens []string) http.Handler {
-	if tokens[0] == "" {
+// withToken refuses requests that carry neither token. Without a metricsToken nothing is asked for;
+// without an authToken there is just the other.
+func withToken(h http.Handler, metricsToken, authToken string) http.Handler {
+	if metricsToken == "" {
 		return h
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		scheme, given, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-		for _, token := range tokens {
+		for _, token := range [...]string{metricsToken, authToken} {
 			if token != "" && strings.EqualFold(scheme, "Bearer") && subtle.ConstantTimeCompare([]byte(given), []byte(token)) == 1 {
 				h.ServeHTTP(w, r)
 				return

@@ -79,7 +79,7 @@ func ownPages(h http.Handler) http.Handler {
 }
 
 // fixedHosts refuses, where only this machine is served, names that a web page
-// could have lead here.
+// could have led here.
 func fixedHosts(h http.Handler, addr net.Addr) http.Handler {
 	if !isLoopback(addr) {
 		return h

@@ -12,7 +12,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"strings"
 	"sync"
 	"testing"
 
@@ -31,10 +30,10 @@ var names = []string{"chromium", "chromium-browser", "google-chrome-stable", "go
 
 // flags keep it from asking for anything but what a test opens, and from what root may not use.
 // All names under example, which nobody has, are those of this machine.
-var flags = []string{
-	"--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-quic", "--no-first-run",
-	"--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-extensions",
-	"--hide-scrollbars", "--force-color-profile=srgb", "--host-resolver-rules=MAP *.example 127.0.0.1",
+var flags = map[string]any{
+	"headless": true, "no-sandbox": true, "disable-gpu": true, "disable-dev-shm-usage": true, "disable-quic": true, "no-first-run": true,
+	"disable-background-networking": true, "disable-component-update": true, "disable-sync": true, "disable-extensions": true,
+	"hide-scrollbars": true, "force-color-profile": "srgb", "host-resolver-rules": "MAP *.example 127.0.0.1",
 }
 
 // Shared is a Chromium for all tests of a process: to start one takes longer than most of them. It
@@ -114,7 +113,7 @@ func (s *Shared) run() (context.Context, *syncbuf.Buffer, error) {
 		chromedp.ExecPath(path), chromedp.UserDataDir(profile), chromedp.CombinedOutput(s.wrote),
 		chromedp.Env("HOME=" + profile), // not the user's own
 	}
-	for name, value := range flagsOf(flags) {
+	for name, value := range flags {
 		options = append(options, chromedp.Flag(name, value))
 	}
 	allocator, release := chromedp.NewExecAllocator(context.Background(), options...)
@@ -153,19 +152,6 @@ func find() (path string, err error) {
 		}
 	}
 	return "", err
-}
-
-// flagsOf takes flags apart, as chromedp wants them: a name, and true or a text.
-func flagsOf(list []string) map[string]any {
-	all := make(map[string]any)
-	for _, flag := range list {
-		name, value, given := strings.Cut(strings.TrimPrefix(flag, "--"), "=")
-		all[name] = true
-		if given {
-			all[name] = value
-		}
-	}
-	return all
 }
 
 // run does something in a tab, with a deadline.

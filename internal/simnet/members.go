@@ -56,6 +56,7 @@ const (
 	leavePoll   = 50 * time.Millisecond
 	tellTime    = 2 * time.Second // a node that leaves has to tell the others
 	formTime    = 5 * time.Second // until an operator restarts a node that has found nobody
+	againEvery  = 5 * time.Second // an operator looks for members that are gone, and tries so long to remove one
 )
 
 // drawMembers draws how members come and go, if they do, and changes the shape accordingly.

@@ -14,10 +14,12 @@ func (s *sim) remove(victim *node, end time.Time) {
 	for i := victim.index + 1; time.Now().Before(end); i++ {
 		by := s.nodes[i%len(s.nodes)]
 		run := s.net.at(by.name)
-		if run == nil || by == victim || !run.members.Formed() || !run.begun.Load() {
-			if run != nil && by != victim {
-				s.release(run, victim)
-			}
+		if run == nil || by == victim {
+			time.Sleep(removeEvery / 10)
+			continue
+		}
+		if !run.members.Formed() || !run.begun.Load() {
+			s.release(run, victim)
 			time.Sleep(removeEvery / 10)
 			continue
 		}
@@ -37,7 +39,7 @@ func (s *sim) remove(victim *node, end time.Time) {
 func (s *sim) removeAgain() {
 	for {
 		select {
-		case <-time.After(formTime):
+		case <-time.After(againEvery):
 		case <-s.ended:
 			return
 		}
@@ -46,7 +48,7 @@ func (s *sim) removeAgain() {
 			gone := n.gone && !n.away && n.run == nil
 			s.net.mu.Unlock()
 			if gone && s.isMember(n.name) {
-				s.remove(n, time.Now().Add(formTime))
+				s.remove(n, time.Now().Add(againEvery))
 			}
 		}
 	}
