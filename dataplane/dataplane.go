@@ -150,7 +150,7 @@ func (p *Plane) Exchange(dst, request []byte) ([]byte, error) {
 		if err := p.Topology.Starting(); err != nil {
 			return dst, err
 		}
-		return dst, fmt.Errorf("%w: not a member of a cluster yet", kv.ErrStopping)
+		return dst, kv.ErrNoCluster
 	}
 	switch kind {
 	case wire.KindBatch:
