@@ -47,8 +47,10 @@ func (b *memoryBound) Decode(ctx *kong.DecodeContext) error {
 	return nil
 }
 
+// memoryMin is the least that --max-memory may be: less holds next to nothing.
+const memoryMin = 1 << 20
+
 func (f *memoryFlags) check(maxValue byteSize) error {
-	const memoryMin = 1 << 20 // less holds next to nothing
 	if n := f.MaxMemory.size; n > 0 && n < memoryMin {
 		return fmt.Errorf("--max-memory is %s, want at least %s, or 0 for no bound", humanBytes(int64(n)), humanBytes(memoryMin))
 	}
@@ -177,15 +179,25 @@ func (p *memoryPlan) begin(log *slog.Logger, limit int64, nodes int) {
 	log.Info("memory is shared out by the limit of the process", "limit", limit, "nodes", nodes, "max_memory", p.store,
 		"max_request_memory", p.requests, "max_answer_memory", p.answers, "peer_messages", p.messages,
 		"peer_queues", p.queues, "connections", p.conns, "gomemlimit", heap, "sum", p.all*int64(nodes))
-	switch {
-	case p.store == 0:
+	switch fits := p.storeFits >= memoryMin; {
+	case p.store == 0 && fits:
 		log.Warn("THE STORE HAS NO BOUND, and the process is killed at its limit of memory: leave out --max-memory=0, or give it a size",
 			"limit", limit, "fits", p.storeFits)
+	case p.store == 0:
+		log.Warn("THE STORE HAS NO BOUND, and the process is killed at its limit of memory, which leaves nothing for a store: "+smallerOrMore,
+			"limit", limit)
 	case p.all*int64(nodes) > limit && nodes > 1: // of httpdhs dev, which has no --max-memory
 		log.Warn("MORE MEMORY IS ALLOWED THAN THE PROCESS MAY TAKE, and it is killed at its limit: take fewer --nodes, or give the process more",
 			"limit", limit, "sum", p.all*int64(nodes))
-	case p.all*int64(nodes) > limit:
+	case p.all*int64(nodes) > limit && fits:
 		log.Warn("MORE MEMORY IS ALLOWED THAN THE PROCESS MAY TAKE, and it is killed at its limit: give --max-memory less, or the process more",
 			"limit", limit, "sum", p.all*int64(nodes), "max_memory_that_fits", p.storeFits)
+	case p.all*int64(nodes) > limit:
+		log.Warn("MORE MEMORY IS ALLOWED THAN THE PROCESS MAY TAKE, and it is killed at its limit, which leaves nothing for a store: "+smallerOrMore,
+			"limit", limit, "sum", p.all*int64(nodes))
 	}
 }
+
+// smallerOrMore is what helps where requests and answers alone take the limit: no --max-memory
+// does.
+const smallerOrMore = "give --max-value-bytes less (and --max-request-memory and --max-answer-memory, if they are given), or the process more"

@@ -66,24 +66,30 @@ func TestUnknownLimitIsTold(t *testing.T) {
 }
 
 // A plan that does not fit is a warning, which says what helps. `httpdhs dev` has no --max-memory.
+// Where values are so large that no store fits, none is advised: 0 would be no bound.
 func TestPlansThatDoNotFitAreTold(t *testing.T) {
 	t.Setenv("GOMEMLIMIT", "1GiB") // that of the test's process stays as it is
 	const mib = 1 << 20
 	for _, c := range []struct {
-		limit int64
-		nodes int
-		want  string
+		limit, store, value int64
+		nodes               int
+		want, not           string
 	}{
-		{512 * mib, 1, ""},
-		{32 * mib, 1, "--max-memory less"},
-		{512 * mib, 3, "fewer --nodes"},
-		{4096 * mib, 3, ""},
+		{512 * mib, storeDefault, 8 * mib, 1, "", "level=WARN"},
+		{256 * mib, 250 * mib, 8 * mib, 1, "--max-memory less, or the process more", "--max-value-bytes"},
+		{256 * mib, 0, 8 * mib, 1, "leave out --max-memory=0", "--max-value-bytes"},
+		{32 * mib, storeDefault, 8 * mib, 1, "--max-value-bytes less", "max_memory_that_fits"},
+		{256 * mib, storeDefault, 64 * mib, 1, "--max-value-bytes less", "max_memory_that_fits"},
+		{256 * mib, 64 * mib, 64 * mib, 1, "--max-value-bytes less", "--max-memory less"},
+		{256 * mib, 0, 64 * mib, 1, "--max-value-bytes less", "leave out"},
+		{512 * mib, storeDefault, 8 * mib, 3, "fewer --nodes", "--max-value-bytes"},
+		{4096 * mib, storeDefault, 8 * mib, 3, "", "level=WARN"},
 	} {
 		var out bytes.Buffer
-		p := planMemory(memoryAsked{limit: c.limit / int64(c.nodes), store: storeDefault, value: 8 * mib, resp: c.nodes > 1})
+		p := planMemory(memoryAsked{limit: c.limit / int64(c.nodes), store: c.store, value: c.value, resp: c.nodes > 1})
 		p.begin(slog.New(slog.NewTextHandler(&out, nil)), c.limit, c.nodes)
-		if line := out.String(); strings.Contains(line, "level=WARN") != (c.want != "") || !strings.Contains(line, c.want) {
-			t.Errorf("%d nodes under %d MiB: %s", c.nodes, c.limit/mib, line)
+		if line := out.String(); strings.Contains(line, "level=WARN") != (c.want != "") || !strings.Contains(line, c.want) || strings.Contains(line, c.not) {
+			t.Errorf("%d nodes under %d MiB with values of %d MiB: %s", c.nodes, c.limit/mib, c.value/mib, line)
 		}
 	}
 }
