@@ -17,7 +17,6 @@ import (
 	"reflect"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/alecthomas/kong"
@@ -142,7 +141,7 @@ func run(args []string, in io.Reader, out, stderr io.Writer) (status int) {
 	}
 	// Of the commands that end by themselves the first signal cancels ctx;
 	// server and dev look after signals on their own.
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(context.Background(), stopSignals()...)
 	defer stop()
 	parsed.BindTo(ctx, (*context.Context)(nil))
 	if err = parsed.Run(); err == nil {

@@ -7,13 +7,11 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"os"
 	"os/signal"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	"httpdhs/kv"
@@ -299,7 +297,7 @@ func untilOver(ctx context.Context, timeout time.Duration, nodes ...*node.Node) 
 			errs = append(errs, shutdown(timeout, []*node.Node{n}))
 		}
 	}
-	signal.Reset(os.Interrupt, syscall.SIGTERM)
+	signal.Reset(urging()...)
 	return errors.Join(append(errs, shutdown(timeout, nodes))...)
 }
 
