@@ -23,7 +23,7 @@ type SafeToStop struct {
 // Loss is how much of the cluster something is about.
 type Loss struct {
 	Partitions int   `json:"partitions"`
-	Keys       int64 `json:"keys,omitempty"` // of last copies: live keys in them
+	Keys       int64 `json:"keys,omitempty"` // of last copies: live keys in them, as far as the nodes to be stopped say
 	Some       []int `json:"some,omitempty"` // of these partitions, at most 10
 }
 

@@ -97,18 +97,35 @@ func lossText(doc *api.SafeToStop, loss *topology.Loss, quorum, all bool) string
 	case all && len(loss.Last) == 0:
 		return "there are no keys"
 	case len(loss.Last) > 0:
-		keys := fmt.Sprint(loss.Keys, " keys")
-		if loss.Keys == 1 {
-			keys = "1 key"
-		}
-		return fmt.Sprintf("%d of %d partitions, with %s, would lose their last copy that is up and in sync: %s",
-			len(loss.Last), doc.Partitions, keys, whatToAwait(doc, all))
+		return lastCopiesText(doc, loss) + ": " + whatToAwait(doc, all)
 	case quorum && len(loss.Quorum) > 0:
 		return quorums + ": stop fewer nodes at a time, or wait until the others are up" + twoHaveNone(doc)
 	case len(loss.Quorum) > 0:
 		return "each key has another copy that is up and in sync; " + quorums
 	}
 	return "each key has another copy that is up and in sync"
+}
+
+// lastCopiesText says what would be lost. Of a node that does not say what it holds no more is
+// known than that no other node is sure to have it.
+func lastCopiesText(doc *api.SafeToStop, loss *topology.Loss) string {
+	keys := fmt.Sprint(loss.Keys, " keys")
+	if loss.Keys == 1 {
+		keys = "1 key"
+	}
+	if len(loss.Mute) == 0 {
+		return fmt.Sprintf("%d of %d partitions, with %s, would lose their last copy that is up and in sync", len(loss.Last), doc.Partitions, keys)
+	}
+	says := " does not say what it holds, and"
+	if len(loss.Mute) > 1 {
+		says = " do not say what they hold, and"
+	}
+	known := ""
+	if loss.Keys > 0 {
+		known = ", with " + keys + " or more,"
+	}
+	return fmt.Sprintf("%s%s %d of %d partitions%s have no other copy that is known to be whole",
+		strings.Join(loss.Mute, ", "), says, len(loss.Last), doc.Partitions, known)
 }
 
 func areNodes(names []string) string {

@@ -97,6 +97,28 @@ func TestSafeToStop(t *testing.T) {
 	}
 }
 
+// Of a node that does not answer nobody knows what it holds, and the answer says so: it does not
+// count keys, nor call them lost.
+func TestSilentNodeIsNotSafeToStop(t *testing.T) {
+	t.Parallel()
+	c := testcluster.Start(t, testcluster.Options{})
+	c.AwaitMet()
+	for n, key := range keys("silent", 100) {
+		mustPut(t, c, n%3, key, "value", "w=all")
+	}
+	c.CutOff(2)
+	c.AwaitState(2, api.StateDown, 0, 1)
+	want := func(part string, stop ...int) {
+		t.Helper()
+		status, doc := askSafe(t, c, 0, "", stop...)
+		if status != 409 || !strings.HasPrefix(doc.Reason, part) || strings.Contains(doc.Reason, "last copy") || strings.Contains(doc.Reason, "with 0 keys") {
+			t.Errorf("%v: %d %+v, want 409 and %q", stop, status, doc, part)
+		}
+	}
+	want(c.Name(2)+" does not say what it holds, and ", 2)
+	want(c.Name(2)+" does not say what it holds, and ", 1, 2)
+}
+
 // The only copy of a key is not to be stopped, and the node is told to leave.
 func TestOnlyCopyIsNotSafeToStop(t *testing.T) {
 	t.Parallel()

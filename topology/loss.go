@@ -16,11 +16,12 @@ import (
 // and every member that is up counts on the node. A node that is down may have a copy on its disk,
 // and that does not count: it may lack what was written since.
 type Loss struct {
-	Unsure error  // why this node cannot tell; nil: it can, and the rest is so
-	Last   []int  // partitions of which they hold something, and no other node has a copy that counts
-	Keys   int    // live ones, in these
-	Quorum []int  // partitions of which a quorum of owners is up, and would not be any more
-	Waits  []Wait // what stands against the stop, by node
+	Unsure error    // why this node cannot tell; nil: it can, and the rest is so
+	Last   []int    // partitions of which they hold something, and no other node has a copy that counts
+	Keys   int      // live ones, in these, as far as the members to be stopped say
+	Mute   []string // of these, who does not say what it holds: then it counts for what it owns
+	Quorum []int    // partitions of which a quorum of owners is up, and would not be any more
+	Waits  []Wait   // what stands against the stop, by node
 
 	underWay bool // something stands against it, and that is batches that are under way alone
 }
@@ -47,6 +48,11 @@ type survey struct {
 // had queued what has to have arrived since; nil: there was none, and nothing has to.
 func (s *survey) judge(before map[string]*wire.Standing) Loss {
 	var loss Loss
+	for _, name := range s.stop {
+		if s.standings[name] == nil {
+			loss.Mute = append(loss.Mute, name)
+		}
+	}
 	doubts := s.doubts()
 	late := s.late(before)
 	waits, arriving := make(map[string]*Wait), 0

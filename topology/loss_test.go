@@ -114,6 +114,11 @@ func TestLossIsOfLastCopies(t *testing.T) {
 			if test.lost != nil {
 				want = s.owned(test.lost...)
 			}
+			for _, name := range test.stop {
+				if slices.Contains(loss.Mute, name) == (s.standings[name] != nil) {
+					t.Errorf("%q do not say what they hold", loss.Mute)
+				}
+			}
 			if len(loss.Last) != want || loss.underWay != test.underWay {
 				t.Errorf("%d partitions are lost, want %d; under way: %v", len(loss.Last), want, loss.underWay)
 			}
