@@ -57,6 +57,10 @@ var (
 	// still appear.
 	ErrUnavailable = errors.New("too few replicas are up")
 
+	// ErrNoPrimary is an ErrUnavailable of what a key's primary decides: owners are up, and none
+	// that this node reaches is the primary.
+	ErrNoPrimary error = noPrimary{}
+
 	// ErrTimeout: the level was not met in time. A write may still appear.
 	ErrTimeout = errors.New("too few replicas answered in time")
 
@@ -101,6 +105,12 @@ func (filled) Error() string { return ErrDiskFull.Error() + ", and it has the wr
 func (filled) Is(target error) bool {
 	return target == ErrDiskFull || target == ErrNotDurable || target == ErrNoDisk
 }
+
+type noPrimary struct{}
+
+func (noPrimary) Error() string { return "no owner that this node reaches is the key's primary" }
+
+func (noPrimary) Is(target error) bool { return target == ErrUnavailable }
 
 // NotDurable is the error of a replica that has the write in memory, and cannot write it to its
 // disk for that reason.

@@ -234,7 +234,7 @@ func (c *Coordinator) countError(err error) {
 	switch err {
 	case kv.ErrTimeout:
 		c.Timeouts.Add(1)
-	case kv.ErrUnavailable, kv.ErrAbsenceUnknown:
+	case kv.ErrUnavailable, kv.ErrNoPrimary, kv.ErrAbsenceUnknown:
 		c.Unavailable.Add(1)
 	}
 }

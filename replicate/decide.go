@@ -52,9 +52,13 @@ func (a decisions) start(i int, declined ownerSet, room kv.Copies) {
 			return
 		}
 	}
-	// One that is up and would not decide may in a moment: it finds out who is down, or the ring
-	// has changed.
-	a.p.giveUp(i, kv.ErrUnavailable, declined != 0 || a.board.Passing(a.v))
+	if declined != 0 {
+		// One that is up and would not decide may in a moment: it finds out who is down, or the
+		// ring has changed. It goes on declining if it reaches a primary that this node does not.
+		a.p.giveUp(i, kv.ErrNoPrimary, true)
+		return
+	}
+	a.p.giveUp(i, kv.ErrUnavailable, a.board.Passing(a.v))
 }
 
 // asking is an operation that asks owner k to decide.

@@ -85,6 +85,7 @@ var statusTable = []struct {
 	{kv.ErrAnswersHeld, 503, "nothing was done; try again"},
 	{kv.ErrAnswerFull, 503, "nothing was done; ask for this key in another request"},
 	{kv.ErrOverloaded, 503, "nothing was done; try again in a second"},
+	{kv.ErrNoPrimary, 503, "ask another node, which may reach it, or try again when all nodes reach each other"},
 	{kv.ErrUnavailable, 503, "ask for fewer replicas or wait until more are up"},
 	{kv.ErrTimeout, 503, "try again, with a longer ?timeout= or fewer replicas"},
 	{kv.ErrUnknownOutcome, 503, "read the key to find out"},

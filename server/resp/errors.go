@@ -37,6 +37,7 @@ var errorTexts = []struct {
 	{kv.ErrOverloaded, "TRYAGAIN the node is overloaded, and nothing was done"},
 	{kv.ErrStopping, "TRYAGAIN the node is stopping: send the command to another"},
 	{kv.ErrRefused, "UNAVAILABLE a replica refuses the write: its limits are lower, or its clock is far behind"},
+	{kv.ErrNoPrimary, "UNAVAILABLE no owner that this node reaches is the key's primary: ask another node"},
 	{kv.ErrUnavailable, "UNAVAILABLE too few replicas are up"},
 	{kv.ErrTimeout, "UNAVAILABLE too few replicas answered in time"},
 	{kv.ErrAbsenceUnknown, "UNAVAILABLE no replica that holds everything is up, so the key may exist"},
