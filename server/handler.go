@@ -123,6 +123,9 @@ func (s *Server) malformed(ctx *fasthttp.RequestCtx, err error) {
 	fail(ctx, err)
 	s.sign(ctx, true)
 	c.tally.request(classOther, ctx.Response.StatusCode())
+	if s.opts.AccessLog {
+		s.journal.accessMalformed(ctx, err)
+	}
 }
 
 // printable cuts a message of fasthttp down to what fits an answer.

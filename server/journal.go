@@ -42,6 +42,18 @@ func (j *journal) access(ctx *fasthttp.RequestCtx, took time.Duration) {
 	j.log.LogAttrs(context.Background(), slog.LevelInfo, "request", requestAttrs(ctx, string(ctx.Request.Header.RequestURI()), took)...)
 }
 
+// accessMalformed is access for what never became a request: its method and target are not known,
+// nor when it began.
+func (j *journal) accessMalformed(ctx *fasthttp.RequestCtx, why error) {
+	j.log.LogAttrs(context.Background(), slog.LevelInfo, "request",
+		slog.String("remote", ctx.RemoteAddr().String()),
+		slog.String("method", "-"),
+		slog.String("target", "-"),
+		slog.Int("status", ctx.Response.StatusCode()),
+		slog.Int("bytes", len(ctx.Response.Body())),
+		slog.String("reason", why.Error()))
+}
+
 // requestAttrs tell of a request that was answered.
 func requestAttrs(ctx *fasthttp.RequestCtx, target string, took time.Duration) []slog.Attr {
 	size := -1 // not known yet

@@ -102,6 +102,31 @@ func TestSlowRequests(t *testing.T) {
 	}
 }
 
+// The access log has a line for each request that is answered, also for what could not be read:
+// that has no method and no target, and says why.
+func TestAccessLogHasWhatIsMalformed(t *testing.T) {
+	var log syncbuf.Buffer
+	f := start(t, Options{Log: slog.New(slog.NewJSONHandler(&log, nil)), AccessLog: true})
+	big := strings.Repeat("a", 1<<20)
+	for i, in := range []struct {
+		raw    string
+		status float64
+	}{
+		{"GET /db/k HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n", 400},
+		{"GET /db/" + big + " HTTP/1.1\r\nHost: x\r\n\r\n", 414},
+		{"GET / HTTP/1.1\r\nHost: x\r\nX-Big: " + big + "\r\n\r\n", 431},
+	} {
+		f.raw(in.raw)
+		got := logged(t, &log, "request")
+		if len(got) != i+1 {
+			t.Fatalf("%v: %d lines, want %d", in.status, len(got), i+1)
+		}
+		if line := got[i]; line["status"] != in.status || line["method"] != "-" || line["target"] != "-" || line["reason"] == "" || line["remote"] == "" {
+			t.Errorf("%v: %v", in.status, line)
+		}
+	}
+}
+
 // The time for which a client lets the node wait for its body is not the node's.
 func TestSlowClientsAreNoSlowRequests(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

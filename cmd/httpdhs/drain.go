@@ -16,7 +16,7 @@ import (
 // stopFlags say how a node goes down.
 type stopFlags struct {
 	DrainDelay      time.Duration `default:"0s" help:"How long a node that is told to stop, or leaves, is not ready and serves all the same, so that load balancers see it. It comes before --shutdown-timeout. The process of a node that has left ends as much later."`
-	ShutdownTimeout time.Duration `default:"10s" help:"How long a stop may take."`
+	ShutdownTimeout time.Duration `default:"10s" help:"How long a stop may take. Requests under way have three quarters of it."`
 }
 
 func (f *stopFlags) check() error {

@@ -19,7 +19,8 @@ import (
 )
 
 const (
-	// linesPerSecond bounds what is logged. All else is counted, and said with the next line.
+	// linesPerSecond bounds what is logged over time, and at once. All else is counted, and said
+	// with the next line.
 	linesPerSecond = 10
 
 	// shownBytesMax is how much of a key, or of the target of a request, is logged.
