@@ -145,8 +145,10 @@ const headerNode = "X-Dht-Node"
 // statusError reads the answer to a request that did not succeed.
 func statusError(resp *fasthttp.Response, addr string) *StatusError {
 	e := &StatusError{Status: resp.StatusCode(), Node: string(resp.Header.Peek(headerNode))}
-	if e.stranger = e.Node == ""; e.stranger {
+	if e.Node == "" {
 		e.Node = addr
+		// A node that is spoken to by the wrong scheme says so before there is a request to answer.
+		e.stranger = e.Status != http.StatusMisdirectedRequest || string(resp.Header.Server()) != "httpdhs"
 	}
 	switch e.Status {
 	case http.StatusPreconditionFailed:

@@ -3,8 +3,10 @@ package client
 import (
 	"crypto/tls"
 	"errors"
+	"io"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 )
 
@@ -25,6 +27,24 @@ func TestNoTLSAfterTheRequest(t *testing.T) {
 	c, _ := newClient(t, Options{Addrs: []string{node.URL}, NoRouting: true, TLS: &tls.Config{InsecureSkipVerify: true}})
 	_, err := c.Put(background, "k", []byte("v"), nil)
 	wantErrors(t, "a put", err, ErrOutcomeUnknown)
+}
+
+// What tells that it speaks TLS is a node, though it has no name yet. Of another server with that
+// status it is said that it is none.
+func TestWhoWantsTLS(t *testing.T) {
+	for server, stranger := range map[string]bool{"httpdhs": false, "nginx": true} {
+		other := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Server", server)
+			w.WriteHeader(http.StatusMisdirectedRequest)
+			_, _ = io.WriteString(w, `{"error":"this node speaks TLS"}`)
+		}))
+		defer other.Close()
+		c, _ := newClient(t, Options{Addrs: []string{other.URL}})
+		_, err := c.Get(background, "k", nil)
+		if !errors.Is(err, ErrWantsTLS) || strings.Contains(err.Error(), "no node of httpdhs") != stranger {
+			t.Errorf("%s: %v", server, err)
+		}
+	}
 }
 
 // A node that speaks TLS and is asked without, or the other way round, is an error that says so. A

@@ -10,19 +10,28 @@ import (
 	"time"
 )
 
-const metricsIdleTimeout = 2 * time.Minute // longer than the usual time between two scrapes
+const (
+	metricsIdleTimeout = 2 * time.Minute // longer than the usual time between two scrapes
 
-// serveMetrics serves /metrics on addr, and how the node is. With a metricsToken, /metrics wants
-// that or the authToken.
-func serveMetrics(addr string, metrics, health http.Handler, log *slog.Logger, metricsToken, authToken string) (*sideServer, error) {
+	headerNode = "X-Dht-Node" // as the answers of the other port have it
+)
+
+// serveMetrics serves /metrics on addr, and how the node is, whose name is on its answers. With a
+// metricsToken, /metrics wants that or the authToken.
+func serveMetrics(addr, node string, metrics, health http.Handler, log *slog.Logger, metricsToken, authToken string) (*sideServer, error) {
 	ln, err := net.Listen("tcp", addr)
 	if err != nil {
 		return nil, fmt.Errorf("cannot listen on %s for metrics: %w; give another --metrics-port, or --bind", addr, err)
 	}
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", withToken(metrics, metricsToken, authToken))
-	mux.Handle("/", health)
-	return serveSide(ln, "metrics", mux, metricsIdleTimeout, log), nil
+	mux.Handle("/healthz", health)
+	mux.Handle("/readyz", health)
+	pages := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set(headerNode, node)
+		mux.ServeHTTP(w, r)
+	})
+	return serveSide(ln, "metrics", pages, metricsIdleTimeout, log), nil
 }
 
 // withToken refuses requests that carry neither token. Without a metricsToken nothing is asked for;

@@ -64,13 +64,27 @@ func ask(t *testing.T, addr, path, token string, headers ...string) (status int,
 // With a port of their own, the metrics are there and nowhere else, beside how the node is, and no
 // key is.
 func TestMetricsPort(t *testing.T) {
-	_, clients, metrics := withMetricsPort(t, func(cfg *Config) { cfg.AuthToken = "client" })
+	n, clients, metrics := withMetricsPort(t, func(cfg *Config) { cfg.AuthToken = "client" })
 	if status, body := ask(t, metrics, "/metrics", ""); status != 200 || !strings.Contains(body, "httpdhs_build_info") || !strings.Contains(body, "go_goroutines") {
 		t.Errorf("metrics: %d %.100s", status, body)
 	}
 	for path, want := range map[string]int{"/healthz": 200, "/readyz": 200, "/db/a": 404, "/cluster": 404, "/": 404} {
 		if status, _ := ask(t, metrics, path, ""); status != want {
 			t.Errorf("%s at the metrics port: %d, want %d", path, status, want)
+		}
+	}
+	for path, want := range map[string]int{"/metrics": 405, "/healthz": 405, "/readyz": 405, "/db/a": 404} {
+		req, err := http.NewRequest("POST", "http://"+metrics+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+		if resp.StatusCode != want || len(resp.Header.Values("X-Dht-Node")) != 1 || resp.Header.Get("X-Dht-Node") != n.cfg.Name {
+			t.Errorf("POST %s: %d of %q, want %d", path, resp.StatusCode, resp.Header.Values("X-Dht-Node"), want)
 		}
 	}
 	if status, body := ask(t, clients, "/metrics", "client"); status != 404 || !strings.Contains(body, "--metrics-port") {

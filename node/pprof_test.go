@@ -108,6 +108,9 @@ func TestPagesDoNotProfile(t *testing.T) {
 	}{
 		{cmdline, nil, 200},
 		{cmdline, []string{"Sec-Fetch-Site: none"}, 200},
+		{cmdline, []string{"Origin: http://" + addr}, 200},
+		{cmdline, []string{"Origin: http://evil.example"}, 403},
+		{cmdline, []string{"Origin: null"}, 403},
 		{cmdline, []string{"Sec-Fetch-Site: cross-site"}, 403},
 		{cmdline, []string{"Sec-Fetch-Site: same-origin", "Sec-Fetch-Site: cross-site"}, 403},
 		{symbol, []string{none}, 200},

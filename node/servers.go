@@ -41,7 +41,7 @@ func (n *Node) wireServers() (err error) {
 		n.wireResp()
 	}
 	if cfg.MetricsListen != "" {
-		n.metrics, err = serveMetrics(cfg.MetricsListen, metrics.Page(registry), n.server.Health(), n.log, cfg.MetricsToken, cfg.AuthToken)
+		n.metrics, err = serveMetrics(cfg.MetricsListen, cfg.Name, metrics.Page(registry), n.server.Health(), n.log, cfg.MetricsToken, cfg.AuthToken)
 	}
 	if err == nil && cfg.PprofAddr != "" {
 		n.pprof, err = servePprof(cfg.PprofAddr, n.log)

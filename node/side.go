@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/url"
 	"slices"
 	"time"
 
@@ -62,13 +63,16 @@ func (s *sideServer) close() error {
 	return err
 }
 
-// ownPages refuses what a page of another origin has a browser send. That the page may not read the
-// answer is not enough: a profile costs time, even by GET.
+// ownPages refuses what a page of another origin has a browser send, whatever the method. That the
+// page may not read the answer is not enough: a profile costs time, even by GET.
 func ownPages(h http.Handler) http.Handler {
 	posts := http.NewCrossOriginProtection()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		foreign := posts.Check(r) != nil || slices.ContainsFunc(r.Header.Values("Sec-Fetch-Site"), func(site string) bool {
 			return site != "same-origin" && site != "none"
+		}) || slices.ContainsFunc(r.Header.Values("Origin"), func(origin string) bool {
+			page, err := url.Parse(origin)
+			return err != nil || page.Host != r.Host
 		})
 		if foreign {
 			http.Error(w, "a web page of another origin has sent this request: type the address, or ask without a browser", http.StatusForbidden)

@@ -61,7 +61,7 @@ func (s *Server) Health() http.Handler {
 				ctx.Response.SetConnectionClose()
 			}
 			for name, value := range ctx.Response.Header.All() {
-				w.Header().Add(string(name), string(value))
+				w.Header().Set(string(name), string(value))
 			}
 			w.WriteHeader(ctx.Response.StatusCode())
 			_, _ = w.Write(ctx.Response.Body())
