@@ -154,6 +154,7 @@ func (cmd *serverCmd) Run(ctx context.Context, term *terminal) error {
 	if open := cmd.memoryFlags.open(); len(open) > 0 {
 		self.room.tell(cfg.Log, open)
 	}
+	warnOfOpen(cfg.Log, cmd.secretFiles())
 	if plan != nil {
 		plan.begin(cfg.Log, self.room.limit, 1)
 	}
