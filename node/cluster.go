@@ -290,7 +290,7 @@ func (v *view) Ready() (ok bool, reason string) {
 		return false, reasonLeaving // it works as ever, but is not to be counted on
 	}
 	if err := v.plane.Topology.SyncReason(); err != nil {
-		return false, err.Error()
+		return false, v.fetching(err)
 	}
 	if v.cfg.Disk != nil {
 		if err := v.cfg.Disk.Fault(); err != nil {
@@ -298,6 +298,20 @@ func (v *view) Ready() (ok bool, reason string) {
 		}
 	}
 	return true, ""
+}
+
+// fetching is why the node is not in sync. While it fetches what it owns, err is of an earlier
+// moment, and how far that is tells more. Where it has no room it fetches in vain.
+func (v *view) fetching(err error) string {
+	m := describeMoving(v.plane.Repairer.Moving())
+	if m == nil || m.Partitions == 0 || v.plane.Board.InSync() || kv.NoRoom(err) {
+		return err.Error()
+	}
+	text := fmt.Sprintf("not in sync: it fetches what it owns, and has %d %%", 100*m.Done/m.Partitions)
+	if left := time.Duration(m.SecondsLeft * float64(time.Second)).Round(time.Second); left > 0 {
+		text += fmt.Sprintf(", about %v left", left)
+	}
+	return text
 }
 
 // ringDoc is a table as it is sent: one document a table, however often it is

@@ -97,6 +97,13 @@ func TestClusterSaysThatTheRingChanges(t *testing.T) {
 		}
 		return fmt.Errorf("%+v", doc)
 	})
+	c.Eventually("the newcomer says that it is not ready since it fetches, and how far that is", func() error {
+		resp := c.Do(joined, "GET", "/readyz", "")
+		if resp.Status != 503 || !strings.Contains(resp.Body, "not in sync: it fetches what it owns, and has ") || !strings.Contains(resp.Body, " %") {
+			return fmt.Errorf("%d %s %v", resp.Status, resp.Body, resp.Err)
+		}
+		return nil
+	})
 	c.Eventually("the others say that they have something to hand over", func() error {
 		for _, n := range c.View(1).Nodes {
 			if n.Name != c.Name(joined) && n.HandOver == 0 {
