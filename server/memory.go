@@ -166,7 +166,11 @@ func (sc *scratch) await(from *budget, n int64, until time.Time) {
 	if n > from.max {
 		return
 	}
-	for pause := time.Millisecond; !sc.hold(from, n+sc.weight()-heavy(cap(sc.body))) && time.Now().Before(until); pause = min(2*pause, most) {
+	if sc.hold(from, n+sc.weight()-heavy(cap(sc.body))) {
+		return
+	}
+	_ = sc.shed(nil)
+	for pause := time.Millisecond; !sc.hold(from, n) && time.Now().Before(until); pause = min(2*pause, most) {
 		time.Sleep(pause)
 	}
 }
