@@ -82,8 +82,8 @@ e2e: build ## run the tests of the real binary as a user runs it
 	go test -count=1 ./test/...
 
 .PHONY: thorough
-thorough: ## run the floods of one kind, where make check has one of all kinds
-	THOROUGH=1 go test -count=1 -run FloodOf ./test/...
+thorough: ## run the floods of one kind and the siege of a cluster, where make check has a flood of all kinds and the siege of a node
+	THOROUGH=1 go test -count=1 -run 'FloodOf|SiegeOf' ./test/...
 
 .PHONY: soak
 soak: ## the same tests of coming and going for long: SOAK_KEYS (1000000), SOAK_MINUTES (10) of faults at random (RUN=regexp)
