@@ -1,8 +1,6 @@
 package replicate
 
 import (
-	"bytes"
-
 	"httpdhs/kv"
 	"httpdhs/peer"
 	"httpdhs/wire"
@@ -76,19 +74,13 @@ func (p *pending) takeDecision(i int, d *kv.Decision, own bool) {
 	p.at(i).ruling = int32(len(p.rulings))
 }
 
-// keepEntry copies an entry, unless it has memory of its own. What is large gets that. A buffer
-// that grows leaves behind what was copied there before, and takes more than was asked for.
+// keepEntry copies an entry, unless it has memory of its own.
 func (p *pending) keepEntry(e *kv.Entry, own bool) kv.Entry {
 	kept := *e
 	if own {
 		return kept
 	}
-	kept.Meta = p.there.keep(e.Meta)
-	if len(e.Value) > kv.HeldBytes {
-		kept.Value = bytes.Clone(e.Value)
-	} else {
-		kept.Value = p.there.keep(e.Value)
-	}
+	kept.Meta, kept.Value = p.there.keep(e.Meta), p.there.keep(e.Value)
 	return kept
 }
 

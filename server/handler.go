@@ -76,7 +76,7 @@ func (s *Server) finish(ctx *fasthttp.RequestCtx, c *conn) {
 // settleAnswer counts what the answer keeps in memory.
 func (s *Server) settleAnswer(ctx *fasthttp.RequestCtx, sc *scratch) {
 	if ctx.Response.IsBodyStream() {
-		s.settle(sc, sc.out)
+		sc.out = s.settle(sc, sc.out) // which is what the stream goes on from
 	} else if answer := ctx.Response.Body(); len(answer) > 0 {
 		ctx.Response.SetBodyRaw(s.settle(sc, answer))
 	} else {

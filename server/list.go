@@ -61,6 +61,7 @@ func (h *listings) serve(ctx *fasthttp.RequestCtx, sc *scratch) error {
 		return h.stream(ctx, sc, l)
 	}
 	l.deadline = time.Now().Add(p.timeout)
+	_, _ = sc.count(&h.budgets.answerBytes, nil) // what is left of earlier requests counts, or goes
 	sc.out = append(sc.out[:0], `{"keys":[`...)
 	for n, size := 0, 0; l.more && n < p.limit && size < h.pageBytes; {
 		count, bytes, err := h.add(sc, l, n, p.limit-n, h.pageBytes-size)

@@ -74,6 +74,33 @@ func (b *budgets) grow(sc *scratch, answer []byte, n int) ([]byte, error) {
 	return append(make([]byte, 0, size), answer...), nil
 }
 
+// awaitAnswer returns the buffer of answers, empty and with room for n bytes, and waits for the
+// memory until the deadline. Meanwhile it has none itself: two that have some would wait for each
+// other.
+func (b *budgets) awaitAnswer(sc *scratch, n int, until time.Time) (answer []byte, err error) {
+	_, _ = sc.count(&b.answerBytes, nil) // what is left of earlier requests counts, or goes
+	answer, err = b.grow(sc, sc.out[:0], n)
+	for pause := time.Millisecond; err != nil && time.Now().Before(until); pause = min(2*pause, pauseMost) {
+		_ = sc.shed(nil)
+		b.ownNothing(sc)
+		time.Sleep(pause)
+		answer, err = b.grow(sc, nil, n)
+	}
+	return answer, err
+}
+
+// pauseMost is the longest pause between two looks whether there is memory.
+const pauseMost = 16 * time.Millisecond
+
+// ownNothing gives back all that the scratch has taken.
+func (b *budgets) ownNothing(sc *scratch) {
+	sc.giveFound(&b.answerBytes)
+	if sc.held > 0 {
+		sc.from.give(sc.held)
+		sc.held = 0
+	}
+}
+
 // keep counts what is kept of the values that were found, and of the answer that is being made,
 // which takes over from what was asked for on the way.
 func (b *budgets) keep(sc *scratch, found, answer []byte) {
@@ -162,7 +189,6 @@ func (sc *scratch) awaitBody(from *budget) error {
 // await waits until there is memory for a body of n bytes, and takes all of it: two that have half
 // of theirs would wait for each other. It gives up at the deadline; then the body may still fit.
 func (sc *scratch) await(from *budget, n int64, until time.Time) {
-	const most = 16 * time.Millisecond
 	if n > from.max {
 		return
 	}
@@ -170,7 +196,7 @@ func (sc *scratch) await(from *budget, n int64, until time.Time) {
 		return
 	}
 	_ = sc.shed(nil)
-	for pause := time.Millisecond; !sc.hold(from, n) && time.Now().Before(until); pause = min(2*pause, most) {
+	for pause := time.Millisecond; !sc.hold(from, n) && time.Now().Before(until); pause = min(2*pause, pauseMost) {
 		time.Sleep(pause)
 	}
 }

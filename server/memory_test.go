@@ -3,7 +3,9 @@ package server
 import (
 	"encoding/base64"
 	"encoding/json"
+	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -159,4 +161,58 @@ func TestWhoIsAloneMayPassTheBoundOnce(t *testing.T) {
 	if mine.giveFound(&b); b.used.Load() != 0 {
 		t.Errorf("%d bytes are left", b.used.Load())
 	}
+}
+
+// A stream loses nothing where other answers have most of the memory, and its first piece is small
+// and in a buffer that was large.
+func TestStreamBesideLargeAnswers(t *testing.T) {
+	f := start(t, Options{MaxAnswerBytes: 8 << 20})
+	f.send("PUT", "/db/large", strings.Repeat("v", 100<<10)).want(t, 201)
+	for i := range 2000 {
+		f.fill("small/" + itoa(i))
+	}
+	f.answerBytes.used.Add(5 << 20)
+	defer f.answerBytes.used.Add(-5 << 20)
+	for range 20 {
+		f.send("GET", "/db?values=1&prefix=large", "").want(t, 200)
+		a := f.send("GET", "/db?values=1&prefix=small/", "", "Accept: application/x-ndjson")
+		if n := strings.Count(a.body, "\n"); a.status != 200 || n != 2000 {
+			t.Fatalf("%d: %d of 2000 keys", a.status, n)
+		}
+	}
+}
+
+// A stream waits for memory that other answers have.
+func TestStreamWaitsForMemory(t *testing.T) {
+	const most = 1 << 20
+	f := start(t, Options{MaxAnswerBytes: most})
+	f.send("PUT", "/db/k", strings.Repeat("v", most/2)).want(t, 201)
+	f.answerBytes.used.Add(most)
+	var waits atomic.Bool
+	f.store.list = func(*kv.ListRequest) error {
+		waits.Store(true)
+		return nil
+	}
+	go func() {
+		for !waits.Load() {
+			runtime.Gosched()
+		}
+		f.answerBytes.used.Add(-most)
+	}()
+	a := f.send("GET", "/db?values=1&timeout=60s", "", "Accept: application/x-ndjson")
+	if a.status != 200 || len(a.body) < most/2 {
+		t.Errorf("%d, %d bytes", a.status, len(a.body))
+	}
+}
+
+// A message does not wait for memory that nobody else has: what is left in its buffers is dropped.
+func TestAMessageIsNotInItsOwnWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		from, sc := &budget{max: 9 << 20}, new(scratch)
+		sc.out, sc.call.Buf = make([]byte, 0, 1<<20), make([]byte, 0, 1<<20)
+		began := time.Now()
+		if sc.await(from, 8<<20, began.Add(time.Second)); time.Now() != began || from.used.Load() != 8<<20 {
+			t.Errorf("it waits for %s, and has %d bytes", time.Since(began), from.used.Load())
+		}
+	})
 }

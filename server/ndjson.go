@@ -92,12 +92,16 @@ func (r *listReader) fill() error {
 		for i := range records {
 			size += recordJSONMax(&records[i], r.l.p.values) + 1
 		}
-		if out, err = r.budgets.grow(r.sc, out, size); err != nil {
+		if out, err = r.budgets.awaitAnswer(r.sc, size, time.Now().Add(r.l.p.timeout)); err != nil {
 			return err
 		}
 		for i := range records {
 			out = appendRecordJSON(out, &records[i], r.l.p.values)
 			out = append(out, '\n')
+		}
+		r.sc.out = out
+		if out, err = r.budgets.holdAnswer(r.sc, out); err != nil {
+			return err // and out is nil: it is not held
 		}
 		if r.left > 0 {
 			r.left = max(r.left-len(records), 0)

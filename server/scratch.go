@@ -87,11 +87,8 @@ func (c *conn) release() {
 		return
 	}
 	c.scratch = nil
-	if sc.held > 0 {
-		sc.from.give(sc.held)
-	}
-	sc.giveFound(&c.srv.answerBytes)
-	sc.held, sc.from = 0, nil
+	c.srv.ownNothing(sc)
+	sc.from = nil
 	sc.call.Reset()
 	sc.fields, sc.endpoint = kv.Fields{}, nil
 	sc.kind, sc.began = 0, time.Time{}
