@@ -421,7 +421,7 @@ func (b *besieged) escapes() {
 	}
 	for what, request := range map[string]string{
 		"batches of large gets": batch("nul", 3, 17),
-		"batches of small gets": batch("some", 50, 4000),
+		"batches of small gets": batch("some", 50, 1000),
 		"dumps":                 "GET /db?values=1 HTTP/1.1\r\nHost: localhost\r\nAccept: application/x-ndjson\r\n\r\n",
 	} {
 		b.only(b.together(addr, what+" that take nothing", takesNothing(request, 12)), "HTTP/1.1 200", "HTTP/1.1 503")
