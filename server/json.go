@@ -95,16 +95,15 @@ func recordJSONMax(r *kv.Record, values bool) int {
 	const rest = 256 // names, quotes, the version and the expiry
 	n := rest + escapeMax*len(r.Key)
 	if values {
-		n += escapeMax*len(r.Meta) + valueJSONMax(r.Value)
+		n += escapeMax*len(r.Meta) + valueJSONBytes(r.Value)
 	}
 	return n
 }
 
-func valueJSONMax(value []byte) int {
-	switch {
-	case len(value) <= freeBytes:
-		return escapeMax * len(value)
-	case isText(value):
+// valueJSONBytes is how long a value is in JSON, without quotes. It is exact: a piece of a stream
+// has many values, and takes the memory for all of them.
+func valueJSONBytes(value []byte) int {
+	if isText(value) {
 		return len(value) + escapes(value)
 	}
 	return base64.StdEncoding.EncodedLen(len(value))

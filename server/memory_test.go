@@ -216,3 +216,18 @@ func TestAMessageIsNotInItsOwnWay(t *testing.T) {
 		}
 	})
 }
+
+// What is said of a record beforehand is never less than what it takes in JSON. It is not much more
+// either, however short the value is.
+func TestRecordsAreBounded(t *testing.T) {
+	values := []string{"", "v", strings.Repeat("v", 1000), strings.Repeat("\x01", 1000), strings.Repeat(`"`, 1000), strings.Repeat("\xff", 1001), "å\n\r\t\x00"}
+	for _, value := range append(values, strings.Repeat("\x01", freeBytes+1), strings.Repeat("\\", freeBytes+1), strings.Repeat("v", freeBytes+1)) {
+		for _, key := range []string{"k", "\xff\x01", strings.Repeat("\x01", 50)} {
+			r := kv.Record{Key: []byte(key), Entry: kv.Entry{Version: 1<<64 - 1, Expires: kv.ExpiresMax, Value: []byte(value)}}
+			most, takes := recordJSONMax(&r, true), len(appendRecordJSON(nil, &r, true))
+			if takes > most || most > takes+256+escapeMax*len(key) {
+				t.Errorf("%.10q with %d bytes takes %d, and is said to take at most %d", key, len(value), takes, most)
+			}
+		}
+	}
+}

@@ -171,13 +171,11 @@ func (cmd *serverCmd) Run(ctx context.Context, term *terminal) error {
 	stopped := make(chan struct{})
 	defer close(stopped)
 	supervise(n, cfg.Log, stopped)
-	if err := untilOver(ctx, cmd.ShutdownTimeout, n); err != nil {
-		return err
-	}
+	err = untilOver(ctx, cmd.ShutdownTimeout, n)
 	if ctx.Err() == nil { // nobody has told it to stop
 		stay(n, cmd.DrainDelay, cfg.Log)
 	}
-	return nil
+	return err
 }
 
 // config is what the flags, and the files that they name, say about the node. The plan of its
