@@ -213,8 +213,8 @@ func sends(head string, body []byte) func(n int, c net.Conn) (string, error) {
 	}
 }
 
-// takesNothing sends requests, reads what the first line of the answer begins with, and takes no more
-// of it until all others have come as far.
+// takesNothing sends requests, reads what the first line of the answer begins with, and takes no
+// more of it until all others have come as far.
 func takesNothing(requests string) func(n int, c net.Conn) (string, error) {
 	var all sync.WaitGroup
 	all.Add(siegeClients)
