@@ -96,8 +96,8 @@ func (s *nameServer) serve(w dns.ResponseWriter, q *dns.Msg) {
 // wait, say for whom, and become one cluster, which one of them has founded.
 //
 // Then one moves: it is cut off, with all connections to it left hanging, and started elsewhere
-// under its name. The others find it there. At last no name leads anywhere any more. Nobody is taken
-// for down for that, and after a cut each finds the others where they were.
+// under its name. The others find it there. At last no name leads anywhere any more. Nobody is
+// taken for down for that, and after a cut each finds the others where they were.
 func TestNodesFindEachOtherByName(t *testing.T) {
 	if testing.Short() {
 		t.Skip("a cut takes its time")
@@ -190,8 +190,8 @@ func TestNodesFindEachOtherByName(t *testing.T) {
 	t.Logf("found elsewhere, and filled up, after %v", time.Since(began))
 	keys("moved")
 
-	// The names vanish, and then the network for a while. All connections break, and each node finds
-	// the others again where they were last.
+	// The names vanish, and then the network for a while. All connections break, and each node
+	// finds the others again where they were last.
 	for _, name := range []string{all, pod(0), pod(1), pod(2)} {
 		zone.set(name)
 	}
