@@ -189,7 +189,16 @@ func findCommand(root *kong.Node, name string) *kong.Node {
 	return nil
 }
 
-// oneLine keeps an error on the one line that it is promised.
-func oneLine(err error) string { return oneLineOf(err.Error()) }
+// oneLine keeps an error on the one line that it is promised. Several that
+// were joined, as faults of several flags are, stay apart.
+func oneLine(err error) string {
+	var parts []string
+	for line := range strings.Lines(err.Error()) {
+		if part := oneLineOf(line); part != "" {
+			parts = append(parts, part)
+		}
+	}
+	return strings.Join(parts, "; ")
+}
 
 func oneLineOf(text string) string { return strings.Join(strings.Fields(text), " ") }

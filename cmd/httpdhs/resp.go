@@ -29,7 +29,7 @@ func (f *respFlags) check(port, replicas int) error {
 	if err != nil {
 		return fmt.Errorf("--resp-r: %w", err)
 	}
-	if most := max(w.Required(replicas), r.Required(replicas)); most > replicas {
+	if most := max(w.Required(replicas), r.Required(replicas)); most > replicas && replicas > 0 {
 		return fmt.Errorf("--resp-w or --resp-r asks for %d replicas, and --replicas is %d", most, replicas)
 	}
 	if f.RespPort == 0 && (w != kv.LevelLive || r != kv.LevelOne || f.RespFlush == "no") {
