@@ -83,6 +83,9 @@ func TestShots(t *testing.T) {
 	if dir == "" {
 		t.Skip("CONSOLE_SHOTS names no directory for pictures")
 	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
 	b := browser.Start(t)
 	looks := []struct {
 		width int
