@@ -18,7 +18,7 @@ import (
 func valuesAreShownByTheirKind(t *testing.T, b *browser.Browser) {
 	s := newStand(t, 3, 0)
 	someKeys(s)
-	s.values["empty"] = standValue{kind: "text/plain"}
+	s.values["empty"], s.values["one"] = standValue{kind: "text/plain"}, standValue{kind: "text/plain", body: []byte("x")}
 	s.values["liar"] = standValue{kind: "application/json", body: []byte("{not json")}
 	s.values["markup"] = standValue{kind: "text/html", body: []byte("<script>faults.push('ran')</script><img src=x onerror=\"faults.push('ran')\">")}
 	p := s.open(b, "#/keys/user%3A1000", 1280, false)
@@ -45,6 +45,8 @@ func valuesAreShownByTheirKind(t *testing.T, b *browser.Browser) {
 	p.shows("#result pre", "{not json")
 	see("empty")
 	p.shows("#result", "The value is empty.")
+	see("one")
+	p.Await(`/\b1 byte\b/.test(document.querySelector("#result").innerText)`)
 	see("markup")
 	p.shows("#result pre", "<script>")
 	see("large")

@@ -67,7 +67,7 @@ func ratesAreDifferences(t *testing.T, b *browser.Browser) {
 
 // What is wrong is said in sentences, the worst first, with a word for how bad it is and not a
 // colour alone; what is well is said too. Each node has its row, what moves its bar, and what was
-// counted its figures.
+// counted its figures. A node that is down, or back and filled up again, takes no keys away.
 func healthIsASentence(t *testing.T, b *browser.Browser) {
 	s := newStand(t, 3, 0)
 	p := s.open(b, "", 1280, false, quick)
@@ -79,8 +79,21 @@ func healthIsASentence(t *testing.T, b *browser.Browser) {
 	if moves := p.text("#moves"); strings.Contains(moves, "%") {
 		t.Errorf("nothing moves, and the page says %q", moves)
 	}
+	const keys, allKeys = "#tiles .tile:nth-child(2) .figure", "349k"
+	p.shows(keys, allKeys)
 
 	s.change(func(c *api.Cluster) {
+		c.Nodes[1].State = api.StateDown
+		c.Nodes[0].UnderReplicated, c.Nodes[2].UnderReplicated = 116_000, 116_384
+	})
+	p.shows("#tiles", "keys lack a copy in sync")
+	p.shows(keys, allKeys)
+	s.change(func(c *api.Cluster) { c.Nodes[1].State, c.Nodes[1].Keys = api.StateJoining, 100_000 })
+	p.shows("#health-list", "10.0.0.12:1234 is joining.")
+	p.shows(keys, allKeys)
+
+	s.change(func(c *api.Cluster) {
+		c.Nodes[2].UnderReplicated = 0
 		c.Nodes[1].State, c.Nodes[1].DownSince, c.Nodes[1].HintBytes = api.StateDown, time.Now().Add(-time.Hour), 3<<20
 		c.Nodes[2].State, c.Nodes[2].Moving = api.StateJoining, &api.Moving{Partitions: 200, Done: 50, BytesLeft: 3 << 20, Rate: 1 << 20, SecondsLeft: 3}
 		c.Nodes[0].Memory.Used, c.Nodes[0].UnderReplicated = 255<<20, 1

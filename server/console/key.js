@@ -2,7 +2,7 @@
 
 import { $, button, confirmed, element, facts, setText } from "./dom.js";
 import { ask, errorText, inWords, sentence } from "./api.js";
-import { bytes, count, span } from "./format.js";
+import { bytes, count, plural, span } from "./format.js";
 import { asText, keyOfSegment, percentDecode, percentEncode } from "./keybytes.js";
 import { dropOwners, showOwners } from "./owners.js";
 import { showValue } from "./value.js";
@@ -174,7 +174,7 @@ async function put(segment) {
   // What is in the editor is coded if what came into it was.
   const coding = was.edited && !was.decoded ? was.coding : "";
   if (was.etag) {
-    const words = [`${count(was.bytes)} bytes are replaced with ${count(body.length)}.`];
+    const words = [`${plural(was.bytes, "byte is", "bytes are")} replaced with ${count(body.length)}.`];
     if (!was.edited) words.push("They were not in the editor.");
     if (was.coding !== coding) words.push(`They are coded (Content-Encoding: ${was.coding}); the new ones are stored without a coding, as they are in the editor.`);
     if (was.expires && !ttl) words.push(`They expire at ${new Date(was.expires).toLocaleString()}; without a time to live the new ones do not.`);
@@ -201,7 +201,7 @@ async function remove(segment) {
   }
   const was = known(segment) ?? nothing;
   if (!was.etag) return;
-  if (!await confirmed(`Delete “${$("key").value}”?`, "Delete", `Its value has ${count(was.bytes)} bytes.`)) return;
+  if (!await confirmed(`Delete “${$("key").value}”?`, "Delete", `Its value has ${plural(was.bytes, "byte")}.`)) return;
   const answer = await request("DELETE", segment, { w: $("level").value }, condition(was));
   if (answer.response.ok) absent(segment);
   await report("delete", answer, []);
@@ -332,10 +332,10 @@ function showResult(...parts) {
 function valueParts({ body, response }) {
   const { bytes: stored, coding, decoded } = shown;
   if (body === null) {
-    return [element("p", "", `The browser cannot show the ${count(stored)} bytes of this value: they did not arrive whole, or are not what ` +
+    return [element("p", "", `The browser cannot show the ${plural(stored, "byte")} of this value: they did not arrive whole, or are not what ` +
       `Content-Encoding says, which is ${coding}. curl shows them as they are.`)];
   }
-  const size = `${count(body.length)} bytes` + (body.length >= 10_000 ? ` (${bytes(body.length)})` : "") +
+  const size = plural(body.length, "byte") + (body.length >= 10_000 ? ` (${bytes(body.length)})` : "") +
     (decoded ? `, decoded from ${count(stored)} of ${coding}` : "");
   return showValue(body, { type: response.headers.get("Content-Type") ?? "", name: $("key").value, size });
 }

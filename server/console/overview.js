@@ -13,6 +13,19 @@ const isUp = (node) => node.state !== "down";
 export const isFull = ({ memory }) => memory.max > 0 && memory.used >= memory.max - memory.max / 32 && !memory.evicted;
 
 /**
+ * keysOf is how many live keys there are: the copies in sync and those that keys lack, by how many each
+ * key is to have. A key that lacks several counts for one, so with three copies and two nodes down it is
+ * a little less.
+ * @param {Cluster} cluster
+ */
+function keysOf({ nodes, replicas }) {
+  const sum = (all, of) => all.reduce((whole, node) => whole + (of(node) ?? 0), 0);
+  const owners = nodes.filter((node) => node.primary_partitions + node.replica_partitions > 0);
+  const copies = sum(owners.filter((node) => isUp(node) && node.state !== "joining"), (node) => node.keys);
+  return Math.round((copies + sum(nodes, (node) => node.under_replicated)) / Math.max(1, Math.min(replicas, owners.length)));
+}
+
+/**
  * totals is what charts show of a document of the cluster.
  * @param {Cluster} cluster
  */
@@ -21,7 +34,7 @@ export function totals(cluster) {
   const sum = (of) => up.reduce((all, node) => all + (of(node) ?? 0), 0);
   const told = cluster.nodes.some((node) => node.under_replicated !== undefined);
   return {
-    copies: sum((node) => node.keys), data: sum((node) => node.bytes), used: sum((node) => node.memory.used),
+    keys: keysOf(cluster), copies: sum((node) => node.keys), data: sum((node) => node.bytes), used: sum((node) => node.memory.used),
     max: up.every((node) => node.memory.max > 0) ? sum((node) => node.memory.max) : 0,
     hints: cluster.nodes.reduce((all, node) => all + node.hint_bytes, 0),
     under: told ? sum((node) => node.under_replicated) : null,
@@ -130,7 +143,7 @@ function tile(label, value, className, title) {
 
 const tiles = {
   errors: tile("Errors", (sample) => sample.errors ?? null, "line-4", "Operations a second that nodes answered with 5xx"),
-  keys: tile("Keys", (sample) => sample.copies, "line-1", "Live keys: the copies that nodes have, by how many each key has"),
+  keys: tile("Keys", (sample) => sample.keys, "line-1", "Live keys, each counted once however many copies it has"),
   memory: tile("Memory", (sample) => sample.used, "line-3", "What the stores take, of their --max-memory"),
   under: tile("Under-replicated", (sample) => sample.under, "line-2", "Keys with fewer copies in sync than there should be"),
   hints: tile("Hints", (sample) => sample.hints, "line-2", "Writes that the node that answers keeps for others until they are back"),
@@ -141,8 +154,7 @@ function showTiles(cluster, history, now) {
   const { samples, last } = history.cluster;
   const show = (name, text, words, level = "") => tiles[name](text, words, level, samples, now);
   show("errors", rate(last.errors), last.errors > 0 ? "answered with 5xx" : last.errors === 0 ? "none lately" : "not known", last.errors > 0 ? "bad" : "");
-  const copies = Math.max(1, Math.min(cluster.replicas, cluster.nodes.filter(isUp).length));
-  show("keys", short(last.copies / copies), `${plural(last.copies, "copy", "copies")}, ${bytes(last.data)}`);
+  show("keys", short(last.keys), `${plural(last.copies, "copy", "copies")}, ${bytes(last.data)}`);
   const fullest = cluster.nodes.filter((node) => isUp(node) && node.memory.max > 0)
     .sort((a, b) => b.memory.used / b.memory.max - a.memory.used / a.memory.max)[0];
   const full = fullest ? fullest.memory.used / fullest.memory.max : 0;
