@@ -83,7 +83,12 @@ func healthIsASentence(t *testing.T, b *browser.Browser) {
 	p.shows(keys, allKeys)
 
 	s.change(func(c *api.Cluster) {
-		c.Nodes[1].State = api.StateDown
+		c.Replicas, c.Nodes[1].State, c.Nodes[2].State = 3, api.StateDown, api.StateDown
+		c.Nodes[0].UnderReplicated = 231_407 // all that are left, and each lacks two copies
+	})
+	p.shows(keys, "231k")
+	s.change(func(c *api.Cluster) {
+		c.Replicas, c.Nodes[2].State = 2, api.StateActive
 		c.Nodes[0].UnderReplicated, c.Nodes[2].UnderReplicated = 116_000, 116_384
 	})
 	p.shows("#tiles", "keys lack a copy in sync")

@@ -13,16 +13,19 @@ const isUp = (node) => node.state !== "down";
 export const isFull = ({ memory }) => memory.max > 0 && memory.used >= memory.max - memory.max / 32 && !memory.evicted;
 
 /**
- * keysOf is how many live keys there are: the copies in sync and those that keys lack, by how many each
- * key is to have. A key that lacks several counts for one, so with three copies and two nodes down it is
- * a little less.
+ * keysOf is how many live keys there are, of two counts that are never too large the larger one. No key
+ * has more copies in sync than there are nodes for them. And of the copies that it is to have, each is in
+ * sync or lacking; a key that lacks several counts for one.
  * @param {Cluster} cluster
  */
 function keysOf({ nodes, replicas }) {
   const sum = (all, of) => all.reduce((whole, node) => whole + (of(node) ?? 0), 0);
   const owners = nodes.filter((node) => node.primary_partitions + node.replica_partitions > 0);
-  const copies = sum(owners.filter((node) => isUp(node) && node.state !== "joining"), (node) => node.keys);
-  return Math.round((copies + sum(nodes, (node) => node.under_replicated)) / Math.max(1, Math.min(replicas, owners.length)));
+  const inSync = owners.filter((node) => isUp(node) && node.state !== "joining");
+  const copies = sum(inSync, (node) => node.keys);
+  const lacking = sum(nodes, (node) => node.under_replicated);
+  const of = (among) => Math.max(1, Math.min(replicas, among.length));
+  return Math.round(Math.max(copies / of(inSync), (copies + lacking) / of(owners)));
 }
 
 /**
