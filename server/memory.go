@@ -78,7 +78,6 @@ func (b *budgets) grow(sc *scratch, answer []byte, n int) ([]byte, error) {
 // memory until the deadline. Meanwhile it has none itself: two that have some would wait for each
 // other.
 func (b *budgets) awaitAnswer(sc *scratch, n int, until time.Time) (answer []byte, err error) {
-	_, _ = sc.count(&b.answerBytes, nil) // what is left of earlier requests counts, or goes
 	answer, err = b.grow(sc, sc.out[:0], n)
 	for pause := time.Millisecond; err != nil && time.Now().Before(until); pause = min(2*pause, pauseMost) {
 		_ = sc.shed(nil)

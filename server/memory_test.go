@@ -205,6 +205,31 @@ func TestStreamWaitsForMemory(t *testing.T) {
 	}
 }
 
+// A stream that waits for memory is in nobody's way: other listings, which need little of it, go
+// on. Then it has all its records.
+func TestStreamThatWaitsHasNoTurn(t *testing.T) {
+	const most = 1 << 20 // with which there is one turn
+	f := start(t, Options{MaxAnswerBytes: most})
+	f.send("PUT", "/db/k", strings.Repeat("v", most/2)).want(t, 201)
+	f.fill("small")
+	f.answerBytes.used.Add(most)
+	listed := make(chan struct{}, 1000)
+	f.store.list = func(*kv.ListRequest) error {
+		listed <- struct{}{}
+		return nil
+	}
+	streamed := make(chan answer)
+	go func() {
+		streamed <- f.send("GET", "/db?values=1&timeout=60s", "", "Accept: application/x-ndjson")
+	}()
+	<-listed
+	f.send("GET", "/db?timeout=50s", "").want(t, 200)
+	f.answerBytes.used.Add(-most)
+	if a := <-streamed; a.status != 200 || strings.Count(a.body, "\n") != 2 {
+		t.Errorf("%d, %d bytes", a.status, len(a.body))
+	}
+}
+
 // A message does not wait for memory that nobody else has: what is left in its buffers is dropped.
 func TestAMessageIsNotInItsOwnWay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

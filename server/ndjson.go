@@ -69,43 +69,68 @@ func (r *listReader) SupportsBodyWriteTo() bool { return true }
 // streamPieceBytes is how much of a stream is made ready at once.
 const streamPieceBytes = 1 << 20
 
-func (r *listReader) fill() error {
-	if err := r.turns.take(time.Now().Add(r.l.p.timeout)); err != nil {
-		return err
-	}
-	defer r.turns.give()
-	out := r.sc.out[:0]
-	defer func() { r.sc.out, r.off = out, 0 }()
-	for len(out) == 0 {
+// fill makes the next piece ready.
+func (r *listReader) fill() (err error) {
+	r.sc.out, r.off = r.sc.out[:0], 0
+	for len(r.sc.out) == 0 && err == nil {
 		if !r.l.more || r.left == 0 {
 			return io.EOF
 		}
-		limit := chunkMax
-		if r.left > 0 {
-			limit = r.left
-		}
-		records, err := r.l.chunk(limit, streamPieceBytes)
-		if err != nil {
-			return err
-		}
-		size := 0
-		for i := range records {
-			size += recordJSONMax(&records[i], r.l.p.values) + 1
-		}
-		if out, err = r.budgets.awaitAnswer(r.sc, size, time.Now().Add(r.l.p.timeout)); err != nil {
-			return err
-		}
-		for i := range records {
-			out = appendRecordJSON(out, &records[i], r.l.p.values)
-			out = append(out, '\n')
-		}
-		r.sc.out = out
-		if out, err = r.budgets.holdAnswer(r.sc, out); err != nil {
-			return err // and out is nil: it is not held
-		}
-		if r.left > 0 {
-			r.left = max(r.left-len(records), 0)
-		}
+		err = r.piece()
 	}
-	return nil
+	return err
+}
+
+// piece makes a piece of the next records, of which there may be none. While it waits for memory it
+// has no turn, so that others go on, and no records: it asks for them again.
+func (r *listReader) piece() error {
+	needs, err := r.attempt()
+	for until := time.Now().Add(r.l.p.timeout); err == nil && needs > 0; {
+		if r.sc.out, err = r.budgets.awaitAnswer(r.sc, needs, until); err != nil {
+			return err
+		}
+		r.sc.ownFound(&r.budgets.answerBytes)
+		needs, err = r.attempt()
+	}
+	return err
+}
+
+// attempt makes a piece, if there is memory for it now. Else it says how much the piece needs, and
+// its records are still the next ones.
+func (r *listReader) attempt() (needs int, err error) {
+	if err := r.turns.take(time.Now().Add(r.l.p.timeout)); err != nil {
+		return 0, err
+	}
+	defer r.turns.give()
+	limit := chunkMax
+	if r.left > 0 {
+		limit = r.left
+	}
+	before := *r.l
+	records, err := r.l.chunk(limit, streamPieceBytes)
+	if err != nil {
+		return 0, err
+	}
+	size := 0
+	for i := range records {
+		size += recordJSONMax(&records[i], r.l.p.values) + 1
+	}
+	_, _ = r.sc.count(&r.budgets.answerBytes, nil) // what is left of earlier requests counts, or goes
+	out, err := r.budgets.grow(r.sc, r.sc.out[:0], size)
+	if err != nil {
+		*r.l = before
+		return size, nil
+	}
+	for i := range records {
+		out = appendRecordJSON(out, &records[i], r.l.p.values)
+		out = append(out, '\n')
+	}
+	r.sc.out = out
+	if r.sc.out, err = r.budgets.holdAnswer(r.sc, out); err != nil {
+		return 0, err // and out is nil: it is not held
+	}
+	if r.left > 0 {
+		r.left = max(r.left-len(records), 0)
+	}
+	return 0, nil
 }

@@ -11,8 +11,7 @@ import (
 func (o *Options) listingRoom() int64 { return 2 * int64(max(2*pieceBytesMax, o.Limits.MaxValueBytes)) }
 
 // turns bounds how many pieces of listings are made at a time. Their records are not counted; what
-// JSON makes of them is. Nobody has a turn while its own client is waited for. A stream has one
-// while it waits for memory.
+// JSON makes of them is. Nobody has a turn while its own client is waited for, or memory.
 type turns chan struct{}
 
 // turns are so many as the memory for answers has room for, and one at least.
