@@ -304,6 +304,19 @@ func TestPipelineOfLargeValues(t *testing.T) {
 	srv.memory.out.give(5 << 20)
 }
 
+// With twice the largest value, which is the least that a node may be given, a value as large is
+// read: the answer is another buffer, a little longer than the value.
+func TestLargestValueIsRead(t *testing.T) {
+	const largest = 256 << 10
+	_, store, addr := start(t, Options{MaxOutBytes: 2 * largest})
+	c := dial(t, addr)
+	for size := largest - 16; size <= largest; size++ {
+		value := strings.Repeat("v", size)
+		store.entries["a"] = kv.Entry{Version: 1, Value: []byte(value)}
+		c.say("GET a\r\n", fmt.Sprintf("$%d\r\n%s\r\n", size, value))
+	}
+}
+
 // Where nobody else holds values, a call may pass the bound with one operation, whatever it has
 // taken already. Otherwise that would be refused for good. It does not pass the bound twice.
 func TestWhoIsAloneMayPassTheBoundOnce(t *testing.T) {

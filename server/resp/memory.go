@@ -145,7 +145,8 @@ func (s *session) lighten() {
 	s.outHeld = want
 }
 
-// holdOut makes sure that the budget of answers knows what this connection has of them.
+// holdOut makes sure that the budget of answers knows what this connection has of them. Who is
+// alone may pass the bound: an answer is a little longer than what was taken for it.
 func (s *session) holdOut() bool {
 	want := s.outWeight()
 	if s.found.Load() > 0 {
@@ -154,7 +155,7 @@ func (s *session) holdOut() bool {
 	if want <= s.outHeld {
 		return true
 	}
-	if !s.srv.memory.out.take(want - s.outHeld) {
+	if out, more := &s.srv.memory.out, want-s.outHeld; !out.take(more) && !out.takeAlone(more, s.outHeld) {
 		return false
 	}
 	s.outHeld = want

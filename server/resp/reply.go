@@ -1,6 +1,7 @@
 package resp
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -60,6 +61,7 @@ func (r *reply) int(n int64) {
 
 func (r *reply) bulk(b []byte) {
 	r.head('$', len(b))
+	r.buf = slices.Grow(r.buf, len(b)+2) // or the line break has all of a large value copied again
 	r.buf = append(r.buf, b...)
 	r.buf = append(r.buf, '\r', '\n')
 }
