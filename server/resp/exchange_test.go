@@ -38,7 +38,7 @@ func (c *client) hear(of, want string) {
 	got := make([]byte, len(want))
 	n, err := io.ReadFull(c, got)
 	if err != nil || string(got) != want {
-		c.Fatalf("%.200q: answered %q, %v; want %q", of, got[:n], err, want)
+		c.Fatalf("%.200q: answered %.200q, %v; want %.200q", of, got[:n], err, want)
 	}
 }
 
