@@ -235,8 +235,8 @@ func (c *cluster) kill(i int) {
 	c.nodes[i] = nil
 }
 
-// rest waits until all nodes that run are in sync and see all others up and
-// in sync.
+// rest waits until all nodes that run are in sync, see all others up and in sync, and may decide for
+// the keys whose primary they are.
 func (c *cluster) rest() {
 	c.t.Helper()
 	for _, n := range c.nodes {
@@ -252,6 +252,15 @@ func (c *cluster) rest() {
 				poll.True(c.t, n.name+" sees "+other.name+" up and in sync", func() bool { return p.Up() && p.InSync() })
 			}
 		}
+		poll.True(c.t, n.name+" may decide", func() bool {
+			v := n.Board.View()
+			for part := range testPartitions {
+				if readers := v.Readers(part); len(readers) > 0 && int(readers[0]) == v.Self {
+					return n.Topology.MayDecide(part)
+				}
+			}
+			return true
+		})
 	}
 }
 
