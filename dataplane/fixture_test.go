@@ -235,8 +235,8 @@ func (c *cluster) kill(i int) {
 	c.nodes[i] = nil
 }
 
-// rest waits until all nodes that run are in sync, see all others up and in sync, and may decide for
-// the keys whose primary they are.
+// rest waits until all nodes that run are in sync, see all others up and in sync, and may decide
+// for the keys whose primary they are.
 func (c *cluster) rest() {
 	c.t.Helper()
 	for _, n := range c.nodes {
