@@ -139,7 +139,7 @@ func imageCluster(t *testing.T, p *podman) {
 		if f.logged(i, "founded a cluster") {
 			founded++
 		}
-		p.do(t, "healthcheck", "run", fmt.Sprintf("node%d", i))
+		p.awaitHealthy(t, fmt.Sprintf("node%d", i))
 	}
 	if founded != 1 {
 		t.Errorf("%d nodes have founded a cluster", founded)

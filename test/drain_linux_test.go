@@ -154,12 +154,18 @@ func TestDrain(t *testing.T) {
 		t.Errorf("PING: %q, %v", line, err)
 	}
 	env := []string{"HTTPDHS_PORT=" + ask[strings.LastIndexByte(ask, ':')+1:]}
-	if status, out, stderr := run(t, env, "healthcheck"); status != 0 || out != "ok\n" || stderr != "" {
-		t.Errorf("healthcheck: %d %q %q", status, out, stderr)
-	}
-	if status, _, stderr := run(t, env, "healthcheck", "--ready"); status != 1 || !strings.Contains(stderr, "is not ready: ") {
-		t.Errorf("healthcheck --ready: %d %q", status, stderr)
-	}
+	f.eventually("the node is healthy", func() error { // a look takes five seconds at most
+		if status, out, stderr := run(t, env, "healthcheck"); status != 0 || out != "ok\n" || stderr != "" {
+			return fmt.Errorf("%d %q %q", status, out, stderr)
+		}
+		return nil
+	})
+	f.eventually("the node is not ready", func() error {
+		if status, _, stderr := run(t, env, "healthcheck", "--ready"); status != 1 || !strings.Contains(stderr, "is not ready: ") {
+			return fmt.Errorf("%d %q", status, stderr)
+		}
+		return nil
+	})
 	f.stop(0)
 	if !f.logged(0, "cut short") {
 		t.Error("the second signal did not end the draining")

@@ -56,7 +56,7 @@ func imageAlone(t *testing.T, p *podman) {
 	p.do(t, "run", "--detach", "--name=node", "--read-only", "--user=12345", "--network=none", "--ulimit=nofile=1024:1024",
 		"--ulimit=nproc=1024:1024", "--volume=data:/data", testImage, "server", "--data-dir=/data/node")
 	p.answers(t, "put", "key", "value")
-	p.do(t, "healthcheck", "run", "node")
+	p.awaitHealthy(t, "node")
 	p.do(t, "stop", "--time=60", "node")
 	if status := p.do(t, "inspect", "--format={{.State.ExitCode}}", "node"); status != "0" {
 		t.Errorf("the node ended with %s: %s", status, p.do(t, "logs", "node"))

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"httpdhs/internal/poll"
 )
 
 // podman runs containers, on a machine of its own as far as they can see: it has other networks,
@@ -119,6 +121,16 @@ func (p *podman) do(t *testing.T, args ...string) string {
 		t.Fatalf("podman %s: %v\n%s", strings.Join(args, " "), err, out)
 	}
 	return out
+}
+
+// awaitHealthy waits until a container is found healthy. The image gives each look a few seconds,
+// which may be too short where all cores are busy.
+func (p *podman) awaitHealthy(t *testing.T, name string) {
+	t.Helper()
+	poll.Until(t, name+" is healthy", func() error {
+		_, err := p.try("healthcheck", "run", name)
+		return err
+	})
 }
 
 // clear removes all containers, with their cgroups, which the holder does not take with it.
