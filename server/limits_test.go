@@ -132,7 +132,10 @@ func TestInFlightBytes(t *testing.T) {
 		t.Helper()
 		poll.True(t, "nothing is in flight", func() bool { return f.Stats().InFlightBytes == 0 })
 	}
-	f.send("PUT", "/db/k", strings.Repeat("v", 2<<20)).want(t, 413) // it will never fit
+	never := f.send("PUT", "/db/k", strings.Repeat("v", 2<<20)) // it will never fit
+	if never.want(t, 413); never.header["Retry-After"] != nil {
+		t.Errorf("a body that never fits may be sent again: %v", never.header)
+	}
 	settled()
 	f.send("PUT", "/db/k", strings.Repeat("v", 1<<20)).want(t, 201)
 	settled()

@@ -63,19 +63,6 @@ func TestTurns(t *testing.T) {
 	})
 }
 
-// A body that would never fit into the memory for requests is too large: there is no reason to try
-// again.
-func TestBodyThatNeverFits(t *testing.T) {
-	f := start(t, Options{MaxInFlightBytes: 1 << 20})
-	body := strings.Repeat("v", 2<<20)
-	if a := f.send("PUT", "/db/k", body); a.status != 413 || a.header["Retry-After"] != nil {
-		t.Errorf("%d %s", a.status, a.body)
-	}
-	if a := f.send("PUT", "/db/k", body[:1<<20]); a.status != 201 {
-		t.Errorf("%d %s", a.status, a.body)
-	}
-}
-
 // budgetsOf are budgets of so many bytes each.
 func budgetsOf(bytes int64) *budgets {
 	b := new(budgets)
