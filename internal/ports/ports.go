@@ -12,10 +12,13 @@
 package ports
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net"
 	"sync"
+	"syscall"
+	"time"
 )
 
 const (
@@ -84,12 +87,12 @@ func (p *pool) ownLocked() bool {
 
 func addr(port int) string { return fmt.Sprintf("127.0.0.1:%d", port) }
 
-// free says whether a node could listen on the port.
+// free says whether nothing listens on the port. To find out by listening would leave a listener
+// for a moment in any process that is being started.
 func free(port int) bool {
-	ln, err := net.Listen("tcp", addr(port))
-	if err != nil {
-		return false
+	conn, err := net.DialTimeout("tcp", addr(port), time.Second)
+	if err == nil {
+		_ = conn.Close()
 	}
-	_ = ln.Close()
-	return true
+	return errors.Is(err, syscall.ECONNREFUSED)
 }

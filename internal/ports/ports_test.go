@@ -2,6 +2,7 @@ package ports
 
 import (
 	"net"
+	"os/exec"
 	"slices"
 	"sync"
 	"testing"
@@ -48,6 +49,36 @@ func TestPortsBelongToOne(t *testing.T) {
 			t.Errorf("%d was given, and something listens there", port)
 		}
 	}
+}
+
+// A port that was given can be listened on at once, also where the process starts others meanwhile.
+// Each has all sockets of the process for a moment, until it runs its own program.
+func TestPortsWhileProcessesStart(t *testing.T) {
+	p := new(pool)
+	defer p.close()
+	stop := make(chan struct{})
+	var starts sync.WaitGroup
+	for range 4 {
+		starts.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+					_ = exec.Command("/nowhere").Start() // it is not there, but it is looked for by a process of its own
+				}
+			}
+		})
+	}
+	for range 100 {
+		ln, err := p.listen()
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = ln.Close()
+	}
+	close(stop)
+	starts.Wait()
 }
 
 // Ports in a row are all of the same owner, and who ends gives all back.
